@@ -1,0 +1,40 @@
+"""Frozen, typed configs; components by name; one hash for one config. Imports no torch."""
+
+from trimtab.config.canonical import canonical_json, config_hash
+from trimtab.config.components import REGISTRIES
+from trimtab.config.errors import ConfigError, DataError, RunError, TrimtabError, WorkError
+from trimtab.config.load import load_config, resolve_config
+from trimtab.config.overrides import apply_overrides, set_key
+from trimtab.config.registry import Registry
+from trimtab.config.schema import (
+    Component,
+    EarlyStopping,
+    EpisodeConfig,
+    HookComponent,
+    MonitorConfig,
+    RunConfig,
+    SampleConfig,
+)
+
+__all__ = [
+    "REGISTRIES",
+    "Component",
+    "ConfigError",
+    "DataError",
+    "EarlyStopping",
+    "EpisodeConfig",
+    "HookComponent",
+    "MonitorConfig",
+    "Registry",
+    "RunConfig",
+    "RunError",
+    "SampleConfig",
+    "TrimtabError",
+    "WorkError",
+    "apply_overrides",
+    "canonical_json",
+    "config_hash",
+    "load_config",
+    "resolve_config",
+    "set_key",
+]

@@ -1,0 +1,58 @@
+"""Every component that ships, by kind. One line here makes a component nameable in a config; nothing is imported yet."""
+
+from trimtab.config.registry import Registry
+
+DATA = Registry("data", {"corpus": "trimtab.data.build:corpus"}, supplied=("tokenizer", "progress"))
+
+TOKENIZERS = Registry(
+    "tokenizer",
+    {"character": "trimtab.data.tokenizers:CharacterTokenizer", "file": "trimtab.data.tokenizers:FileTokenizer"},
+)
+
+MODELS = Registry("model", {"decoder": "trimtab.models.decoder:Decoder"}, supplied=("vocabulary", "context"))
+
+LOSSES = Registry("loss", {"cross_entropy": "trimtab.losses.cross_entropy:CrossEntropy"})
+
+OPTIMIZERS = Registry(
+    "optimizer",
+    {
+        "adamw": "trimtab.training.optimizers:adamw",
+        "sgd": "trimtab.training.optimizers:sgd",
+        "adafactor": "trimtab.training.optimizers:adafactor",
+        "muon": "trimtab.training.optimizers:muon",
+    },
+    supplied=("parameters",),
+)
+
+SCHEDULES = Registry(
+    "schedule",
+    {
+        "constant": "trimtab.training.schedules:constant",
+        "cosine": "trimtab.training.schedules:cosine",
+        "linear": "trimtab.training.schedules:linear",
+        "wsd": "trimtab.training.schedules:wsd",
+    },
+    supplied=("steps",),
+)
+
+CONTROLLERS = Registry("regime_controller", {"none": "trimtab.regimes.controller:NoController"})
+
+HOOKS = Registry(
+    "hook",
+    {
+        "activation_stats": "trimtab.training.observers:ActivationStats",
+        "gradient_clip": "trimtab.training.gradients:Clip",
+        "gradient_identity": "trimtab.training.gradients:Identity",
+        "gradient_noise": "trimtab.training.gradients:Noise",
+        "gradient_projection": "trimtab.training.gradients:SubspaceProjection",
+        "sign_descent": "trimtab.training.rules:SignDescent",
+        "random_feedback": "trimtab.training.rules:RandomFeedback",
+    },
+)
+
+FAULTS = Registry("fault", {})
+
+REGISTRIES = {
+    registry.kind: registry
+    for registry in (DATA, TOKENIZERS, MODELS, LOSSES, OPTIMIZERS, SCHEDULES, CONTROLLERS, HOOKS, FAULTS)
+}

@@ -1,0 +1,116 @@
+"""From a file, a mapping and `--set` options to a validated, resolved `RunConfig`."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from trimtab.config.components import REGISTRIES
+from trimtab.config.errors import ConfigError
+from trimtab.config.overrides import apply_overrides
+from trimtab.config.schema import RunConfig
+from trimtab.config.slots import BESIDE, SLOTS, default_name
+from trimtab.config.wording import Source, worded
+from trimtab.config.yaml_file import Lines, Path, load_yaml
+
+
+def load_config(path: FilePath | None = None, overrides: Iterable[str] = ()) -> RunConfig:
+    """Read a YAML config (None: every default), apply `key=value` overrides, validate and resolve it.
+
+    Raises `ConfigError` that names the file, the line and the key.
+    """
+    data, lines = load_yaml(path) if path is not None else ({}, {})
+    where = Source(str(path) if path is not None else "--set", lines)
+    for changed in apply_overrides(data, overrides):
+        where.override(changed)
+    return _resolve(data, where)
+
+
+def resolve_config(data: Mapping[str, Any], *, source: str = "config", lines: Lines | None = None) -> RunConfig:
+    """Validate a plain mapping and fill in every default, those of the named components included.
+
+    A component that is not named is its slot's default one (`model: {layers: 2}` is a smaller default model). Resolving a
+    resolved config again changes nothing. Raises `ConfigError`, which begins with `source`.
+    """
+    return _resolve(data, Source(source, lines or {}))
+
+
+def _resolve(data: Mapping[str, Any], where: Source) -> RunConfig:
+    plain = _plain(data, where)
+    _name_defaults(plain)
+    try:
+        resolved = _validated(plain).model_dump(mode="json")
+    except ValidationError as error:
+        raise ConfigError(worded(error, RunConfig, where)) from error
+    for slot in SLOTS:
+        parent = resolved
+        for part in slot.path[:-1]:
+            parent = parent[part]
+        key = slot.path[-1]
+        if slot.many:
+            parent[key] = [
+                _component(slot.kind, spec, where, (*slot.path, index)) for index, spec in enumerate(parent[key])
+            ]
+        elif parent[key] is not None:
+            parent[key] = _component(slot.kind, parent[key], where, slot.path)
+    return _validated(resolved)
+
+
+def _validated(plain: Mapping[str, Any]) -> RunConfig:
+    # Through JSON, so that strict validation takes lists for tuples and nothing else is converted.
+    return RunConfig.model_validate_json(json.dumps(plain), strict=True)
+
+
+def _name_defaults(data: dict[str, Any]) -> None:
+    """Write the default component's name into every slot that holds parameters without a name."""
+    for slot in SLOTS:
+        here: Any = data
+        for part in slot.path:
+            here = here.get(part) if isinstance(here, dict) else None
+        if isinstance(here, dict) and "name" not in here and (name := default_name(slot)) is not None:
+            here["name"] = name
+
+
+def _component(kind: str, spec: dict[str, Any], where: Source, path: Path) -> dict[str, Any]:
+    registry, beside = REGISTRIES[kind], BESIDE.get(kind, ())
+    own = {key: spec[key] for key in beside if key in spec}
+    try:
+        resolved = registry.resolve({key: value for key, value in spec.items() if key not in own}, where.at(path))
+    except ValidationError as error:
+        raise ConfigError(worded(error, registry.schema(spec["name"]), where, path, ("name", *beside))) from error
+    return {**resolved, **own}
+
+
+def _plain(value: Any, where: Source, path: Path = ()) -> Any:
+    """A copy made of mappings, lists, text and numbers; refuses what JSON has no word for."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise ConfigError(
+                    f"{where.at(path)}the key {key!r} is a {type(key).__name__}; keys are text. Quote it."
+                )
+        return {_text(key, where, path): _plain(item, where, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, where, (*path, index)) for index, item in enumerate(value)]
+    if isinstance(value, str):
+        return _text(value, where, path)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where.at(path)}{value} is not a finite number. Give a finite one.")
+    if value is None or isinstance(value, int | float | bool):
+        return value
+    raise ConfigError(f"{where.at(path)}a {type(value).__name__} ({value}) has no place in a config. Quote it as text.")
+
+
+def _text(text: str, where: Source, path: Path) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"{where.at(path)}{text!a} is not valid Unicode (a lone surrogate at character {error.start}). Write it in UTF-8."
+        ) from error
+    return text

@@ -1,0 +1,88 @@
+"""`--set key=value`: one key of a config changed from the command line."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from trimtab.config.errors import ConfigError
+from trimtab.config.slots import BESIDE, default_name, slot_of
+from trimtab.config.yaml_file import Path, dotted, parse_value
+
+_PART = re.compile(r"([^.\[\]]+)((?:\[\d+\])*)")
+
+
+def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> list[Path]:
+    """Apply `key=value` options to a nested mapping, in place and in order; returns the paths that they set."""
+    paths = []
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key.strip():
+            raise ConfigError(f"--set takes key=value, such as episode.optimizer.lr=1e-3; got '{override}'.")
+        paths.append(set_key(data, key.strip(), parse_value(text)))
+    return paths
+
+
+def set_key(data: dict[str, Any], key: str, value: Any) -> Path:
+    """Set a dotted key in a nested mapping, in place; `hooks[0].every` reaches into lists. Returns the key's path.
+
+    A place just beyond a list's end makes the list longer. Naming another component (`episode.optimizer.name=sgd`, or the
+    whole of `episode.optimizer`) drops the old one's parameters, which would not fit it.
+    """
+    path = _parsed(key)
+    here: Any = data
+    for depth, (part, after) in enumerate(zip(path[:-1], path[1:], strict=True)):
+        _reach(here, part, path[:depth], key)
+        empty: Any = [] if isinstance(after, int) else {}
+        if isinstance(here, dict):
+            if here.get(str(part)) is None:
+                here[str(part)] = empty
+            here = here[str(part)]
+        else:
+            if part == len(here):
+                here.append(empty)
+            here = here[int(part)]
+    last = path[-1]
+    _reach(here, last, path[:-1], key)
+    if isinstance(here, dict):
+        slot = slot_of(path[:-1])
+        if last == "name" and slot is not None and here.get("name", default_name(slot)) not in (None, value):
+            _drop_parameters(here, BESIDE.get(slot.kind, ()))
+        here[str(last)] = value
+    else:
+        here[int(last) : int(last) + 1] = [value]
+    return path
+
+
+def _parsed(key: str) -> Path:
+    path: list[str | int] = []
+    for part in key.split("."):
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise ConfigError(
+                f"--set {key}: '{part}' is not a key. Keys are joined by dots, and a place in a list is written hooks[0]."
+            )
+        path += [match[1], *(int(index) for index in re.findall(r"\d+", match[2]))]
+    return tuple(path)
+
+
+def _reach(here: Any, part: str | int, path: Path, key: str) -> None:
+    """Raise `ConfigError` unless `part` can be reached in what stands at `path`."""
+    name = f"'{dotted(path)}'" if path else "the config"
+    if isinstance(here, dict) and isinstance(part, str):
+        return
+    if isinstance(here, list) and isinstance(part, int):
+        if part <= len(here):
+            return
+        raise ConfigError(
+            f"--set {key}: {name} has {len(here)} entries, so the next place is [{len(here)}], not [{part}]."
+        )
+    if isinstance(here, dict):
+        raise ConfigError(f"--set {key}: {name} is a mapping, not a list; [{part}] has no meaning there.")
+    if isinstance(here, list):
+        raise ConfigError(f"--set {key}: {name} is a list; write {dotted(path)}[0].{part} for its first entry.")
+    raise ConfigError(f"--set {key}: {name} is the plain value {here!r}; it has no keys.")
+
+
+def _drop_parameters(component: dict[str, Any], kept: tuple[str, ...]) -> None:
+    for key in [key for key in component if key not in kept]:
+        del component[key]

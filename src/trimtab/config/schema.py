@@ -1,0 +1,160 @@
+"""The typed shape of a config: what a run is made of, frozen, with every key documented."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CHANGEABLE = {"changeable": True}
+"""Marks the keys of `EpisodeConfig` that a decision may change while a run goes on."""
+
+
+class Frozen(BaseModel):
+    """Base of the config models: immutable, strict, no unknown keys, no infinities."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Component(Frozen):
+    """A component by name, with its parameters beside the name: `{name: adamw, lr: 3.0e-4}`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+
+    name: Annotated[
+        str, Field(min_length=1, description="a name that `trimtab components` lists, or 'package.module:Name'")
+    ]
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Name and parameters as one plain mapping."""
+        return self.model_dump(mode="json")
+
+
+class DataComponent(Component):
+    """The data component; its tokenizer is a component of its own."""
+
+    name: Annotated[str, Field(min_length=1, description="the data component")] = "corpus"
+    tokenizer: Annotated[Component, Field(description="how text becomes tokens")] = Component(name="character")
+
+
+class HookComponent(Component):
+    """A hook, with its switch."""
+
+    enabled: Annotated[bool, Field(description="false switches the hook off: it is listed, and cannot run")] = True
+
+
+class EarlyStopping(Frozen):
+    """Stop when the validation loss no longer improves."""
+
+    patience: Annotated[int, Field(ge=1, description="evaluations in a row without a gain before the run stops")] = 5
+    minimum_gain: Annotated[
+        float, Field(ge=0, description="nats by which the validation loss must fall to count as a gain")
+    ] = 0.0
+
+
+class SampleConfig(Frozen):
+    """The text generated at every evaluation."""
+
+    prompt: Annotated[str, Field(min_length=1, description="the text that the sample continues")] = "The "
+    tokens: Annotated[int, Field(ge=0, description="tokens to generate; 0 switches samples off")] = 200
+    temperature: Annotated[
+        float, Field(ge=0, description="1 samples from the model's own distribution, 0 is greedy")
+    ] = 1.0
+    top_k: Annotated[int | None, Field(ge=1, description="sample among the k likeliest tokens only")] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1, description="sample within this share of probability only")] = None
+
+
+class EpisodeConfig(Frozen):
+    """The training decisions of one run. Frozen: a decision makes a new one (`changed`)."""
+
+    steps: Annotated[int, Field(ge=1, description="optimiser steps in all")] = 1000
+    batch_size: Annotated[int, Field(ge=1, description="sequences in one forward pass")] = 16
+    accumulation: Annotated[
+        int,
+        Field(ge=1, description="forward passes per optimiser step; a step sees batch_size × accumulation sequences"),
+    ] = 1
+    precision: Annotated[
+        Literal["auto", "bf16", "fp32"],
+        Field(
+            description="compute precision; auto is bf16 where the hardware multiplies it natively, resolved at the start"
+        ),
+    ] = "auto"
+    optimizer: Annotated[Component, Field(description="the optimiser")] = Component(name="adamw")
+    lr_factor: Annotated[
+        float, Field(ge=0, description="a factor on the scheduled learning rate", json_schema_extra=CHANGEABLE)
+    ] = 1.0
+    schedule: Annotated[Component, Field(description="the learning rate's factor as a pure function of the step")] = (
+        Component(name="constant")
+    )
+    clip: Annotated[
+        float | None,
+        Field(gt=0, description="bound on the global gradient norm; null for none", json_schema_extra=CHANGEABLE),
+    ] = 1.0
+    loss: Annotated[Component, Field(description="the loss that is minimised")] = Component(name="cross_entropy")
+    data_mix: Annotated[
+        None,
+        Field(description="shares of data by difficulty; null draws windows uniformly", json_schema_extra=CHANGEABLE),
+    ] = None
+    regime_controller: Annotated[Component | None, Field(description="what may intervene while the run goes on")] = None
+    evaluate_every: Annotated[
+        int, Field(ge=1, description="steps between evaluations; there is one at the end too")
+    ] = 200
+    evaluation_windows: Annotated[
+        int | None, Field(ge=1, description="validation windows, spread evenly over the split; null for all of them")
+    ] = 256
+    checkpoint_every: Annotated[
+        int, Field(ge=1, description="steps between checkpoints; there is one at the end too")
+    ] = 200
+    keep_checkpoints: Annotated[
+        int, Field(ge=1, description="newest checkpoints kept; the best by validation loss stays besides")
+    ] = 3
+    early_stopping: Annotated[EarlyStopping | None, Field(description="when to stop early; null never does")] = None
+    diverged_after: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="steps in a row, skipped or above the untrained model's loss, after which a run is diverged",
+        ),
+    ] = 50
+    sample: Annotated[SampleConfig, Field(description="the text generated at every evaluation")] = SampleConfig()
+
+    @classmethod
+    def changeable(cls) -> frozenset[str]:
+        """The keys that a controller may change while a run goes on."""
+        return frozenset(name for name, field in cls.model_fields.items() if field.json_schema_extra == CHANGEABLE)
+
+    def changed(self, **values: Any) -> "EpisodeConfig":
+        """This config with other values for some keys, validated (pydantic's own `model_copy` does not)."""
+        return EpisodeConfig.model_validate({**dict(self), **values}, strict=True)
+
+
+class MonitorConfig(Frozen):
+    """Which indicators are recorded, and how often."""
+
+    every: Annotated[
+        int, Field(ge=1, description="steps between rows with process memory and per-parameter indicators")
+    ] = 1
+    horizon: Annotated[
+        int, Field(ge=2, description="steps over which the loss average and its volatility look back")
+    ] = 20
+
+
+class RunConfig(Frozen):
+    """Everything that decides a training run."""
+
+    seed: Annotated[int, Field(ge=0, description="the seed of every named random stream")] = 0
+    threads: Annotated[
+        Annotated[int, Field(ge=1)] | Literal["auto"],
+        Field(
+            description="CPU threads; results depend on it bit for bit; auto is the physical cores, resolved at the start"
+        ),
+    ] = "auto"
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"],
+        Field(description="where the model runs; auto is cuda if there is one, else cpu"),
+    ] = "auto"
+    data: Annotated[DataComponent, Field(description="what the model reads")] = DataComponent()
+    model: Annotated[Component, Field(description="the model")] = Component(name="decoder")
+    episode: Annotated[EpisodeConfig, Field(description="the training decisions")] = EpisodeConfig()
+    monitor: Annotated[MonitorConfig, Field(description="the indicators")] = MonitorConfig()
+    faults: Annotated[tuple[Component, ...], Field(description="faults injected on purpose, with known truth")] = ()
+    hooks: Annotated[tuple[HookComponent, ...], Field(description="hooks, in the order in which they run")] = ()

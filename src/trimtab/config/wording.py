@@ -1,0 +1,165 @@
+"""What is wrong with a config, in one paragraph: the file, the line, the key, what was found and what to do."""
+
+import difflib
+import json
+import types
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from trimtab.config.schema import Component
+from trimtab.config.yaml_file import Lines, Path, dotted
+
+_KINDS = {
+    str: "text",
+    bool: "a truth value",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "a mapping",
+}
+
+
+@dataclass
+class Source:
+    """Where a config came from: a file with its lines, and the keys that `--set` decided over the file's head."""
+
+    name: str
+    lines: Lines = field(default_factory=dict)
+    overridden: set[Path] = field(default_factory=set)
+
+    def override(self, path: Path) -> None:
+        """Note that `path` and all below it came from `--set`: the file's lines no longer speak of it."""
+        self.overridden.add(path)
+        self.lines = {known: line for known, line in self.lines.items() if known[: len(path)] != path}
+
+    def at(self, path: Path) -> str:
+        """The beginning of an error about a key: `run.yaml, line 3: episode.steps: `."""
+        key = f"{dotted(path)}: " if path else ""
+        for known in (path[:length] for length in range(len(path), 0, -1)):
+            if known in self.overridden:
+                return f"--set: {key}"
+            if known in self.lines:
+                return f"{self.name}, line {self.lines[known]}: {key}"
+        return f"{self.name}: {key}"
+
+
+def worded(
+    error: ValidationError, model: type[BaseModel], where: Source, prefix: Path = (), beside: Sequence[str] = ()
+) -> str:
+    """One paragraph for the first problem (an unknown key before any other), and how many more there are.
+
+    `prefix` is where the validated mapping stands in the config; `beside` are keys known there that `model` lacks.
+    """
+    problems: dict[Path, list[ErrorDetails]] = {}
+    for details in error.errors(include_url=False):
+        problems.setdefault(_place(model, details["loc"])[0], []).append(details)
+    # A union's members complain at different depths; the deepest is the one that was meant.
+    problems = {
+        place: found for place, found in problems.items() if not any(_within(other, place) for other in problems)
+    }
+    unknown = (place for place, found in problems.items() if found[0]["type"] == "extra_forbidden")
+    first = next(unknown, next(iter(problems)))
+    others = len(problems) - 1
+    more = f" ({others} more such problem{'s' if others > 1 else ''} after this one.)" if others else ""
+    return where.at((*prefix, *first)) + _sentence(problems[first], model, first, beside) + more
+
+
+def _within(place: Path, above: Path) -> bool:
+    return len(place) > len(above) and place[: len(above)] == above
+
+
+def unknown_name(name: str, known: Iterable[str]) -> str:
+    """The hint `Did you mean …?`, with the space before it, if something near is known; else nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def _sentence(problem: list[ErrorDetails], model: type[BaseModel], place: Path, beside: Sequence[str]) -> str:
+    kind, found = problem[0]["type"], problem[0]["input"]
+    if kind == "extra_forbidden":
+        holder = _place(model, place)[1]
+        own = beside if len(place) == 1 else ()
+        known = [*own, *(holder.model_fields if holder is not None else ())]
+        listing = f"Known keys: {', '.join(known)}." if known else "Nothing can be set here."
+        return f"there is no key '{place[-1]}' here.{unknown_name(str(place[-1]), known)} {listing}"
+    if kind == "missing":
+        return f"the key '{place[-1]}' is missing. Add it."
+    if kind in ("model_type", "model_attributes_type"):
+        target = _model(_annotation(model, place))
+        shape = "component, written {name: NAME, key: value}" if _is_component(target) else "mapping of keys to values"
+        return f"this is a {shape}; found {shown(found)}."
+    if all(details["msg"].startswith("Input should be ") for details in problem):
+        wanted = " or ".join(dict.fromkeys(details["msg"].removeprefix("Input should be ") for details in problem))
+        return f"it should be {wanted.replace('a valid array', 'a list')}; found {shown(found)}. Mend that value."
+    return f"{problem[0]['msg'].removeprefix('Value error, ')}; found {shown(found)}. Mend that value."
+
+
+def shown(value: Any) -> str:
+    """A found value as a config writes it, shortened, with its kind: `"4" (text)`."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    kind = f" ({_KINDS[type(value)]})" if type(value) in _KINDS else ""
+    return (text if len(text) <= 80 else text[:77] + "…") + kind
+
+
+def _place(model: type[BaseModel], location: Path) -> tuple[Path, type[BaseModel] | None]:
+    """A pydantic error location as a config path, and the model in which its last key stands.
+
+    Pydantic puts the member of a union (`int`, `list[str]`) into the location; a config has no such key.
+    """
+    place: list[str | int] = []
+    holder: type[BaseModel] | None = model
+    annotation: Any = model
+    for part in location:
+        if len(members := _members(annotation)) > 1:
+            annotation = next((member for member in members if _model(member) is None and get_args(member)), None)
+            continue
+        annotation = members[0] if members else None
+        holder = _model(annotation)
+        place.append(part)
+        annotation = _below(annotation, part)
+    return tuple(place), holder
+
+
+def _annotation(model: type[BaseModel], place: Path) -> Any:
+    annotation: Any = model
+    for part in place:
+        members = _members(annotation)
+        annotation = _below(members[0], part) if members else None
+    return annotation
+
+
+def _below(annotation: Any, part: str | int) -> Any:
+    if (inner := _model(annotation)) is not None:
+        known = inner.model_fields.get(str(part))
+        return known.annotation if known is not None else None
+    arguments = get_args(annotation)
+    if get_origin(annotation) is tuple and Ellipsis not in arguments and isinstance(part, int):
+        return arguments[part] if part < len(arguments) else None
+    if get_origin(annotation) is dict and arguments:
+        return arguments[1]
+    return arguments[0] if arguments else None
+
+
+def _members(annotation: Any) -> list[Any]:
+    """The members of a union but for None, unwrapped of `Annotated`."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [
+            member for argument in get_args(annotation) if argument is not type(None) for member in _members(argument)
+        ]
+    return [annotation] if annotation is not None else []
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    members = _members(annotation)
+    inner = members[0] if len(members) == 1 else None
+    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
+
+
+def _is_component(model: type[BaseModel] | None) -> bool:
+    return model is not None and issubclass(model, Component)

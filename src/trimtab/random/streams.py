@@ -1,0 +1,74 @@
+"""Independent random generators, one a purpose, so that using one never moves another."""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+PURPOSES = ("init", "data", "dropout", "evaluation", "sampling", "search", "noise", "faults", "controller")
+
+
+def derive_seed(seed: int, *path: str | int) -> int:
+    """A 63-bit seed for `path` below `seed`: the first bytes of SHA-256 over the path, so that no two paths are related.
+
+    Raises `ValueError` for a part with a slash, which would read like two parts.
+    """
+    if any(isinstance(part, str) and "/" in part for part in path):
+        raise ValueError(f"a part of a stream's path may not contain '/': {path}")
+    text = "/".join(["trimtab", str(seed), *map(str, path)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
+
+
+class Streams:
+    """The named random streams of one run.
+
+    `streams[purpose]` is a CPU `torch.Generator` that goes on from draw to draw. A stream can also be *placed*:
+    `streams.at(purpose, *position)` is a fresh generator whose seed is a function of the position (a step, an epoch) alone,
+    so what was drawn before does not shift what comes now; the trainer places `dropout` and `noise` at every step, and the
+    data order at every epoch.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._generators = {name: torch.Generator().manual_seed(derive_seed(seed, name)) for name in PURPOSES}
+
+    def __getitem__(self, purpose: str) -> torch.Generator:
+        _check(purpose)
+        return self._generators[purpose]
+
+    def at(self, purpose: str, *position: int) -> torch.Generator:
+        """A generator for `purpose` at `position`; `streams[purpose]` does not move."""
+        _check(purpose)
+        return torch.Generator().manual_seed(derive_seed(self.seed, purpose, *position))
+
+    def state_dict(self) -> dict[str, str]:
+        """The state of every stream, base64 (JSON-ready)."""
+        return {
+            name: base64.b64encode(generator.get_state().numpy().tobytes()).decode()
+            for name, generator in self._generators.items()
+        }
+
+    def load_state_dict(self, state: dict[str, str]) -> None:
+        """Set the streams to a state that `state_dict` gave; a stream that it does not name stays as it is."""
+        for name, text in state.items():
+            self[name].set_state(torch.from_numpy(np.frombuffer(base64.b64decode(text), dtype=np.uint8).copy()))
+
+
+def _check(purpose: str) -> None:
+    if purpose not in PURPOSES:
+        raise KeyError(f"no random stream '{purpose}'; there are {', '.join(PURPOSES)}")
+
+
+@contextmanager
+def global_stream(generator: torch.Generator) -> Iterator[None]:
+    """Run code that draws from torch's global CPU generator under `generator`'s state, and leave the global one untouched."""
+    saved = torch.random.get_rng_state()
+    torch.random.set_rng_state(generator.get_state())
+    try:
+        yield
+    finally:
+        generator.set_state(torch.random.get_rng_state())
+        torch.random.set_rng_state(saved)

@@ -1,0 +1,203 @@
+"""Append-only JSONL: one JSON object a line, whole lines only."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from trimtab.config.errors import RunError
+from trimtab.records.failures import write_failure
+from trimtab.records.values import from_json, to_json
+
+
+def encode_row(row: Mapping[str, Any]) -> bytes:
+    """`row` as one line of strict JSON: floats in full precision (`repr`), non-finite ones as "nan", "inf", "-inf"."""
+    plain = to_json(row)
+    try:
+        text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
+        return text.encode() + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate has no UTF-8; as an escape it survives
+        return json.dumps(plain, allow_nan=False, separators=(", ", ": ")).encode() + b"\n"
+
+
+class JsonlWriter:
+    """Appends rows to a file, each by one write of the whole line, so a kill leaves at most one half line, the last.
+
+    Opening a file that ends in a half line cuts it off; `dropped` says how many bytes that were. Raises WorkError when
+    the disk takes no more: the half-written line is cut back first, so the file stays sound and the writer usable.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.dropped = 0
+        try:
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            size = os.fstat(self._descriptor).st_size
+            self._offset = _end_of_last_line(self._descriptor, size)
+            if self._offset < size:
+                os.ftruncate(self._descriptor, self._offset)
+                self.dropped = size - self._offset
+        except OSError as error:
+            raise write_failure(self.path, error) from error
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append `row`; it is with the operating system (safe from a kill, not from a power cut) when this returns."""
+        rest = memoryview(encode_row(row))
+        size = len(rest)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError as error:
+            self._cut_back()
+            raise write_failure(self.path, error) from error
+        self._offset += size
+
+    def flush(self, sync: bool = False) -> None:
+        """With `sync`, wait until the rows are on the disk (safe from a power cut). Without, there is nothing to wait for."""
+        if sync:
+            try:
+                os.fsync(self._descriptor)
+            except OSError as error:
+                raise write_failure(self.path, error) from error
+
+    def offset(self) -> int:
+        """Bytes of whole lines in the file; durable after `flush(sync=True)`. What `truncate` takes on resume."""
+        return self._offset
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _cut_back(self) -> None:
+        try:
+            os.ftruncate(self._descriptor, self._offset)
+        except OSError:
+            return  # the half line stays; readers and the next writer drop it, and the write's own error is raised
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class HalfLine:
+    """A last line without its line end: what a kill in mid-write leaves."""
+
+    path: Path
+    number: int
+    size: int
+
+
+class JsonlReader:
+    """Iterates over the rows of a file.
+
+    `numbers=False` gives values as they stand; `numbers=True` gives "nan", "inf" and "-inf" as floats (not under
+    `values.TEXT_KEYS`). A line counts when its line end is there; a last line without one is left out and reported as
+    `half_line` once iteration is through. Raises RunError, with file and line number, for a malformed line anywhere
+    else, and for a file that cannot be read.
+    """
+
+    def __init__(self, path: str | Path, *, numbers: bool = False) -> None:
+        self.path = Path(path)
+        self.numbers = numbers
+        self.half_line: HalfLine | None = None
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        self.half_line = None
+        try:
+            with self.path.open("rb") as file:
+                for number, line in enumerate(file, start=1):
+                    if not line.endswith(b"\n"):
+                        self.half_line = HalfLine(self.path, number, len(line))
+                        return
+                    row = _parse(self.path, number, line)
+                    yield from_json(row) if self.numbers else row
+        except OSError as error:
+            raise RunError(f"Cannot read {self.path}: {error.strerror or error}.") from error
+
+
+def read_rows(path: str | Path, *, numbers: bool = False) -> list[dict[str, Any]]:
+    """All rows of a file (see `JsonlReader`), a half-written last line left out."""
+    return list(JsonlReader(path, numbers=numbers))
+
+
+def last_row(path: str | Path, *, numbers: bool = False) -> dict[str, Any] | None:
+    """The last whole row of a file, read from its end, or None where there is none. Raises RunError as the reader does."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            end = _end_of_last_line(file.fileno(), size)
+            if end == 0:
+                return None
+            start = _end_of_last_line(file.fileno(), end - 1)
+            line = os.pread(file.fileno(), end - start, start)
+    except OSError as error:
+        raise RunError(f"Cannot read {path}: {error.strerror or error}.") from error
+    row = _parse(path, None, line)
+    return dict(from_json(row)) if numbers else row
+
+
+def truncate(path: str | Path, offset: int) -> int:
+    """Cut a file back to `offset` bytes, fsynced, and return how many bytes went.
+
+    Raises RunError when the file is shorter than `offset` or `offset` is not the end of a line (the file is then not
+    the one that the offset was taken from), WorkError when the disk refuses.
+    """
+    path = Path(path)
+    try:
+        with path.open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            if not 0 <= offset <= size or _end_of_last_line(file.fileno(), offset) != offset:
+                raise RunError(
+                    f"{path} does not fit its checkpoint: the checkpoint was taken when the file had {offset} bytes of "
+                    f"whole lines, now it has {size} bytes and no line ends there. The file was changed or damaged; "
+                    "restore it from a copy or resume from another checkpoint."
+                )
+            file.truncate(offset)
+            os.fsync(file.fileno())
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing: the run directory is damaged. Restore the file from a copy.") from error
+    except OSError as error:
+        raise write_failure(path, error) from error
+    return size - offset
+
+
+def _parse(path: Path, number: int | None, line: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode(), parse_constant=_refuse_constant)
+        if isinstance(row, dict):
+            return row
+        found = f"a JSON {type(row).__name__}, not an object"
+    except (ValueError, RecursionError) as error:
+        found = str(error)
+    where = "its last line" if number is None else f"line {number}"
+    raise RunError(
+        f"{path} is damaged at {where}: {found}. Found: {line[:60]!r}. "
+        "Restore the file from a copy, or remove that line if you know what it held."
+    )
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _end_of_last_line(descriptor: int, before: int) -> int:
+    """The offset just after the last line end in the first `before` bytes; 0 where there is none."""
+    block = 1 << 16
+    while before > 0:
+        start = max(0, before - block)
+        found = os.pread(descriptor, before - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        before = start
+    return 0

@@ -1,0 +1,140 @@
+"""What a run says of itself: `manifest.json` at its start, `summary.json` at its end."""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trimtab.config.errors import RunError
+from trimtab.records.atomic import write_json
+from trimtab.records.values import from_json
+
+FORMAT_VERSION = 1
+"""The version of the files in a run directory; one with a higher number is refused."""
+
+Status = Literal["completed", "diverged", "stopped", "interrupted", "failed"]
+
+
+class _Record(BaseModel):
+    # fields that a later Trimtab adds are kept when an older one rewrites the file
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=True)
+
+
+class HookRecord(_Record):
+    """A hook that was on in a run."""
+
+    name: str
+    kind: str
+    config: dict[str, Any] = Field(default_factory=dict)
+    source_hash: str
+
+
+class DataRecord(_Record):
+    """The data of a run; a data source may add keys."""
+
+    name: str
+    fingerprint: str
+    tokens: int | None = None
+
+
+class Parent(_Record):
+    """The run and the step that a fork started from."""
+
+    run_id: str
+    step: int
+
+
+class Manifest(_Record):
+    """`manifest.json`: everything that is known of a run before its first step. `created_at` is ISO 8601, UTC."""
+
+    run_id: str
+    created_at: str
+    git_commit: str | None
+    git_dirty: bool | None
+    config_hash: str
+    config: dict[str, Any]
+    hooks: list[HookRecord]
+    seed: int
+    data: DataRecord
+    environment: dict[str, Any]
+    parent: Parent | None = None
+    trimtab: str
+    command: list[str] = Field(default_factory=list)
+    format_version: int = FORMAT_VERSION
+
+    def write(self, path: str | Path) -> None:
+        """Write the manifest atomically. Raises WorkError when the disk refuses."""
+        write_json(path, self.model_dump())
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """The manifest at `path`. Raises RunError when it is missing, damaged or of a later format."""
+        raw = _read_object(Path(path), "manifest", "the folder holds no run, or the run was killed before it began")
+        version = raw.get("format_version")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise RunError(
+                f"{path} is of format {version}; this Trimtab reads formats up to {FORMAT_VERSION}. Install a newer Trimtab."
+            )
+        return _validated(cls, raw, Path(path))
+
+
+class Summary(_Record):
+    """`summary.json`: how a run ended. `metrics` holds the final figures by name (`val_loss`, ...); seconds and MiB."""
+
+    status: Status
+    steps: int
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    weights_sha256: str | None
+    tokens_per_second: float | None
+    seconds: float
+    peak_rss_mb: float
+
+    def write(self, path: str | Path) -> None:
+        """Write the summary atomically. Raises WorkError when the disk refuses."""
+        write_json(path, self.model_dump())
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """The summary at `path`, non-finite metrics as floats. Raises RunError when it is missing or damaged."""
+        raw = _read_object(Path(path), "summary", "the run has not ended, or was killed")
+        return _validated(cls, from_json(raw), Path(path))
+
+
+def now() -> str:
+    """The time as manifests write it: ISO 8601, UTC, microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def new_run_id() -> str:
+    """A name that sorts by time (to the second, UTC) and ends in 32 random bits of the operating system's."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(4).hex()}"
+
+
+def _read_object(path: Path, what: str, missing: str) -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise RunError(f"There is no {what} at {path}: {missing}.") from error
+    except OSError as error:
+        raise RunError(f"Cannot read the {what} {path}: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"The {what} {path} is damaged: {error}. Restore it from a copy.") from error
+    if not isinstance(raw, dict):
+        raise RunError(f"The {what} {path} is damaged: it holds a JSON {type(raw).__name__}, not an object.")
+    return raw
+
+
+_R = TypeVar("_R", bound=_Record)
+
+
+def _validated(kind: type[_R], raw: dict[str, Any], path: Path) -> _R:
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].lower()}" for problem in error.errors()[:3]
+        )
+        raise RunError(f"{path} is damaged: {problems}. Restore it from a copy.") from error

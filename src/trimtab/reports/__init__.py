@@ -1,0 +1,1 @@
+"""Plots and pages from the records of runs."""

@@ -1,0 +1,208 @@
+"""The loss curve of a run, as SVG and PNG."""
+
+import io
+import math
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trimtab.config.errors import RunError
+from trimtab.records.atomic import write_bytes
+from trimtab.records.run_directory import RunDirectory
+from trimtab.reports.series import Series, column, final_passage, overwritten, smooth, speed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# One mid-grey ink and mid-tone colours, at least 3:1 against white and against black: the background is transparent in the SVG.
+_INK = "#757575"
+_TRAIN = "#2b7bba"
+_VALIDATION = "#d1601f"
+_MEMORY = "#8a63c9"
+_SPEED = "#3a8f5c"
+_STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "trimtab",
+    "svg.fonttype": "path",
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": _INK,
+    "grid.alpha": 0.18,
+    "grid.linewidth": 0.6,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "legend.frameon": False,
+}
+
+
+def loss_curve(run: RunDirectory, out_folder: str | Path | None = None) -> list[Path]:
+    """Draw `loss_curve.svg` and `loss_curve.png` into `out_folder` (default: the run's `plots`) and return their paths.
+
+    Training loss (raw and smoothed) and validation loss in nats per token over steps, the best evaluation marked; steps
+    with a non-finite loss and passages that a rewind overwrote are shown as such. Below it memory (MiB) and tokens per
+    second. The same records give the same bytes. Raises RunError for a damaged record, WorkError when the disk refuses.
+    """
+    folder = Path(out_folder) if out_folder else run.plots_path
+    figure = _draw(run)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"Cannot make the folder {folder}: {error.strerror}. Choose another --out.") from error
+    paths = []
+    for suffix in ("svg", "png"):
+        path = folder / f"loss_curve.{suffix}"
+        write_bytes(path, _render(figure, suffix))
+        paths.append(path)
+    return paths
+
+
+def _render(figure: "Figure", suffix: str) -> bytes:
+    buffer = io.BytesIO()
+    metadata: dict[str, Any] = {"Date": None, "Creator": "Trimtab"} if suffix == "svg" else {"Software": "Trimtab"}
+    # A PNG is looked at in viewers of any background, so it brings its own.
+    background = {"transparent": True} if suffix == "svg" else {"facecolor": "white"}
+    with _style():
+        figure.savefig(buffer, format=suffix, dpi=160, metadata=metadata, **background)
+    return buffer.getvalue()
+
+
+def _style() -> AbstractContextManager[None]:
+    """Our style over matplotlib's defaults: a user's own settings would change the bytes."""
+    from matplotlib import style
+
+    return style.context(["default", _STYLE])
+
+
+def _draw(run: RunDirectory) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    rows, evaluations = run.steps(), run.evaluations()
+    with _style():
+        figure = Figure(figsize=(8.0, 5.4), layout="constrained")
+        FigureCanvasAgg(figure)
+        upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3.2, 1.0]})
+        _draw_loss(upper, rows, evaluations)
+        _draw_process(lower, rows)
+        upper.set_title(_title(run), loc="left", fontsize=10)
+        lower.set_xlabel("step")
+        lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.align_ylabels([upper, lower])
+        steps = [row["step"] for row in (*rows, *evaluations)]
+        if steps:
+            low, high = min(steps), max(steps)
+            margin = 0.02 * (high - low) or 1.0
+            lower.set_xlim(low - margin, high + margin)
+    return figure
+
+
+def _draw_loss(axes: "Axes", rows: list[dict[str, Any]], evaluations: list[dict[str, Any]]) -> None:
+    axes.set_ylabel("loss (nats per token)")
+    raw = column(final_passage(rows), "train_loss")
+    finite = raw.finite()
+    few = len(finite) <= 20
+    if len(finite):
+        axes.plot(finite.steps, finite.values, color=_TRAIN, lw=0.7, alpha=0.45, marker="o" if few else None, ms=2.5)
+        span = min(50.0, max(1.0, len(finite) / 10))
+        smoothed = smooth(finite, span)
+        label = f"training (average over up to {span:.0f} steps)" if span > 1 else "training"
+        axes.plot(smoothed.steps, smoothed.values, color=_TRAIN, lw=1.8, label=label)
+    gone = column(overwritten(rows), "train_loss").finite()
+    if len(gone):
+        axes.plot(gone.steps, gone.values, ".", color=_INK, ms=2, alpha=0.6, label="overwritten by a rewind")
+    validation = column(final_passage(evaluations), "val_loss").finite()
+    if len(validation):
+        axes.plot(
+            validation.steps, validation.values, color=_VALIDATION, lw=1.2, marker="o", ms=4.5, label="validation"
+        )
+        best = int(np.argmin(validation.values))
+        _mark_best(axes, int(validation.steps[best]), float(validation.values[best]))
+    if len(raw) > len(finite):
+        _mark_non_finite(axes, raw)
+    _frame(axes, finite, validation)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper right")
+    else:
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "no loss has been recorded", transform=axes.transAxes, ha="center", va="center")
+
+
+def _mark_best(axes: "Axes", step: int, loss: float) -> None:
+    ring: dict[str, Any] = {"marker": "o", "ms": 11, "mfc": "none", "mec": _VALIDATION, "mew": 1.4, "ls": "none"}
+    axes.plot([step], [loss], label=f"best validation: {loss:.4f} at step {step}", **ring)
+
+
+def _mark_non_finite(axes: "Axes", raw: Series) -> None:
+    from matplotlib.transforms import blended_transform_factory
+
+    steps = raw.steps[~np.isfinite(raw.values)]
+    bottom = blended_transform_factory(axes.transData, axes.transAxes)
+    label = f"non-finite training loss ({len(steps)} step{'s' if len(steps) > 1 else ''})"
+    axes.plot(steps, np.full(len(steps), 0.02), "x", color="#c43c3c", ms=6, mew=1.5, transform=bottom, label=label)
+
+
+def _frame(axes: "Axes", train: Series, validation: Series) -> None:
+    """Cut the view above the start: one spike must not flatten the curve that it interrupts."""
+    values = np.concatenate([train.values, validation.values])
+    if len(values) < 2:
+        return
+    top = max(
+        float(np.quantile(values, 0.995)), float(train.values[0]) if len(train) else -math.inf, *validation.values
+    )
+    low = float(values.min())
+    margin = 0.06 * (top - low) or 0.05 * abs(top) or 0.1
+    axes.set_ylim(low - margin, top + margin)
+    if values.max() > top + margin:
+        step = int(train.steps[np.argmax(train.values)])
+        late = 2 * step > int(train.steps[0]) + int(train.steps[-1])  # the legend is on the right
+        label = f" {values.max():.3g} at step {step} ↑ " if late else f" ↑ {values.max():.3g} at step {step} "
+        axes.annotate(label, (step, top + margin), va="top", ha="right" if late else "left", fontsize=8)
+
+
+def _draw_process(axes: "Axes", rows: list[dict[str, Any]]) -> None:
+    """Memory on the left axis, speed on the right one."""
+    memory, rate = column(rows, "rss_mb").finite(), speed(rows).finite()
+    axes.set_ylabel("memory (MiB)", color=_MEMORY)
+    axes.tick_params(axis="y", colors=_MEMORY)
+    if len(memory):
+        axes.plot(memory.steps, memory.values, color=_MEMORY, lw=1.3, marker="o" if len(memory) == 1 else None, ms=3)
+        axes.set_ylim(0, 1.9 * float(memory.values.max()))  # keeps the two lines apart
+    else:
+        axes.set_yticks([])
+    right = axes.twinx()
+    right.grid(visible=False)
+    right.spines["right"].set_visible(True)
+    right.set_ylabel("tokens/s", color=_SPEED)
+    right.tick_params(axis="y", colors=_SPEED)
+    if len(rate):
+        right.plot(rate.steps, rate.values, color=_SPEED, lw=0.5, alpha=0.35)
+        smoothed = smooth(rate, min(50.0, max(1.0, len(rate) / 10)))
+        right.plot(smoothed.steps, smoothed.values, color=_SPEED, lw=1.3)
+        right.set_ylim(0, 1.2 * float(np.quantile(rate.values, 0.98)))
+    else:
+        right.set_yticks([])
+    right.yaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
+
+
+def _title(run: RunDirectory) -> str:
+    """Model and data as the manifest tells them; the run's folder where there is no manifest."""
+    if not run.exists():
+        return run.path.name
+    manifest = run.manifest()
+    model = manifest.config.get("model")
+    shape = ""
+    if isinstance(model, dict):
+        sizes = [f"{model[key]} {key}" for key in ("layers", "heads") if key in model]
+        sizes += [f"{key} {model[key]}" for key in ("width", "ff") if key in model]
+        shape = f"{model.get('name', 'model')}" + (f" ({', '.join(sizes)})" if sizes else "")
+    tokens = f", {manifest.data.tokens:,} tokens" if manifest.data.tokens else ""
+    return f"{shape + ' on ' if shape else ''}{manifest.data.name}{tokens} · seed {manifest.seed}"
