@@ -1,41 +1,88 @@
 """Trimtab: a laboratory for steering small language models, and for finding out honestly whether the steering helped."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trimtab.config import EpisodeConfig, RunConfig, load_config
+    from trimtab.data import Batch, TaskDataset
+    from trimtab.losses import LossModule
+    from trimtab.models import Decoder, generate
+    from trimtab.random import Streams
+    from trimtab.records import RunDirectory
+    from trimtab.regimes import Decision, RegimeController, RegimeState
+    from trimtab.training import (
+        GradientTransform,
+        LearningRule,
+        Observer,
+        Trainer,
+        TrainState,
+        fork,
+        replay,
+        resume,
+        train,
+    )
 
 __version__ = "0.1.0"
 
-_EXPORTS = {
+_MODULES = {
     "EpisodeConfig": "trimtab.config",
     "RunConfig": "trimtab.config",
     "load_config": "trimtab.config",
-    "Streams": "trimtab.random",
-    "RunDirectory": "trimtab.records",
     "Batch": "trimtab.data",
     "TaskDataset": "trimtab.data",
     "LossModule": "trimtab.losses",
-    "RegimeController": "trimtab.regimes",
-    "RegimeState": "trimtab.regimes",
     "Decoder": "trimtab.models",
     "generate": "trimtab.models",
+    "Streams": "trimtab.random",
+    "RunDirectory": "trimtab.records",
+    "Decision": "trimtab.regimes",
+    "RegimeController": "trimtab.regimes",
+    "RegimeState": "trimtab.regimes",
+    "GradientTransform": "trimtab.training",
+    "LearningRule": "trimtab.training",
     "Observer": "trimtab.training",
-    "Trainer": "trimtab.training",
     "TrainState": "trimtab.training",
+    "Trainer": "trimtab.training",
     "fork": "trimtab.training",
     "replay": "trimtab.training",
     "resume": "trimtab.training",
     "train": "trimtab.training",
 }
 
-__all__ = ["__version__", *sorted(_EXPORTS)]
+__all__ = [
+    "Batch",
+    "Decision",
+    "Decoder",
+    "EpisodeConfig",
+    "GradientTransform",
+    "LearningRule",
+    "LossModule",
+    "Observer",
+    "RegimeController",
+    "RegimeState",
+    "RunConfig",
+    "RunDirectory",
+    "Streams",
+    "TaskDataset",
+    "TrainState",
+    "Trainer",
+    "__version__",
+    "fork",
+    "generate",
+    "load_config",
+    "replay",
+    "resume",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
     # Late, so that `import trimtab` and `trimtab --help` load no torch.
-    if name not in _EXPORTS:
+    if name not in _MODULES:
         raise AttributeError(f"module 'trimtab' has no attribute '{name}'")
-    return getattr(importlib.import_module(_EXPORTS[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return list(__all__)

@@ -178,7 +178,7 @@ def test_a_full_disk_stops_with_a_message_and_whole_lines(tmp_path):
     assert path.read_bytes().endswith(b"\n")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")  # noqa: PTH110
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
 def test_no_space_left_says_so():
     with JsonlWriter("/dev/full") as writer, pytest.raises(WorkError, match="the disk is full"):
         writer.write({"step": 1})

@@ -86,6 +86,8 @@ def _sentence(problem: list[ErrorDetails], model: type[BaseModel], place: Path, 
         known = [*own, *(holder.model_fields if holder is not None else ())]
         listing = f"Known keys: {', '.join(known)}." if known else "Nothing can be set here."
         return f"there is no key '{place[-1]}' here.{unknown_name(str(place[-1]), known)} {listing}"
+    if kind == "missing" and isinstance(place[-1], int):
+        return "the list is too short: this entry is missing. Add it."
     if kind == "missing":
         return f"the key '{place[-1]}' is missing. Add it."
     if kind in ("model_type", "model_attributes_type"):

@@ -41,10 +41,12 @@ class DataRecord(_Record):
 
 
 class Parent(_Record):
-    """The run and the step that a fork started from."""
+    """The run and the step that a fork started from, where it lay, and the config keys that the fork decided otherwise."""
 
     run_id: str
     step: int
+    path: str = ""
+    changed: list[str] = Field(default_factory=list)
 
 
 class Manifest(_Record):

@@ -1,0 +1,50 @@
+# Needs Python 3.11 or later, make and a package registry. Everything else is installed into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test test-slow check format bench lock docs clean
+
+demo: $(STAMP)  ## Train the default model on the embedded corpus for about three minutes
+	$(BIN)/trimtab demo --out demo
+
+test: $(STAMP)  ## The fast tests, in minutes
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP)  ## Kills, real sizes, notebooks
+	$(BIN)/python -m pytest -m slow
+
+check: $(STAMP)  ## Lint, types, floors, generated pages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m trimtab.cli.reference --check docs/config.md
+
+format: $(STAMP)  ## Mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## Speed against a straightforward loop; about ten minutes on an idle machine
+	$(BIN)/trimtab bench
+
+docs: $(STAMP)  ## Write the generated page docs/config.md anew
+	$(BIN)/python -m trimtab.cli.reference docs/config.md
+
+lock:  ## Renew constraints.txt: the newest versions that pyproject.toml allows
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet -e '.[dev]'
+	.venv-lock/bin/python -m trimtab.cli.constraints > constraints.txt.new
+	mv constraints.txt.new constraints.txt
+	rm -rf .venv-lock
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Trimtab needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+clean:  ## Remove what was built, not the runs
+	rm -rf .venv .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

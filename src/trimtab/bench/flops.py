@@ -1,0 +1,18 @@
+"""How many floating-point operations a training step needs."""
+
+from trimtab.models import Decoder
+from trimtab.models.layers import Linear
+
+
+def model_flops(model: Decoder, tokens: int) -> float:
+    """Floating-point operations that one training step on `tokens` tokens needs, forward and backward, in full windows.
+
+    The convention is that of PaLM's model FLOPs utilisation (Chowdhery et al. 2022, appendix B), with attention counted as
+    causal: a product of [m, k] by [k, n] is 2·m·k·n; a linear map costs that once forward and twice backward, and so do QKᵀ
+    and the weighted sum of the values, over the (context + 1) / 2 keys that a query sees on average. Nothing else counts:
+    no embedding look-up, softmax, norm, dropout or optimiser, and nothing that an implementation computes beyond need.
+    """
+    linear = sum(module.weight.numel() for module in model.modules() if isinstance(module, Linear))
+    head = model.token_embedding.numel() if model.head is None else 0
+    attention = 2 * model.layers * model.width * (model.context + 1) / 2
+    return 6.0 * (linear + head + attention) * tokens

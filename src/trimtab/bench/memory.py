@@ -1,0 +1,47 @@
+"""Peak memory of the training variants, each in a process of its own."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from trimtab.records import peak_rss_mb
+
+VARIANTS = ("fp32_loop", "autocast_loop", "ours")
+STEPS = 4
+
+
+def peak_memory() -> dict[str, float]:
+    """Peak resident memory in MiB of a few training steps, by variant."""
+    found = {}
+    for variant in VARIANTS:
+        done = subprocess.run(
+            [sys.executable, "-m", "trimtab.bench.memory", variant], capture_output=True, text=True, check=True
+        )
+        found[f"training.peak_rss_mb.{variant}"] = float(done.stdout.split()[-1])
+    return found
+
+
+def _run(variant: str) -> None:
+    from trimtab.bench.reference import ReferenceTraining
+    from trimtab.bench.training import ours, stepper
+
+    with tempfile.TemporaryDirectory() as folder:
+        # The same imports, corpus and process for all, so that only the loop differs.
+        trainer, assembly = ours(Path(folder) / "run")
+        batch = trainer.state.episode.batch_size
+        if variant == "ours":
+            step = stepper(trainer, assembly)
+        else:
+            data = assembly.train_loader
+            del trainer
+            step = ReferenceTraining(
+                lambda step: data.take(step * batch, batch).input_ids, autocast=variant == "autocast_loop"
+            ).step
+        for _ in range(STEPS):
+            step()
+    print(peak_rss_mb())
+
+
+if __name__ == "__main__":
+    _run(sys.argv[1])

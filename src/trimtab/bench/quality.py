@@ -1,0 +1,67 @@
+"""Does the fast path train as well? Paired runs of the straightforward loop and ours: same weights, same batches."""
+
+import math
+import statistics
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trimtab.bench.reference import ReferenceTraining
+from trimtab.bench.training import ours
+from trimtab.data import EvaluationLoader
+
+MARGIN = 0.02
+"""Nats: the mean paired difference must lie within ± this."""
+
+
+def bench_quality(seeds: int = 6, steps: int = 300, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Train both on `seeds` paired seeds for `steps` steps; returns each pair's validation losses and their difference.
+
+    Both validate all windows of the split, each in its own precision. The difference is ours minus the loop's, in nats a
+    token, with its standard deviation over the pairs and the t interval's half width at 95%.
+    """
+    pairs = []
+    for seed in range(seeds):
+        plain, fast = _pair(seed, steps)
+        pairs.append({"seed": seed, "fp32_loop": plain, "ours": fast, "difference": fast - plain})
+        say(f"seed {seed}: fp32 loop {plain:.4f}, ours {fast:.4f}, difference {fast - plain:+.4f}")
+    differences = [pair["difference"] for pair in pairs]
+    mean = statistics.fmean(differences)
+    spread = statistics.stdev(differences) if seeds > 1 else math.nan
+    return {
+        "quality.pairs": pairs,
+        "quality.steps": steps,
+        "quality.mean_difference": mean,
+        "quality.sd_difference": spread,
+        "quality.within_margin": abs(mean) <= MARGIN,
+    }
+
+
+def _pair(seed: int, steps: int) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        trainer, assembly = ours(Path(folder) / "run", (f"seed={seed}",))
+        data, batch = assembly.train_loader, assembly.config.episode.batch_size
+        # Whole windows only, so that both see the very same tokens: the loop has no notion of a short one.
+        plain = ReferenceTraining(lambda step: data.take(step * batch, batch).input_ids, autocast=False, seed=seed)
+        plain.load(assembly.model)
+        for _ in range(steps):
+            plain.step()
+            trainer.step(data)
+        validation = EvaluationLoader(assembly.data.validation, batch)
+        reference = _reference_loss(plain, validation)
+        return reference, float(trainer.evaluate(validation)["val_loss"])
+
+
+@torch.no_grad()
+def _reference_loss(plain: ReferenceTraining, loader: EvaluationLoader) -> float:
+    plain.model.eval()
+    total, count = 0.0, 0
+    for batch in loader:
+        logits = plain.model(batch.input_ids[:, :-1])
+        labels = batch.labels[:, 1:]
+        total += float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum"))
+        count += int((labels != -100).sum())
+    return total / count

@@ -1,0 +1,163 @@
+"""The baseline: a small GPT and its training step, written the way people write them (nanoGPT, minGPT, tutorials).
+
+The architecture is exactly that of `Decoder` at its defaults, so that both can start from the same weights.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trimtab.models import Decoder
+from trimtab.random.streams import global_stream
+
+
+class ReferenceAttention(nn.Module):
+    """Causal self-attention by torch's fused function."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.qkv = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+        self.residual_dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq width"]:
+        """The branch's output, dropout included."""
+        batch, length, width = x.shape
+        q, k, v = self.qkv(x).split(width, dim=2)
+        q = q.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+        k = k.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+        v = v.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+        dropout = self.dropout if self.training else 0.0
+        y = functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
+        y = y.transpose(1, 2).contiguous().view(batch, length, width)
+        result: Tensor = self.residual_dropout(self.output(y))
+        return result
+
+
+class ReferenceBlock(nn.Module):
+    """A pre-norm transformer block."""
+
+    def __init__(self, width: int, heads: int, ff: int, dropout: float) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = ReferenceAttention(width, heads, dropout)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, ff), nn.GELU(), nn.Linear(ff, width), nn.Dropout(dropout))
+
+    def forward(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq width"]:
+        """The residual stream after the block."""
+        x = x + self.attention(self.attention_norm(x))
+        return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
+
+
+class ReferenceModel(nn.Module):
+    """A GPT with learned positions and a tied head."""
+
+    def __init__(
+        self,
+        *,
+        vocabulary: int,
+        context: int,
+        layers: int = 4,
+        width: int = 256,
+        heads: int = 4,
+        ff: int = 1024,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.token_embedding = nn.Embedding(vocabulary, width)
+        self.position_embedding = nn.Embedding(context, width)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(ReferenceBlock(width, heads, ff, dropout) for _ in range(layers))
+        self.final_norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, vocabulary, bias=False)
+        self.apply(_initialise)
+        self.head.weight = self.token_embedding.weight
+
+    def forward(self, input_ids: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq vocab"]:
+        """The logits of the token after each position."""
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+        x = self.dropout(self.token_embedding(input_ids) + self.position_embedding(positions))
+        for block in self.blocks:
+            x = block(x)
+        logits: Tensor = self.head(self.final_norm(x))
+        return logits
+
+    @torch.no_grad()
+    def load_decoder(self, decoder: Decoder) -> None:
+        """Copy the weights of a `Decoder` of the same shape (learned positions, LayerNorm, GELU, tied head, biases).
+
+        Raises:
+            ValueError: the decoder has parameters that this architecture lacks, or the other way round.
+        """
+        renamed = {
+            "token_embedding": "token_embedding.weight",
+            "position_embedding": "position_embedding.weight",
+        }
+        source = {}
+        for name, value in decoder.named_parameters():
+            target = renamed.get(name, name.replace(".mlp.up.", ".mlp.0.").replace(".mlp.down.", ".mlp.2."))
+            source[target] = value
+        own = dict(self.named_parameters())
+        if own.keys() != source.keys():
+            raise ValueError(f"not the same architecture: {sorted(own.keys() ^ source.keys())}")
+        for name, parameter in own.items():
+            parameter.copy_(source[name])
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, mean=0.0, std=0.02)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+class ReferenceTraining:
+    """The straightforward training loop: AdamW (betas .9/.95, weight decay .1 on everything), clipping at 1.
+
+    `batches` gives the windows of a step, one token longer than the context. `autocast` computes under bf16 autocast. Such
+    code initialises and drops out from torch's global generator; here that runs under a generator of `seed`, swapped in.
+    """
+
+    def __init__(
+        self,
+        batches: Callable[[int], Int[Tensor, "batch time"]],
+        *,
+        autocast: bool,
+        seed: int = 0,
+        vocabulary: int = 99,
+        context: int = 256,
+        lr: float = 3e-4,
+    ) -> None:
+        self.batches, self.autocast = batches, autocast
+        self.generator = torch.Generator().manual_seed(seed)
+        with global_stream(self.generator):
+            self.model = ReferenceModel(vocabulary=vocabulary, context=context)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=lr, betas=(0.9, 0.95), weight_decay=0.1)
+        self.steps = 0
+
+    def load(self, decoder: Decoder) -> None:
+        """Start from a decoder's weights (see `ReferenceModel.load_decoder`)."""
+        self.model.load_decoder(decoder)
+
+    def step(self) -> float:
+        """One optimiser step on the next batch; its loss in nats a token."""
+        ids = self.batches(self.steps)
+        inputs, targets = ids[:, :-1], ids[:, 1:]
+        self.model.train()
+        with (
+            global_stream(self.generator),
+            torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self.autocast),
+        ):
+            logits = self.model(inputs)
+            loss = functional.cross_entropy(logits.reshape(-1, logits.size(-1)), targets.reshape(-1))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.steps += 1
+        return loss.item()

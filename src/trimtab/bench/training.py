@@ -1,0 +1,105 @@
+"""The training step against a straightforward PyTorch loop, interleaved in one process."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trimtab.bench.flops import model_flops
+from trimtab.bench.peaks import matmul_peak
+from trimtab.bench.reference import ReferenceTraining
+from trimtab.bench.timing import interleaved
+from trimtab.config import load_config
+from trimtab.records import RunDirectory
+from trimtab.training import RunLogger, Trainer
+from trimtab.training.assembly import Assembly, assemble
+
+STEPS = 10**9
+"""Never reached: the bench makes single steps."""
+
+
+def ours(folder: Path, overrides: tuple[str, ...] = ()) -> tuple[Trainer, Assembly]:
+    """The default run's trainer, recording into `folder` as a real run does."""
+    assembly = assemble(load_config(None, [f"episode.steps={STEPS}", *overrides]))
+    (folder / "checkpoints").mkdir(parents=True)
+    trainer = assembly.trainer(RunLogger(RunDirectory(folder)))
+    trainer.prepare()
+    return trainer, assembly
+
+
+def stepper(trainer: Trainer, assembly: Assembly) -> Callable[[], None]:
+    """One whole training step of ours: monitored, guarded and recorded."""
+    return lambda: trainer.step(assembly.train_loader) and None
+
+
+def bench_training(rounds: int = 15, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Measure; returns figures by dotted key. Times are medians over the rounds, ratios are taken pair by pair.
+
+    `training.ratio` is the median of (a)/(b) within the rounds: (a) the straightforward fp32 loop, (a') the same under
+    bf16 autocast, (b) ours with its monitoring and records.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        trainer, assembly = ours(Path(folder) / "run")
+        data = assembly.train_loader
+        batch = trainer.state.episode.batch_size
+        tokens = batch * trainer.state.model.context
+        plain = ReferenceTraining(lambda step: data.take(step * batch, batch).input_ids, autocast=False)
+        mixed = ReferenceTraining(lambda step: data.take(step * batch, batch).input_ids, autocast=True)
+        say(f"one step each of (a), (a') and (b), {rounds} rounds, after two to warm up")
+        times = interleaved({"a": plain.step, "a'": mixed.step, "b": stepper(trainer, assembly)}, rounds)
+        medians = {name: statistics.median(values) for name, values in times.items()}
+        shares = _shares(trainer, medians["b"])
+    peaks = {"bf16": matmul_peak(torch.bfloat16), "fp32": matmul_peak(torch.float32)}
+    flops = model_flops(assembly.model, tokens) / medians["b"]
+    return {
+        "training.precision": assembly.config.episode.precision,
+        "training.threads": assembly.config.threads,
+        "training.rounds": rounds,
+        "training.tokens_per_second.fp32_loop": tokens / medians["a"],
+        "training.tokens_per_second.autocast_loop": tokens / medians["a'"],
+        "training.tokens_per_second.ours": tokens / medians["b"],
+        "training.ratio": _ratio(times["a"], times["b"]),
+        "training.ratio_min": min(a / b for a, b in zip(times["a"], times["b"], strict=True)),
+        "training.ratio_max": max(a / b for a, b in zip(times["a"], times["b"], strict=True)),
+        "training.ratio_to_autocast": _ratio(times["a'"], times["b"]),
+        "training.peak_bf16_gflops": peaks["bf16"] / 1e9,
+        "training.peak_fp32_gflops": peaks["fp32"] / 1e9,
+        "training.model_gflops": flops / 1e9,
+        "training.share_of_bf16_peak": flops / peaks["bf16"],
+        "training.share_of_fp32_peak": flops / peaks["fp32"],
+        **shares,
+    }
+
+
+def _ratio(slow: list[float], fast: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
+
+
+def _shares(trainer: Trainer, step: float) -> dict[str, float]:
+    """What monitoring, logging and checkpoints cost as shares of a step, each part timed by itself."""
+    updater, state = trainer.updater, trainer.state
+    regime = state.monitor.observe(state.step, 1.0, 1.0, 1.0, {})
+    monitoring = _median(
+        lambda: (updater.remember(), updater.change(), state.monitor.observe(state.step, 1.0, 1.0, 1.0, {}))
+    )
+    logging = _median(lambda: trainer.record(regime, lr=1e-3, skipped=False, aux={}, seconds=step))
+    checkpoint = _median(trainer.checkpoint, rounds=5)
+    return {
+        "training.monitoring_share": monitoring / step,
+        "training.logging_share": logging / step,
+        "training.checkpoint_share": checkpoint / (state.episode.checkpoint_every * step),
+        "training.checkpoint_seconds": checkpoint,
+    }
+
+
+def _median(work: Callable[[], Any], rounds: int = 21) -> float:
+    times = []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times)

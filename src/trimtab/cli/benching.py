@@ -1,0 +1,69 @@
+"""`trimtab bench`: the training step against a straightforward loop, on this machine."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+bench_app = typer.Typer(invoke_without_command=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON on standard output.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(bench_app, name="bench")
+
+
+@bench_app.callback()
+def bench(
+    context: typer.Context,
+    rounds: Annotated[int, typer.Option(min=3, help="Interleaved rounds; medians are taken over them.")] = 15,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the training step: tokens/s, ratios, share of peak, what monitoring costs, peak memory.
+
+    trimtab bench --rounds 15
+
+    trimtab bench quality
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from trimtab.bench.memory import peak_memory
+    from trimtab.bench.training import bench_training
+
+    figures = bench_training(rounds, _say(as_json))
+    figures |= peak_memory()
+    _print(figures, as_json)
+
+
+@bench_app.command()
+def quality(
+    seeds: Annotated[int, typer.Option(min=2, help="Paired seeds.")] = 6,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each run.")] = 300,
+    as_json: AsJson = False,
+) -> None:
+    """Train the straightforward loop and ours on paired seeds and compare their validation losses.
+
+    trimtab bench quality --seeds 6 --steps 300
+    """
+    from trimtab.bench.quality import MARGIN, bench_quality
+
+    figures = bench_quality(seeds, steps, _say(as_json))
+    _print(figures, as_json)
+    if not figures["quality.within_margin"]:
+        typer.echo(f"The mean difference is outside ±{MARGIN} nats.", err=True)
+        raise typer.Exit(1)
+
+
+def _say(quiet: bool) -> Any:
+    return lambda text: typer.echo(text, err=quiet)
+
+
+def _print(figures: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(figures))
+        return
+    for key, value in figures.items():
+        if not isinstance(value, list):
+            typer.echo(f"{key:44} {value:,.4g}" if isinstance(value, float) else f"{key:44} {value}")

@@ -1,0 +1,115 @@
+"""`trimtab demo`: the default model on the embedded corpus, in a few minutes, with the result to expect."""
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from trimtab.cli.running import calling, finish
+
+_MEASURED_STEPS = 6
+_ROUND = 100
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(demo)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="The folder of the run.")] = Path("demo"),
+    minutes: Annotated[float, typer.Option(min=0.1, help="About how long training may take.")] = 3.0,
+    seed: Annotated[int, typer.Option(min=0, help="The seed.")] = 0,
+) -> None:
+    """Train the default model on the embedded corpus for about three minutes, and say what to expect of it.
+
+    trimtab demo --out demo
+    """
+    from trimtab.records import RunDirectory
+
+    run = RunDirectory(out)
+    if run.exists():
+        typer.echo(f"{out} holds a run already: going on with it (remove the folder to start anew).")
+        steps = int(run.manifest().config["episode"]["steps"])
+        with calling(steps, quiet=False) as caller:
+            from trimtab.training import resume
+
+            result = resume(out, caller=caller)
+    else:
+        from trimtab.config import load_config
+        from trimtab.training import train
+
+        run.check_free()
+        base = [f"seed={seed}", "episode.evaluate_every=100"]
+        steps = _steps_within(load_config(None, base), minutes * 60)
+        config = load_config(None, [*base, f"episode.steps={steps}"])
+        typer.echo(f"Training the default model for {steps} steps on the CPython language documentation.")
+        with calling(steps, quiet=False) as caller:
+            result = train(config, out, caller)
+    _samples(run)
+    _expectation(run)
+    finish(result, out, as_json=False)
+
+
+def _steps_within(config: Any, seconds: float) -> int:
+    """How many steps fit, from a few steps timed on this machine; a multiple of 100."""
+    import statistics
+
+    from trimtab.training import MemoryLogger
+    from trimtab.training.assembly import assemble
+
+    logger = MemoryLogger()
+    assembly = assemble(config)
+    trainer = assembly.trainer(logger, lambda: "timed" if len(logger.steps) >= _MEASURED_STEPS else None)
+    trainer.train(assembly.train_loader, assembly.val_loader)
+    step = statistics.median(float(row["seconds"]) for row in logger.steps[2:])
+    return max(_ROUND, int(0.9 * seconds / step) // _ROUND * _ROUND)
+
+
+def _samples(run: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = [row for row in run.evaluations() if row.get("sample")]
+    if not rows:
+        return
+    table = Table(box=None, header_style="bold")
+    for name in ("step", "validation loss", "dictionary words", "character entropy", "4-gram repetition"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        figures = row["sample"]["figures"]
+        values = [figures[name] for name in ("dictionary_word_share", "character_entropy", "repetition_4")]
+        table.add_row(str(row["step"]), f"{row['val_loss']:.4f}", *("-" if v is None else f"{v:.2f}" for v in values))
+    console = Console(soft_wrap=True)
+    console.print(table)
+    last = rows[-1]
+    console.print(f"\nThe sample of step {last['step']}:", highlight=False)
+    console.print(last["sample"]["prompt"] + last["sample"]["text"] + "\n", highlight=False, markup=False)
+
+
+def _expectation(run: Any) -> None:
+    """Hold the last validation loss against the recorded ones of the same corpus and step."""
+    evaluations = run.evaluations()
+    if not evaluations:
+        return
+    last = evaluations[-1]
+    known = json.loads(resources.files("trimtab.cli").joinpath("expected.json").read_text(encoding="utf-8"))
+    corpus = known["corpora"].get(run.manifest().data.fingerprint)
+    if corpus is None:
+        typer.echo(
+            "No expected loss is recorded for this Python's documentation text (it differs by version); with "
+            f"{known['reference']} it is {known['reference_losses']}."
+        )
+        return
+    expected = corpus["val_loss"].get(str(last["step"]))
+    if expected is None:
+        typer.echo(
+            f"Validation loss {last['val_loss']:.4f}; the recorded ones are of steps {', '.join(corpus['val_loss'])}."
+        )
+        return
+    typer.echo(
+        f"Validation loss {last['val_loss']:.4f} after {last['step']} steps; expected {expected['mean']:.4f} ± "
+        f"{expected['sd']:.4f} (mean ± sd over {expected['seeds']} seeds)."
+    )

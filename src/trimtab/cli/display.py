@@ -1,0 +1,119 @@
+"""How a run goes, for a person: a progress bar on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+Row = Mapping[str, Any]
+
+_QUIET_EVENTS = {"checkpoint"}
+
+
+class RunDisplay:
+    """Shows steps, evaluations and events. On a terminal: one bar; piped: a line at most every `seconds` seconds."""
+
+    def __init__(self, console: Console, steps: int, *, seconds: float = 10.0) -> None:
+        self.console = console
+        self.steps = steps
+        self.seconds = seconds
+        self._validation = ""
+        self._last_line = time.monotonic()
+        self._tokens = self._time = 0.0
+        self._speed: float | None = None
+        self._task: TaskID | None = None
+        self._bar = Progress(
+            TextColumn("[bold]step"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            TextColumn("{task.fields[validation]}"),
+            TextColumn("{task.fields[speed]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=False,
+        )
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._bar.start()
+            self._task = self._bar.add_task("train", total=self.steps, loss="-", validation="", speed="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.console.is_terminal:
+            self._bar.stop()
+
+    def step(self, row: Row) -> None:
+        """A step was made."""
+        step = int(row["step"])
+        self._measure(row)
+        loss = f"{float(row['loss_ema']):.4f}"
+        speed = f"{self._speed:,.0f} tokens/s" if self._speed else ""
+        if self._task is not None:
+            self._bar.update(self._task, completed=step, loss=loss, validation=self._validation, speed=speed)
+        elif step == self.steps or time.monotonic() - self._last_line >= self.seconds:
+            self._last_line = time.monotonic()
+            self.console.print(f"step {step}/{self.steps}  loss {loss}  {self._validation}  {speed}", highlight=False)
+
+    def event(self, row: Row) -> None:
+        """Something was decided or happened."""
+        if row["kind"] not in _QUIET_EVENTS and row["kind"] != "end":
+            self.console.print(f"step {row['step']}: {row['kind']}: {row['reason']}", highlight=False, markup=False)
+
+    def evaluation(self, row: Row) -> None:
+        """The model was evaluated."""
+        self._validation = f"validation {float(row['val_loss']):.4f}"
+        text = f"step {row['step']}: validation loss {float(row['val_loss']):.4f}, accuracy {float(row['val_accuracy']):.3f}"
+        sample = row.get("sample")
+        if sample is not None:
+            figures = sample["figures"]
+            shown = ", ".join(
+                f"{name} {value:.2f}"
+                for name, value in (
+                    ("dictionary words", figures["dictionary_word_share"]),
+                    ("entropy", figures["character_entropy"]),
+                    ("repetition", figures["repetition_4"]),
+                )
+                if value is not None
+            )
+            text += f"; sample: {shown}" if shown else ""
+        self.console.print(text, highlight=False, markup=False)
+
+    def _measure(self, row: Row) -> None:
+        tokens, self._tokens = float(row["tokens"]) - self._tokens, float(row["tokens"])
+        seconds = float(row["seconds"])
+        if seconds > 0 and tokens > 0 and self._time:
+            now = tokens / seconds
+            self._speed = now if self._speed is None else 0.9 * self._speed + 0.1 * now
+        self._time += seconds
+
+
+class EncodingDisplay:
+    """Shows how far the encoding of a corpus is, once it takes longer than a moment."""
+
+    def __init__(self, console: Console, *, seconds: float = 2.0) -> None:
+        self.console = console
+        self._next = time.monotonic() + seconds
+        self._every = seconds
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """`done` of `total` units of a phase are done."""
+        if time.monotonic() >= self._next and total:
+            self._next = time.monotonic() + self._every
+            self.console.print(f"corpus: {what} {done / total:.0%}", highlight=False)

@@ -1,0 +1,102 @@
+"""The generated reference page of every config key and every component (docs/config.md)."""
+
+import inspect
+import sys
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from trimtab.config import REGISTRIES, RunConfig
+from trimtab.config.describe import type_text, value_text
+from trimtab.config.schema import CHANGEABLE, Component
+
+_HEADER = """# Every key of a config
+
+Written by `make docs` from the code; do not edit by hand. `trimtab components` prints the second part on a terminal.
+A key marked *changeable* may be changed by a regime controller while a run goes on.
+
+| key | type | default | meaning |
+| --- | --- | --- | --- |
+"""
+
+
+def page() -> str:
+    """The page as Markdown."""
+    lines = [_HEADER.rstrip("\n"), *_rows(RunConfig, "")]
+    lines.append(
+        "\n# Components\n\nA component is named in a config as `{name: NAME, parameter: value}`; `name` may also be"
+    )
+    lines.append("a dotted path `package.module:Name` to a class or function of your own (see adding-components.md).")
+    for kind, registry in REGISTRIES.items():
+        lines.append(f"\n## {kind}\n")
+        if not list(registry):
+            lines.append("None ships yet.")
+        for entry in registry:
+            about = (inspect.getdoc(registry.load(entry.name)) or "").split("\n\n")[0].replace("\n", " ")
+            lines.append(f"### {entry.name}\n\n{about} (`{entry.target}`)\n")
+            parameters = registry.parameters(entry.name)
+            if parameters:
+                lines.append("| parameter | type | default | meaning |\n| --- | --- | --- | --- |")
+            for p in parameters:
+                default = "required" if p.required else _default(p.default)
+                lines.append(f"| `{p.name}` | {_escaped(p.annotation)} | {default} | {_escaped(p.description)} |")
+            if parameters:
+                lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _rows(model: type[BaseModel], prefix: str) -> list[str]:
+    rows = []
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{name}"
+        inner = _model(field.annotation)
+        plain = inner is None or issubclass(inner, Component)
+        default = "required" if field.is_required() else _default(field.default) if plain else ""
+        changeable = " *Changeable.*" if field.json_schema_extra == CHANGEABLE else ""
+        kind = _escaped(type_text(field.annotation, field.metadata))
+        rows.append(f"| `{key}` | {kind} | {default} | {_escaped(field.description or '')}{changeable} |")
+        if inner is not None and inner is not Component:
+            rows += _rows(inner, f"{key}{'[]' if _is_list(field) else ''}.")
+    return rows
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if inspect.isclass(candidate) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is tuple
+
+
+def _default(value: Any) -> str:
+    return f"`{_escaped(value_text(value))}`"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page to the file named last; with `--check` only say whether it is up to date. Returns the exit code."""
+    files = [argument for argument in arguments if argument != "--check"]
+    if len(files) != 1:
+        print("usage: python -m trimtab.cli.reference [--check] FILE", file=sys.stderr)
+        return 2
+    path = Path(files[0])
+    text = page()
+    if "--check" in arguments:
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            return 0
+        print(f"{path} is not what the code says; run `make docs`.", file=sys.stderr)
+        return 1
+    path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,239 @@
+"""Commands that make runs: train, resume, fork, replay, sample, tokenizer."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from trimtab.training import Caller
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a key, such as episode.optimizer.lr=1e-3. May be repeated."
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", help="The new folder that the run is recorded in.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else, on standard output.")]
+Run = Annotated[Path, typer.Argument(help="The folder of a run.")]
+AcceptChanges = Annotated[
+    bool, typer.Option("--accept-changes", help="Go on although something that matters has changed.")
+]
+
+tokenizer_app = typer.Typer(help="Make tokenizers.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (train, resume, fork, replay, sample):
+        app.command()(command)
+    app.add_typer(tokenizer_app, name="tokenizer")
+
+
+def train(
+    out: Out,
+    config: Annotated[Path | None, typer.Argument(help="A YAML config; without one every default holds.")] = None,
+    overrides: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model.
+
+    trimtab train --out runs/first
+
+    trimtab train configs/baseline.yaml --set data.path=my.txt --set episode.steps=2000 --out runs/mine
+    """
+    from trimtab.config import load_config
+
+    loaded = load_config(config, overrides or ())
+    with calling(loaded.episode.steps, as_json) as caller:
+        from trimtab.training import train as start
+
+        finish(start(loaded, out, caller), out, as_json)
+
+
+def resume(
+    run: Run,
+    overrides: Set = None,
+    accept_changes: AcceptChanges = False,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a run that was interrupted or killed.
+
+    trimtab resume runs/first
+
+    trimtab resume runs/first --set episode.steps=2000 --accept-changes
+    """
+    from trimtab.records import RunDirectory
+
+    steps = int(RunDirectory(run).manifest().config["episode"]["steps"])
+    with calling(steps, as_json) as caller:
+        from trimtab.training import resume as go_on
+
+        finish(go_on(run, overrides or (), accept_changes=accept_changes, caller=caller), run, as_json)
+
+
+def fork(
+    run: Run,
+    at: Annotated[int, typer.Option("--at", min=0, help="The step after which the child goes its own way.")],
+    out: Out,
+    overrides: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a child from any step of a run, under another decision.
+
+    trimtab fork runs/first --at 400 --set episode.optimizer.lr=1e-3 --out runs/hotter
+    """
+    from trimtab.records import RunDirectory
+
+    steps = int(RunDirectory(run).manifest().config["episode"]["steps"])
+    with calling(steps, as_json) as caller:
+        from trimtab.training import fork as begin
+
+        finish(begin(run, at, out, overrides or (), caller), out, as_json)
+
+
+def replay(run: Run, as_json: AsJson = False) -> None:
+    """Make a run again and say whether every loss and the weights are identical.
+
+    trimtab replay runs/first
+    """
+    console = _console(as_json)
+    with console.status("replaying") if console.is_terminal else _nothing():
+        from trimtab.training import replay as again
+
+        found = again(run)
+    where = None if found.difference is None else found.difference.message
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "identical": found.identical,
+                    "steps_compared": found.steps,
+                    "first_difference": where,
+                    "weights_identical": found.weights_identical,
+                    "weights_recorded": found.weights_recorded,
+                    "weights_replayed": found.weights_replayed,
+                    "environment": [{"key": k, "recorded": a, "now": b} for k, a, b in found.environment],
+                },
+                default=str,
+            )
+        )
+    else:
+        typer.echo(f"{found.steps} steps compared in full precision.")
+        if found.difference is None:
+            typer.echo("Every loss is identical.")
+            word = {True: "identical", False: "different", None: "not recorded, so not compared"}[
+                found.weights_identical
+            ]
+            typer.echo(f"The weights are {word} (SHA-256 {found.weights_replayed}).")
+        else:
+            typer.echo(f"The runs part (A as recorded, B now): {where}.")
+        for key, then, now in found.environment:
+            typer.echo(f"The environment differs in {key}: {then} then, {now} now.")
+    if not found.identical:
+        raise typer.Exit(1)
+
+
+def sample(
+    run: Run,
+    prompt: Annotated[
+        str | None, typer.Option(help="The text to continue; the config's own prompt when missing.")
+    ] = None,
+    tokens: Annotated[int, typer.Option(min=1, help="Tokens to generate.")] = 400,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 1.0,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Sample among the k likeliest tokens.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Sample within this share of probability.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same text.")] = 0,
+    step: Annotated[int | None, typer.Option(help="The checkpoint to use; the newest when missing.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write text with a run's model.
+
+    trimtab sample runs/first --prompt "The for statement" --temperature 0.8
+    """
+    from trimtab.training.sampling import sample_run
+
+    options = {"tokens": tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+    written = sample_run(run, prompt=prompt, options=options, seed=seed, step=step)
+    typer.echo(json.dumps(written) if as_json else written["prompt"] + written["text"])
+
+
+@tokenizer_app.command("train")
+def tokenizer_train(
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Text files or folders; none is the embedded corpus.")
+    ] = None,
+    vocabulary: Annotated[int, typer.Option(help="Tokens in all, 257 at least.")] = 1024,
+    out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("tokenizer.json"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Train a byte-level BPE tokenizer.
+
+    trimtab tokenizer train my.txt --vocabulary 2048 --out tokenizer.json
+    """
+    from trimtab.data import train_bpe
+
+    made = train_bpe(files or None, vocabulary, out, overwrite=overwrite)
+    typer.echo(f"{out}: {made.vocabulary} tokens. Use it by --set data.tokenizer='{{name: file, path: {out}}}'.")
+
+
+# --- how a run is shown ----------------------------------------------------------------------------------------------
+
+
+def _console(quiet: bool) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=quiet, soft_wrap=True)
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def calling(steps: int, quiet: bool) -> Iterator["Caller"]:
+    """A display, and the polite handling of Ctrl-C, around a run."""
+    import sys
+
+    from trimtab.cli.display import EncodingDisplay, RunDisplay
+    from trimtab.training import Caller
+    from trimtab.training.signals import StopOnSignal
+
+    console = _console(quiet)
+    with StopOnSignal() as stop, RunDisplay(console, steps) as display:
+        yield Caller(display, EncodingDisplay(console), stop, ("trimtab", *sys.argv[1:]))
+
+
+def finish(result: dict[str, Any], out: Path, as_json: bool) -> None:
+    """Say how a run ended; leaves with 130 when it was interrupted and 1 when it diverged."""
+    if as_json:
+        from trimtab.records import to_json
+
+        typer.echo(json.dumps(to_json(result)))
+    elif result.get("already_ended"):
+        typer.echo(
+            f"The run in {out} has ended ({result['status']} after {result['steps']} steps). To go on longer: trimtab resume "
+            f"{out} --set episode.steps=N --accept-changes."
+        )
+    else:
+        typer.echo(_account(result, out))
+    if result["status"] == "interrupted":
+        typer.echo(f"Interrupted after step {result['steps']}. Go on with: trimtab resume {out}", err=True)
+        raise typer.Exit(130)
+    if result["status"] == "diverged":
+        raise typer.Exit(1)
+
+
+def _account(result: dict[str, Any], out: Path) -> str:
+    loss = result.get("val_loss")
+    figures = "" if loss is None else f", validation loss {float(loss):.4f} nats a token"
+    speed = result["tokens"] / result["seconds"] if result["seconds"] else 0.0
+    return (
+        f"{result['status']} after {result['steps']} steps{figures}, {speed:,.0f} tokens/s. Records in {out}, loss curve in "
+        f"{out / 'plots'}. Try: trimtab sample {out} --prompt 'The '"
+    )

@@ -1,0 +1,44 @@
+"""Text to batches: tokenizers, corpora, the token cache, windows and loaders."""
+
+from trimtab.data.batch import IGNORE, Batch, Item, TaskDataset
+from trimtab.data.bpe import train_bpe
+from trimtab.data.build import DataBundle, build_corpus, corpus, opening_text
+from trimtab.data.corpus import Corpus, Document, embedded_corpus, open_corpus
+from trimtab.data.durable import cache_folder
+from trimtab.data.files import Progress
+from trimtab.data.loader import BatchedDataset, EvaluationLoader, TrainLoader, collate
+from trimtab.data.report import CorpusReport, FileEntry, SkippedFile, UnknownCharacter
+from trimtab.data.tokenizers import PAD, UNK, CharacterTokenizer, FileTokenizer, Tokenizer
+from trimtab.data.windows import WindowDataset
+
+__all__ = [
+    "IGNORE",
+    "PAD",
+    "UNK",
+    "Batch",
+    "BatchedDataset",
+    "CharacterTokenizer",
+    "Corpus",
+    "CorpusReport",
+    "DataBundle",
+    "Document",
+    "EvaluationLoader",
+    "FileEntry",
+    "FileTokenizer",
+    "Item",
+    "Progress",
+    "SkippedFile",
+    "TaskDataset",
+    "Tokenizer",
+    "TrainLoader",
+    "UnknownCharacter",
+    "WindowDataset",
+    "build_corpus",
+    "cache_folder",
+    "collate",
+    "corpus",
+    "embedded_corpus",
+    "open_corpus",
+    "opening_text",
+    "train_bpe",
+]

@@ -1,0 +1,40 @@
+"""What a task gives the trainer."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypedDict
+
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+IGNORE = -100
+"""The label of a position where nothing is asked."""
+
+
+class Item(TypedDict):
+    """One example. `labels[t]` is the token *at* position t, or IGNORE; the shift is the trainer's."""
+
+    input_ids: Int[Tensor, " time"]
+    labels: Int[Tensor, " time"]
+    metadata: dict[str, Any]
+
+
+class TaskDataset(Protocol):
+    """A task with a fixed number of examples, each the same whenever it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Item: ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples padded to one length.
+
+    `input_ids` and `labels` are aligned (not shifted); `attention_mask` is true at real tokens, or None when nothing is
+    padded. `metadata` holds what the losses read, one list entry or tensor row an example.
+    """
+
+    input_ids: Int[Tensor, "batch time"]
+    labels: Int[Tensor, "batch time"]
+    attention_mask: Bool[Tensor, "batch time"] | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)

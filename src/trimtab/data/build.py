@@ -1,0 +1,147 @@
+"""The data of a run: a corpus, encoded, split and cut into windows."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from trimtab.config.errors import ConfigError, DataError
+from trimtab.data.batch import TaskDataset
+from trimtab.data.cache import encoded, fingerprint
+from trimtab.data.corpus import open_corpus
+from trimtab.data.files import Progress
+from trimtab.data.report import CorpusReport, UnknownCharacter
+from trimtab.data.tokenizers import Ids, Tokenizer
+from trimtab.data.windows import WindowDataset
+
+
+@dataclass(frozen=True)
+class DataBundle:
+    """What a data component gives a run: two tasks and where they come from."""
+
+    tokenizer: Tokenizer
+    train: TaskDataset
+    validation: TaskDataset
+    name: str
+    fingerprint: str
+    report: CorpusReport
+    opening_text: Callable[[], str]
+    """The first characters of the training text (at most 5 million), for a dictionary of it."""
+
+
+def corpus(
+    *,
+    tokenizer: Tokenizer,
+    path: Annotated[
+        str | list[str] | None,
+        Field(
+            description="A text file, a folder of text files, or a list of these; null is the embedded corpus, the CPython "
+            "language documentation (pydoc_data.topics)."
+        ),
+    ] = None,
+    context: Annotated[int, Field(ge=1, description="Positions that the model sees at once.")] = 256,
+    stride: Annotated[
+        int | None,
+        Field(
+            ge=1, description="Tokens from one window's start to the next's, at most `context`; null means `context`."
+        ),
+    ] = 256,
+    validation_share: Annotated[
+        float, Field(gt=0, lt=1, description="Share of the corpus, from its end, that is held out for validation.")
+    ] = 0.05,
+    progress: Progress | None = None,
+) -> DataBundle:
+    """Plain text to next-token windows: the component `corpus`; see `build_corpus`."""
+    return build_corpus(
+        path=path,
+        tokenizer=tokenizer,
+        context=context,
+        stride=stride,
+        validation_share=validation_share,
+        progress=progress,
+    )
+
+
+def build_corpus(
+    *,
+    path: str | list[str] | None,
+    tokenizer: Tokenizer,
+    context: int = 256,
+    stride: int | None = None,
+    validation_share: float = 0.05,
+    progress: Progress | None = None,
+) -> DataBundle:
+    """Open, encode (or map from the cache) and split a corpus: its first part trains, its last `validation_share` validates.
+
+    The fingerprint depends on the files' raw content and the tokenizer alone. Raises ConfigError for a stride beyond the
+    context, DataError for text that cannot be used or where one part is shorter than one window (`context` + 1 tokens),
+    and WorkError when the cache cannot be written.
+    """
+    if stride is not None and stride > context:
+        raise ConfigError(
+            f"`data.stride` is {stride}, beyond `data.context`, {context}: the tokens between two windows would be lost. "
+            "Set it to the context at most, or to null for the context itself."
+        )
+    source = open_corpus(path, progress)
+    tokens, entry = encoded(source, tokenizer, progress)
+    train_tokens = _train_tokens(len(tokens), validation_share)
+    report = CorpusReport(
+        name=source.name,
+        files=source.files,
+        skipped=source.skipped,
+        characters=entry.characters,
+        tokens=entry.tokens,
+        unknown_tokens=entry.unknown_tokens,
+        unknown_characters=tuple(UnknownCharacter(chr(code), count) for code, count in entry.unknown_characters),
+        inexact_cuts=entry.inexact_cuts,
+        train_tokens=train_tokens,
+        validation_tokens=entry.tokens - train_tokens,
+        fingerprint=fingerprint(source, tokenizer),
+    )
+    _check_length(report, context, validation_share)
+    return DataBundle(
+        tokenizer=tokenizer,
+        train=WindowDataset(tokens[:train_tokens], context, stride),
+        validation=WindowDataset(tokens[train_tokens:], context, stride),
+        name=source.name,
+        fingerprint=report.fingerprint,
+        report=report,
+        opening_text=lambda: opening_text(tokenizer, tokens[:train_tokens]),
+    )
+
+
+def opening_text(tokenizer: Tokenizer, tokens: Ids, characters: int = 5_000_000) -> str:
+    """The first `characters` characters (or a little fewer) of a stretch of tokens, decoded: what a dictionary is made of."""
+    parts: list[str] = []
+    length = 0
+    step = 1 << 20
+    for start in range(0, min(len(tokens), characters), step):
+        parts.append(tokenizer.decode(tokens[start : start + step]))
+        length += len(parts[-1])
+        if length >= characters:
+            break
+    return "".join(parts)[:characters]
+
+
+def _train_tokens(tokens: int, validation_share: float) -> int:
+    return round(tokens * (1 - validation_share))
+
+
+def _check_length(report: CorpusReport, context: int, validation_share: float) -> None:
+    window = context + 1
+    if min(report.train_tokens, report.validation_tokens) >= window:
+        return
+    share = min(validation_share, 1 - validation_share)
+    needed = math.floor((window - 1) / share)
+    while min(first := _train_tokens(needed, validation_share), needed - first) < window:
+        needed += 1
+    per_token = report.characters / report.tokens if report.tokens else 1.0
+    part = "training" if report.train_tokens < window else "validation"
+    raise DataError(
+        f"The corpus {report.name} is too short: {report.characters:,} characters ({report.tokens:,} tokens) found, about "
+        f"{math.ceil(needed * per_token):,} ({needed:,} tokens) needed, so that its {part} part ({report.train_tokens:,} "
+        f"tokens to train, {report.validation_tokens:,} to validate) holds one window of {context} + 1 tokens. Add text, or "
+        "set a smaller `data.context` or another `data.validation_share`."
+    )

@@ -1,0 +1,122 @@
+"""Which examples come when: training order as a function of position, and fixed evaluation batches."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+from trimtab.data.batch import IGNORE, Batch, Item, TaskDataset
+from trimtab.data.tokenizers import PAD
+from trimtab.random import derive_seed
+
+
+@runtime_checkable
+class BatchedDataset(Protocol):
+    """A dataset with a faster way to a batch than collating its items; the result must be the same."""
+
+    def batch(self, indices: list[int], pad: int) -> Batch:
+        """The examples of `indices` as one batch, short ones filled up with `pad`."""
+
+
+class TrainLoader:
+    """The examples of a run in their order, as a pure function of seed and position.
+
+    Sample number p of the run is `permutation(epoch)[p % len]` with epoch = p // len, and an epoch's permutation is drawn
+    from a generator seeded by (seed, "data", epoch) alone. So a run that goes on at any position, also epochs later, gets
+    what the uninterrupted one would; a batch that crosses the end of an epoch neither loses nor repeats an example.
+    """
+
+    def __init__(
+        self, dataset: TaskDataset, batch_size: int, seed: int, *, shuffle: bool = True, pad: int = PAD
+    ) -> None:
+        if batch_size < 1 or len(dataset) < 1:
+            raise ValueError(f"batch_size ({batch_size}) and the number of examples ({len(dataset)}) must be positive")
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.pad = pad
+        self._orders: dict[int, torch.Tensor] = {}
+
+    def indices(self, position: int, count: int) -> list[int]:
+        """The dataset indices of samples `position` to `position + count - 1` of the run."""
+        if position < 0 or count < 0:
+            raise ValueError(f"position ({position}) and count ({count}) must not be negative")
+        found: list[int] = []
+        while len(found) < count:
+            epoch, place = divmod(position + len(found), len(self.dataset))
+            end = min(place + count - len(found), len(self.dataset))
+            found += self._order(epoch)[place:end].tolist() if self.shuffle else range(place, end)
+        return found
+
+    def take(self, position: int, count: int | None = None) -> Batch:
+        """Samples `position` to `position + count - 1` of the run as one batch (count: `batch_size` unless given)."""
+        return collate_indices(
+            self.dataset, self.indices(position, self.batch_size if count is None else count), self.pad
+        )
+
+    def epoch(self, position: int) -> float:
+        """How many times the whole dataset has been seen before `position`."""
+        return position / len(self.dataset)
+
+    def _order(self, epoch: int) -> torch.Tensor:
+        if epoch not in self._orders:
+            generator = torch.Generator().manual_seed(derive_seed(self.seed, "data", epoch))
+            # Two epochs are kept, since a batch may cross from one to the next; 32 bits halve what they take.
+            self._orders = {key: order for key, order in self._orders.items() if abs(key - epoch) == 1}
+            order = torch.randperm(len(self.dataset), generator=generator, dtype=torch.int64)
+            self._orders[epoch] = order.to(torch.int32) if len(self.dataset) < 2**31 else order
+        return self._orders[epoch]
+
+
+class EvaluationLoader:
+    """The same batches every time: all examples in order, or `limit` of them spread evenly over the dataset."""
+
+    def __init__(self, dataset: TaskDataset, batch_size: int, limit: int | None = None, *, pad: int = PAD) -> None:
+        if batch_size < 1 or len(dataset) < 1 or (limit is not None and limit < 1):
+            raise ValueError(
+                f"batch_size ({batch_size}), the number of examples ({len(dataset)}) and limit ({limit}) must be positive"
+            )
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.pad = pad
+        self.samples = len(dataset) if limit is None else min(limit, len(dataset))
+
+    def __len__(self) -> int:
+        return (self.samples + self.batch_size - 1) // self.batch_size
+
+    def __iter__(self) -> Iterator[Batch]:
+        total = len(self.dataset)
+        for start in range(0, self.samples, self.batch_size):
+            numbers = range(start, min(start + self.batch_size, self.samples))
+            yield collate_indices(self.dataset, [number * total // self.samples for number in numbers], self.pad)
+
+
+def collate_indices(dataset: TaskDataset, indices: list[int], pad: int = PAD) -> Batch:
+    """The examples of `indices` as one batch; `metadata["index"]` holds the indices."""
+    if isinstance(dataset, BatchedDataset):
+        return dataset.batch(indices, pad)
+    batch = collate([dataset[index] for index in indices], pad)
+    batch.metadata["index"] = list(indices)
+    return batch
+
+
+def collate(items: list[Item], pad: int = PAD) -> Batch:
+    """Examples of uneven lengths as one batch: ids filled up with `pad`, labels with IGNORE.
+
+    The mask is None when all are of one length. Each key of the metadata becomes a list with an entry an example, None
+    where an example does not have it.
+    """
+    lengths = [len(item["input_ids"]) for item in items]
+    longest = max(lengths)
+    ids = torch.full((len(items), longest), pad, dtype=torch.int64)
+    labels = torch.full((len(items), longest), IGNORE, dtype=torch.int64)
+    for row, (item, length) in enumerate(zip(items, lengths, strict=True)):
+        if len(item["labels"]) != length:
+            raise ValueError(f"an example has {length} input_ids and {len(item['labels'])} labels; they must align")
+        ids[row, :length] = item["input_ids"]
+        labels[row, :length] = item["labels"]
+    mask = None if min(lengths) == longest else torch.arange(longest) < torch.tensor(lengths)[:, None]
+    keys = dict.fromkeys(key for item in items for key in item["metadata"])
+    metadata: dict[str, Any] = {key: [item["metadata"].get(key) for item in items] for key in keys}
+    return Batch(ids, labels, mask, metadata)

@@ -1,0 +1,251 @@
+"""Text to tokens: the `Tokenizer` interface, the character tokenizer and tokenizers kept in a file."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+from pydantic import Field
+
+from trimtab.config.errors import DataError
+from trimtab.data.pieces import Cuts, parts
+
+PAD = 0
+"""The id that fills up short examples."""
+
+UNK = 1
+"""The character tokenizer's id of a character outside its policy."""
+
+UNKNOWN_MARK = "\ufffd"
+"""How an unknown character is shown when decoded: U+FFFD, the replacement character."""
+
+Ids = npt.NDArray[np.unsignedinteger[Any]]
+
+Policy = Literal["printable", "printable_newline_tab", "ascii128"]
+
+_PRINTABLE = "".join(map(chr, range(32, 127)))
+_ALPHABETS: dict[Policy, str] = {
+    "printable": _PRINTABLE,
+    "printable_newline_tab": "\t\n" + _PRINTABLE,
+    "ascii128": "".join(map(chr, range(128))),
+}
+
+_PART = 1 << 16
+_PROBE = (
+    'The 1st line\n\n  two = [3, "x9"]\n\tthree: it\'s 12345\nfour,  five;\n\n});\n\n\nÄrger — naïve 7½\n é…\n'
+    "\n six\n seven 8\n </i>\n"
+    + "".join(f"a{mark}\nb{mark}{mark}\n\n c {mark}\n" for mark in "!#$%&'()*+,-./:<=>?@\\^_`{|}~”—")
+)
+
+
+class Tokenizer(Protocol):
+    """What turns text into token ids and back. Two tokenizers of one `fingerprint` give the same ids for every text."""
+
+    @property
+    def name(self) -> str:
+        """The name to show."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many ids there are; every id lies in [0, vocabulary)."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of all that decides the ids."""
+
+    @property
+    def dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
+        """The smallest unsigned type that holds every id."""
+
+    @property
+    def cuts(self) -> Cuts:
+        """Where a long text may be cut so that its pieces' ids are those of the whole."""
+
+    def encode(self, text: str) -> Ids:
+        """The ids of a text, in `dtype`."""
+
+    def decode(self, ids: npt.ArrayLike) -> str:
+        """The text of a one-dimensional sequence of ids."""
+
+    def unknown_count(self, ids: Ids) -> int:
+        """How many of these ids stand for something the vocabulary does not have."""
+
+    def unknown_characters(self, text: str) -> Mapping[str, int]:
+        """The characters of a text that become unknown, with their counts."""
+
+
+class CharacterTokenizer:
+    """One id a character: `<PAD>` 0, `<UNK>` 1, then the policy's characters in code-point order.
+
+    The vocabulary is 99 for the default policy (tab, newline and printable ASCII 32-126), 97 for `printable` and 130 for
+    `ascii128` (code points 0-127). Any other character is `<UNK>`, which decodes to U+FFFD; `<PAD>` decodes to nothing.
+    Everything inside the policy round-trips.
+    """
+
+    name = "character"
+    cuts: Cuts = "anywhere"
+
+    def __init__(
+        self,
+        *,
+        policy: Annotated[
+            Policy,
+            Field(
+                description="Which characters have an id: printable ASCII (32-126), that with newline and tab, or all of "
+                "ASCII (0-127). The others become <UNK>."
+            ),
+        ] = "printable_newline_tab",
+    ) -> None:
+        if policy not in _ALPHABETS:
+            raise ValueError(f"policy must be one of {', '.join(_ALPHABETS)}, not {policy!r}")
+        self.policy = policy
+        self.alphabet = _ALPHABETS[policy]
+        self.vocabulary = 2 + len(self.alphabet)
+        self.dtype: np.dtype[np.unsignedinteger[Any]] = np.dtype(np.uint8)
+        self.fingerprint = hashlib.sha256(f"character 1 {self.alphabet!r}".encode()).hexdigest()
+        table = bytearray([UNK]) * 256
+        for index, character in enumerate(self.alphabet):
+            table[ord(character)] = 2 + index
+        self._ids = bytes(table)
+        self._code_points = np.array([0, ord(UNKNOWN_MARK), *map(ord, self.alphabet)], dtype="<u4")
+
+    def encode(self, text: str) -> Ids:
+        """The ids of a text, one a character (uint8)."""
+        return np.frombuffer(self._codes(text).translate(self._ids), dtype=np.uint8)
+
+    def decode(self, ids: npt.ArrayLike) -> str:
+        """The text of `ids`; raises ValueError for an id outside the vocabulary."""
+        array = np.asarray(ids).astype(np.int64, copy=False).reshape(-1)
+        if array.size and not 0 <= int(array.min()) <= int(array.max()) < self.vocabulary:
+            raise ValueError(f"ids lie in [0, {self.vocabulary}), found {array.min()} to {array.max()}")
+        return str(self._code_points[array[array != PAD]].tobytes(), "utf-32-le")
+
+    def unknown_count(self, ids: Ids) -> int:
+        """How many of these ids are `<UNK>`."""
+        return int(np.count_nonzero(ids == UNK))
+
+    def unknown_characters(self, text: str) -> Mapping[str, int]:
+        """The characters outside the policy, with their counts."""
+        code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        found, counts = np.unique(code_points[self.encode(text) == UNK], return_counts=True)
+        return {chr(code): int(count) for code, count in zip(found, counts, strict=True)}
+
+    @staticmethod
+    def _codes(text: str) -> bytes:
+        """A byte a character: its code point, or 128 for anything that is not ASCII."""
+        if text.isascii():
+            return text.encode("ascii")
+        code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        return bytes(np.minimum(code_points, 128).astype(np.uint8))
+
+
+class FileTokenizer:
+    """A tokenizer kept in a `tokenizer.json` of the `tokenizers` library (Hugging Face's format).
+
+    Padding, truncation and the tokens that the file's post-processor would add around a text are left out: a corpus is
+    one long text. Special tokens decode to their names. Raises DataError for a file that is missing or no tokenizer.
+    """
+
+    def __init__(
+        self, *, path: Annotated[str, Field(min_length=1, description="The tokenizer.json file to use.")]
+    ) -> None:
+        self.path = Path(path).expanduser()
+        content, model = _tokenizer_file(self.path)
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_buffer(content)
+        except ValueError as error:
+            raise _unusable(self.path, str(error)) from error
+        if model.get("dropout"):
+            raise _unusable(
+                self.path,
+                "its model has BPE dropout, so that the ids of a text are drawn at random; set `dropout` to null",
+            )
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
+        if not vocabulary:
+            raise _unusable(self.path, "its vocabulary is empty")
+        self.name = self.path.stem
+        self.vocabulary = 1 + max(vocabulary.values())
+        self.dtype: np.dtype[np.unsignedinteger[Any]] = np.min_scalar_type(self.vocabulary - 1)
+        self.fingerprint = hashlib.sha256(b"file 1\0" + content).hexdigest()
+        # A Unigram model names its unknown token by id, the others by its text; a byte-level one has none.
+        self._unknown: int | None = model.get("unk_id", vocabulary.get(model.get("unk_token") or ""))
+        self.cuts: Cuts = self._probe()
+
+    def encode(self, text: str) -> Ids:
+        """The ids of a text. Long texts are encoded in parts, on several cores, where that gives the same ids."""
+        if self.cuts == "never":
+            return self._encode_whole(text)
+        encodings = self._tokenizer.encode_batch_fast(parts(text, self.cuts, _PART), add_special_tokens=False)
+        return np.concatenate([np.array(encoding.ids, dtype=self.dtype) for encoding in encodings])
+
+    def decode(self, ids: npt.ArrayLike) -> str:
+        """The text of `ids`; bytes that are no UTF-8 (a character cut in two) become U+FFFD."""
+        return self._tokenizer.decode(np.asarray(ids).reshape(-1).tolist(), skip_special_tokens=False)
+
+    def unknown_count(self, ids: Ids) -> int:
+        """How many of these ids are the file's unknown token; 0 where it has none (byte-level BPE)."""
+        return 0 if self._unknown is None else int(np.count_nonzero(ids == self._unknown))
+
+    def unknown_characters(self, text: str) -> Mapping[str, int]:
+        """The characters of the stretches that became the unknown token, with their counts."""
+        counter: Counter[str] = Counter()
+        if self._unknown is not None:
+            encoding = self._tokenizer.encode(text, add_special_tokens=False)
+            for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+                if token == self._unknown:
+                    counter.update(text[start:end])
+        return counter
+
+    def _encode_whole(self, text: str) -> Ids:
+        (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
+        return np.array(encoding.ids, dtype=self.dtype)
+
+    def _probe(self) -> Cuts:
+        """Where texts may be cut, tried on one with every kind of line end: both halves' ids must be those of the whole.
+
+        Whether punctuation joins a newline depends on the vocabulary as well; for that the pre-tokenizer is asked.
+        """
+        whole = self._encode_whole(_PROBE)
+        places = [i for i in range(1, len(_PROBE)) if _PROBE[i] == "\n" and not _PROBE[i - 1].isspace()]
+        halves = {i: (self._encode_whole(_PROBE[:i]), self._encode_whole(_PROBE[i:])) for i in places}
+        safe = {i for i, pair in halves.items() if np.array_equal(np.concatenate(pair), whole)}
+        splitter = self._tokenizer.pre_tokenizer
+        if splitter is not None:
+            edges = {edge for _, span in splitter.pre_tokenize_str(_PROBE) for edge in span}
+            safe &= edges
+            if safe.issuperset(places):
+                return "lines"
+        return "words" if safe.issuperset(i for i in places if _PROBE[i - 1].isalnum()) else "never"
+
+
+def _tokenizer_file(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """A tokenizer file's bytes and the part of it that describes the model."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"The tokenizer file {path} cannot be read ({error.strerror}). Name a tokenizer.json that exists, or train one "
+            "with `trimtab tokenizer train`."
+        ) from error
+    try:
+        whole = json.loads(content)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise _unusable(path, f"it is not JSON: {error}") from error
+    model = whole.get("model") if isinstance(whole, dict) else None
+    if not isinstance(model, dict):
+        raise _unusable(path, "it has no `model` part")
+    return content, model
+
+
+def _unusable(path: Path, reason: str) -> DataError:
+    return DataError(
+        f"The file {path} is no tokenizer that can be used: {reason}. A tokenizer file is the tokenizer.json that the "
+        "`tokenizers` library saves; `trimtab tokenizer train` makes one from your text."
+    )

@@ -1,0 +1,65 @@
+"""A stretch of tokens as a task: windows with one look-ahead token."""
+
+import numpy as np
+import torch
+
+from trimtab.data.batch import IGNORE, Batch, Item
+from trimtab.data.tokenizers import Ids
+
+
+class WindowDataset:
+    """Windows of `context + 1` tokens over a stretch of tokens, one every `stride` tokens.
+
+    After the trainer's shift, the first `context` tokens of a window are its inputs and the last `context` its targets:
+    neighbouring windows share one token at stride == context, and every token but the first is a target exactly once.
+    With stride < context the overlapping positions are targets again, once a window that holds them. The last window may
+    be shorter; it is kept, and padded only when batched. `labels[t]` is the token at position t.
+
+    Raises ValueError unless 1 <= stride <= context (a longer stride would lose tokens) and there are two tokens at least.
+    """
+
+    def __init__(self, tokens: Ids, context: int, stride: int | None = None) -> None:
+        stride = context if stride is None else stride
+        if not 1 <= stride <= context:
+            raise ValueError(
+                f"stride must lie in [1, context = {context}], not {stride}: a longer one would lose tokens"
+            )
+        if len(tokens) < 2:
+            raise ValueError(f"a window needs two tokens at least, there are {len(tokens)}")
+        self.tokens = tokens
+        self.context = context
+        self.stride = stride
+        self._length = 1 + max(0, -(-(len(tokens) - 1 - context) // stride))
+        self._offsets = np.arange(context + 1)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Item:
+        if not 0 <= index < self._length:
+            raise IndexError(f"window {index} of {self._length}")
+        start = index * self.stride
+        ids = torch.from_numpy(self.tokens[start : start + self.context + 1].astype(np.int64))
+        return {"input_ids": ids, "labels": ids.clone(), "metadata": {"index": index}}
+
+    def batch(self, indices: list[int], pad: int) -> Batch:
+        """The windows of `indices` as one batch, gathered at once: what collating the items gives, only faster."""
+        starts = np.array(indices, dtype=np.int64) * self.stride
+        places = starts[:, None] + self._offsets
+        metadata = {"index": list(indices)}
+        if places[:, -1].max() < len(self.tokens):
+            ids = torch.from_numpy(self.tokens[places].astype(np.int64))
+            return Batch(ids, ids.clone(), None, metadata)
+        longest = int(np.minimum(len(self.tokens) - starts, self.context + 1).max())
+        places = places[:, :longest]
+        real = places < len(self.tokens)
+        if real.all():
+            ids = torch.from_numpy(self.tokens[places].astype(np.int64))
+            return Batch(ids, ids.clone(), None, metadata)
+        found = self.tokens[np.minimum(places, len(self.tokens) - 1)].astype(np.int64)
+        return Batch(
+            torch.from_numpy(np.where(real, found, pad)),
+            torch.from_numpy(np.where(real, found, IGNORE)),
+            torch.from_numpy(real),
+            metadata,
+        )

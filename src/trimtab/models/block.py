@@ -1,0 +1,117 @@
+"""A transformer block (pre-norm) and its attention part."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from trimtab.models.attention_core import attend, causal_attention
+from trimtab.models.dropout import Masks, add_dropped
+from trimtab.models.layers import Linear, Mlp, RMSNorm, make_norm
+from trimtab.models.positions import Rotation, rotate
+
+
+class KeyValues:
+    """The cached keys and values of one layer, [batch, capacity, kv_heads, size], filled from the left."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.length = 0
+        self._keys: Tensor | None = None
+        self._values: Tensor | None = None
+
+    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the keys and values of new positions; all that are cached now."""
+        if self._keys is None or self._values is None:
+            shape = (k.shape[0], self.capacity, *k.shape[2:])
+            self._keys, self._values = k.new_empty(shape), v.new_empty(shape)
+        end = self.length + k.shape[1]
+        assert end <= self.capacity, "the cache is full"
+        self._keys[:, self.length : end] = k
+        self._values[:, self.length : end] = v
+        self.length = end
+        return self._keys[:, :end], self._values[:, :end]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What every block of one forward pass shares.
+
+    `compute` is the precision of the products. `allowed` says which keys a query may see where plain causality is not
+    enough. `masks` gives the dropout masks (None: no dropout).
+    """
+
+    compute: torch.dtype
+    allowed: Bool[Tensor, "#batch 1 queries keys"] | None = None
+    tables: Rotation | None = None
+    masks: Masks | None = None
+
+
+class Attention(nn.Module):
+    """Causal self-attention with grouped queries: `kv_heads` key and value heads serve `heads` query heads.
+
+    With `qk_norm`, queries and keys are RMS-normalised a head before the rotary turn (Henry et al. 2020; Dehghani et al. 2023).
+    """
+
+    def __init__(self, width: int, heads: int, kv_heads: int, *, qk_norm: bool, bias: bool) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.size = heads, kv_heads, width // heads
+        self.qkv = Linear(width, (heads + 2 * kv_heads) * self.size, bias=bias)
+        self.output = Linear(width, width, bias=bias)
+        self.q_norm = RMSNorm(self.size) if qk_norm else None
+        self.k_norm = RMSNorm(self.size) if qk_norm else None
+
+    def forward(
+        self, x: Float[Tensor, "batch time width"], shared: Pass, cache: KeyValues | None = None
+    ) -> Float[Tensor, "batch time width"]:
+        """The branch's output, before its dropout. `x` is in the compute precision."""
+        batch, length, _ = x.shape
+        qkv = self.qkv(x).view(batch, length, -1, self.size)
+        q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
+        if self.q_norm is not None and self.k_norm is not None:
+            q = self.q_norm(q.to(self.q_norm.weight.dtype)).to(x.dtype)
+            k = self.k_norm(k.to(self.k_norm.weight.dtype)).to(x.dtype)
+        if shared.tables is not None:
+            q, k = rotate(q, shared.tables), rotate(k, shared.tables)
+        if cache is None:
+            mixed = causal_attention(q, k, v, allowed=shared.allowed, masks=shared.masks)
+        else:
+            keys, values = cache.append(k, v)
+            mixed = attend(q, keys, values, allowed=shared.allowed)
+        output: Tensor = self.output(mixed)
+        return output
+
+
+class Block(nn.Module):
+    """x + dropout(attention(norm(x))), then x + dropout(mlp(norm(x))).
+
+    The residual stream x stays in the parameters' precision; the branches compute in the pass's.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        kv_heads: int,
+        ff: int,
+        *,
+        norm: str,
+        activation: str,
+        qk_norm: bool,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        self.attention_norm = make_norm(norm, width, bias=bias)
+        self.attention = Attention(width, heads, kv_heads, qk_norm=qk_norm, bias=bias)
+        self.mlp_norm = make_norm(norm, width, bias=bias)
+        self.mlp = Mlp(width, ff, activation, bias=bias)
+
+    def forward(
+        self, x: Float[Tensor, "batch time width"], shared: Pass, cache: KeyValues | None = None
+    ) -> Float[Tensor, "batch time width"]:
+        """The residual stream after this block."""
+        branch = self.attention(self.attention_norm(x).to(shared.compute), shared, cache)
+        x = add_dropped(x, branch, shared.masks)
+        branch = self.mlp(self.mlp_norm(x).to(shared.compute))
+        return add_dropped(x, branch, shared.masks)

@@ -1,0 +1,204 @@
+"""The decoder-only transformer."""
+
+import math
+from typing import Annotated, Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trimtab.models import dropout as masking
+from trimtab.models.attention_core import allowed_keys
+from trimtab.models.block import Block, KeyValues, Pass
+from trimtab.models.layers import LayerNorm, Linear, RMSNorm, make_norm
+from trimtab.models.positions import position_ids, rotation, sinusoidal
+from trimtab.models.presets import PRESETS
+
+
+class Decoder(nn.Module):
+    """A decoder-only transformer language model (Vaswani et al. 2017; GPT-2's pre-norm form, Radford et al. 2019).
+
+    The defaults are a 3M-parameter character model: learned absolute positions, LayerNorm, exact GELU, a tied head, dropout
+    on the embeddings, the attention weights and both residual branches.
+
+    `compute_dtype` is a run-time setting, not a parameter: the precision of the matrix products and activations (None: that
+    of the parameters). With fp32 parameters and bf16 products the residual stream, the norms and the logits stay fp32.
+
+    Dropout in train mode uses the generator given to `forward`. Without one it uses the model's own fallback generator,
+    which starts from seed 0 when the model is made and is not part of its saved state: fine for a try, not for a run to be
+    replayed. The global generator is never used.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary: int,
+        context: int,
+        layers: Annotated[int, Field(ge=1, description="number of blocks")] = 4,
+        width: Annotated[int, Field(ge=1, description="size of the residual stream")] = 256,
+        heads: Annotated[int, Field(ge=1, description="attention heads; must divide width")] = 4,
+        ff: Annotated[int | None, Field(ge=1, description="hidden size of the MLP; null means 4 * width")] = None,
+        dropout: Annotated[float, Field(ge=0, lt=1, description="share dropped, everywhere")] = 0.1,
+        position: Annotated[
+            Literal["learned", "rope", "sinusoidal"], Field(description="how positions enter")
+        ] = "learned",
+        norm: Annotated[Literal["layer", "rms"], Field(description="LayerNorm or RMSNorm")] = "layer",
+        activation: Annotated[
+            Literal["gelu", "swiglu", "relu2"], Field(description="of the MLP; swiglu has a third matrix")
+        ] = "gelu",
+        kv_heads: Annotated[
+            int | None, Field(ge=1, description="key and value heads, dividing heads; null means as many as heads")
+        ] = None,
+        qk_norm: Annotated[bool, Field(description="RMS-normalise queries and keys a head")] = False,
+        tied: Annotated[bool, Field(description="the head shares the token embedding's matrix")] = True,
+        bias: Annotated[bool, Field(description="biases in linear maps and LayerNorm")] = True,
+        preset: Annotated[str | None, Field(description="a named size; keys given beside it win")] = None,
+    ) -> None:
+        super().__init__()
+        del preset  # `expand` has already put its values in place of the keys not given
+        self.vocabulary, self.context, self.layers, self.width = vocabulary, context, layers, width
+        self.heads, self.position, self.dropout = heads, position, dropout
+        self.compute_dtype: torch.dtype | None = None
+        self.token_embedding = nn.Parameter(torch.empty(vocabulary, width))
+        self.position_embedding = nn.Parameter(torch.empty(context, width)) if position == "learned" else None
+        self.blocks = nn.ModuleList(
+            Block(
+                width,
+                heads,
+                kv_heads or heads,
+                ff or 4 * width,
+                norm=norm,
+                activation=activation,
+                qk_norm=qk_norm,
+                bias=bias,
+            )
+            for _ in range(layers)
+        )
+        self.final_norm = make_norm(norm, width, bias=bias)
+        self.head = None if tied else Linear(width, vocabulary, bias=False)
+        self._fallback = torch.Generator().manual_seed(0)
+        if not self.token_embedding.is_meta:
+            self.initialise(torch.Generator().manual_seed(0))
+
+    @classmethod
+    def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        """`parameters` with the keys that a preset sets and that are not given.
+
+        Raises:
+            ValueError: no preset has that name.
+        """
+        name = parameters.get("preset")
+        if name is None:
+            return parameters
+        if name not in PRESETS:
+            raise ValueError(f"preset: there is no '{name}'; the presets are {', '.join(PRESETS)}")
+        return {**PRESETS[name].parameters, **parameters}
+
+    @classmethod
+    def check(cls, parameters: dict[str, Any]) -> None:
+        """Refuse parameters that do not fit together.
+
+        Raises:
+            ValueError: one sentence that names the key.
+        """
+        width, heads = parameters.get("width", 256), parameters.get("heads", 4)
+        kv_heads = parameters.get("kv_heads")
+        if width % heads:
+            raise ValueError(f"heads: {heads} heads do not divide a width of {width}")
+        if kv_heads is not None and heads % kv_heads:
+            raise ValueError(f"kv_heads: {kv_heads} key and value heads do not divide {heads} heads")
+        position = parameters.get("position", "learned")
+        if position == "rope" and (width // heads) % 2:
+            raise ValueError(f"heads: rope needs an even head size, and {width} / {heads} is {width // heads}")
+        if position == "sinusoidal" and width % 2:
+            raise ValueError(f"width: sinusoidal positions need an even width, found {width}")
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        """Set every parameter as GPT-2 does: matrices N(0, 0.02²), those that write to the residual stream divided by
+        √(2 · layers), biases 0, norm weights 1.
+
+        Drawn in fp32 on the CPU in the order of `named_parameters`, so the values depend on `generator` alone and not on the
+        model's device.
+        """
+        for name, parameter in self.named_parameters():
+            if parameter.dim() == 1:
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+                continue
+            residual = name.endswith(("attention.output.weight", "mlp.down.weight"))
+            std = 0.02 / math.sqrt(2 * self.layers) if residual else 0.02
+            values = torch.empty(parameter.shape, dtype=torch.float32).normal_(0.0, std, generator=generator)
+            parameter.copy_(values)
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch seq"],
+        attention_mask: Bool[Tensor, "batch seq"] | Int[Tensor, "batch seq"] | None = None,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "batch seq vocab"]:
+        """The logits of the token after each position.
+
+        `attention_mask` is true (or 1) at real tokens; padding may stand on either side, and positions are counted over real
+        tokens. What is computed at padded positions means nothing. `generator` draws the dropout masks in train mode.
+
+        Raises:
+            ValueError: the sequence is longer than `context`.
+        """
+        length = input_ids.shape[1]
+        if length > self.context:
+            raise ValueError(f"a sequence of {length} tokens does not fit a context of {self.context}")
+        real = None if attention_mask is None else attention_mask.bool()
+        masks = None
+        if self.training and self.dropout > 0:
+            masks = masking.Masks(self.dropout, self._fallback if generator is None else generator, input_ids.device)
+        positions = position_ids(length, real, input_ids.device)
+        shared = self._shared(positions, None if real is None else allowed_keys(real), masks)
+        x = masking.dropout(self._embed(input_ids, positions), masks)
+        for block in self.blocks:
+            x = block(x, shared)
+        return self._logits(x)
+
+    def extend(self, input_ids: Int[Tensor, "batch new"], cache: list[KeyValues]) -> Float[Tensor, "batch new vocab"]:
+        """The logits after `input_ids`, which follow what `cache` (one entry a block) holds; the cache grows by them.
+
+        Without dropout, whatever the mode. All rows have the same length.
+        """
+        length, known = input_ids.shape[1], cache[0].length
+        if known + length > self.context:
+            raise ValueError(f"{known + length} tokens do not fit a context of {self.context}")
+        positions = position_ids(length, None, input_ids.device, start=known)
+        seen = torch.ones(length, known + length, dtype=torch.bool, device=input_ids.device).tril(known)
+        shared = self._shared(positions, seen[None, None], None)
+        x = self._embed(input_ids, positions)
+        for block, entry in zip(self.blocks, cache, strict=True):
+            x = block(x, shared, entry)
+        return self._logits(x)
+
+    def _shared(self, positions: Tensor, allowed: Tensor | None, masks: masking.Masks | None) -> Pass:
+        """What the blocks of one pass share."""
+        stored = self.token_embedding.dtype
+        tables = rotation(positions, self.width // self.heads, stored) if self.position == "rope" else None
+        return Pass(self.compute_dtype or stored, allowed, tables, masks)
+
+    def _embed(self, input_ids: Tensor, positions: Tensor) -> Tensor:
+        """The residual stream that enters the first block, before dropout."""
+        x = functional.embedding(input_ids, self.token_embedding)
+        if self.position_embedding is not None:
+            if positions.shape[0] == 1:
+                start = int(positions[0, 0])
+                return x + self.position_embedding[start : start + positions.shape[1]]
+            return x + functional.embedding(positions, self.position_embedding)
+        if self.position == "sinusoidal":
+            return x + sinusoidal(positions, self.width, x.dtype)
+        return x
+
+    def _logits(self, x: Tensor) -> Tensor:
+        """Final norm and head."""
+        norm: LayerNorm | RMSNorm = self.final_norm
+        hidden = norm(x).to(self.compute_dtype or x.dtype)
+        if self.head is not None:
+            return self.head(hidden).to(x.dtype)  # type: ignore[no-any-return]
+        return functional.linear(hidden, self.token_embedding.to(hidden.dtype)).to(x.dtype)

@@ -1,0 +1,48 @@
+"""Named sizes of the decoder, from 0.1M to 500M parameters."""
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+
+_MODERN = {"position": "rope", "norm": "rms", "activation": "swiglu", "bias": False}
+"""The common choices of open models since Llama (Touvron et al. 2023)."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named size: the decoder's parameters, and the vocabulary and context for which the name states the size."""
+
+    vocabulary: int
+    context: int
+    about: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def _size(layers: int, width: int, heads: int, ff: int, **further: Any) -> dict[str, Any]:
+    return {"layers": layers, "width": width, "heads": heads, "ff": ff, **further}
+
+
+PRESETS = MappingProxyType(
+    {
+        "tiny": Preset(99, 256, "for tests and vectorised sweeps", _size(2, 64, 2, 256)),
+        "3m": Preset(99, 256, "the defaults", _size(4, 256, 4, 1024)),
+        "10m": Preset(99, 256, "nanoGPT's character model in shape", _size(6, 384, 6, 1536)),
+        "30m": Preset(99, 256, "the largest that trains overnight on a laptop CPU", _size(9, 512, 8, 2048)),
+        "100m": Preset(99, 1024, "a deep model with modern choices", _size(14, 768, 12, 2048, **_MODERN)),
+        "124m": Preset(50_257, 1024, "GPT-2 (Radford et al. 2019) in shape", _size(12, 768, 12, 3072)),
+        "350m": Preset(50_257, 1024, "a deep model with modern choices", _size(24, 1024, 16, 2816, **_MODERN)),
+        "500m": Preset(
+            50_257,
+            1024,
+            "grouped queries and QK-norm on top of the modern choices",
+            _size(26, 1280, 20, 3456, kv_heads=5, qk_norm=True, **_MODERN),
+        ),
+    }
+)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """The number of trainable values; a tied head counts once."""
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,30 @@
+"""The trainer, its state, checkpoints, hooks, optimisers and schedules; runs in folders."""
+
+from trimtab.training.forking import fork
+from trimtab.training.hook import GradientTransform, Hook, LearningRule, Modulator, Observer
+from trimtab.training.hooks import HookSet
+from trimtab.training.lifecycle import Caller, resume, train
+from trimtab.training.logger import Logger, MemoryLogger, RunLogger
+from trimtab.training.replaying import Replay, replay
+from trimtab.training.state import TrainState
+from trimtab.training.trainer import Trainer
+
+__all__ = [
+    "Caller",
+    "GradientTransform",
+    "Hook",
+    "HookSet",
+    "LearningRule",
+    "Logger",
+    "MemoryLogger",
+    "Modulator",
+    "Observer",
+    "Replay",
+    "RunLogger",
+    "TrainState",
+    "Trainer",
+    "fork",
+    "replay",
+    "resume",
+    "train",
+]

@@ -1,0 +1,143 @@
+"""From a resolved config to the parts of a run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from trimtab.config import REGISTRIES, Component, RunConfig, SampleConfig
+from trimtab.data import DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader
+from trimtab.evaluation import sample_figures, word_set
+from trimtab.models import generate
+from trimtab.random import Streams, derive_seed, global_stream
+from trimtab.training.device import resolve_hardware, set_threads
+from trimtab.training.hooks import HookSet
+from trimtab.training.logger import Logger
+from trimtab.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The parts of a run that do not depend on where it is recorded."""
+
+    config: RunConfig
+    data: DataBundle
+    model: nn.Module
+    hooks: HookSet
+    streams: Streams
+    train_loader: TrainLoader
+    val_loader: EvaluationLoader
+    sampler: "TextSampler"
+
+    def trainer(self, logger: Logger, stop: Callable[[], str | None] = lambda: None) -> Trainer:
+        """A trainer of these parts. Parts are used up by it: make a new assembly for another one."""
+        episode = self.config.episode
+        return Trainer(
+            self.model,
+            build("optimizer", episode.optimizer, parameters=self.model.named_parameters()),
+            build("schedule", episode.schedule, steps=episode.steps),
+            build("loss", episode.loss),
+            build("regime_controller", episode.regime_controller or Component(name="none")),
+            logger,
+            self.config,
+            hooks=self.hooks,
+            streams=self.streams,
+            sampler=self.sampler,
+            stop=stop,
+        )
+
+
+def build(kind: str, component: Component, **supplied: Any) -> Any:
+    """Make a component of a kind from its resolved config."""
+    return REGISTRIES[kind].build(component.spec, **supplied)
+
+
+def assemble(config: RunConfig, progress: Progress | None = None) -> Assembly:
+    """Everything a run is made of, from a config. Sets the process's thread count.
+
+    Raises `ConfigError` and `DataError`; touches no run directory.
+    """
+    config = resolve_hardware(config)
+    assert isinstance(config.threads, int)
+    set_threads(config.threads)
+    hooks = HookSet(config.hooks)
+    data = build_data(config, progress)
+    streams = Streams(config.seed)
+    size = config.episode.batch_size
+    return Assembly(
+        config=config,
+        data=data,
+        model=build_model(config, data.tokenizer.vocabulary, streams),
+        hooks=hooks,
+        streams=streams,
+        train_loader=TrainLoader(data.train, size, config.seed),
+        val_loader=EvaluationLoader(data.validation, size, config.episode.evaluation_windows),
+        sampler=TextSampler(data, config.episode.sample),
+    )
+
+
+def build_tokenizer(config: RunConfig) -> Tokenizer:
+    """The config's tokenizer."""
+    tokenizer: Tokenizer = build("tokenizer", config.data.tokenizer)
+    return tokenizer
+
+
+def build_data(config: RunConfig, progress: Progress | None = None) -> DataBundle:
+    """The config's data, encoded (or found in the cache) and split."""
+    spec = {key: value for key, value in config.data.spec.items() if key != "tokenizer"}
+    data: DataBundle = REGISTRIES["data"].build(spec, tokenizer=build_tokenizer(config), progress=progress)
+    return data
+
+
+def build_model(config: RunConfig, vocabulary: int, streams: Streams) -> nn.Module:
+    """The config's model with its initial weights, drawn from the `init` stream, on the config's device."""
+    context = int(config.data.spec["context"])
+    supplied = {"vocabulary": vocabulary, "context": context}
+    generator = streams["init"]
+    model: nn.Module
+    if hasattr(REGISTRIES["model"].load(config.model.name), "initialise"):
+        with torch.device("meta"):
+            model = build("model", config.model, **supplied)
+        model = model.to_empty(device="cpu")
+        getattr(model, "initialise")(generator)  # noqa: B009 - not every model has it
+    else:
+        with global_stream(generator):
+            model = build("model", config.model, **supplied)
+    return model.to(config.device)
+
+
+class TextSampler:
+    """Writes the sample of an evaluation, with its figures."""
+
+    def __init__(self, data: DataBundle, config: SampleConfig) -> None:
+        self.tokenizer = data.tokenizer
+        self.config = config
+        self._data = data
+        self._words: frozenset[str] | None = None
+
+    def __call__(self, model: nn.Module, generator: torch.Generator) -> Mapping[str, Any]:
+        """Prompt, text and figures of one sample; the dictionary is the training text's own words."""
+        if self._words is None:
+            self._words = word_set(self._data.opening_text())
+        text = sample_text(model, self.tokenizer, self.config, generator)
+        return {"prompt": self.config.prompt, "text": text, "figures": sample_figures(text, self._words)}
+
+
+def sample_text(model: nn.Module, tokenizer: Tokenizer, config: SampleConfig, generator: torch.Generator | int) -> str:
+    """The continuation of a prompt; `generator` may be a seed."""
+    if isinstance(generator, int):
+        generator = torch.Generator().manual_seed(derive_seed(generator, "sampling"))
+    device = next(model.parameters()).device
+    prompt = torch.tensor(tokenizer.encode(config.prompt).astype("int64"), device=device)[None]
+    ids = generate(
+        model,
+        prompt,
+        config.tokens,
+        generator=generator,
+        temperature=config.temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
+    )
+    return tokenizer.decode(ids[0, prompt.shape[1] :].cpu().numpy())

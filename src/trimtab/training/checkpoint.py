@@ -1,0 +1,141 @@
+"""Checkpoints: safetensors and JSON in a folder that appears whole or not at all, and is verified when read."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from trimtab.config import RunError, WorkError, canonical_json
+from trimtab.records.atomic import atomic_directory, remove_tree_atomically, write_json
+from trimtab.records.hashing import file_sha256, tensors_sha256
+
+FORMAT = 1
+_NAME = re.compile(r"step-(\d{8,})")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A whole `TrainState` as data: the model's tensors, the optimiser's and hooks' tensors, and everything else as JSON."""
+
+    model: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    values: dict[str, Any]
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"step-{step:08d}"
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """The steps that have a checkpoint, ascending."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(match[1]) for entry in folder.iterdir() if (match := _NAME.fullmatch(entry.name)) is not None)
+
+
+def write_checkpoint(folder: Path, snapshot: Snapshot, records: dict[str, int]) -> Path:
+    """Write a snapshot; `records` are the lengths in bytes of the JSONL files that belong to it. Returns its folder.
+
+    Raises `WorkError` when the disk refuses; nothing half-written is left then, and older checkpoints are untouched.
+    """
+    step = int(snapshot.values["step"])
+    target = checkpoint_path(folder, step)
+    with atomic_directory(target, replace=True) as temporary:
+        files = {"model.safetensors": snapshot.model, "optimizer.safetensors": snapshot.optimizer}
+        sealed = {}
+        for name, tensors in files.items():
+            path = temporary / name
+            try:
+                safetensors.torch.save_file({key: tensor.cpu().contiguous() for key, tensor in tensors.items()}, path)
+            except safetensors.SafetensorError as error:
+                raise WorkError(
+                    f"Could not write {target / name}: {error}. Free some space, then go on with `trimtab resume "
+                    f"{folder.parent}`; the earlier checkpoints are whole."
+                ) from error
+            sealed[name] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        content = {
+            "format": FORMAT,
+            "step": step,
+            "weights_sha256": tensors_sha256(snapshot.model),
+            "files": sealed,
+            "records": records,
+            "values": snapshot.values,
+        }
+        write_json(temporary / "state.json", {**content, "checksum": _checksum(content)})
+    return target
+
+
+def read_checkpoint(path: Path) -> tuple[Snapshot, dict[str, int]]:
+    """The snapshot in a checkpoint folder and the lengths of its records.
+
+    Every byte is verified first. Raises `RunError` naming the file for a missing, truncated or altered one.
+    """
+    content = _read_state(path)
+    tensors = []
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        file, sealed = path / name, content["files"][name]
+        if not file.is_file():
+            raise RunError(f"The checkpoint {path} is damaged: {name} is missing.")
+        if file.stat().st_size != sealed["bytes"] or file_sha256(file) != sealed["sha256"]:
+            raise RunError(
+                f"The checkpoint {path} is damaged: {name} has {file.stat().st_size} bytes and not the content that was "
+                f"written ({sealed['bytes']} bytes, SHA-256 {sealed['sha256'][:12]}…)."
+            )
+        tensors.append(safetensors.torch.load_file(file))
+    return Snapshot(tensors[0], tensors[1], content["values"]), content["records"]
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    file = path / "state.json"
+    try:
+        content = json.loads(file.read_bytes())
+        checksum = content.pop("checksum")
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise RunError(f"The checkpoint {path} is damaged: state.json cannot be read ({error}).") from error
+    if checksum != _checksum(content):
+        raise RunError(f"The checkpoint {path} is damaged: state.json is not what was written.")
+    if content["format"] != FORMAT:
+        raise RunError(f"The checkpoint {path} is of format {content['format']}; this Trimtab reads format {FORMAT}.")
+    return dict(content)
+
+
+def newest_sound(folder: Path, at_most: int | None = None) -> tuple[int, Snapshot, dict[str, int], list[str]] | None:
+    """The newest checkpoint (of step `at_most` or before) that verifies, and why newer ones were refused; None if none does."""
+    refused: list[str] = []
+    for step in reversed(checkpoint_steps(folder)):
+        if at_most is not None and step > at_most:
+            continue
+        try:
+            snapshot, records = read_checkpoint(checkpoint_path(folder, step))
+        except RunError as error:
+            refused.append(str(error))
+            continue
+        return step, snapshot, records, refused
+    if refused:
+        raise RunError(f"No checkpoint in {folder} is sound. {' '.join(refused)}")
+    return None
+
+
+def prune(folder: Path, keep: int, protected: int | None) -> None:
+    """Remove all but the newest `keep` checkpoints and the `protected` step's."""
+    for step in checkpoint_steps(folder)[:-keep]:
+        if step != protected:
+            remove_tree_atomically(checkpoint_path(folder, step))
+
+
+def drop_after(folder: Path, step: int) -> None:
+    """Remove the checkpoints of later steps (a run goes on from `step`, and will write them anew)."""
+    for later in checkpoint_steps(folder):
+        if later > step:
+            remove_tree_atomically(checkpoint_path(folder, later))
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(json.loads(json.dumps(content))).encode()).hexdigest()

@@ -1,0 +1,83 @@
+"""Where the numbers are made: device, precision and threads, resolved once at the start."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Literal
+
+import psutil
+import torch
+
+from trimtab.config import ConfigError, RunConfig
+
+Precision = Literal["bf16", "fp32"]
+
+
+def resolve_hardware(config: RunConfig) -> RunConfig:
+    """The config with `auto` replaced by what this machine has, so that what is recorded is what was used."""
+    device = _device(config.device)
+    threads = config.threads if isinstance(config.threads, int) else _physical_cores()
+    precision = config.episode.precision
+    if precision == "auto":
+        precision = "bf16" if has_native_bf16(device) else "fp32"
+    episode = config.episode.model_copy(update={"precision": precision})
+    return config.model_copy(update={"device": device, "threads": threads, "episode": episode})
+
+
+def _device(asked: str) -> str:
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if asked == "auto":
+        return "cuda" if available["cuda"] else "cpu"
+    if not available[asked]:
+        raise ConfigError(
+            f"device: {asked} was asked for, and this machine (or this build of torch {torch.__version__}) has none. "
+            "Set device to cpu or auto."
+        )
+    return asked
+
+
+def _physical_cores() -> int:
+    usable = (
+        len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count() or 1
+    )
+    return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
+
+
+def has_native_bf16(device: str) -> bool:
+    """Whether the hardware multiplies bf16 natively (AVX512-BF16 or AMX on a CPU, Ampere or later on CUDA)."""
+    if device == "cuda":
+        return torch.cuda.get_device_capability()[0] >= 8
+    if device == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False
+
+
+def set_threads(threads: int) -> None:
+    """Fix the number of CPU threads; results depend on it bit for bit."""
+    torch.set_num_threads(threads)
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Ask torch for deterministic kernels on CUDA; a kernel that has none raises instead of differing silently."""
+    if not torch.cuda.is_available():
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def apply_precision(model: torch.nn.Module, precision: str) -> None:
+    """Tell a model that manages its own compute precision (`compute_dtype`) which one to use."""
+    if hasattr(model, "compute_dtype"):
+        setattr(model, "compute_dtype", torch.bfloat16 if precision == "bf16" else None)  # noqa: B010
+
+
+def autocast(model: torch.nn.Module, device: str, precision: str) -> torch.autocast | nullcontext[None]:
+    """bf16 autocast for a model that does not manage its own compute precision; nothing otherwise."""
+    if precision == "bf16" and not hasattr(model, "compute_dtype"):
+        return torch.autocast(device, dtype=torch.bfloat16)
+    return nullcontext()

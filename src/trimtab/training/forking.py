@@ -1,0 +1,37 @@
+"""A child run that goes on from a step of a recorded one, under another decision."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from trimtab.config import apply_overrides, resolve_config
+from trimtab.records import RunDirectory
+from trimtab.training.lifecycle import Caller, Origin, begin, changed_keys, recorded_config
+from trimtab.training.trunk import trunk
+
+
+def fork(
+    parent: Path | str,
+    at: int,
+    out: Path | str,
+    overrides: Iterable[str] = (),
+    caller: Caller = Caller(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
+    """Start a run in `out` from the state of the run in `parent` after step `at`, with `key=value` overrides.
+
+    The state comes from the parent's nearest checkpoint and an exact replay to the step. Without overrides the child is
+    the original, bit for bit. The child needs its parent no more once its first checkpoint (of step `at`) is written.
+    Raises `RunError` for a step that the parent does not have or an override that does not fit its state.
+    """
+    run = RunDirectory(parent)
+    RunDirectory(out).check_free()
+    manifest = run.manifest()
+    old = recorded_config(manifest, run)
+    data = old.model_dump(mode="json")
+    apply_overrides(data, overrides)
+    config = resolve_config(data, source="--set")
+    changed = changed_keys(old, config)
+    snapshot = trunk(run.path, at, caller.progress)
+    lineage = {"run_id": manifest.run_id, "step": at, "path": str(run.path.resolve()), "changed": sorted(changed)}
+    origin = None if snapshot is None else Origin(snapshot, changed)
+    return begin(config, Path(out), caller, origin=origin, parent=lineage)

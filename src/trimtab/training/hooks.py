@@ -1,0 +1,188 @@
+"""The hooks of a run: made from its config, attached to its model, and kept to what their kind may do."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from trimtab.config import REGISTRIES, ConfigError, HookComponent, WorkError
+from trimtab.random import Streams
+from trimtab.records import source_hash
+from trimtab.training.hook import GradientTransform, Hook, LearningRule, Modulator, Observer, Row
+
+Kind = TypeVar("Kind", bound=Hook)
+
+KINDS: dict[str, type[Hook]] = {
+    "observe": Observer,
+    "modulate": Modulator,
+    "gradient": GradientTransform,
+    "rule": LearningRule,
+}
+
+
+class HookSet:
+    """The switched-on hooks of a config, in its order. What is not in here cannot run."""
+
+    def __init__(self, components: Sequence[HookComponent] = ()) -> None:
+        self.hooks: list[tuple[str, Hook]] = []
+        self.listing: list[dict[str, Any]] = []
+        self._own: set[Callable[..., Any]] = set()
+        registry = REGISTRIES["hook"]
+        for index, component in enumerate(components):
+            spec = {key: value for key, value in component.spec.items() if key != "enabled"}
+            factory = registry.load(component.name)
+            kind = getattr(factory, "kind", None)
+            if kind not in KINDS or not (isinstance(factory, type) and issubclass(factory, KINDS[kind])):
+                raise ConfigError(
+                    f"hooks[{index}]: '{component.name}' is not a hook: its class derives from one of "
+                    f"{', '.join(base.__name__ for base in KINDS.values())} in trimtab.training."
+                )
+            self.listing.append(
+                {
+                    "name": component.name,
+                    "kind": kind,
+                    "enabled": component.enabled,
+                    "config": {key: value for key, value in spec.items() if key != "name"},
+                    "source_hash": source_hash(factory),
+                }
+            )
+            if component.enabled:
+                self.hooks.append((f"{index}:{component.name}", registry.build(spec)))
+        if len(self.of(LearningRule)) > 1:
+            raise ConfigError("hooks: a run has one learning rule at most; switch the others off (enabled: false).")
+
+    def of(self, kind: type[Kind]) -> list[tuple[str, Kind]]:
+        """The switched-on hooks of one kind, with their labels."""
+        return [(label, hook) for label, hook in self.hooks if isinstance(hook, kind)]
+
+    @property
+    def rule(self) -> LearningRule | None:
+        """The learning rule, if the run has one."""
+        rules = self.of(LearningRule)
+        return rules[0][1] if rules else None
+
+    def attach(self, model: nn.Module, streams: Streams) -> None:
+        """Set every hook up on the model, once."""
+        for label, hook in self.hooks:
+            try:
+                hook.setup(model, streams)
+            except ValueError as error:
+                raise ConfigError(f"hooks: {label.partition(':')[2]}: {error}") from error
+        for label, modulator in self.of(Modulator):
+            for name, module in self._matching(model, label, modulator.layers):
+                function = _modulation(modulator, name)
+                self._own.add(function)
+                module.register_forward_hook(function)
+
+    def refuse_foreign(self, model: nn.Module) -> None:
+        """Raise `WorkError` if a module carries a forward or backward hook that this set did not put there."""
+        for name, module in model.named_modules():
+            present = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+            present += [*module._backward_hooks.values(), *module._backward_pre_hooks.values()]
+            foreign = [function for function in present if function not in self._own]
+            if foreign:
+                raise WorkError(
+                    f"The module '{name or type(model).__name__}' carries a hook ({foreign[0]!r}) that this run's config does "
+                    "not name. Write it as a hook class and list it under 'hooks', or remove it from the model."
+                )
+
+    @contextmanager
+    def observing(self, model: nn.Module, step: int) -> Iterator[None]:
+        """While open, forward passes are shown to the observers whose cadence falls on `step`."""
+        handles = []
+        try:
+            for label, observer in self.of(Observer):
+                if type(observer).on_activation is not Observer.on_activation and step % observer.every == 0:
+                    for name, module in self._matching(model, label, observer.layers):
+                        handles.append(module.register_forward_hook(_observation(label, observer, name)))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _matching(self, model: nn.Module, label: str, pattern: str) -> list[tuple[str, nn.Module]]:
+        found = [(name, module) for name, module in model.named_modules() if re.fullmatch(pattern, name)]
+        if not found:
+            names = ", ".join([name for name, _ in model.named_modules() if name][:12])
+            raise ConfigError(f"hooks: {label}: layers '{pattern}' matches no module. This model has {names}, ...")
+        return found
+
+    def on_step(self, row: Row) -> dict[str, Any]:
+        """Show the observers a step's row; returns the columns they add."""
+        added: dict[str, Any] = {}
+        for _, observer in self.of(Observer):
+            added.update(observer.on_step(dict(row)) or {})
+        return added
+
+    def on_evaluation(self, row: Row) -> None:
+        """Show the observers an evaluation's row."""
+        for _, observer in self.of(Observer):
+            observer.on_evaluation(dict(row))
+
+    def on_checkpoint(self, step: int) -> None:
+        """Tell the observers that a checkpoint is about to be written."""
+        for _, observer in self.of(Observer):
+            observer.on_checkpoint(step)
+
+    def on_end(self, summary: Row) -> None:
+        """Show the observers the final figures."""
+        for _, observer in self.of(Observer):
+            observer.on_end(dict(summary))
+
+    def transform(self, gradients: dict[str, Tensor], generator: torch.Generator) -> bool:
+        """Run the gradient transforms; returns whether there were any."""
+        transforms = self.of(GradientTransform)
+        for _, hook in transforms:
+            hook.transform(gradients, generator)
+        return bool(transforms)
+
+    def activation_stats(self) -> dict[str, dict[str, float]]:
+        """The latest activation figures of the observers that keep some."""
+        found: dict[str, dict[str, float]] = {}
+        for _, observer in self.of(Observer):
+            found.update(getattr(observer, "latest", {}))
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """Every hook's state, by label."""
+        return {label: state for label, hook in self.hooks if (state := hook.state_dict())}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Hand every hook its state; hooks that a fork added start afresh."""
+        for label, hook in self.hooks:
+            if label in state:
+                hook.load_state_dict(state[label])
+
+
+def _first_tensor(output: Any) -> Tensor:
+    return output if isinstance(output, Tensor) else _first_tensor(output[0])
+
+
+def _observation(label: str, observer: Observer, layer: str) -> Callable[..., None]:
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        activation = _first_tensor(output).detach()
+        version, before = activation._version, torch.hash_tensor(activation)
+        answer = observer.on_activation(layer, activation)  # type: ignore[func-returns-value]
+        if (
+            activation._version != version
+            or not torch.equal(torch.hash_tensor(activation), before)
+            or answer is not None
+        ):
+            raise WorkError(
+                f"The hook '{label.partition(':')[2]}' is an observer, and it wrote to the activation of '{layer}' (or returned "
+                "something). Observers only read: let it work on a copy, or make it a Modulator, whose kind is 'modulate'."
+            )
+
+    return hook
+
+
+def _modulation(modulator: Modulator, layer: str) -> Callable[..., Any]:
+    def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
+        if isinstance(output, Tensor):
+            return modulator.modulate(layer, output)
+        return (modulator.modulate(layer, output[0]), *output[1:])
+
+    return hook

@@ -1,0 +1,231 @@
+"""A run in a folder: started, resumed."""
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trimtab import __version__
+from trimtab.config import RunConfig, RunError, apply_overrides, config_hash, resolve_config
+from trimtab.data import Progress
+from trimtab.records import (
+    Manifest,
+    RunDirectory,
+    Summary,
+    clean_leftovers,
+    config_delta,
+    environment,
+    git_state,
+    new_run_id,
+    now,
+    numeric_differences,
+    peak_rss_mb,
+    truncate,
+)
+from trimtab.reports.curves import loss_curve
+from trimtab.training.assembly import Assembly, assemble
+from trimtab.training.checkpoint import Snapshot, drop_after, newest_sound
+from trimtab.training.logger import Display, RunLogger
+from trimtab.training.trunk import own_decisions, trunk
+
+Stop = Callable[[], str | None]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """What the caller brings: a display, a progress callback for encoding, a way to ask for a stop, the command line."""
+
+    display: Display | None = None
+    progress: Progress | None = None
+    stop: Stop = lambda: None
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a run's first state comes from, when it is not step 0 of its own config."""
+
+    snapshot: Snapshot
+    changed: frozenset[str] = frozenset()
+
+
+def train(config: RunConfig, out: Path | str, caller: Caller = Caller()) -> dict[str, Any]:
+    """Start a run in the new folder `out` and train it to its end; returns what `Trainer.train` returns.
+
+    Raises `ConfigError`, `DataError` and `RunError` before anything is written.
+    """
+    return begin(config, Path(out), caller)
+
+
+def begin(
+    config: RunConfig,
+    out: Path,
+    caller: Caller,
+    *,
+    origin: Origin | None = None,
+    parent: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Start a run, from its own initial weights or from `origin`."""
+    run = RunDirectory(out)
+    run.check_free()
+    assembly = assemble(resolve_config(config.model_dump(mode="json")), caller.progress)
+    with run.create():
+        _manifest(assembly, caller, parent).write(run.manifest_path)
+        return _go(run, assembly, caller, origin=origin, event=("fork", parent) if parent else None)
+
+
+def resume(
+    out: Path | str,
+    overrides: Iterable[str] = (),
+    *,
+    accept_changes: bool = False,
+    caller: Caller = Caller(),
+) -> dict[str, Any]:
+    """Go on with the run in `out` from its newest sound checkpoint, after an interruption or a kill at any moment.
+
+    What changed since (config, corpus, code, threads, hardware) is named in a `RunError` unless `accept_changes`; accepted
+    changes leave an event. A run that has ended returns its figures and trains nothing, unless its config was changed.
+    """
+    run = RunDirectory(out)
+    manifest = run.manifest()
+    with run.lock():
+        for folder in (run.path, run.checkpoints_path):
+            clean_leftovers(folder)
+        old = recorded_config(manifest, run)
+        data = old.model_dump(mode="json")
+        apply_overrides(data, overrides)
+        assembly = assemble(resolve_config(data, source="--set"), caller.progress)
+        changes = differences(manifest, assembly)
+        if changes and not accept_changes:
+            raise RunError(
+                f"Since the run in {run.path} was started, something changed: {'; '.join(changes)}. Going on would not give "
+                "what the uninterrupted run gives. Undo the change, or go on all the same with --accept-changes."
+            )
+        changed = changed_keys(old, assembly.config)
+        summary = run.summary()
+        if summary is not None and summary.status != "interrupted" and not changed:
+            return {"status": summary.status, "steps": summary.steps, **summary.metrics, "already_ended": True}
+        found = newest_sound(run.checkpoints_path)
+        step, snapshot, records, refused = found or (0, None, dict.fromkeys(_RECORDS, 0), [])
+        run.clear_summary()
+        if changes:
+            _manifest(assembly, caller, None, keep=manifest).write(run.manifest_path)
+        if found is None and manifest.parent is not None:
+            step = manifest.parent.step
+            snapshot = trunk(Path(manifest.parent.path), step, caller.progress)
+            changed |= own_decisions(manifest, step)
+        for name, length in records.items():
+            if (run.path / name).exists() or length:
+                truncate(run.path / name, length)
+        drop_after(run.checkpoints_path, step)
+        origin = None if snapshot is None else Origin(snapshot, changed)
+        detail = {"from_step": step, "changes": changes, "refused_checkpoints": refused}
+        return _go(run, assembly, caller, origin=origin, event=("resume", detail))
+
+
+_RECORDS = ("steps.jsonl", "events.jsonl", "evaluations.jsonl")
+
+
+def _go(
+    run: RunDirectory, assembly: Assembly, caller: Caller, *, origin: Origin | None, event: tuple[str, Any] | None
+) -> dict[str, Any]:
+    logger = RunLogger(run, caller.display)
+    try:
+        trainer = assembly.trainer(logger, caller.stop)
+        if origin is not None:
+            trainer.restore(origin.snapshot, origin.changed)
+        state = trainer.state
+        if event is not None:
+            kind, detail = event
+            logger.event(state.step, state.attempt, kind, f"goes on from step {state.step}", after=detail)
+            if kind == "fork":
+                trainer.checkpoint()
+        result = trainer.train(assembly.train_loader, assembly.val_loader)
+    finally:
+        logger.close()
+    figures = {k: v for k, v in result.items() if k not in ("status", "steps", "weights_sha256", "folder", "seconds")}
+    seconds = float(result["seconds"])
+    Summary(
+        status=result["status"],
+        steps=result["steps"],
+        metrics=figures,
+        weights_sha256=result["weights_sha256"],
+        tokens_per_second=result["tokens"] / seconds if seconds else None,
+        seconds=seconds,
+        peak_rss_mb=peak_rss_mb(),
+    ).write(run.summary_path)
+    loss_curve(run, run.plots_path)
+    return result
+
+
+def _manifest(
+    assembly: Assembly, caller: Caller, parent: dict[str, Any] | None, keep: Manifest | None = None
+) -> Manifest:
+    config, data = assembly.config, assembly.data
+    commit, dirty = git_state(Path(__file__).parent)
+    fields = {
+        "git_commit": commit,
+        "git_dirty": dirty,
+        "config_hash": config_hash(config),
+        "config": config.model_dump(mode="json"),
+        "hooks": assembly.hooks.listing,
+        "seed": config.seed,
+        "data": {"name": data.name, "fingerprint": data.fingerprint, "tokens": data.report.tokens},
+        "environment": _environment(config),
+        "trimtab": __version__,
+        "command": list(caller.command or sys.argv),
+    }
+    if keep is not None:
+        return Manifest.model_validate(keep.model_dump() | fields)
+    return Manifest.model_validate({"run_id": new_run_id(), "created_at": now(), "parent": parent, **fields})
+
+
+def _environment(config: RunConfig) -> dict[str, Any]:
+    assert isinstance(config.threads, int)
+    return environment(config.threads, config.episode.precision, config.device)
+
+
+def recorded_config(manifest: Manifest, run: RunDirectory) -> RunConfig:
+    """The config in a manifest, validated. Raises `RunError` when it is not what its hash says."""
+    config = resolve_config(manifest.config, source=str(run.manifest_path))
+    if config_hash(config) != manifest.config_hash:
+        raise RunError(
+            f"The config in {run.manifest_path} is not the one that the run was started with: it was changed by hand, or by "
+            "another version of Trimtab that knows other keys. Undo that; to change a run on purpose use `trimtab resume --set "
+            "key=value --accept-changes` or `trimtab fork`."
+        )
+    return config
+
+
+def differences(manifest: Manifest, assembly: Assembly) -> list[str]:
+    """What differs between a run's manifest and the parts made from it now, each as one phrase."""
+    config, then = assembly.config, manifest.environment
+    now_there = _environment(config)
+    found = [
+        f"config {key}: {before!r} then, {after!r} now"
+        for key, before, after in config_delta(manifest.config, config.model_dump(mode="json"))
+    ]
+    if manifest.data.fingerprint != assembly.data.fingerprint:
+        found.append(
+            f"the corpus: {manifest.data.name} had fingerprint {manifest.data.fingerprint[:12]}… then, "
+            f"{assembly.data.fingerprint[:12]}… now"
+        )
+    if then.get("source_hash") != now_there["source_hash"]:
+        found.append(f"Trimtab's code: version {manifest.trimtab} then, {__version__} now, and another source hash")
+    for before, after in zip(manifest.hooks, assembly.hooks.listing, strict=False):
+        if before.name == after["name"] and before.source_hash != after["source_hash"]:
+            found.append(f"the source of the hook '{before.name}'")
+    found += [
+        f"{key}: {a!r} then, {b!r} now" for key, a, b in numeric_differences(then, now_there) if key != "precision"
+    ]
+    return found
+
+
+def changed_keys(old: RunConfig, new: RunConfig) -> frozenset[str]:
+    """The keys of two configs that differ: top-level ones, and those of the episode as `episode.clip`."""
+    keys = {name for name in RunConfig.model_fields if name != "episode" and getattr(old, name) != getattr(new, name)}
+    for name in type(new.episode).model_fields:
+        if getattr(old.episode, name) != getattr(new.episode, name):
+            keys.add(f"episode.{name}")
+    return frozenset(keys)

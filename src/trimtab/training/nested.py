@@ -1,0 +1,66 @@
+"""Nested state (numbers, text, lists, mappings, tensors) as plain JSON plus a flat mapping of named tensors."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_TENSOR = "__tensor__"
+_NUMBER = "__number__"
+_INTEGER_KEY = "#"
+
+
+def split(value: Any, prefix: str) -> tuple[Any, dict[str, Tensor]]:
+    """JSON in which each tensor is a reference, and the tensors by name, contiguous and on the CPU.
+
+    Raises `TypeError` for what has no place in a checkpoint.
+    """
+    tensors: dict[str, Tensor] = {}
+    return _split(value, prefix, tensors), tensors
+
+
+def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        tensors[path] = value.detach().to("cpu").contiguous()
+        return {_TENSOR: path}
+    if isinstance(value, dict):
+        return {_key(key): _split(item, f"{path}.{key}", tensors) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_split(item, f"{path}.{index}", tensors) for index, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_NUMBER: str(value)}
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(f"{path}: a {type(value).__name__} cannot be kept in a checkpoint; use numbers, text and tensors")
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, bool) or not isinstance(key, int | str):
+        raise TypeError(f"a key of type {type(key).__name__} cannot be kept in a checkpoint; use text or whole numbers")
+    if isinstance(key, str) and key.startswith(("__", _INTEGER_KEY)):
+        raise TypeError(f"the key '{key}' cannot be kept in a checkpoint; it may not begin with '__' or '#'")
+    return f"{_INTEGER_KEY}{key}" if isinstance(key, int) else key
+
+
+def join(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """The state that `split` took apart; sequences come back as lists."""
+    if isinstance(value, dict):
+        if _TENSOR in value:
+            return tensors[value[_TENSOR]].clone()
+        if _NUMBER in value:
+            return float(value[_NUMBER])
+        return {
+            int(key[1:]) if key.startswith(_INTEGER_KEY) else key: join(item, tensors) for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [join(item, tensors) for item in value]
+    return value
+
+
+def named_tensors(model: torch.nn.Module) -> dict[str, Tensor]:
+    """A model's parameters and persistent buffers by name; shared ones once."""
+    names = set(model.state_dict(keep_vars=True))
+    tensors: dict[str, Tensor] = {name: p.detach() for name, p in model.named_parameters()}
+    tensors.update({name: b for name, b in model.named_buffers() if name in names})
+    return tensors

@@ -1,0 +1,65 @@
+"""A recorded run made again, and held against its records."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trimtab.config import RunError
+from trimtab.data import Progress
+from trimtab.records import Difference, RunDirectory, environment, environment_differences, tensors_sha256
+from trimtab.training.checkpoint import checkpoint_path, checkpoint_steps, read_checkpoint
+from trimtab.training.trunk import rerun, trunk
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a replay found. `weights_identical` is None when the records hold no weights at the last step compared."""
+
+    steps: int
+    difference: Difference | None
+    weights_identical: bool | None
+    weights_recorded: str | None
+    weights_replayed: str
+    environment: list[tuple[str, Any, Any]]
+
+    @property
+    def identical(self) -> bool:
+        """Whether every loss and the weights are the recorded ones."""
+        return self.difference is None and self.weights_identical is not False
+
+
+def replay(path: Path | str, progress: Progress | None = None) -> Replay:
+    """Make the run in `path` again from its beginning (a fork: from its parent's step), in memory.
+
+    It ends with the run's last step or at the first step that differs. Raises `RunError` for a run without a step.
+    """
+    run = RunDirectory(path)
+    manifest = run.manifest()
+    begun = manifest.parent.step if manifest.parent is not None else 0
+    start = None if manifest.parent is None else trunk(Path(manifest.parent.path), begun, progress)
+    until, recorded = _last_weights(run)
+    if until <= begun:
+        raise RunError(f"The run in {run.path} has no step to replay yet.")
+    snapshot, log = rerun(run, start, until, progress, strict=False)
+    replayed = tensors_sha256(snapshot.model)
+    config = manifest.config
+    here = environment(config["threads"], config["episode"]["precision"], config["device"])
+    same = None if recorded is None or log.difference is not None else recorded == replayed
+    return Replay(
+        log.compared, log.difference, same, recorded, replayed, environment_differences(manifest.environment, here)
+    )
+
+
+def _last_weights(run: RunDirectory) -> tuple[int, str | None]:
+    """The last step whose weights are known, and their hash; the last recorded step when there is none."""
+    summary = run.summary()
+    if summary is not None and summary.weights_sha256 is not None:
+        return summary.steps, summary.weights_sha256
+    for step in reversed(checkpoint_steps(run.checkpoints_path)):
+        try:
+            snapshot, _ = read_checkpoint(checkpoint_path(run.checkpoints_path, step))
+        except RunError:
+            continue  # a damaged one says nothing; an earlier one may
+        return step, tensors_sha256(snapshot.model)
+    rows = run.steps()
+    return (rows[-1]["step"] if rows else 0), None

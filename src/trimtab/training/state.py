@@ -1,0 +1,133 @@
+"""The whole physical state of a run."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from trimtab.config import EpisodeConfig, RunError
+from trimtab.random import Streams
+from trimtab.regimes import Divergence, Monitor, RegimeController
+from trimtab.training.checkpoint import Snapshot
+from trimtab.training.hooks import HookSet
+from trimtab.training.nested import join, named_tensors, split
+
+
+@dataclass
+class TrainState:
+    """Everything that decides how a run goes on: save it, and nothing else is needed to go on bit for bit.
+
+    `step` counts finished steps, `cursor` the sequences drawn, `tokens` the targets trained on, `seconds` the time spent in
+    steps. The schedule needs no state: it is a function of the step.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    streams: Streams
+    monitor: Monitor
+    divergence: Divergence
+    controller: RegimeController
+    hooks: HookSet
+    episode: EpisodeConfig
+    step: int = 0
+    attempt: int = 0
+    cursor: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    param_update_norm: float = float("nan")
+    best_loss: float | None = None
+    best_step: int | None = None
+    evaluations_without_gain: int = 0
+    last_evaluation: dict[str, float] = field(default_factory=dict)
+
+    _COUNTERS: ClassVar = (
+        "step",
+        "attempt",
+        "cursor",
+        "tokens",
+        "seconds",
+        "param_update_norm",
+        "best_loss",
+        "best_step",
+        "evaluations_without_gain",
+        "last_evaluation",
+    )
+
+    def snapshot(self) -> Snapshot:
+        """The state as data. Tensors on the CPU are shared, not copied: write or clone them before the next step."""
+        changing = {
+            "counters": {name: getattr(self, name) for name in self._COUNTERS},
+            "monitor": self.monitor.state_dict(),
+            "divergence": self.divergence.state_dict(),
+            "controller": self.controller.state_dict(),
+            "hooks": self.hooks.state_dict(),
+            "optimizer": _moments(self.optimizer.state_dict()),
+        }
+        values, tensors = split(changing, "state")
+        values |= {
+            "step": self.step,
+            "streams": self.streams.state_dict(),
+            "episode": self.episode.model_dump(mode="json"),
+        }
+        return Snapshot(named_tensors(self.model), tensors, values)
+
+    def restore(self, snapshot: Snapshot, changed: frozenset[str] = frozenset()) -> None:
+        """Set the state to a snapshot's, but for what a fork or an accepted change decided otherwise.
+
+        `changed` names those keys of the config (`seed`, `episode.clip`, ...): they stay as this state was made. The
+        optimiser's hyperparameters always come from the config. Raises `RunError` when the model or the optimiser does not
+        fit.
+        """
+        own = named_tensors(self.model)
+        if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in snapshot.model.items()}:
+            odd = sorted(k for k in own.keys() ^ snapshot.model.keys()) or [
+                k for k in own if own[k].shape != snapshot.model[k].shape
+            ]
+            raise RunError(
+                f"The checkpoint holds another model than the config describes (they differ in {', '.join(odd[:3])}). A run "
+                "or a fork goes on with the same model; start a new run for another one."
+            )
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(snapshot.model[name])
+        changing = join(snapshot.values, snapshot.optimizer)
+        for name in self._COUNTERS:
+            setattr(self, name, changing["counters"][name])
+        self.monitor.load_state_dict(changing["monitor"])
+        self.divergence.load_state_dict(changing["divergence"])
+        self.hooks.load_state_dict(changing["hooks"])
+        _load_moments(self.optimizer, changing["optimizer"])
+        if "episode.regime_controller" not in changed:
+            self.controller.load_state_dict(changing["controller"])
+        if "seed" not in changed:
+            self.streams.load_state_dict(snapshot.values["streams"])
+        saved = EpisodeConfig.model_validate_json(json.dumps(snapshot.values["episode"]), strict=True)
+        kept = {
+            name: getattr(self.episode, name) for name in EpisodeConfig.model_fields if f"episode.{name}" in changed
+        }
+        self.episode = saved.model_copy(update=kept)
+
+
+def _moments(state: dict[str, Any]) -> dict[str, Any]:
+    """An optimiser's state without its hyperparameters, which the config holds."""
+    if "parts" in state:
+        return {"parts": [_moments(part) for part in state["parts"]]}
+    return {"state": state["state"]}
+
+
+def _load_moments(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    current = optimizer.state_dict()
+    if ("parts" in current) != ("parts" in saved):
+        raise RunError("The checkpoint was written by another optimiser. A fork keeps its parent's optimiser.")
+    try:
+        optimizer.load_state_dict(_merged(current, saved))
+    except (ValueError, KeyError) as error:
+        raise RunError(f"The checkpoint's optimiser state does not fit this optimiser: {error}.") from error
+
+
+def _merged(current: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
+    if "parts" in current:
+        return {"parts": [_merged(c, s) for c, s in zip(current["parts"], saved["parts"], strict=True)]}
+    return {"state": saved["state"], "param_groups": current["param_groups"]}

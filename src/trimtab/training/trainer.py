@@ -1,0 +1,349 @@
+"""The transition: one training loop, which everything else in Trimtab makes decisions about."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from trimtab.config import EpisodeConfig, RunConfig
+from trimtab.config.registry import accepts
+from trimtab.data import Batch
+from trimtab.evaluation import evaluate
+from trimtab.losses import LossModule
+from trimtab.random import Streams, derive_seed, global_stream
+from trimtab.records import rss_mb, tensors_sha256
+from trimtab.regimes import Decision, Divergence, Monitor, NoController, RegimeController, RegimeState
+from trimtab.training.checkpoint import Snapshot, checkpoint_path, prune, write_checkpoint
+from trimtab.training.device import apply_precision, autocast
+from trimtab.training.hooks import HookSet
+from trimtab.training.logger import Logger, MemoryLogger
+from trimtab.training.nested import named_tensors
+from trimtab.training.schedules import Schedule
+from trimtab.training.state import TrainState
+from trimtab.training.update import Updater
+
+Sampler = Callable[[nn.Module, torch.Generator], Mapping[str, Any]]
+"""Writes a sample with the model in evaluation mode; returns prompt, text and figures for the records."""
+
+
+class TrainLoader(Protocol):
+    """Training batches by position, so that the data cursor is one number."""
+
+    def take(self, position: int, count: int) -> Batch:
+        """The sequences `position` to `position + count` of the run's endless stream."""
+        ...
+
+
+class Batches(Protocol):
+    """Fixed batches for evaluation."""
+
+    def __iter__(self) -> Any: ...
+
+
+class Trainer:
+    """Trains a model and records what happened.
+
+    `optimizer` is torch's or any like it; `scheduler` maps a step to a factor on the learning rate; `logger` takes the
+    rows and says where checkpoints go. The rest comes from keywords with defaults: `hooks` (made from the config), `streams`
+    (made from its seed), `sampler` (text written at each evaluation) and `stop` (asked after each step; a reason stops the
+    run after a checkpoint).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        scheduler: Schedule,
+        loss_fn: LossModule,
+        regime_controller: RegimeController | None = None,
+        logger: Logger | None = None,
+        config: RunConfig | None = None,
+        *,
+        hooks: HookSet | None = None,
+        streams: Streams | None = None,
+        sampler: Sampler | None = None,
+        stop: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.config = config or RunConfig()
+        self.scheduler, self.loss_fn, self.sampler, self.stop = scheduler, loss_fn, sampler, stop
+        self.logger: Logger = logger or MemoryLogger()
+        self.device = next(model.parameters()).device
+        self.state = TrainState(
+            model=model,
+            optimizer=optimizer,
+            streams=streams or Streams(self.config.seed),
+            monitor=Monitor(self.config.monitor.horizon),
+            divergence=Divergence(self.config.episode.diverged_after),
+            controller=regime_controller or NoController(),
+            hooks=hooks if hooks is not None else HookSet(self.config.hooks),
+            episode=self.config.episode,
+        )
+        self.state.hooks.attach(model, self.state.streams)
+        self.updater = Updater(model, optimizer, self.state.hooks)
+        self._dropout = torch.Generator(self.device)
+        self._restored = False
+        self._takes_generator = accepts(model.forward, "generator")
+
+    def train(
+        self, train_loader: TrainLoader, val_loader: Batches, episode_config: EpisodeConfig | None = None
+    ) -> dict[str, Any]:
+        """Train until the episode's last step, early stopping, divergence, or a stop that was asked for.
+
+        Goes on from `self.state`: fresh, or restored from a checkpoint (the episode in force is then the checkpoint's).
+        Returns `status` (completed, diverged, stopped, interrupted), `steps`, the final `val_loss`, `val_accuracy` and
+        `val_calibration_error`, `train_loss`, `stability`, `weights_sha256` and `folder`, where the logs are (None in memory).
+        """
+        state = self.state
+        if episode_config is not None and not self._restored:
+            state.episode = episode_config
+        self.prepare()
+        status, reason = "completed", "the last step was made"
+        while state.step < state.episode.steps:
+            ending = self.step(train_loader)
+            ending = self._evaluate_if_due(val_loader, final=ending is not None) or ending
+            if ending is None and (asked := self.stop()) is not None:
+                ending = ("interrupted", asked)
+            self._checkpoint_if_due(final=ending is not None)
+            if ending is not None:
+                status, reason = ending
+                break
+        self.logger.event(state.step, state.attempt, "end", reason, after=status)
+        result = self._result(status)
+        state.hooks.on_end(result)
+        return result
+
+    def prepare(self) -> None:
+        """Make the model ready for `step`: its precision, its mode, no hook that no config names."""
+        state = self.state
+        apply_precision(state.model, state.episode.precision)
+        state.hooks.refuse_foreign(state.model)
+        state.model.train()
+
+    # --- one step ----------------------------------------------------------------------------------------------------
+
+    def step(self, loader: TrainLoader) -> tuple[str, str] | None:
+        """Make one step of a prepared run; returns a status and its reason when the run ends with it."""
+        state, begun = self.state, time.perf_counter()
+        step = state.step + 1
+        with state.hooks.observing(state.model, step):
+            loss, weight, aux = self._backward(loader, step)
+        norm = self.updater.norm()
+        regime = state.monitor.observe(step, loss, norm, state.param_update_norm, state.hooks.activation_stats())
+        decision = self._decide(regime)
+        skip = self._nonfinite(regime)
+        nonfinite = skip is not None
+        if skip is None and decision is not None and decision.action == "skip":
+            skip = decision.reason
+        lr = 0.0
+        if skip is None:
+            factor = self.scheduler(step) * state.episode.lr_factor
+            noise = state.streams.at("noise", step, state.attempt)
+            lr, change = self.updater.apply(norm, state.episode.clip, factor, noise)
+            if math.isfinite(change):
+                state.param_update_norm = change
+            else:
+                skip, nonfinite = "the update would have made a parameter non-finite", True
+        if skip is not None:
+            state.monitor.skipped_steps += 1
+            self.logger.event(step, state.attempt, "skip", skip, before={"train_loss": loss, "grad_norm": norm})
+        self.updater.clear()
+        state.step = step
+        state.cursor += state.episode.batch_size * state.episode.accumulation
+        state.tokens += weight
+        diverged = state.divergence.observe(regime, skipped=nonfinite)
+        elapsed = time.perf_counter() - begun
+        state.seconds += elapsed
+        self.record(regime, lr=lr, skipped=skip is not None, aux=aux, seconds=elapsed)
+        if diverged is not None:
+            self.logger.event(step, state.attempt, "diverged", diverged)
+            return "diverged", diverged
+        if decision is not None and decision.action == "stop":
+            return "stopped", decision.reason
+        return None
+
+    def _backward(self, loader: TrainLoader, step: int) -> tuple[float, int, dict[str, float]]:
+        """Accumulate the gradient over the step's micro-batches: the mean over all of their tokens, divided once."""
+        state, episode = self.state, self.state.episode
+        self._dropout.manual_seed(derive_seed(state.streams.seed, "dropout", step, state.attempt))
+        total = torch.zeros((), dtype=torch.float64)
+        weights = torch.zeros((), dtype=torch.float64)
+        aux: dict[str, float] = {}
+        for index in range(episode.accumulation):
+            batch = loader.take(state.cursor + index * episode.batch_size, episode.batch_size)
+            logits, labels, metadata = self._forward(batch, self._dropout)
+            output = self.loss_fn(logits, labels, metadata)
+            loss, weight = output["loss"], output["weight"]
+            (loss if episode.accumulation == 1 else loss * weight).backward()  # type: ignore[no-untyped-call]
+            total += (loss.detach().double() * weight.detach().double()).cpu()
+            weights += weight.detach().double().cpu()
+            for name, value in output["aux"].items():
+                aux[name] = aux.get(name, 0.0) + value * float(weight)
+        divisor = max(float(weights), 1.0)
+        if episode.accumulation > 1:
+            torch._foreach_mul_(list(self.updater.gradients().values()), 1.0 / divisor)
+        return float(total) / divisor, int(weights), {name: value / divisor for name, value in aux.items()}
+
+    def _forward(self, batch: Batch, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Mapping[str, Any]]:
+        """Logits, the labels aligned with them (the one place where labels are shifted), and the metadata."""
+        model = self.state.model
+        inputs = batch.input_ids[:, :-1].to(self.device)
+        labels = batch.labels[:, 1:].to(self.device)
+        mask = None if batch.attention_mask is None else batch.attention_mask[:, :-1].to(self.device)
+        with autocast(model, self.device.type, self.state.episode.precision):
+            if self._takes_generator:
+                logits = model(inputs, mask, generator=generator)
+            elif generator is not None:
+                with global_stream(torch.Generator().manual_seed(generator.initial_seed())):
+                    logits = model(inputs, mask)
+            else:
+                logits = model(inputs, mask)
+        return logits, labels, batch.metadata
+
+    def _decide(self, regime: RegimeState) -> Decision | None:
+        state = self.state
+        decision = state.controller.update(regime, state.episode)
+        if decision is None:
+            return None
+        before = after = None
+        if decision.episode is not None and decision.episode != state.episode:
+            old, new = state.episode.model_dump(mode="json"), decision.episode.model_dump(mode="json")
+            changed = [key for key in new if new[key] != old[key]]
+            if illegal := sorted(set(changed) - EpisodeConfig.changeable()):
+                raise ValueError(
+                    f"the regime controller changed {', '.join(illegal)}; only {', '.join(sorted(EpisodeConfig.changeable()))} "
+                    "may change while a run goes on"
+                )
+            before, after = {key: old[key] for key in changed}, {key: new[key] for key in changed}
+            state.episode = decision.episode
+        kind = "decision" if decision.action == "update" else f"decision_{decision.action}"
+        self.logger.event(regime.step, state.attempt, kind, decision.reason, before, after)
+        return decision
+
+    def _nonfinite(self, regime: RegimeState) -> str | None:
+        if not math.isfinite(regime.train_loss):
+            return f"the loss is {regime.train_loss}"
+        if not math.isfinite(regime.grad_norm):
+            return f"the gradient norm is {regime.grad_norm}"
+        return None
+
+    def record(self, regime: RegimeState, *, lr: float, skipped: bool, aux: dict[str, float], seconds: float) -> None:
+        """Write a step's row, with what the observers add to it."""
+        state = self.state
+        row: dict[str, Any] = {
+            "step": regime.step,
+            "attempt": state.attempt,
+            "train_loss": regime.train_loss,
+            "lr": lr,
+            "grad_norm": regime.grad_norm,
+            "tokens": state.tokens,
+            "seconds": seconds,
+            "loss_ema": regime.loss_ema,
+            "loss_volatility": regime.loss_volatility,
+            "grad_norm_ema": regime.grad_norm_ema,
+            "param_update_norm": 0.0 if skipped else state.param_update_norm,
+            "skipped": skipped,
+        }
+        if regime.anomaly_flags:
+            row["anomaly_flags"] = list(regime.anomaly_flags)
+        if aux:
+            row["aux"] = aux
+        if regime.step % self.config.monitor.every == 0:
+            row["rss_mb"] = rss_mb()
+        row.update(state.hooks.on_step(row))
+        self.logger.step(row)
+
+    # --- between steps -----------------------------------------------------------------------------------------------
+
+    def _evaluate_if_due(self, loader: Batches, *, final: bool) -> tuple[str, str] | None:
+        """Evaluate at the cadence and at the end; returns a status and its reason when the run stops early."""
+        state, episode = self.state, self.state.episode
+        due = final or state.step % episode.evaluate_every == 0 or state.step == episode.steps
+        if not due:
+            return None
+        row: dict[str, Any] = {"step": state.step, "attempt": state.attempt, "tokens": state.tokens}
+        row.update(self.evaluate(loader))
+        if self.sampler is not None and episode.sample.tokens:
+            row["sample"] = dict(self._sample())
+        state.last_evaluation = {key: value for key, value in row.items() if key.startswith("val_")}
+        self.logger.evaluation(row)
+        state.hooks.on_evaluation(row)
+        loss, early = float(row["val_loss"]), episode.early_stopping
+        gain = early.minimum_gain if early is not None else 0.0
+        if math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss - gain):
+            state.evaluations_without_gain = 0
+        else:
+            state.evaluations_without_gain += 1
+        if math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss):
+            state.best_loss, state.best_step = loss, state.step
+        if early is not None and state.evaluations_without_gain >= early.patience:
+            return "stopped", (
+                f"early stopping: {state.evaluations_without_gain} evaluations in a row did not improve the validation loss of "
+                f"step {state.best_step} by more than {early.minimum_gain}"
+            )
+        return None
+
+    def evaluate(self, loader: Batches) -> dict[str, float]:
+        """The model's figures on fixed batches, without touching anything that training depends on."""
+        model = self.state.model
+        model.eval()
+        try:
+            return evaluate(lambda batch: self._forward(batch, None), self.loss_fn, loader)
+        finally:
+            model.train()
+
+    def _sample(self) -> Mapping[str, Any]:
+        assert self.sampler is not None
+        model = self.state.model
+        model.eval()
+        try:
+            return self.sampler(model, self.state.streams.at("sampling", self.state.step))
+        finally:
+            model.train()
+
+    def _checkpoint_if_due(self, *, final: bool) -> None:
+        state, episode = self.state, self.state.episode
+        best = state.best_step == state.step
+        if final or best or state.step % episode.checkpoint_every == 0 or state.step == episode.steps:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Write a checkpoint of the state as it is now, unless the run is kept in memory; old ones are pruned."""
+        state = self.state
+        if self.logger.folder is None:
+            return
+        state.hooks.on_checkpoint(state.step)
+        folder = self.logger.folder / "checkpoints"
+        # The event comes first, so that the checkpoint's record lengths include it and a resumed run has it once.
+        self.logger.event(
+            state.step,
+            state.attempt,
+            "checkpoint",
+            "cadence, best or end",
+            after=checkpoint_path(folder, state.step).name,
+        )
+        write_checkpoint(folder, state.snapshot(), self.logger.offsets())
+        prune(folder, state.episode.keep_checkpoints, state.best_step)
+
+    def restore(self, snapshot: Snapshot, changed: frozenset[str] = frozenset()) -> None:
+        """Go on from a snapshot (see `TrainState.restore`)."""
+        self.state.restore(snapshot, changed)
+        self._restored = True
+
+    def _result(self, status: str) -> dict[str, Any]:
+        state = self.state
+        return {
+            "status": status,
+            "steps": state.step,
+            **state.last_evaluation,
+            "best_val_loss": state.best_loss,
+            "best_step": state.best_step,
+            "train_loss": state.monitor.loss_ema,
+            "stability": state.monitor.stability(),
+            "tokens": state.tokens,
+            "seconds": state.seconds,
+            "weights_sha256": tensors_sha256(named_tensors(state.model)),
+            "folder": None if self.logger.folder is None else str(self.logger.folder),
+        }

@@ -1,0 +1,102 @@
+"""The state of a recorded run at any of its steps: the nearest checkpoint, then exact replay."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trimtab.config import RunError, WorkError, resolve_config
+from trimtab.data import Progress
+from trimtab.records import Difference, Manifest, RunDirectory, rows_difference, to_json
+from trimtab.records.values import from_json
+from trimtab.training.assembly import assemble
+from trimtab.training.checkpoint import Snapshot, newest_sound
+from trimtab.training.logger import MemoryLogger
+
+
+class Rerun(MemoryLogger):
+    """Holds the rows of a run that is made again against the recorded ones, and asks for a stop at a step or a difference."""
+
+    def __init__(self, recorded: list[dict[str, Any]], until: int) -> None:
+        super().__init__()
+        self.recorded = {(row.get("attempt", 0), row["step"]): row for row in recorded}
+        self.until = until
+        self.compared = 0
+        self.difference: Difference | None = None
+
+    def step(self, row: Mapping[str, Any]) -> None:
+        """Compare a step with the recorded one."""
+        super().step(row)
+        known = self.recorded.get((row["attempt"], row["step"]))
+        if known is None or self.difference is not None:
+            return
+        self.compared += 1
+        self.difference = rows_difference([known], [from_json(to_json(row))])
+
+    def stop(self) -> str | None:
+        """A reason to stop once the step is reached or something differed."""
+        reached = bool(self.steps) and self.steps[-1]["step"] >= self.until
+        return "replayed" if reached or self.difference is not None else None
+
+
+def trunk(path: Path, at: int, progress: Progress | None = None) -> Snapshot | None:
+    """The state of the run in `path` after step `at`; None for step 0 of a run that is no fork itself.
+
+    Raises `RunError` when the run has no such step, `WorkError` when the replay differs from the records.
+    """
+    run = RunDirectory(path)
+    manifest = run.manifest()
+    begun = manifest.parent.step if manifest.parent is not None else 0
+    recorded = run.steps()
+    last = recorded[-1]["step"] if recorded else begun
+    if not begun <= at <= last:
+        raise RunError(f"The run in {path} has steps {begun} to {last}; step {at} is not among them.")
+    found = newest_sound(run.checkpoints_path, at_most=at)
+    if found is not None and found[0] == at:
+        return found[1]
+    start = found[1] if found is not None else _beginning(run, progress)
+    if at == begun:
+        return start
+    return rerun(run, start, at, progress)[0]
+
+
+def _beginning(run: RunDirectory, progress: Progress | None) -> Snapshot | None:
+    parent = run.manifest().parent
+    return None if parent is None else trunk(Path(parent.path), parent.step, progress)
+
+
+def own_decisions(manifest: Manifest, step: int) -> frozenset[str]:
+    """The config keys that a fork's child decides otherwise than the state of `step` that it starts from."""
+    parent = manifest.parent
+    return frozenset(parent.changed) if parent is not None and parent.step == step else frozenset()
+
+
+def rerun(
+    run: RunDirectory, start: Snapshot | None, until: int, progress: Progress | None = None, *, strict: bool = True
+) -> tuple[Snapshot, Rerun]:
+    """Make a recorded run again from `start` (None: from its beginning) to step `until`, in memory.
+
+    With `strict` a difference from the records raises `WorkError`; else it ends the rerun and stands in the result.
+    """
+    manifest = run.manifest()
+    assembly = assemble(resolve_config(manifest.config, source=str(run.manifest_path)), progress)
+    log = Rerun(run.steps(), until)
+    trainer = assembly.trainer(log, log.stop)
+    if start is not None:
+        trainer.restore(start, own_decisions(manifest, int(start.values["step"])))
+    if trainer.state.step < until:
+        trainer.train(assembly.train_loader, assembly.val_loader)
+    if strict and log.difference is not None:
+        raise WorkError(
+            f"The run in {run.path} (A) could not be replayed (B) to step {until}: {log.difference.message}. "
+            f"`trimtab replay {run.path}` says what differs in the environment; fork at a step that has a "
+            "checkpoint instead."
+        )
+    return _copied(trainer.state.snapshot()), log
+
+
+def _copied(snapshot: Snapshot) -> Snapshot:
+    return Snapshot(
+        {name: tensor.clone() for name, tensor in snapshot.model.items()},
+        {name: tensor.clone() for name, tensor in snapshot.optimizer.items()},
+        snapshot.values,
+    )

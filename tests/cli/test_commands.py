@@ -1,0 +1,128 @@
+"""The command line on real runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.training.runs import DECODER, command, options
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "first"
+    result = command("train", *options([*DECODER, "episode.sample.tokens=10"]), "--out", str(out))
+    assert result.returncode == 0, result.stderr
+    assert "completed after 24 steps" in result.stdout
+    assert "validation loss" in result.stdout
+    return out
+
+
+def test_a_run_leaves_what_is_promised(run: Path) -> None:
+    names = {entry.name for entry in run.iterdir() if not entry.name.startswith(".")}
+    assert names == {
+        "manifest.json", "steps.jsonl", "events.jsonl", "evaluations.jsonl", "summary.json", "checkpoints", "plots"
+    }  # fmt: skip
+    assert {entry.name for entry in (run / "plots").iterdir()} == {"loss_curve.svg", "loss_curve.png"}
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert {"run_id", "git_commit", "config_hash", "hooks", "seed", "data", "environment", "parent"} <= set(manifest)
+    row = json.loads((run / "steps.jsonl").read_text().splitlines()[-1])
+    assert {"step", "train_loss", "lr", "grad_norm", "tokens", "seconds", "rss_mb", "param_update_norm"} <= set(row)
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["status"] == "completed"
+    assert len(summary["weights_sha256"]) == 64
+
+
+def test_list_and_show_survive_the_loss_of_their_index(run: Path) -> None:
+    first = command("list", str(run.parent))
+    index = run.parent / ".trimtab-index.sqlite"
+    assert index.exists()
+    index.unlink()
+    assert command("list", str(run.parent)).stdout == first.stdout
+    index.write_bytes(b"not a database")
+    assert "first" in command("list", str(run.parent)).stdout
+    rows = json.loads(command("list", str(run.parent), "--json").stdout)
+    assert [row["status"] for row in rows] == ["completed"]
+    shown = command("show", rows[0]["run_id"][:18], "--in", str(run.parent))
+    assert rows[0]["run_id"] in shown.stdout
+    assert json.loads(command("show", str(run), "--json").stdout)["status"] == "completed"
+
+
+def test_the_same_seed_gives_the_same_text(run: Path) -> None:
+    arguments = ("sample", str(run), "--prompt", "The for", "--tokens", "30", "--json")
+    texts = [json.loads(command(*arguments, "--seed", seed).stdout)["text"] for seed in ("1", "1", "2")]
+    assert texts[0] == texts[1] != texts[2]
+    assert len(texts[0]) >= 30
+
+
+def test_fork_and_diff_name_the_first_difference(run: Path) -> None:
+    child = run.parent / "hotter"
+    made = command("fork", str(run), "--at", "10", "--set", "episode.optimizer.lr=0.1", "--out", str(child))
+    assert made.returncode == 0, made.stderr
+    told = command("diff", str(run), str(child)).stdout
+    assert "episode.optimizer.lr: 0.0003 in A, 0.1 in B" in told
+    assert "step 11" in told
+    assert json.loads(command("diff", str(run), str(child), "--json").stdout)["first_difference"]["step"] == 11
+
+
+def test_replay_says_identical(run: Path) -> None:
+    told = command("replay", str(run))
+    assert told.returncode == 0, told.stderr
+    assert "24 steps compared" in told.stdout
+    assert "Every loss is identical" in told.stdout
+    assert "weights are identical" in told.stdout
+
+
+def test_json_output_is_json_alone(run: Path, tmp_path: Path) -> None:
+    result = command("train", *options(DECODER), "--out", str(tmp_path / "run"), "--json")
+    content = json.loads(result.stdout)
+    assert content["status"] == "completed"
+
+
+def test_components_lists_every_kind_with_parameters() -> None:
+    listing = json.loads(command("components", "--json").stdout)
+    assert {"data", "tokenizer", "model", "loss", "optimizer", "schedule", "regime_controller", "hook"} <= set(listing)
+    adamw = {parameter["name"]: parameter for parameter in listing["optimizer"]["adamw"]["parameters"]}
+    assert adamw["lr"]["default"] == 3e-4
+    assert "learning rate" in adamw["lr"]["description"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "train",
+        "resume",
+        "fork",
+        "replay",
+        "sample",
+        "list",
+        "show",
+        "diff",
+        "export",
+        "components",
+        "demo",
+        "bench",
+        "tokenizer train",
+    ],
+)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    result = command(*name.split(), "--help")
+    assert result.returncode == 0
+    assert "trimtab " in result.stdout.split("Options:")[0].partition("\n\n")[2]
+
+
+def test_a_tokenizer_is_trained_and_used(tmp_path: Path) -> None:
+    out = tmp_path / "tokenizer.json"
+    assert command("tokenizer", "train", "--vocabulary", "300", "--out", str(out)).returncode == 0
+    changes = [*DECODER, f"data.tokenizer={{name: file, path: {out}}}", "episode.sample.tokens=5"]
+    result = command("train", *options(changes), "--out", str(tmp_path / "run"))
+    assert result.returncode == 0, result.stderr
+    assert command("sample", str(tmp_path / "run"), "--tokens", "5").returncode == 0
+
+
+def test_help_and_looking_load_no_torch() -> None:
+    import subprocess
+    import sys
+
+    script = "import sys; sys.argv = ['trimtab', '--help']\nfrom trimtab.cli.main import main\ntry: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)

@@ -1,0 +1,35 @@
+"""What every test runs under: checked annotations, two threads, and a cache folder of its own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+import tests.runtime_types  # noqa: F401 - the hook looks the checker up by its name
+
+# Before any test imports them: the annotations of these packages, tensor shapes included, are checked at every call.
+# (`config` is left out: pydantic checks it, and its registry looks at its caller's frame.)
+CHECKED = ("random", "losses", "regimes", "models", "evaluation", "reports", "training")
+install_import_hook([f"trimtab.{name}" for name in CHECKED], "tests.runtime_types.checked")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache folder of encoded corpora, empty at the start; subprocesses of tests inherit it."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("TRIMTAB_CACHE")
+    os.environ["TRIMTAB_CACHE"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["TRIMTAB_CACHE"]
+    else:
+        os.environ["TRIMTAB_CACHE"] = before
+
+
+@pytest.fixture(autouse=True)
+def threads() -> None:
+    """Results depend on the thread count, and a run sets its own: every test begins with two."""
+    torch.set_num_threads(2)

@@ -1,0 +1,59 @@
+"""The examples in the documentation run as they stand."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.training.runs import DECODER, ROOT, config
+from trimtab.records import RunDirectory
+from trimtab.training import train
+
+PAGE = (ROOT / "docs" / "adding-components.md").read_text(encoding="utf-8")
+EXAMPLES = {
+    "Smoothed": "episode.loss={name: 'NAME', share: 0.2}",
+    "staircase": "episode.schedule={name: 'NAME', drops: 2}",
+    "Brake": "episode.regime_controller={name: 'NAME'}",
+    "LargestActivation": "hooks=[{name: 'NAME', every: 5}]",
+    "Centralise": "hooks=[{name: 'NAME'}]",
+    "Lion": "hooks=[{name: 'NAME', beta: 0.8}]",
+}
+
+
+def block(name: str) -> str:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    return next(code for code in blocks if re.search(rf"^(class|def) {name}\b", code, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = f"documented_{name.lower()}"
+    (tmp_path / f"{module}.py").write_text(block(name))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    result = train(config(EXAMPLES[name].replace("NAME", f"{module}:{name}"), base=DECODER), tmp_path / "run")
+    sys.modules.pop(module)
+    assert result["status"] == "completed"
+    if name == "LargestActivation":
+        assert [row["step"] for row in RunDirectory(tmp_path / "run").steps() if "largest" in row] == [5, 10, 15, 20]
+
+
+@pytest.mark.parametrize(("name", "lines"), [("Lion", 40), ("Smoothed", 20), ("Brake", 20), ("LargestActivation", 20)])
+def test_an_example_is_short(name: str, lines: int) -> None:
+    assert len(block(name).splitlines()) <= lines
+
+
+def test_every_invariant_names_a_test_that_exists() -> None:
+    page = (ROOT / "docs" / "invariants.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page)
+    assert len(set(re.findall(r"^\| (\d) \|", page, re.MULTILINE))) == 8
+    for file, function in named:
+        assert (ROOT / file).is_file(), file
+        assert not function or f"def {function}(" in (ROOT / file).read_text(encoding="utf-8"), function
+
+
+def test_relative_links_in_the_pages_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,0 +1,148 @@
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from trimtab.evaluation import CalibrationBins, evaluate
+from trimtab.evaluation.evaluate import IGNORE
+from trimtab.losses import CrossEntropy
+
+
+def bins_of(confidences: list[float], correct: list[int], bins: int = 15) -> CalibrationBins:
+    made = CalibrationBins(bins)
+    made.add(torch.tensor(confidences, dtype=torch.float64), torch.tensor(correct, dtype=torch.float64))
+    return made
+
+
+def calibration_error(confidences: list[float], correct: list[int], bins: int) -> float:
+    """Guo et al. 2017, equation 3, over the bins [i/n, (i+1)/n), the last one closed."""
+    total = 0.0
+    for index in range(bins):
+        inside = [k for k, c in enumerate(confidences) if min(int(c * bins), bins - 1) == index]
+        if inside:
+            gap = np.mean([correct[k] for k in inside]) - np.mean([confidences[k] for k in inside])
+            total += len(inside) / len(confidences) * abs(float(gap))
+    return total
+
+
+def test_confidences_of_exactly_0_and_1() -> None:
+    made = bins_of([0.0, 1.0, 1.0], [0, 1, 1])
+    assert made.count[0] == 1
+    assert made.count[-1] == 2
+    assert made.count.sum() == 3
+    assert made.error() == 0.0
+    assert bins_of([1.0], [0]).error() == 1.0
+    assert bins_of([0.0], [1]).error() == 1.0
+
+
+def test_by_hand() -> None:
+    # Two bins. [0, .5): .2 wrong, .4 right: gap |.5 − .3| = .2. [.5, 1]: .6, .8 right, 1.0 wrong: gap |2/3 − .8| = 2/15.
+    error = bins_of([0.2, 0.4, 0.6, 0.8, 1.0], [0, 1, 1, 1, 0], bins=2).error()
+    assert error == pytest.approx(2 / 5 * 0.2 + 3 / 5 * (0.8 - 2 / 3))
+
+
+def test_nothing_added_is_nan() -> None:
+    assert math.isnan(CalibrationBins().error())
+    empty = CalibrationBins()
+    empty.add(torch.zeros(0), torch.zeros(0))
+    assert math.isnan(empty.error())
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=50),
+    st.integers(1, 20),
+    st.integers(0, 50),
+)
+def test_as_the_formula_and_added_up_batch_by_batch(pairs: list[tuple[float, int]], bins: int, cut: int) -> None:
+    confidences, correct = [c for c, _ in pairs], [r for _, r in pairs]
+    made = bins_of(confidences[:cut], correct[:cut], bins)
+    made.add(torch.tensor(confidences[cut:], dtype=torch.float64), torch.tensor(correct[cut:], dtype=torch.float64))
+    assert made.error() == pytest.approx(calibration_error(confidences, correct, bins), abs=1e-12)
+
+
+# --- evaluate --------------------------------------------------------------------------------------------------------
+
+Asked = tuple[Tensor, Tensor, Mapping[str, Any]]
+
+
+def batch_of(seed: int, rows: int, asked: int, vocabulary: int = 6, time: int = 8) -> Asked:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(rows, time, vocabulary, generator=generator) * 2
+    labels = torch.randint(vocabulary, (rows, time), generator=generator)
+    labels.view(-1)[asked:] = IGNORE
+    return logits, labels, {}
+
+
+def forward(batch: Asked) -> Asked:
+    return batch
+
+
+def test_figures_are_weighted_by_token_over_uneven_batches() -> None:
+    batches = [batch_of(0, 4, 32), batch_of(1, 1, 1), batch_of(2, 2, 9)]
+    figures = evaluate(forward, CrossEntropy(), batches)
+    logits = torch.cat([logits.flatten(0, 1)[labels.flatten() != IGNORE] for logits, labels, _ in batches])
+    labels = torch.cat([labels.flatten()[labels.flatten() != IGNORE] for _, labels, _ in batches])
+    assert figures["val_tokens"] == len(labels) == 42
+    assert figures["val_loss"] == pytest.approx(float(torch.nn.functional.cross_entropy(logits, labels)), rel=1e-6)
+    assert figures["val_accuracy"] == pytest.approx(float((logits.argmax(-1) == labels).double().mean()))
+    confidence, guess = logits.softmax(-1).max(-1)
+    expected = calibration_error(confidence.tolist(), (guess == labels).int().tolist(), 15)
+    assert figures["val_calibration_error"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_how_the_batches_are_cut_does_not_matter() -> None:
+    logits, labels, metadata = batch_of(0, 6, 41)
+    whole = evaluate(forward, CrossEntropy(), [(logits, labels, metadata)])
+    parts = evaluate(
+        forward, CrossEntropy(), [(logits[a:b], labels[a:b], metadata) for a, b in ((0, 1), (1, 5), (5, 6))]
+    )
+    assert parts == {key: pytest.approx(value, rel=1e-6) for key, value in whole.items()}
+
+
+def test_soft_labels_count_their_likeliest_token() -> None:
+    logits, labels, _ = batch_of(0, 2, 16)
+    soft = 0.1 * torch.ones_like(logits) / logits.shape[-1] + 0.9 * torch.nn.functional.one_hot(
+        labels, logits.shape[-1]
+    )
+    soft[0, 0] = 0
+    figures = evaluate(forward, CrossEntropy(), [(logits, soft, {})])
+    asked = soft.sum(-1) > 0
+    assert figures["val_tokens"] == 15
+    assert figures["val_accuracy"] == pytest.approx(float((logits.argmax(-1) == labels)[asked].double().mean()))
+
+
+@pytest.mark.parametrize("batches", [[], [batch_of(0, 2, 0)]], ids=["no batch", "nothing asked"])
+def test_nothing_to_judge_is_nan(batches: list[Asked]) -> None:
+    figures = evaluate(forward, CrossEntropy(), batches)
+    assert figures["val_tokens"] == 0
+    assert all(math.isnan(figures[key]) for key in ("val_loss", "val_accuracy", "val_calibration_error"))
+
+
+def test_a_loss_that_is_not_finite_is_not_hidden() -> None:
+    logits, labels, _ = batch_of(0, 2, 16)
+    logits[0, 0, 0] = math.nan
+    figures = evaluate(forward, CrossEntropy(), [batch_of(1, 2, 16), (logits, labels, {})])
+    assert math.isnan(figures["val_loss"])
+
+
+def test_bf16_logits_and_no_graph() -> None:
+    logits, labels, _ = batch_of(0, 2, 16)
+    logits.requires_grad_()
+    seen: list[bool] = []
+
+    def loss(logits: Tensor, labels: Tensor, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+        output = CrossEntropy()(logits, labels, metadata)
+        seen.append(output["loss"].requires_grad)
+        return output
+
+    figures = evaluate(lambda batch: (batch[0].bfloat16() * 1, batch[1], batch[2]), loss, [(logits, labels, {})])
+    assert seen == [False]
+    assert figures["val_loss"] == pytest.approx(
+        evaluate(forward, CrossEntropy(), [(logits, labels, {})])["val_loss"], rel=0.02
+    )

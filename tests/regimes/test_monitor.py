@@ -1,0 +1,177 @@
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimtab.regimes import Divergence, Monitor, RegimeState
+
+LOSSES = st.lists(st.floats(0, 1e6), min_size=2, max_size=60)
+
+
+def observe(monitor: Monitor, losses: list[float], norms: list[float] | None = None) -> list[RegimeState]:
+    norms = norms or [1.0] * len(losses)
+    return [
+        monitor.observe(step, loss, norm, 0.5, {})
+        for step, (loss, norm) in enumerate(zip(losses, norms, strict=True), 1)
+    ]
+
+
+def ema(values: list[float], horizon: int) -> list[float]:
+    """The exponential average as weights on the whole past."""
+    alpha = 2 / (horizon + 1)
+    averages = []
+    for end in range(1, len(values) + 1):
+        weights = alpha * (1 - alpha) ** np.arange(end - 1, -1, -1.0)
+        weights[0] = (1 - alpha) ** (end - 1)
+        averages.append(float(weights @ np.array(values[:end])))
+    return averages
+
+
+@given(LOSSES, st.integers(2, 30))
+def test_averages_and_volatility_as_numpy(losses: list[float], horizon: int) -> None:
+    norms = [loss + 1.0 for loss in losses]
+    states = observe(Monitor(horizon), losses, norms)
+    np.testing.assert_allclose([s.loss_ema for s in states], ema(losses, horizon), rtol=1e-9)
+    np.testing.assert_allclose([s.grad_norm_ema for s in states], ema(norms, horizon), rtol=1e-9)
+    assert math.isnan(states[0].loss_volatility)
+    for end in range(2, len(losses) + 1):
+        recent = losses[max(0, end - horizon) : end]
+        np.testing.assert_allclose(states[end - 1].loss_volatility, np.std(recent, ddof=1), rtol=1e-6, atol=1e-9)
+
+
+def test_what_is_observed_is_handed_on() -> None:
+    stats = {"blocks.0": {"mean": 0.1}}
+    state = Monitor(4).observe(3, 2.5, 1.5, 0.25, stats)
+    assert (state.step, state.train_loss, state.grad_norm, state.param_update_norm) == (3, 2.5, 1.5, 0.25)
+    assert state.activation_stats == stats
+    assert state.anomaly_flags == ()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_flagged_and_kept_out(bad: float) -> None:
+    clean, dirty = Monitor(4), Monitor(4)
+    losses = [3.0, 2.5, 2.0, 2.2]
+    expected = observe(clean, losses)[-1]
+    states = observe(dirty, [3.0, 2.5, bad, 2.0, 2.2], [1.0, 1.0, bad, 1.0, 1.0])
+    assert states[2].anomaly_flags == ("nonfinite_loss", "nonfinite_gradient")
+    assert states[2].loss_ema == states[1].loss_ema
+    assert states[2].grad_norm == bad or math.isnan(bad)
+    assert (states[-1].loss_ema, states[-1].loss_volatility) == (expected.loss_ema, expected.loss_volatility)
+    assert dirty.stability() == clean.stability()
+
+
+def test_each_of_the_two_is_judged_on_its_own() -> None:
+    monitor = Monitor(4)
+    assert monitor.observe(1, 2.0, math.nan, 0.0, {}).anomaly_flags == ("nonfinite_gradient",)
+    assert monitor.observe(2, math.nan, 2.0, 0.0, {}).anomaly_flags == ("nonfinite_loss",)
+    assert (monitor.loss_ema, monitor.grad_norm_ema) == (2.0, 2.0)
+
+
+def test_a_huge_finite_loss_overflows_nothing() -> None:
+    states = observe(Monitor(3), [1.0, 1e300, 1e300, 2.0], [1.0, 1.7e308, 1.7e308, 1.0])
+    assert all(math.isfinite(s.loss_ema) and math.isfinite(s.grad_norm_ema) for s in states)
+    assert math.isfinite(states[-1].loss_volatility)
+
+
+def test_stability_by_hand() -> None:
+    monitor = Monitor(3)  # weight 1/2 on the newest value
+    observe(monitor, [4.0, 2.0, 5.0, 1.0], [1.0, 7.0, 2.0, 3.0])
+    monitor.skipped_steps = 2
+    figures = monitor.stability()
+    # The averages are 4, 3, 4, 2.5: the largest rise above the lowest so far is from 3 to 4.
+    assert figures["largest_loss_rise"] == pytest.approx(1.0)
+    assert figures["largest_grad_norm"] == 7.0
+    assert figures["skipped_steps"] == 2
+    assert figures["loss_volatility"] == pytest.approx(np.std([2.0, 5.0, 1.0], ddof=1))
+
+
+NUMBERS = st.floats(0, 100) | st.just(math.nan) | st.just(math.inf)
+
+
+@given(st.lists(NUMBERS, max_size=30), st.lists(NUMBERS, max_size=10), st.integers(2, 8))
+def test_the_state_goes_round_bit_for_bit(before: list[float], after: list[float], horizon: int) -> None:
+    monitor = Monitor(horizon)
+    observe(monitor, before, before or None)
+    restored = Monitor(horizon)
+    restored.load_state_dict(json.loads(json.dumps(monitor.state_dict())))
+    assert repr(restored.state_dict()) == repr(monitor.state_dict())
+    assert repr(observe(restored, after, after or None)) == repr(observe(monitor, after, after or None))
+    assert repr(restored.stability()) == repr(monitor.stability())
+
+
+def test_the_saved_state_is_a_copy() -> None:
+    monitor = Monitor(3)
+    observe(monitor, [1.0, 2.0])
+    state = monitor.state_dict()
+    observe(monitor, [9.0])
+    assert state["recent"] == [1.0, 2.0]
+
+
+# --- diverged --------------------------------------------------------------------------------------------------------
+
+
+def state(loss: float, ema_now: float | None = None) -> RegimeState:
+    return RegimeState(1, loss, loss if ema_now is None else ema_now, 0.0, 1.0, 1.0, 0.0)
+
+
+def test_skipping_for_too_long_is_diverged() -> None:
+    judge = Divergence(3)
+    assert [judge.observe(state(math.nan, 1.0), skipped=True) for _ in range(2)] == [None, None]
+    reason = judge.observe(state(math.nan, 1.0), skipped=True)
+    assert reason is not None
+    assert "skipped for 3 steps in a row" in reason
+
+
+def test_a_smoothed_loss_above_the_untrained_models_for_too_long_is_diverged() -> None:
+    judge = Divergence(3)
+    assert judge.observe(state(4.0), skipped=False) is None
+    assert judge.observe(state(5.0, 4.5), skipped=False) is None
+    assert judge.observe(state(5.0, 4.6), skipped=False) is None
+    reason = judge.observe(state(5.0, 4.75), skipped=False)
+    assert reason == "the smoothed loss (4.7500) stayed above the untrained model's (4.0000) for 3 steps in a row"
+
+
+def test_any_better_step_starts_the_counts_anew() -> None:
+    judge = Divergence(2)
+    assert judge.observe(state(4.0), skipped=True) is None
+    for _ in range(5):
+        assert judge.observe(state(3.0), skipped=False) is None
+        assert judge.observe(state(5.0, 4.5), skipped=False) is None
+        assert judge.observe(state(4.0, 4.0), skipped=False) is None  # not above
+        assert judge.observe(state(3.0), skipped=True) is None
+
+
+def test_a_loss_that_is_not_finite_keeps_a_high_average_high() -> None:
+    judge = Divergence(3)
+    judge.observe(state(4.0), skipped=False)
+    judge.observe(state(9.0, 5.0), skipped=False)
+    judge.observe(state(math.nan, 5.0), skipped=True)
+    assert judge.observe(state(9.0, 5.5), skipped=False) is not None
+
+
+def test_the_untrained_loss_is_the_first_finite_one() -> None:
+    judge = Divergence(10)
+    judge.observe(state(math.inf, math.nan), skipped=True)
+    assert judge.untrained_loss is None
+    judge.observe(state(4.0), skipped=False)
+    judge.observe(state(1.0), skipped=False)
+    assert judge.untrained_loss == 4.0
+
+
+@given(st.lists(st.tuples(st.floats(0, 8) | st.just(math.nan), st.booleans()), min_size=1, max_size=40), st.data())
+def test_a_resumed_judge_judges_alike(steps: list[tuple[float, bool]], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(steps)))
+
+    def judged(judge: Divergence, monitor: Monitor, part: list[tuple[float, bool]]) -> list[Any]:
+        return [judge.observe(monitor.observe(1, loss, 1.0, 0.0, {}), skipped=skip) for loss, skip in part]
+
+    whole = judged(Divergence(3), Monitor(5), steps)
+    first, monitor = Divergence(3), Monitor(5)
+    reasons = judged(first, monitor, steps[:cut])
+    second = Divergence(3)
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    assert reasons + judged(second, monitor, steps[cut:]) == whole

@@ -1,0 +1,30 @@
+"""A user's own model, small enough for tests: no `initialise`, no `generator`, dropout from torch's global stream."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor, nn
+
+
+class TinyModel(nn.Module):
+    """Embedding, one residual block a layer, head."""
+
+    def __init__(
+        self,
+        *,
+        vocabulary: int,
+        context: int,
+        width: Annotated[int, Field(ge=2, description="width")] = 16,
+        dropout: Annotated[float, Field(ge=0, lt=1, description="dropout")] = 0.1,
+    ) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(vocabulary, width)
+        self.blocks = nn.ModuleList([nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout))])
+        self.head = nn.Linear(width, vocabulary)
+        self.context = context
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        x = self.embed(input_ids)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.head(x)

@@ -1,0 +1,151 @@
+"""Components of a user's own, named in test configs by their dotted path."""
+
+import os
+import signal
+from typing import Any
+
+import torch
+
+from trimtab.regimes import Decision
+from trimtab.training import LearningRule, Modulator, Observer
+
+
+class Brake:
+    """Lowers the learning rate a little at every fifth step it has seen; its memory is that count."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def update(self, state: Any, episode_config: Any) -> Decision | None:
+        self.seen += 1
+        if self.seen % 5:
+            return None
+        lower = episode_config.model_copy(update={"lr_factor": episode_config.lr_factor * 0.9})
+        return Decision(f"step {state.step}", episode=lower)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.seen = state["seen"]
+
+
+class Skipper(Brake):
+    """Skips every third step and stops at the tenth."""
+
+    def update(self, state: Any, episode_config: Any) -> Decision | None:
+        if state.step == 10:
+            return Decision("enough", action="stop")
+        return Decision("every third", action="skip") if state.step % 3 == 0 else None
+
+
+class Forbidden(Brake):
+    """Tries to change a key that is not changeable."""
+
+    def update(self, state: Any, episode_config: Any) -> Decision | None:
+        return Decision("wrong", episode=episode_config.model_copy(update={"batch_size": 1}))
+
+
+class Killer(Observer):
+    """Kills its own process with SIGKILL at a step, once (a file remembers that it did)."""
+
+    def __init__(self, *, at: int, flag: str) -> None:
+        self.at, self.flag = at, flag
+
+    def on_step(self, row: Any) -> None:
+        if row["step"] == self.at and not os.path.exists(self.flag):
+            with open(self.flag, "w"):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Writer(Observer):
+    """Breaks an observer's promise, in one of several ways."""
+
+    def __init__(self, *, way: str) -> None:
+        self.way = way
+
+    def on_activation(self, layer: str, activation: torch.Tensor) -> Any:
+        if self.way == "in place":
+            activation.mul_(2)
+        elif self.way == "data":
+            activation.data[0, 0, 0] += 1
+        elif self.way == "numpy":
+            activation.float().numpy() if activation.dtype == torch.bfloat16 else None
+            activation.view(torch.int16 if activation.itemsize == 2 else torch.int32).numpy()[0, 0, 0] ^= 1
+        elif self.way == "return":
+            return activation * 2
+        return None
+
+
+class Seen(Observer):
+    """Counts everything it is shown, with the count in the checkpoint."""
+
+    totals: dict[str, int] = {}
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_activation(self, layer: str, activation: torch.Tensor) -> None:
+        self._add("activations")
+
+    def on_step(self, row: Any) -> dict[str, int]:
+        self.count += 1
+        self._add("steps")
+        return {"seen": self.count}
+
+    def on_evaluation(self, row: Any) -> None:
+        self._add("evaluations")
+
+    def on_checkpoint(self, step: int) -> None:
+        self._add("checkpoints")
+
+    def on_end(self, summary: Any) -> None:
+        self._add("ends")
+
+    def _add(self, name: str) -> None:
+        Seen.totals[name] = Seen.totals.get(name, 0) + 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.count = state["count"]
+
+
+class Double(Modulator):
+    """Scales activations."""
+
+    def __init__(self, *, factor: float = 2.0) -> None:
+        self.factor = factor
+
+    def modulate(self, layer: str, activation: torch.Tensor) -> torch.Tensor:
+        return activation * self.factor
+
+
+class Explode(LearningRule):
+    """A rule that makes a parameter infinite at its third update."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def update(self, parameters: dict[str, Any], lr: float, optimizer: Any) -> None:
+        self.calls += 1
+        for parameter in parameters.values():
+            parameter.add_(float("inf") if self.calls == 3 else 0.001)
+
+
+class PoisonLoss:
+    """Cross-entropy that is NaN at some calls."""
+
+    def __init__(self, *, at: list[int]) -> None:
+        from trimtab.losses import CrossEntropy
+
+        self.at, self.calls, self.inner = at, 0, CrossEntropy()
+
+    def __call__(self, logits: Any, labels: Any, batch_metadata: Any) -> Any:
+        output = self.inner(logits, labels, batch_metadata)
+        if torch.is_grad_enabled():
+            self.calls += 1
+            if self.calls in self.at:
+                output["loss"] = output["loss"] * float("nan")
+        return output

@@ -1,0 +1,83 @@
+"""Checkpoints are whole or refused; pruning keeps the newest and the best; a full disk stops a run soundly."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.training.runs import SMALL, config, environment
+from trimtab.config import RunError
+from trimtab.records import RunDirectory
+from trimtab.training import resume, train
+from trimtab.training.checkpoint import checkpoint_path, checkpoint_steps, newest_sound, read_checkpoint
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    train(config(), tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
+def test_damage_is_found(run: Path, name: str, damage: str) -> None:
+    path = checkpoint_path(run / "checkpoints", 24)
+    file = path / name
+    data = bytearray(file.read_bytes())
+    if damage == "truncated":
+        file.write_bytes(data[:-9])
+    elif damage == "flipped":
+        data[len(data) // 2] ^= 4
+        file.write_bytes(data)
+    else:
+        file.unlink()
+    with pytest.raises(RunError, match=name.replace(".", r"\.")):
+        read_checkpoint(path)
+    found = newest_sound(run / "checkpoints")
+    assert found is not None
+    assert found[0] == 18
+
+
+def test_nothing_is_pickled(run: Path) -> None:
+    files = {file.name for file in checkpoint_path(run / "checkpoints", 24).iterdir()}
+    assert files == {"model.safetensors", "optimizer.safetensors", "state.json"}
+    content = json.loads((checkpoint_path(run / "checkpoints", 24) / "state.json").read_text())
+    summary = RunDirectory(run).summary()
+    assert summary is not None
+    assert content["weights_sha256"] == summary.weights_sha256
+
+
+def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
+    # A learning rate this high makes the first evaluation the best.
+    train(
+        config("episode.optimizer={name: sgd, lr: 300}", "episode.clip=null", "episode.keep_checkpoints=2"),
+        tmp_path / "run",
+    )
+    run = RunDirectory(tmp_path / "run")
+    best = min(run.evaluations(), key=lambda row: row["val_loss"])["step"]
+    assert best < 18
+    assert checkpoint_steps(run.checkpoints_path) == sorted({best, 18, 24})
+
+
+def test_a_full_disk_stops_the_run_with_a_message_and_sound_checkpoints(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    big = [item for item in SMALL if not item.startswith("model=")]
+    big += ["model={name: 'tests.tiny:TinyModel', width: 256}", "episode.keep_checkpoints=9"]
+    script = (
+        "import sys; from tests.training.runs import config; from trimtab.training import train; from trimtab.cli.main import main\n"
+        f"import trimtab.cli.running as r; sys.argv = {['trimtab', 'train', '--out', str(out), *[p for i in big for p in ('--set', i)]]!r}\n"
+        "main()"
+    )
+    small = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, 900_000)),
+    )  # fmt: skip
+    assert small.returncode == 1, small.stderr
+    assert "safetensors" in small.stderr
+    assert "Traceback" not in small.stderr
+    assert "trimtab resume" in small.stderr
+    assert not [entry for entry in (out / "checkpoints").iterdir() if entry.name.startswith(".")]
+    assert resume(out)["status"] == "completed"  # with room again, it goes on

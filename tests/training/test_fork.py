@@ -1,0 +1,133 @@
+"""Invariant 3: a fork with no new decision is the original; forks at any step; replay tells the truth."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.training.runs import DECODER, EVERYTHING, config
+from trimtab.config import ConfigError, RunError
+from trimtab.records import RunDirectory, first_difference
+from trimtab.training import Caller, fork, replay, resume, train
+
+
+@pytest.fixture(scope="module")
+def trunk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with everything on."""
+    out = tmp_path_factory.mktemp("trunk") / "run"
+    train(config(*EVERYTHING, base=DECODER), out)
+    return out
+
+
+def weights(out: Path) -> str | None:
+    summary = RunDirectory(out).summary()
+    assert summary is not None
+    return summary.weights_sha256
+
+
+@pytest.mark.parametrize("at", [0, 5, 18, 24])
+def test_a_fork_without_a_decision_is_the_original(trunk: Path, tmp_path: Path, at: int) -> None:
+    fork(trunk, at, tmp_path / "child")
+    assert weights(tmp_path / "child") == weights(trunk)
+    child = RunDirectory(tmp_path / "child")
+    assert [row["step"] for row in child.steps()] == list(range(at + 1, 25))
+    assert child.steps() == [] or first_difference(RunDirectory(trunk), child) is None
+    parent = child.manifest().parent
+    assert parent is not None
+    assert (parent.run_id, parent.step) == (RunDirectory(trunk).manifest().run_id, at)
+
+
+def test_a_fork_parts_at_its_own_decision(trunk: Path, tmp_path: Path) -> None:
+    fork(trunk, 10, tmp_path / "child", ["episode.lr_factor=0.5"])
+    parting = first_difference(RunDirectory(trunk), RunDirectory(tmp_path / "child"))
+    assert parting is not None
+    assert parting.step == 11
+    assert weights(tmp_path / "child") != weights(trunk)
+
+
+def test_a_fork_changes_the_learning_rate_from_its_step_on(trunk: Path, tmp_path: Path) -> None:
+    fork(trunk, 12, tmp_path / "child", ["episode.optimizer.lr=0.5"])
+    before, after = RunDirectory(trunk).steps()[12], RunDirectory(tmp_path / "child").steps()[0]
+    assert after["lr"] == pytest.approx(before["lr"] * 0.5 / 3e-4)
+    assert after["train_loss"] == before["train_loss"]
+
+
+def test_a_fork_of_a_fork(trunk: Path, tmp_path: Path) -> None:
+    fork(trunk, 7, tmp_path / "child")
+    fork(tmp_path / "child", 13, tmp_path / "grandchild")
+    assert weights(tmp_path / "grandchild") == weights(trunk)
+
+
+def test_a_child_with_another_future_has_other_noise(trunk: Path, tmp_path: Path) -> None:
+    fork(trunk, 12, tmp_path / "child", ["seed=5"])
+    assert weights(tmp_path / "child") != weights(trunk)
+
+
+def test_a_child_killed_before_its_first_checkpoint_resumes_from_its_parent(trunk: Path, tmp_path: Path) -> None:
+    stop = iter([None, "test", None])
+    fork(trunk, 8, tmp_path / "child", caller=Caller(stop=lambda: next(stop)))
+    for entry in sorted((tmp_path / "child" / "checkpoints").iterdir()):
+        for file in entry.iterdir():
+            file.unlink()
+        entry.rmdir()
+    resume(tmp_path / "child")
+    assert weights(tmp_path / "child") == weights(trunk)
+
+
+@pytest.mark.parametrize(
+    "change", ["model.width=64", "episode.optimizer={name: muon}", "data.tokenizer.policy=ascii128"]
+)
+def test_a_fork_that_does_not_fit_the_state_is_refused(trunk: Path, tmp_path: Path, change: str) -> None:
+    with pytest.raises(RunError, match="another|does not fit"):
+        fork(trunk, 6, tmp_path / "child", [change])
+
+
+def test_bad_forks_are_refused_and_leave_nothing(trunk: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="steps 0 to 24; step 99"):
+        fork(trunk, 99, tmp_path / "child")
+    with pytest.raises(ConfigError, match="clipp"):
+        fork(trunk, 6, tmp_path / "child", ["episode.clipp=1"])
+    with pytest.raises(RunError, match="no manifest"):
+        fork(tmp_path / "nothing", 6, tmp_path / "child")
+    assert not (tmp_path / "child").exists()
+
+
+def test_replay_is_identical(trunk: Path, tmp_path: Path) -> None:
+    found = replay(trunk)
+    assert found.identical
+    assert (found.steps, found.difference, found.weights_identical) == (24, None, True)
+    fork(trunk, 9, tmp_path / "child")
+    assert replay(tmp_path / "child").identical
+
+
+def test_replay_names_the_first_step_that_differs(trunk: Path, tmp_path: Path) -> None:
+    train(config(), tmp_path / "run")
+    path = tmp_path / "run" / "steps.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[6]["train_loss"] += 1e-12
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = replay(tmp_path / "run")
+    assert not found.identical
+    assert found.difference is not None
+    assert (found.difference.step, found.difference.column) == (7, "train_loss")
+
+
+def test_replay_sees_other_weights(tmp_path: Path) -> None:
+    train(config(), tmp_path / "run")
+    path = tmp_path / "run" / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["weights_sha256"] = "0" * 64
+    path.write_text(json.dumps(summary))
+    found = replay(tmp_path / "run")
+    assert found.difference is None
+    assert found.weights_identical is False
+    assert not found.identical
+
+
+def test_replay_reports_the_environment(tmp_path: Path) -> None:
+    train(config(), tmp_path / "run")
+    path = tmp_path / "run" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["environment"]["torch"] = "1.0"
+    path.write_text(json.dumps(manifest))
+    assert ("torch", "1.0") in [(key, then) for key, then, _ in replay(tmp_path / "run").environment]

@@ -1,0 +1,116 @@
+"""Hooks keep to what their kind may do."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.runs import DECODER, config
+from trimtab.config import ConfigError, WorkError
+from trimtab.records import RunDirectory
+from trimtab.training import MemoryLogger, train
+from trimtab.training.assembly import assemble
+
+
+@pytest.mark.parametrize("way", ["in place", "data", "numpy", "return"])
+def test_an_observer_that_writes_fails_the_run_with_its_name(tmp_path: Path, way: str) -> None:
+    hook = f"hooks=[{{name: 'tests.training.parts:Writer', way: {way}}}]"
+    with pytest.raises(WorkError, match=r"tests\.training\.parts:Writer.*wrote to the activation of 'blocks\.0'"):
+        train(config(hook, base=DECODER), tmp_path / "run")
+
+
+def test_activation_stats_are_recorded_at_their_cadence(tmp_path: Path) -> None:
+    train(config("hooks=[{name: activation_stats, every: 5, bound: 0.5}]", base=DECODER), tmp_path / "run")
+    rows = [row for row in RunDirectory(tmp_path / "run").steps() if "activations" in row]
+    assert [row["step"] for row in rows] == [5, 10, 15, 20]
+    assert set(rows[0]["activations"]) == {"blocks.0", "blocks.1"}
+    stats = rows[0]["activations"]["blocks.0"]
+    assert stats["std"] > 0
+    assert 0 <= stats["out_of_range"] <= 1
+
+
+def test_the_manifest_lists_hooks_with_config_and_source(tmp_path: Path) -> None:
+    train(
+        config("hooks=[{name: activation_stats, every: 5}, {name: gradient_noise, enabled: false}]"), tmp_path / "run"
+    )
+    listed = RunDirectory(tmp_path / "run").manifest().hooks
+    assert [(hook.name, hook.kind) for hook in listed] == [
+        ("activation_stats", "observe"),
+        ("gradient_noise", "gradient"),
+    ]
+    assert listed[0].config == {"every": 5, "layers": r"blocks\.\d+", "bound": 10.0}
+    assert all(len(hook.source_hash) == 64 for hook in listed)
+
+
+def test_an_unregistered_hook_cannot_run() -> None:
+    assembly = assemble(config())
+    assembly.model.blocks[0].register_forward_hook(lambda *args: None)  # type: ignore[union-attr,operator]
+    trainer = assembly.trainer(MemoryLogger())
+    with pytest.raises(WorkError, match=r"blocks\.0.*does not name"):
+        trainer.train(assembly.train_loader, assembly.val_loader)
+
+
+def test_an_observer_that_matches_no_layer_is_refused() -> None:
+    assembly = assemble(config("hooks=[{name: activation_stats, every: 1, layers: nowhere}]"))
+    trainer = assembly.trainer(MemoryLogger())
+    with pytest.raises(ConfigError, match="nowhere"):
+        trainer.train(assembly.train_loader, assembly.val_loader)
+
+
+def test_two_learning_rules_are_refused() -> None:
+    with pytest.raises(ConfigError, match="one learning rule"):
+        assemble(config("hooks=[{name: sign_descent}, {name: sign_descent}]"))
+
+
+def test_what_is_no_hook_is_refused() -> None:
+    with pytest.raises(ConfigError, match="not a hook"):
+        assemble(config("hooks=[{name: 'trimtab.losses.cross_entropy:CrossEntropy'}]"))
+
+
+def test_sign_descent_moves_every_weight_by_the_learning_rate(tmp_path: Path) -> None:
+    result = train(
+        config(
+            "hooks=[{name: sign_descent}]", "episode.steps=1", "episode.optimizer={name: sgd, lr: 0.01}", base=DECODER
+        ),
+        tmp_path / "run",
+    )
+    moved = RunDirectory(tmp_path / "run").steps()[0]["param_update_norm"]
+    count = sum(p.numel() for p in assemble(config(base=DECODER)).model.parameters())
+    assert moved == pytest.approx(0.01 * count**0.5, rel=0.2)  # rows of tokens that did not occur have no gradient
+    assert result["status"] == "completed"
+
+
+def test_random_feedback_changes_gradients_below_and_still_learns(tmp_path: Path) -> None:
+    plain = train(config("episode.steps=60", "episode.optimizer.lr=3e-3", base=DECODER), tmp_path / "plain")
+    aligned = train(
+        config("episode.steps=60", "episode.optimizer.lr=3e-3", "hooks=[{name: random_feedback}]", base=DECODER),
+        tmp_path / "fa",
+    )
+    first, second = (RunDirectory(tmp_path / name).steps() for name in ("plain", "fa"))
+    assert first[0]["train_loss"] == second[0]["train_loss"]  # the forward pass is the same
+    assert first[0]["grad_norm"] != second[0]["grad_norm"]
+    assert second[-1]["loss_ema"] < second[0]["train_loss"] - 0.5
+    assert plain["weights_sha256"] != aligned["weights_sha256"]
+
+
+def test_gradient_transforms_do_what_they_say() -> None:
+    from trimtab.random import Streams
+    from trimtab.training.gradients import Clip, Noise, SubspaceProjection
+
+    generator = torch.Generator().manual_seed(0)
+    gradient = torch.randn(40, 30, generator=generator)
+    clipped = {"w": gradient.clone()}
+    Clip(norm=0.5).transform(clipped, generator)
+    assert float(clipped["w"].norm()) == pytest.approx(0.5, rel=1e-4)
+    noisy = {"w": gradient.clone()}
+    Noise(scale=0.1).transform(noisy, generator)
+    assert float((noisy["w"] - gradient).norm() / gradient.norm()) == pytest.approx(0.1, rel=0.1)
+    linear = torch.nn.Linear(30, 40, bias=False)
+    projection = SubspaceProjection(rank=7)
+    projection.setup(linear, Streams(0))
+    projected = {"weight": gradient.clone()}
+    projection.transform(projected, generator)
+    assert int(torch.linalg.matrix_rank(projected["weight"])) == 7
+    again = {"weight": projected["weight"].clone()}
+    projection.transform(again, generator)
+    torch.testing.assert_close(again["weight"], projected["weight"])  # a projection is idempotent

@@ -1,0 +1,54 @@
+"""Every optimiser trains, resumes exactly and honours the schedule."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.training.runs import DECODER, config
+from trimtab.records import RunDirectory
+from trimtab.training import Caller, resume, train
+from trimtab.training.assembly import assemble, build
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "{name: adamw, lr: 3e-3}",
+        "{name: sgd, lr: 0.5}",
+        "{name: adafactor, lr: 0.1}",
+        "{name: muon, lr: 0.01, adamw_lr: 3e-3}",
+    ],
+)
+def test_it_lowers_the_loss_and_resumes_exactly(tmp_path: Path, spec: str) -> None:
+    changes = [
+        f"episode.optimizer={spec}",
+        "episode.steps=40",
+        "episode.schedule={name: linear, warmup: 5, final: 0.1}",
+    ]
+    whole = train(config(*changes, base=DECODER), tmp_path / "whole")
+    rows = RunDirectory(tmp_path / "whole").steps()
+    assert rows[-1]["loss_ema"] < rows[0]["train_loss"] - 0.2
+    stop = iter([None] * 20 + ["test"] * 99)
+    train(config(*changes, base=DECODER), tmp_path / "run", Caller(stop=lambda: next(stop)))
+    assert resume(tmp_path / "run")["weights_sha256"] == whole["weights_sha256"]
+
+
+def test_weight_decay_is_on_matrices_only() -> None:
+    parts = assemble(config(base=DECODER))
+    optimizer = build("optimizer", parts.config.episode.optimizer, parameters=parts.model.named_parameters())
+    for group in optimizer.param_groups:
+        assert {p.ndim >= 2 for p in group["params"]} == {group["weight_decay"] > 0}
+    count = sum(len(group["params"]) for group in optimizer.param_groups)
+    assert count == len(list(parts.model.parameters()))
+
+
+def test_muon_updates_hidden_matrices_and_adamw_the_rest() -> None:
+    parts = assemble(config("episode.optimizer={name: muon}", base=DECODER))
+    optimizer = build("optimizer", parts.config.episode.optimizer, parameters=parts.model.named_parameters())
+    names = {id(p): name for name, p in parts.model.named_parameters()}
+    hidden = {names[id(p)] for group in optimizer.parts[0].param_groups for p in group["params"]}
+    rest = {names[id(p)] for group in optimizer.parts[1].param_groups for p in group["params"]}
+    assert hidden
+    assert all(name.startswith("blocks.") for name in hidden)
+    assert not hidden & rest
+    assert hidden | rest == set(names.values())

@@ -1,0 +1,212 @@
+"""Invariant 1: resume is exact, after kills with real signals, at any moment."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.training.runs import DECODER, EVERYTHING, SMALL, command, config, environment, options
+from trimtab.config import RunError
+from trimtab.records import RunDirectory, first_difference
+from trimtab.training import Caller, resume, train
+from trimtab.training.checkpoint import checkpoint_path, checkpoint_steps
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with everything on, never interrupted."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    train(config(*EVERYTHING, base=DECODER), out)
+    return out
+
+
+def weights(out: Path) -> str | None:
+    summary = RunDirectory(out).summary()
+    assert summary is not None
+    return summary.weights_sha256
+
+
+def killed_at(out: Path, *steps: int) -> None:
+    """Start a run and kill it with SIGKILL at each of the steps in turn, resuming in between."""
+    hooks = json.loads(
+        json.dumps([{"name": "tests.training.parts:Killer", "at": s, "flag": f"{out}-{s}"} for s in steps])
+    )
+    everything = [item for item in EVERYTHING if not item.startswith("hooks=")]
+    listed = EVERYTHING[1].removeprefix("hooks=[").removesuffix("]")
+    killers = ", ".join(json.dumps(hook) for hook in hooks)
+    arguments = options([*DECODER, *everything, f"hooks=[{listed}, {killers}]"])
+    first = command("train", *arguments, "--out", str(out))
+    assert first.returncode == -signal.SIGKILL, first.stderr
+    for _ in steps[1:]:
+        assert command("resume", str(out)).returncode == -signal.SIGKILL
+    last = command("resume", str(out))
+    assert last.returncode == 0, last.stderr
+
+
+def test_two_kills_change_nothing(whole: Path, tmp_path: Path) -> None:
+    # Step 4 is before the first checkpoint (resume from the manifest), step 15 between two.
+    killed_at(tmp_path / "run", 4, 15)
+    assert weights(tmp_path / "run") == weights(whole)
+    assert first_difference(RunDirectory(whole), RunDirectory(tmp_path / "run")) is None
+
+
+def test_no_step_stands_twice_after_kills(whole: Path, tmp_path: Path) -> None:
+    killed_at(tmp_path / "run", 9)
+    rows = RunDirectory(tmp_path / "run").steps()
+    assert [row["step"] for row in rows] == list(range(1, 25))
+    evaluations = RunDirectory(tmp_path / "run").evaluations()
+    assert [row["step"] for row in evaluations] == [8, 16, 24]
+
+
+def test_a_kill_in_the_middle_of_writing_a_checkpoint(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    script = f"""
+import os, signal
+from tests.training.runs import DECODER, EVERYTHING, config
+from trimtab.training import train, checkpoint
+hashed, written = checkpoint.file_sha256, []
+def dying(path):
+    written.append(path)
+    if len(written) == 3:  # the second checkpoint: its model file is written, its optimiser file is not
+        os.kill(os.getpid(), signal.SIGKILL)
+    return hashed(path)
+checkpoint.file_sha256 = dying
+train(config(*EVERYTHING, base=DECODER), {str(out)!r})
+"""
+    process = subprocess.run([sys.executable, "-c", script], env=environment(), check=False, capture_output=True)
+    assert process.returncode == -signal.SIGKILL
+    leftovers = [entry.name for entry in (out / "checkpoints").iterdir() if entry.name.startswith(".tmp")]
+    assert leftovers, "the kill did not fall into a write"
+    resume(out)
+    assert weights(out) == weights(whole)
+    assert not [entry for entry in (out / "checkpoints").iterdir() if entry.name.startswith(".")]
+
+
+def test_a_damaged_checkpoint_is_refused_and_an_older_one_used(whole: Path, tmp_path: Path) -> None:
+    stopped = iter([None] * 19 + ["test"] * 9)
+    train(config(*EVERYTHING, base=DECODER), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    folder = tmp_path / "run" / "checkpoints"
+    newest = checkpoint_steps(folder)[-1]
+    file = checkpoint_path(folder, newest) / "optimizer.safetensors"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    resume(tmp_path / "run")
+    assert weights(tmp_path / "run") == weights(whole)
+    event = next(row for row in RunDirectory(tmp_path / "run").events() if row["kind"] == "resume")
+    assert event["after"]["from_step"] < newest
+    assert "optimizer.safetensors" in event["after"]["refused_checkpoints"][0]
+
+
+def test_when_no_checkpoint_is_sound_it_says_so(tmp_path: Path) -> None:
+    stopped = iter([None] * 6 + ["test"] * 9)
+    train(config(), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    for step in checkpoint_steps(tmp_path / "run" / "checkpoints"):
+        state = checkpoint_path(tmp_path / "run" / "checkpoints", step) / "state.json"
+        state.write_text(state.read_text()[:-40])
+    with pytest.raises(RunError, match=r"No checkpoint in .* is sound.*state\.json"):
+        resume(tmp_path / "run")
+
+
+def test_a_half_line_in_the_records_is_dropped(tmp_path: Path) -> None:
+    train(config(), tmp_path / "whole")
+    stopped = iter([None] * 8 + ["test"] * 9)
+    train(config(), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    with (tmp_path / "run" / "steps.jsonl").open("a") as file:
+        file.write('{"step": 10, "train_lo')
+    resume(tmp_path / "run")
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (["episode.optimizer.lr=0.01"], "optimizer.lr"),
+        (["threads=2"], "threads"),
+        (["data.stride=16"], "stride"),
+    ],
+)
+def test_a_changed_config_is_named_and_accepted_only_on_request(tmp_path: Path, change: list[str], named: str) -> None:
+    stopped = iter([None] * 8 + ["test"] * 99)
+    train(config(), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    with pytest.raises(RunError, match=named):
+        resume(tmp_path / "run", change)
+    assert resume(tmp_path / "run", change, accept_changes=True)["status"] == "completed"
+    event = next(row for row in RunDirectory(tmp_path / "run").events() if row["kind"] == "resume")
+    assert any(named in text for text in event["after"]["changes"])
+
+
+def test_a_changed_corpus_is_named(tmp_path: Path) -> None:
+    text = tmp_path / "corpus.txt"
+    text.write_text("the quick brown fox jumps over the lazy dog\n" * 400)
+    stopped = iter([None] * 8 + ["test"] * 99)
+    train(config(f"data.path={text}"), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    text.write_text(text.read_text().replace("quick", "quiet", 1))
+    with pytest.raises(RunError, match="corpus"):
+        resume(tmp_path / "run")
+
+
+def test_changed_code_is_named(tmp_path: Path) -> None:
+    stopped = iter([None] * 8 + ["test"] * 99)
+    train(config(), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    path = tmp_path / "run" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["environment"]["source_hash"] = "0" * 64
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(RunError, match="code"):
+        resume(tmp_path / "run")
+
+
+def test_a_config_changed_by_hand_is_refused(tmp_path: Path) -> None:
+    stopped = iter([None] * 8 + ["test"] * 99)
+    train(config(), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    path = tmp_path / "run" / "manifest.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(RunError, match="changed by hand"):
+        resume(tmp_path / "run")
+
+
+def test_a_longer_run_goes_on_exactly(tmp_path: Path) -> None:
+    train(config("episode.steps=30"), tmp_path / "long")
+    train(config(), tmp_path / "run")
+    resume(tmp_path / "run", ["episode.steps=30"], accept_changes=True)
+    assert weights(tmp_path / "run") == weights(tmp_path / "long")
+
+
+def test_resuming_an_ended_run_does_nothing(tmp_path: Path) -> None:
+    train(config(), tmp_path / "run")
+    before = (tmp_path / "run" / "steps.jsonl").read_bytes()
+    assert resume(tmp_path / "run")["already_ended"]
+    assert (tmp_path / "run" / "steps.jsonl").read_bytes() == before
+
+
+def test_ctrl_c_checkpoints_and_leaves_130(tmp_path: Path) -> None:
+    train(config("episode.steps=400"), tmp_path / "whole")
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "trimtab.cli.main",
+            "train",
+            *options([*SMALL, "episode.steps=400"]),
+            "--out",
+            str(tmp_path / "run"),
+        ],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    steps = tmp_path / "run" / "steps.jsonl"
+    while process.poll() is None and not (steps.exists() and steps.stat().st_size > 2000):
+        pass
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "trimtab resume" in stderr
+    assert RunDirectory(tmp_path / "run").status() == "interrupted"
+    resume(tmp_path / "run")
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")

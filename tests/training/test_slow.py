@@ -1,0 +1,112 @@
+"""Real sizes and real kills (slow tier)."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.training.runs import EVERYTHING, command, config, environment, options
+from trimtab.records import RunDirectory, first_difference
+from trimtab.training import resume, train
+
+pytestmark = pytest.mark.slow
+
+MIDDLING = [
+    "model={name: decoder, layers: 2, width: 128, heads: 4}",
+    "data.context=128",
+    "data.stride=128",
+    "episode.steps=150",
+    "episode.batch_size=8",
+    "episode.evaluate_every=40",
+    "episode.evaluation_windows=32",
+    "episode.checkpoint_every=15",
+    *(item for item in EVERYTHING if "sample" not in item),
+    "episode.sample.tokens=40",
+]
+
+
+def test_five_kills_at_random_moments_end_in_the_uninterrupted_runs_weights(tmp_path: Path) -> None:
+    train(config(base=MIDDLING), tmp_path / "whole")
+    summary = RunDirectory(tmp_path / "whole").summary()
+    assert summary is not None
+    out, seconds = tmp_path / "run", summary.seconds
+    moments = random.Random(7)
+    kills = 0
+    arguments = ["train", *options(MIDDLING), "--out", str(out)]
+    for _ in range(40):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trimtab.cli.main", *arguments], env=environment(), stdout=subprocess.DEVNULL
+        )
+        begun = out / "steps.jsonl"
+        while not begun.exists() and process.poll() is None:
+            time.sleep(0.01)
+        try:
+            process.wait(timeout=3 + moments.uniform(0.0, 0.4) * seconds if kills < 5 else 600)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+        arguments = ["resume", str(out)]
+        if process.returncode == 0:
+            break
+    assert kills >= 5 or process.returncode == 0
+    assert kills >= 3, "the run ended before it could be killed often enough"
+    again = RunDirectory(out).summary()
+    assert again is not None
+    assert again.weights_sha256 == summary.weights_sha256
+    assert first_difference(RunDirectory(tmp_path / "whole"), RunDirectory(out)) is None
+
+
+def test_the_100m_preset_trains_checkpoints_and_resumes(tmp_path: Path) -> None:
+    changes = [
+        "model={name: decoder, preset: 100m}", "episode.steps=4", "episode.batch_size=1", "episode.checkpoint_every=2",
+        "episode.evaluation_windows=1", "episode.keep_checkpoints=1", "episode.sample.tokens=5",
+    ]  # fmt: skip
+    whole = train(config(*changes, base=[]), tmp_path / "whole")
+    assert whole["status"] == "completed"
+    losses = [row["train_loss"] for row in RunDirectory(tmp_path / "whole").steps()]
+    assert losses[-1] < losses[0]
+    flag = tmp_path / "killed"
+    killer = f"hooks=[{{name: 'tests.training.parts:Killer', at: 3, flag: {flag}}}]"
+    killed = command("train", *options([*changes, killer]), "--out", str(tmp_path / "run"))
+    assert killed.returncode == -signal.SIGKILL
+    assert resume(tmp_path / "run")["weights_sha256"] == whole["weights_sha256"]
+
+
+def test_the_default_model_replays(tmp_path: Path) -> None:
+    changes = ["episode.steps=12", "episode.evaluation_windows=16", "episode.sample.tokens=10"]
+    train(config(*changes, base=[]), tmp_path / "run")
+    told = command("replay", str(tmp_path / "run"))
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "weights are identical" in told.stdout
+
+
+def test_a_full_file_system(tmp_path: Path) -> None:
+    """A real full disk: a small tmpfs of its own, where this user may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("mounting a tmpfs needs privileges that this user does not have")
+    try:
+        changes = [
+            "model={name: decoder, layers: 2, width: 64, heads: 2}", "episode.steps=60", "episode.checkpoint_every=3",
+            "episode.keep_checkpoints=99", "data.context=64", "data.stride=64", "episode.sample.tokens=0",
+        ]  # fmt: skip
+        result = command("train", *options(changes), "--out", str(disk / "run"))
+        assert result.returncode == 1, result.stderr
+        assert "Traceback" not in result.stderr
+        assert "trimtab resume" in result.stderr
+        subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
+        resumed = command("resume", str(disk / "run"))
+        assert resumed.returncode == 0, resumed.stderr
+        train(config(*changes, base=[]), tmp_path / "whole")
+        assert first_difference(RunDirectory(tmp_path / "whole"), RunDirectory(disk / "run")) is None
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
