@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from trimtab.records import peak_rss_mb
@@ -30,6 +31,7 @@ def _run(variant: str) -> None:
         # The same imports, corpus and process for all, so that only the loop differs.
         trainer, assembly = ours(Path(folder) / "run")
         batch = trainer.state.episode.batch_size
+        step: Callable[[], object]
         if variant == "ours":
             step = stepper(trainer, assembly)
         else:

@@ -12,6 +12,7 @@ import torch
 from trimtab.bench.reference import ReferenceTraining
 from trimtab.bench.training import ours
 from trimtab.data import EvaluationLoader
+from trimtab.models import Decoder
 
 MARGIN = 0.02
 """Nats: the mean paired difference must lie within ± this."""
@@ -46,6 +47,7 @@ def _pair(seed: int, steps: int) -> tuple[float, float]:
         data, batch = assembly.train_loader, assembly.config.episode.batch_size
         # Whole windows only, so that both see the very same tokens: the loop has no notion of a short one.
         plain = ReferenceTraining(lambda step: data.take(step * batch, batch).input_ids, autocast=False, seed=seed)
+        assert isinstance(assembly.model, Decoder)
         plain.load(assembly.model)
         for _ in range(steps):
             plain.step()

@@ -12,8 +12,9 @@ import torch
 from trimtab.bench.flops import model_flops
 from trimtab.bench.peaks import matmul_peak
 from trimtab.bench.reference import ReferenceTraining
-from trimtab.bench.timing import interleaved
+from trimtab.bench.timing import interleaved, median_ratio
 from trimtab.config import load_config
+from trimtab.models import Decoder
 from trimtab.records import RunDirectory
 from trimtab.training import RunLogger, Trainer
 from trimtab.training.assembly import Assembly, assemble
@@ -31,9 +32,9 @@ def ours(folder: Path, overrides: tuple[str, ...] = ()) -> tuple[Trainer, Assemb
     return trainer, assembly
 
 
-def stepper(trainer: Trainer, assembly: Assembly) -> Callable[[], None]:
+def stepper(trainer: Trainer, assembly: Assembly) -> Callable[[], object]:
     """One whole training step of ours: monitored, guarded and recorded."""
-    return lambda: trainer.step(assembly.train_loader) and None
+    return lambda: trainer.step(assembly.train_loader)
 
 
 def bench_training(rounds: int = 15, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def bench_training(rounds: int = 15, say: Callable[[str], None] = print) -> dict
         trainer, assembly = ours(Path(folder) / "run")
         data = assembly.train_loader
         batch = trainer.state.episode.batch_size
-        tokens = batch * trainer.state.model.context
+        tokens = batch * int(assembly.config.data.spec["context"])
         plain = ReferenceTraining(lambda step: data.take(step * batch, batch).input_ids, autocast=False)
         mixed = ReferenceTraining(lambda step: data.take(step * batch, batch).input_ids, autocast=True)
         say(f"one step each of (a), (a') and (b), {rounds} rounds, after two to warm up")
@@ -54,7 +55,9 @@ def bench_training(rounds: int = 15, say: Callable[[str], None] = print) -> dict
         medians = {name: statistics.median(values) for name, values in times.items()}
         shares = _shares(trainer, medians["b"])
     peaks = {"bf16": matmul_peak(torch.bfloat16), "fp32": matmul_peak(torch.float32)}
-    flops = model_flops(assembly.model, tokens) / medians["b"]
+    model = assembly.model
+    assert isinstance(model, Decoder)
+    flops = model_flops(model, tokens) / medians["b"]
     return {
         "training.precision": assembly.config.episode.precision,
         "training.threads": assembly.config.threads,
@@ -62,10 +65,10 @@ def bench_training(rounds: int = 15, say: Callable[[str], None] = print) -> dict
         "training.tokens_per_second.fp32_loop": tokens / medians["a"],
         "training.tokens_per_second.autocast_loop": tokens / medians["a'"],
         "training.tokens_per_second.ours": tokens / medians["b"],
-        "training.ratio": _ratio(times["a"], times["b"]),
+        "training.ratio": median_ratio(times["a"], times["b"]),
         "training.ratio_min": min(a / b for a, b in zip(times["a"], times["b"], strict=True)),
         "training.ratio_max": max(a / b for a, b in zip(times["a"], times["b"], strict=True)),
-        "training.ratio_to_autocast": _ratio(times["a'"], times["b"]),
+        "training.ratio_to_autocast": median_ratio(times["a'"], times["b"]),
         "training.peak_bf16_gflops": peaks["bf16"] / 1e9,
         "training.peak_fp32_gflops": peaks["fp32"] / 1e9,
         "training.model_gflops": flops / 1e9,
@@ -73,10 +76,6 @@ def bench_training(rounds: int = 15, say: Callable[[str], None] = print) -> dict
         "training.share_of_fp32_peak": flops / peaks["fp32"],
         **shares,
     }
-
-
-def _ratio(slow: list[float], fast: list[float]) -> float:
-    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
 def _shares(trainer: Trainer, step: float) -> dict[str, float]:

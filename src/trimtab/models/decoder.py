@@ -161,6 +161,10 @@ class Decoder(nn.Module):
             x = block(x, shared)
         return self._logits(x)
 
+    def empty_cache(self) -> list[KeyValues]:
+        """A cache for `extend`, one entry a block, which holds nothing yet."""
+        return [KeyValues(self.context) for _ in self.blocks]
+
     def extend(self, input_ids: Int[Tensor, "batch new"], cache: list[KeyValues]) -> Float[Tensor, "batch new vocab"]:
         """The logits after `input_ids`, which follow what `cache` (one entry a block) holds; the cache grows by them.
 

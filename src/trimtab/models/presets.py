@@ -32,12 +32,12 @@ PRESETS = MappingProxyType(
         "30m": Preset(99, 256, "the largest that trains overnight on a laptop CPU", _size(9, 512, 8, 2048)),
         "100m": Preset(99, 1024, "a deep model with modern choices", _size(14, 768, 12, 2048, **_MODERN)),
         "124m": Preset(50_257, 1024, "GPT-2 (Radford et al. 2019) in shape", _size(12, 768, 12, 3072)),
-        "350m": Preset(50_257, 1024, "a deep model with modern choices", _size(24, 1024, 16, 2816, **_MODERN)),
+        "350m": Preset(50_257, 1024, "a deep model with modern choices", _size(24, 1024, 16, 2688, **_MODERN)),
         "500m": Preset(
             50_257,
             1024,
             "grouped queries and QK-norm on top of the modern choices",
-            _size(26, 1280, 20, 3456, kv_heads=5, qk_norm=True, **_MODERN),
+            _size(25, 1280, 20, 3456, kv_heads=5, qk_norm=True, **_MODERN),
         ),
     }
 )

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from trimtab.models.block import KeyValues
 from trimtab.models.decoder import Decoder
@@ -66,7 +66,7 @@ def choose(
 
 @torch.no_grad()
 def generate(
-    model: Decoder,
+    model: nn.Module,
     prompt_ids: Int[Tensor, "batch prompt"],
     tokens: int,
     *,
@@ -77,54 +77,69 @@ def generate(
     stop: Collection[int] = (),
     slide: int | None = None,
     cached: bool = True,
-) -> Int[Tensor, "batch new"]:
-    """Up to `tokens` tokens after each prompt (all of one length), without dropout; the model's mode stays as it was.
+) -> Int[Tensor, "batch all"]:
+    """The prompts (all of one length), each followed by up to `tokens` tokens; no dropout, and the model's mode stays.
 
     Generation ends early once every row has produced a token of `stop`; rows that stopped before are filled up with the
-    token they stopped at. The stop token is part of the result.
+    token they stopped at. The stop token is part of the result. `temperature`, `top_k` and `top_p` are those of `choose`.
 
-    A full context slides: when the window holds `model.context` tokens, its oldest `slide` tokens (by default an eighth of the
-    context) are forgotten, and the rest is read again from position 0. So the model always sees between `context - slide`
-    and `context` of the last tokens, and a smaller `slide` costs proportionally more. A prompt longer than the context is
-    cut to its last `context - slide` tokens. `cached=False` recomputes every step over the same windows, for checks.
+    A full context slides: when the window holds `model.context` tokens, its oldest `slide` tokens (by default an eighth of
+    the context) are forgotten, and the rest is read again from position 0. So the model always sees between `context - slide`
+    and `context` of the last tokens, and a smaller `slide` costs proportionally more. A prompt longer than the context is cut
+    to its last `context - slide` tokens in the same way.
+
+    Any model with a `context` and this package's call signature will do. Only a `Decoder` has a cache; without one, or with
+    `cached=False`, every step reads its whole window again, with the same result.
 
     Raises:
         ValueError: an empty prompt, or an option out of range.
     """
     if prompt_ids.shape[1] == 0:
         raise ValueError("the prompt needs at least one token")
-    slide = max(1, model.context // 8) if slide is None else slide
-    if not 1 <= slide <= model.context:
-        raise ValueError(f"slide must lie in 1..{model.context} (the context), found {slide}")
-    remembered = max(1, model.context - slide)
+    context = int(getattr(model, "context"))  # noqa: B009 - user models are typed as plain modules
+    slide = max(1, context // 8) if slide is None else slide
+    if not 1 <= slide <= context:
+        raise ValueError(f"slide must lie in 1..{context} (the context), found {slide}")
+    stops = torch.tensor(sorted(stop), dtype=prompt_ids.dtype, device=prompt_ids.device)
+    done = torch.zeros(prompt_ids.shape[0], dtype=torch.bool, device=prompt_ids.device)
+    reader = _Reader(model, context, slide, cached=cached and isinstance(model, Decoder))
+    produced = [prompt_ids]
     training = model.training
     model.eval()
     try:
-        window = prompt_ids if prompt_ids.shape[1] <= model.context else prompt_ids[:, -remembered:]
-        unread = window
-        cache = _empty(model)
-        done = torch.zeros(prompt_ids.shape[0], dtype=torch.bool, device=prompt_ids.device)
-        last = prompt_ids[:, -1]
-        produced: list[Tensor] = []
+        new = prompt_ids
         for _ in range(tokens):
-            logits = model.extend(unread, cache) if cached else model(window)
-            chosen = choose(logits[:, -1], generator, temperature=temperature, top_k=top_k, top_p=top_p)
-            last = torch.where(done, last, chosen.to(prompt_ids.device))
-            produced.append(last)
-            done = done | torch.isin(last, torch.tensor(sorted(stop), dtype=last.dtype, device=last.device))
+            chosen = choose(reader.read(new), generator, temperature=temperature, top_k=top_k, top_p=top_p)
+            new = torch.where(done[:, None], produced[-1][:, -1:], chosen[:, None].to(prompt_ids))
+            produced.append(new)
+            done = done | torch.isin(new[:, 0], stops)
             if bool(done.all()):
                 break
-            unread = last[:, None]
-            if window.shape[1] == model.context:
-                window = unread = torch.cat((window, unread), dim=1)[:, -remembered:]
-                cache = _empty(model)
-            else:
-                window = torch.cat((window, unread), dim=1)
     finally:
         model.train(training)
-    return torch.stack(produced, dim=1) if produced else prompt_ids[:, :0]
+    return torch.cat(produced, dim=1)
 
 
-def _empty(model: Decoder) -> list[KeyValues]:
-    """An empty cache for `model`."""
-    return [KeyValues(model.context) for _ in model.blocks]
+class _Reader:
+    """A model and the window of tokens that it sees."""
+
+    def __init__(self, model: nn.Module, context: int, slide: int, *, cached: bool) -> None:
+        self.model, self.context, self.cached = model, context, cached
+        self.remembered = max(1, context - slide)
+        self.window: Tensor | None = None
+        self.cache: list[KeyValues] = []
+
+    def read(self, new: Int[Tensor, "batch new"]) -> Float[Tensor, "batch vocab"]:
+        """The logits after `new`, which follows what was read before."""
+        unread = new
+        window = new if self.window is None else torch.cat((self.window, new), dim=1)
+        if self.window is None or window.shape[1] > self.context:
+            if window.shape[1] > self.context:
+                window = window[:, -self.remembered :]
+            unread = window
+            self.cache = self.model.empty_cache() if isinstance(self.model, Decoder) else []
+        self.window = window
+        if self.cached and isinstance(self.model, Decoder):
+            return self.model.extend(unread, self.cache)[:, -1]
+        logits: Tensor = self.model(window)
+        return logits[:, -1]
