@@ -179,10 +179,10 @@ def test_the_head_is_tied_by_default():
 
 
 def test_initialisation_does_not_depend_on_how_the_model_was_made():
-    direct = Decoder(**SMALL)
+    direct = Decoder(**SMALL, bias=True)
     direct.initialise(torch.Generator().manual_seed(7))
     with torch.device("meta"):
-        late = Decoder(**SMALL)
+        late = Decoder(**SMALL, bias=True)
     assert all(parameter.is_meta for parameter in late.parameters())
     late.to_empty(device="cpu")
     late.initialise(torch.Generator().manual_seed(7))

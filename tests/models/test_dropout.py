@@ -33,9 +33,9 @@ def test_the_share_dropped_is_the_one_asked_for(probability, dtype):
     assert abs(float((mask == 0).double().mean()) - probability) < 1e-3
 
 
-def test_a_level_is_a_65536th():
-    assert dropped_levels(0.1) / 65536 == pytest.approx(0.1, abs=1 / 131072)
-    assert dropped_levels(0.9999999) == 65535
+def test_a_level_is_a_1024th():
+    assert dropped_levels(0.1) / 1024 == pytest.approx(0.1, abs=1 / 2048)
+    assert dropped_levels(0.9999999) == 1023
     for wrong in (-0.1, 1.0, math.nan):
         with pytest.raises(ValueError, match="probability"):
             dropped_levels(wrong)
@@ -47,7 +47,7 @@ def test_scaling_preserves_the_mean(dtype):
     dropped = dropout(values, masks(0.2)).double()
     assert float(dropped.mean()) == pytest.approx(3.0, rel=2e-3)
     assert dropped[dropped != 0].unique().tolist() == pytest.approx([3.75], rel=4e-3)
-    assert masks(0.2).scale * (1 - dropped_levels(0.2) / 65536) == 1.0
+    assert masks(0.2).scale * (1 - dropped_levels(0.2) / 1024) == 1.0
 
 
 def test_dropped_values_are_zero_even_where_not_finite():

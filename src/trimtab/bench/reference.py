@@ -20,8 +20,8 @@ class ReferenceAttention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
-        self.qkv = nn.Linear(width, 3 * width)
-        self.output = nn.Linear(width, width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.output = nn.Linear(width, width, bias=False)
         self.residual_dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq width"]:
@@ -43,10 +43,12 @@ class ReferenceBlock(nn.Module):
 
     def __init__(self, width: int, heads: int, ff: int, dropout: float) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(width)
+        self.attention_norm = nn.LayerNorm(width, bias=False)
         self.attention = ReferenceAttention(width, heads, dropout)
-        self.mlp_norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, ff), nn.GELU(), nn.Linear(ff, width), nn.Dropout(dropout))
+        self.mlp_norm = nn.LayerNorm(width, bias=False)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, ff, bias=False), nn.GELU(), nn.Linear(ff, width, bias=False), nn.Dropout(dropout)
+        )
 
     def forward(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq width"]:
         """The residual stream after the block."""
@@ -73,7 +75,7 @@ class ReferenceModel(nn.Module):
         self.position_embedding = nn.Embedding(context, width)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(ReferenceBlock(width, heads, ff, dropout) for _ in range(layers))
-        self.final_norm = nn.LayerNorm(width)
+        self.final_norm = nn.LayerNorm(width, bias=False)
         self.head = nn.Linear(width, vocabulary, bias=False)
         self.apply(_initialise)
         self.head.weight = self.token_embedding.weight
@@ -89,7 +91,7 @@ class ReferenceModel(nn.Module):
 
     @torch.no_grad()
     def load_decoder(self, decoder: Decoder) -> None:
-        """Copy the weights of a `Decoder` of the same shape (learned positions, LayerNorm, GELU, tied head, biases).
+        """Copy the weights of a `Decoder` of the same shape (learned positions, LayerNorm, GELU, tied head, no biases).
 
         Raises:
             ValueError: the decoder has parameters that this architecture lacks, or the other way round.
@@ -112,8 +114,6 @@ class ReferenceModel(nn.Module):
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, mean=0.0, std=0.02)
-    if isinstance(module, nn.Linear) and module.bias is not None:
-        nn.init.zeros_(module.bias)
 
 
 class ReferenceTraining:

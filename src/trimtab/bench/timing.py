@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 
 
 def interleaved(
-    variants: Mapping[str, Callable[[], object]], rounds: int, *, warmup: int = 2
+    variants: Mapping[str, Callable[[], object]], rounds: int, *, warmup: int = 2, settle: int = 0
 ) -> dict[str, list[float]]:
     """Seconds of each call, a list of `rounds` figures a variant, taken in turn.
 
     Each variant first runs `warmup` times untimed (allocators, kernel caches). Round i of one variant and round i of
-    another are a pair: they ran next to each other. The order within a round is reversed every other round.
+    another are a pair: they ran next to each other. The order within a round is reversed every other round. `settle` calls
+    go untimed before each timed one, for variants that leave the process in a state (caches, heap) the next one pays for.
     """
     for call in variants.values():
         for _ in range(warmup):
@@ -20,6 +21,8 @@ def interleaved(
     order = list(variants.items())
     for index in range(rounds):
         for name, call in order if index % 2 == 0 else reversed(order):
+            for _ in range(settle):
+                call()
             start = time.perf_counter()
             call()
             seconds[name].append(time.perf_counter() - start)

@@ -53,7 +53,7 @@ class Decoder(nn.Module):
         ] = None,
         qk_norm: Annotated[bool, Field(description="RMS-normalise queries and keys a head")] = False,
         tied: Annotated[bool, Field(description="the head shares the token embedding's matrix")] = True,
-        bias: Annotated[bool, Field(description="biases in linear maps and LayerNorm")] = True,
+        bias: Annotated[bool, Field(description="biases in linear maps and LayerNorm")] = False,
         preset: Annotated[str | None, Field(description="a named size; keys given beside it win")] = None,
     ) -> None:
         super().__init__()

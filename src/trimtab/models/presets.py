@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-_MODERN = {"position": "rope", "norm": "rms", "activation": "swiglu", "bias": False}
+_MODERN = {"position": "rope", "norm": "rms", "activation": "swiglu"}
 """The common choices of open models since Llama (Touvron et al. 2023)."""
 
 
@@ -31,7 +31,7 @@ PRESETS = MappingProxyType(
         "10m": Preset(99, 256, "nanoGPT's character model in shape", _size(6, 384, 6, 1536)),
         "30m": Preset(99, 256, "the largest that trains overnight on a laptop CPU", _size(9, 512, 8, 2048)),
         "100m": Preset(99, 1024, "a deep model with modern choices", _size(14, 768, 12, 2048, **_MODERN)),
-        "124m": Preset(50_257, 1024, "GPT-2 (Radford et al. 2019) in shape", _size(12, 768, 12, 3072)),
+        "124m": Preset(50_257, 1024, "GPT-2 (Radford et al. 2019) in shape", _size(12, 768, 12, 3072, bias=True)),
         "350m": Preset(50_257, 1024, "a deep model with modern choices", _size(24, 1024, 16, 2688, **_MODERN)),
         "500m": Preset(
             50_257,

@@ -12,7 +12,7 @@ from trimtab.data import DataBundle, EvaluationLoader, Progress, Tokenizer, Trai
 from trimtab.evaluation import sample_figures, word_set
 from trimtab.models import generate
 from trimtab.random import Streams, derive_seed, global_stream
-from trimtab.training.device import resolve_hardware, set_threads
+from trimtab.training.device import keep_freed_memory, resolve_hardware, set_threads
 from trimtab.training.hooks import HookSet
 from trimtab.training.logger import Logger
 from trimtab.training.trainer import Trainer
@@ -55,13 +55,14 @@ def build(kind: str, component: Component, **supplied: Any) -> Any:
 
 
 def assemble(config: RunConfig, progress: Progress | None = None) -> Assembly:
-    """Everything a run is made of, from a config. Sets the process's thread count.
+    """Everything a run is made of, from a config. Sets the process's thread count and how its C library keeps memory.
 
     Raises `ConfigError` and `DataError`; touches no run directory.
     """
     config = resolve_hardware(config)
     assert isinstance(config.threads, int)
     set_threads(config.threads)
+    keep_freed_memory()
     hooks = HookSet(config.hooks)
     data = build_data(config, progress)
     streams = Streams(config.seed)

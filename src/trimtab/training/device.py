@@ -1,5 +1,7 @@
 """Where the numbers are made: device, precision and threads, resolved once at the start."""
 
+import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Literal
@@ -54,6 +56,26 @@ def has_native_bf16(device: str) -> bool:
 def set_threads(threads: int) -> None:
     """Fix the number of CPU threads; results depend on it bit for bit."""
     torch.set_num_threads(threads)
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+GLIBC_MOST = (64 << 20, 32 << 20)
+"""The trim and mmap thresholds at which glibc's own dynamic adjustment settles for large programs (mallopt(3))."""
+
+
+def keep_freed_memory(trim: int = 1 << 30, mmap: int = 32 << 20) -> bool:
+    """Let the C library keep freed memory for the next step instead of returning it to the system.
+
+    A training step frees and takes the same few hundred megabytes again; under glibc's thresholds each step then pays
+    some 100,000 page faults. The arguments are `mallopt`'s trim and mmap thresholds in bytes. Changes no result and not
+    the peak. Returns False where the C library is not glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "gnu_get_libc_version"):
+        return False
+    return bool(library.mallopt(_M_TRIM_THRESHOLD, trim) and library.mallopt(_M_MMAP_THRESHOLD, mmap))
 
 
 @contextmanager
