@@ -32,13 +32,13 @@ DECODER = [
 
 EVERYTHING = [
     "episode.accumulation=2",
-    "hooks=[{name: activation_stats, every: 3}, {name: gradient_noise}, {name: gradient_clip}, {name: gradient_projection, rank: 8},"
-    " {name: sign_descent}]",
+    "hooks=[{name: activation_stats, every: 3}, {name: gradient_identity}, {name: gradient_noise}, {name: gradient_clip},"
+    " {name: gradient_projection, rank: 8}]",
     "episode.regime_controller={name: 'tests.training.parts:Brake'}",
     "episode.schedule={name: cosine, warmup: 4}",
     "episode.sample.tokens=8",
 ]
-"""Accumulation, a controller with memory, every kind of hook that ships, a schedule and samples."""
+"""Accumulation, a controller with memory, the hooks that ship (but for learning rules), a schedule and samples."""
 
 
 def config(*overrides: str, base: list[str] = SMALL) -> RunConfig:

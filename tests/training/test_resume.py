@@ -29,7 +29,7 @@ def weights(out: Path) -> str | None:
     return summary.weights_sha256
 
 
-def killed_at(out: Path, *steps: int) -> None:
+def killed_at(out: Path, *steps: int, rule: str = "") -> None:
     """Start a run and kill it with SIGKILL at each of the steps in turn, resuming in between."""
     hooks = json.loads(
         json.dumps([{"name": "tests.training.parts:Killer", "at": s, "flag": f"{out}-{s}"} for s in steps])
@@ -37,7 +37,7 @@ def killed_at(out: Path, *steps: int) -> None:
     everything = [item for item in EVERYTHING if not item.startswith("hooks=")]
     listed = EVERYTHING[1].removeprefix("hooks=[").removesuffix("]")
     killers = ", ".join(json.dumps(hook) for hook in hooks)
-    arguments = options([*DECODER, *everything, f"hooks=[{listed}, {killers}]"])
+    arguments = options([*DECODER, *everything, f"hooks=[{listed}, {rule}{killers}]"])
     first = command("train", *arguments, "--out", str(out))
     assert first.returncode == -signal.SIGKILL, first.stderr
     for _ in steps[1:]:
@@ -53,8 +53,16 @@ def test_two_kills_change_nothing(whole: Path, tmp_path: Path) -> None:
     assert first_difference(RunDirectory(whole), RunDirectory(tmp_path / "run")) is None
 
 
+@pytest.mark.parametrize("rule", ["sign_descent", "random_feedback"])
+def test_a_kill_under_a_learning_rule_changes_nothing(tmp_path: Path, rule: str) -> None:
+    hooks = EVERYTHING[1].removesuffix("]") + f", {{name: {rule}}}]"
+    train(config(*EVERYTHING, hooks, base=DECODER), tmp_path / "whole")
+    killed_at(tmp_path / "run", 9, rule=f"{{name: {rule}}}, ")
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
 def test_no_step_stands_twice_after_kills(whole: Path, tmp_path: Path) -> None:
-    killed_at(tmp_path / "run", 9)
+    killed_at(tmp_path / "run", 11)  # the newest checkpoint is that of step 8: two rows stand after it
     rows = RunDirectory(tmp_path / "run").steps()
     assert [row["step"] for row in rows] == list(range(1, 25))
     evaluations = RunDirectory(tmp_path / "run").evaluations()

@@ -1,10 +1,9 @@
 """Dropout whose masks are cut from raw random bits: the decisions of `nn.Dropout` at a fraction of their price.
 
-A decision compares ten random bits of its own with a threshold, so a probability is met to 1/2048. The comparison is bit-sliced: one
-integer operation on planes of words advances as many comparisons as there are bits, and lanes below the threshold's
-lowest set bit need no random bits at all. Two vectorised passes spread the decisions into masks (all bits set, or none),
-and a bitwise *and* applies a mask to the bits of the floating-point values. `bernoulli_` needs 5 to 8 ns an element on
-a CPU, this about 0.3 ns.
+A decision compares ten random bits of its own with a threshold, so a probability is met to 1/2048. The comparison is
+bit-sliced: one integer operation on planes of words advances as many comparisons as there are bits, and bits below the
+threshold's lowest set bit need no draw at all. Two vectorised passes spread the decisions into masks (all bits set, or
+none), and a bitwise *and* applies a mask to the bits of the floating-point values.
 """
 
 import math
