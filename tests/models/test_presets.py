@@ -44,7 +44,7 @@ def test_gpt2_has_its_published_size():
 def test_a_key_given_beside_a_preset_wins():
     expanded = Decoder.expand({"preset": "10m", "layers": 2, "dropout": 0.0})
     assert (expanded["layers"], expanded["dropout"], expanded["width"]) == (2, 0.0, 384)
-    assert Decoder.expand({"layers": 3}) == {"layers": 3}
+    assert Decoder.expand({"layers": 3, "width": 64}) == {"layers": 3, "width": 64, "ff": 256}
 
 
 def test_an_unknown_preset_is_refused_by_name():

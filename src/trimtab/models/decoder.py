@@ -84,17 +84,19 @@ class Decoder(nn.Module):
 
     @classmethod
     def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:
-        """`parameters` with the keys that a preset sets and that are not given.
+        """`parameters` with the keys that a preset sets and that are not given, and `ff` where it is null.
 
         Raises:
             ValueError: no preset has that name.
         """
         name = parameters.get("preset")
-        if name is None:
-            return parameters
-        if name not in PRESETS:
+        if name is not None and name not in PRESETS:
             raise ValueError(f"preset: there is no '{name}'; the presets are {', '.join(PRESETS)}")
-        return {**PRESETS[name].parameters, **parameters}
+        filled = {**(PRESETS[name].parameters if name is not None else {}), **parameters}
+        width = filled.get("width", 256)
+        if filled.get("ff") is None and isinstance(width, int):  # a wrong type is the validation's to name
+            filled["ff"] = 4 * width
+        return filled
 
     @classmethod
     def check(cls, parameters: dict[str, Any]) -> None:
