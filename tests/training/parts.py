@@ -69,6 +69,8 @@ class Writer(Observer):
             activation.mul_(2)
         elif self.way == "data":
             activation.data[0, 0, 0] += 1
+        elif self.way == "negated":
+            activation.data.neg_()
         elif self.way == "numpy":
             activation.float().numpy() if activation.dtype == torch.bfloat16 else None
             activation.view(torch.int16 if activation.itemsize == 2 else torch.int32).numpy()[0, 0, 0] ^= 1

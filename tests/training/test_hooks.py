@@ -12,7 +12,7 @@ from trimtab.training import MemoryLogger, train
 from trimtab.training.assembly import assemble
 
 
-@pytest.mark.parametrize("way", ["in place", "data", "numpy", "return"])
+@pytest.mark.parametrize("way", ["in place", "data", "negated", "numpy", "return"])
 def test_an_observer_that_writes_fails_the_run_with_its_name(tmp_path: Path, way: str) -> None:
     hook = f"hooks=[{{name: 'tests.training.parts:Writer', way: {way}}}]"
     with pytest.raises(WorkError, match=r"tests\.training\.parts:Writer.*wrote to the activation of 'blocks\.0'"):
@@ -50,11 +50,18 @@ def test_an_unregistered_hook_cannot_run() -> None:
         trainer.train(assembly.train_loader, assembly.val_loader)
 
 
-def test_an_observer_that_matches_no_layer_is_refused() -> None:
-    assembly = assemble(config("hooks=[{name: activation_stats, every: 1, layers: nowhere}]"))
+def test_an_unregistered_gradient_hook_cannot_run() -> None:
+    assembly = assemble(config())
+    next(assembly.model.parameters()).register_hook(lambda gradient: gradient * 3)
     trainer = assembly.trainer(MemoryLogger())
-    with pytest.raises(ConfigError, match="nowhere"):
+    with pytest.raises(WorkError, match=r"embed\.weight.*gradient hook"):
         trainer.train(assembly.train_loader, assembly.val_loader)
+
+
+def test_an_observer_that_matches_no_layer_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere"):
+        train(config("hooks=[{name: activation_stats, every: 5, layers: nowhere}]"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_two_learning_rules_are_refused() -> None:

@@ -218,3 +218,35 @@ def test_ctrl_c_checkpoints_and_leaves_130(tmp_path: Path) -> None:
     assert RunDirectory(tmp_path / "run").status() == "interrupted"
     resume(tmp_path / "run")
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_an_accepted_change_survives_a_kill_right_after_it(tmp_path: Path) -> None:
+    train(config(), tmp_path / "run")
+    stop = iter(["test"] * 9)
+    resume(
+        tmp_path / "run",
+        ["episode.steps=30", "episode.clip=0.5"],
+        accept_changes=True,
+        caller=Caller(stop=lambda: next(stop)),
+    )
+    folder = tmp_path / "run" / "checkpoints"
+    for file in checkpoint_path(folder, 25).iterdir():  # as if the kill had come before the checkpoint of step 25
+        file.unlink()
+    checkpoint_path(folder, 25).rmdir()
+    assert resume(tmp_path / "run")["steps"] == 30
+    assert any("clip" in row["reason"] for row in RunDirectory(tmp_path / "run").events() if row["kind"] == "resume")
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(tmp_path: Path) -> None:
+    train(config(), tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match="another model"):
+        resume(tmp_path / "run", ["model.width=64"], accept_changes=True)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+def test_a_stopped_run_that_is_killed_before_its_summary_stays_stopped(tmp_path: Path) -> None:
+    train(config("episode.regime_controller={name: 'tests.training.parts:Skipper'}"), tmp_path / "run")
+    (tmp_path / "run" / "summary.json").unlink()
+    result = resume(tmp_path / "run")
+    assert (result["status"], result["steps"]) == ("stopped", 10)

@@ -171,6 +171,23 @@ def test_early_stopping() -> None:
     assert "early stopping" in log.events[-1]["reason"]
 
 
+def test_slow_but_steady_progress_below_the_gain_counts_in_sum() -> None:
+    from trimtab.config import EarlyStopping
+
+    early = EarlyStopping(patience=3, minimum_gain=0.06)
+    _, log, result = trained(episode(steps=60, evaluate_every=2, early_stopping=early))
+    losses = [row["val_loss"] for row in log.evaluations]
+    assert losses[0] - losses[2] > 0.06 > max(a - b for a, b in zip(losses[1:], losses[2:], strict=False))
+    assert result["steps"] > 2 * 4  # measured from the last counted gain, not from the evaluation before
+
+
+def test_faults_are_refused_while_none_can_be_injected() -> None:
+    from trimtab.config import ConfigError
+
+    with pytest.raises(ConfigError, match="faults"):
+        assemble(config("faults=[{name: 'tests.training.parts:Brake'}]"))
+
+
 def test_the_result_has_the_promised_figures() -> None:
     _, log, result = trained(episode())
     assert {

@@ -32,8 +32,7 @@ def demo(
     run = RunDirectory(out)
     if run.exists():
         typer.echo(f"{out} holds a run already: going on with it (remove the folder to start anew).")
-        steps = int(run.manifest().config["episode"]["steps"])
-        with calling(steps, quiet=False) as caller:
+        with calling(quiet=False) as caller:
             from trimtab.training import resume
 
             result = resume(out, caller=caller)
@@ -46,7 +45,7 @@ def demo(
         steps = _steps_within(load_config(None, base), minutes * 60)
         config = load_config(None, [*base, f"episode.steps={steps}"])
         typer.echo(f"Training the default model for {steps} steps on the CPython language documentation.")
-        with calling(steps, quiet=False) as caller:
+        with calling(quiet=False) as caller:
             result = train(config, out, caller)
     _samples(run)
     _expectation(run)

@@ -24,9 +24,9 @@ _QUIET_EVENTS = {"checkpoint"}
 class RunDisplay:
     """Shows steps, evaluations and events. On a terminal: one bar; piped: a line at most every `seconds` seconds."""
 
-    def __init__(self, console: Console, steps: int, *, seconds: float = 10.0) -> None:
+    def __init__(self, console: Console, *, seconds: float = 10.0) -> None:
         self.console = console
-        self.steps = steps
+        self.steps = 0
         self.seconds = seconds
         self._validation = ""
         self._last_line = time.monotonic()
@@ -50,7 +50,7 @@ class RunDisplay:
     def __enter__(self) -> Self:
         if self.console.is_terminal:
             self._bar.start()
-            self._task = self._bar.add_task("train", total=self.steps, loss="-", validation="", speed="")
+            self._task = self._bar.add_task("train", total=None, loss="-", validation="", speed="")
         return self
 
     def __exit__(
@@ -58,6 +58,12 @@ class RunDisplay:
     ) -> None:
         if self.console.is_terminal:
             self._bar.stop()
+
+    def begin(self, steps: int) -> None:
+        """The run goes up to step `steps`."""
+        self.steps = steps
+        if self._task is not None:
+            self._bar.update(self._task, total=steps)
 
     def step(self, row: Row) -> None:
         """A step was made."""

@@ -49,7 +49,7 @@ def train(
     from trimtab.config import load_config
 
     loaded = load_config(config, overrides or ())
-    with calling(loaded.episode.steps, as_json) as caller:
+    with calling(as_json) as caller:
         from trimtab.training import train as start
 
         finish(start(loaded, out, caller), out, as_json)
@@ -67,10 +67,7 @@ def resume(
 
     trimtab resume runs/first --set episode.steps=2000 --accept-changes
     """
-    from trimtab.records import RunDirectory
-
-    steps = int(RunDirectory(run).manifest().config["episode"]["steps"])
-    with calling(steps, as_json) as caller:
+    with calling(as_json) as caller:
         from trimtab.training import resume as go_on
 
         finish(go_on(run, overrides or (), accept_changes=accept_changes, caller=caller), run, as_json)
@@ -81,19 +78,17 @@ def fork(
     at: Annotated[int, typer.Option("--at", min=0, help="The step after which the child goes its own way.")],
     out: Out,
     overrides: Set = None,
+    accept_changes: AcceptChanges = False,
     as_json: AsJson = False,
 ) -> None:
     """Start a child from any step of a run, under another decision.
 
     trimtab fork runs/first --at 400 --set episode.optimizer.lr=1e-3 --out runs/hotter
     """
-    from trimtab.records import RunDirectory
-
-    steps = int(RunDirectory(run).manifest().config["episode"]["steps"])
-    with calling(steps, as_json) as caller:
+    with calling(as_json) as caller:
         from trimtab.training import fork as begin
 
-        finish(begin(run, at, out, overrides or (), caller), out, as_json)
+        finish(begin(run, at, out, overrides or (), accept_changes=accept_changes, caller=caller), out, as_json)
 
 
 def replay(run: Run, as_json: AsJson = False) -> None:
@@ -117,7 +112,7 @@ def replay(run: Run, as_json: AsJson = False) -> None:
                     "weights_identical": found.weights_identical,
                     "weights_recorded": found.weights_recorded,
                     "weights_replayed": found.weights_replayed,
-                    "environment": [{"key": k, "recorded": a, "now": b} for k, a, b in found.environment],
+                    "changes": found.changes,
                 },
                 default=str,
             )
@@ -132,8 +127,8 @@ def replay(run: Run, as_json: AsJson = False) -> None:
             typer.echo(f"The weights are {word} (SHA-256 {found.weights_replayed}).")
         else:
             typer.echo(f"The runs part (A as recorded, B now): {where}.")
-        for key, then, now in found.environment:
-            typer.echo(f"The environment differs in {key}: {then} then, {now} now.")
+        for change in found.changes:
+            typer.echo(f"Changed since: {change}.")
     if not found.identical:
         raise typer.Exit(1)
 
@@ -146,7 +141,9 @@ def sample(
     tokens: Annotated[int, typer.Option(min=1, help="Tokens to generate.")] = 400,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 1.0,
     top_k: Annotated[int | None, typer.Option(min=1, help="Sample among the k likeliest tokens.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Sample within this share of probability.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Sample within this share of probability.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same text.")] = 0,
     step: Annotated[int | None, typer.Option(help="The checkpoint to use; the newest when missing.")] = None,
     as_json: AsJson = False,
@@ -196,7 +193,7 @@ def _nothing() -> Iterator[None]:
 
 
 @contextmanager
-def calling(steps: int, quiet: bool) -> Iterator["Caller"]:
+def calling(quiet: bool) -> Iterator["Caller"]:
     """A display, and the polite handling of Ctrl-C, around a run."""
     import sys
 
@@ -205,7 +202,7 @@ def calling(steps: int, quiet: bool) -> Iterator["Caller"]:
     from trimtab.training.signals import StopOnSignal
 
     console = _console(quiet)
-    with StopOnSignal() as stop, RunDisplay(console, steps) as display:
+    with StopOnSignal() as stop, RunDisplay(console) as display:
         yield Caller(display, EncodingDisplay(console), stop, ("trimtab", *sys.argv[1:]))
 
 

@@ -1,6 +1,7 @@
 """Frozen, typed configs; components by name; one hash for one config. Imports no torch."""
 
 from trimtab.config.canonical import canonical_json, config_hash
+from trimtab.config.changes import changed_keys
 from trimtab.config.components import REGISTRIES
 from trimtab.config.errors import ConfigError, DataError, RunError, TrimtabError, WorkError
 from trimtab.config.load import load_config, resolve_config
@@ -33,6 +34,7 @@ __all__ = [
     "WorkError",
     "apply_overrides",
     "canonical_json",
+    "changed_keys",
     "config_hash",
     "load_config",
     "resolve_config",

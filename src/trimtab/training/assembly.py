@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from trimtab.config import REGISTRIES, Component, RunConfig, SampleConfig
+from trimtab.config import REGISTRIES, Component, ConfigError, RunConfig, SampleConfig
 from trimtab.data import DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader
 from trimtab.evaluation import sample_figures, word_set
 from trimtab.models import generate
@@ -59,6 +59,8 @@ def assemble(config: RunConfig, progress: Progress | None = None) -> Assembly:
 
     Raises `ConfigError` and `DataError`; touches no run directory.
     """
+    if config.faults:
+        raise ConfigError("faults: no fault ships yet, and none would be injected. Leave the list empty.")
     config = resolve_hardware(config)
     assert isinstance(config.threads, int)
     set_threads(config.threads)

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from trimtab.config import apply_overrides, resolve_config
+from trimtab.config import RunError, apply_overrides, resolve_config
 from trimtab.records import RunDirectory
-from trimtab.training.lifecycle import Caller, Origin, begin, changed_keys, recorded_config
+from trimtab.training.assembly import assemble
+from trimtab.training.lifecycle import Caller, asked_keys, begin, differences, recorded_config
 from trimtab.training.trunk import trunk
 
 
@@ -15,6 +16,8 @@ def fork(
     at: int,
     out: Path | str,
     overrides: Iterable[str] = (),
+    *,
+    accept_changes: bool = False,
     caller: Caller = Caller(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """Start a run in `out` from the state of the run in `parent` after step `at`, with `key=value` overrides.
@@ -27,11 +30,15 @@ def fork(
     RunDirectory(out).check_free()
     manifest = run.manifest()
     old = recorded_config(manifest, run)
+    changes = differences(manifest, assemble(old, caller.progress))
+    if changes and not accept_changes:
+        raise RunError(
+            f"Since the run in {run.path} was made, something changed: {'; '.join(changes)}. Its child would differ from it by "
+            "more than your decision. Undo the change, or fork all the same with --accept-changes."
+        )
     data = old.model_dump(mode="json")
-    apply_overrides(data, overrides)
+    asked = asked_keys(apply_overrides(data, overrides))
     config = resolve_config(data, source="--set")
-    changed = changed_keys(old, config)
-    snapshot = trunk(run.path, at, caller.progress)
-    lineage = {"run_id": manifest.run_id, "step": at, "path": str(run.path.resolve()), "changed": sorted(changed)}
-    origin = None if snapshot is None else Origin(snapshot, changed)
-    return begin(config, Path(out), caller, origin=origin, parent=lineage)
+    start = trunk(run.path, at, caller.progress)
+    lineage = {"run_id": manifest.run_id, "step": at, "path": str(run.path.resolve()), "changed": sorted(asked)}
+    return begin(config, Path(out), caller, start=start, parent={**lineage, "changes": changes})

@@ -33,6 +33,8 @@ class HookSet:
         registry = REGISTRIES["hook"]
         for index, component in enumerate(components):
             spec = {key: value for key, value in component.spec.items() if key != "enabled"}
+            # By name and occurrence, not by place: another hook in front must not cost this one its state.
+            label = f"{component.name}#{sum(other.name == component.name for other in components[:index])}"
             factory = registry.load(component.name)
             kind = getattr(factory, "kind", None)
             if kind not in KINDS or not (isinstance(factory, type) and issubclass(factory, KINDS[kind])):
@@ -50,7 +52,7 @@ class HookSet:
                 }
             )
             if component.enabled:
-                self.hooks.append((f"{index}:{component.name}", registry.build(spec)))
+                self.hooks.append((label, registry.build(spec)))
         if len(self.of(LearningRule)) > 1:
             raise ConfigError("hooks: a run has one learning rule at most; switch the others off (enabled: false).")
 
@@ -70,7 +72,10 @@ class HookSet:
             try:
                 hook.setup(model, streams)
             except ValueError as error:
-                raise ConfigError(f"hooks: {label.partition(':')[2]}: {error}") from error
+                raise ConfigError(f"hooks: {_named(label)}: {error}") from error
+        for label, observer in self.of(Observer):
+            if _sees_activations(observer):
+                self._matching(model, label, observer.layers)
         for label, modulator in self.of(Modulator):
             for name, module in self._matching(model, label, modulator.layers):
                 function = _modulation(modulator, name)
@@ -88,6 +93,12 @@ class HookSet:
                     f"The module '{name or type(model).__name__}' carries a hook ({foreign[0]!r}) that this run's config does "
                     "not name. Write it as a hook class and list it under 'hooks', or remove it from the model."
                 )
+        for name, parameter in model.named_parameters():
+            if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None):
+                raise WorkError(
+                    f"The parameter '{name}' carries a gradient hook that this run's config does not name. Write it as a "
+                    "GradientTransform and list it under 'hooks', or remove it."
+                )
 
     @contextmanager
     def observing(self, model: nn.Module, step: int) -> Iterator[None]:
@@ -95,7 +106,7 @@ class HookSet:
         handles = []
         try:
             for label, observer in self.of(Observer):
-                if type(observer).on_activation is not Observer.on_activation and step % observer.every == 0:
+                if _sees_activations(observer) and step % observer.every == 0:
                     for name, module in self._matching(model, label, observer.layers):
                         handles.append(module.register_forward_hook(_observation(label, observer, name)))
             yield
@@ -107,7 +118,9 @@ class HookSet:
         found = [(name, module) for name, module in model.named_modules() if re.fullmatch(pattern, name)]
         if not found:
             names = ", ".join([name for name, _ in model.named_modules() if name][:12])
-            raise ConfigError(f"hooks: {label}: layers '{pattern}' matches no module. This model has {names}, ...")
+            raise ConfigError(
+                f"hooks: {_named(label)}: layers '{pattern}' matches no module. This model has {names}, ..."
+            )
         return found
 
     def on_step(self, row: Row) -> dict[str, Any]:
@@ -157,6 +170,19 @@ class HookSet:
                 hook.load_state_dict(state[label])
 
 
+def _named(label: str) -> str:
+    return label.rpartition("#")[0]
+
+
+def _sees_activations(observer: Observer) -> bool:
+    return type(observer).on_activation is not Observer.on_activation
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """The bytes of a tensor, so that NaN equals itself and 0 differs from −0."""
+    return tensor.contiguous().view(torch.uint8)
+
+
 def _first_tensor(output: Any) -> Tensor:
     return output if isinstance(output, Tensor) else _first_tensor(output[0])
 
@@ -164,15 +190,11 @@ def _first_tensor(output: Any) -> Tensor:
 def _observation(label: str, observer: Observer, layer: str) -> Callable[..., None]:
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         activation = _first_tensor(output).detach()
-        version, before = activation._version, torch.hash_tensor(activation)
+        version, before = activation._version, _bits(activation).clone()
         answer = observer.on_activation(layer, activation)  # type: ignore[func-returns-value]
-        if (
-            activation._version != version
-            or not torch.equal(torch.hash_tensor(activation), before)
-            or answer is not None
-        ):
+        if activation._version != version or not torch.equal(_bits(activation), before) or answer is not None:
             raise WorkError(
-                f"The hook '{label.partition(':')[2]}' is an observer, and it wrote to the activation of '{layer}' (or returned "
+                f"The hook '{_named(label)}' is an observer, and it wrote to the activation of '{layer}' (or returned "
                 "something). Observers only read: let it work on a copy, or make it a Modulator, whose kind is 'modulate'."
             )
 

@@ -26,7 +26,8 @@ from trimtab.records import (
 from trimtab.reports.curves import loss_curve
 from trimtab.training.assembly import Assembly, assemble
 from trimtab.training.checkpoint import Snapshot, drop_after, newest_sound
-from trimtab.training.logger import Display, RunLogger
+from trimtab.training.logger import Display, MemoryLogger, RunLogger
+from trimtab.training.trainer import Trainer
 from trimtab.training.trunk import own_decisions, trunk
 
 Stop = Callable[[], str | None]
@@ -42,14 +43,6 @@ class Caller:
     command: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a run's first state comes from, when it is not step 0 of its own config."""
-
-    snapshot: Snapshot
-    changed: frozenset[str] = frozenset()
-
-
 def train(config: RunConfig, out: Path | str, caller: Caller = Caller()) -> dict[str, Any]:
     """Start a run in the new folder `out` and train it to its end; returns what `Trainer.train` returns.
 
@@ -63,16 +56,17 @@ def begin(
     out: Path,
     caller: Caller,
     *,
-    origin: Origin | None = None,
+    start: Snapshot | None = None,
     parent: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Start a run, from its own initial weights or from `origin`."""
+    """Start a run, from its own initial weights or from `start`, a state of `parent`."""
     run = RunDirectory(out)
     run.check_free()
     assembly = assemble(resolve_config(config.model_dump(mode="json")), caller.progress)
+    trainer = _restored(assembly, caller, start, frozenset(parent["changed"] if parent else ()))
     with run.create():
         _manifest(assembly, caller, parent).write(run.manifest_path)
-        return _go(run, assembly, caller, origin=origin, event=("fork", parent) if parent else None)
+        return _go(run, assembly, trainer, caller, event=("fork", parent) if parent else None)
 
 
 def resume(
@@ -86,6 +80,7 @@ def resume(
 
     What changed since (config, corpus, code, threads, hardware) is named in a `RunError` unless `accept_changes`; accepted
     changes leave an event. A run that has ended returns its figures and trains nothing, unless its config was changed.
+    Nothing is written before the state is restored, so that a refusal leaves the run as it was.
     """
     run = RunDirectory(out)
     manifest = run.manifest()
@@ -94,7 +89,10 @@ def resume(
             clean_leftovers(folder)
         old = recorded_config(manifest, run)
         data = old.model_dump(mode="json")
-        apply_overrides(data, overrides)
+        asked = asked_keys(apply_overrides(data, overrides))
+        summary = run.summary()
+        if summary is not None and summary.status != "interrupted" and not asked:
+            return {"status": summary.status, "steps": summary.steps, **summary.metrics, "already_ended": True}
         assembly = assemble(resolve_config(data, source="--set"), caller.progress)
         changes = differences(manifest, assembly)
         if changes and not accept_changes:
@@ -102,45 +100,58 @@ def resume(
                 f"Since the run in {run.path} was started, something changed: {'; '.join(changes)}. Going on would not give "
                 "what the uninterrupted run gives. Undo the change, or go on all the same with --accept-changes."
             )
-        changed = changed_keys(old, assembly.config)
-        summary = run.summary()
-        if summary is not None and summary.status != "interrupted" and not changed:
-            return {"status": summary.status, "steps": summary.steps, **summary.metrics, "already_ended": True}
         found = newest_sound(run.checkpoints_path)
         step, snapshot, records, refused = found or (0, None, dict.fromkeys(_RECORDS, 0), [])
-        run.clear_summary()
-        if changes:
-            _manifest(assembly, caller, None, keep=manifest).write(run.manifest_path)
         if found is None and manifest.parent is not None:
             step = manifest.parent.step
             snapshot = trunk(Path(manifest.parent.path), step, caller.progress)
-            changed |= own_decisions(manifest, step)
+        trainer = _restored(assembly, caller, snapshot, asked | own_decisions(manifest, step))
+        run.clear_summary()
+        if changes:
+            _manifest(assembly, caller, None, keep=manifest).write(run.manifest_path)
         for name, length in records.items():
             if (run.path / name).exists() or length:
                 truncate(run.path / name, length)
         drop_after(run.checkpoints_path, step)
-        origin = None if snapshot is None else Origin(snapshot, changed)
         detail = {"from_step": step, "changes": changes, "refused_checkpoints": refused}
-        return _go(run, assembly, caller, origin=origin, event=("resume", detail))
+        return _go(run, assembly, trainer, caller, event=("resume", detail))
 
 
 _RECORDS = ("steps.jsonl", "events.jsonl", "evaluations.jsonl")
 
 
+def asked_keys(paths: Iterable[tuple[str | int, ...]]) -> frozenset[str]:
+    """The config keys that overrides name, as `changed_keys` writes them."""
+    return frozenset(".".join(map(str, path[:2])) if path[0] == "episode" else str(path[0]) for path in paths)
+
+
+def _restored(assembly: Assembly, caller: Caller, snapshot: Snapshot | None, asked: frozenset[str]) -> Trainer:
+    """A trainer in the state of `snapshot`, that records nothing yet."""
+    trainer = assembly.trainer(MemoryLogger(), caller.stop)
+    if snapshot is not None:
+        trainer.restore(snapshot, asked)
+    return trainer
+
+
 def _go(
-    run: RunDirectory, assembly: Assembly, caller: Caller, *, origin: Origin | None, event: tuple[str, Any] | None
+    run: RunDirectory, assembly: Assembly, trainer: Trainer, caller: Caller, *, event: tuple[str, Any] | None
 ) -> dict[str, Any]:
     logger = RunLogger(run, caller.display)
+    trainer.logger = logger
+    state = trainer.state
     try:
-        trainer = assembly.trainer(logger, caller.stop)
-        if origin is not None:
-            trainer.restore(origin.snapshot, origin.changed)
-        state = trainer.state
+        if caller.display is not None:
+            caller.display.begin(state.episode.steps)
         if event is not None:
             kind, detail = event
-            logger.event(state.step, state.attempt, kind, f"goes on from step {state.step}", after=detail)
-            if kind == "fork":
-                trainer.checkpoint()
+            told = [
+                f"goes on from step {state.step}",
+                *detail.get("changes", ()),
+                *detail.get("refused_checkpoints", ()),
+            ]
+            logger.event(state.step, state.attempt, kind, "; ".join(told), after=detail)
+            if kind == "fork" or detail["changes"]:
+                trainer.checkpoint()  # a fork needs its parent no more; an accepted change is in the records for good
         result = trainer.train(assembly.train_loader, assembly.val_loader)
     finally:
         logger.close()
@@ -220,12 +231,3 @@ def differences(manifest: Manifest, assembly: Assembly) -> list[str]:
         f"{key}: {a!r} then, {b!r} now" for key, a, b in numeric_differences(then, now_there) if key != "precision"
     ]
     return found
-
-
-def changed_keys(old: RunConfig, new: RunConfig) -> frozenset[str]:
-    """The keys of two configs that differ: top-level ones, and those of the episode as `episode.clip`."""
-    keys = {name for name in RunConfig.model_fields if name != "episode" and getattr(old, name) != getattr(new, name)}
-    for name in type(new.episode).model_fields:
-        if getattr(old.episode, name) != getattr(new.episode, name):
-            keys.add(f"episode.{name}")
-    return frozenset(keys)

@@ -12,6 +12,10 @@ Row = Mapping[str, Any]
 class Display(Protocol):
     """Shows a person how a run goes."""
 
+    def begin(self, steps: int) -> None:
+        """The run goes up to step `steps`."""
+        ...
+
     def step(self, row: Row) -> None:
         """A step was made."""
         ...

@@ -2,30 +2,34 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from trimtab.config import RunError
 from trimtab.data import Progress
-from trimtab.records import Difference, RunDirectory, environment, environment_differences, tensors_sha256
+from trimtab.records import Difference, RunDirectory, tensors_sha256
+from trimtab.training.assembly import assemble
 from trimtab.training.checkpoint import checkpoint_path, checkpoint_steps, read_checkpoint
+from trimtab.training.lifecycle import differences, recorded_config
 from trimtab.training.trunk import rerun, trunk
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay found. `weights_identical` is None when the records hold no weights at the last step compared."""
+    """What a replay found: `steps` of the `expected` ones were compared; `changes` says what is not as it was recorded.
+
+    `weights_identical` is None when the records hold no weights at the last step compared."""
 
     steps: int
     difference: Difference | None
     weights_identical: bool | None
     weights_recorded: str | None
     weights_replayed: str
-    environment: list[tuple[str, Any, Any]]
+    expected: int
+    changes: list[str]
 
     @property
     def identical(self) -> bool:
         """Whether every loss and the weights are the recorded ones."""
-        return self.difference is None and self.weights_identical is not False
+        return self.difference is None and self.weights_identical is not False and self.steps == self.expected
 
 
 def replay(path: Path | str, progress: Progress | None = None) -> Replay:
@@ -42,12 +46,15 @@ def replay(path: Path | str, progress: Progress | None = None) -> Replay:
         raise RunError(f"The run in {run.path} has no step to replay yet.")
     snapshot, log = rerun(run, start, until, progress, strict=False)
     replayed = tensors_sha256(snapshot.model)
-    config = manifest.config
-    here = environment(config["threads"], config["episode"]["precision"], config["device"])
     same = None if recorded is None or log.difference is not None else recorded == replayed
-    return Replay(
-        log.compared, log.difference, same, recorded, replayed, environment_differences(manifest.environment, here)
-    )
+    changes = differences(manifest, assemble(recorded_config(manifest, run), progress))
+    changes += [
+        f"at step {row['step']} the run went on with changes: {change}"
+        for row in run.events()
+        if row["kind"] == "resume"
+        for change in row["after"]["changes"]
+    ]
+    return Replay(log.compared, log.difference, same, recorded, replayed, until - begun, changes)
 
 
 def _last_weights(run: RunDirectory) -> tuple[int, str | None]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from trimtab.config import EpisodeConfig, RunError
+from trimtab.config import EpisodeConfig, RunConfig, RunError, changed_keys
 from trimtab.random import Streams
 from trimtab.regimes import Divergence, Monitor, RegimeController
 from trimtab.training.checkpoint import Snapshot
@@ -26,6 +26,7 @@ class TrainState:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     streams: Streams
+    config: RunConfig
     monitor: Monitor
     divergence: Divergence
     controller: RegimeController
@@ -38,9 +39,11 @@ class TrainState:
     seconds: float = 0.0
     param_update_norm: float = float("nan")
     best_loss: float | None = None
+    reference_loss: float | None = None
     best_step: int | None = None
     evaluations_without_gain: int = 0
     last_evaluation: dict[str, float] = field(default_factory=dict)
+    ended: list[str] | None = None
 
     _COUNTERS: ClassVar = (
         "step",
@@ -51,8 +54,10 @@ class TrainState:
         "param_update_norm",
         "best_loss",
         "best_step",
+        "reference_loss",
         "evaluations_without_gain",
         "last_evaluation",
+        "ended",
     )
 
     def snapshot(self) -> Snapshot:
@@ -70,16 +75,24 @@ class TrainState:
             "step": self.step,
             "streams": self.streams.state_dict(),
             "episode": self.episode.model_dump(mode="json"),
+            "config": self.config.model_dump(mode="json"),
         }
         return Snapshot(named_tensors(self.model), tensors, values)
 
-    def restore(self, snapshot: Snapshot, changed: frozenset[str] = frozenset()) -> None:
-        """Set the state to a snapshot's, but for what a fork or an accepted change decided otherwise.
+    def restore(self, snapshot: Snapshot, asked: frozenset[str] = frozenset()) -> None:
+        """Set the state to a snapshot's, but for what this state's config decides otherwise.
 
-        `changed` names those keys of the config (`seed`, `episode.clip`, ...): they stay as this state was made. The
-        optimiser's hyperparameters always come from the config. Raises `RunError` when the model or the optimiser does not
-        fit.
+        Keys in which the config differs from the one that the snapshot was made under, and those that were `asked` for by
+        name (`episode.clip`, `seed`, ...), stay as this state was made; the optimiser's hyperparameters always come from the
+        config. Raises `RunError` when the model or the optimiser does not fit.
         """
+        then = RunConfig.model_validate_json(json.dumps(snapshot.values["config"]), strict=True)
+        changed = changed_keys(then, self.config) | asked
+        if then.episode.optimizer.name != self.config.episode.optimizer.name:
+            raise RunError(
+                f"The checkpoint was written by another optimiser ({then.episode.optimizer.name}), whose state does not fit "
+                f"{self.config.episode.optimizer.name}. A run or a fork goes on with the same optimiser."
+            )
         own = named_tensors(self.model)
         if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in snapshot.model.items()}:
             odd = sorted(k for k in own.keys() ^ snapshot.model.keys()) or [
@@ -99,6 +112,8 @@ class TrainState:
         self.divergence.load_state_dict(changing["divergence"])
         self.hooks.load_state_dict(changing["hooks"])
         _load_moments(self.optimizer, changing["optimizer"])
+        if changed:
+            self.ended = None
         if "episode.regime_controller" not in changed:
             self.controller.load_state_dict(changing["controller"])
         if "seed" not in changed:
@@ -119,8 +134,6 @@ def _moments(state: dict[str, Any]) -> dict[str, Any]:
 
 def _load_moments(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
     current = optimizer.state_dict()
-    if ("parts" in current) != ("parts" in saved):
-        raise RunError("The checkpoint was written by another optimiser. A fork keeps its parent's optimiser.")
     try:
         optimizer.load_state_dict(_merged(current, saved))
     except (ValueError, KeyError) as error:

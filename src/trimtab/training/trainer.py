@@ -1,8 +1,10 @@
 """The transition: one training loop, which everything else in Trimtab makes decisions about."""
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -75,6 +77,7 @@ class Trainer:
             model=model,
             optimizer=optimizer,
             streams=streams or Streams(self.config.seed),
+            config=self.config,
             monitor=Monitor(self.config.monitor.horizon),
             divergence=Divergence(self.config.episode.diverged_after),
             controller=regime_controller or NoController(),
@@ -100,11 +103,16 @@ class Trainer:
         if episode_config is not None and not self._restored:
             state.episode = episode_config
         self.prepare()
-        status, reason = "completed", "the last step was made"
-        while state.step < state.episode.steps:
+        status, reason = state.ended or ("completed", "the last step was made")
+        while state.ended is None and state.step < state.episode.steps:
             ending = self.step(train_loader)
-            ending = self._evaluate_if_due(val_loader, final=ending is not None) or ending
-            if ending is None and (asked := self.stop()) is not None:
+            early = self._evaluate_if_due(val_loader, final=ending is not None)
+            ending = ending or early
+            if ending is not None:
+                state.ended = list(
+                    ending
+                )  # in the last checkpoint: a kill before the summary must not make the run longer
+            elif state.step < state.episode.steps and (asked := self.stop()) is not None:
                 ending = ("interrupted", asked)
             self._checkpoint_if_due(final=ending is not None)
             if ending is not None:
@@ -128,8 +136,7 @@ class Trainer:
         """Make one step of a prepared run; returns a status and its reason when the run ends with it."""
         state, begun = self.state, time.perf_counter()
         step = state.step + 1
-        with state.hooks.observing(state.model, step):
-            loss, weight, aux = self._backward(loader, step)
+        loss, weight, aux = self._backward(loader, step)
         norm = self.updater.norm()
         regime = state.monitor.observe(step, loss, norm, state.param_update_norm, state.hooks.activation_stats())
         decision = self._decide(regime)
@@ -167,13 +174,14 @@ class Trainer:
     def _backward(self, loader: TrainLoader, step: int) -> tuple[float, int, dict[str, float]]:
         """Accumulate the gradient over the step's micro-batches: the mean over all of their tokens, divided once."""
         state, episode = self.state, self.state.episode
-        self._dropout.manual_seed(derive_seed(state.streams.seed, "dropout", step, state.attempt))
         total = torch.zeros((), dtype=torch.float64)
         weights = torch.zeros((), dtype=torch.float64)
         aux: dict[str, float] = {}
         for index in range(episode.accumulation):
             batch = loader.take(state.cursor + index * episode.batch_size, episode.batch_size)
-            logits, labels, metadata = self._forward(batch, self._dropout)
+            self._dropout.manual_seed(derive_seed(state.streams.seed, "dropout", step, state.attempt, index))
+            with state.hooks.observing(state.model, step) if index == 0 else nullcontext():
+                logits, labels, metadata = self._forward(batch, self._dropout)
             output = self.loss_fn(logits, labels, metadata)
             loss, weight = output["loss"], output["weight"]
             (loss if episode.accumulation == 1 else loss * weight).backward()  # type: ignore[no-untyped-call]
@@ -216,6 +224,7 @@ class Trainer:
                     f"the regime controller changed {', '.join(illegal)}; only {', '.join(sorted(EpisodeConfig.changeable()))} "
                     "may change while a run goes on"
                 )
+            EpisodeConfig.model_validate_json(json.dumps(new), strict=True)  # `model_copy` checks nothing
             before, after = {key: old[key] for key in changed}, {key: new[key] for key in changed}
             state.episode = decision.episode
         kind = "decision" if decision.action == "update" else f"decision_{decision.action}"
@@ -272,16 +281,16 @@ class Trainer:
         state.hooks.on_evaluation(row)
         loss, early = float(row["val_loss"]), episode.early_stopping
         gain = early.minimum_gain if early is not None else 0.0
-        if math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss - gain):
-            state.evaluations_without_gain = 0
+        if math.isfinite(loss) and (state.reference_loss is None or loss < state.reference_loss - gain):
+            state.evaluations_without_gain, state.reference_loss = 0, loss
         else:
             state.evaluations_without_gain += 1
         if math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss):
             state.best_loss, state.best_step = loss, state.step
         if early is not None and state.evaluations_without_gain >= early.patience:
             return "stopped", (
-                f"early stopping: {state.evaluations_without_gain} evaluations in a row did not improve the validation loss of "
-                f"step {state.best_step} by more than {early.minimum_gain}"
+                f"early stopping: {state.evaluations_without_gain} evaluations in a row did not improve the validation loss "
+                f"{state.reference_loss} by more than {early.minimum_gain}"
             )
         return None
 
@@ -312,9 +321,9 @@ class Trainer:
     def checkpoint(self) -> None:
         """Write a checkpoint of the state as it is now, unless the run is kept in memory; old ones are pruned."""
         state = self.state
+        state.hooks.on_checkpoint(state.step)
         if self.logger.folder is None:
             return
-        state.hooks.on_checkpoint(state.step)
         folder = self.logger.folder / "checkpoints"
         # The event comes first, so that the checkpoint's record lengths include it and a resumed run has it once.
         self.logger.event(
@@ -327,9 +336,9 @@ class Trainer:
         write_checkpoint(folder, state.snapshot(), self.logger.offsets())
         prune(folder, state.episode.keep_checkpoints, state.best_step)
 
-    def restore(self, snapshot: Snapshot, changed: frozenset[str] = frozenset()) -> None:
+    def restore(self, snapshot: Snapshot, asked: frozenset[str] = frozenset()) -> None:
         """Go on from a snapshot (see `TrainState.restore`)."""
-        self.state.restore(snapshot, changed)
+        self.state.restore(snapshot, asked)
         self._restored = True
 
     def _result(self, status: str) -> dict[str, Any]:

@@ -85,10 +85,14 @@ def rerun(
         trainer.restore(start, own_decisions(manifest, int(start.values["step"])))
     if trainer.state.step < until:
         trainer.train(assembly.train_loader, assembly.val_loader)
+    if strict and log.difference is None and trainer.state.step != until:
+        raise WorkError(
+            f"The run in {run.path} could not be replayed to step {until}: it ended at {trainer.state.step}."
+        )
     if strict and log.difference is not None:
         raise WorkError(
             f"The run in {run.path} (A) could not be replayed (B) to step {until}: {log.difference.message}. "
-            f"`trimtab replay {run.path}` says what differs in the environment; fork at a step that has a "
+            f"`trimtab replay {run.path}` says what changed since; fork at a step that has a "
             "checkpoint instead."
         )
     return _copied(trainer.state.snapshot()), log
