@@ -43,9 +43,6 @@ def main() -> None:
     except TrimtabError as error:
         typer.echo(f"trimtab: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("trimtab: interrupted before there was anything to keep.", err=True)
-        sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)  # the reader of our output left (`trimtab list | head`)
 

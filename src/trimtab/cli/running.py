@@ -203,7 +203,14 @@ def calling(quiet: bool) -> Iterator["Caller"]:
 
     console = _console(quiet)
     with StopOnSignal() as stop, RunDisplay(console) as display:
-        yield Caller(display, EncodingDisplay(console), stop, ("trimtab", *sys.argv[1:]))
+        try:
+            yield Caller(display, EncodingDisplay(console), stop, ("trimtab", *sys.argv[1:]))
+        except KeyboardInterrupt:
+            # typer would leave with 130 and no word
+            typer.echo(
+                "Stopped at once. What the last checkpoint holds is kept: go on with `trimtab resume`.", err=True
+            )
+            raise typer.Exit(130) from None
 
 
 def finish(result: dict[str, Any], out: Path, as_json: bool) -> None:

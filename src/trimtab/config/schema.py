@@ -130,9 +130,7 @@ class EpisodeConfig(Frozen):
 class MonitorConfig(Frozen):
     """Which indicators are recorded, and how often."""
 
-    every: Annotated[
-        int, Field(ge=1, description="steps between rows with process memory and per-parameter indicators")
-    ] = 1
+    every: Annotated[int, Field(ge=1, description="steps between measurements of process memory")] = 1
     horizon: Annotated[
         int, Field(ge=2, description="steps over which the loss average and its volatility look back")
     ] = 20

@@ -2,8 +2,7 @@
 
 import ctypes
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Literal
 
 import psutil
@@ -76,20 +75,6 @@ def keep_freed_memory(trim: int = 1 << 30, mmap: int = 32 << 20) -> bool:
     if not hasattr(library, "gnu_get_libc_version"):
         return False
     return bool(library.mallopt(_M_TRIM_THRESHOLD, trim) and library.mallopt(_M_MMAP_THRESHOLD, mmap))
-
-
-@contextmanager
-def deterministic() -> Iterator[None]:
-    """Ask torch for deterministic kernels on CUDA; a kernel that has none raises instead of differing silently."""
-    if not torch.cuda.is_available():
-        yield
-        return
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
 
 
 def apply_precision(model: torch.nn.Module, precision: str) -> None:
