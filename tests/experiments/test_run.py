@@ -17,10 +17,10 @@ from tests.experiments.specs import GUARDED, SMALL, spec
 from tests.training.runs import environment, weights
 from trimtab.config import RunError
 from trimtab.experiments import Means, run_experiment
-from trimtab.experiments.jobs import SAME_AS
+from trimtab.experiments.jobs import SAME_AS, Job, run_job
 from trimtab.records import RunDirectory
 from trimtab.regimes import Controller, Decision
-from trimtab.training import train
+from trimtab.training import Caller, train
 
 QUIET = Means(say=lambda text: None)
 
@@ -91,6 +91,16 @@ def test_a_controller_that_never_acts_costs_nothing_and_differs_by_zero(guarded:
     assert progress["episodes"]["episodes/never/seed-0"]["saved_steps"] == 40
 
 
+def test_an_arm_that_never_acted_is_looked_at_again(tmp_path: Path, guarded: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = guarded
+    config = spec(**GUARDED).config("guard", 0, {}).model_dump(mode="json")
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e" / SAME_AS).write_text("{}")  # as if its controller had been another one then
+    job = Job("guard", 0, str(tmp_path / "e"), config, "lazy_fork", str(out / "episodes/plain/seed-0"))
+    assert run_job(job, Caller(plots=False))["status"] == "completed"
+    assert weights(tmp_path / "e") == weights(out / "episodes/guard/seed-0")
+
+
 def test_a_controller_that_harms_is_inferior(tmp_path: Path) -> None:
     arms = {"plain": {}, "brake": {"episode.regime_controller": {"name": "tests.experiments.test_run:Brake"}}}
     result = run_experiment(spec(pairing={"name": "lazy_fork"}, arms=arms, seeds=8), tmp_path / "e", QUIET)
@@ -145,6 +155,7 @@ def test_an_interrupted_experiment_goes_on(tmp_path: Path) -> None:
     said: list[str] = []
     halted = run_experiment(spec(), tmp_path / "e", Means(say=said.append, stop=lambda: "enough" if said else None))
     assert halted["status"] == "interrupted" and len(said) == 1
+    assert halted["verdicts"] == [] and not (tmp_path / "e" / "verdicts.json").exists()
     assert run_experiment(spec(), tmp_path / "e", QUIET)["verdicts"] == whole["verdicts"]
 
 

@@ -2,12 +2,17 @@
 
 import json
 import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trimtab.cli.running import AsJson, Set
+
+if TYPE_CHECKING:
+    from trimtab.experiments import Experiment, Means
+    from trimtab.training.signals import StopOnSignal
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,20 +53,12 @@ def run(
         plan = f"A pilot, for estimates alone: {refusal}"
     if not as_json:
         typer.echo(f"{spec.question}\n\n{plan}\n")
-    import sys
 
-    from trimtab.experiments import Means, run_experiment
+    from trimtab.experiments import run_experiment
     from trimtab.training.signals import StopOnSignal
 
     with StopOnSignal() as stop:
-        stop.arm()
-        means = Means(
-            workers=_workers(spec.base.get("threads")) if workers is None else workers,
-            stop=stop,
-            say=(lambda text: typer.echo(text, err=True)) if as_json else typer.echo,
-            command=("trimtab", *sys.argv[1:]),
-        )
-        result = run_experiment(spec, out, means)
+        result = run_experiment(spec, out, _means(spec, workers, stop, as_json))
     if as_json:
         from trimtab.records import to_json
 
@@ -70,7 +67,8 @@ def run(
         for verdict in result["verdicts"]:
             if verdict["p_adjusted"] is not None or spec.sequential:
                 typer.echo(f"\n{verdict['sentence']}")
-        typer.echo(f"\n{result['status']}. Records in {out}, verdicts in {out / 'verdicts.json'}.")
+        judged = f", verdicts in {out / 'verdicts.json'}" if result["verdicts"] else ""
+        typer.echo(f"\n{result['status']}. Records in {out}{judged}.")
     if result["status"] == "interrupted":
         typer.echo(f"Interrupted. Go on with: trimtab run {experiment} --out {out}", err=True)
         raise typer.Exit(130)
@@ -93,22 +91,13 @@ def aa(
 
     trimtab aa configs/regime_controller.yaml --out runs/aa
     """
-    import sys
-
-    from trimtab.experiments import Means, load_experiment
+    from trimtab.experiments import load_experiment
     from trimtab.experiments.aa import run_aa
     from trimtab.training.signals import StopOnSignal
 
     spec = load_experiment(experiment, overrides or ())
     with StopOnSignal() as stop:
-        stop.arm()
-        means = Means(
-            workers=_workers(spec.base.get("threads")) if workers is None else workers,
-            stop=stop,
-            say=(lambda text: typer.echo(text, err=True)) if as_json else typer.echo,
-            command=("trimtab", *sys.argv[1:]),
-        )
-        found = run_aa(spec, out, copies, draws, means)
+        found = run_aa(spec, out, copies, draws, _means(spec, workers, stop, as_json))
     if as_json:
         from trimtab.records import to_json
 
@@ -124,6 +113,19 @@ def aa(
     if found["status"] != "completed":
         typer.echo(f"{found['status']}. Go on with: trimtab aa {experiment} --out {out}", err=True)
         raise typer.Exit(130 if found["status"] == "interrupted" else 1)
+
+
+def _means(spec: "Experiment", workers: int | None, stop: "StopOnSignal", as_json: bool) -> "Means":
+    """How the experiment is run; from now on a signal is answered after a checkpoint."""
+    from trimtab.experiments import Means
+
+    stop.arm()
+    return Means(
+        workers=_workers(spec.base.get("threads")) if workers is None else workers,
+        stop=stop,
+        say=(lambda text: typer.echo(text, err=True)) if as_json else typer.echo,
+        command=("trimtab", *sys.argv[1:]),
+    )
 
 
 def _workers(threads: object) -> int:

@@ -44,8 +44,11 @@ def run_job(job: Job, caller: Caller) -> dict[str, Any]:
     """
     config = resolve_config(job.config, source=job.name)
     run = RunDirectory(job.folder)
-    if (run.path / SAME_AS).exists():
-        return {"status": "same", "reused": True}
+    marker = run.path / SAME_AS
+    if marker.exists() and job.parent is not None:
+        if first_action(RunDirectory(job.parent), config) is None:
+            return {"status": "same", "reused": True}
+        marker.unlink()  # the controller is another one than it was then
     if run.exists():
         return _go_on(run, config, job, caller)
     if job.kind == "train":

@@ -60,8 +60,9 @@ class ExperimentDirectory:
 def run_experiment(experiment: Experiment, out: Path | str, means: Means = Means()) -> dict[str, Any]:
     """Run an experiment into `out`, or go on with the one there; returns status and verdicts.
 
-    Finished episodes are taken as they are when nothing that decides them has changed. Raises `ConfigError` for a plan
-    that cannot show what it claims, `RunError` when `out` holds another experiment.
+    Finished episodes are taken as they are when nothing that decides them has changed. An interrupted experiment is not
+    judged: a look before the planned pairs are in would be another test. Raises `RunError` when `out` holds another
+    experiment. Whether so many pairs can show what is claimed, `planned` says.
     """
     folder = ExperimentDirectory(out)
     _reserve(folder, experiment, means)
@@ -71,7 +72,7 @@ def run_experiment(experiment: Experiment, out: Path | str, means: Means = Means
             status = _sequential(folder, experiment, means, progress)
         else:
             status = _run(folder, list(_jobs(folder, experiment, experiment.seed_list)), means, progress)
-        found = conclude(folder, experiment)
+        found = [] if status == "interrupted" else conclude(folder, experiment)
         progress.end(status)
     return {"status": status, "folder": str(folder.path), "verdicts": [verdict.as_dict() for verdict in found]}
 
