@@ -1,8 +1,6 @@
 """The loss curve of a run, as SVG and PNG."""
 
-import io
 import math
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,35 +10,11 @@ from trimtab.config.errors import RunError
 from trimtab.records.atomic import write_bytes
 from trimtab.records.run_directory import RunDirectory
 from trimtab.reports.series import Series, column, final_passage, overwritten, smooth, speed
+from trimtab.reports.style import BLUE, GREEN, INK, ORANGE, RED, VIOLET, rendered, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-# One mid-grey ink and mid-tone colours, at least 3:1 against white and against black: the background is transparent in the SVG.
-_INK = "#757575"
-_TRAIN = "#2b7bba"
-_VALIDATION = "#d1601f"
-_MEMORY = "#8a63c9"
-_SPEED = "#3a8f5c"
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "trimtab",
-    "svg.fonttype": "path",
-    "font.family": ["DejaVu Sans"],
-    "font.size": 9.0,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": _INK,
-    "grid.alpha": 0.18,
-    "grid.linewidth": 0.6,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "legend.frameon": False,
-}
 
 
 def loss_curve(run: RunDirectory, out_folder: str | Path | None = None) -> list[Path]:
@@ -59,26 +33,9 @@ def loss_curve(run: RunDirectory, out_folder: str | Path | None = None) -> list[
     paths = []
     for suffix in ("svg", "png"):
         path = folder / f"loss_curve.{suffix}"
-        write_bytes(path, _render(figure, suffix))
+        write_bytes(path, rendered(figure, suffix))
         paths.append(path)
     return paths
-
-
-def _render(figure: "Figure", suffix: str) -> bytes:
-    buffer = io.BytesIO()
-    metadata: dict[str, Any] = {"Date": None, "Creator": "Trimtab"} if suffix == "svg" else {"Software": "Trimtab"}
-    # A PNG is looked at in viewers of any background, so it brings its own.
-    background = {"transparent": True} if suffix == "svg" else {"facecolor": "white"}
-    with _style():
-        figure.savefig(buffer, format=suffix, dpi=160, metadata=metadata, **background)
-    return buffer.getvalue()
-
-
-def _style() -> AbstractContextManager[None]:
-    """Our style over matplotlib's defaults: a user's own settings would change the bytes."""
-    from matplotlib import style
-
-    return style.context(["default", _STYLE])
 
 
 def _draw(run: RunDirectory) -> "Figure":
@@ -87,7 +44,7 @@ def _draw(run: RunDirectory) -> "Figure":
     from matplotlib.ticker import MaxNLocator
 
     rows, evaluations = run.steps(), run.evaluations()
-    with _style():
+    with style():
         figure = Figure(figsize=(8.0, 5.4), layout="constrained")
         FigureCanvasAgg(figure)
         upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3.2, 1.0]})
@@ -111,19 +68,17 @@ def _draw_loss(axes: "Axes", rows: list[dict[str, Any]], evaluations: list[dict[
     finite = raw.finite()
     few = len(finite) <= 20
     if len(finite):
-        axes.plot(finite.steps, finite.values, color=_TRAIN, lw=0.7, alpha=0.45, marker="o" if few else None, ms=2.5)
+        axes.plot(finite.steps, finite.values, color=BLUE, lw=0.7, alpha=0.45, marker="o" if few else None, ms=2.5)
         span = min(50.0, max(1.0, len(finite) / 10))
         smoothed = smooth(finite, span)
         label = f"training (average over up to {span:.0f} steps)" if span > 1 else "training"
-        axes.plot(smoothed.steps, smoothed.values, color=_TRAIN, lw=1.8, label=label)
+        axes.plot(smoothed.steps, smoothed.values, color=BLUE, lw=1.8, label=label)
     gone = column(overwritten(rows), "train_loss").finite()
     if len(gone):
-        axes.plot(gone.steps, gone.values, ".", color=_INK, ms=2, alpha=0.6, label="overwritten by a rewind")
+        axes.plot(gone.steps, gone.values, ".", color=INK, ms=2, alpha=0.6, label="overwritten by a rewind")
     validation = column(final_passage(evaluations), "val_loss").finite()
     if len(validation):
-        axes.plot(
-            validation.steps, validation.values, color=_VALIDATION, lw=1.2, marker="o", ms=4.5, label="validation"
-        )
+        axes.plot(validation.steps, validation.values, color=ORANGE, lw=1.2, marker="o", ms=4.5, label="validation")
         best = int(np.argmin(validation.values))
         _mark_best(axes, int(validation.steps[best]), float(validation.values[best]))
     if len(raw) > len(finite):
@@ -137,7 +92,7 @@ def _draw_loss(axes: "Axes", rows: list[dict[str, Any]], evaluations: list[dict[
 
 
 def _mark_best(axes: "Axes", step: int, loss: float) -> None:
-    ring: dict[str, Any] = {"marker": "o", "ms": 11, "mfc": "none", "mec": _VALIDATION, "mew": 1.4, "ls": "none"}
+    ring: dict[str, Any] = {"marker": "o", "ms": 11, "mfc": "none", "mec": ORANGE, "mew": 1.4, "ls": "none"}
     axes.plot([step], [loss], label=f"best validation: {loss:.4f} at step {step}", **ring)
 
 
@@ -147,7 +102,7 @@ def _mark_non_finite(axes: "Axes", raw: Series) -> None:
     steps = raw.steps[~np.isfinite(raw.values)]
     bottom = blended_transform_factory(axes.transData, axes.transAxes)
     label = f"non-finite training loss ({len(steps)} step{'s' if len(steps) > 1 else ''})"
-    axes.plot(steps, np.full(len(steps), 0.02), "x", color="#c43c3c", ms=6, mew=1.5, transform=bottom, label=label)
+    axes.plot(steps, np.full(len(steps), 0.02), "x", color=RED, ms=6, mew=1.5, transform=bottom, label=label)
 
 
 def _frame(axes: "Axes", train: Series, validation: Series) -> None:
@@ -171,22 +126,22 @@ def _frame(axes: "Axes", train: Series, validation: Series) -> None:
 def _draw_process(axes: "Axes", rows: list[dict[str, Any]]) -> None:
     """Memory on the left axis, speed on the right one."""
     memory, rate = column(rows, "rss_mb").finite(), speed(rows).finite()
-    axes.set_ylabel("memory (MiB)", color=_MEMORY)
-    axes.tick_params(axis="y", colors=_MEMORY)
+    axes.set_ylabel("memory (MiB)", color=VIOLET)
+    axes.tick_params(axis="y", colors=VIOLET)
     if len(memory):
-        axes.plot(memory.steps, memory.values, color=_MEMORY, lw=1.3, marker="o" if len(memory) == 1 else None, ms=3)
+        axes.plot(memory.steps, memory.values, color=VIOLET, lw=1.3, marker="o" if len(memory) == 1 else None, ms=3)
         axes.set_ylim(0, 1.9 * float(memory.values.max()))  # keeps the two lines apart
     else:
         axes.set_yticks([])
     right = axes.twinx()
     right.grid(visible=False)
     right.spines["right"].set_visible(True)
-    right.set_ylabel("tokens/s", color=_SPEED)
-    right.tick_params(axis="y", colors=_SPEED)
+    right.set_ylabel("tokens/s", color=GREEN)
+    right.tick_params(axis="y", colors=GREEN)
     if len(rate):
-        right.plot(rate.steps, rate.values, color=_SPEED, lw=0.5, alpha=0.35)
+        right.plot(rate.steps, rate.values, color=GREEN, lw=0.5, alpha=0.35)
         smoothed = smooth(rate, min(50.0, max(1.0, len(rate) / 10)))
-        right.plot(smoothed.steps, smoothed.values, color=_SPEED, lw=1.3)
+        right.plot(smoothed.steps, smoothed.values, color=GREEN, lw=1.3)
         right.set_ylim(0, 1.2 * float(np.quantile(rate.values, 0.98)))
     else:
         right.set_yticks([])

@@ -1,0 +1,52 @@
+"""How every plot looks, and turning a figure into bytes."""
+
+import io
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# One mid-grey ink and mid-tone colours, at least 3:1 against white and against black: the background is transparent in the SVG.
+INK = "#757575"
+BLUE = "#2b7bba"
+ORANGE = "#d1601f"
+VIOLET = "#8a63c9"
+GREEN = "#3a8f5c"
+RED = "#c43c3c"
+_STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "trimtab",
+    "svg.fonttype": "path",
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": INK,
+    "grid.alpha": 0.18,
+    "grid.linewidth": 0.6,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """Our style over matplotlib's defaults: a user's own settings would change the bytes."""
+    from matplotlib import style
+
+    return style.context(["default", _STYLE])
+
+
+def rendered(figure: "Figure", suffix: str) -> bytes:
+    """The figure as `svg` (transparent) or `png` (white, 160 dpi); the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    metadata: dict[str, Any] = {"Date": None, "Creator": "Trimtab"} if suffix == "svg" else {"Software": "Trimtab"}
+    # A PNG is looked at in viewers of any background, so it brings its own.
+    background = {"transparent": True} if suffix == "svg" else {"facecolor": "white"}
+    with style():
+        figure.savefig(buffer, format=suffix, dpi=160, metadata=metadata, **background)
+    return buffer.getvalue()
