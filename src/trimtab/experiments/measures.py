@@ -31,6 +31,30 @@ class Episode:
     same: bool = False
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A verdict and the pairs it was reached on, seed by seed."""
+
+    verdict: Verdict
+    seeds: list[int]
+    baseline_values: list[float]
+    treatment_values: list[float]
+    differences: list[float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The verdict's fields and the pairs beside them; `differences` are on the scale of the claim."""
+        pairs = {name: list(getattr(self, name)) for name in ("seeds", "baseline_values", "treatment_values")}
+        return self.verdict.as_dict() | pairs | {"differences": list(self.differences)}
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    comparison: Comparison
+    seeds: list[int]
+    baseline: list[float]
+    treatment: list[float]
+
+
 def figures_of(summary: Summary) -> dict[str, float]:
     """The numbers of a summary by dotted name."""
     return {
@@ -86,22 +110,25 @@ def _values(episodes: list[Episode], metric: str) -> tuple[np.ndarray, int]:
 
 def verdicts(
     experiment: Experiment, episodes: list[Episode], noise_floor: Mapping[str, float] | None = None
-) -> list[Verdict]:
+) -> list[Judged]:
     """The claim's verdict for every treatment, then the explored metrics' estimates; Holm over the treatments.
 
     In a sequential experiment the claims are judged by their e-processes, at an equal share of alpha each.
     """
     spec = experiment.claim
     claim = Claim(spec.metric, spec.higher_is_better, spec.margin, spec.alpha, spec.scale)
-    comparisons = _compared(experiment, episodes, spec.metric, claim, noise_floor)
+    pairs = _compared(experiment, episodes, spec.metric, claim, noise_floor)
     for metric in EXPLORED:
         if metric != spec.metric and all(metric in episode.figures for episode in episodes):
-            comparisons += _compared(experiment, episodes, metric, None, noise_floor)
-    found = judge_all(comparisons)
+            pairs += _compared(experiment, episodes, metric, None, noise_floor)
+    found = judge_all([pair.comparison for pair in pairs])
     if experiment.sequential:
         decisions = sequential_decisions(experiment, episodes)
         found = [_sequential(v, decisions[v.treatment]) if v.p_adjusted is not None else v for v in found]
-    return found
+    return [
+        Judged(verdict, pair.seeds, pair.baseline, pair.treatment, np.asarray(pair.comparison.differences).tolist())
+        for verdict, pair in zip(found, pairs, strict=True)
+    ]
 
 
 def sequential_decisions(experiment: Experiment, episodes: list[Episode]) -> dict[str, Decision]:
@@ -111,7 +138,8 @@ def sequential_decisions(experiment: Experiment, episodes: list[Episode]) -> dic
     claim = Claim(spec.metric, spec.higher_is_better, spec.margin, share, spec.scale)
     seeds = experiment.seed_list[: experiment.budget.pairs]
     found = {}
-    for comparison in _compared(experiment, episodes, spec.metric, claim, None):
+    for pair in _compared(experiment, episodes, spec.metric, claim, None):
+        comparison = pair.comparison
         judge, decision = Sequential(claim, len(seeds)), None
         for difference in np.asarray(comparison.differences).tolist():
             decision = judge.feed(difference)
@@ -144,7 +172,7 @@ def _compared(
     metric: str,
     claim: Claim | None,
     noise_floor: Mapping[str, float] | None,
-) -> list[Comparison]:
+) -> list[_Pairs]:
     table, capped = metric_table(experiment, episodes, metric)
     base = experiment.baseline_arm
     found = []
@@ -152,21 +180,16 @@ def _compared(
         seeds = [seed for seed in experiment.seed_list if seed in table.get(base, {}) and seed in table.get(arm, {})]
         if not seeds:
             continue
-        differences = paired_differences(
-            [table[base][seed] for seed in seeds],
-            [table[arm][seed] for seed in seeds],
-            claim.scale if claim is not None else "plain",
+        baseline, treatment = [table[base][seed] for seed in seeds], [table[arm][seed] for seed in seeds]
+        comparison = Comparison(
+            metric,
+            paired_differences(baseline, treatment, claim.scale if claim is not None else "plain"),
+            claim,
+            base,
+            arm,
+            "seed" if experiment.pairing.name == "seed" else "fork",
+            None if noise_floor is None else noise_floor.get(metric),
+            capped[base] + capped[arm],
         )
-        found.append(
-            Comparison(
-                metric,
-                differences,
-                claim,
-                base,
-                arm,
-                "seed" if experiment.pairing.name == "seed" else "fork",
-                None if noise_floor is None else noise_floor.get(metric),
-                capped[base] + capped[arm],
-            )
-        )
+        found.append(_Pairs(comparison, seeds, baseline, treatment))
     return found

@@ -11,10 +11,10 @@ import yaml
 
 from trimtab import __version__
 from trimtab.config import RunError, WorkError, config_hash
-from trimtab.evidence import Verdict, plan
+from trimtab.evidence import plan
 from trimtab.experiments.executor import Answer, run_inline, run_processes
 from trimtab.experiments.jobs import SAME_AS, Job
-from trimtab.experiments.measures import Episode, figures_of, sequential_decisions, verdicts
+from trimtab.experiments.measures import Episode, Judged, figures_of, sequential_decisions, verdicts
 from trimtab.experiments.spec import Experiment
 from trimtab.records import RunDirectory, git_state, now, to_json
 from trimtab.records.atomic import write_json, write_text
@@ -74,7 +74,7 @@ def run_experiment(experiment: Experiment, out: Path | str, means: Means = Means
             status = _run(folder, list(_jobs(folder, experiment, experiment.seed_list)), means, progress)
         found = [] if status == "interrupted" else conclude(folder, experiment)
         progress.end(status)
-    return {"status": status, "folder": str(folder.path), "verdicts": [verdict.as_dict() for verdict in found]}
+    return {"status": status, "folder": str(folder.path), "verdicts": [judged.as_dict() for judged in found]}
 
 
 def planned(experiment: Experiment) -> str:
@@ -223,7 +223,7 @@ def finished(folder: ExperimentDirectory, experiment: Experiment) -> list[Episod
     return found
 
 
-def conclude(folder: ExperimentDirectory, experiment: Experiment) -> list[Verdict]:
+def conclude(folder: ExperimentDirectory, experiment: Experiment) -> list[Judged]:
     """Judge what has ended and write `verdicts.json`; no verdicts before every arm has a pair."""
     episodes = finished(folder, experiment)
     if {episode.arm for episode in episodes} < set(experiment.arms):
@@ -231,5 +231,5 @@ def conclude(folder: ExperimentDirectory, experiment: Experiment) -> list[Verdic
     found = verdicts(experiment, episodes)
     if not found:
         raise WorkError(f"No pair of {folder.path} is complete, so there is nothing to compare.")
-    write_json(folder.verdicts_path, to_json([verdict.as_dict() for verdict in found]))
+    write_json(folder.verdicts_path, to_json([judged.as_dict() for judged in found]))
     return found
