@@ -9,8 +9,10 @@ import numpy as np
 from trimtab.config import ConfigError
 from trimtab.evidence import Claim, aa_false_alarms, noise_floor
 from trimtab.evidence.arrays import Numbers
+from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.measures import metric_table
-from trimtab.experiments.run import ExperimentDirectory, Means, finished, run_experiment
+from trimtab.experiments.progress import Means
+from trimtab.experiments.run import finished, run_experiment
 from trimtab.experiments.spec import Experiment, Pairing
 from trimtab.records import to_json
 from trimtab.records.atomic import write_json

@@ -1,0 +1,23 @@
+"""The episodes that an experiment's design asks for, as jobs."""
+
+from collections.abc import Iterator
+
+from trimtab.experiments.directory import ExperimentDirectory
+from trimtab.experiments.jobs import Job
+from trimtab.experiments.spec import Experiment
+
+
+def episode_jobs(folder: ExperimentDirectory, experiment: Experiment, seeds: list[int]) -> Iterator[Job]:
+    """The episodes, seed by seed, the baseline's first."""
+    base = experiment.baseline_arm
+    for seed in seeds:
+        for arm in [base, *experiment.treatments]:
+            for cell in experiment.cells:
+                place = folder.episode(arm, seed, cell)
+                config = experiment.config(arm, seed, cell).model_dump(mode="json")
+                if arm == base or experiment.pairing.name == "seed":
+                    yield Job(arm, seed, str(place), config, cell=cell)
+                else:
+                    parent = str(folder.episode(base, seed, cell))
+                    kind, at = experiment.pairing.name, experiment.pairing.at
+                    yield Job(arm, seed, str(place), config, kind, parent, at, cell)

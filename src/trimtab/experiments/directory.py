@@ -1,0 +1,73 @@
+"""The files of one experiment."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trimtab import __version__
+from trimtab.config import RunError, config_hash
+from trimtab.experiments.spec import Experiment
+from trimtab.records import git_state, now
+from trimtab.records.atomic import write_json, write_text
+
+
+class ExperimentDirectory:
+    """The files of one experiment under `path`. Constructing one touches nothing."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.spec_path = self.path / "experiment.yaml"
+        self.progress_path = self.path / "experiment.json"
+        self.verdicts_path = self.path / "verdicts.json"
+        self.log_path = self.path / "workers.log"
+
+    def episode(self, arm: str, seed: int, cell: dict[str, Any]) -> Path:
+        """The folder of an episode."""
+        parts = [f"{key.rsplit('.', 1)[-1]}-{value}" for key, value in cell.items()]
+        return self.path.joinpath("episodes", arm, f"seed-{seed}", *parts)
+
+    def progress(self) -> dict[str, Any]:
+        """The manifest and progress. Raises `RunError` when it is damaged."""
+        try:
+            found: dict[str, Any] = json.loads(self.progress_path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.progress_path} cannot be read ({error}). Is {self.path} an experiment?") from error
+        return found
+
+
+def reserve(folder: ExperimentDirectory, experiment: Experiment, command: tuple[str, ...]) -> None:
+    """Begin the experiment's folder, or find it begun. Raises `RunError` when it holds anything else."""
+    spec = experiment.model_dump(mode="json")
+    if folder.progress_path.exists():
+        then = folder.progress()
+        if then["spec_hash"] != config_hash(spec):
+            raise RunError(
+                f"{folder.path} holds another experiment ('{then['question']}', or this one with another spec). Choose "
+                f"another --out, or run the spec that is in {folder.spec_path}."
+            )
+        return
+    if folder.path.exists() and any(entry.name != ".lock" for entry in folder.path.iterdir()):
+        raise RunError(
+            f"{folder.path} is not empty, and an experiment needs a folder of its own. Choose another --out."
+        )
+    folder.path.mkdir(parents=True, exist_ok=True)
+    plain = {key: value for key, value in spec.items() if key != "base"} | spec["base"]
+    write_text(folder.spec_path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+    commit, dirty = git_state(Path(__file__).parent)
+    write_json(
+        folder.progress_path,
+        {
+            "question": experiment.question,
+            "spec_hash": config_hash(spec),
+            "created_at": now(),
+            "trimtab": __version__,
+            "git_commit": commit,
+            "git_dirty": dirty,
+            "command": list(command),
+            "status": "running",
+            "episodes": {},
+            "events": [],
+        },
+    )

@@ -1,0 +1,65 @@
+"""How an experiment is run, and its account of what has been done."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trimtab.experiments.directory import ExperimentDirectory
+from trimtab.experiments.executor import Answer
+from trimtab.experiments.jobs import Job
+from trimtab.experiments.spec import Experiment
+from trimtab.records import RunDirectory, now, to_json
+from trimtab.records.atomic import write_json
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Means:
+    """How an experiment is run: worker processes (0: in this process), a way to ask for a stop, where to say what happens."""
+
+    workers: int = 0
+    stop: Callable[[], str | None] = lambda: None
+    say: Say = print
+    command: tuple[str, ...] = ()
+
+
+class Progress:
+    """`experiment.json`, kept up to date, and what is said while it goes on."""
+
+    def __init__(self, folder: ExperimentDirectory, experiment: Experiment, means: Means) -> None:
+        self.folder, self.means = folder, means
+        self.content = folder.progress()
+        self.total = len(experiment.arms) * len(experiment.cells) * len(experiment.seed_list)
+        self.done = 0
+
+    def told(self, job: Job, answer: Answer) -> None:
+        """An episode was answered for."""
+        name = os.path.relpath(job.folder, self.folder.path)
+        if answer["status"] in ("lost", "failed"):
+            self.content["events"].append({"time": now(), "episode": name, **answer})
+        if answer["status"] != "lost":
+            saved = self.content["episodes"].get(name, {}).get("saved_steps", 0)
+            self.content["episodes"][name] = {
+                "status": answer["status"],
+                "saved_steps": answer.get("saved_steps", saved),
+            }
+            self.done += 1
+        self._write()
+        self.means.say(f"[{self.done}/{self.total}] {job.name}: {self._account(job, answer)}")
+
+    def _account(self, job: Job, answer: Answer) -> str:
+        if "error" in answer:
+            return f"{answer['status']}: {answer['error']}"
+        summary = RunDirectory(job.folder).summary()
+        loss = "" if summary is None else f", validation loss {float(summary.metrics['val_loss']):.4f}"
+        again = " (found done)" if answer.get("reused") else ""
+        return f"{answer['status']}{loss}{again}"
+
+    def end(self, status: str) -> None:
+        """The experiment has ended, for now or for good."""
+        self.content |= {"status": status, "ended_at": now()}
+        self._write()
+
+    def _write(self) -> None:
+        write_json(self.folder.progress_path, to_json(self.content))
