@@ -9,6 +9,8 @@ from tests.experiments.specs import GUARDED, SMALL, spec
 from trimtab.config import ConfigError
 from trimtab.experiments import load_experiment, planned
 
+_GUARD: dict[str, Any] = {"episode.regime_controller": {"name": "spike_guard"}}
+
 
 def test_arms_seeds_and_cells_become_configs() -> None:
     found = spec(factors={"episode.optimizer.lr": [0.001, 0.01]}, arms={"a": {}, "b": {"model.width": 32}})
@@ -33,7 +35,18 @@ def test_arms_seeds_and_cells_become_configs() -> None:
         ({"pairing": {"name": "fork"}}, ("pairing.at",)),
         ({"pairing": {"name": "seed", "at": 3}}, ("pairing.at",)),
         ({"pairing": {"name": "fork", "at": 40}}, ("not before the last step",)),
-        ({"pairing": {"name": "lazy_fork"}}, ("arm 'hot'", "more than its regime controller")),
+        ({"pairing": {"name": "lazy_fork"}}, ("no arm has a regime controller",)),
+        (
+            {**GUARDED, "arms": {"plain": {}, "hot": {"episode.steps": 9, **_GUARD}}},
+            ("arm 'hot'", "more than its regime controller"),
+        ),
+        ({"tune": {"cold": {"over": {"episode.clip": [1.0]}}}}, ("'cold' is not a treatment", "hot")),
+        ({"tune": {"hot": {"over": {"episode.clip": [1.0], "episode.optimizer.lr": [0.1, 0.2, 0.3]}}}}, ("3 runs",)),
+        ({"tune": {"hot": {"over": {"episode.clip": [1.0]}, "seeds": [1]}}}, ("[1]", "seeds of the experiment")),
+        ({"tune": {"hot": {"over": {"episode.clipp": [1.0]}}}}, ("clipp", "clip")),
+        ({"tune": {"hot": {"over": {"episode.regime_controller": [{"name": "rules"}]}}}}, ("static",)),
+        ({"tune": {"hot": {"over": {"seed": [1]}}}, "factors": {"episode.clip": [1.0]}}, ("factors",)),
+        ({"twin": {"steps": 1}}, ("twin.steps",)),
         (
             {"pairing": {"name": "fork", "at": 5}, "arms": {"plain": {}, "wide": {"model.width": 32}}},
             ("cannot differ",),

@@ -12,7 +12,8 @@ from trimtab.evidence.arrays import Numbers
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.measures import metric_table
 from trimtab.experiments.progress import Means
-from trimtab.experiments.run import finished, run_experiment
+from trimtab.experiments.reading import finished
+from trimtab.experiments.run import run_experiment
 from trimtab.experiments.spec import Experiment, Pairing
 from trimtab.records import to_json
 from trimtab.records.atomic import write_json

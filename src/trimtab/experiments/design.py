@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from trimtab.experiments.directory import ExperimentDirectory
-from trimtab.experiments.jobs import Job
+from trimtab.experiments.jobs import Job, Kind
 from trimtab.experiments.spec import Experiment
 
 
@@ -15,9 +15,9 @@ def episode_jobs(folder: ExperimentDirectory, experiment: Experiment, seeds: lis
             for cell in experiment.cells:
                 place = folder.episode(arm, seed, cell)
                 config = experiment.config(arm, seed, cell).model_dump(mode="json")
-                if arm == base or experiment.pairing.name == "seed":
+                if experiment.runs_alone(arm):
                     yield Job(arm, seed, str(place), config, cell=cell)
                 else:
                     parent = str(folder.episode(base, seed, cell))
-                    kind, at = experiment.pairing.name, experiment.pairing.at
-                    yield Job(arm, seed, str(place), config, kind, parent, at, cell)
+                    kind: Kind = "fork" if experiment.pairing.name == "fork" else "lazy_fork"
+                    yield Job(arm, seed, str(place), config, kind, parent, experiment.pairing.at, cell)

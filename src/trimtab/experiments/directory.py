@@ -25,8 +25,15 @@ class ExperimentDirectory:
 
     def episode(self, arm: str, seed: int, cell: dict[str, Any]) -> Path:
         """The folder of an episode."""
-        parts = [f"{key.rsplit('.', 1)[-1]}-{value}" for key, value in cell.items()]
-        return self.path.joinpath("episodes", arm, f"seed-{seed}", *parts)
+        return self.path.joinpath("episodes", arm, f"seed-{seed}", *_parts(cell))
+
+    def noise(self, seed: int, cell: dict[str, Any]) -> Path:
+        """The folder of the baseline's copy under another dropout draw."""
+        return self.path.joinpath("noise", f"seed-{seed}", *_parts(cell))
+
+    def twins(self, arm: str, seed: int, cell: dict[str, Any]) -> Path:
+        """The folder of what an episode's interventions did."""
+        return self.path.joinpath("twins", arm, f"seed-{seed}", *_parts(cell))
 
     def progress(self) -> dict[str, Any]:
         """The manifest and progress. Raises `RunError` when it is damaged."""
@@ -35,6 +42,10 @@ class ExperimentDirectory:
         except (OSError, ValueError) as error:
             raise RunError(f"{self.progress_path} cannot be read ({error}). Is {self.path} an experiment?") from error
         return found
+
+
+def _parts(cell: dict[str, Any]) -> list[str]:
+    return [f"{key.rsplit('.', 1)[-1]}-{value}" for key, value in cell.items()]
 
 
 def reserve(folder: ExperimentDirectory, experiment: Experiment, command: tuple[str, ...]) -> None:

@@ -9,26 +9,14 @@ import numpy as np
 
 from trimtab.config import WorkError
 from trimtab.evidence import Claim, Comparison, Decision, Sequential, Verdict, cap, judge_all, paired_differences
+from trimtab.experiments.reading import Episode
 from trimtab.experiments.spec import Experiment
-from trimtab.records import Summary, flatten
 
 EXPLORED = ("val_loss", "val_accuracy", "best_val_loss", "stability.unstable_steps", "stability.flagged_steps")
 """Figures that every experiment compares besides the claimed one, without a verdict."""
 
 _UNTRAINED = {"val_loss": "untrained_loss", "best_val_loss": "untrained_loss", "train_loss": "untrained_loss"}
 _LOWER_IS_BETTER = frozenset(_UNTRAINED)
-
-
-@dataclass(frozen=True)
-class Episode:
-    """A finished episode: where it stands in the design, and its figures by dotted name."""
-
-    arm: str
-    seed: int
-    cell: tuple[Any, ...]
-    status: str
-    figures: dict[str, float]
-    same: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,15 +43,6 @@ class _Pairs:
     treatment: list[float]
 
 
-def figures_of(summary: Summary) -> dict[str, float]:
-    """The numbers of a summary by dotted name."""
-    return {
-        name: float(value)
-        for name, value in flatten(summary.metrics)
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-
-
 def metric_table(
     experiment: Experiment, episodes: list[Episode], metric: str
 ) -> tuple[dict[str, dict[int, float]], dict[str, int]]:
@@ -80,7 +59,7 @@ def metric_table(
             own = [episode for episode in episodes if (episode.arm, episode.seed) == (arm, seed)]
             if len(own) < len(experiment.cells):
                 continue
-            values, count = _values(own, source)
+            values, count = capped_values(own, source)
             capped[arm] = capped.get(arm, 0) + count
             if derived is None:
                 table.setdefault(arm, {})[seed] = float(np.mean(values))
@@ -90,7 +69,11 @@ def metric_table(
     return table, capped
 
 
-def _values(episodes: list[Episode], metric: str) -> tuple[np.ndarray, int]:
+def capped_values(episodes: list[Episode], metric: str) -> tuple[np.ndarray, int]:
+    """The metric of some episodes, a diverged one's loss capped at the untrained model's, and how many had diverged.
+
+    Raises `WorkError` for a figure that an episode does not have or that has nothing to be capped at.
+    """
     missing = [episode for episode in episodes if metric not in episode.figures]
     if missing:
         known = ", ".join(sorted(name for name in missing[0].figures if name.startswith(("val_", "stability", "best"))))
@@ -111,13 +94,15 @@ def _values(episodes: list[Episode], metric: str) -> tuple[np.ndarray, int]:
 def verdicts(
     experiment: Experiment, episodes: list[Episode], noise_floor: Mapping[str, float] | None = None
 ) -> list[Judged]:
-    """The claim's verdict for every treatment, then the explored metrics' estimates; Holm over the treatments.
+    """The claim's verdict for every treatment (Holm over them), then estimates: against tuned arms, and of other metrics.
 
     In a sequential experiment the claims are judged by their e-processes, at an equal share of alpha each.
     """
     spec = experiment.claim
     claim = Claim(spec.metric, spec.higher_is_better, spec.margin, spec.alpha, spec.scale)
     pairs = _compared(experiment, episodes, spec.metric, claim, noise_floor)
+    for arm in experiment.tune:
+        pairs += _compared(experiment, episodes, spec.metric, None, noise_floor, base=arm)
     for metric in EXPLORED:
         if metric != spec.metric and all(metric in episode.figures for episode in episodes):
             pairs += _compared(experiment, episodes, metric, None, noise_floor)
@@ -172,11 +157,16 @@ def _compared(
     metric: str,
     claim: Claim | None,
     noise_floor: Mapping[str, float] | None,
+    base: str | None = None,
 ) -> list[_Pairs]:
+    """The treatments against `base`: the baseline arm, or a tuned one (whose episodes share the seed alone)."""
     table, capped = metric_table(experiment, episodes, metric)
-    base = experiment.baseline_arm
+    base, by_seed = base or experiment.baseline_arm, experiment.pairing.name == "seed"
     found = []
     for arm in experiment.treatments:
+        if arm == base:
+            continue
+        alone = experiment.runs_alone(arm) or base != experiment.baseline_arm
         seeds = [seed for seed in experiment.seed_list if seed in table.get(base, {}) and seed in table.get(arm, {})]
         if not seeds:
             continue
@@ -187,8 +177,8 @@ def _compared(
             claim,
             base,
             arm,
-            "seed" if experiment.pairing.name == "seed" else "fork",
-            None if noise_floor is None else noise_floor.get(metric),
+            "seed" if alone else "fork",
+            noise_floor.get(metric) if noise_floor is not None and alone == by_seed else None,
             capped[base] + capped[arm],
         )
         found.append(_Pairs(comparison, seeds, baseline, treatment))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.executor import Answer
 from trimtab.experiments.jobs import Job
-from trimtab.experiments.spec import Experiment
 from trimtab.records import RunDirectory, now, to_json
 from trimtab.records.atomic import write_json
 
@@ -27,11 +26,14 @@ class Means:
 class Progress:
     """`experiment.json`, kept up to date, and what is said while it goes on."""
 
-    def __init__(self, folder: ExperimentDirectory, experiment: Experiment, means: Means) -> None:
+    def __init__(self, folder: ExperimentDirectory, means: Means) -> None:
         self.folder, self.means = folder, means
         self.content = folder.progress()
-        self.total = len(experiment.arms) * len(experiment.cells) * len(experiment.seed_list)
-        self.done = 0
+        self.total = self.done = 0
+
+    def expect(self, jobs: int) -> None:
+        """A phase of so many jobs begins."""
+        self.total, self.done = jobs, 0
 
     def told(self, job: Job, answer: Answer) -> None:
         """An episode was answered for."""

@@ -8,11 +8,15 @@ from trimtab.evidence import plan
 from trimtab.experiments.design import episode_jobs
 from trimtab.experiments.directory import ExperimentDirectory, reserve
 from trimtab.experiments.executor import Answer, run_inline, run_processes
-from trimtab.experiments.jobs import SAME_AS, Job
-from trimtab.experiments.measures import Episode, Judged, figures_of, sequential_decisions, verdicts
+from trimtab.experiments.findings import twin_jobs, write_detections, write_interventions
+from trimtab.experiments.jobs import Job
+from trimtab.experiments.measures import Judged, sequential_decisions, verdicts
+from trimtab.experiments.noise import noise_floors, noise_jobs
 from trimtab.experiments.progress import Means, Progress
+from trimtab.experiments.reading import finished
 from trimtab.experiments.spec import Experiment
-from trimtab.records import RunDirectory, to_json
+from trimtab.experiments.tuning import tuned, tuning_jobs
+from trimtab.records import to_json
 from trimtab.records.atomic import write_json
 from trimtab.records.lock import RunLock
 
@@ -27,14 +31,30 @@ def run_experiment(experiment: Experiment, out: Path | str, means: Means = Means
     folder = ExperimentDirectory(out)
     reserve(folder, experiment, means.command)
     with RunLock(folder.path / ".lock"):
-        progress = Progress(folder, experiment, means)
-        if experiment.sequential:
-            status = _sequential(folder, experiment, means, progress)
-        else:
-            status = _run(folder, list(episode_jobs(folder, experiment, experiment.seed_list)), means, progress)
+        progress = Progress(folder, means)
+        status, experiment = _phases(folder, experiment, means, progress)
         found = [] if status == "interrupted" else conclude(folder, experiment)
         progress.end(status)
     return {"status": status, "folder": str(folder.path), "verdicts": [judged.as_dict() for judged in found]}
+
+
+def _phases(
+    folder: ExperimentDirectory, experiment: Experiment, means: Means, progress: Progress
+) -> tuple[str, Experiment]:
+    """Tuning, episodes, noise floor, twins; the last status, and the experiment with its tuned arms' settings."""
+    status = _run(folder, tuning_jobs(folder, experiment), means, progress)
+    if status != "completed":
+        return status, experiment
+    experiment = tuned(folder, experiment)
+    if experiment.sequential:
+        status = _sequential(folder, experiment, means, progress)
+    else:
+        status = _run(folder, list(episode_jobs(folder, experiment, experiment.seed_list)), means, progress)
+    for further in (noise_jobs, twin_jobs):
+        if status != "interrupted":
+            after = _run(folder, further(folder, experiment), means, progress)
+            status = status if after == "completed" else after
+    return status, experiment
 
 
 def planned(experiment: Experiment) -> str:
@@ -45,6 +65,7 @@ def planned(experiment: Experiment) -> str:
 
 def _run(folder: ExperimentDirectory, jobs: list[Job], means: Means, progress: Progress) -> str:
     statuses: list[str] = []
+    progress.expect(len(jobs))
 
     def told(job: Job, answer: Answer) -> None:
         statuses.append(answer["status"])
@@ -73,31 +94,15 @@ def _sequential(folder: ExperimentDirectory, experiment: Experiment, means: Mean
     return "completed"
 
 
-def finished(folder: ExperimentDirectory, experiment: Experiment) -> list[Episode]:
-    """The episodes that have ended, from the records alone."""
-    found = []
-    base = experiment.baseline_arm
-    for seed in experiment.seed_list:
-        for arm in experiment.arms:
-            for cell in experiment.cells:
-                place = folder.episode(arm, seed, cell)
-                same = (place / SAME_AS).exists()
-                run = RunDirectory(folder.episode(base, seed, cell) if same else place)
-                summary = run.summary() if run.exists() else None
-                if summary is None or summary.status == "interrupted":
-                    continue
-                figures = figures_of(summary)
-                found.append(Episode(arm, seed, tuple(cell.values()), summary.status, figures, same))
-    return found
-
-
 def conclude(folder: ExperimentDirectory, experiment: Experiment) -> list[Judged]:
     """Judge what has ended and write `verdicts.json`; no verdicts before every arm has a pair."""
     episodes = finished(folder, experiment)
     if {episode.arm for episode in episodes} < set(experiment.arms):
         return []
-    found = verdicts(experiment, episodes)
+    found = verdicts(experiment, episodes, noise_floors(folder, experiment))
     if not found:
         raise WorkError(f"No pair of {folder.path} is complete, so there is nothing to compare.")
     write_json(folder.verdicts_path, to_json([judged.as_dict() for judged in found]))
+    write_detections(folder, experiment)
+    write_interventions(folder, experiment)
     return found

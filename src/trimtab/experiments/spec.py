@@ -2,17 +2,13 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from trimtab.config import ConfigError, RunConfig, canonical_json, resolve_config, set_key
-from trimtab.config.overrides import apply_overrides
+from trimtab.config import RunConfig, resolve_config, set_key
 from trimtab.config.schema import Frozen
-from trimtab.config.wording import Source, worded
-from trimtab.config.yaml_file import load_yaml
 
 
 class ClaimSpec(Frozen):
@@ -58,6 +54,32 @@ class Derived(Frozen):
     metric: Annotated[str, Field(min_length=1, description="the metric that is excessive")] = "val_loss"
 
 
+class Tune(Frozen):
+    """What an arm's settings are found among, before the experiment, on seeds of their own."""
+
+    over: Annotated[
+        dict[str, list[Any]],
+        Field(min_length=1, description="candidate values by dotted key; every combination is run in full"),
+    ]
+    seeds: Annotated[
+        tuple[int, ...], Field(min_length=1, description="the seeds of these runs, none of them the experiment's")
+    ] = (1000,)
+
+    @property
+    def candidates(self) -> list[dict[str, Any]]:
+        """Every combination of the values."""
+        return [dict(zip(self.over, values, strict=True)) for values in itertools.product(*self.over.values())]
+
+
+class Twin(Frozen):
+    """Every intervention held against a twin that did nothing."""
+
+    steps: Annotated[int, Field(ge=2, description="steps, the intervention's own included, that the twins go")] = 25
+    at_most: Annotated[
+        int, Field(ge=1, description="interventions of an episode that are looked at, evenly spread over them")
+    ] = 10
+
+
 class Experiment(Frozen):
     """An experiment; what is not named here is the base config that every arm starts from."""
 
@@ -82,6 +104,24 @@ class Experiment(Frozen):
         int | list[int], Field(description="how many seeds (from 0), or which ones; a seed is a pair, 12 are usual")
     ] = 12
     pairing: Annotated[Pairing, Field(description="what the two members of a pair share")] = Pairing()
+    tune: Annotated[
+        dict[str, Tune],
+        Field(
+            default_factory=dict,
+            description="arms whose settings are found first, by the claimed metric, with at most the steps of one arm's "
+            "episodes; such an arm is a static one, and has no controller",
+        ),
+    ]
+    noise_floor: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="pairs of the baseline with itself under another dropout draw, paired as the arms are; 0 for none",
+        ),
+    ] = 0
+    twin: Annotated[
+        Twin | bool, Field(description="hold every intervention against a twin that did nothing; true for the defaults")
+    ] = False
     sequential: Annotated[
         bool, Field(description="buy pairs one at a time until the e-value decides or the budget ends")
     ] = False
@@ -108,115 +148,21 @@ class Experiment(Frozen):
         """Every combination of the factors' values; one empty one without factors."""
         return [dict(zip(self.factors, values, strict=True)) for values in itertools.product(*self.factors.values())]
 
+    @property
+    def twins(self) -> Twin | None:
+        """How interventions are held against twins; None when they are not."""
+        return (Twin() if self.twin else None) if isinstance(self.twin, bool) else self.twin
+
+    def runs_alone(self, arm: str) -> bool:
+        """Whether the arm's episodes are runs of their own: the baseline's, and where no controller makes it a lazy fork."""
+        if arm == self.baseline_arm or self.pairing.name == "seed":
+            return True
+        config = self.config(arm, self.seed_list[0], self.cells[0])
+        return self.pairing.name == "lazy_fork" and config.episode.regime_controller is None
+
     def config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> RunConfig:
         """The resolved config of an episode. Raises `ConfigError` that names the arm."""
         data = json.loads(json.dumps(self.base))
         for key, value in {**self.arms[arm], **cell, "seed": seed}.items():
             set_key(data, key, value)
         return resolve_config(data, source=f"arm '{arm}'")
-
-
-_OWN = [name for name in Experiment.model_fields if name != "base"]
-
-
-def load_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
-    """Read an experiment's YAML, apply `key=value` overrides and check it all.
-
-    Raises `ConfigError` for what is wrong with it: unknown keys, a missing margin, one seed, an arm that changes nothing, a
-    pairing that contradicts the arms.
-    """
-    data, lines = load_yaml(path)
-    apply_overrides(data, overrides)
-    return experiment_from(data, Source(str(path), lines))
-
-
-def experiment_from(data: Mapping[str, Any], where: Source) -> Experiment:
-    """The experiment that a mapping describes, checked."""
-    plain = {key: value for key, value in data.items() if key in _OWN}
-    plain["base"] = {key: value for key, value in data.items() if key not in _OWN}
-    try:
-        experiment = Experiment.model_validate_json(json.dumps(plain), strict=True)
-    except ValidationError as error:
-        raise ConfigError(worded(error, Experiment, where)) from error
-    _check(experiment, where)
-    return experiment.model_copy(
-        update={"baseline": experiment.baseline_arm}
-    )  # the order of keys must not decide it later
-
-
-def _check(experiment: Experiment, where: Source) -> None:
-    at = where.at(())
-    seeds = experiment.seed_list
-    if len(seeds) < 2 or len(set(seeds)) != len(seeds) or min(seeds) < 0:
-        raise ConfigError(
-            f"{at}seeds: {experiment.seeds} gives {len(set(seeds))} pair(s); a comparison needs two different seeds at least, "
-            "six for a verdict, and twelve are usual."
-        )
-    if experiment.baseline is not None and experiment.baseline not in experiment.arms:
-        raise ConfigError(
-            f"{at}baseline: there is no arm '{experiment.baseline}'. The arms are {', '.join(experiment.arms)}."
-        )
-    if any("/" in arm or arm.startswith(".") or not arm for arm in experiment.arms):
-        raise ConfigError(
-            f"{at}arms: a name becomes a folder, so it is not empty, has no '/' and does not begin with a dot."
-        )
-    resolve_config(experiment.base, source=f"{at}the base config")
-    for arm in experiment.arms:
-        for cell in experiment.cells:
-            experiment.config(arm, seeds[0], cell)
-    configs = {arm: canonical_json(experiment.config(arm, seeds[0], experiment.cells[0])) for arm in experiment.arms}
-    for arm, config in configs.items():
-        twins = [other for other in configs if other < arm and configs[other] == config]
-        if twins:
-            raise ConfigError(
-                f"{at}arms: '{arm}' and '{twins[0]}' describe the same run. An arm is a policy of its own."
-            )
-    _check_derived(experiment, at)
-    _check_pairing(experiment, at)
-
-
-def _check_derived(experiment: Experiment, at: str) -> None:
-    derived = experiment.derived
-    if derived is None:
-        if experiment.factors and experiment.claim.metric == "sensitivity":
-            raise ConfigError(f"{at}claim.metric: 'sensitivity' is derived; say over which factor under 'derived'.")
-        return
-    if derived.over not in experiment.factors or len(experiment.factors) != 1:
-        raise ConfigError(f"{at}derived.over: '{derived.over}' must be the experiment's one factor.")
-
-
-def _check_pairing(experiment: Experiment, at: str) -> None:
-    pairing = experiment.pairing
-    if (pairing.at is not None) != (pairing.name == "fork"):
-        raise ConfigError(f"{at}pairing.at: the step at which arms part; a fork needs one, and '{pairing.name}' takes "
-                          f"{'one' if pairing.name == 'fork' else 'none'}.")  # fmt: skip
-    if pairing.name == "seed":
-        return
-    base = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0])
-    if pairing.at is not None and pairing.at >= base.episode.steps:
-        raise ConfigError(f"{at}pairing.at: {pairing.at} is not before the last step, {base.episode.steps}.")
-    for arm in experiment.treatments:
-        other = experiment.config(arm, experiment.seed_list[0], experiment.cells[0])
-        same = other.model_copy(update={"episode": base.episode})
-        if same != base:
-            raise ConfigError(
-                f"{at}pairing: arm '{arm}' differs from '{experiment.baseline_arm}' in more than the episode; what a fork "
-                "shares (model, data, faults, hooks, monitor) cannot differ. Use pairing {name: seed}."
-            )
-        if pairing.name == "lazy_fork":
-            _check_lazy(experiment, at, arm, base, other)
-
-
-def _check_lazy(experiment: Experiment, at: str, arm: str, base: RunConfig, other: RunConfig) -> None:
-    if base.episode.regime_controller is not None:
-        raise ConfigError(
-            f"{at}pairing: a lazy fork's baseline ('{experiment.baseline_arm}') has no regime controller."
-        )
-    allowed = {"regime_controller": None, "rewind": base.episode.rewind}
-    if other.episode.model_copy(update=allowed) != base.episode.model_copy(update=allowed):
-        raise ConfigError(
-            f"{at}pairing: arm '{arm}' differs from '{experiment.baseline_arm}' in more than its regime controller, so it is "
-            "another run from its first step on. Use pairing {name: seed} or {name: fork, at: STEP}."
-        )
-    if other.episode.regime_controller is None:
-        raise ConfigError(f"{at}pairing: arm '{arm}' has no regime controller, so a lazy fork would never start it.")

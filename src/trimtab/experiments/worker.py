@@ -8,6 +8,7 @@ from typing import Any
 
 from trimtab.config import TrimtabError
 from trimtab.experiments.jobs import Job, run_job
+from trimtab.experiments.twins import run_twins
 from trimtab.training import Caller
 from trimtab.training.signals import StopOnSignal
 
@@ -36,7 +37,8 @@ def work(job: Job) -> dict[str, Any]:
     """Run a job politely: SIGTERM or SIGINT ends it after a checkpoint. An expected error is part of the answer."""
     with StopOnSignal() as stop:
         try:
-            return run_job(job, Caller(display=Silent(stop), stop=stop, command=("trimtab", "run"), plots=False))
+            run = run_twins if job.kind == "twins" else run_job
+            return run(job, Caller(display=Silent(stop), stop=stop, command=("trimtab", "run"), plots=False))
         except KeyboardInterrupt:
             return {"status": "interrupted"}
         except TrimtabError as error:

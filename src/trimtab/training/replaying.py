@@ -9,7 +9,7 @@ from trimtab.records import Difference, Parent, RunDirectory, tensors_sha256
 from trimtab.training.assembly import assemble
 from trimtab.training.checkpoint import Snapshot, checkpoint_path, checkpoint_steps, read_checkpoint
 from trimtab.training.lifecycle import differences, recorded_config
-from trimtab.training.trunk import rerun, trunk
+from trimtab.training.trunk import passage, rerun, trunk
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def replay(path: Path | str, progress: Progress | None = None) -> Replay:
     until, recorded = _last_weights(run)
     if until <= begun:
         raise RunError(f"The run in {run.path} has no step to replay yet.")
-    snapshot, log = rerun(run, start, until, progress, strict=False)
+    snapshot, log = rerun(run, start, (passage(run.steps(), until), until), progress, strict=False)
     replayed = tensors_sha256(snapshot.model)
     same = None if recorded is None or log.difference is not None else recorded == replayed
     changes = differences(manifest, assemble(recorded_config(manifest, run), progress))

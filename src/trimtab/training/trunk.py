@@ -14,17 +14,20 @@ from trimtab.training.logger import MemoryLogger
 from trimtab.training.nested import join
 from trimtab.training.trainer import Trainer
 
+Position = tuple[int, int]
+"""Attempt and step: which passage of a run that rewound, and the step within it."""
+
 
 class Rerun(MemoryLogger):
     """Holds the rows of a run that is made again against the recorded ones, and asks for a stop at a difference or at a step.
 
-    Of a run that rewound, the state is meant from which it went on (see `passage`). `reached` says whether it is there.
+    `until` is an attempt and a step of it. `reached` says whether the run is there.
     """
 
-    def __init__(self, recorded: list[dict[str, Any]], until: int) -> None:
+    def __init__(self, recorded: list[dict[str, Any]], until: Position) -> None:
         super().__init__()
         self.recorded = {(row.get("attempt", 0), row["step"]): row for row in recorded}
-        self.until = (passage(recorded, until), until)
+        self.until = until
         self.compared = 0
         self.difference: Difference | None = None
         self.reached: Callable[[], bool] = lambda: False
@@ -51,21 +54,40 @@ def passage(rows: list[dict[str, Any]], step: int) -> int:
 def trunk(path: Path, at: int, progress: Progress | None = None) -> Snapshot | None:
     """The state of the run in `path` after step `at`; None for step 0 of a run that is no fork itself.
 
-    Raises `RunError` when the run has no such step, `WorkError` when the replay differs from the records.
+    Of a run that rewound, the state is meant from which it went on (see `passage`). Raises as `state_at`.
+    """
+    return state_at(path, (passage(RunDirectory(path).steps(), at), at), progress)
+
+
+def state_at(path: Path, position: Position, progress: Progress | None = None) -> Snapshot | None:
+    """The state of the run in `path` after a step of one of its passages, also of one that a rewind gave up.
+
+    None for the beginning of a run that is no fork. Raises `RunError` when the run has no such step, `WorkError` when the
+    replay differs from the records.
     """
     run = RunDirectory(path)
     manifest = run.manifest()
-    begun = manifest.parent.step if manifest.parent is not None else 0
+    begun, at = manifest.parent.step if manifest.parent is not None else 0, position[1]
     recorded = run.steps()
     last = recorded[-1]["step"] if recorded else begun
-    if not begun <= at <= last:
+    if position[0] == passage(recorded, at) and not begun <= at <= last:
         raise RunError(f"The run in {path} has steps {begun} to {last}; step {at} is not among them.")
-    found = newest_sound(run.checkpoints_path, at_most=at)
-    wanted = (passage(recorded, at), at)
-    start = found[1] if found is not None else _beginning(run, progress)
-    if _position(start, begun) == wanted:
+    start = _newest_before(run, position, begun)
+    if start is None:
+        start = _beginning(run, progress)
+    if _position(start, begun) == position:
         return start
-    return rerun(run, start, at, progress)[0]
+    return rerun(run, start, position, progress)[0]
+
+
+def _newest_before(run: RunDirectory, position: Position, begun: int) -> Snapshot | None:
+    """The newest sound checkpoint on the way to `position`: a later passage may have left some of earlier steps."""
+    at_most = position[1]
+    while (found := newest_sound(run.checkpoints_path, at_most=at_most)) is not None:
+        if _position(found[1], begun) <= position:
+            return found[1]
+        at_most = found[0] - 1
+    return None
 
 
 def _beginning(run: RunDirectory, progress: Progress | None) -> Snapshot | None:
@@ -73,7 +95,7 @@ def _beginning(run: RunDirectory, progress: Progress | None) -> Snapshot | None:
     return None if parent is None else trunk(Path(parent.path), parent.step, progress)
 
 
-def _position(snapshot: Snapshot | None, begun: int) -> tuple[int, int]:
+def _position(snapshot: Snapshot | None, begun: int) -> Position:
     """Attempt and step of a state; None is the beginning."""
     if snapshot is None:
         return 0, begun
@@ -98,9 +120,9 @@ def restore_run(
 
 
 def rerun(
-    run: RunDirectory, start: Snapshot | None, until: int, progress: Progress | None = None, *, strict: bool = True
+    run: RunDirectory, start: Snapshot | None, until: Position, progress: Progress | None = None, *, strict: bool = True
 ) -> tuple[Snapshot, Rerun]:
-    """Make a recorded run again from `start` (None: from its beginning) to step `until`, in memory.
+    """Make a recorded run again from `start` (None: from its beginning) to `until`, in memory.
 
     With `strict` a difference from the records raises `WorkError`; else it ends the rerun and stands in the result.
     """
@@ -114,13 +136,13 @@ def rerun(
     log.reached = lambda: (trainer.state.attempt, trainer.state.step) >= log.until
     if not log.reached():
         trainer.train(assembly.train_loader, assembly.val_loader)
-    if strict and log.difference is None and trainer.state.step != until:
+    if strict and log.difference is None and trainer.state.step != until[1]:
         raise WorkError(
-            f"The run in {run.path} could not be replayed to step {until}: it ended at {trainer.state.step}."
+            f"The run in {run.path} could not be replayed to step {until[1]}: it ended at {trainer.state.step}."
         )
     if strict and log.difference is not None:
         raise WorkError(
-            f"The run in {run.path} (A) could not be replayed (B) to step {until}: {log.difference.message}. "
+            f"The run in {run.path} (A) could not be replayed (B) to step {until[1]}: {log.difference.message}. "
             f"`trimtab replay {run.path}` says what changed since; fork at a step that has a "
             "checkpoint instead."
         )

@@ -1,0 +1,108 @@
+"""What an experiment's records say besides its verdicts: detections of injected faults, effects of single interventions."""
+
+import json
+from typing import Any
+
+from trimtab.evidence import clustered_interval
+from trimtab.experiments.detection import score
+from trimtab.experiments.directory import ExperimentDirectory
+from trimtab.experiments.jobs import Job
+from trimtab.experiments.reading import run_of
+from trimtab.experiments.spec import Experiment
+from trimtab.experiments.twins import NAME as TWINS
+from trimtab.records import RunDirectory, to_json
+from trimtab.records.atomic import write_json
+
+
+def steered(experiment: Experiment) -> list[str]:
+    """The treatments that have a regime controller."""
+    seed, cell = experiment.seed_list[0], experiment.cells[0]
+    treatments = experiment.treatments
+    return [arm for arm in treatments if experiment.config(arm, seed, cell).episode.regime_controller is not None]
+
+
+def twin_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job]:
+    """A look at the interventions of every finished episode in which a controller acted."""
+    plan, jobs = experiment.twins, []
+    if plan is None:
+        return []
+    for arm in steered(experiment):
+        for seed in experiment.seed_list:
+            for cell in experiment.cells:
+                run, same = run_of(folder, experiment, arm, seed, cell)
+                if same or not run.exists() or run.summary() is None:
+                    continue
+                place, options = folder.twins(arm, seed, cell), plan.model_dump()
+                jobs.append(
+                    Job(f"twins of {arm}", seed, str(place), {}, "twins", str(run.path), cell=cell, options=options)
+                )
+    return jobs
+
+
+def write_detections(folder: ExperimentDirectory, experiment: Experiment) -> None:
+    """Score every steered episode's decisions against the injected faults, into `detection.json`; nothing without faults."""
+    if not experiment.base.get("faults"):
+        return
+    found = []
+    for arm in steered(experiment):
+        for seed in experiment.seed_list:
+            for cell in experiment.cells:
+                run, same = run_of(folder, experiment, arm, seed, cell)
+                if run.exists() and run.summary() is not None:
+                    scored = score(whole_rows(run), [] if same else run.events())
+                    found.append({"arm": arm, "seed": seed, **({"cell": cell} if cell else {}), **vars(scored)})
+    write_json(folder.path / "detection.json", to_json(found))
+
+
+def whole_rows(run: RunDirectory) -> list[dict[str, Any]]:
+    """The rows of a run, after those of its parent up to the step at which it parted."""
+    parent, rows = run.manifest().parent, run.steps()
+    if parent is None:
+        return rows
+    before = whole_rows(RunDirectory(parent.path))
+    return [row for row in before if row["step"] <= parent.step] + rows
+
+
+def write_interventions(folder: ExperimentDirectory, experiment: Experiment) -> None:
+    """Gather what the twins say into `interventions.json`, with an interval by arm over all interventions, clustered by run."""
+    if experiment.twins is None:
+        return
+    found, decisions = [], 0
+    for arm in steered(experiment):
+        for seed in experiment.seed_list:
+            for cell in experiment.cells:
+                path = folder.twins(arm, seed, cell) / TWINS
+                if not path.exists():
+                    continue
+                content = json.loads(path.read_bytes())
+                decisions += content["decisions"]
+                about = {"arm": arm, "seed": seed, **({"cell": cell} if cell else {})}
+                found += [about | intervention for intervention in content["interventions"]]
+    effects = [_summed(found, arm, metric) for arm in steered(experiment) for metric in ("train_loss", "val_loss")]
+    content = {
+        "horizon": experiment.twins.steps,
+        "decisions": decisions,
+        "interventions": found,
+        "effects": [effect for effect in effects if effect is not None],
+    }
+    write_json(folder.path / "interventions.json", to_json(content))
+
+
+def _summed(interventions: list[dict[str, Any]], arm: str, metric: str) -> dict[str, Any] | None:
+    own = [row for row in interventions if row["arm"] == arm]
+    if not own:
+        return None
+    values = [float(row["effect"][metric]) for row in own]
+    effect = clustered_interval(values, [row["seed"] for row in own])
+    low, high = effect.interval or (None, None)
+    return {
+        "arm": arm,
+        "metric": metric,
+        "mean": effect.mean,
+        "low": low,
+        "high": high,
+        "level": effect.level,
+        "runs": effect.clusters,
+        "interventions": effect.effects,
+        "note": effect.note,
+    }

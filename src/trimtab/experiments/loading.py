@@ -1,0 +1,42 @@
+"""Reading an experiment's YAML."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from trimtab.config import ConfigError
+from trimtab.config.overrides import apply_overrides
+from trimtab.config.wording import Source, worded
+from trimtab.config.yaml_file import load_yaml
+from trimtab.experiments.checking import check
+from trimtab.experiments.spec import Experiment
+
+_OWN = [name for name in Experiment.model_fields if name != "base"]
+
+
+def load_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
+    """Read an experiment's YAML, apply `key=value` overrides and check it all.
+
+    Raises `ConfigError` for what is wrong with it: unknown keys, a missing margin, one seed, an arm that changes nothing, a
+    pairing that contradicts the arms.
+    """
+    data, lines = load_yaml(path)
+    apply_overrides(data, overrides)
+    return experiment_from(data, Source(str(path), lines))
+
+
+def experiment_from(data: Mapping[str, Any], where: Source) -> Experiment:
+    """The experiment that a mapping describes, checked."""
+    plain = {key: value for key, value in data.items() if key in _OWN}
+    plain["base"] = {key: value for key, value in data.items() if key not in _OWN}
+    try:
+        experiment = Experiment.model_validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        raise ConfigError(worded(error, Experiment, where)) from error
+    check(experiment, where.at(()))
+    return experiment.model_copy(
+        update={"baseline": experiment.baseline_arm}
+    )  # the order of keys must not decide it later

@@ -1,0 +1,99 @@
+"""The noise floor of an experiment: its baseline against itself under another dropout draw, paired as the arms are."""
+
+import statistics
+from typing import Any
+
+from trimtab.evidence import noise_floor
+from trimtab.experiments.directory import ExperimentDirectory
+from trimtab.experiments.jobs import Job
+from trimtab.experiments.measures import EXPLORED, metric_table
+from trimtab.experiments.reading import Episode, finished
+from trimtab.experiments.spec import Experiment
+from trimtab.records import RunDirectory, to_json
+from trimtab.records.atomic import write_json
+
+NAME = "noise_floor.json"
+COPY = "the baseline again"
+
+
+def noise_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job]:
+    """The baseline's copies, for the first seeds of the experiment.
+
+    A fork's copy parts where the arms do; a lazy fork's at the median step at which the arms' own forks began (their
+    episodes have ended), half of the steps where none of them did.
+    """
+    if not experiment.noise_floor:
+        return []
+    base, at = experiment.baseline_arm, _parting(folder, experiment)
+    copy = experiment.model_copy(update={"arms": {COPY: {**experiment.arms[base], "episode.dropout_draw": 1}}})
+    jobs = []
+    for seed in experiment.seed_list[: experiment.noise_floor]:
+        for cell in experiment.cells:
+            config = copy.config(COPY, seed, cell).model_dump(mode="json")
+            place, parent = str(folder.noise(seed, cell)), str(folder.episode(base, seed, cell))
+            if at is None:
+                jobs.append(Job(COPY, seed, place, config, cell=cell))
+            else:
+                jobs.append(Job(COPY, seed, place, config, "fork", parent, at, cell))
+    return jobs
+
+
+def _parting(folder: ExperimentDirectory, experiment: Experiment) -> int | None:
+    pairing = experiment.pairing
+    if pairing.name != "lazy_fork":
+        return pairing.at
+    starts = []
+    for arm in experiment.treatments:
+        for seed in experiment.seed_list:
+            for cell in experiment.cells:
+                run = RunDirectory(folder.episode(arm, seed, cell))
+                if run.exists() and not experiment.runs_alone(arm):
+                    parent = run.manifest().parent
+                    starts.append(0 if parent is None else parent.step)
+    steps = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0]).episode.steps
+    return max(1, round(statistics.median(starts) if starts else steps / 2))
+
+
+def noise_floors(folder: ExperimentDirectory, experiment: Experiment) -> dict[str, float]:
+    """The SD of the paired A/A differences by metric, from the records; also into `noise_floor.json`.
+
+    Empty where fewer than two copies have ended, or the copies are identical: then the model draws no dropout, and nothing
+    irrelevant is left that could differ.
+    """
+    base = experiment.baseline_arm
+    episodes = [episode for episode in finished(folder, experiment) if episode.arm == base]
+    episodes += _copies(folder, experiment)
+    view = experiment.model_copy(update={"arms": {base: {}, COPY: {}}, "baseline": base})
+    floors: dict[str, float] = {}
+    differences: dict[str, list[float]] = {}
+    for metric in dict.fromkeys((experiment.claim.metric, *EXPLORED)):
+        if metric != "sensitivity" and not all(metric in episode.figures for episode in episodes):
+            continue
+        table, _ = metric_table(view, episodes, metric)
+        pairs = [table[COPY][seed] - table[base][seed] for seed in table.get(COPY, {}) if seed in table.get(base, {})]
+        if len(pairs) < 2 or not any(pairs):
+            continue
+        floors[metric], differences[metric] = noise_floor(pairs), pairs
+    claimed = experiment.claim.metric
+    if claimed in floors:
+        found: dict[str, Any] = {
+            "metric": claimed,
+            "pairing": experiment.pairing.name,
+            "at": _parting(folder, experiment),
+            "pairs": len(differences[claimed]),
+            "noise_floor": floors[claimed],
+            "differences": differences[claimed],
+            "floors": floors,
+        }
+        write_json(folder.path / NAME, to_json(found))
+    return floors
+
+
+def _copies(folder: ExperimentDirectory, experiment: Experiment) -> list[Episode]:
+    found = []
+    for seed in experiment.seed_list[: experiment.noise_floor]:
+        for cell in experiment.cells:
+            episode = Episode.read(RunDirectory(folder.noise(seed, cell)), COPY, seed, cell)
+            if episode is not None:
+                found.append(episode)
+    return found

@@ -1,0 +1,63 @@
+"""An experiment's episodes, read from their records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trimtab.experiments.directory import ExperimentDirectory
+from trimtab.experiments.jobs import SAME_AS
+from trimtab.experiments.spec import Experiment
+from trimtab.records import RunDirectory, flatten
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A finished episode: where it stands in the design, and its figures by dotted name.
+
+    `same` says that its controller never acted, so that its figures are the baseline's.
+    """
+
+    arm: str
+    seed: int
+    cell: tuple[Any, ...]
+    status: str
+    figures: dict[str, float]
+    steps: int = 0
+    same: bool = False
+
+    @classmethod
+    def read(
+        cls, run: RunDirectory, arm: str, seed: int, cell: Mapping[str, Any], *, same: bool = False
+    ) -> "Episode | None":
+        """The episode that a run holds; None while it has not ended."""
+        summary = run.summary() if run.exists() else None
+        if summary is None or summary.status == "interrupted":
+            return None
+        figures = {
+            name: float(value)
+            for name, value in flatten(summary.metrics)
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+        return cls(arm, seed, tuple(cell.values()), summary.status, figures, summary.steps, same)
+
+
+def run_of(folder: ExperimentDirectory, experiment: Experiment, arm: str, seed: int, cell: dict[str, Any]) -> tuple[
+    RunDirectory, bool
+]:  # fmt: skip
+    """The run that holds an episode, and whether that is the baseline's because the arm's controller never acted."""
+    place = folder.episode(arm, seed, cell)
+    same = (place / SAME_AS).exists()
+    return RunDirectory(folder.episode(experiment.baseline_arm, seed, cell) if same else place), same
+
+
+def finished(folder: ExperimentDirectory, experiment: Experiment) -> list[Episode]:
+    """The episodes that have ended, from the records alone."""
+    found = []
+    for seed in experiment.seed_list:
+        for arm in experiment.arms:
+            for cell in experiment.cells:
+                run, same = run_of(folder, experiment, arm, seed, cell)
+                episode = Episode.read(run, arm, seed, cell, same=same)
+                if episode is not None:
+                    found.append(episode)
+    return found

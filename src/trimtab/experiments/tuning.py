@@ -1,0 +1,80 @@
+"""Finding the settings of a static arm before the experiment, with no more compute than an arm of it has."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trimtab.config import RunError
+from trimtab.experiments.directory import ExperimentDirectory
+from trimtab.experiments.jobs import Job
+from trimtab.experiments.measures import capped_values
+from trimtab.experiments.reading import Episode
+from trimtab.experiments.spec import Experiment
+from trimtab.records import RunDirectory, to_json
+from trimtab.records.atomic import write_json
+
+NAME = "tuning.json"
+
+
+def tuning_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job]:
+    """Every candidate of every tuned arm, on the tuning seeds."""
+    jobs = []
+    for arm, tune in experiment.tune.items():
+        for number, candidate in enumerate(tune.candidates):
+            tried = with_settings(experiment, arm, candidate)
+            for seed in tune.seeds:
+                config = tried.config(arm, seed, {}).model_dump(mode="json")
+                jobs.append(Job(f"{arm} {candidate}", seed, str(_place(folder, arm, number, seed)), config))
+    return jobs
+
+
+def with_settings(experiment: Experiment, arm: str, settings: dict[str, Any]) -> Experiment:
+    """The experiment with further overrides of an arm."""
+    return experiment.model_copy(update={"arms": {**experiment.arms, arm: {**experiment.arms[arm], **settings}}})
+
+
+def tuned(folder: ExperimentDirectory, experiment: Experiment) -> Experiment:
+    """The experiment with each tuned arm at its best candidate; what was tried stands in `tuning.json`.
+
+    The best is by the mean of the claimed metric over the tuning seeds, a diverged run's loss capped at the untrained model's;
+    of equals, the first. Raises `RunError` when a run did not end.
+    """
+    found: dict[str, Any] = {}
+    for arm, tune in experiment.tune.items():
+        runs, means, steps = [], [], 0
+        for number, candidate in enumerate(tune.candidates):
+            episodes = [_episode(_place(folder, arm, number, seed), arm, seed) for seed in tune.seeds]
+            values, _ = capped_values(episodes, experiment.claim.metric)
+            means.append(float(np.mean(values)))
+            steps += sum(episode.steps for episode in episodes)
+            runs += [
+                {"overrides": candidate, "seed": episode.seed, "status": episode.status, "value": value}
+                for episode, value in zip(episodes, values.tolist(), strict=True)
+            ]
+        best = int(np.argmax(means) if experiment.claim.higher_is_better else np.argmin(means))
+        chosen = tune.candidates[best]
+        found[arm] = {
+            "over": tune.over,
+            "metric": experiment.claim.metric,
+            "runs": runs,
+            "chosen": chosen,
+            "steps": steps,
+        }
+        experiment = with_settings(experiment, arm, chosen)
+    if found:
+        write_json(folder.path / NAME, to_json({"arms": found}))
+    return experiment
+
+
+def _place(folder: ExperimentDirectory, arm: str, number: int, seed: int) -> Path:
+    return folder.path / "tuning" / arm / str(number) / f"seed-{seed}"
+
+
+def _episode(place: Path, arm: str, seed: int) -> Episode:
+    episode = Episode.read(RunDirectory(place), arm, seed, {})
+    if episode is None:
+        raise RunError(
+            f"The tuning run in {place} did not end, so the arm '{arm}' has no settings. Run the experiment again."
+        )
+    return episode

@@ -1,0 +1,129 @@
+"""What each intervention did by itself: the same state with and without it, on the same batches."""
+
+import math
+import statistics
+from typing import Any
+
+import numpy as np
+
+from trimtab.config import EpisodeConfig, RunConfig
+from trimtab.experiments.jobs import Job
+from trimtab.records import RunDirectory, to_json
+from trimtab.records.atomic import write_json
+from trimtab.regimes import Controller, Decision, RegimeController, RegimeState
+from trimtab.training import Caller
+from trimtab.training.assembly import assemble
+from trimtab.training.checkpoint import Snapshot
+from trimtab.training.lifecycle import recorded_config
+from trimtab.training.logger import MemoryLogger
+from trimtab.training.trunk import restore_run, state_at
+
+NAME = "twins.json"
+
+
+class Once(Controller):
+    """Asks another controller at the first step only, and follows its decision or ignores it; then it does nothing."""
+
+    def __init__(self, inner: RegimeController, *, follow: bool) -> None:
+        self._inner, self._follow, self._asked = inner, follow, False
+        self.rewinds = bool(getattr(inner, "rewinds", False))
+
+    def update(self, state: RegimeState, episode_config: EpisodeConfig) -> Decision | None:
+        """The inner controller's decision, the first time and when it is followed."""
+        if self._asked:
+            return None
+        self._asked = True
+        decision = self._inner.update(state, episode_config)
+        return decision if self._follow else None
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Set the inner controller's memory."""
+        self._inner.load_state_dict(state)
+
+
+def run_twins(job: Job, caller: Caller) -> dict[str, Any]:
+    """Hold the interventions of the finished episode in `job.parent` against twins that did nothing, into `twins.json`.
+
+    `job.options` holds `steps` and `at_most`. Both twins of an intervention begin with the state just before it; one follows
+    the decision, both do nothing afterwards, and both draw the same `steps` batches (fewer near the run's end). The effect
+    is followed - ignored: of the mean training loss over the batches after the intervention's own, and of the validation
+    loss at the end.
+    """
+    assert job.parent is not None
+    run, path = RunDirectory(job.parent), RunDirectory(job.folder).path / NAME
+    wanted = {"weights_sha256": _weights(run), **job.options}
+    if path.exists() and (found := _read(path)) is not None and {key: found[key] for key in wanted} == wanted:
+        return {"status": "completed", "reused": True}
+    config = recorded_config(run.manifest(), run)
+    decisions = [row for row in run.events() if row["kind"].startswith("decision")]
+    chosen = _spread(decisions, job.options["at_most"])
+    if caller.display is not None:
+        caller.display.begin(len(chosen))
+    looked_at = []
+    for decision in chosen:
+        if caller.stop() is not None:
+            return {"status": "interrupted"}
+        effect = _effect(run, config, decision, job.options["steps"])
+        if effect is not None:
+            keys = ("step", "attempt", "kind", "reason")
+            looked_at.append({key: decision[key] for key in keys} | {"effect": effect})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, to_json(wanted | {"decisions": len(decisions), "interventions": looked_at}))
+    return {"status": "completed"}
+
+
+def _read(path: Any) -> dict[str, Any] | None:
+    import json
+
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None  # it is made anew
+    return found
+
+
+def _weights(run: RunDirectory) -> str | None:
+    summary = run.summary()
+    return None if summary is None else summary.weights_sha256
+
+
+def _spread(decisions: list[dict[str, Any]], at_most: int) -> list[dict[str, Any]]:
+    """`at_most` of them, evenly spread, the first and the last included."""
+    if len(decisions) <= at_most:
+        return decisions
+    places = np.linspace(0, len(decisions) - 1, at_most).round().astype(int)
+    return [decisions[place] for place in places]
+
+
+def _effect(run: RunDirectory, config: RunConfig, decision: dict[str, Any], steps: int) -> dict[str, float] | None:
+    """The intervention's effects; None where no batch is left after its own."""
+    count = min(steps, config.episode.steps - decision["step"] + 1)
+    if count < 2:
+        return None
+    start = state_at(run.path, (decision["attempt"], decision["step"] - 1))
+    followed, ignored = (_go(run, config, start, count, follow=follow) for follow in (True, False))
+    common = min(len(followed[0]), len(ignored[0]))
+    return {
+        "train_loss": statistics.fmean(followed[0][1:common]) - statistics.fmean(ignored[0][1:common]),
+        "val_loss": followed[1] - ignored[1],
+    }
+
+
+def _go(
+    run: RunDirectory, config: RunConfig, start: Snapshot | None, count: int, *, follow: bool
+) -> tuple[list[float], float]:
+    """Training losses by batch and the final validation loss of one twin, none above the untrained model's where not finite."""
+    assembly, log = assemble(config), MemoryLogger()
+    trainer = assembly.trainer(log, lambda: "the twins' last step" if len(log.steps) >= count else None)
+    trainer.state.controller = Once(trainer.state.controller, follow=follow)
+    manifest = run.manifest()
+    if start is not None:
+        restore_run(trainer, start, manifest.run_id, manifest.parent)
+    trainer.train(assembly.train_loader, assembly.val_loader)
+    untrained = trainer.state.divergence.untrained_loss
+    losses = [_finite(float(row["train_loss"]), untrained) for row in log.steps]
+    return losses, _finite(trainer.evaluate(assembly.val_loader)["val_loss"], untrained)
+
+
+def _finite(loss: float, untrained: float | None) -> float:
+    return loss if math.isfinite(loss) or untrained is None else untrained

@@ -1,0 +1,65 @@
+"""What a single intervention did, held against the records of whole runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.experiments.specs import GUARDED, spec
+from tests.experiments.test_run import QUIET
+from trimtab.experiments import run_experiment
+from trimtab.records import RunDirectory
+
+BRAKE = {"episode.regime_controller": {"name": "tests.experiments.test_run:Brake"}}
+
+
+def rows(folder: Path) -> dict[int, float]:
+    return {row["step"]: float(row["train_loss"]) for row in RunDirectory(folder).steps()}
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_an_only_interventions_effect_is_the_difference_of_the_two_runs(tmp_path: Path) -> None:
+    arms = {"plain": {}, "brake": BRAKE}
+    changes = {"pairing": {"name": "lazy_fork"}, "arms": arms, "twin": {"steps": 36, "at_most": 3}}
+    result = run_experiment(spec(**changes), tmp_path / "e", QUIET)
+    found = read(tmp_path / "e" / "interventions.json")
+    assert [(row["arm"], row["seed"], row["step"]) for row in found["interventions"]] == [
+        ("brake", 0, 5),
+        ("brake", 1, 5),
+    ]
+    for row in found["interventions"]:
+        braked, plain = (rows(tmp_path / "e" / "episodes" / arm / f"seed-{row['seed']}") for arm in ("brake", "plain"))
+        expected = np.mean([braked[step] - plain[step] for step in range(6, 41)])
+        assert row["effect"]["train_loss"] == pytest.approx(expected, abs=1e-12)
+    own = next(v for v in result["verdicts"] if v["metric"] == "val_loss")
+    effects = [row["effect"]["val_loss"] for row in found["interventions"]]
+    assert effects == pytest.approx(own["differences"], abs=1e-12)
+    (summed,) = [effect for effect in found["effects"] if effect["metric"] == "val_loss"]
+    assert (summed["mean"], summed["runs"]) == (pytest.approx(np.mean(effects)), 2)
+    assert summed["low"] < summed["mean"] < summed["high"]
+
+
+def test_interventions_of_given_up_passages_are_looked_at_too(tmp_path: Path) -> None:
+    arms = {arm: GUARDED["arms"][arm] for arm in ("plain", "guard")}
+    run_experiment(spec(**{**GUARDED, "arms": arms, "seeds": 3, "twin": {"steps": 8}}), tmp_path / "e", QUIET)
+    found = read(tmp_path / "e" / "interventions.json")["interventions"]
+    assert {"decision_skip", "decision_rewind"} <= {row["kind"] for row in found}
+    assert {row["attempt"] for row in found} > {0}
+    again = read(tmp_path / "e" / "twins/guard/seed-0/twins.json")
+    (tmp_path / "e" / "twins/guard/seed-0/twins.json").unlink()
+    run_experiment(spec(**{**GUARDED, "arms": arms, "seeds": 3, "twin": {"steps": 8}}), tmp_path / "e", QUIET)
+    assert read(tmp_path / "e" / "twins/guard/seed-0/twins.json") == again
+
+
+def test_detections_are_scored_over_the_whole_run(tmp_path: Path) -> None:
+    run_experiment(spec(**GUARDED), tmp_path / "e", QUIET)
+    found = {(row["arm"], row["seed"]): row for row in read(tmp_path / "e" / "detection.json")}
+    assert set(found) == {("guard", 0), ("guard", 1), ("never", 0), ("never", 1)}
+    assert all(row["faults"] == 1 for row in found.values())
+    assert (found["never", 0]["recall"], found["never", 0]["delay"]) == (0.0, "nan")
+    assert found["guard", 0]["recall"] == 1.0
