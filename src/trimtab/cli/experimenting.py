@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(run)
+    app.command()(ablate)
     app.command()(aa)
 
 
@@ -41,10 +42,47 @@ def run(
 
     trimtab run configs/regime_controller.yaml --set seeds=6 --out runs/rc6 --workers 2
     """
-    from trimtab.config import ConfigError
-    from trimtab.experiments import load_experiment, planned
+    from trimtab.experiments import load_experiment
 
-    spec = load_experiment(experiment, overrides or ())
+    _run(load_experiment(experiment, overrides or ()), experiment, out, workers, pilot=pilot, as_json=as_json)
+
+
+def ablate(
+    config: Annotated[Path, typer.Argument(help="The base config's YAML, that of a run.")],
+    over: Annotated[
+        list[str],
+        typer.Option("--over", help="Changes, KEY=VALUE,KEY=VALUE: each is an arm of its own beside the base config."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The experiment's folder; one that holds it is gone on with.")],
+    claim: Annotated[
+        str, typer.Option("--claim", help="METRIC lower|higher MARGIN: the better direction, what matters.")
+    ] = "val_loss lower 0.02",
+    seeds: Annotated[int, typer.Option("--seeds", min=2, help="Pairs: the same seeds in every arm.")] = 12,
+    overrides: Set = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="Worker processes, as for `trimtab run`.")] = None,
+    pilot: Annotated[bool, typer.Option("--pilot", help="Run it for the estimates, as for `trimtab run`.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Change one thing at a time: an arm a change, one base, the same seeds.
+
+    trimtab ablate configs/baseline.yaml --over model.dropout=0,episode.clip=null --out runs/ablation
+    """
+    from trimtab.config import apply_overrides
+    from trimtab.config.yaml_file import load_yaml
+    from trimtab.evidence import parse_claim
+    from trimtab.experiments.ablation import ablation
+
+    base, _ = load_yaml(config)
+    apply_overrides(base, overrides or ())
+    spec = ablation(base, over, parse_claim(claim), seeds)
+    _run(spec, out / "experiment.yaml", out, workers, pilot=pilot, as_json=as_json)
+
+
+def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pilot: bool, as_json: bool) -> None:
+    """Say what the plan can show, run it and tell its verdicts; `source` is the YAML with which it can be gone on with."""
+    from trimtab.config import ConfigError
+    from trimtab.experiments import planned
+
     try:
         plan = planned(spec)
     except ConfigError as refusal:
@@ -65,12 +103,13 @@ def run(
         typer.echo(json.dumps(to_json(result)))
     else:
         for verdict in result["verdicts"]:
-            if verdict["p_adjusted"] is not None or spec.sequential:
+            if verdict["p_adjusted"] is not None or (spec.sequential and verdict["higher_is_better"] is not None):
                 typer.echo(f"\n{verdict['sentence']}")
         judged = f", verdicts in {out / 'verdicts.json'}" if result["verdicts"] else ""
         typer.echo(f"\n{result['status']}. Records in {out}{judged}.")
     if result["status"] == "interrupted":
-        typer.echo(f"Interrupted. Go on with: trimtab run {experiment} --out {out}", err=True)
+        again = " --pilot" if pilot else ""
+        typer.echo(f"Interrupted. Go on with: trimtab run {source} --out {out}{again}", err=True)
         raise typer.Exit(130)
     if result["status"] == "failed":
         raise typer.Exit(1)
