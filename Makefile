@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-slow check format bench lock docs clean
+.PHONY: demo baseline test test-slow check format bench lock docs clean
 
-demo: $(STAMP)  ## Train the default model on the embedded corpus for about three minutes
-	$(BIN)/trimtab demo --out demo
+demo: $(STAMP)  ## A paired experiment in under four minutes: does a spike guard help when the data go bad?
+	$(BIN)/trimtab run configs/demo.yaml --out demo
+
+baseline: $(STAMP)  ## Train the default model on the embedded corpus for about three minutes
+	$(BIN)/trimtab baseline --out runs/baseline
 
 test: $(STAMP)  ## The fast tests, in minutes
 	$(BIN)/python -m pytest

@@ -100,10 +100,13 @@ def test_components_lists_every_kind_with_parameters() -> None:
         "diff",
         "export",
         "components",
-        "demo",
+        "baseline",
         "bench",
         "tokenizer train",
         "evidence",
+        "run",
+        "ablate",
+        "aa",
     ],
 )
 def test_every_command_has_help_with_an_example(name: str) -> None:

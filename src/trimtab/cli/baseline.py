@@ -1,4 +1,4 @@
-"""`trimtab demo`: the default model on the embedded corpus, in a few minutes, with the result to expect."""
+"""`trimtab baseline`: the default model on the embedded corpus, in a few minutes, with the result to expect."""
 
 import json
 from importlib import resources
@@ -15,17 +15,17 @@ _ROUND = 100
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(demo)
+    app.command()(baseline)
 
 
-def demo(
-    out: Annotated[Path, typer.Option("--out", help="The folder of the run.")] = Path("demo"),
+def baseline(
+    out: Annotated[Path, typer.Option("--out", help="The folder of the run.")] = Path("runs/baseline"),
     minutes: Annotated[float, typer.Option(min=0.1, help="About how long training may take.")] = 3.0,
     seed: Annotated[int, typer.Option(min=0, help="The seed.")] = 0,
 ) -> None:
     """Train the default model on the embedded corpus for about three minutes, and say what to expect of it.
 
-    trimtab demo --out demo
+    trimtab baseline --out runs/baseline
     """
     from trimtab.records import RunDirectory
 
