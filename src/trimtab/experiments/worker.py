@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,10 +48,17 @@ def work(job: Job) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Serve until the input ends."""
+    """Serve until the input ends; leave at once when the process that started this one is gone (a kill is safe at any time)."""
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a component prints goes to the log, and not between the answers
     for line in sys.stdin:
         answer = work(Job(**json.loads(line)))
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def _leave_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
