@@ -131,7 +131,12 @@ class EpisodeConfig(Frozen):
         int, Field(ge=1, description="steps between checkpoints; there is one at the end too")
     ] = 200
     keep_checkpoints: Annotated[
-        int, Field(ge=1, description="newest checkpoints kept; the best by validation loss stays besides")
+        int,
+        Field(
+            ge=1,
+            description="newest checkpoints kept; the best by validation loss stays besides, and where a controller may "
+            "rewind the one that was the best then",
+        ),
     ] = 3
     early_stopping: Annotated[EarlyStopping | None, Field(description="when to stop early; null never does")] = None
     diverged_after: Annotated[
