@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 CHANGEABLE = {"changeable": True}
 """Marks the keys of `EpisodeConfig` that a decision may change while a run goes on."""
 
+FILE_PATH: dict[str, Any] = {"file_path": True}
+"""Marks the component parameters that name files, by `Field(json_schema_extra=FILE_PATH)`: a run makes them absolute."""
+
 
 class Frozen(BaseModel):
     """Base of the config models: immutable, strict, no unknown keys, no infinities."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from trimtab.config import ConfigError, RunConfig, canonical_json, resolve_config, set_key
+from trimtab.config import ConfigError, RunConfig, absolute_paths, canonical_json, resolve_config, set_key
 from trimtab.config.overrides import apply_overrides
 from trimtab.config.schema import Frozen
 from trimtab.config.wording import Source, worded
@@ -109,11 +109,11 @@ class Experiment(Frozen):
         return [dict(zip(self.factors, values, strict=True)) for values in itertools.product(*self.factors.values())]
 
     def config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> RunConfig:
-        """The resolved config of an episode. Raises `ConfigError` that names the arm."""
+        """The resolved config of an episode, its paths absolute. Raises `ConfigError` that names the arm."""
         data = json.loads(json.dumps(self.base))
         for key, value in {**self.arms[arm], **cell, "seed": seed}.items():
             set_key(data, key, value)
-        return resolve_config(data, source=f"arm '{arm}'")
+        return absolute_paths(resolve_config(data, source=f"arm '{arm}'"))
 
 
 _OWN = [name for name in Experiment.model_fields if name != "base"]
