@@ -80,7 +80,7 @@ class Writer(Observer):
 
 
 class Meddler(Observer):
-    """Writes to a parameter or a buffer of the model, at one of the moments at which an observer is called."""
+    """Writes to a parameter of the model, at one of the moments at which an observer is called."""
 
     layers = "blocks.0"
 
@@ -104,8 +104,6 @@ class Meddler(Observer):
             parameter.detach().numpy()[1, 1] = 3.0
         elif self.way == "swapped":
             parameter.data = parameter.data.clone()
-        elif self.way == "buffer":
-            next(self.model.buffers()).zero_()
 
     def on_activation(self, layer: str, activation: torch.Tensor) -> None:
         self._write("activation")

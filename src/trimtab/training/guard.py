@@ -13,7 +13,7 @@ class WeightGuard:
     """Watches the parameters and buffers that a model has now.
 
     A write through torch moves a tensor's version counter, which costs nothing to read. A write through `.data` or numpy
-    does not, so the parameters' bits are added up too where that is asked for (0.3 ms for 3 million parameters).
+    does not, so the parameters' bits are added up too where that is asked for (once takes some 0.3 ms for 3 million parameters).
     """
 
     def __init__(self, model: nn.Module) -> None:

@@ -152,7 +152,7 @@ class HookSet:
         """Show the observers a step's row; returns the columns they add."""
         added: dict[str, Any] = {}
         for label, observer in self._with("on_step"):
-            with self._reading(label):
+            with self._reading(label, bits=row["step"] % observer.every == 0):
                 added.update(observer.on_step(dict(row)) or {})
         return added
 
