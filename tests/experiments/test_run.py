@@ -49,6 +49,25 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     return out, run_experiment(spec(**GUARDED, seeds=6), out, QUIET)
 
 
+def test_an_experiment_on_a_relative_path_is_reused_from_where_the_same_text_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "my.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 400)
+    pairing = {"name": "fork", "at": 20}
+    forked = spec(data={"context": 32, "stride": 32, "path": "my.txt"}, pairing=pairing)
+    monkeypatch.chdir(tmp_path / "here")
+    run_experiment(forked, tmp_path / "e", QUIET)
+    child = RunDirectory(tmp_path / "e" / "episodes" / "hot" / "seed-0").manifest()
+    assert child.config["data"]["path"] == str(tmp_path / "here" / "my.txt")
+    assert child.parent is not None and "data" not in child.parent.changed
+    said: list[str] = []
+    monkeypatch.chdir(tmp_path / "there")
+    assert run_experiment(forked, tmp_path / "e", Means(say=said.append))["status"] == "completed"
+    assert len(said) == 4 and all("found done" in text for text in said)
+
+
 def test_differences_are_those_of_the_records(tmp_path: Path) -> None:
     result = run_experiment(spec(seeds=3), tmp_path / "e", QUIET)
     differences = [loss(tmp_path / "e", "hot", seed) - loss(tmp_path / "e", "plain", seed) for seed in range(3)]

@@ -69,8 +69,12 @@ def test_a_spike_is_named_and_does_not_flatten_the_curve(tmp_path):
 
 def test_a_rewinds_overwritten_passage_is_shown(tmp_path):
     rows = [step(n) for n in range(1, 31)] + [step(n, attempt=1) for n in range(21, 31)]
-    entries, _, _ = drawn_text(make_run(tmp_path / "run", rows))
+    entries, _, figure = drawn_text(make_run(tmp_path / "run", rows))
     assert "overwritten by a rewind" in entries
+    drawn = [line for axes in figure.axes[1:] for line in axes.get_lines()]
+    assert len(drawn) == 3
+    for line in drawn:
+        assert list(line.get_xdata()) == sorted(set(line.get_xdata())), "the lower panel runs backwards"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,13 @@ def test_of_each_step_the_last_attempt_stands():
     assert [(row["step"], row["attempt"]) for row in overwritten(rows)] == [(2, 0), (3, 0)]
 
 
+def test_a_passage_that_was_given_up_and_not_made_again_is_overwritten_too():
+    rows = [step(1), step(2), step(3), step(2, attempt=1)]
+    assert [(row["step"], row["attempt"]) for row in final_passage(rows)] == [(1, 0), (2, 1)]
+    evaluations = [{"step": 1, "attempt": 0}, {"step": 3, "attempt": 0}]
+    assert [row["step"] for row in final_passage(evaluations, rows)] == [1]
+
+
 def test_a_column_leaves_out_rows_without_a_number_and_keeps_non_finite_ones():
     series = column([step(1), step(2, train_loss=math.nan), step(3, train_loss=None), {"step": 4}], "train_loss")
     assert series.steps.tolist() == [1, 2] and np.isnan(series.values[1])
@@ -21,10 +28,17 @@ def test_a_column_leaves_out_rows_without_a_number_and_keeps_non_finite_ones():
 
 
 def test_speed_is_what_the_tokens_grew_by_over_the_seconds():
-    rows = [step(1), step(2), step(3, seconds=0.0), step(2, attempt=1), step(3, attempt=1, seconds=0.5)]
+    rows = [step(1), step(2), step(3, seconds=0.0), step(4, seconds=0.5)]
     series = speed(rows)
-    assert series.steps.tolist() == [2, 3] and series.values.tolist() == [4096 / 0.25, 4096 / 0.5]
+    assert series.steps.tolist() == [2, 4] and series.values.tolist() == [4096 / 0.25, 4096 / 0.5]
     assert len(speed([step(5)])) == 0
+
+
+def test_speed_is_of_the_final_passage_and_counts_the_tokens_of_all():
+    rows = [step(1), step(2, seconds=4.0), step(3, seconds=4.0)]
+    rows += [step(n, attempt=1, tokens=(n + 2) * 4096, seconds=0.5) for n in (2, 3, 4)]
+    series = speed(rows)
+    assert series.steps.tolist() == [2, 3, 4] and series.values.tolist() == [4096 / 0.5] * 3
 
 
 def test_smoothing_keeps_a_constant_and_follows_a_start():

@@ -79,6 +79,48 @@ class Writer(Observer):
         return None
 
 
+class Meddler(Observer):
+    """Writes to a parameter of the model, at one of the moments at which an observer is called."""
+
+    layers = "blocks.0"
+
+    def __init__(self, *, moment: str, way: str = "in place") -> None:
+        self.moment, self.way = moment, way
+
+    def setup(self, model: torch.nn.Module, streams: Any) -> None:
+        self.model = model
+        self._write("setup")
+
+    def _write(self, moment: str) -> None:
+        if moment != self.moment:
+            return
+        parameter = next(self.model.parameters())
+        if self.way == "in place":
+            with torch.no_grad():
+                parameter.mul_(1.5)
+        elif self.way == "data":
+            parameter.data[0, 0] += 0.25
+        elif self.way == "numpy":
+            parameter.detach().numpy()[1, 1] = 3.0
+        elif self.way == "swapped":
+            parameter.data = parameter.data.clone()
+
+    def on_activation(self, layer: str, activation: torch.Tensor) -> None:
+        self._write("activation")
+
+    def on_step(self, row: Any) -> None:
+        self._write("step")
+
+    def on_evaluation(self, row: Any) -> None:
+        self._write("evaluation")
+
+    def on_checkpoint(self, step: int) -> None:
+        self._write("checkpoint")
+
+    def on_end(self, summary: Any) -> None:
+        self._write("end")
+
+
 class Seen(Observer):
     """Counts everything it is shown, with the count in the checkpoint."""
 

@@ -10,6 +10,7 @@ from trimtab.config import ConfigError, WorkError
 from trimtab.records import RunDirectory
 from trimtab.training import MemoryLogger, train
 from trimtab.training.assembly import assemble
+from trimtab.training.guard import WeightGuard
 
 
 @pytest.mark.parametrize("way", ["in place", "data", "negated", "numpy", "return"])
@@ -17,6 +18,38 @@ def test_an_observer_that_writes_fails_the_run_with_its_name(tmp_path: Path, way
     hook = f"hooks=[{{name: 'tests.training.parts:Writer', way: {way}}}]"
     with pytest.raises(WorkError, match=r"tests\.training\.parts:Writer.*wrote to the activation of 'blocks\.0'"):
         train(config(hook, base=DECODER), tmp_path / "run")
+
+
+@pytest.mark.parametrize("moment", ["setup", "activation", "step", "evaluation", "checkpoint", "end"])
+@pytest.mark.parametrize("way", ["in place", "data", "numpy", "swapped"])
+def test_an_observer_that_writes_to_a_parameter_fails_the_run_with_its_name(
+    tmp_path: Path, moment: str, way: str
+) -> None:
+    hooks = f"hooks=[{{name: 'tests.training.parts:Meddler', moment: {moment}, way: {way}}}]"
+    with pytest.raises(WorkError, match=r"tests\.training\.parts:Meddler' is an observer, and it wrote to 'embed"):
+        train(config(hooks), tmp_path / "run")
+
+
+def test_of_several_observers_the_one_that_wrote_is_named_where_that_can_be_known(tmp_path: Path) -> None:
+    others = "{name: activation_stats, every: 1}, {name: 'tests.training.parts:Seen'}"
+    hooks = f"hooks=[{others}, {{name: 'tests.training.parts:Meddler', moment: activation, way: %s}}]"
+    with pytest.raises(WorkError, match=r"hook 'tests\.training\.parts:Meddler' is an observer"):
+        train(config(hooks % "in place"), tmp_path / "run")
+    with pytest.raises(WorkError, match=r"One of the observers activation_stats, .*:Seen, .*:Meddler wrote"):
+        train(config(hooks % "data"), tmp_path / "other")
+
+
+@pytest.mark.parametrize("way", ["buffer", "in place"])
+def test_an_observer_that_does_not_write_is_left_alone(way: str) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3, dtype=torch.bfloat16), torch.nn.BatchNorm1d(3))
+    guard = WeightGuard(model)
+    with guard.unwritten(["me"], bits=True):
+        sum(p.double().sum() for p in model.parameters())
+    with (
+        pytest.raises(WorkError, match=r"hook 'me' .*'1\.running_mean'|'0\.weight'"),
+        guard.unwritten(["me"], bits=False),
+    ):
+        (model[1].running_mean if way == "buffer" else model[0].weight.detach()).add_(1)  # type: ignore[operator,union-attr]
 
 
 def test_activation_stats_are_recorded_at_their_cadence(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.training.runs import DECODER, EVERYTHING, ROOT, SMALL, command, config, environment, options, weights
-from trimtab.config import RunError
+from trimtab.config import DataError, RunError
 from trimtab.records import RunDirectory, first_difference
-from trimtab.training import Caller, resume, train
+from trimtab.training import Caller, fork, replay, resume, train
 from trimtab.training.checkpoint import checkpoint_path, checkpoint_steps
 
 
@@ -150,6 +150,38 @@ def test_a_changed_corpus_is_named(tmp_path: Path) -> None:
     text.write_text(text.read_text().replace("quick", "quiet", 1))
     with pytest.raises(RunError, match="corpus"):
         resume(tmp_path / "run")
+
+
+def test_a_run_on_a_relative_path_resumes_and_forks_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "corpus.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 400)
+    monkeypatch.chdir(tmp_path)
+    relative = config("data.path=corpus.txt")
+    train(relative, tmp_path / "whole")
+    stopped = iter([None] * 8 + ["test"] * 99)
+    train(relative, tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    monkeypatch.chdir("/")
+    assert RunDirectory(tmp_path / "run").manifest().config["data"]["path"] == str(tmp_path / "corpus.txt")
+    resume(tmp_path / "run")
+    fork(tmp_path / "run", 12, tmp_path / "child")
+    assert weights(tmp_path / "run") == weights(tmp_path / "child") == weights(tmp_path / "whole")
+
+
+def test_a_corpus_that_has_moved_and_is_the_same_is_no_change(tmp_path: Path) -> None:
+    text = tmp_path / "corpus.txt"
+    text.write_text("the quick brown fox jumps over the lazy dog\n" * 400)
+    stopped = iter([None] * 8 + ["test"] * 99)
+    train(config(f"data.path={text}"), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    moved = text.rename(tmp_path / "moved.txt")
+    with pytest.raises(DataError, match="corpus.txt' does not exist"):
+        resume(tmp_path / "run")
+    assert resume(tmp_path / "run", [f"data.path={moved}"])["status"] == "completed"
+    assert RunDirectory(tmp_path / "run").manifest().config["data"]["path"] == str(moved)
+    assert replay(tmp_path / "run").identical
+    moved.write_text(moved.read_text().replace("quick", "quiet", 1))
+    with pytest.raises(RunError, match="fingerprint"):
+        resume(tmp_path / "run", ["episode.steps=30", f"data.path={moved}"])
 
 
 def test_changed_code_is_named(tmp_path: Path) -> None:

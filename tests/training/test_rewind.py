@@ -8,7 +8,7 @@ import torch
 
 from tests.training.runs import config, weights
 from trimtab.config import WorkError
-from trimtab.records import RunDirectory
+from trimtab.records import RunDirectory, rows_difference
 from trimtab.regimes import Controller, Decision
 from trimtab.training import MemoryLogger, fork, replay, resume, train
 from trimtab.training.assembly import assemble
@@ -40,7 +40,12 @@ class Endless(Rewinder):
         return Decision("again", action="rewind") if state.step == 15 else None
 
 
-BACK = ["episode.regime_controller={name: 'tests.training.test_rewind:Rewinder'}", "episode.rewind={every: 5}"]
+BACK = [
+    "episode.regime_controller={name: 'tests.training.test_rewind:Rewinder'}",
+    "episode.rewind={every: 5}",
+    "episode.evaluate_every=4",
+    "episode.early_stopping={patience: 50}",
+]
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +104,11 @@ def test_a_run_that_rewinds_resumes_exactly(tmp_path: Path, rewound: Path, stop:
     resume(tmp_path / "run")
     assert weights(tmp_path / "run") == weights(rewound)
     one, other = RunDirectory(tmp_path / "run").steps(), RunDirectory(rewound).steps()
-    assert [(row["attempt"], row["step"], row["train_loss"]) for row in one] == [
-        (row["attempt"], row["step"], row["train_loss"]) for row in other
-    ]
+    assert [(row["attempt"], row["step"]) for row in one] == [(row["attempt"], row["step"]) for row in other]
+    assert rows_difference(one, other) is None
+    ends = [RunDirectory(path).summary() for path in (tmp_path / "run", rewound)]
+    best = [[end.metrics[key] for key in ("best_step", "best_val_loss", "val_loss")] for end in ends if end is not None]
+    assert len(best) == 2 and best[0] == best[1]
 
 
 def test_a_run_that_rewinds_replays_and_forks(tmp_path: Path, rewound: Path) -> None:
@@ -134,6 +141,42 @@ def test_a_fork_at_a_step_that_was_rewound_to_starts_where_the_run_went_on(tmp_p
     rows = RunDirectory(tmp_path / "child").steps()
     assert (rows[0]["attempt"], rows[0]["step"]) == (2, 11)
     assert weights(tmp_path / "child") == weights(rewound)
+
+
+def test_what_evaluations_found_comes_back_with_the_weights(tmp_path: Path) -> None:
+    stops = iter([None] * 14 + ["test"] * 99)  # asked right after the rewind from 15 to 10
+    train(config(*BACK, "episode.keep_checkpoints=1"), tmp_path / "run", Caller(stop=lambda: next(stops)))
+    run = RunDirectory(tmp_path / "run")
+    losses = {row["step"]: row["val_loss"] for row in run.evaluations()}
+    assert min(losses, key=lambda step: losses[step]) == 12  # the best one was in the passage that was given up
+    summary = run.summary()
+    assert summary is not None
+    found = [summary.metrics[key] for key in ("best_step", "best_val_loss", "val_loss")]
+    assert found == [8, losses[8], losses[8]]
+    names = sorted(path.name for path in run.checkpoints_path.iterdir())
+    # 4 and 8 were the best at the snapshots of 5 and 10, to which a rewind may go back; 12 was the best for a while.
+    assert names == ["step-00000004", "step-00000008", "step-00000010"]
+
+
+def test_early_stopping_and_the_monitor_forget_the_passage_that_was_given_up() -> None:
+    parts = assemble(config(*BACK, "episode.early_stopping={patience: 50, minimum_gain: 0.001}"))
+    trainer = parts.trainer(MemoryLogger())
+    trainer.prepare()
+    kept: list[Any] = []
+    while trainer.state.attempt == 0:
+        trainer.step(parts.train_loader)
+        state = trainer.state
+        if state.attempt == 0 and state.step in (4, 8, 10, 12, 14):
+            trainer._evaluate_if_due(parts.val_loader, ("stopped", "test") if state.step == 10 else None)
+        if state.attempt == 0 and state.step == 10:
+            kept = [state.evaluated, state.monitor.evaluations(), state.monitor.loss_ema]
+            lowest = state.evaluated.best_loss
+    assert trainer.state.step == 10 and lowest is not None
+    assert trainer.state.evaluated == kept[0] and trainer.state.evaluated.reference_loss == lowest
+    assert trainer.state.monitor.evaluations() == kept[1]
+    assert trainer.state.monitor.loss_ema != kept[2]  # the memory of the steps has moved on
+    trainer.step(parts.train_loader)
+    assert trainer.logger.steps[-1]["best_val_loss"] == lowest  # type: ignore[attr-defined]
 
 
 def test_rewinds_are_capped(tmp_path: Path) -> None:

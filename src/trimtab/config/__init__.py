@@ -6,8 +6,10 @@ from trimtab.config.components import REGISTRIES
 from trimtab.config.errors import ConfigError, DataError, RunError, TrimtabError, WorkError
 from trimtab.config.load import load_config, resolve_config
 from trimtab.config.overrides import apply_overrides, set_key
+from trimtab.config.paths import absolute_paths, path_keys
 from trimtab.config.registry import Registry
 from trimtab.config.schema import (
+    FILE_PATH,
     Component,
     DataMix,
     EarlyStopping,
@@ -21,6 +23,7 @@ from trimtab.config.schema import (
 from trimtab.config.slots import SLOTS
 
 __all__ = [
+    "FILE_PATH",
     "REGISTRIES",
     "SLOTS",
     "Component",
@@ -38,11 +41,13 @@ __all__ = [
     "SampleConfig",
     "TrimtabError",
     "WorkError",
+    "absolute_paths",
     "apply_overrides",
     "canonical_json",
     "changed_keys",
     "config_hash",
     "load_config",
+    "path_keys",
     "resolve_config",
     "set_key",
 ]

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 CHANGEABLE = {"changeable": True}
 """Marks the keys of `EpisodeConfig` that a decision may change while a run goes on."""
 
+FILE_PATH: dict[str, Any] = {"file_path": True}
+"""Marks the component parameters that name files, by `Field(json_schema_extra=FILE_PATH)`: a run makes them absolute."""
+
 
 class Frozen(BaseModel):
     """Base of the config models: immutable, strict, no unknown keys, no infinities."""
@@ -131,7 +134,12 @@ class EpisodeConfig(Frozen):
         int, Field(ge=1, description="steps between checkpoints; there is one at the end too")
     ] = 200
     keep_checkpoints: Annotated[
-        int, Field(ge=1, description="newest checkpoints kept; the best by validation loss stays besides")
+        int,
+        Field(
+            ge=1,
+            description="newest checkpoints kept; the best by validation loss stays besides, and where a controller may "
+            "rewind the one that was the best then",
+        ),
     ] = 3
     early_stopping: Annotated[EarlyStopping | None, Field(description="when to stop early; null never does")] = None
     diverged_after: Annotated[

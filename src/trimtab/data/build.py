@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from trimtab.config.errors import ConfigError, DataError
+from trimtab.config.schema import FILE_PATH
 from trimtab.data.batch import TaskDataset
 from trimtab.data.cache import encoded, fingerprint
 from trimtab.data.corpus import open_corpus
@@ -38,7 +39,8 @@ def corpus(
         str | list[str] | None,
         Field(
             description="A text file, a folder of text files, or a list of these; null is the embedded corpus, the CPython "
-            "language documentation (pydoc_data.topics)."
+            "language documentation (pydoc_data.topics). A relative path is made absolute when the run begins.",
+            json_schema_extra=FILE_PATH,
         ),
     ] = None,
     context: Annotated[int, Field(ge=1, description="Positions that the model sees at once.")] = 256,

@@ -125,8 +125,9 @@ def _existing(text: str) -> Path:
         raise files.unreadable(Path(text), error) from error
     except RuntimeError as error:
         raise DataError(f"The corpus '{text}' cannot be found: {error} Write the path out in `data.path`.") from error
+    looked = "" if place.is_absolute() and str(place) == text else f" (looked for {shown(place.absolute())})"
     raise DataError(
-        f"The corpus '{text}' does not exist (looked for {shown(place.absolute())}). Name a text file or a folder in "
+        f"The corpus '{text}' does not exist{looked}. Name a text file or a folder in "
         "`data.path`, or null for the embedded text."
     )
 

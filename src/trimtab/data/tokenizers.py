@@ -13,6 +13,7 @@ import tokenizers
 from pydantic import Field
 
 from trimtab.config.errors import DataError
+from trimtab.config.schema import FILE_PATH
 from trimtab.data.pieces import Cuts, parts
 
 PAD = 0
@@ -152,7 +153,11 @@ class FileTokenizer:
     """
 
     def __init__(
-        self, *, path: Annotated[str, Field(min_length=1, description="The tokenizer.json file to use.")]
+        self,
+        *,
+        path: Annotated[
+            str, Field(min_length=1, description="The tokenizer.json file to use.", json_schema_extra=FILE_PATH)
+        ],
     ) -> None:
         self.path = Path(path).expanduser()
         content, model = _tokenizer_file(self.path)

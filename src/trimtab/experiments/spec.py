@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trimtab.config import RunConfig, resolve_config, set_key
+from trimtab.config import RunConfig, absolute_paths, resolve_config, set_key
 from trimtab.config.schema import Frozen
 
 
@@ -161,8 +161,8 @@ class Experiment(Frozen):
         return self.pairing.name == "lazy_fork" and config.episode.regime_controller is None
 
     def config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> RunConfig:
-        """The resolved config of an episode. Raises `ConfigError` that names the arm."""
+        """The resolved config of an episode, its paths absolute. Raises `ConfigError` that names the arm."""
         data = json.loads(json.dumps(self.base))
         for key, value in {**self.arms[arm], **cell, "seed": seed}.items():
             set_key(data, key, value)
-        return resolve_config(data, source=f"arm '{arm}'")
+        return absolute_paths(resolve_config(data, source=f"arm '{arm}'"))

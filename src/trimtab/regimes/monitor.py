@@ -129,6 +129,23 @@ class Monitor:
             self.best_val_loss = val_loss
         self.classifier.evaluated(self.loss_ema, best=best)
 
+    def evaluations(self) -> dict[str, float]:
+        """What evaluations have said of the weights, for `rewound`."""
+        return {
+            "val_loss": self.val_loss,
+            "best_val_loss": self.best_val_loss,
+            "ema_at_best": self.classifier.ema_at_best,
+        }
+
+    def rewound(self, evaluations: dict[str, float]) -> None:
+        """The weights are those of an earlier step again, and so is what was said of them; all other memory goes on.
+
+        Held against the best of a passage that was given up, the weights that are left would be called overfitting.
+        """
+        self.val_loss, self.best_val_loss = evaluations["val_loss"], evaluations["best_val_loss"]
+        self.classifier.ema_at_best = evaluations["ema_at_best"]
+        self.evaluation_is_new = True  # the next row says so, for `observations`
+
     def columns(self, state: RegimeState) -> dict[str, Any]:
         """What a row of `steps.jsonl` says of a step, so that `observations` gives its state back."""
         row: dict[str, Any] = {name: getattr(state, name) for name in RegimeState.COLUMNS}

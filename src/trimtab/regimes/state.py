@@ -31,7 +31,8 @@ class RegimeState:
     were not flagged, in units of 1.4826 times their median absolute deviation. `grad_share_over` is the share of the last
     horizon's steps whose gradient norm lay over the monitor's threshold. `param_update_norm`, `update_ratio` (the update's
     norm over the parameters') and `layer_update_ratios` are those of the step before. `val_loss` and `best_val_loss` are those
-    of the last evaluation and the best one so far (NaN before). Averages leave out what is not finite.
+    of the last evaluation and the best one so far (NaN before), after a rewind those of the weights that came back. Averages
+    leave out what is not finite.
     """
 
     step: int

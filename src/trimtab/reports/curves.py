@@ -22,7 +22,8 @@ def loss_curve(run: RunDirectory, out_folder: str | Path | None = None) -> list[
 
     Training loss (raw and smoothed) and validation loss in nats per token over steps, the best evaluation marked; steps
     with a non-finite loss and passages that a rewind overwrote are shown as such. Below it memory (MiB) and tokens per
-    second. The same records give the same bytes. Raises RunError for a damaged record, WorkError when the disk refuses.
+    second of the passages that are left. The same records give the same bytes. Raises RunError for a damaged record,
+    WorkError when the disk refuses.
     """
     folder = Path(out_folder) if out_folder else run.plots_path
     figure = _draw(run)
@@ -76,7 +77,7 @@ def _draw_loss(axes: "Axes", rows: list[dict[str, Any]], evaluations: list[dict[
     gone = column(overwritten(rows), "train_loss").finite()
     if len(gone):
         axes.plot(gone.steps, gone.values, ".", color=INK, ms=2, alpha=0.6, label="overwritten by a rewind")
-    validation = column(final_passage(evaluations), "val_loss").finite()
+    validation = column(final_passage(evaluations, rows), "val_loss").finite()
     if len(validation):
         axes.plot(validation.steps, validation.values, color=ORANGE, lw=1.2, marker="o", ms=4.5, label="validation")
         best = int(np.argmin(validation.values))
@@ -124,8 +125,8 @@ def _frame(axes: "Axes", train: Series, validation: Series) -> None:
 
 
 def _draw_process(axes: "Axes", rows: list[dict[str, Any]]) -> None:
-    """Memory on the left axis, speed on the right one."""
-    memory, rate = column(rows, "rss_mb").finite(), speed(rows).finite()
+    """Memory on the left axis, speed on the right one, of the final passage."""
+    memory, rate = column(final_passage(rows), "rss_mb").finite(), speed(rows).finite()
     axes.set_ylabel("memory (MiB)", color=VIOLET)
     axes.tick_params(axis="y", colors=VIOLET)
     if len(memory):

@@ -25,16 +25,24 @@ class Series:
         return len(self.steps)
 
 
-def final_passage(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of each step the row of the highest attempt, by step: what is left after rewinds."""
+def final_passage(rows: list[dict[str, Any]], steps: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+    """What is left after rewinds, by step: the rows before whose step no later attempt began.
+
+    `steps` are the rows of `steps.jsonl`, which say where each attempt began; without them `rows` are these.
+    """
+    begun: dict[int, int] = {}
+    for row in rows if steps is None else steps:
+        attempt = row.get("attempt", 0)
+        begun[attempt] = min(row["step"], begun.get(attempt, row["step"]))
     last: dict[int, dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda row: row.get("attempt", 0)):
-        last[row["step"]] = row
+    for row in rows:
+        if all(row["step"] < step for attempt, step in begun.items() if attempt > row.get("attempt", 0)):
+            last[row["step"]] = row
     return [last[step] for step in sorted(last)]
 
 
 def overwritten(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows that a later attempt took the place of."""
+    """The rows of passages that a rewind gave up."""
     kept = {id(row) for row in final_passage(rows)}
     return [row for row in rows if id(row) not in kept]
 
@@ -46,16 +54,18 @@ def column(rows: list[dict[str, Any]], name: str) -> Series:
 
 
 def speed(rows: list[dict[str, Any]]) -> Series:
-    """Tokens per second of each step: what `tokens` (counted from the run's start) grew by since the row before, over `seconds`.
+    """Tokens per second of the final passage's steps: what `tokens` grew by since the row before, over `seconds`.
 
-    `rows` are in the order written. The first row has none (a fork's tokens began before it).
+    `tokens` count from the run's start through every passage, so `rows` are all of them in the order written. The first row
+    has none (a fork's tokens began before it).
     """
     pairs = []
     for before, row in zip(rows, rows[1:], strict=False):
         numbers = (before.get("tokens"), row.get("tokens"), row.get("seconds"))
         if all(map(is_number, numbers)) and row["tokens"] > before["tokens"] and row["seconds"] > 0:
-            pairs.append({"step": row["step"], "speed": (row["tokens"] - before["tokens"]) / row["seconds"]})
-    return column(pairs, "speed")
+            rate = (row["tokens"] - before["tokens"]) / row["seconds"]
+            pairs.append({"step": row["step"], "attempt": row.get("attempt", 0), "speed": rate})
+    return column(final_passage(pairs, rows), "speed")
 
 
 def smooth(series: Series, span: float) -> Series:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from trimtab.config import REGISTRIES, SLOTS, Component, RunConfig, SampleConfig
+from trimtab.config import REGISTRIES, SLOTS, Component, RunConfig, SampleConfig, absolute_paths
 from trimtab.data import DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader
 from trimtab.evaluation import sample_figures, word_set
 from trimtab.models import generate
@@ -62,7 +62,7 @@ def assemble(config: RunConfig, progress: Progress | None = None) -> Assembly:
 
     Raises `ConfigError` and `DataError`; touches no run directory.
     """
-    config = resolve_hardware(config)
+    config = absolute_paths(resolve_hardware(config))
     assert isinstance(config.threads, int)
     set_numerics(config.device, config.threads)
     keep_freed_memory()

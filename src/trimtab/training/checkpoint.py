@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,10 +127,10 @@ def newest_sound(folder: Path, at_most: int | None = None) -> tuple[int, Snapsho
     return None
 
 
-def prune(folder: Path, keep: int, protected: int | None) -> None:
-    """Remove all but the newest `keep` checkpoints and the `protected` step's."""
+def prune(folder: Path, keep: int, protected: Collection[int] = ()) -> None:
+    """Remove all but the newest `keep` checkpoints and those of the `protected` steps."""
     for step in checkpoint_steps(folder)[:-keep]:
-        if step != protected:
+        if step not in protected:
             remove_tree_atomically(checkpoint_path(folder, step))
 
 

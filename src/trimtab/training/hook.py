@@ -35,7 +35,7 @@ class Observer(Hook):
     """Reads, and changes nothing: kind `observe`.
 
     `on_activation` sees the output of every module whose name matches `layers` (a regular expression), in the first
-    forward pass of every `every`-th step. Writing to it fails the run with the hook's name.
+    forward pass of every `every`-th step. Writing to it, or to a parameter of the model, fails the run with the hook's name.
     """
 
     kind: ClassVar[str] = "observe"

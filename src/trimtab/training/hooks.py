@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from trimtab.config import REGISTRIES, ConfigError, HookComponent, WorkError
 from trimtab.random import Streams
 from trimtab.records import source_hash
+from trimtab.training.guard import WeightGuard
 from trimtab.training.hook import GradientTransform, Hook, LearningRule, Modulator, Observer, Row
 
 Kind = TypeVar("Kind", bound=Hook)
@@ -30,6 +32,7 @@ class HookSet:
         self.hooks: list[tuple[str, Hook]] = []
         self.listing: list[dict[str, Any]] = []
         self._own: set[Callable[..., Any]] = set()
+        self._guard: WeightGuard | None = None
         registry = REGISTRIES["hook"]
         for index, component in enumerate(components):
             spec = {key: value for key, value in component.spec.items() if key != "enabled"}
@@ -68,9 +71,11 @@ class HookSet:
 
     def attach(self, model: nn.Module, streams: Streams) -> None:
         """Set every hook up on the model, once."""
+        self._guard = WeightGuard(model)
         for label, hook in self.hooks:
             try:
-                hook.setup(model, streams)
+                with self._reading(label) if isinstance(hook, Observer) else nullcontext():
+                    hook.setup(model, streams)
             except ValueError as error:
                 raise ConfigError(f"hooks: {_named(label)}: {error}") from error
         for label, observer in self.of(Observer):
@@ -110,15 +115,24 @@ class HookSet:
     def observing(self, model: nn.Module, step: int) -> Iterator[None]:
         """While open, forward passes are shown to the observers whose cadence falls on `step`."""
         handles = []
+        looking = [(n, o) for n, o in self.of(Observer) if _sees_activations(o) and step % o.every == 0]
         try:
-            for label, observer in self.of(Observer):
-                if _sees_activations(observer) and step % observer.every == 0:
-                    for name, module in self._matching(model, label, observer.layers):
-                        handles.append(module.register_forward_hook(_observation(label, observer, name)))
-            yield
+            for label, observer in looking:
+                for name, module in self._matching(model, label, observer.layers):
+                    reading = partial(self._reading, label, bits=False)
+                    function = _observation(label, observer, name, reading)
+                    handles.append(module.register_forward_hook(function))
+            with self._reading(*(label for label, _ in looking)):
+                yield
         finally:
             for handle in handles:
                 handle.remove()
+
+    def _reading(self, *labels: str, bits: bool = True) -> AbstractContextManager[None]:
+        """While open, the hooks of these labels may not write to the model (see `WeightGuard`)."""
+        if self._guard is None or not labels:
+            return nullcontext()
+        return self._guard.unwritten([_named(label) for label in labels], bits=bits)
 
     def _matching(self, model: nn.Module, label: str, pattern: str) -> list[tuple[str, nn.Module]]:
         try:
@@ -137,24 +151,32 @@ class HookSet:
     def on_step(self, row: Row) -> dict[str, Any]:
         """Show the observers a step's row; returns the columns they add."""
         added: dict[str, Any] = {}
-        for _, observer in self.of(Observer):
-            added.update(observer.on_step(dict(row)) or {})
+        for label, observer in self._with("on_step"):
+            with self._reading(label, bits=row["step"] % observer.every == 0):
+                added.update(observer.on_step(dict(row)) or {})
         return added
 
     def on_evaluation(self, row: Row) -> None:
         """Show the observers an evaluation's row."""
-        for _, observer in self.of(Observer):
-            observer.on_evaluation(dict(row))
+        for label, observer in self._with("on_evaluation"):
+            with self._reading(label):
+                observer.on_evaluation(dict(row))
 
     def on_checkpoint(self, step: int) -> None:
         """Tell the observers that a checkpoint is about to be written."""
-        for _, observer in self.of(Observer):
-            observer.on_checkpoint(step)
+        for label, observer in self._with("on_checkpoint"):
+            with self._reading(label):
+                observer.on_checkpoint(step)
 
     def on_end(self, summary: Row) -> None:
         """Show the observers the final figures."""
-        for _, observer in self.of(Observer):
-            observer.on_end(dict(summary))
+        for label, observer in self._with("on_end"):
+            with self._reading(label):
+                observer.on_end(dict(summary))
+
+    def _with(self, method: str) -> list[tuple[str, Observer]]:
+        """The observers that have a method of their own by this name."""
+        return [(n, o) for n, o in self.of(Observer) if getattr(type(o), method) is not getattr(Observer, method)]
 
     def transform(self, gradients: dict[str, Tensor], generator: torch.Generator) -> bool:
         """Run the gradient transforms; returns whether there were any."""
@@ -206,11 +228,14 @@ def _first_tensor(output: Any) -> Tensor:
     return output if isinstance(output, Tensor) else _first_tensor(output[0])
 
 
-def _observation(label: str, observer: Observer, layer: str) -> Callable[..., None]:
+def _observation(
+    label: str, observer: Observer, layer: str, reading: Callable[[], AbstractContextManager[None]]
+) -> Callable[..., None]:
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         activation = _first_tensor(output).detach()
         version, before = activation._version, _bits(activation).clone()
-        answer = observer.on_activation(layer, activation)  # type: ignore[func-returns-value]
+        with reading():
+            answer = observer.on_activation(layer, activation)  # type: ignore[func-returns-value]
         if activation._version != version or not torch.equal(_bits(activation), before) or answer is not None:
             raise WorkError(
                 f"The hook '{_named(label)}' is an observer, and it wrote to the activation of '{layer}' (or returned "

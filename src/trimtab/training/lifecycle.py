@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trimtab import __version__
-from trimtab.config import RunConfig, RunError, apply_overrides, config_hash, resolve_config
+from trimtab.config import RunConfig, RunError, apply_overrides, config_hash, path_keys, resolve_config
 from trimtab.data import Progress
 from trimtab.records import (
     Manifest,
@@ -117,7 +117,7 @@ def resume(
         trainer = _restored(assembly, caller, snapshot, manifest.run_id, manifest.parent, asked)
         trainer.state.run_id = manifest.run_id
         run.clear_summary()
-        if changes:
+        if changes or config_hash(assembly.config) != manifest.config_hash:
             _manifest(assembly, caller, None, keep=manifest).write(run.manifest_path)
         for name, length in records.items():
             if (run.path / name).exists() or length:
@@ -252,14 +252,20 @@ def recorded_config(manifest: Manifest, run: RunDirectory) -> RunConfig:
 
 
 def differences(manifest: Manifest, assembly: Assembly) -> list[str]:
-    """What differs between a run's manifest and the parts made from it now, each as one phrase."""
+    """What differs between a run's manifest and the parts made from it now, each as one phrase.
+
+    Where the data's files lie is no difference as long as they hold the same data.
+    """
     config, then = assembly.config, manifest.environment
     now_there = _environment(config)
+    same_data = manifest.data.fingerprint == assembly.data.fingerprint
+    moved = tuple(f"{key}." for key in path_keys(config) if key.startswith("data.") and same_data)
     found = [
         f"config {key}: {before!r} then, {after!r} now"
         for key, before, after in config_delta(manifest.config, config.model_dump(mode="json"))
+        if not f"{key}.".startswith(moved)
     ]
-    if manifest.data.fingerprint != assembly.data.fingerprint:
+    if not same_data:
         found.append(
             f"the corpus: {manifest.data.name} had fingerprint {manifest.data.fingerprint[:12]}… then, "
             f"{assembly.data.fingerprint[:12]}… now"

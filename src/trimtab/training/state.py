@@ -1,7 +1,7 @@
 """The whole physical state of a run."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import ClassVar
 
 import torch
@@ -11,6 +11,7 @@ from trimtab.config import EpisodeConfig, RunConfig, RunError, changed_keys
 from trimtab.random import Streams
 from trimtab.regimes import Divergence, Monitor, RegimeController
 from trimtab.training.checkpoint import Snapshot
+from trimtab.training.evaluated import Evaluated
 from trimtab.training.hooks import HookSet
 from trimtab.training.moments import load_moments, moments
 from trimtab.training.nested import join, named_tensors, split
@@ -23,7 +24,8 @@ class TrainState:
 
     `step` counts finished steps, `cursor` the sequences drawn, `draws` the batches, `tokens` the targets trained on, `seconds`
     the time spent in steps; `run_id` is the run that the state belongs to. `step` goes back in a rewind, and `attempt`, which
-    counts rewinds, goes up; the others only grow. The schedule needs no state: it is a function of the step.
+    counts rewinds, goes up; the others only grow. `evaluated` goes back with the weights that it is about. The schedule needs
+    no state: it is a function of the step.
     """
 
     model: nn.Module
@@ -42,11 +44,7 @@ class TrainState:
     draws: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    best_loss: float | None = None
-    reference_loss: float | None = None
-    best_step: int | None = None
-    evaluations_without_gain: int = 0
-    last_evaluation: dict[str, float] = field(default_factory=dict)
+    evaluated: Evaluated = field(default_factory=Evaluated)
     ended: list[str] | None = None
     run_id: str | None = None
 
@@ -57,11 +55,6 @@ class TrainState:
         "draws",
         "tokens",
         "seconds",
-        "best_loss",
-        "best_step",
-        "reference_loss",
-        "evaluations_without_gain",
-        "last_evaluation",
         "ended",
         "run_id",
     )
@@ -70,6 +63,7 @@ class TrainState:
         """The state as data. Tensors on the CPU are shared, not copied: write or clone them before the next step."""
         changing = {
             "counters": {name: getattr(self, name) for name in self._COUNTERS},
+            "evaluated": asdict(self.evaluated),
             "monitor": self.monitor.state_dict(),
             "divergence": self.divergence.state_dict(),
             "controller": self.controller.state_dict(),
@@ -115,6 +109,7 @@ class TrainState:
         changing = join(snapshot.values, snapshot.optimizer)
         for name in self._COUNTERS:
             setattr(self, name, changing["counters"][name])
+        self.evaluated = Evaluated(**changing["evaluated"])
         self.monitor.load_state_dict(changing["monitor"])
         self.divergence.load_state_dict(changing["divergence"])
         self.hooks.load_state_dict(changing["hooks"])

@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import torch
@@ -17,6 +18,7 @@ from trimtab.records import rss_mb, tensors_sha256
 from trimtab.regimes import Decision, Divergence, Monitor, NoController, RegimeController, RegimeState, UpdateSize
 from trimtab.training.checkpoint import Snapshot, checkpoint_path, drop_after, prune, write_checkpoint
 from trimtab.training.device import apply_precision
+from trimtab.training.evaluated import Evaluated
 from trimtab.training.faults import FaultSet
 from trimtab.training.hooks import HookSet
 from trimtab.training.logger import Logger, MemoryLogger
@@ -125,7 +127,7 @@ class Trainer:
         state.hooks.refuse_foreign(state.model)
         state.model.train()
         if self.rewinds and not state.ring.entries:
-            state.ring.take(state.step, state.model, self.updater.optimizer, state.hooks)
+            state.ring.take(state.step, state.model, self.updater.optimizer, state.hooks, self._found())
 
     # --- one step ----------------------------------------------------------------------------------------------------
 
@@ -178,7 +180,7 @@ class Trainer:
         if decision is not None and decision.action == "rewind":
             self._rewind(decision)
         elif self.rewinds and not regime.anomaly_flags and step % state.episode.rewind.every == 0:
-            state.ring.take(step, state.model, self.updater.optimizer, state.hooks)
+            state.ring.take(step, state.model, self.updater.optimizer, state.hooks, self._found())
         return None
 
     @property
@@ -187,7 +189,7 @@ class Trainer:
         return bool(getattr(self.state.controller, "rewinds", False))
 
     def _rewind(self, decision: Decision) -> None:
-        """Take parameters and moments back; the data cursor and all memories have moved on."""
+        """Take parameters, moments and what is known of these parameters back; cursor and all other memory have moved on."""
         state = self.state
         if not self.rewinds:
             raise WorkError(
@@ -198,12 +200,16 @@ class Trainer:
             self.logger.event(state.step, state.attempt, "rewind_refused", reason)
             return
         before, target = state.step, decision.rewind_to if decision.rewind_to is not None else state.step
-        step = state.ring.rewind(target, state.model, self.updater.optimizer, state.hooks)
+        step, found = state.ring.rewind(target, state.model, self.updater.optimizer, state.hooks)
         self.logger.event(before, state.attempt, "rewind", decision.reason, before=before, after=step)
         state.step, state.attempt = step, state.attempt + 1
-        if state.best_step is not None and state.best_step > step:
-            state.best_loss = state.best_step = None  # of a passage that was given up
+        state.evaluated = Evaluated(**found["evaluated"])
+        state.monitor.rewound(found["monitor"])
         self.checkpoint("a rewind")
+
+    def _found(self) -> dict[str, Any]:
+        """What evaluations have found so far, as a snapshot of the ring keeps it."""
+        return {"evaluated": asdict(self.state.evaluated), "monitor": self.state.monitor.evaluations()}
 
     def _tell_transition(self, step: int) -> None:
         change = self.state.monitor.transition
@@ -290,22 +296,17 @@ class Trainer:
         row.update(self.evaluate(loader))
         if self.sampler is not None and episode.sample.tokens:
             row["sample"] = dict(self._sample())
-        state.last_evaluation = {key: value for key, value in row.items() if key.startswith("val_")}
+        figures = {key: value for key, value in row.items() if key.startswith("val_")}
+        early = episode.early_stopping
+        state.evaluated = found = state.evaluated.after(state.step, figures, early)
         state.monitor.evaluated(float(row["val_loss"]))
+        state.ring.note(state.step, self._found())
         self.logger.evaluation(row)
         state.hooks.on_evaluation(row)
-        loss, early = float(row["val_loss"]), episode.early_stopping
-        gain = early.minimum_gain if early is not None else 0.0
-        if math.isfinite(loss) and (state.reference_loss is None or loss < state.reference_loss - gain):
-            state.evaluations_without_gain, state.reference_loss = 0, loss
-        else:
-            state.evaluations_without_gain += 1
-        if math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss):
-            state.best_loss, state.best_step = loss, state.step
-        if ending is None and early is not None and state.evaluations_without_gain >= early.patience:
+        if ending is None and early is not None and found.without_gain >= early.patience:
             return "stopped", (
-                f"early stopping: {state.evaluations_without_gain} evaluations in a row did not improve the validation loss "
-                f"{state.reference_loss} by more than {early.minimum_gain}"
+                f"early stopping: {found.without_gain} evaluations in a row did not improve the validation loss "
+                f"{found.reference_loss} by more than {early.minimum_gain}"
             )
         return None
 
@@ -330,7 +331,7 @@ class Trainer:
 
     def _checkpoint_if_due(self, *, final: bool) -> None:
         state, episode = self.state, self.state.episode
-        best = state.best_step == state.step
+        best = state.evaluated.best_step == state.step
         reasons = {
             "the end": final or state.step == episode.steps,
             "the best validation loss so far": best,
@@ -356,7 +357,8 @@ class Trainer:
         )
         write_checkpoint(folder, state.snapshot(), self.logger.offsets())
         drop_after(folder, state.step)  # of a passage that a rewind gave up; before pruning, which keeps the newest
-        prune(folder, state.episode.keep_checkpoints, state.best_step)
+        best = [state.evaluated.best_step, *(found["evaluated"]["best_step"] for found in state.ring.found)]
+        prune(folder, state.episode.keep_checkpoints, {step for step in best if step is not None})
 
     def restore(self, snapshot: Snapshot, asked: frozenset[str] = frozenset()) -> None:
         """Go on from a snapshot (see `TrainState.restore`)."""
@@ -368,9 +370,9 @@ class Trainer:
         return {
             "status": status,
             "steps": state.step,
-            **state.last_evaluation,
-            "best_val_loss": state.best_loss,
-            "best_step": state.best_step,
+            **state.evaluated.latest,
+            "best_val_loss": state.evaluated.best_loss,
+            "best_step": state.evaluated.best_step,
             "train_loss": state.monitor.loss_ema,
             "untrained_loss": state.divergence.untrained_loss,
             "stability": state.monitor.stability() | {"rewinds": state.attempt},

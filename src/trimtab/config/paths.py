@@ -1,0 +1,51 @@
+"""The files that a config names: made absolute once, so that a run can go on from any folder."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from trimtab.config.components import REGISTRIES
+from trimtab.config.schema import FILE_PATH, RunConfig
+from trimtab.config.slots import SLOTS
+
+
+def absolute_paths(config: RunConfig) -> RunConfig:
+    """A resolved config whose relative paths are absolute, from the working folder; `~/...` stays as it is.
+
+    Paths are the component parameters marked with `FILE_PATH`: text, a list of texts, or null.
+    """
+    data = config.model_dump(mode="json")
+    for spec, key, _ in _paths(data):
+        value = spec[key]
+        spec[key] = [_absolute(item) for item in value] if isinstance(value, list) else _absolute(value)
+    return RunConfig.model_validate_json(json.dumps(data), strict=True)
+
+
+def path_keys(config: RunConfig) -> set[str]:
+    """The dotted keys of a config that name files (`data.path`)."""
+    return {dotted for _, _, dotted in _paths(config.model_dump(mode="json"))}
+
+
+def _paths(data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """A component's mapping, its key that names a file, and that key's dotted path, for every such key of a config."""
+    for slot in SLOTS:
+        here: Any = data
+        for part in slot.path:
+            here = here[part]
+        for index, spec in enumerate(here if slot.many else [here]):
+            if spec is None:
+                continue
+            place = ".".join([*slot.path, str(index)] if slot.many else slot.path)
+            for key, field in REGISTRIES[slot.kind].schema(spec["name"]).model_fields.items():
+                if field.json_schema_extra == FILE_PATH and key in spec:
+                    yield spec, key, f"{place}.{key}"
+
+
+def _absolute(path: Any) -> Any:
+    # An empty path would become the working folder; it is left for the component to refuse.
+    if not isinstance(path, str) or not path or path.startswith("~"):
+        return path
+    absolute = str(Path(path).absolute())
+    # A working folder whose name is not UTF-8 has no place in a config: a path relative to it stays relative.
+    return path if any("\ud800" <= character <= "\udfff" for character in absolute) else absolute

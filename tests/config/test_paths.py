@@ -1,0 +1,61 @@
+"""Relative paths become absolute once."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import Field
+
+from tests.config.base import base, joined
+from trimtab.config import FILE_PATH, RunConfig, absolute_paths, path_keys, resolve_config
+
+
+class Reader:
+    """A hook of a user's own that reads a file, and has a parameter that only looks like one."""
+
+    kind = "observe"
+
+    def __init__(
+        self,
+        *,
+        words: Annotated[str, Field(description="a file", json_schema_extra=FILE_PATH)],
+        path: str = "an/address",
+    ) -> None:
+        self.words = words
+
+
+def made(**data: Any) -> RunConfig:
+    return resolve_config(joined(base(), data))
+
+
+@pytest.mark.parametrize("path", ["my.txt", ["a/b.txt", "../c"]])
+def test_a_relative_path_is_that_of_the_working_folder(
+    path: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = absolute_paths(made(data={"path": path, "tokenizer": {"name": "file", "path": "t.json"}}))
+    wanted = [f"{tmp_path}/{part}" for part in path] if isinstance(path, list) else f"{tmp_path}/{path}"
+    assert found.data.spec["path"] == wanted
+    assert found.data.tokenizer.spec["path"] == f"{tmp_path}/t.json"
+    monkeypatch.chdir("/")
+    assert absolute_paths(found) == found
+
+
+@pytest.mark.parametrize("path", [None, "", "/a/b.txt", "~/b.txt"])
+def test_other_paths_stay_as_they_are(path: str | None) -> None:
+    assert absolute_paths(made(data={"path": path})).data.spec["path"] == path
+
+
+def test_a_components_own_paths_are_those_that_it_marks() -> None:
+    found = absolute_paths(made(hooks=[{"name": "tests.config.test_paths:Reader", "words": "w.txt"}]))
+    assert found.hooks[0].spec["words"] == f"{Path.cwd()}/w.txt"
+    assert found.hooks[0].spec["path"] == "an/address"
+    assert path_keys(found) == {"data.path", "hooks.0.words"}
+
+
+def test_a_working_folder_that_is_not_utf_8_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)
+    monkeypatch.chdir(os.fsdecode(folder))
+    assert absolute_paths(made(data={"path": "my.txt"})).data.spec["path"] == "my.txt"
