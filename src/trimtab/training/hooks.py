@@ -24,11 +24,15 @@ KINDS: dict[str, type[Hook]] = {
 
 
 class HookSet:
-    """The switched-on hooks of a config, in its order. What is not in here cannot run."""
+    """The switched-on hooks of a config, in its order. What is not in here cannot run.
+
+    While `muted`, observers are shown nothing.
+    """
 
     def __init__(self, components: Sequence[HookComponent] = ()) -> None:
         self.hooks: list[tuple[str, Hook]] = []
         self.listing: list[dict[str, Any]] = []
+        self.muted = False
         self._own: set[Callable[..., Any]] = set()
         registry = REGISTRIES["hook"]
         for index, component in enumerate(components):
@@ -59,6 +63,9 @@ class HookSet:
     def of(self, kind: type[Kind]) -> list[tuple[str, Kind]]:
         """The switched-on hooks of one kind, with their labels."""
         return [(label, hook) for label, hook in self.hooks if isinstance(hook, kind)]
+
+    def _shown(self) -> list[tuple[str, Observer]]:
+        return [] if self.muted else self.of(Observer)
 
     @property
     def rule(self) -> LearningRule | None:
@@ -111,7 +118,7 @@ class HookSet:
         """While open, forward passes are shown to the observers whose cadence falls on `step`."""
         handles = []
         try:
-            for label, observer in self.of(Observer):
+            for label, observer in self._shown():
                 if _sees_activations(observer) and step % observer.every == 0:
                     for name, module in self._matching(model, label, observer.layers):
                         handles.append(module.register_forward_hook(_observation(label, observer, name)))
@@ -137,7 +144,7 @@ class HookSet:
     def on_step(self, row: Row) -> dict[str, Any]:
         """Show the observers a step's row; returns the columns they add."""
         added: dict[str, Any] = {}
-        for _, observer in self.of(Observer):
+        for _, observer in self._shown():
             added.update(observer.on_step(dict(row)) or {})
         return added
 
@@ -148,7 +155,7 @@ class HookSet:
 
     def on_checkpoint(self, step: int) -> None:
         """Tell the observers that a checkpoint is about to be written."""
-        for _, observer in self.of(Observer):
+        for _, observer in self._shown():
             observer.on_checkpoint(step)
 
     def on_end(self, summary: Row) -> None:
