@@ -114,7 +114,7 @@ def test_accepts() -> None:
 
 def test_the_kinds() -> None:
     assert set(REGISTRIES) == {
-        "data", "tokenizer", "model", "loss", "optimizer", "schedule", "regime_controller", "hook", "fault",
+        "data", "tokenizer", "model", "loss", "optimizer", "schedule", "regime_controller", "hook", "instrument", "fault",
     }  # fmt: skip
 
 

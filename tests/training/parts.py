@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from trimtab.regimes import Decision
-from trimtab.training import LearningRule, Modulator, Observer
+from trimtab.training import Instrument, LearningRule, Modulator, Observer, Probe
 
 
 class Brake:
@@ -176,6 +176,50 @@ class Explode(LearningRule):
         self.calls += 1
         for parameter in parameters.values():
             parameter.add_(float("inf") if self.calls == 3 else 0.001)
+
+
+class Vandal(Instrument):
+    """Leaves nothing of the run as it found it."""
+
+    def __init__(self, *, every: int) -> None:
+        self.every = every
+
+    def measure(self, probe: Probe) -> dict[str, float]:
+        trainer, state = probe.trainer, probe.trainer.state
+        for _ in range(2):
+            trainer.step(probe.loader)
+        with torch.no_grad():
+            for parameter in probe.parameters:
+                parameter.zero_()
+        state.model.eval()
+        state.optimizer.state.clear()
+        state.step = state.cursor = state.tokens = 3
+        torch.rand(1, generator=state.streams["noise"])
+        state.monitor.loss_ema = state.seconds = 7.0
+        state.controller.load_state_dict(type(state.controller)().state_dict())
+        return {"draw": float(torch.rand((), generator=probe.generator))}
+
+
+class Bowl(torch.nn.Module):
+    """As many parameters as `curvatures`; under the loss `Quadratic` training is a linear map of them."""
+
+    def __init__(self, *, vocabulary: int, context: int, start: float = 1.0, size: int = 3) -> None:
+        super().__init__()
+        self.point = torch.nn.Parameter(torch.full((size,), start))
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+        return self.point.expand(*input_ids.shape, -1)
+
+
+class Quadratic:
+    """½ Σ aᵢ θᵢ², whatever the data."""
+
+    def __init__(self, *, curvatures: list[float]) -> None:
+        self.curvatures = torch.tensor(curvatures)
+
+    def __call__(self, logits: Any, labels: Any, batch_metadata: Any) -> Any:
+        loss = 0.5 * (self.curvatures * logits[0, 0] ** 2).sum()
+        return {"loss": loss, "weight": torch.ones(()), "aux": {}}
 
 
 class PoisonLoss:

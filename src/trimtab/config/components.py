@@ -60,6 +60,16 @@ HOOKS = Registry(
     },
 )
 
+INSTRUMENTS = Registry(
+    "instrument",
+    {
+        "sharpness": "trimtab.training.measuring:Sharpness",
+        "critical_learning_rate": "trimtab.training.measuring:CriticalLearningRate",
+        "noise_scale": "trimtab.training.measuring:GradientNoiseScale",
+        "largest_exponent": "trimtab.training.measuring:LargestExponent",
+    },
+)
+
 FAULTS = Registry(
     "fault",
     {
@@ -73,5 +83,5 @@ FAULTS = Registry(
 
 REGISTRIES = {
     registry.kind: registry
-    for registry in (DATA, TOKENIZERS, MODELS, LOSSES, OPTIMIZERS, SCHEDULES, CONTROLLERS, HOOKS, FAULTS)
+    for registry in (DATA, TOKENIZERS, MODELS, LOSSES, OPTIMIZERS, SCHEDULES, CONTROLLERS, HOOKS, INSTRUMENTS, FAULTS)
 }

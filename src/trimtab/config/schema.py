@@ -204,6 +204,9 @@ class MonitorConfig(Frozen):
     overfitting_rise: Annotated[
         float, Field(ge=0, description="nats of the validation loss above its best that make a run overfitting")
     ] = 0.02
+    instruments: Annotated[
+        tuple[Component, ...], Field(description="deeper measurements, each at its own cadence; none changes the run")
+    ] = ()
 
 
 class RunConfig(Frozen):

@@ -23,6 +23,7 @@ SLOTS = (
     Slot(("episode", "schedule"), "schedule"),
     Slot(("episode", "loss"), "loss"),
     Slot(("episode", "regime_controller"), "regime_controller"),
+    Slot(("monitor", "instruments"), "instrument", many=True),
     Slot(("faults",), "fault", many=True),
     Slot(("hooks",), "hook", many=True),
 )

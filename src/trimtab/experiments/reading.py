@@ -7,7 +7,7 @@ from typing import Any
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.jobs import SAME_AS
 from trimtab.experiments.spec import Experiment
-from trimtab.records import RunDirectory, flatten
+from trimtab.records import RunDirectory, Summary, flatten
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,16 @@ class Episode:
         summary = run.summary() if run.exists() else None
         if summary is None or summary.status == "interrupted":
             return None
-        figures = {
-            name: float(value)
-            for name, value in flatten(summary.metrics)
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
-        return cls(arm, seed, tuple(cell.values()), summary.status, figures, summary.steps, same)
+        return cls(arm, seed, tuple(cell.values()), summary.status, figures_of(summary), summary.steps, same)
+
+
+def figures_of(summary: Summary) -> dict[str, float]:
+    """The numbers of a summary by dotted name."""
+    return {
+        name: float(value)
+        for name, value in flatten(summary.metrics)
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
 
 
 def run_of(folder: ExperimentDirectory, experiment: Experiment, arm: str, seed: int, cell: dict[str, Any]) -> tuple[

@@ -8,7 +8,18 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-PURPOSES = ("init", "data", "dropout", "evaluation", "sampling", "search", "noise", "faults", "controller")
+PURPOSES = (
+    "init",
+    "data",
+    "dropout",
+    "evaluation",
+    "sampling",
+    "search",
+    "noise",
+    "faults",
+    "controller",
+    "instruments",
+)
 
 
 def derive_seed(seed: int, *path: str | int) -> int:
@@ -39,7 +50,7 @@ class Streams:
         _check(purpose)
         return self._generators[purpose]
 
-    def at(self, purpose: str, *position: int) -> torch.Generator:
+    def at(self, purpose: str, *position: str | int) -> torch.Generator:
         """A generator for `purpose` at `position`; `streams[purpose]` does not move."""
         _check(purpose)
         return torch.Generator().manual_seed(derive_seed(self.seed, purpose, *position))

@@ -28,6 +28,14 @@ class Snapshot:
     optimizer: dict[str, Tensor]
     values: dict[str, Any]
 
+    def copied(self) -> "Snapshot":
+        """The same with tensors of its own."""
+        return Snapshot(
+            {name: tensor.clone() for name, tensor in self.model.items()},
+            {name: tensor.clone() for name, tensor in self.optimizer.items()},
+            self.values,
+        )
+
 
 def checkpoint_path(folder: Path, step: int) -> Path:
     """Where the checkpoint of a step lies."""

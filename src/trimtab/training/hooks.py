@@ -26,11 +26,15 @@ KINDS: dict[str, type[Hook]] = {
 
 
 class HookSet:
-    """The switched-on hooks of a config, in its order. What is not in here cannot run."""
+    """The switched-on hooks of a config, in its order. What is not in here cannot run.
+
+    While `muted`, observers are shown nothing.
+    """
 
     def __init__(self, components: Sequence[HookComponent] = ()) -> None:
         self.hooks: list[tuple[str, Hook]] = []
         self.listing: list[dict[str, Any]] = []
+        self.muted = False
         self._own: set[Callable[..., Any]] = set()
         self._guard: WeightGuard | None = None
         registry = REGISTRIES["hook"]
@@ -62,6 +66,9 @@ class HookSet:
     def of(self, kind: type[Kind]) -> list[tuple[str, Kind]]:
         """The switched-on hooks of one kind, with their labels."""
         return [(label, hook) for label, hook in self.hooks if isinstance(hook, kind)]
+
+    def _shown(self) -> list[tuple[str, Observer]]:
+        return [] if self.muted else self.of(Observer)
 
     @property
     def rule(self) -> LearningRule | None:
@@ -115,7 +122,7 @@ class HookSet:
     def observing(self, model: nn.Module, step: int) -> Iterator[None]:
         """While open, forward passes are shown to the observers whose cadence falls on `step`."""
         handles = []
-        looking = [(n, o) for n, o in self.of(Observer) if _sees_activations(o) and step % o.every == 0]
+        looking = [(n, o) for n, o in self._shown() if _sees_activations(o) and step % o.every == 0]
         try:
             for label, observer in looking:
                 for name, module in self._matching(model, label, observer.layers):
@@ -175,8 +182,8 @@ class HookSet:
                 observer.on_end(dict(summary))
 
     def _with(self, method: str) -> list[tuple[str, Observer]]:
-        """The observers that have a method of their own by this name."""
-        return [(n, o) for n, o in self.of(Observer) if getattr(type(o), method) is not getattr(Observer, method)]
+        """The observers that are shown anything and have a method of their own by this name."""
+        return [(n, o) for n, o in self._shown() if getattr(type(o), method) is not getattr(Observer, method)]
 
     def transform(self, gradients: dict[str, Tensor], generator: torch.Generator) -> bool:
         """Run the gradient transforms; returns whether there were any."""

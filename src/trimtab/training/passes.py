@@ -1,6 +1,6 @@
 """Forward and backward passes: from batches to logits, and from a step's micro-batches to one gradient."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trimtab.config import DataMix, EpisodeConfig
 from trimtab.config.registry import accepts
 from trimtab.data import IGNORE, Batch
-from trimtab.losses import LossModule
+from trimtab.losses import LossModule, LossOutput
 from trimtab.random import Streams, derive_seed, global_stream
 from trimtab.training.device import autocast
 from trimtab.training.faults import Striking
@@ -58,6 +58,30 @@ class Passes:
         weights = torch.zeros((), dtype=torch.float64)
         targets = 0
         aux: dict[str, float] = {}
+        for output, asked in self.outputs(loader, cursor, episode, step, attempt, faults):
+            loss, weight = output["loss"], output["weight"]
+            (loss if episode.accumulation == 1 else loss * weight).backward()  # type: ignore[no-untyped-call]
+            total += (loss.detach().double() * weight.detach().double()).cpu()
+            weights += weight.detach().double().cpu()
+            targets += asked
+            for name, value in output["aux"].items():
+                aux[name] = aux.get(name, 0.0) + value * float(weight)
+        divisor = float(weights) or 1.0  # a step that asks for nothing has the loss 0
+        if episode.accumulation > 1:
+            gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+            torch._foreach_mul_(gradients, 1.0 / divisor)
+        return Accumulated(float(total) / divisor, targets, {name: value / divisor for name, value in aux.items()})
+
+    def outputs(
+        self,
+        loader: TrainLoader,
+        cursor: int,
+        episode: EpisodeConfig,
+        step: int,
+        attempt: int,
+        faults: Striking | None = None,
+    ) -> Iterator[tuple[LossOutput, int]]:
+        """The loss of each micro-batch of a step, under the step's own dropout, and how many targets it asked."""
         for index in range(episode.accumulation):
             position = cursor + index * episode.batch_size
             if episode.data_mix is None:
@@ -70,19 +94,7 @@ class Passes:
             self._dropout.manual_seed(derive_seed(self.streams.seed, "dropout", *place))
             with self.hooks.observing(self.model, step) if index == 0 else nullcontext():
                 logits, labels, metadata = self.forward(batch, episode.precision, self._dropout)
-            output = self.loss_fn(logits, labels, metadata)
-            loss, weight = output["loss"], output["weight"]
-            (loss if episode.accumulation == 1 else loss * weight).backward()  # type: ignore[no-untyped-call]
-            total += (loss.detach().double() * weight.detach().double()).cpu()
-            weights += weight.detach().double().cpu()
-            targets += int((labels != IGNORE).sum())
-            for name, value in output["aux"].items():
-                aux[name] = aux.get(name, 0.0) + value * float(weight)
-        divisor = float(weights) or 1.0  # a step that asks for nothing has the loss 0
-        if episode.accumulation > 1:
-            gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-            torch._foreach_mul_(gradients, 1.0 / divisor)
-        return Accumulated(float(total) / divisor, targets, {name: value / divisor for name, value in aux.items()})
+            yield self.loss_fn(logits, labels, metadata), int((labels != IGNORE).sum())
 
     def forward(
         self, batch: Batch, precision: str, generator: torch.Generator | None = None

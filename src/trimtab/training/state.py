@@ -13,6 +13,7 @@ from trimtab.regimes import Divergence, Monitor, RegimeController
 from trimtab.training.checkpoint import Snapshot
 from trimtab.training.evaluated import Evaluated
 from trimtab.training.hooks import HookSet
+from trimtab.training.instruments import InstrumentSet
 from trimtab.training.moments import load_moments, moments
 from trimtab.training.nested import join, named_tensors, split
 from trimtab.training.ring import Ring
@@ -38,6 +39,7 @@ class TrainState:
     hooks: HookSet
     episode: EpisodeConfig
     ring: Ring
+    instruments: InstrumentSet
     step: int = 0
     attempt: int = 0
     cursor: int = 0
@@ -68,6 +70,7 @@ class TrainState:
             "divergence": self.divergence.state_dict(),
             "controller": self.controller.state_dict(),
             "hooks": self.hooks.state_dict(),
+            "instruments": self.instruments.state_dict(),
             "optimizer": moments(self.optimizer),
             "ring": self.ring.state_dict(),
         }
@@ -113,6 +116,7 @@ class TrainState:
         self.monitor.load_state_dict(changing["monitor"])
         self.divergence.load_state_dict(changing["divergence"])
         self.hooks.load_state_dict(changing["hooks"])
+        self.instruments.load_state_dict(changing.get("instruments", {}))
         load_moments(self.optimizer, changing["optimizer"])
         if changed:
             self.ended = None

@@ -21,6 +21,7 @@ from trimtab.training.device import apply_precision
 from trimtab.training.evaluated import Evaluated
 from trimtab.training.faults import FaultSet
 from trimtab.training.hooks import HookSet
+from trimtab.training.instruments import InstrumentSet
 from trimtab.training.logger import Logger, MemoryLogger
 from trimtab.training.nested import named_tensors
 from trimtab.training.passes import Passes, TrainLoader
@@ -78,6 +79,7 @@ class Trainer:
             hooks=hooks if hooks is not None else HookSet(self.config.hooks),
             episode=self.config.episode,
             ring=Ring(self.config.episode.rewind.keep),
+            instruments=InstrumentSet(self.config.monitor.instruments, self.config.episode.steps),
         )
         self.faults = faults if faults is not None else FaultSet()
         self.state.hooks.attach(model, self.state.streams)
@@ -170,7 +172,8 @@ class Trainer:
         diverged = state.divergence.observe(regime, skipped=nonfinite)
         elapsed = time.perf_counter() - begun
         state.seconds += elapsed
-        self.record(regime, lr=lr, skipped=skip is not None, aux=made.aux, faults=faults.names, seconds=elapsed)
+        skipped, names = skip is not None, faults.names
+        self.record(regime, lr=lr, skipped=skipped, aux=made.aux, faults=names, seconds=elapsed, loader=loader)
         if diverged is not None:
             before = state.monitor.classifier.regime
             self.logger.event(step, state.attempt, "regime", diverged, before=before, after="diverged")
@@ -263,8 +266,9 @@ class Trainer:
         aux: dict[str, float],
         seconds: float,
         faults: Sequence[str] = (),
+        loader: TrainLoader | None = None,
     ) -> None:
-        """Write a step's row, with what the observers add to it."""
+        """Write a step's row, with what the instruments (given the `loader`) and the observers add to it."""
         state = self.state
         row: dict[str, Any] = {
             "step": regime.step,
@@ -281,6 +285,8 @@ class Trainer:
             row["aux"] = aux
         if regime.step % self.config.monitor.every == 0:
             row["rss_mb"] = rss_mb()
+        if loader is not None and (measured := state.instruments.measure(self, loader)):
+            row["instruments"] = measured
         row.update(state.hooks.on_step(row))
         self.logger.step(row)
 
@@ -376,6 +382,7 @@ class Trainer:
             "train_loss": state.monitor.loss_ema,
             "untrained_loss": state.divergence.untrained_loss,
             "stability": state.monitor.stability() | {"rewinds": state.attempt},
+            **({"instruments": state.instruments.last} if state.instruments.last else {}),
             "tokens": state.tokens,
             "seconds": state.seconds,
             "weights_sha256": tensors_sha256(named_tensors(state.model)),

@@ -146,12 +146,4 @@ def rerun(
             f"`trimtab replay {run.path}` says what changed since; fork at a step that has a "
             "checkpoint instead."
         )
-    return _copied(trainer.state.snapshot()), log
-
-
-def _copied(snapshot: Snapshot) -> Snapshot:
-    return Snapshot(
-        {name: tensor.clone() for name, tensor in snapshot.model.items()},
-        {name: tensor.clone() for name, tensor in snapshot.optimizer.items()},
-        snapshot.values,
-    )
+    return trainer.state.snapshot().copied(), log

@@ -201,3 +201,14 @@ def test_the_interval_covers_a_correlated_mean() -> None:
     assert batch_means_interval([1.0] * 49) is None
     assert batch_means_interval([1.0] * 50) == (1.0, 1.0)
     assert batch_means_interval([math.inf] + [1.0] * 59) is None
+
+
+def test_the_first_direction_may_be_given() -> None:
+    # Two modes that never mix: what grows is what was disturbed.
+    def step(state: State, _: int) -> State:
+        return [state[0] * torch.tensor([2.0, 0.5], dtype=torch.float64)]
+
+    for axis, right in ((0, math.log(2)), (1, -math.log(2))):
+        direction = [torch.eye(2, dtype=torch.float64)[axis]]
+        found = from_point(step, [1.0, 1.0], steps=10, direction=direction)
+        assert found.exponent == pytest.approx(right, abs=1e-6)

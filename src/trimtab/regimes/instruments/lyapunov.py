@@ -50,14 +50,15 @@ def largest_exponent(
     every: int = 1,
     discard: int = 0,
     norm: Norm = norm,
+    direction: Tensors | None = None,
 ) -> LyapunovExponent:
     """Follow `state` and a twin at the distance `epsilon`, and measure how the distance grows.
 
     After each `every` steps log(distance / distance before) is noted, and the twin is pulled back along the present
     difference to the distance `epsilon` (Benettin, Galgani, Giorgilli & Strelcyn 1980, Meccanica 15). The first direction
-    is random, from `generator`, and turns towards the fastest growing one by itself; the first `discard` steps, a whole
-    number of measurements, let it do so and are not counted. The distance before is measured, not taken to be `epsilon`,
-    so the rounding of the twin's coordinates does not count as growth.
+    is `direction`, or random, from `generator`, and turns towards the fastest growing one by itself; the first `discard`
+    steps, a whole number of measurements, let it do so and are not counted. The distance before is measured, not taken to
+    be `epsilon`, so the rounding of the twin's coordinates does not count as growth.
 
     `state` is everything that the next step depends on, such as parameters and optimiser moments, on scales that make one
     `norm` (by default Euclidean) sensible for all of it; with a part left out the result is not the system's exponent. It
@@ -71,7 +72,8 @@ def largest_exponent(
     """
     _check(steps, every, discard, epsilon)
     base = _copied(state)
-    twin, distance = _apart(base, random_vector(base, generator), epsilon, norm)
+    first = random_vector(base, generator) if direction is None else direction
+    twin, distance = _apart(base, first, epsilon, norm)
     if math.isnan(distance):
         raise ValueError(f"a twin at the distance {epsilon} is lost in the state's rounding; take a larger epsilon")
     rates: list[float] = []
