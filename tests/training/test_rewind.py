@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.training.runs import config, weights
+from tests.training.runs import DECODER, config, weights
 from trimtab.config import WorkError
 from trimtab.records import RunDirectory, rows_difference
 from trimtab.regimes import Controller, Decision
@@ -191,3 +191,11 @@ def test_rewinds_are_capped(tmp_path: Path) -> None:
 def test_a_controller_that_does_not_declare_its_rewinds_is_told(tmp_path: Path) -> None:
     with pytest.raises(WorkError, match="rewinds = True"):
         train(config("episode.regime_controller={name: 'tests.training.test_rewind:Undeclared'}"), tmp_path / "run")
+
+
+def test_weights_that_an_update_broke_are_not_gone_back_to(tmp_path: Path) -> None:
+    guard = "{name: spike_guard, window: 12, lasting: 2, threshold: 4.0}"
+    jump = ["faults=[{name: lr_jump, start: 20, length: 1, factor: 1000.0}]", f"episode.regime_controller={guard}"]
+    train(config(*jump, "episode.rewind.every=5", "monitor.robust_window=12", base=DECODER), tmp_path / "run")
+    rewinds = [row for row in RunDirectory(tmp_path / "run").events() if row["kind"] == "rewind"]
+    assert (rewinds[0]["before"], rewinds[0]["after"]) == (22, 15)  # the snapshot of step 20 holds the broken weights

@@ -18,7 +18,8 @@ class SpikeGuard(Controller):
 
     A spike is a robust z-score above `threshold` against the last `window` values that were no spikes. *clip* bounds the
     gradient norm of this step at the value with that z-score; *skip* leaves the step out; *rewind* goes back to the newest
-    snapshot from before the trouble and on with other data. A loss that spiked `lasting` steps in a row is answered by
+    snapshot that is known to be good, and on with other data: one whose weights were followed by a loss without a spike, for the
+    update of the very step before the first spike may be what broke the weights. A loss that spiked `lasting` steps in a row is answered by
     `on_lasting`, and its steps no longer by `on_loss` alone. What is not finite is a spike too (and the trainer skips it in
     any case).
     """
@@ -58,9 +59,9 @@ class SpikeGuard(Controller):
         else:
             return None
         if answer == "rewind":
-            onset = state.step - max(self.in_a_row, 1)
+            first = state.step - max(self.in_a_row, 1) + 1
             self.in_a_row = 0
-            return Decision(reason, action="rewind", rewind_to=onset)
+            return Decision(reason, action="rewind", rewind_to=first - 2)
         if answer == "skip":
             return Decision(reason, action="skip")
         usual = math.inf if episode_config.clip is None else episode_config.clip
