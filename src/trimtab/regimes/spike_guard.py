@@ -18,10 +18,10 @@ class SpikeGuard(Controller):
 
     A spike is a robust z-score above `threshold` against the last `window` values that were no spikes. *clip* bounds the
     gradient norm of this step at the value with that z-score; *skip* leaves the step out; *rewind* goes back to the newest
-    snapshot that is known to be good, and on with other data: one whose weights were followed by a loss without a spike, for the
-    update of the very step before the first spike may be what broke the weights. A loss that spiked `lasting` steps in a row is answered by
-    `on_lasting`, and its steps no longer by `on_loss` alone. What is not finite is a spike too (and the trainer skips it in
-    any case).
+    snapshot that is known to be good, and on with other data: one whose weights were followed by a loss without a spike, for
+    the update of the very step before the first spike may be what broke the weights. A loss that spiked `lasting` steps in a
+    row is answered by `on_lasting`, and its steps no longer by `on_loss` alone. What is not finite is a spike too (and the
+    trainer skips it in any case).
     """
 
     def __init__(
