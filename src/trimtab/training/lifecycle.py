@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trimtab import __version__
-from trimtab.config import RunConfig, RunError, apply_overrides, config_hash, path_keys, resolve_config
+from trimtab.config import RunConfig, RunError, WorkError, apply_overrides, config_hash, path_keys, resolve_config
 from trimtab.data import Progress
 from trimtab.records import (
     Manifest,
@@ -24,6 +24,7 @@ from trimtab.records import (
     peak_rss_mb,
     truncate,
 )
+from trimtab.records.failures import write_failure
 from trimtab.reports.curves import loss_curve
 from trimtab.training.assembly import Assembly, assemble, own_components
 from trimtab.training.checkpoint import Snapshot, drop_after, newest_sound
@@ -72,7 +73,13 @@ def begin(
     trainer = _restored(assembly, caller, start, None, parent)
     with run.create():
         manifest = _manifest(assembly, caller, parent)
-        manifest.write(run.manifest_path)
+        try:
+            manifest.write(run.manifest_path)
+        except WorkError as error:
+            if isinstance(error.__cause__, OSError):
+                again = "run the same command again. The run has not begun, and nothing is left of it."
+                raise write_failure(run.manifest_path, error.__cause__, again) from error
+            raise
         trainer.state.run_id = manifest.run_id
         detail = None if parent is None else {**parent.model_dump(exclude={"controller"}), "changes": list(changes)}
         return _go(run, assembly, trainer, caller, event=None if detail is None else ("fork", detail))
