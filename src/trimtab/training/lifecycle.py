@@ -258,6 +258,10 @@ def recorded_config(manifest: Manifest, run: RunDirectory) -> RunConfig:
     return config
 
 
+_CONFIGURED = ("threads", "precision", "device")
+"""What the environment repeats of the config, where a change of it is told already."""
+
+
 def differences(manifest: Manifest, assembly: Assembly) -> list[str]:
     """What differs between a run's manifest and the parts made from it now, each as one phrase.
 
@@ -287,7 +291,5 @@ def differences(manifest: Manifest, assembly: Assembly) -> list[str]:
         before_hash = hashes.get((own["kind"], own["name"]))
         if before_hash is not None and before_hash != own["source_hash"]:
             found.append(f"the source of the {own['kind']} '{own['name']}'")
-    found += [
-        f"{key}: {a!r} then, {b!r} now" for key, a, b in numeric_differences(then, now_there) if key != "precision"
-    ]
-    return found
+    numeric = [one for one in numeric_differences(then, now_there) if one[0] not in _CONFIGURED]
+    return found + [f"{key}: {a!r} then, {b!r} now" for key, a, b in numeric]
