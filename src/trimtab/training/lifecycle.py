@@ -28,6 +28,7 @@ from trimtab.records.failures import write_failure
 from trimtab.reports.curves import loss_curve
 from trimtab.training.assembly import Assembly, assemble, own_components
 from trimtab.training.checkpoint import Snapshot, drop_after, newest_sound
+from trimtab.training.device import check_threads
 from trimtab.training.logger import Display, MemoryLogger, RunLogger
 from trimtab.training.trainer import Trainer
 from trimtab.training.trunk import restore_run, trunk
@@ -69,6 +70,8 @@ def begin(
     """Start a run, from its own initial weights or from `start`, a state of `parent`; `changes` are told in its records."""
     run = RunDirectory(out)
     run.check_free()
+    if parent is None:
+        check_threads(config.threads)
     assembly = assemble(resolve_config(config.model_dump(mode="json")), caller.progress)
     trainer = _restored(assembly, caller, start, None, parent)
     with run.create():
@@ -109,7 +112,10 @@ def resume(
         summary = run.summary()
         if summary is not None and summary.status != "interrupted" and not asked:
             return {"status": summary.status, "steps": summary.steps, **summary.metrics, "already_ended": True}
-        assembly = assemble(resolve_config(data, source="--set"), caller.progress)
+        config = resolve_config(data, source="--set")
+        if "threads" in asked:
+            check_threads(config.threads)
+        assembly = assemble(config, caller.progress)
         changes = differences(manifest, assembly)
         if changes and not accept_changes:
             raise RunError(
