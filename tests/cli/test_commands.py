@@ -55,6 +55,17 @@ def test_the_same_seed_gives_the_same_text(run: Path) -> None:
     assert len(texts[0]) >= 25  # <PAD>, which an untrained model may say, is no character
 
 
+def test_a_prompt_that_the_tokenizer_does_not_know_is_told_of(run: Path) -> None:
+    written = command("sample", str(run), "--prompt", "né ☃", "--tokens", "5")
+    assert written.returncode == 0 and written.stdout.startswith("né ☃")
+    assert "2 characters of the prompt are not in this run's tokenizer ('é' x1, '☃' x1)" in written.stderr
+    assert command("sample", str(run), "--prompt", "ne", "--tokens", "5").stderr == ""
+    empty = command("sample", str(run), "--prompt", "")
+    assert (empty.returncode, empty.stdout) == (2, "") and empty.stderr.startswith(
+        "trimtab: --prompt: the prompt is empty"
+    )
+
+
 def test_fork_and_diff_name_the_first_difference(run: Path) -> None:
     child = run.parent / "hotter"
     made = command("fork", str(run), "--at", "10", "--set", "episode.optimizer.lr=0.1", "--out", str(child))
