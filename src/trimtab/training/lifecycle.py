@@ -189,7 +189,8 @@ def _go(
         if caller.display is not None:
             caller.display.begin(state.episode.steps)
         if state.step == 0:
-            logger.event(0, 0, "data", "; ".join(assembly.data.report.lines()))
+            facts = assembly.data.report.lines()
+            logger.event(0, 0, "data", "; ".join(facts), after=facts)
         if event is not None:
             kind, detail = event
             told = [
