@@ -38,6 +38,7 @@ def refused(tmp_path: Path, *changes: str, out: str = "run", arguments: tuple[st
         ("hooks=[{name: activation_stat}]", ["hooks[0]", "activation_stats"]),
         ("device=cuda", ["cuda"]),
         ("threads=0", ["threads"]),
+        ("threads=9999", ["threads: 9999", "CPU", "auto"]),
     ],
 )
 def test_a_wrong_config(tmp_path: Path, change: str, words: list[str]) -> None:

@@ -55,6 +55,43 @@ def test_the_same_seed_gives_the_same_text(run: Path) -> None:
     assert len(texts[0]) >= 25  # <PAD>, which an untrained model may say, is no character
 
 
+def test_a_folder_of_mixed_files_is_told_of_fact_by_fact(tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    contents = {
+        "a.txt": b"plain text\n" * 400,
+        "b.md": "# Caf\u00e9\n".encode() * 300,
+        "c.png": b"\x89PNG\r\n\x1a\n\0\0",
+        "empty.txt": b"",
+        "latin.txt": "na\u00efve caf\u00e9\n".encode("latin-1"),
+    }
+    for name, content in contents.items():
+        (tmp_path / "texts" / name).write_bytes(content)
+    arguments = options([*DECODER, "episode.steps=2", "data.path=texts"])
+    result = command("train", *arguments, "--out", "run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    facts = [line for line in result.stdout.splitlines() if line.startswith("data: ")]
+    assert len(facts) == 4
+    assert facts[0].startswith("data: texts: 2 files, ")
+    assert all(
+        part in facts[1] for part in ("3 skipped", "texts/c.png (byte", "empty.txt (empty)", "latin.txt (byte 2 (0xef)")
+    )
+    assert str(tmp_path) not in facts[1]
+    assert facts[2].startswith("data: 300 unknown tokens (4.615%)") and facts[3].startswith(
+        "data: the model can neither"
+    )
+
+
+def test_a_prompt_that_the_tokenizer_does_not_know_is_told_of(run: Path) -> None:
+    written = command("sample", str(run), "--prompt", "né ☃", "--tokens", "5")
+    assert written.returncode == 0 and written.stdout.startswith("né ☃")
+    assert "2 characters of the prompt are not in this run's tokenizer ('é' x1, '☃' x1)" in written.stderr
+    assert command("sample", str(run), "--prompt", "ne", "--tokens", "5").stderr == ""
+    empty = command("sample", str(run), "--prompt", "")
+    assert (empty.returncode, empty.stdout) == (2, "") and empty.stderr.startswith(
+        "trimtab: --prompt: the prompt is empty"
+    )
+
+
 def test_fork_and_diff_name_the_first_difference(run: Path) -> None:
     child = run.parent / "hotter"
     made = command("fork", str(run), "--at", "10", "--set", "episode.optimizer.lr=0.1", "--out", str(child))

@@ -37,6 +37,8 @@ def test_the_report_names_what_was_read_skipped_and_unknown(tmp_path: Path) -> N
     shown = "\n".join(report.lines())
     for part in ("1 file", "7,000 characters", "1 skipped", "b.bin (byte 0 is NUL", "'ï' U+00EF x1,000"):
         assert part in shown
+    assert "trimtab tokenizer train" in shown
+    assert "trimtab tokenizer train" not in "\n".join(corpus(tokenizer=CharacterTokenizer()).report.lines())
     loaded = json.loads(json.dumps(report.to_dict()))
     assert loaded["skipped"][0]["size"] == 1
     assert loaded["unknown_characters"][1] == {"character": "–", "occurrences": 500}

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import SMALL, config, environment
+from tests.training.runs import SMALL, config, environment, options
 from trimtab.config import RunError
 from trimtab.records import RunDirectory
 from trimtab.training import resume, train
+from trimtab.training.assembly import assemble
 from trimtab.training.checkpoint import checkpoint_path, checkpoint_steps, newest_sound, read_checkpoint
 
 
@@ -81,3 +82,29 @@ def test_a_full_disk_stops_the_run_with_a_message_and_sound_checkpoints(tmp_path
     assert "trimtab resume" in small.stderr
     assert not [entry for entry in (out / "checkpoints").iterdir() if entry.name.startswith(".")]
     assert resume(out)["status"] == "completed"  # with room again, it goes on
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        (1_000, ["manifest.json", "run the same command again", "has not begun"]),
+        (9_000, ["step-00000006/model.safetensors", "go on with `trimtab resume", "first checkpoint", "begins again"]),
+    ],
+)
+def test_a_full_disk_at_the_start_is_one_clear_paragraph(tmp_path: Path, limit: int, words: list[str]) -> None:
+    assemble(config())  # the corpus is encoded and in the cache
+    script = f"import sys; sys.argv = {['trimtab', 'train', '--out', str(tmp_path / 'run'), *options(SMALL)]!r}\n"
+    script += "from trimtab.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    paragraph = done.stderr.strip()
+    assert paragraph.startswith("trimtab: Could not write ") and "\n" not in paragraph
+    for word in ["past the size limit of this process", "ulimit -f unlimited", *words]:
+        assert word in paragraph
+    if limit == 1_000:
+        assert not (tmp_path / "run").exists()
+    else:
+        assert resume(tmp_path / "run")["status"] == "completed"

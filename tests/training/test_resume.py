@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.runs import DECODER, EVERYTHING, ROOT, SMALL, command, config, environment, options, weights
-from trimtab.config import DataError, RunError
+from trimtab.config import ConfigError, DataError, RunError
 from trimtab.records import RunDirectory, first_difference
 from trimtab.training import Caller, fork, replay, resume, train
 from trimtab.training.checkpoint import checkpoint_path, checkpoint_steps
@@ -139,7 +139,7 @@ def test_a_changed_config_is_named_and_accepted_only_on_request(tmp_path: Path, 
         resume(tmp_path / "run", change)
     assert resume(tmp_path / "run", change, accept_changes=True)["status"] == "completed"
     event = next(row for row in RunDirectory(tmp_path / "run").events() if row["kind"] == "resume")
-    assert any(named in text for text in event["after"]["changes"])
+    assert len([text for text in event["after"]["changes"] if named in text]) == 1
 
 
 def test_a_changed_corpus_is_named(tmp_path: Path) -> None:
@@ -150,6 +150,28 @@ def test_a_changed_corpus_is_named(tmp_path: Path) -> None:
     text.write_text(text.read_text().replace("quick", "quiet", 1))
     with pytest.raises(RunError, match="corpus"):
         resume(tmp_path / "run")
+
+
+def test_more_threads_than_cpus_may_be_recorded_but_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = iter([None] * 14 + ["test"] * 99)
+    run = tmp_path / "run"
+    train(config("threads=2"), run, Caller(stop=lambda: next(stopped)))
+    monkeypatch.setattr("trimtab.training.device._usable_cpus", lambda: 1)
+    with pytest.raises(ConfigError, match="threads: 2 threads were asked for, and this process may use 1 CPU:"):
+        train(config("threads=2"), tmp_path / "other")
+    for ask in (
+        lambda: resume(run, ["threads=3"], accept_changes=True),
+        lambda: fork(run, 6, tmp_path / "child", ["threads=3"]),
+    ):
+        with pytest.raises(ConfigError, match="threads: 3"):
+            ask()
+    assert not (tmp_path / "other").exists() and not (tmp_path / "child").exists()
+    assert replay(run).identical
+    fork(run, 6, tmp_path / "child")
+    assert resume(run)["status"] == "completed"
+    assert weights(run) == weights(tmp_path / "child")
 
 
 def test_a_run_on_a_relative_path_resumes_and_forks_from_any_folder(

@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from tests.training.runs import config
+from trimtab.config import ConfigError
+from trimtab.data import CharacterTokenizer
 from trimtab.records import RunDirectory
 from trimtab.training import train
 from trimtab.training.sampling import sample_run
@@ -25,6 +30,23 @@ def test_an_older_checkpoint_is_not_taken_silently(tmp_path: Path) -> None:
     found = sample_run(tmp_path / "run", prompt="The ", options=OPTIONS, seed=0)
     assert found["step"] == 18
     assert "step-00000024" in found["refused_checkpoints"][0]
+
+
+def test_a_prompt_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(config(), tmp_path / "run")
+    for prompt, words in (("", "is empty"), ("caf\udce9", "is not valid UTF-8")):
+        with pytest.raises(ConfigError, match=f"^--prompt: the prompt {words}"):
+            sample_run(tmp_path / "run", prompt=prompt, options=OPTIONS, seed=0)
+    monkeypatch.setattr(CharacterTokenizer, "encode", lambda self, text: np.zeros(0, np.uint8))
+    with pytest.raises(ConfigError, match="' ' has no token"):
+        sample_run(tmp_path / "run", prompt=" ", options=OPTIONS, seed=0)
+
+
+def test_the_unknown_characters_of_a_prompt_are_counted(tmp_path: Path) -> None:
+    train(config(), tmp_path / "run")
+    assert sample_run(tmp_path / "run", prompt="The ", options=OPTIONS, seed=0)["unknown_characters"] == {}
+    found = sample_run(tmp_path / "run", prompt="né, né ☃", options=OPTIONS, seed=0)
+    assert found["unknown_characters"] == {"é": 2, "☃": 1}
 
 
 def test_the_figures_of_an_evaluation_are_of_all_its_samples(tmp_path: Path) -> None:

@@ -84,7 +84,10 @@ class RunDisplay:
 
     def event(self, row: Row) -> None:
         """Something was decided or happened."""
-        if row["kind"] not in _QUIET_EVENTS and row["kind"] != "end":
+        if row["kind"] == "data":
+            for fact in row["after"]:
+                self.console.print(f"data: {fact}", highlight=False, markup=False)
+        elif row["kind"] not in _QUIET_EVENTS and row["kind"] != "end":
             kind = row["kind"] if row["kind"] != "regime" else f"regime: {row['before']} → {row['after']}"
             self.console.print(f"step {row['step']}: {kind}: {row['reason']}", highlight=False, markup=False)
 

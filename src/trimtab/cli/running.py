@@ -158,6 +158,14 @@ def sample(
     written = sample_run(run, prompt=prompt, options=options, seed=seed, step=step)
     for refused in written["refused_checkpoints"]:
         typer.echo(f"{refused} The text is by the checkpoint of step {written['step']}.", err=True)
+    if unknown := written["unknown_characters"]:
+        count = sum(unknown.values())
+        named = ", ".join(f"{char!r} x{times}" for char, times in list(unknown.items())[:10])
+        typer.echo(
+            f"{count} character{'s' if count > 1 else ''} of the prompt {'are' if count > 1 else 'is'} not in this run's "
+            f"tokenizer ({named}); the model saw its unknown token there, so the text may not follow the prompt.",
+            err=True,
+        )
     typer.echo(json.dumps(written) if as_json else written["prompt"] + written["text"])
 
 

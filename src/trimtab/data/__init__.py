@@ -2,7 +2,7 @@
 
 from trimtab.data.batch import IGNORE, Batch, Item, TaskDataset
 from trimtab.data.bpe import train_bpe
-from trimtab.data.build import DataBundle, build_corpus, corpus, opening_text
+from trimtab.data.build import DataBundle, build_corpus, corpus, opening_text, text_bundle
 from trimtab.data.corpus import Corpus, Document, embedded_corpus, open_corpus
 from trimtab.data.durable import cache_folder
 from trimtab.data.files import Progress
@@ -40,5 +40,6 @@ __all__ = [
     "embedded_corpus",
     "open_corpus",
     "opening_text",
+    "text_bundle",
     "train_bpe",
 ]

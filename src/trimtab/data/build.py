@@ -1,5 +1,6 @@
 """The data of a run: a corpus, encoded, split and cut into windows."""
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from trimtab.config.errors import ConfigError, DataError
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.batch import TaskDataset
 from trimtab.data.cache import encoded, fingerprint
-from trimtab.data.corpus import open_corpus
+from trimtab.data.corpus import Corpus, Document, open_corpus
 from trimtab.data.files import Progress
 from trimtab.data.report import CorpusReport, UnknownCharacter
 from trimtab.data.tokenizers import Ids, Tokenizer
@@ -81,12 +82,34 @@ def build_corpus(
     context, DataError for text that cannot be used or where one part is shorter than one window (`context` + 1 tokens),
     and WorkError when the cache cannot be written.
     """
-    if stride is not None and stride > context:
-        raise ConfigError(
-            f"`data.stride` is {stride}, beyond `data.context`, {context}: the tokens between two windows would be lost. "
-            "Set it to the context at most, or to null for the context itself."
-        )
-    source = open_corpus(path, progress)
+    _check_stride(context, stride)
+    return _bundle(open_corpus(path, progress), tokenizer, context, stride, validation_share, progress)
+
+
+def text_bundle(
+    name: str,
+    text: str,
+    tokenizer: Tokenizer,
+    *,
+    context: int,
+    stride: int | None = None,
+    validation_share: float = 0.05,
+) -> DataBundle:
+    """The windows of a text that a component makes by itself; `name` is how it is shown. Raises as `build_corpus` does."""
+    _check_stride(context, stride)
+    content = text.encode()
+    document = Document(name, len(content), hashlib.sha256(content).hexdigest(), text=text)
+    return _bundle(Corpus(name, (document,)), tokenizer, context, stride, validation_share, None)
+
+
+def _bundle(
+    source: Corpus,
+    tokenizer: Tokenizer,
+    context: int,
+    stride: int | None,
+    validation_share: float,
+    progress: Progress | None,
+) -> DataBundle:
     tokens, entry = encoded(source, tokenizer, progress)
     train_tokens = _train_tokens(len(tokens), validation_share)
     report = CorpusReport(
@@ -112,6 +135,14 @@ def build_corpus(
         report=report,
         opening_text=lambda: opening_text(tokenizer, tokens[:train_tokens]),
     )
+
+
+def _check_stride(context: int, stride: int | None) -> None:
+    if stride is not None and stride > context:
+        raise ConfigError(
+            f"`data.stride` is {stride}, beyond `data.context`, {context}: the tokens between two windows would be lost. "
+            "Set it to the context at most, or to null for the context itself."
+        )
 
 
 def opening_text(tokenizer: Tokenizer, tokens: Ids, characters: int = 5_000_000) -> str:

@@ -90,16 +90,16 @@ def open_corpus(path: str | list[str] | None, progress: Progress | None = None) 
         raise DataError(
             "`data.path` is an empty list. Name at least one text file or folder, or null for the embedded text."
         )
-    found: list[tuple[Path, bool]] = []
+    found: list[tuple[Path, Path | None]] = []
     skipped: list[SkippedFile] = []
     for text in named:
         place = _existing(text)
         if place.is_dir():
             inside, odd = files.text_files(place)
-            found += [(file, True) for file in inside]
-            skipped += [SkippedFile(shown(file), 0, reason) for file, reason in odd]
+            found += [(file, place) for file in inside]
+            skipped += [SkippedFile(_within(place, file), 0, reason) for file, reason in odd]
         elif place.is_file():
-            found.append((place, False))
+            found.append((place, None))
         else:
             raise DataError(
                 f"The corpus '{text}' is neither a regular file nor a folder. Name a text file or a folder."
@@ -153,16 +153,16 @@ def embedded_corpus() -> Corpus:
 
 
 def _scan_all(
-    found: list[tuple[Path, bool]], named: list[str], progress: Progress | None
+    found: list[tuple[Path, Path | None]], named: list[str], progress: Progress | None
 ) -> tuple[tuple[Document, ...], list[SkippedFile]]:
-    """Scan files, each with whether it may be skipped (it was found in a folder, not named directly)."""
+    """Scan files, each with the folder that it was found in; one that was named directly has None and may not be skipped."""
     sizes = [_size(path) for path, _ in found]
     total = sum(sizes)
     memory = ScanMemory(_memory_file(named)) if total > REMEMBER_ABOVE else None
     documents: list[Document] = []
     skipped: list[SkippedFile] = []
     done = 0
-    for (path, skippable), size in zip(found, sizes, strict=True):
+    for (path, folder), size in zip(found, sizes, strict=True):
         advance = None if progress is None else partial(_advance, progress, done, total)
         result = files.scan(path, advance) if memory is None else memory.scan(path, advance)
         done += size
@@ -171,13 +171,18 @@ def _scan_all(
         reason = result.problem if result.size else "empty"
         if reason is None:
             documents.append(Document(shown(path), result.size, result.sha256, path))
-        elif not skippable:
+        elif folder is None:
             raise _not_text(path, result)
         else:
-            skipped.append(SkippedFile(shown(path), result.size, reason))
+            skipped.append(SkippedFile(_within(folder, path), result.size, reason))
     if memory is not None:
         memory.save()
     return tuple(documents), skipped
+
+
+def _within(folder: Path, path: Path) -> str:
+    """A file's path from the folder of the corpus on, whose own place is in the config."""
+    return shown(path.relative_to(folder.parent))
 
 
 def _advance(progress: Progress, before: int, total: int, read: int) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+_MANY_UNKNOWN = 0.01  # share of the tokens from which on another tokenizer is worth a word
+
 
 class FileEntry(NamedTuple):
     """A file that was read; `size` in bytes."""
@@ -81,6 +83,11 @@ class CorpusReport:
             found.append(
                 f"{self.unknown_tokens:,} unknown tokens ({self.unknown_share:.3%}), most often: {', '.join(named)}"
             )
+            if self.unknown_share >= _MANY_UNKNOWN:
+                found.append(
+                    "the model can neither read nor write the unknown characters; a tokenizer trained on this text by "
+                    "`trimtab tokenizer train` has them all"
+                )
         if self.inexact_cuts:
             found.append(
                 f"{self.inexact_cuts:,} cuts at which the tokens may differ from those of the whole text encoded at once"

@@ -15,10 +15,13 @@ _REASONS = {
 }
 
 
-def write_failure(path: Path, error: OSError) -> WorkError:
-    """The error to raise, from `error`, when writing `path` failed: the file, what happened, what to do."""
+AGAIN = "run the command again (a training run goes on with `trimtab resume`). What was written before is whole."
+
+
+def write_failure(path: Path, error: OSError, again: str = AGAIN) -> WorkError:
+    """The error to raise, from `error`, when writing `path` failed: the file, what happened, what to do.
+
+    `again` says how to go on once the cause is gone, and what there is to go on from.
+    """
     happened, remedy = _REASONS.get(error.errno or 0, (error.strerror or str(error), "Remove the cause"))
-    return WorkError(
-        f"Could not write {path}: {happened}. {remedy}, then run the command again (a training run goes on with "
-        "`trimtab resume`). What was written before is whole."
-    )
+    return WorkError(f"Could not write {path}: {happened}. {remedy}, then {again}")

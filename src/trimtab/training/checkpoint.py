@@ -14,6 +14,7 @@ from torch import Tensor
 
 from trimtab.config import RunError, WorkError, canonical_json
 from trimtab.records.atomic import atomic_directory, remove_tree_atomically, write_json
+from trimtab.records.failures import write_failure
 from trimtab.records.hashing import file_sha256, tensors_sha256
 
 FORMAT = 1
@@ -52,10 +53,27 @@ def checkpoint_steps(folder: Path) -> list[int]:
 def write_checkpoint(folder: Path, snapshot: Snapshot, records: dict[str, int]) -> Path:
     """Write a snapshot; `records` are the lengths in bytes of the JSONL files that belong to it. Returns its folder.
 
-    Raises `WorkError` when the disk refuses; nothing half-written is left then, and older checkpoints are untouched.
+    Raises `WorkError` when the disk refuses, which says from where the run can go on; nothing half-written is left then, and
+    older checkpoints are untouched.
     """
-    step = int(snapshot.values["step"])
-    target = checkpoint_path(folder, step)
+    target = checkpoint_path(folder, int(snapshot.values["step"]))
+    try:
+        _write(target, snapshot, records)
+    except WorkError as error:
+        if not isinstance(cause := error.__cause__, OSError):
+            raise
+        earlier = checkpoint_steps(folder)
+        whole = (
+            f"It goes on from the checkpoint of step {earlier[-1]}, which is whole."
+            if earlier
+            else ("This was the first checkpoint, so it begins again, under the same config.")
+        )
+        again = f"go on with `trimtab resume {folder.parent}`. {whole}"
+        raise write_failure(Path(cause.filename or target), cause, again) from cause
+    return target
+
+
+def _write(target: Path, snapshot: Snapshot, records: dict[str, int]) -> None:
     with atomic_directory(target, replace=True) as temporary:
         files = {"model.safetensors": snapshot.model, "optimizer.safetensors": snapshot.optimizer}
         sealed = {}
@@ -64,21 +82,18 @@ def write_checkpoint(folder: Path, snapshot: Snapshot, records: dict[str, int]) 
             try:
                 safetensors.torch.save_file({key: tensor.cpu().contiguous() for key, tensor in tensors.items()}, path)
             except safetensors.SafetensorError as error:
-                raise WorkError(
-                    f"Could not write {target / name}: {error}. Free some space, then go on with `trimtab resume "
-                    f"{folder.parent}`; the earlier checkpoints are whole."
-                ) from error
+                number = re.search(r"os error (\d+)", str(error))
+                raise OSError(int(number[1]) if number else 0, str(error), str(target / name)) from error
             sealed[name] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
         content = {
             "format": FORMAT,
-            "step": step,
+            "step": int(snapshot.values["step"]),
             "weights_sha256": tensors_sha256(snapshot.model),
             "files": sealed,
             "records": records,
             "values": snapshot.values,
         }
         write_json(temporary / "state.json", {**content, "checksum": _checksum(content)})
-    return target
 
 
 def read_checkpoint(path: Path) -> tuple[Snapshot, dict[str, int]]:

@@ -37,11 +37,26 @@ def _device(asked: str) -> str:
     return asked
 
 
+def check_threads(threads: int | str) -> None:
+    """Raise `ConfigError` for more threads than this process has CPUs.
+
+    For threads that somebody asks for now: what a recorded run used on another machine is not asked for.
+    """
+    usable = _usable_cpus()
+    if isinstance(threads, int) and threads > usable:
+        raise ConfigError(
+            f"threads: {threads} threads were asked for, and this process may use {usable} CPU{'s' if usable > 1 else ''}: "
+            f"more threads than CPUs wait for each other at every operation. Set threads to {usable} at most, or to auto."
+        )
+
+
 def _physical_cores() -> int:
-    usable = (
-        len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count() or 1
-    )
+    usable = _usable_cpus()
     return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
+
+
+def _usable_cpus() -> int:
+    return len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count() or 1
 
 
 def has_native_bf16(device: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from trimtab.config import RunConfig, RunError, apply_overrides, resolve_config
 from trimtab.records import Parent, RunDirectory
 from trimtab.training.assembly import assemble
+from trimtab.training.device import check_threads
 from trimtab.training.lifecycle import Caller, asked_keys, begin, differences, recorded_config
 from trimtab.training.nested import split
 from trimtab.training.trunk import trunk
@@ -40,6 +41,8 @@ def fork(
     data = old.model_dump(mode="json")
     asked = asked_keys(apply_overrides(data, overrides))
     config = resolve_config(data, source="--set")
+    if "threads" in asked:
+        check_threads(config.threads)
     return fork_as(run, at, out, config, asked, changes=changes, caller=caller)
 
 

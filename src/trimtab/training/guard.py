@@ -29,11 +29,8 @@ class WeightGuard:
         if bits and not written:
             written = [name for name, a, b in zip(self._parameters, sums, self._sums(), strict=True) if a != b]
         if written:
-            who = (
-                f"The hook '{hooks[0]}' is an observer, and it"
-                if len(hooks) == 1
-                else f"One of the observers {', '.join(hooks)}"
-            )
+            alone = f"The hook '{hooks[0]}' is an observer, and it"
+            who = alone if len(hooks) == 1 else f"One of the observers {', '.join(hooks)}"
             raise WorkError(
                 f"{who} wrote to '{written[0]}' of the model. Observers only read: let it work on a copy, or make it a "
                 "GradientTransform or a LearningRule, whose kinds may change a run."

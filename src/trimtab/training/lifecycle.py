@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trimtab import __version__
-from trimtab.config import RunConfig, RunError, apply_overrides, config_hash, path_keys, resolve_config
+from trimtab.config import RunConfig, RunError, WorkError, apply_overrides, config_hash, path_keys, resolve_config
 from trimtab.data import Progress
 from trimtab.records import (
     Manifest,
@@ -24,9 +24,11 @@ from trimtab.records import (
     peak_rss_mb,
     truncate,
 )
+from trimtab.records.failures import write_failure
 from trimtab.reports.curves import loss_curve
 from trimtab.training.assembly import Assembly, assemble, own_components
 from trimtab.training.checkpoint import Snapshot, drop_after, newest_sound
+from trimtab.training.device import check_threads
 from trimtab.training.logger import Display, MemoryLogger, RunLogger
 from trimtab.training.trainer import Trainer
 from trimtab.training.trunk import restore_run, trunk
@@ -68,11 +70,19 @@ def begin(
     """Start a run, from its own initial weights or from `start`, a state of `parent`; `changes` are told in its records."""
     run = RunDirectory(out)
     run.check_free()
+    if parent is None:
+        check_threads(config.threads)
     assembly = assemble(resolve_config(config.model_dump(mode="json")), caller.progress)
     trainer = _restored(assembly, caller, start, None, parent)
     with run.create():
         manifest = _manifest(assembly, caller, parent)
-        manifest.write(run.manifest_path)
+        try:
+            manifest.write(run.manifest_path)
+        except WorkError as error:
+            if isinstance(error.__cause__, OSError):
+                again = "run the same command again. The run has not begun, and nothing is left of it."
+                raise write_failure(run.manifest_path, error.__cause__, again) from error
+            raise
         trainer.state.run_id = manifest.run_id
         detail = None if parent is None else {**parent.model_dump(exclude={"controller"}), "changes": list(changes)}
         return _go(run, assembly, trainer, caller, event=None if detail is None else ("fork", detail))
@@ -102,7 +112,10 @@ def resume(
         summary = run.summary()
         if summary is not None and summary.status != "interrupted" and not asked:
             return {"status": summary.status, "steps": summary.steps, **summary.metrics, "already_ended": True}
-        assembly = assemble(resolve_config(data, source="--set"), caller.progress)
+        config = resolve_config(data, source="--set")
+        if "threads" in asked:
+            check_threads(config.threads)
+        assembly = assemble(config, caller.progress)
         changes = differences(manifest, assembly)
         if changes and not accept_changes:
             raise RunError(
@@ -176,7 +189,8 @@ def _go(
         if caller.display is not None:
             caller.display.begin(state.episode.steps)
         if state.step == 0:
-            logger.event(0, 0, "data", "; ".join(assembly.data.report.lines()))
+            facts = assembly.data.report.lines()
+            logger.event(0, 0, "data", "; ".join(facts), after=facts)
         if event is not None:
             kind, detail = event
             told = [
@@ -251,6 +265,10 @@ def recorded_config(manifest: Manifest, run: RunDirectory) -> RunConfig:
     return config
 
 
+_CONFIGURED = ("threads", "precision", "device")
+"""What the environment repeats of the config, where a change of it is told already."""
+
+
 def differences(manifest: Manifest, assembly: Assembly) -> list[str]:
     """What differs between a run's manifest and the parts made from it now, each as one phrase.
 
@@ -280,7 +298,5 @@ def differences(manifest: Manifest, assembly: Assembly) -> list[str]:
         before_hash = hashes.get((own["kind"], own["name"]))
         if before_hash is not None and before_hash != own["source_hash"]:
             found.append(f"the source of the {own['kind']} '{own['name']}'")
-    found += [
-        f"{key}: {a!r} then, {b!r} now" for key, a, b in numeric_differences(then, now_there) if key != "precision"
-    ]
-    return found
+    numeric = [one for one in numeric_differences(then, now_there) if one[0] not in _CONFIGURED]
+    return found + [f"{key}: {a!r} then, {b!r} now" for key, a, b in numeric]

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from trimtab.config import RunConfig, RunError, SampleConfig, resolve_config
+from trimtab.config import ConfigError, RunConfig, RunError, SampleConfig, resolve_config
 from trimtab.data import Tokenizer
 from trimtab.random import Streams, derive_seed
 from trimtab.records import RunDirectory
@@ -58,9 +58,27 @@ def load_model(path: Path | str, step: int | None = None) -> LoadedModel:
 def sample_run(
     path: Path | str, *, prompt: str | None, options: dict[str, Any], seed: int, step: int | None = None
 ) -> dict[str, Any]:
-    """A continuation of `prompt` (None: the config's own) by a run's model; the same seed gives the same text."""
+    """A continuation of `prompt` (None: the config's own) by a run's model; the same seed gives the same text.
+
+    `unknown_characters` counts the prompt's characters that the run's tokenizer does not have: the model sees its unknown
+    token in their place. Raises `ConfigError` for a prompt that is empty or no text.
+    """
+    if prompt == "":
+        raise ConfigError(
+            "--prompt: the prompt is empty, and a model continues one character at least. Give it some text, or leave the "
+            "option out for the prompt in the run's config (episode.sample.prompt)."
+        )
+    try:
+        (prompt or "").encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError("--prompt: the prompt is not valid UTF-8. Write it in UTF-8.") from error
     loaded = load_model(path, step)
-    asked = SampleConfig(prompt=prompt or loaded.config.episode.sample.prompt, count=1, **options)
+    asked = SampleConfig(prompt=loaded.config.episode.sample.prompt if prompt is None else prompt, count=1, **options)
+    if not len(loaded.tokenizer.encode(asked.prompt)):
+        raise ConfigError(
+            f"--prompt: the prompt {asked.prompt!r} has no token in this run's tokenizer ({loaded.tokenizer.name}), so there is "
+            "nothing to continue. Give it more text."
+        )
     generator = torch.Generator().manual_seed(derive_seed(seed, "sampling"))
     (text,) = sample_texts(loaded.model, loaded.tokenizer, asked, generator)
     return {
@@ -68,5 +86,6 @@ def sample_run(
         "text": text,
         "seed": seed,
         "step": loaded.step,
+        "unknown_characters": dict(loaded.tokenizer.unknown_characters(asked.prompt)),
         "refused_checkpoints": loaded.refused,
     }
