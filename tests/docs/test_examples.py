@@ -16,6 +16,7 @@ EXAMPLES = {
     "staircase": "episode.schedule={name: 'NAME', drops: 2}",
     "Brake": "episode.regime_controller={name: 'NAME'}",
     "LargestActivation": "hooks=[{name: 'NAME', every: 5}]",
+    "Gap": "monitor.instruments=[{name: 'NAME', every: 6}]",
     "Centralise": "hooks=[{name: 'NAME'}]",
     "Lion": "hooks=[{name: 'NAME', beta: 0.8}]",
 }
@@ -34,11 +35,15 @@ def test_an_example_trains(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
     result = train(config(EXAMPLES[name].replace("NAME", f"{module}:{name}"), base=DECODER), tmp_path / "run")
     sys.modules.pop(module)
     assert result["status"] == "completed"
+    if name == "Gap":
+        assert len([row for row in RunDirectory(tmp_path / "run").steps() if "instruments" in row]) == 4
     if name == "LargestActivation":
         assert [row["step"] for row in RunDirectory(tmp_path / "run").steps() if "largest" in row] == [5, 10, 15, 20]
 
 
-@pytest.mark.parametrize(("name", "lines"), [("Lion", 40), ("Smoothed", 20), ("Brake", 20), ("LargestActivation", 20)])
+@pytest.mark.parametrize(
+    ("name", "lines"), [("Lion", 40), ("Smoothed", 20), ("Brake", 20), ("LargestActivation", 20), ("Gap", 20)]
+)
 def test_an_example_is_short(name: str, lines: int) -> None:
     assert len(block(name).splitlines()) <= lines
 
