@@ -17,6 +17,7 @@ EXAMPLES = {
     "staircase": "episode.schedule={name: 'NAME', drops: 2}",
     "Brake": "episode.regime_controller={name: 'NAME'}",
     "LargestActivation": "hooks=[{name: 'NAME', every: 5}]",
+    "Gap": "monitor.instruments=[{name: 'NAME', every: 6}]",
     "Centralise": "hooks=[{name: 'NAME'}]",
     "Lion": "hooks=[{name: 'NAME', beta: 0.8}]",
     "Recurrent": "model={name: 'NAME', width: 16}",
@@ -44,6 +45,8 @@ def test_an_example_trains(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
     if name == "Vanish":
         norms = [row["grad_norm"] for row in RunDirectory(tmp_path / "run").steps()]
         assert [step for step, norm in enumerate(norms, 1) if norm < 1e-3] == [5, 6, 7]
+    if name == "Gap":
+        assert len([row for row in RunDirectory(tmp_path / "run").steps() if "instruments" in row]) == 4
     if name == "LargestActivation":
         assert [row["step"] for row in RunDirectory(tmp_path / "run").steps() if "largest" in row] == [5, 10, 15, 20]
 

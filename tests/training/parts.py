@@ -39,6 +39,15 @@ class Skipper(Brake):
         return Decision("every third", action="skip") if state.step % 3 == 0 else None
 
 
+class Fickle(Brake):
+    """Rewinds where a bit of the loss is set that two almost equal runs do not share."""
+
+    rewinds = True
+
+    def update(self, state: Any, episode_config: Any) -> Decision | None:
+        return Decision("a bit", action="rewind") if int(state.train_loss * 2**20) % 2 else None
+
+
 class Forbidden(Brake):
     """Tries to change a key that is not changeable."""
 
