@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from trimtab.cli import benching, demo, evidence, experimenting, looking, running
+from trimtab.cli import benching, demo, evidence, experimenting, looking, reporting, running
 from trimtab.config.errors import TrimtabError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 running.add_to(app)
 looking.add_to(app)
 experimenting.add_to(app)
+reporting.add_to(app)
 demo.add_to(app)
 benching.add_to(app)
 evidence.add_to(app)
