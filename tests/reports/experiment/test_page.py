@@ -123,7 +123,7 @@ def test_the_same_records_give_the_same_bytes(full):
 
 
 def test_what_the_records_say_is_text_and_never_markup(tmp_path):
-    folder = make_experiment(tmp_path / "e", question=NASTY, treatment="_x$y$ <i>|b")
+    folder = make_experiment(tmp_path / "e", question=NASTY, treatment="_x$\\y{$ <i>|b")
     add_optional(folder)
     html, markdown = report(folder)
     page = Page(html)
@@ -173,7 +173,7 @@ def test_verdicts_of_an_experiment_that_is_going_on_are_not_shown(tmp_path):
     progress = json.loads((folder / "experiment.json").read_text())
     write_json(folder / "experiment.json", progress | {"status": "running"})
     html, _ = report(folder)
-    assert "not judged yet" in html and "sign-flip" not in html
+    assert "not judged yet" in html and "No comparison has been made yet." in html
 
 
 def test_an_experiment_that_has_only_begun_is_a_page_too(tmp_path):

@@ -36,7 +36,8 @@ def differences(records: Records) -> Section:
     blocks: list[Block] = [
         Text(
             f"Treatment − baseline in {claim.metric}{units}, one mark a seed; {better} zero the treatment is better. "
-            f"The shaded band is the margin, ±{claim.margin:g}: what lies within it is too small to matter."
+            f"The shaded band is the margin, ±{claim.margin:g}: what lies within it is too small to matter. "
+            "'Pairs needed' is for an 80% chance to tell a difference as large as the margin from zero."
         ),
         Plots(tuple(_plot(records, finding, floor) for finding in found)),
         _summary(found),
@@ -77,9 +78,10 @@ def _plot(records: Records, finding: Finding, floor: float | None) -> Plot:
             axes.axhline(-floor, color=VIOLET, lw=1.1, ls=(0, (3, 2)))
             handles.append(line)
             names.append(f"noise floor ±{floor:.2g}")
-        (dots,) = axes.plot(places[values != 0], values[values != 0], look.marker, color=look.colour, ms=5.5)
-        handles.append(dots)
-        names.append("a pair")
+        if values.any():
+            (dots,) = axes.plot(places[values != 0], values[values != 0], look.marker, color=look.colour, ms=5.5)
+            handles.append(dots)
+            names.append("a pair")
         if (values == 0).any():
             (ring,) = axes.plot(places[values == 0], values[values == 0], "o", mfc="none", mec=look.colour, ms=8)
             handles.append(ring)
@@ -93,7 +95,7 @@ def _plot(records: Records, finding: Finding, floor: float | None) -> Plot:
         handles.append(bar)
         names.append(f"mean, {100 * finding.level:.3g}% interval" if known else "mean")
         shown = [*values, margin, -margin, *([low, high] if known else []), *([floor, -floor] if floor else [])]
-        fit(axes, shown, share=1.0)
+        fit(axes, shown)
         every = max(1, len(places) // 12)
         axes.set_xticks([*places[::every], at], [*(str(s) for s in finding.seeds[::every]), "mean"])
         axes.set_xlim(-0.7, at + 0.7)
@@ -117,7 +119,7 @@ def _plot(records: Records, finding: Finding, floor: float | None) -> Plot:
 def _summary(found: list[Finding]) -> Table:
     columns = (
         "treatment", "verdict", "pairs", "exactly 0", "mean difference", "SD", "interval", "level", "adjusted p",
-        "better in", "pairs for 80% power",
+        "better in", "pairs needed",
     )  # fmt: skip
     rows = tuple(
         (

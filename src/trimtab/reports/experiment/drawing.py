@@ -124,11 +124,10 @@ def log_axis(axis: Any, values: Sequence[float]) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def fit(axes: "Axes", values: Sequence[float], *, share: float = 0.995, top: float = -np.inf) -> None:
-    """Set the height to what `share` of the values need, and at least up to `top`: one spike must not flatten the rest."""
-    finite = np.array([value for value in values if np.isfinite(value)])
-    if not len(finite):
-        return
-    low, high = float(finite.min()), max(float(np.quantile(finite, share)), top)
-    margin = 0.07 * (high - low) or 0.05 * abs(high) or 0.1
-    axes.set_ylim(low - margin, high + margin)
+def fit(axes: "Axes", values: Sequence[float]) -> None:
+    """Set the height to what the finite ones of these values need, with a margin."""
+    finite = [value for value in values if np.isfinite(value)]
+    if finite:
+        low, high = min(finite), max(finite)
+        margin = 0.07 * (high - low) or 0.05 * abs(high) or 0.1
+        axes.set_ylim(low - margin, high + margin)

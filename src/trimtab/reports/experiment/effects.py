@@ -76,7 +76,7 @@ def _plot(records: Records, found: Interventions, place: int, metric: str) -> Pl
                 values += [mean, *([low, high] if error else [])]
                 if not labels:
                     handles, labels = [dots, bar], ["one intervention", "mean and interval"]
-        fit(axes, values, share=1.0)
+        fit(axes, values)
         axes.set_xticks(range(len(arms)), [drawable(arm, 14) for arm in arms])
         axes.set_xlim(-0.6, len(arms) - 0.2)
         axes.set_ylabel(f"effect on {drawable(metric)}")

@@ -127,7 +127,7 @@ def _plot(records: Records, factor: str, metric: str, found: dict[str, Curve], o
         if metric == LARGEST:
             axes.axhline(0.0, color=INK, lw=1.0)
             shown.append(0.0)
-        fit(axes, shown, share=1.0)
+        fit(axes, shown)
         if logarithmic([float(value) for value in records.design.factors[factor]]):
             log_axis(axes.xaxis, [float(value) for value in records.design.factors[factor]])
         axes.set_xlabel(drawable(short))

@@ -26,21 +26,24 @@ KEY, TITLE = "losses", "Loss against steps"
 
 
 def losses(records: Records) -> Section:
-    """A figure for each arm, all at one scale."""
+    """A figure for each arm, at one scale; an arm that mostly diverged has its own."""
     cell = example_cell(records)
     begun = {arm: [e for e in records.of(arm, cell) if e.trace is not None] for arm in records.design.order}
     drawn = {arm: runs for arm, runs in begun.items() if any(len(_training(run)) for run in runs)}
     if not drawn:
         return Section(KEY, TITLE, (Text("No episode has recorded a step yet.", "missing"),))
-    values = [v for runs in drawn.values() for run in runs for v in _smoothed(run).values]
-    top = max((v for runs in drawn.values() for run in runs for v in _validation(run).values), default=-np.inf)
+    shared = _heights(
+        [r for runs in drawn.values() if not _mostly_diverged(runs) for r in runs if r.status != "diverged"]
+    )
     about = (
         "Training loss of every seed (thin; an average over up to 20 steps) and its median over the seeds (bold); marks joined "
         "by a line are the median validation loss. A run that diverged counts as infinitely high after its end. What a forked "
         "run shares with its baseline is drawn as its own. Red ticks are steps that an injected fault struck."
     )
     note = () if not cell else (Text(f"Drawn for {words(records, cell)}, where the baseline ended lowest."),)
-    plots = tuple(_plot(records, arm, runs, values, float(top)) for arm, runs in drawn.items())
+    plots = tuple(
+        _plot(records, arm, runs, _heights(runs) if _mostly_diverged(runs) else shared) for arm, runs in drawn.items()
+    )
     return Section(KEY, TITLE, (Text(about), *note, Plots(plots)))
 
 
@@ -76,6 +79,19 @@ def median_over(runs: list[Series], diverged: list[bool]) -> Series:
     return Series(steps[enough][keep], middle[keep])
 
 
+def _heights(runs: list[Episode]) -> list[float]:
+    """The losses of these runs that must be seen: a spike in training may be cut, an evaluation not."""
+    trained = [value for run in runs for value in _smoothed(run).values]
+    evaluated = [float(value) for run in runs for value in _validation(run).values]
+    if not trained:
+        return evaluated
+    return [*evaluated, float(np.quantile(trained, 0.995)), min(trained)]
+
+
+def _mostly_diverged(runs: list[Episode]) -> bool:
+    return 2 * sum(run.status == "diverged" for run in runs) > len(runs)
+
+
 def _training(run: Episode) -> Series:
     assert run.trace is not None
     return run.trace.series["train_loss"].finite()
@@ -90,7 +106,7 @@ def _validation(run: Episode) -> Series:
     return run.trace.validation.finite()
 
 
-def _plot(records: Records, arm: str, runs: list[Episode], values: list[float], top: float) -> Plot:
+def _plot(records: Records, arm: str, runs: list[Episode], heights: list[float]) -> Plot:
     look: Look = looks(records.design.order)[arm]
     over = [run.status == "diverged" for run in runs]
     lines = [_smoothed(run) for run in runs]
@@ -111,7 +127,7 @@ def _plot(records: Records, arm: str, runs: list[Episode], values: list[float], 
             style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "ms": 5, "mfc": "none", "mew": 1.3}
             handles += axes.plot(measured.steps, measured.values, lw=1.0, ls=(0, (2, 1.5)), **style)
             labels.append("validation")
-        fit(axes, values, top=top)
+        fit(axes, heights)
         if struck:
             bottom = axes.get_xaxis_transform()
             handles += axes.plot(struck, [0.02] * len(struck), "|", color=RED, ms=8, mew=1.2, transform=bottom)
@@ -121,7 +137,7 @@ def _plot(records: Records, arm: str, runs: list[Episode], values: list[float], 
                     if o and len(line)]  # fmt: skip
             handles += axes.plot(*zip(*ends, strict=True), "x", color=INK, ms=8, mew=1.8, clip_on=False)
             labels.append("diverged")
-        axes.set_ylabel("loss (nats per token)")
+        axes.set_ylabel("loss (nats per token)" + (", own scale" if _mostly_diverged(runs) else ""))
         steps_axis(axes)
         legend(figure, handles, labels)
 

@@ -15,7 +15,7 @@ def comparisons(records: Records) -> Section:
     if not records.findings:
         return Section(key, title, (Text("No comparison has been made yet.", "missing"),))
     columns = (
-        "treatment", "metric", "verdict", "pairs", "mean difference", "interval", "level", "p", "adjusted p", "P(win)", "e-value",
+        "treatment", "metric", "verdict", "pairs", "mean difference", "interval", "p", "adjusted p", "P(win)", "e-value",
     )  # fmt: skip
     rows = tuple(
         (
@@ -25,7 +25,6 @@ def comparisons(records: Records) -> Section:
             str(f.n),
             signed(f.mean_difference),
             interval(*f.confidence_interval),
-            f"{100 * f.level:.3g}%",
             figure(f.p_value, 2),
             figure(f.p_adjusted, 2),
             figure(f.p_win, 2),
@@ -36,7 +35,8 @@ def comparisons(records: Records) -> Section:
     claimed = sum(f.primary for f in records.findings)
     about = (
         f"{counted(len(rows), 'comparison')}, of which {claimed} claimed before the run and the others explored: estimates "
-        "without a verdict, their p not adjusted."
+        "without a verdict, their p not adjusted. Intervals are at 95%, those of claims at the level "
+        "that stands with the paired differences."
     )
     table = Table("Treatment − baseline", columns, rows, words=frozenset({0, 1, 2}))
     return Section(key, title, (Text(about), table))

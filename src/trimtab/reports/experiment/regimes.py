@@ -115,7 +115,7 @@ def _plot(records: Records, episode: Episode) -> Plot:
             if name in ("grad_norm", "lr") and (part.values > 0).any():
                 log_axis(axis.yaxis, part.values.tolist())
             elif name != "lr":
-                fit(axis, part.values.tolist(), share=1.0)
+                fit(axis, part.values.tolist())
             axis.set_ylabel(label, fontsize=9.5)
         _name(figure, axes, trace)
         _mark(axes[1], trace, decisions, handles)

@@ -115,7 +115,7 @@ def _strip(records: Records, found: dict[str, list[tuple[int, float]]]) -> Plot:
             look = styles[arm]
             axes.plot(place + across, values, look.marker, color=look.colour, ms=5, alpha=0.75, mew=0)
             axes.plot([place - 0.3, place + 0.3], [np.mean(values)] * 2, color=look.colour, lw=2.2)
-        fit(axes, [value for pairs in found.values() for _, value in pairs], share=1.0)
+        fit(axes, [value for pairs in found.values() for _, value in pairs])
         axes.set_xticks(range(len(found)), [drawable(arm, 14) for arm in found])
         axes.set_xlim(-0.6, len(found) - 0.4)
         axes.set_ylabel(drawable(metric))
