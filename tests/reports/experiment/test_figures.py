@@ -10,6 +10,7 @@ from trimtab.reports.experiment.blocks import Table
 from trimtab.reports.experiment.budgets import compared, difference
 from trimtab.reports.experiment.cost import cost
 from trimtab.reports.experiment.differences import differences
+from trimtab.reports.experiment.drawing import POINTS, drawable, file_name, looks, thinned
 from trimtab.reports.experiment.effects import detection
 from trimtab.reports.experiment.factors import curves, factors, lowest, medians, onset
 from trimtab.reports.experiment.losses import example_cell, median_over
@@ -104,6 +105,23 @@ def test_the_median_counts_a_diverged_run_as_infinitely_high():
     assert mostly.steps.tolist() == [1]
 
 
+def test_a_long_line_is_drawn_with_its_spikes():
+    values = np.sin(np.arange(10_000) / 500)
+    values[[1234, 8001]] = 9.0, -9.0
+    drawn = thinned(series(values))
+    assert len(drawn) <= POINTS and np.all(np.diff(drawn.steps) > 0)
+    assert {1235: 9.0, 8002: -9.0}.items() <= dict(
+        zip(drawn.steps.tolist(), drawn.values.tolist(), strict=True)
+    ).items()
+    assert thinned(series([1.0, math.nan, 2.0])).steps.tolist() == [1, 3]
+
+
+def test_texts_from_the_records_are_no_formulas_and_no_hidden_labels():
+    assert drawable("$x$") == r"\$x\$" and drawable("_a") == " _a" and drawable("a\nb\u4e2d") == "a?b?"
+    assert drawable("x" * 40) == "x" * 25 + "…"
+    assert file_name("A b/c", 1, "日本") == "a-b-c-1"
+
+
 def test_the_spread_over_seeds(records):
     sd, low, high = sd_interval([0.0, math.sqrt(2.0)])
     assert (sd, low, high) == pytest.approx(
@@ -111,6 +129,12 @@ def test_the_spread_over_seeds(records):
     )  # one degree of freedom: 1/√5.0239, 1/√0.000982
     assert all(map(math.isnan, sd_interval([1.0])))
     assert [value for _, value in final_values(records)["guard"]] == LOSSES["guard"]
+
+
+def test_eight_arms_are_drawn_in_eight_ways():
+    found = looks([f"arm-{n}" for n in range(9)])
+    assert len({(look.colour, look.marker, str(look.dash)) for look in found.values()}) == 9
+    assert len({(look.colour, str(look.dash)) for look in found.values()}) == 9  # as lines, too
 
 
 def test_the_instability_of_an_arm(records):

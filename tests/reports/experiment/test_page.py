@@ -109,6 +109,7 @@ def test_every_plot_says_what_it_shows_with_its_number(full):
     ]
     assert sorted(labelled) == drawn and len(drawn) == 7
     assert "Paired differences in val_loss, guard against plain: mean -0.1667, 95% interval" in html
+    assert "6 pairs, 1 exactly 0, margin plus or minus 0.02." in html
     assert sorted(re.findall(r"\]\(plots/([^)]+)\.svg\)", markdown)) == drawn
     for path in (folder / "plots").glob("*.svg"):
         assert ET.parse(path).getroot().tag.endswith("svg")
@@ -197,6 +198,16 @@ def test_a_failed_episode_is_told_beside_the_verdict(tmp_path):
     html, _ = report(folder)
     assert "Episodes that failed: 1. Their pairs are missing from the verdict" in html
     assert "Of 12 episodes planned: 11 completed, 1 failed." in html
+
+
+def test_a_sequential_claim_has_no_adjusted_p_and_is_a_claim_all_the_same(tmp_path):
+    folder = make_experiment(tmp_path / "e")
+    found = json.loads((folder / "verdicts.json").read_text())
+    found[0] |= {"p_adjusted": None, "n": 4, "verdict": "superior", "sentence": "After 4 pairs, sequentially: superior"}
+    write_json(folder / "verdicts.json", found)
+    html, _ = report(folder)
+    assert '<strong class="badge">superior</strong>' in html and "After 4 pairs, sequentially: superior" in html
+    assert "2 comparisons, of which 1 claimed" in html
 
 
 @pytest.mark.parametrize(

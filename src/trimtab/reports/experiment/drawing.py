@@ -97,11 +97,15 @@ def legend(figure: "Figure", handles: Sequence[Any], labels: Sequence[str], colu
 
 
 def thinned(series: Series) -> Series:
-    """At most `POINTS` rows of a series, evenly chosen, the last one among them."""
+    """At most `POINTS` finite rows of a series: the lowest and the highest of every stretch, so that no spike is lost."""
+    series = series.finite()
     if len(series) <= POINTS:
         return series
-    keep = np.unique(np.linspace(0, len(series) - 1, POINTS).round().astype(int))
-    return Series(series.steps[keep], series.values[keep])
+    kept = []
+    for stretch in np.array_split(np.arange(len(series)), POINTS // 2):
+        values = series.values[stretch]
+        kept += sorted({int(stretch[values.argmin()]), int(stretch[values.argmax()])})
+    return Series(series.steps[kept], series.values[kept])
 
 
 def steps_axis(axes: "Axes") -> None:

@@ -132,9 +132,11 @@ def _plot(records: Records, arm: str, runs: list[Episode], heights: list[float])
             bottom = axes.get_xaxis_transform()
             handles += axes.plot(struck, [0.02] * len(struck), "|", color=RED, ms=8, mew=1.2, transform=bottom)
             labels.append("fault")
-        if any(over):
-            ends = [(line.steps[-1], min(line.values[-1], axes.get_ylim()[1])) for line, o in zip(lines, over, strict=True)
-                    if o and len(line)]  # fmt: skip
+        top = axes.get_ylim()[1]
+        ends = [
+            (line.steps[-1], min(line.values[-1], top)) for line, o in zip(lines, over, strict=True) if o and len(line)
+        ]
+        if ends:
             handles += axes.plot(*zip(*ends, strict=True), "x", color=INK, ms=8, mew=1.8, clip_on=False)
             labels.append("diverged")
         axes.set_ylabel("loss (nats per token)" + (", own scale" if _mostly_diverged(runs) else ""))
