@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from trimtab.cli import baseline, benching, chaos, evidence, experimenting, looking, running
+from trimtab.cli import baseline, benching, chaos, evidence, experimenting, looking, reporting, running
 from trimtab.config.errors import TrimtabError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 running.add_to(app)
 looking.add_to(app)
 experimenting.add_to(app)
+reporting.add_to(app)
 chaos.add_to(app)
 baseline.add_to(app)
 benching.add_to(app)

@@ -14,6 +14,8 @@ ORANGE = "#d1601f"
 VIOLET = "#8a63c9"
 GREEN = "#3a8f5c"
 RED = "#c43c3c"
+TEAL = "#1b9e77"
+MAGENTA = "#c2478f"
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "trimtab",
     "svg.fonttype": "path",

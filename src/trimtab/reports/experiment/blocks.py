@@ -1,0 +1,87 @@
+"""What a report is made of, whatever it is printed as: sections of texts, tables, plots and code."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+DASH = "–"
+"""Stands in a table where there is no number."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; a `missing` one says what a reader looks for in vain, and why."""
+
+    text: str
+    kind: Literal["plain", "missing"] = "plain"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of ready texts; the columns in `words` are text, the others numbers. A `folded` one opens on demand."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: frozenset[int] = frozenset({0})
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawn figure: `name` is the file's and the prefix of its ids, `description` says what it shows, with its key number."""
+
+    name: str
+    caption: str
+    description: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Plots:
+    """Plots that stand side by side where there is room."""
+
+    plots: tuple[Plot, ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Text to copy."""
+
+    text: str
+
+
+Block = Text | Table | Plots | Code
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report; `key` is its anchor."""
+
+    key: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+def figure(value: float | None, digits: int = 4) -> str:
+    """A number in up to `digits` significant digits; a dash for none and for NaN."""
+    if value is None or math.isnan(value):
+        return DASH
+    return f"{value:,.0f}" if abs(value) >= 10**digits and math.isfinite(value) else f"{value:.{digits}g}"
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign; an exact zero has none."""
+    if value is None or math.isnan(value):
+        return DASH
+    return f"{value:+.4g}" if value else "0"
+
+
+def interval(low: float, high: float) -> str:
+    """An interval; in words where no spread could be estimated."""
+    return "none" if math.isinf(low) or math.isnan(low) else f"{signed(low)} to {signed(high)}"
+
+
+def counted(number: int, word: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

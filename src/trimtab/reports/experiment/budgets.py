@@ -1,0 +1,92 @@
+"""The same comparison at equal steps, equal tokens and equal seconds."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from trimtab.evidence import t_interval
+from trimtab.reports.experiment.episodes import Episode
+from trimtab.reports.experiment.records import Records
+
+Resource = Literal["steps", "tokens", "seconds"]
+Figure = Literal["train_loss", "val_loss"]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The mean difference (treatment − baseline) of the pairs that allow it, with its 95% t interval."""
+
+    treatment: str
+    figure: Figure
+    resource: Resource
+    n: int
+    mean: float
+    low: float
+    high: float
+
+
+def compared(records: Records) -> list[Compared]:
+    """Every treatment, smoothed training loss and validation loss, at each equal resource that its pairs have records for."""
+    base = {(e.seed, e.cell): e for e in records.of(records.design.baseline)}
+    found = []
+    for arm in records.design.treatments:
+        for figure in ("train_loss", "val_loss"):
+            for resource in ("steps", "tokens", "seconds"):
+                pairs = [(base[e.seed, e.cell], e) for e in records.of(arm) if (e.seed, e.cell) in base]
+                differences = _by_seed(pairs, figure, resource, len(records.cells))
+                if differences:
+                    told = t_interval(differences)
+                    found.append(Compared(arm, figure, resource, told.n, told.mean, told.low, told.high))
+    return found
+
+
+def _by_seed(pairs: list[tuple[Episode, Episode]], figure: str, resource: str, cells: int) -> list[float]:
+    """One difference a seed, the mean over its cells; seeds with a cell that has none are left out."""
+    gathered: dict[int, list[float]] = {}
+    for base, treated in pairs:
+        found = difference(base, treated, figure, resource)
+        if found is not None:
+            gathered.setdefault(treated.seed, []).append(found)
+    return [float(np.mean(values)) for values in gathered.values() if len(values) == cells]
+
+
+def difference(base: Episode, treated: Episode, figure: str, resource: str) -> float | None:
+    """Treatment − baseline where both have spent what the thriftier of the two spent in all; None without records.
+
+    The smoothed training loss is the one after the last step within that budget; the validation loss lies on the straight
+    line between the evaluations around it. A diverged run counts as the untrained model.
+    """
+    if not (base.finished and treated.finished):
+        return None
+    if treated.same:
+        return 0.0
+    spent = [_spent(side, "train_loss", resource)[0] for side in (base, treated) if side.status != "diverged"]
+    budget = min((float(made[-1]) for made in spent if len(made)), default=math.inf)
+    values = [_at(side, figure, resource, budget) for side in (base, treated)]
+    return values[1] - values[0] if all(map(math.isfinite, values)) else None
+
+
+def _at(side: Episode, figure: str, resource: str, budget: float) -> float:
+    if side.status == "diverged":
+        return side.figures.get("untrained_loss", math.nan)
+    spent, values = _spent(side, figure, resource)
+    if not len(spent) or budget < spent[0]:
+        return math.nan
+    if figure == "val_loss":
+        return float(np.interp(budget, spent, values))
+    return float(values[np.searchsorted(spent, budget, side="right") - 1])
+
+
+def _spent(side: Episode, figure: str, resource: str) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """What was spent, and the figure then: a row a step or an evaluation, in the order made (by steps, of the last passage)."""
+    trace = side.trace
+    if trace is None:
+        return np.empty(0), np.empty(0)
+    if resource == "steps":
+        series = trace.series["loss_ema"] if figure == "train_loss" else trace.validation
+        return series.steps.astype(np.float64), series.values
+    rows = trace.spent if figure == "train_loss" else trace.evaluated
+    return rows[:, 0 if resource == "tokens" else 1], rows[:, 2]

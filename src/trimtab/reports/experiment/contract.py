@@ -1,0 +1,201 @@
+"""The files of an experiment's folder as the report reads them, each checked before it is used."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from trimtab.config.errors import ConfigError, RunError
+from trimtab.config.yaml_file import load_yaml
+from trimtab.records.values import from_json
+
+
+class Read(BaseModel):
+    """A part of a record; fields that it does not name are left aside."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=True)
+
+
+class Claimed(Read):
+    """The claim as it was written before the run."""
+
+    metric: str
+    higher_is_better: bool
+    margin: float
+    alpha: float = 0.05
+    scale: str = "plain"
+
+
+class Paired(Read):
+    """What the members of a pair share."""
+
+    name: Literal["seed", "fork", "lazy_fork"] = "seed"
+    at: int | None = None
+
+
+class DerivedOver(Read):
+    """A metric computed over a factor."""
+
+    name: str
+    over: str
+    metric: str = "val_loss"
+
+
+class Bought(Read):
+    """The budget."""
+
+    pairs: int | None = None
+
+
+class Design(Read):
+    """`experiment.yaml`, without the base config."""
+
+    question: str
+    claim: Claimed
+    arms: dict[str, dict[str, Any]]
+    baseline: str
+    factors: dict[str, list[Any]] = Field(default_factory=dict)
+    derived: DerivedOver | None = None
+    seeds: int | list[int]
+    pairing: Paired = Paired()
+    sequential: bool = False
+    budget: Bought = Bought()
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds, in order."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+    @property
+    def treatments(self) -> list[str]:
+        """The arms that are held against the baseline."""
+        return [arm for arm in self.arms if arm != self.baseline]
+
+    @property
+    def order(self) -> list[str]:
+        """The baseline, then the treatments."""
+        return [self.baseline, *self.treatments]
+
+
+class EpisodeState(Read):
+    """How an episode stands, and the steps that its lazy fork saved."""
+
+    status: str
+    saved_steps: int = 0
+
+
+class Progress(Read):
+    """`experiment.json`: the experiment's manifest and how far it came."""
+
+    question: str
+    created_at: str
+    trimtab: str
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    command: list[str] = Field(default_factory=list)
+    status: str
+    ended_at: str | None = None
+    episodes: dict[str, EpisodeState] = Field(default_factory=dict)
+    events: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class Finding(Read):
+    """A verdict of `verdicts.json` and its pairs, seed by seed."""
+
+    metric: str
+    higher_is_better: bool | None
+    baseline: str
+    treatment: str
+    pairing: str
+    estimand: str = ""
+    n: int
+    nonzero: int
+    mean_difference: float
+    confidence_interval: tuple[float, float]
+    level: float
+    p_value: float
+    p_adjusted: float | None
+    p_win: float | None
+    e_value: float
+    sd_difference: float | None
+    noise_floor: float | None = None
+    capped: int = 0
+    verdict: str
+    claim: str
+    reason: str
+    sentence: str
+    pairs_needed: int | None = None
+    seeds: list[int]
+    baseline_values: list[float]
+    treatment_values: list[float]
+    differences: list[float]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        pairs = (self.baseline_values, self.treatment_values, self.differences)
+        if any(len(values) != len(self.seeds) for values in pairs) or not self.seeds:
+            raise ValueError("there is not one value of each arm and one difference for every seed")
+        return self
+
+    @property
+    def primary(self) -> bool:
+        """Whether it was claimed before the run."""
+        return self.p_adjusted is not None or not self.claim.startswith("none")
+
+
+_R = TypeVar("_R", bound=Read)
+
+
+def read_design(path: Path) -> Design:
+    """The resolved spec. Raises `RunError` where it is missing or not an experiment's."""
+    if not path.exists():
+        raise RunError(
+            f"{path.parent} is not the folder of an experiment: there is no {path.name} in it. Give the folder that `trimtab "
+            "run` was given as --out."
+        )
+    try:
+        raw, _ = load_yaml(path)
+    except ConfigError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    found: Design = _checked(TypeAdapter(Design), raw, path)
+    if found.baseline not in found.arms:
+        raise RunError(
+            f"{path} is damaged: its baseline '{found.baseline}' is none of its arms. Restore it from a copy."
+        )
+    return found
+
+
+def read_one(kind: type[_R], path: Path) -> _R:
+    """A JSON file as `kind`, "nan" and its like as floats. Raises `RunError` where it is missing or damaged."""
+    found: _R = _checked(TypeAdapter(kind), _content(path), path)
+    return found
+
+
+def read_list(kind: type[_R], path: Path) -> list[_R] | None:
+    """A JSON file as a list of `kind`; None where there is no such file. Raises as `read_one`."""
+    return _checked(TypeAdapter(list[kind]), _content(path), path) if path.exists() else None  # type: ignore[valid-type]
+
+
+def read_if_there(kind: type[_R], path: Path) -> _R | None:
+    """As `read_one`; None where there is no such file."""
+    return read_one(kind, path) if path.exists() else None
+
+
+def _content(path: Path) -> Any:
+    try:
+        return from_json(json.loads(path.read_bytes()))
+    except FileNotFoundError as error:
+        raise RunError(f"There is no {path.name} in {path.parent}: it is not the folder of an experiment.") from error
+    except OSError as error:
+        raise RunError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {error}. Restore it from a copy.") from error
+
+
+def _checked(adapter: Any, raw: Any, path: Path) -> Any:
+    try:
+        return adapter.validate_python(raw)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'it'}: {p['msg'].lower()}" for p in error.errors()[:3])
+        raise RunError(f"{path} is damaged: {problems}. Restore it from a copy.") from error
