@@ -97,6 +97,10 @@ def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pi
 
     with StopOnSignal() as stop:
         result = run_experiment(spec, out, _means(spec, workers, stop, as_json))
+    if result["verdicts"]:
+        from trimtab.reports.experiment import write_report
+
+        result["report"] = str(write_report(out)[0])
     if as_json:
         from trimtab.records import to_json
 
@@ -105,7 +109,7 @@ def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pi
         for verdict in result["verdicts"]:
             if verdict["p_adjusted"] is not None or (spec.sequential and verdict["higher_is_better"] is not None):
                 typer.echo(f"\n{verdict['sentence']}")
-        judged = f", verdicts in {out / 'verdicts.json'}" if result["verdicts"] else ""
+        judged = f", the report is {result['report']}" if result["verdicts"] else ""
         typer.echo(f"\n{result['status']}. Records in {out}{judged}.")
     if result["status"] == "interrupted":
         again = " --pilot" if pilot else ""
