@@ -1,0 +1,68 @@
+"""The experiments that ship, shortened: their reports are true to the records (slow tier)."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.experiments.test_run import QUIET
+from tests.training.runs import ROOT
+from trimtab.experiments import load_experiment, planned, run_experiment
+from trimtab.records import RunDirectory
+from trimtab.reports.experiment import write_report
+
+CONFIGS = ROOT / "configs"
+FAULT = "faults=[{name: random_labels, at: [40, 41, 42]}]"
+SHORTER = ["seeds=3", "episode.steps=80", "episode.evaluate_every=40"]
+STEERED = [*SHORTER, "noise_floor=2", "twin={steps: 8, at_most: 2}", "monitor.robust_window=12", FAULT]
+TUNED = "tune={static: {over: {episode.optimizer.lr: [1.0e-3, 1.0e-2]}}}"
+SHORT = {
+    "demo": STEERED,
+    "regime_controller": [*STEERED, TUNED],
+    "lr_sensitivity": [*SHORTER, "factors={episode.optimizer.lr: [1.0e-3, 1.0e-1]}"],
+    "chaos": [
+        *SHORTER,
+        "factors={episode.optimizer.lr: [1.0e-3, 6.4e-2]}",
+        "monitor.instruments=[{name: largest_exponent, every: 40, steps: 30, discard: 5}]",
+    ],
+}
+
+
+def by_hand(name: str, out: Path, arm: str, seed: int) -> float:
+    """The claimed metric of an episode, from its summary file or files."""
+    place = out / "episodes" / arm / f"seed-{seed}"
+    cells = sorted(path.parent for path in place.rglob("summary.json")) or [out / "episodes/none" / f"seed-{seed}"]
+    summaries = [RunDirectory(cell).summary() for cell in cells]
+    metrics = [summary.metrics for summary in summaries if summary is not None]
+    if name == "chaos":
+        return float(np.mean([found["instruments"]["largest_exponent"]["value"] for found in metrics]))
+    losses = np.array([found["val_loss"] for found in metrics])
+    return float(losses[0] if len(losses) == 1 else np.mean(losses - losses.min()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHORT)
+def test_its_report_is_true_to_the_records(tmp_path: Path, name: str) -> None:
+    experiment = load_experiment(CONFIGS / f"{name}.yaml", SHORT[name])
+    result = run_experiment(experiment, tmp_path / "e", QUIET)
+    write_report(tmp_path / "e")
+    page = re.sub(r"\s+", " ", (tmp_path / "e/report.html").read_text())
+    claims = [v for v in result["verdicts"] if v["p_adjusted"] is not None]
+    assert [claim["treatment"] for claim in claims] == experiment.treatments
+    for claim in claims:
+        seeds = experiment.seed_list
+        values = {
+            arm: [by_hand(name, tmp_path / "e", arm, s) for s in seeds]
+            for arm in (claim["baseline"], claim["treatment"])
+        }
+        differences = np.subtract(values[claim["treatment"]], values[claim["baseline"]])
+        assert claim["mean_difference"] == pytest.approx(differences.mean(), abs=1e-9)
+        assert claim["sd_difference"] == pytest.approx(differences.std(ddof=1), abs=1e-9)
+        assert f"{differences.mean():+.4g}" in page or f"{differences.mean():.4g}" in page
+        assert claim["sentence"].split(";")[0] in page
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_its_plan_can_show_what_it_claims(name: str) -> None:
+    assert "pairs" in planned(load_experiment(CONFIGS / f"{name}.yaml"))
