@@ -1,11 +1,14 @@
 """`trimtab chaos` on a real run."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.training.runs import DECODER, command, config
+from tests.training.runs import DECODER, ROOT, command, config, environment
 from trimtab.training import Caller, train
 
 
@@ -55,3 +58,33 @@ def test_bad_input_is_one_paragraph(run: Path, tmp_path: Path, arguments: tuple[
 def test_no_such_run(tmp_path: Path) -> None:
     done = command("chaos", str(tmp_path / "none"), "--at", "1", "--out", str(tmp_path / "out"))
     assert done.returncode == 2 and str(tmp_path / "none") in done.stderr
+
+
+def test_ctrl_c_writes_nothing(run: Path, tmp_path: Path) -> None:
+    arguments = [
+        "chaos",
+        str(run),
+        "--at",
+        "1",
+        "--steps",
+        "20",
+        "--discard",
+        "2",
+        "--twins",
+        "50",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-m", "trimtab.cli.main", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), cwd=ROOT,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("step "):
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait() == 130
+    assert "Nothing was written" in rest and "Traceback" not in rest
+    assert not (tmp_path / "out").exists()

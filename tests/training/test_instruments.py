@@ -196,6 +196,7 @@ def test_the_last_figures_are_metrics_of_the_summary(tmp_path: Path) -> None:
         ("[{name: sharpness, every: 25}]", ["monitor.instruments[0]", "never measure", "24 steps"]),
         ("[{name: largest_exponent, every: 1, steps: 24, discard: 0}]", ["never measure", "horizon"]),
         ("[{name: largest_exponent, steps: 5, renormalise_every: 2}]", ["monitor.instruments[0]", "steps: 5"]),
+        ("[{name: largest_exponent, epsilon: 1.0e-7}]", ["monitor.instruments[0].epsilon", "1e-07"]),
         ("[{name: noise_scale, sequences: 4, micro_batch: 4}]", ["monitor.instruments[0]", "micro_batch"]),
     ],
 )

@@ -176,7 +176,9 @@ class LargestExponent(Instrument):
         discard: Annotated[
             int, Field(ge=0, description="steps before them, for the difference to find its direction")
         ] = 20,
-        epsilon: Annotated[float, Field(gt=0, lt=1, description="relative distance of the twin")] = 1e-5,
+        epsilon: Annotated[
+            float, Field(ge=1e-6, lt=1, description="relative distance of the twin; fp32 drowns less")
+        ] = 1e-5,
         renormalise_every: Annotated[int, Field(ge=1, description="steps after which the twin is pulled back")] = 1,
     ) -> None:
         self.every, self.steps, self.discard = every, steps, discard
