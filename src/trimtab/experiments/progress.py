@@ -1,6 +1,7 @@
 """How an experiment is run, and its account of what has been done."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,11 +30,11 @@ class Progress:
     def __init__(self, folder: ExperimentDirectory, means: Means) -> None:
         self.folder, self.means = folder, means
         self.content = folder.progress()
-        self.total = self.done = 0
+        self.expect(0)
 
     def expect(self, jobs: int) -> None:
         """A phase of so many jobs begins."""
-        self.total, self.done = jobs, 0
+        self.total, self.done, self.made, self.begun = jobs, 0, 0, time.monotonic()
 
     def told(self, job: Job, answer: Answer) -> None:
         """An episode was answered for."""
@@ -47,8 +48,15 @@ class Progress:
                 "saved_steps": answer.get("saved_steps", saved),
             }
             self.done += 1
+            self.made += not answer.get("reused", False)
         self._write()
-        self.means.say(f"[{self.done}/{self.total}] {job.name}: {self._account(job, answer)}")
+        self.means.say(f"[{self.done}/{self.total}] {job.name}: {self._account(job, answer)}{self._time_left()}")
+
+    def _time_left(self) -> str:
+        if not self.made or self.done == self.total:
+            return ""
+        seconds = (time.monotonic() - self.begun) / self.made * (self.total - self.done)
+        return f" (about {seconds / 60:.0f} min left)" if seconds > 90 else f" (about {seconds:.0f} s left)"
 
     def _account(self, job: Job, answer: Answer) -> str:
         if "error" in answer:
