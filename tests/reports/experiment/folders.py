@@ -155,7 +155,7 @@ def make_factors(folder: Path) -> Path:
         for seed in (0, 1):
             for place, rate in enumerate(rates):
                 value = [2.5, 2.0, 9.0][place] + 0.1 * seed
-                metrics = {"instruments": {"largest_exponent": {"value": [-0.02, -0.01, 0.01][place]}}}
+                metrics = {"instruments": {"largest_exponent": {"value": [-0.02, -0.01, 0.01][place] + 0.001 * seed}}}
                 over = ended(value, "diverged" if place == 2 else "completed", **metrics)
                 rows = [row(n, seed) for n in range(1, 6)]
                 make_run(

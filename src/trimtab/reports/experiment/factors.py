@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from trimtab.evidence import t_interval
 from trimtab.records.values import is_number
 from trimtab.reports.experiment.blocks import Block, Plot, Plots, Section, Table, Text, figure
 from trimtab.reports.experiment.drawing import drawable, file_name, fit, legend, log_axis, looks, plot
@@ -34,7 +35,7 @@ def factors(records: Records) -> Section:
         if not all(map(is_number, values)):
             blocks.append(Text(f"{factor} has values that are no numbers, so it is not drawn.", "missing"))
             continue
-        metric = records.source
+        metric = "val_loss" if records.source == EXPONENT else records.source
         found = {arm: curves(records, arm, factor, metric) for arm in records.design.order}
         if not any(found.values()):
             blocks.append(Text(f"No run over {factor} has ended with a {metric} yet.", "missing"))
@@ -42,8 +43,13 @@ def factors(records: Records) -> Section:
         exponents = {arm: curves(records, arm, factor, EXPONENT) for arm in records.design.order}
         plots = [_plot(records, factor, metric, found, {})]
         if any(exponents.values()):
-            onsets = {arm: onset(medians(curve)) for arm, curve in exponents.items() if curve}
-            blocks.append(Text("Chaos sets in where the median exponent rises above 0 (the upright lines)."))
+            onsets = {arm: onset(curve) for arm, curve in exponents.items() if curve}
+            blocks.append(
+                Text(
+                    "Chaos sets in (the upright lines) at the first value from which on the exponent is above 0: the 95% "
+                    "interval of its mean over the seeds excludes 0 there and at all higher values."
+                )
+            )
             plots.append(_plot(records, factor, LARGEST, exponents, onsets))
         else:
             onsets = {}
@@ -72,19 +78,18 @@ def medians(curve: Curve) -> dict[float, float]:
     return {at: float(np.median([points[at] for points in curve.values() if at in points])) for at in values}
 
 
-def onset(middle: dict[float, float]) -> float | None:
-    """The smallest value of the factor at which the median exponent rises above 0, between values on a straight line.
+def onset(curve: Curve) -> float | None:
+    """The smallest value of the factor from which on the 95% t interval of the exponent's mean over seeds lies above 0.
 
-    Over decades the line is straight in the factor's logarithm. None where it does not cross.
+    A mere change of sign would be noise: calm runs have exponents of either sign. None where the highest value's interval does
+    not lie above 0.
     """
-    points = list(middle.items())
-    for (before, low), (after, high) in zip(points, points[1:], strict=False):
-        if low <= 0 < high:
-            share = -low / (high - low)
-            if logarithmic(list(middle)):
-                return float(math.exp(math.log(before) + share * (math.log(after) - math.log(before))))
-            return before + share * (after - before)
-    return None
+    first = None
+    for at in sorted({at for points in curve.values() for at in points}, reverse=True):
+        if t_interval([points[at] for points in curve.values() if at in points]).low <= 0:
+            break
+        first = at
+    return first
 
 
 def lowest(middle: dict[float, float]) -> float:
@@ -141,7 +146,7 @@ def _plot(records: Records, factor: str, metric: str, found: dict[str, Curve], o
             at = lowest(middle)
             told.append(f"{arm} lowest median {middle[at]:.4g} at {short} {at:g}")
         elif middle:
-            told.append(f"{arm} crosses 0 at {figure(onsets.get(arm))}")
+            told.append(f"{arm} above 0 from {figure(onsets.get(arm))} on")
     return plot(
         file_name("factor", list(records.design.factors).index(factor) + 1, short, metric),
         f"{metric} over {short}",
