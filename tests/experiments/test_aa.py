@@ -44,3 +44,10 @@ def test_identical_copies_and_too_few_seeds_are_refused(tmp_path: Path) -> None:
         run_aa(spec(seeds=6, **BRIEF, model={**SMALL["model"], "dropout": 0.0}), tmp_path / "aa", 2, 100, QUIET)
     with pytest.raises(ConfigError, match="Take 6"):
         run_aa(spec(seeds=5), tmp_path / "bb", 2, 100, QUIET)
+
+
+def test_what_an_experiment_asks_for_besides_has_no_part_in_it() -> None:
+    changes = {"tune": {"hot": {"over": {"episode.clip": [0.5]}}}, "noise_floor": 2}
+    twin = aa_experiment(spec(**changes), 3)
+    assert (twin.tune, twin.noise_floor, twin.twins) == ({}, 0, None)
+    assert twin.treatments == ["copy-1", "copy-2"]

@@ -46,3 +46,22 @@ def test_a_rewound_passage_counts_in_its_order() -> None:
     passages = rows([2.0] * 10, {8}) + [{"attempt": 1, "step": step, "train_loss": 2.0} for step in range(6, 15)]
     found = score(passages, [{"attempt": 0, "step": 9, "kind": "decision_rewind"}])
     assert (found.recall, found.delay, found.false_alarms) == (1.0, 1.0, 0)
+
+
+def test_the_way_back_is_no_alarm() -> None:
+    def changed(step: int, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+        return {"attempt": 0, "step": step, "kind": "decision", "before": before, "after": after}
+
+    easier = {"data_mix": {"easy": 0.6, "hard": 0.1}}
+    back = [
+        changed(30, {"lr_factor": 0.5}, {"lr_factor": 0.7}),
+        changed(31, {"clip": 1.0}, {"clip": None}),
+        changed(32, easier, {"data_mix": None}),
+    ]
+    assert score(rows([2.0] * 50, set()), back).false_alarms == 0
+    tighter = [
+        changed(30, {"lr_factor": 1.0}, {"lr_factor": 0.5}),
+        changed(31, {"clip": None, "lr_factor": 0.5}, {"clip": 1.0, "lr_factor": 0.6}),
+        changed(32, {"data_mix": None}, easier),
+    ]
+    assert score(rows([2.0] * 50, set()), tighter).false_alarms == 3

@@ -9,6 +9,7 @@ import pytest
 
 from tests.experiments.specs import GUARDED, spec
 from tests.experiments.test_run import QUIET, loss
+from trimtab.config import ConfigError
 from trimtab.experiments import run_experiment
 from trimtab.records import RunDirectory
 
@@ -39,9 +40,18 @@ def test_a_lazy_forks_copies_part_where_the_arms_did(tmp_path: Path) -> None:
     assert parted is not None and parted.step == round(np.median(starts)) == floor(out)["at"]
 
 
-def test_a_model_without_dropout_has_no_floor(tmp_path: Path) -> None:
-    out = tmp_path / "e"
+def test_a_model_without_dropout_has_none() -> None:
     model = {"layers": 1, "width": 16, "heads": 2, "ff": 32, "dropout": 0.0}
-    result = run_experiment(spec(model=model, noise_floor=2), out, QUIET)
-    assert not (out / "noise_floor.json").exists()
-    assert all(verdict["noise_floor"] is None for verdict in result["verdicts"])
+    with pytest.raises(ConfigError, match="draws no dropout"):
+        spec(model=model, noise_floor=2)
+
+
+def test_the_floor_of_a_log_claim_is_in_its_units(tmp_path: Path) -> None:
+    claim = {"metric": "val_loss", "higher_is_better": False, "margin": 0.02, "scale": "log"}
+    run_experiment(spec(seeds=2, noise_floor=2, claim=claim), tmp_path / "e", QUIET)
+    plain = [loss(tmp_path / "e", "plain", seed) for seed in range(2)]
+    copies = [RunDirectory(tmp_path / "e/noise" / f"seed-{seed}").summary() for seed in range(2)]
+    logs = [
+        np.log(float(copy.metrics["val_loss"])) - np.log(base) for copy, base in zip(copies, plain, strict=True) if copy
+    ]
+    assert floor(tmp_path / "e")["noise_floor"] == pytest.approx(np.std(logs, ddof=1))

@@ -210,6 +210,62 @@ def test_a_sequential_experiment_stops_when_it_is_decided(tmp_path: Path) -> Non
     assert found["verdict"] == "inferior"
     assert 6 <= found["n"] < 12
     assert len(list((tmp_path / "e/episodes/plain").iterdir())) == found["n"]
+    assert (
+        found["mean_difference"] == pytest.approx(np.mean(found["differences"])) and len(found["seeds"]) == found["n"]
+    )
+    low, high = found["confidence_interval"]
+    assert low < found["mean_difference"] < high and np.isnan(found["p_value"])
+
+
+def test_every_figure_of_a_sequential_verdict_is_of_the_pairs_that_decided_it(tmp_path: Path) -> None:
+    brake = {"episode.regime_controller": {"name": "tests.experiments.test_run:Brake"}}
+    arms = {"plain": {}, "brake": brake, "same": {"episode.clip": 0.999}}  # the third goes on to the end
+    result = run_experiment(spec(arms=arms, seeds=9, sequential=True), tmp_path / "e", QUIET)
+    found = next(v for v in result["verdicts"] if v["treatment"] == "brake" and v["higher_is_better"] is not None)
+    assert found["n"] == len(found["differences"]) < 9 and found["level"] == 0.975
+    assert found["mean_difference"] == pytest.approx(np.mean(found["differences"]))
+
+
+def test_runs_that_all_diverged_are_not_equivalent(tmp_path: Path) -> None:
+    wild = {"episode.optimizer.lr": 50.0, "episode.diverged_after": 5}
+    result = run_experiment(
+        spec(arms={"wild": wild, "wilder": {**wild, "episode.optimizer.lr": 90.0}}), tmp_path / "e", QUIET
+    )
+    found = result["verdicts"][0]
+    assert found["capped"] == 4 and found["verdict"] == "inconclusive" and "all 4 runs diverged" in found["sentence"]
+    accuracy = next(v for v in result["verdicts"] if v["metric"] == "val_accuracy")
+    assert accuracy["capped"] == 0  # it is not capped: it stands as it is
+
+
+class Broken(Controller):
+    """Raises."""
+
+    def update(self, state: Any, episode_config: Any) -> Decision | None:
+        raise ValueError("my bug")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_component_that_raises_fails_its_episode_alone(tmp_path: Path, workers: int) -> None:
+    arms = {"plain": {}, "broken": {"episode.regime_controller": {"name": "tests.experiments.test_run:Broken"}}}
+    said: list[str] = []
+    result = run_experiment(spec(arms=arms), tmp_path / "e", Means(workers=workers, say=said.append))
+    assert result["status"] == "failed"
+    assert sum("ValueError: my bug" in text for text in said) == 2
+    assert RunDirectory(tmp_path / "e/episodes/plain/seed-1").summary() is not None
+
+
+def test_a_folder_begun_and_killed_is_gone_on_with_and_a_foreign_one_refused(tmp_path: Path) -> None:
+    whole = run_experiment(spec(), tmp_path / "e", QUIET)
+    (tmp_path / "e" / "experiment.yaml").unlink()  # as if killed between the two files
+    assert run_experiment(spec(), tmp_path / "e", QUIET)["verdicts"] == whole["verdicts"]
+    assert (tmp_path / "e" / "experiment.yaml").exists()
+    for content in ("{}", "[]", "null"):
+        (tmp_path / "e" / "experiment.json").write_text(content)
+        with pytest.raises(RunError, match=r"experiment\.json"):
+            run_experiment(spec(), tmp_path / "e", QUIET)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match="is a file"):
+        run_experiment(spec(), tmp_path / "file", QUIET)
 
 
 def test_a_diverged_run_is_capped_and_counted(tmp_path: Path) -> None:

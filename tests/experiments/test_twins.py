@@ -9,8 +9,11 @@ import pytest
 
 from tests.experiments.specs import GUARDED, spec
 from tests.experiments.test_run import QUIET
-from trimtab.experiments import run_experiment
+from trimtab.experiments import ExperimentDirectory, run_experiment
+from trimtab.experiments.findings import write_interventions
 from trimtab.records import RunDirectory
+from trimtab.regimes import Controller, Decision
+from trimtab.reports.experiment import write_report
 
 BRAKE = {"episode.regime_controller": {"name": "tests.experiments.test_run:Brake"}}
 
@@ -42,6 +45,32 @@ def test_an_only_interventions_effect_is_the_difference_of_the_two_runs(tmp_path
     (summed,) = [effect for effect in found["effects"] if effect["metric"] == "val_loss"]
     assert (summed["mean"], summed["runs"]) == (pytest.approx(np.mean(effects)), 2)
     assert summed["low"] < summed["mean"] < summed["high"]
+
+
+class Stop(Controller):
+    """Stops the run."""
+
+    def update(self, state: Any, episode_config: Any) -> Decision | None:
+        return Decision("enough", action="stop") if state.step == 9 else None
+
+
+def test_an_intervention_that_stops_the_run_has_no_later_batches(tmp_path: Path) -> None:
+    arms = {"plain": {}, "stop": {"episode.regime_controller": {"name": "tests.experiments.test_twins:Stop"}}}
+    result = run_experiment(spec(pairing={"name": "lazy_fork"}, arms=arms, twin=True), tmp_path / "e", QUIET)
+    assert result["status"] == "completed"
+    found = read(tmp_path / "e" / "interventions.json")
+    assert (found["decisions"], found["interventions"], found["effects"]) == (2, [], [])
+
+
+def test_one_run_that_acted_has_an_effect_without_an_interval(tmp_path: Path) -> None:
+    arms = {"plain": {}, "brake": BRAKE}
+    run_experiment(spec(pairing={"name": "lazy_fork"}, arms=arms, twin=True), tmp_path / "e", QUIET)
+    (tmp_path / "e/twins/brake/seed-1/twins.json").unlink()
+    experiment = spec(pairing={"name": "lazy_fork"}, arms=arms, twin=True)
+    write_interventions(ExperimentDirectory(tmp_path / "e"), experiment)
+    effect = read(tmp_path / "e" / "interventions.json")["effects"][0]
+    assert (effect["runs"], effect["low"], effect["high"]) == (1, "-inf", "inf")
+    write_report(tmp_path / "e")
 
 
 def test_interventions_of_given_up_passages_are_looked_at_too(tmp_path: Path) -> None:

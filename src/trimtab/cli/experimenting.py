@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -112,8 +113,7 @@ def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pi
         judged = f", the report is {result['report']}" if result["verdicts"] else ""
         typer.echo(f"\n{result['status']}. Records in {out}{judged}.")
     if result["status"] == "interrupted":
-        again = " --pilot" if pilot else ""
-        typer.echo(f"Interrupted. Go on with: trimtab run {source} --out {out}{again}", err=True)
+        typer.echo(f"Interrupted. Go on with the same command: {_command()}", err=True)
         raise typer.Exit(130)
     if result["status"] == "failed":
         raise typer.Exit(1)
@@ -154,8 +154,12 @@ def aa(
             f"{found['alpha']:g})."
         )
     if found["status"] != "completed":
-        typer.echo(f"{found['status']}. Go on with: trimtab aa {experiment} --out {out}", err=True)
+        typer.echo(f"{found['status']}. Go on with the same command: {_command()}", err=True)
         raise typer.Exit(130 if found["status"] == "interrupted" else 1)
+
+
+def _command() -> str:
+    return shlex.join(["trimtab", *sys.argv[1:]])
 
 
 def _means(spec: "Experiment", workers: int | None, stop: "StopOnSignal", as_json: bool) -> "Means":

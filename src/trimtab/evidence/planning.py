@@ -1,6 +1,7 @@
 """Before the run: what a plan can reach, and a refusal where it cannot."""
 
 from trimtab.config.errors import ConfigError
+from trimtab.evidence.intervals import Scale
 from trimtab.evidence.power import confirmable_claims, pairs_needed, power, smallest_p
 from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.evidence.sign_flip import EXACT_UP_TO
@@ -19,14 +20,15 @@ def plan(
     margin: float | None = None,
     sd: float | None = None,
     promise: float | None = None,
+    scale: Scale = "plain",
     seed: int = 0,
 ) -> str:
     """What `n` pairs can show on `claims` claims, as text: reachable p, power, and pairs needed for the margin.
 
     `margin` (the smallest effect that matters) and `sd` (of a paired difference, from a pilot or the noise floor) are in
     the metric's units. `promise` is a power in (0, 1) to hold the plan to at an effect as large as the margin, at the
-    strictest Holm step. Raises ConfigError for a plan that cannot reach its own level (under 6 pairs, or more claims than
-    2 / 2ⁿ allows) and for one that falls short of its promise.
+    strictest Holm step; `scale` is the claims'. Raises ConfigError for a plan that cannot reach its own level (under 6
+    pairs, or more claims than 2 / 2ⁿ allows) and for one that falls short of its promise.
     """
     _reachable(n, claims, alpha)
     if promise is not None and (margin is None or sd is None or not 0 < promise < 1):
@@ -46,10 +48,12 @@ def plan(
         f"Chance of 'superior' for {step}, by the size of the effect in SDs of a paired difference"
         + (" (simulated):" if n <= EXACT_UP_TO else " (simulated, by the t test):"),
     ]
-    lines += [f"  {d:g} SD: {power(d, n, share=claims, alpha=alpha, seed=seed).verdict:.2f}" for d in _EFFECTS]
+    lines += [
+        f"  {d:g} SD: {power(d, n, share=claims, alpha=alpha, scale=scale, seed=seed).verdict:.2f}" for d in _EFFECTS
+    ]
     if margin is not None and sd is not None:
         needed = pairs_needed(margin, sd, alpha=alpha, share=claims)
-        reached = power(margin / sd, n, share=claims, alpha=alpha, seed=seed).verdict
+        reached = power(margin / sd, n, share=claims, alpha=alpha, scale=scale, seed=seed).verdict
         lines.append(
             f"An effect as large as the margin ({margin:g}, SD {sd:g}, so {margin / sd:.2g} SD): {reached:.2f}; "
             f"{needed} pairs would give the t test a power of 0.80."

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from trimtab.config import ConfigError
-from trimtab.evidence import Claim, aa_false_alarms, noise_floor
+from trimtab.evidence import Claim, aa_false_alarms, noise_floor, paired_differences
 from trimtab.evidence.arrays import Numbers
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.measures import metric_table
 from trimtab.experiments.progress import Means
 from trimtab.experiments.reading import finished
 from trimtab.experiments.run import run_experiment
-from trimtab.experiments.spec import Experiment, Pairing
+from trimtab.experiments.spec import Budget, Experiment, Pairing
 from trimtab.records import to_json
 from trimtab.records.atomic import write_json
 
@@ -33,6 +33,7 @@ def aa_experiment(experiment: Experiment, copies: int) -> Experiment:
         steps = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0]).episode.steps
         pairing = Pairing(name="fork", at=max(1, steps // 2))
     changes = {"arms": arms, "baseline": "copy-0", "pairing": pairing, "sequential": False}
+    changes |= {"tune": {}, "noise_floor": 0, "twin": False, "budget": Budget()}
     return experiment.model_copy(update={**changes, "question": f"A/A: {experiment.question}"})
 
 
@@ -60,7 +61,11 @@ def run_aa(experiment: Experiment, out: Path | str, copies: int, draws: int, mea
         )
     claim = Claim(spec.metric, spec.higher_is_better, spec.margin, spec.alpha, spec.scale)
     alarms = aa_false_alarms(bank, len(seeds), claim, draws=draws)
-    floors = [noise_floor([table[arm][seed] - table["copy-0"][seed] for seed in seeds]) for arm in twin.treatments]
+    first = [table["copy-0"][seed] for seed in seeds]
+    floors = [
+        noise_floor(paired_differences(first, [table[arm][seed] for seed in seeds], spec.scale))
+        for arm in twin.treatments
+    ]
     found = {
         "status": "completed",
         "metric": spec.metric,

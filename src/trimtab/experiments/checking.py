@@ -1,7 +1,33 @@
 """What an experiment's design may not be."""
 
+import difflib
+
 from trimtab.config import ConfigError, RunConfig, canonical_json, resolve_config
+from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.experiments.spec import Experiment
+
+FIGURES = (
+    "val_loss",
+    "val_accuracy",
+    "val_calibration_error",
+    "best_val_loss",
+    "best_step",
+    "train_loss",
+    "tokens",
+    *(
+        f"stability.{name}"
+        for name in (
+            "skipped_steps",
+            "flagged_steps",
+            "unstable_steps",
+            "largest_loss_rise",
+            "largest_grad_norm",
+            "loss_volatility",
+            "rewinds",
+        )
+    ),
+)
+"""Figures of every episode's summary that a claim may name."""
 
 
 def check(experiment: Experiment, at: str) -> None:
@@ -20,6 +46,11 @@ def check(experiment: Experiment, at: str) -> None:
         raise ConfigError(
             f"{at}arms: a name becomes a folder, so it is not empty, has no '/' and does not begin with a dot."
         )
+    if any(len(arm) > 100 for arm in experiment.arms):
+        raise ConfigError(f"{at}arms: a name becomes a folder, so it has 100 characters at most.")
+    if any(not values for values in experiment.factors.values()):
+        raise ConfigError(f"{at}factors: a factor needs a value at least.")
+    _check_cells(experiment, at)
     resolve_config(experiment.base, source=f"{at}the base config")
     for arm in experiment.arms:
         for cell in experiment.cells:
@@ -33,8 +64,67 @@ def check(experiment: Experiment, at: str) -> None:
             raise ConfigError(
                 f"{at}arms: '{arm}' and '{twins[0]}' describe the same run. An arm is a policy of its own."
             )
+    _check_metric(experiment, at)
     _check_derived(experiment, at)
     _check_pairing(experiment, at)
+    _check_plan(experiment, at)
+
+
+def _check_cells(experiment: Experiment, at: str) -> None:
+    for key, values in experiment.factors.items():
+        if len({canonical_json(value) for value in values}) != len(values):
+            raise ConfigError(f"{at}factors.{key}: a value stands twice; each is a cell of its own.")
+    for arm, overrides in experiment.arms.items():
+        if taken := sorted(key for key in overrides if key in (*experiment.factors, "seed")):
+            raise ConfigError(
+                f"{at}arms.{arm}: {', '.join(taken)} is set by the experiment's factors and seeds, and would be overwritten."
+            )
+
+
+def _check_metric(experiment: Experiment, at: str) -> None:
+    """A figure that no episode will have is found before the episodes are run."""
+    metric = experiment.claim.metric
+    config = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0])
+    instruments = [f"instruments.{instrument.name}." for instrument in config.monitor.instruments]
+    known = [*FIGURES, *(["sensitivity"] if experiment.derived is not None else [])]
+    if metric in known or any(metric.startswith(prefix) for prefix in instruments):
+        return
+    if metric == "sensitivity":
+        raise ConfigError(f"{at}claim.metric: 'sensitivity' is derived; say over which factor under 'derived'.")
+    near = difflib.get_close_matches(metric, known, 1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    raise ConfigError(
+        f"{at}claim.metric: no episode has a figure '{metric}'.{hint} They are {', '.join(known)}, and "
+        "instruments.NAME.FIELD of those that monitor.instruments names."
+    )
+
+
+def _check_plan(experiment: Experiment, at: str) -> None:
+    seeds, budget = len(experiment.seed_list), experiment.budget.pairs
+    if budget is not None and (not experiment.sequential or budget > seeds):
+        raise ConfigError(
+            f"{at}budget.pairs: a bound for a sequential experiment, of its {seeds} seeds at most; found {budget}"
+            f"{'' if experiment.sequential else ', and the experiment is not sequential'}."
+        )
+    if experiment.sequential and experiment.claim.scale == "trimmed":
+        raise ConfigError(f"{at}claim.scale: a trimmed claim cannot be judged sequentially. Use plain or log.")
+    if experiment.sequential and (budget or seeds) < FEWEST_PAIRS:
+        raise ConfigError(
+            f"{at}seeds: a sequential experiment never decides under {FEWEST_PAIRS} pairs; found {budget or seeds}."
+        )
+    config = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0])
+    if experiment.noise_floor and not 2 <= experiment.noise_floor <= seeds:
+        raise ConfigError(
+            f"{at}noise_floor: a spread takes 2 pairs at least, of the {seeds} seeds; found {experiment.noise_floor}."
+        )
+    if experiment.noise_floor and config.model.spec.get("dropout") == 0:
+        raise ConfigError(
+            f"{at}noise_floor: the model draws no dropout, so its copies would be the baseline itself. Leave it out."
+        )
+    steered = [arm for arm in experiment.treatments
+               if experiment.config(arm, experiment.seed_list[0], experiment.cells[0]).episode.regime_controller]  # fmt: skip
+    if experiment.twins is not None and not steered:
+        raise ConfigError(f"{at}twin: no arm has a regime controller, so there is no intervention to look at.")
 
 
 def _check_tune(experiment: Experiment, at: str) -> None:
@@ -68,8 +158,6 @@ def _check_tune(experiment: Experiment, at: str) -> None:
 def _check_derived(experiment: Experiment, at: str) -> None:
     derived = experiment.derived
     if derived is None:
-        if experiment.factors and experiment.claim.metric == "sensitivity":
-            raise ConfigError(f"{at}claim.metric: 'sensitivity' is derived; say over which factor under 'derived'.")
         return
     if derived.over not in experiment.factors or len(experiment.factors) != 1:
         raise ConfigError(f"{at}derived.over: '{derived.over}' must be the experiment's one factor.")
@@ -78,8 +166,8 @@ def _check_derived(experiment: Experiment, at: str) -> None:
 def _check_pairing(experiment: Experiment, at: str) -> None:
     pairing = experiment.pairing
     if (pairing.at is not None) != (pairing.name == "fork"):
-        raise ConfigError(f"{at}pairing.at: the step at which arms part; a fork needs one, and '{pairing.name}' takes "
-                          f"{'one' if pairing.name == 'fork' else 'none'}.")  # fmt: skip
+        raise ConfigError(f"{at}pairing.at: the step at which arms part; a fork needs one, and no other pairing "
+                          f"takes one (found '{pairing.name}').")  # fmt: skip
     if pairing.name == "seed":
         return
     base = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0])

@@ -28,9 +28,15 @@ class Detection:
 
 
 def score(rows: Sequence[Row], events: Sequence[Row], grace: int = GRACE) -> Detection:
-    """Score a run's decisions by its rows (in the order of their passages) and its events."""
+    """Score a run's decisions by its rows (in the order of their passages) and its events.
+
+    A decision that only relaxes (a higher learning rate, a wider clipping bound, harder data: the way back once calm) answers no
+    fault and is no alarm.
+    """
     stretches = _stretches(rows)
-    decided = {(row["attempt"], row["step"]) for row in events if row["kind"].startswith("decision")}
+    decided = {
+        (row["attempt"], row["step"]) for row in events if row["kind"].startswith("decision") and not _relaxes(row)
+    }
     places = [index for index, row in enumerate(rows) if (row.get("attempt", 0), row["step"]) in decided]
     answered = [[place for place in places if start <= place <= end + grace] for start, end in stretches]
     met = {place for found in answered for place in found}
@@ -68,6 +74,21 @@ def excess_areas(rows: Sequence[Row], window: int = 20) -> list[float]:
                 break
         areas.append(area)
     return areas
+
+
+def _relaxes(event: Row) -> bool:
+    """Whether a decision changed settings, and none of them towards caution."""
+    before, after = event.get("before"), event.get("after")
+    if event["kind"] != "decision" or not before or not after:
+        return False
+    return not any(_caution(key, after[key]) > _caution(key, before[key]) for key in after)
+
+
+def _caution(key: str, value: Any) -> float:
+    """How cautious a setting is, on a scale of its own."""
+    if key == "data_mix":
+        return 0.0 if value is None else float(value["easy"]) - float(value["hard"])
+    return -math.inf if value is None else -float(value)
 
 
 def _stretches(rows: Sequence[Row]) -> list[tuple[int, int]]:

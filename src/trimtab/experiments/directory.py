@@ -38,10 +38,12 @@ class ExperimentDirectory:
     def progress(self) -> dict[str, Any]:
         """The manifest and progress. Raises `RunError` when it is damaged."""
         try:
-            found: dict[str, Any] = json.loads(self.progress_path.read_bytes())
+            found: Any = json.loads(self.progress_path.read_bytes())
+            if not isinstance(found, dict) or not {"spec_hash", "question", "episodes", "events"} <= set(found):
+                raise ValueError("it is no progress of an experiment")
         except (OSError, ValueError) as error:
             raise RunError(f"{self.progress_path} cannot be read ({error}). Is {self.path} an experiment?") from error
-        return found
+        return dict(found)
 
 
 def _parts(cell: dict[str, Any]) -> list[str]:
@@ -58,14 +60,23 @@ def reserve(folder: ExperimentDirectory, experiment: Experiment, command: tuple[
                 f"{folder.path} holds another experiment ('{then['question']}', or this one with another spec). Choose "
                 f"another --out, or run the spec that is in {folder.spec_path}."
             )
-        return
+    else:
+        _begin(folder, experiment, spec, command)
+    if (
+        not folder.spec_path.exists()
+    ):  # the progress comes first: a kill in between leaves a folder that can be gone on with
+        plain = {key: value for key, value in spec.items() if key != "base"} | spec["base"]
+        write_text(folder.spec_path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+
+
+def _begin(folder: ExperimentDirectory, experiment: Experiment, spec: dict[str, Any], command: tuple[str, ...]) -> None:
+    if folder.path.exists() and not folder.path.is_dir():
+        raise RunError(f"{folder.path} is a file, and an experiment needs a folder of its own. Choose another --out.")
     if folder.path.exists() and any(entry.name != ".lock" for entry in folder.path.iterdir()):
         raise RunError(
             f"{folder.path} is not empty, and an experiment needs a folder of its own. Choose another --out."
         )
     folder.path.mkdir(parents=True, exist_ok=True)
-    plain = {key: value for key, value in spec.items() if key != "base"} | spec["base"]
-    write_text(folder.spec_path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
     commit, dirty = git_state(Path(__file__).parent)
     write_json(
         folder.progress_path,

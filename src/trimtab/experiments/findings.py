@@ -1,6 +1,7 @@
 """What an experiment's records say besides its verdicts: detections of injected faults, effects of single interventions."""
 
 import json
+import math
 from typing import Any
 
 from trimtab.evidence import clustered_interval
@@ -94,7 +95,7 @@ def _summed(interventions: list[dict[str, Any]], arm: str, metric: str) -> dict[
         return None
     values = [float(row["effect"][metric]) for row in own]
     effect = clustered_interval(values, [row["seed"] for row in own])
-    low, high = effect.interval or (None, None)
+    low, high = effect.interval or (-math.inf, math.inf)  # one run: how effects vary between runs cannot be estimated
     return {
         "arm": arm,
         "metric": metric,

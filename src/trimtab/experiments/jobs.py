@@ -72,7 +72,8 @@ def _lazy(parent: RunDirectory, run: RunDirectory, config: RunConfig, job: Job, 
         run.path.mkdir(parents=True, exist_ok=True)
         reason = "the controller never made an effective decision over the baseline's records"
         write_json(run.path / SAME_AS, {"run_id": parent.manifest().run_id, "reason": reason})
-        return {"status": "same", "saved_steps": config.episode.steps}
+        ended = parent.summary()
+        return {"status": "same", "saved_steps": config.episode.steps if ended is None else ended.steps}
     if action.start == 0:
         return _told(train(config, run.path, caller))
     changed = changed_keys(recorded_config(parent.manifest(), parent), config)

@@ -9,6 +9,7 @@ import numpy as np
 
 from trimtab.config import WorkError
 from trimtab.evidence import Claim, Comparison, Decision, Sequential, Verdict, cap, judge_all, paired_differences
+from trimtab.evidence.rule import Ruling
 from trimtab.experiments.reading import Episode
 from trimtab.experiments.spec import Experiment
 
@@ -41,6 +42,11 @@ class _Pairs:
     seeds: list[int]
     baseline: list[float]
     treatment: list[float]
+
+    def first(self, count: int) -> "_Pairs":
+        """The first pairs alone: those on which a sequential comparison ended."""
+        comparison = replace(self.comparison, differences=np.asarray(self.comparison.differences)[:count])
+        return _Pairs(comparison, self.seeds[:count], self.baseline[:count], self.treatment[:count])
 
 
 def metric_table(
@@ -87,8 +93,9 @@ def capped_values(episodes: list[Episode], metric: str) -> tuple[np.ndarray, int
         found = cap(values, diverged, untrained, higher_is_better=False)
         return found.values, found.count
     if not np.isfinite(values).all():
-        raise WorkError(f"'{metric}' is not finite in a run that diverged, and has no untrained value to cap it at.")
-    return values, int(diverged.sum())
+        raise WorkError(f"'{metric}' is not finite in {episodes[0].arm}, seed {episodes[0].seed}, and has no untrained value to "
+                        "cap it at.")  # fmt: skip
+    return values, 0
 
 
 def verdicts(
@@ -101,6 +108,10 @@ def verdicts(
     spec = experiment.claim
     claim = Claim(spec.metric, spec.higher_is_better, spec.margin, spec.alpha, spec.scale)
     pairs = _compared(experiment, episodes, spec.metric, claim, noise_floor)
+    share = spec.alpha / len(experiment.treatments)
+    if experiment.sequential:
+        decisions = sequential_decisions(experiment, episodes)
+        pairs = [pair.first(decisions[pair.comparison.treatment].n) for pair in pairs]
     for arm in experiment.tune:
         pairs += _compared(experiment, episodes, spec.metric, None, noise_floor, base=arm)
     for metric in EXPLORED:
@@ -108,8 +119,8 @@ def verdicts(
             pairs += _compared(experiment, episodes, metric, None, noise_floor)
     found = judge_all([pair.comparison for pair in pairs])
     if experiment.sequential:
-        decisions = sequential_decisions(experiment, episodes)
-        found = [_sequential(v, decisions[v.treatment]) if v.p_adjusted is not None else v for v in found]
+        found = [_sequential(v, decisions[v.treatment], share) if v.p_adjusted is not None else v for v in found]
+    found = [_nothing_learned(v) if v.capped == 2 * v.n * len(experiment.cells) else v for v in found]
     return [
         Judged(verdict, pair.seeds, pair.baseline, pair.treatment, np.asarray(pair.comparison.differences).tolist())
         for verdict, pair in zip(found, pairs, strict=True)
@@ -135,19 +146,28 @@ def sequential_decisions(experiment: Experiment, episodes: list[Episode]) -> dic
     return found
 
 
-def _sequential(verdict: Verdict, decision: Decision) -> Verdict:
+def _nothing_learned(verdict: Verdict) -> Verdict:
+    """Every run of both arms diverged and was capped: equal caps are no equal results."""
+    reason = f"all {verdict.capped} runs diverged and stand at the untrained model's loss, so nothing was compared"
+    sentence = f"{verdict.treatment} against {verdict.baseline}, {verdict.metric}: {reason}."
+    word: Ruling = "estimate only" if verdict.p_adjusted is None else "inconclusive"
+    return replace(verdict, verdict=word, reason=reason, sentence=sentence)
+
+
+def _sequential(verdict: Verdict, decision: Decision, alpha: float) -> Verdict:
     """The verdict as its e-process gives it; repeated p values and fixed-n intervals have no place in it."""
-    word = "inconclusive" if decision.decision == "go on" else decision.decision
+    word: Ruling = "inconclusive" if decision.decision == "go on" else decision.decision
     return replace(
         verdict,
-        n=decision.n,
         verdict=word,
         confidence_interval=(decision.low, decision.high),
+        level=1 - alpha,
+        p_value=math.nan,
         p_adjusted=None,
         e_value=decision.e_value,
         reason=decision.reason,
-        sentence=f"After {decision.n} pairs, sequentially: {verdict.treatment} is {word} to {verdict.baseline} in "
-        f"{verdict.metric} ({decision.reason})",
+        sentence=f"After {decision.n} pairs, sequentially: {verdict.treatment} against {verdict.baseline}, {verdict.metric}: "
+        f"{word} ({decision.reason})",
     )
 
 

@@ -3,7 +3,7 @@
 import statistics
 from typing import Any
 
-from trimtab.evidence import noise_floor
+from trimtab.evidence import noise_floor, paired_differences
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.measures import EXPLORED, metric_table
@@ -55,7 +55,7 @@ def _parting(folder: ExperimentDirectory, experiment: Experiment) -> int | None:
 
 
 def noise_floors(folder: ExperimentDirectory, experiment: Experiment) -> dict[str, float]:
-    """The SD of the paired A/A differences by metric, from the records; also into `noise_floor.json`.
+    """The SD of the paired A/A differences by metric, the claimed one's on the claim's scale; also into `noise_floor.json`.
 
     Empty where fewer than two copies have ended, or the copies are identical: then the model draws no dropout, and nothing
     irrelevant is left that could differ.
@@ -70,8 +70,12 @@ def noise_floors(folder: ExperimentDirectory, experiment: Experiment) -> dict[st
         if metric != "sensitivity" and not all(metric in episode.figures for episode in episodes):
             continue
         table, _ = metric_table(view, episodes, metric)
-        pairs = [table[COPY][seed] - table[base][seed] for seed in table.get(COPY, {}) if seed in table.get(base, {})]
-        if len(pairs) < 2 or not any(pairs):
+        seeds = [seed for seed in table.get(COPY, {}) if seed in table.get(base, {})]
+        scale = experiment.claim.scale if metric == experiment.claim.metric else "plain"
+        if len(seeds) < 2:
+            continue
+        pairs = paired_differences([table[base][s] for s in seeds], [table[COPY][s] for s in seeds], scale).tolist()
+        if not any(pairs):
             continue
         floors[metric], differences[metric] = noise_floor(pairs), pairs
     claimed = experiment.claim.metric

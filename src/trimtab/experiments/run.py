@@ -5,6 +5,7 @@ from typing import Any
 
 from trimtab.config import WorkError
 from trimtab.evidence import plan
+from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.experiments.design import episode_jobs
 from trimtab.experiments.directory import ExperimentDirectory, reserve
 from trimtab.experiments.executor import Answer, run_inline, run_processes
@@ -59,8 +60,14 @@ def _phases(
 
 def planned(experiment: Experiment) -> str:
     """What the experiment's pairs can show, as text. Raises `ConfigError` when they cannot show what is claimed."""
-    pairs = len(experiment.seed_list) if experiment.budget.pairs is None else experiment.budget.pairs
-    return plan(pairs, len(experiment.treatments), alpha=experiment.claim.alpha, margin=experiment.claim.margin)
+    claim, claims = experiment.claim, len(experiment.treatments)
+    if experiment.sequential:
+        most = experiment.budget.pairs or len(experiment.seed_list)
+        return (
+            f"Pairs one at a time, {most} at most and {FEWEST_PAIRS} at least, until the e-process decides "
+            f"{'the claim' if claims == 1 else f'all {claims} claims'}, each at the level {claim.alpha / claims:.3g}."
+        )
+    return plan(len(experiment.seed_list), claims, alpha=claim.alpha, margin=claim.margin, scale=claim.scale)
 
 
 def _run(folder: ExperimentDirectory, jobs: list[Job], means: Means, progress: Progress) -> str:

@@ -52,7 +52,7 @@ def run_twins(job: Job, caller: Caller) -> dict[str, Any]:
     assert job.parent is not None
     run, path = RunDirectory(job.parent), RunDirectory(job.folder).path / NAME
     wanted = {"weights_sha256": _weights(run), **job.options}
-    if path.exists() and (found := _read(path)) is not None and {key: found[key] for key in wanted} == wanted:
+    if path.exists() and (found := _read(path)) is not None and wanted.items() <= found.items():
         return {"status": "completed", "reused": True}
     config = recorded_config(run.manifest(), run)
     decisions = [row for row in run.events() if row["kind"].startswith("decision")]
@@ -76,10 +76,10 @@ def _read(path: Any) -> dict[str, Any] | None:
     import json
 
     try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
     except (OSError, ValueError):
-        return None  # it is made anew
-    return found
+        return None
+    return found if isinstance(found, dict) else None  # it is made anew
 
 
 def _weights(run: RunDirectory) -> str | None:
@@ -96,13 +96,15 @@ def _spread(decisions: list[dict[str, Any]], at_most: int) -> list[dict[str, Any
 
 
 def _effect(run: RunDirectory, config: RunConfig, decision: dict[str, Any], steps: int) -> dict[str, float] | None:
-    """The intervention's effects; None where no batch is left after its own."""
+    """The intervention's effects; None where no batch is left after its own, as for one that stops the run."""
     count = min(steps, config.episode.steps - decision["step"] + 1)
     if count < 2:
         return None
     start = state_at(run.path, (decision["attempt"], decision["step"] - 1))
     followed, ignored = (_go(run, config, start, count, follow=follow) for follow in (True, False))
     common = min(len(followed[0]), len(ignored[0]))
+    if common < 2:
+        return None
     return {
         "train_loss": statistics.fmean(followed[0][1:common]) - statistics.fmean(ignored[0][1:common]),
         "val_loss": followed[1] - ignored[1],

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +37,7 @@ class Silent:
 
 
 def work(job: Job) -> dict[str, Any]:
-    """Run a job politely: SIGTERM or SIGINT ends it after a checkpoint. An expected error is part of the answer."""
+    """Run a job politely: SIGTERM or SIGINT ends it after a checkpoint. An error is part of the answer."""
     with StopOnSignal() as stop:
         try:
             run = run_twins if job.kind == "twins" else run_job
@@ -45,6 +46,12 @@ def work(job: Job) -> dict[str, Any]:
             return {"status": "interrupted"}
         except TrimtabError as error:
             return {"status": "failed", "error": str(error)}
+        except Exception as error:  # noqa: BLE001 - a component of the user's may raise anything; the others go on
+            traceback.print_exc()  # a worker's goes to the log
+            return {
+                "status": "failed",
+                "error": f"{type(error).__name__}: {error} (the traceback is printed or in workers.log)",
+            }
 
 
 def main() -> None:

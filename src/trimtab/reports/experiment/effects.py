@@ -32,7 +32,10 @@ def interventions(records: Records) -> Section:
     if not found.interventions:
         return Section(key, title, (Text("No arm intervened, so there is no effect to show.", "missing"),))
     about = (
-        f"Every intervention was run against a twin that did nothing: the loss {counted(found.horizon, 'step')} later, with the "
+        f"{counted(len(found.interventions), 'intervention')}"
+        f"{f' of {found.decisions:,}, spread evenly over each run,' if found.decisions > len(found.interventions) else ''} "
+        f"against a twin that did nothing, over the same {found.horizon} batches (fewer near a run's end): the "
+        "mean training loss of the batches after the first, and the validation loss at the end, with the "
         "intervention minus without it. Below zero it helped. Interventions of one run are not independent, so the intervals "
         "count runs."
     )

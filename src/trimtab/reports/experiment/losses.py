@@ -36,7 +36,8 @@ def losses(records: Records) -> Section:
         [r for runs in drawn.values() if not _mostly_diverged(runs) for r in runs if r.status != "diverged"]
     )
     about = (
-        "Training loss of every seed (thin; an average over up to 20 steps) and its median over the seeds (bold); marks joined "
+        "Training loss of every seed (thin; an average over up to 20 steps) and its median over the seeds (bold), of the "
+        "passages that rewinds left; marks joined "
         "by a line are the median validation loss. A run that diverged counts as infinitely high after its end. What a forked "
         "run shares with its baseline is drawn as its own. Red ticks are steps that an injected fault struck."
     )

@@ -46,6 +46,7 @@ class Interventions(Read):
     """`interventions.json`."""
 
     horizon: int
+    decisions: int = 0
     interventions: list[Intervention]
     effects: list[Effect]
 
