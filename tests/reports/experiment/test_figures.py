@@ -167,6 +167,7 @@ def test_factors_their_best_value_and_the_onset_of_chaos(tmp_path):
     assert onset({seed: {0.1: 0.01} for seed in range(4)}) is None  # equal values say nothing of other seeds
     parted = {seed: {0.001: 0.3, 0.01: sign * 0.01, 0.1: 0.1 + sign * 0.01} for seed, sign in enumerate((-1, 1, -1, 1))}
     assert onset(parted) == 0.1  # at 0.01 the sign changes with the seed; what lies below that does not count
+    assert onset(parted, above=0.2) is None
     assert onset({seed: {**points, 0.01: points[0.1]} for seed, points in parted.items()}) == 0.01
     plain, _ = table(factors(found), "Median val_loss over episode.optimizer.lr")
     assert (plain["lr of the lowest"], plain["onset of chaos"]) == ("0.01", "0.1")

@@ -187,7 +187,7 @@ def test_an_experiment_that_has_only_begun_is_a_page_too(tmp_path):
 def test_factors_are_drawn_with_the_exponent(tmp_path):
     html, _ = report(make_factors(tmp_path / "e"))
     assert "val_loss over lr" in html and "largest exponent over lr" in html
-    assert "plain above 0 from 0.1 on" in html
+    assert "plain chaotic from 0.1 on" in html
 
 
 def test_a_failed_episode_is_told_beside_the_verdict(tmp_path):

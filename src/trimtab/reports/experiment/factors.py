@@ -43,11 +43,13 @@ def factors(records: Records) -> Section:
         exponents = {arm: curves(records, arm, factor, EXPONENT) for arm in records.design.order}
         plots = [_plot(records, factor, metric, found, {})]
         if any(exponents.values()):
-            onsets = {arm: onset(curve) for arm, curve in exponents.items() if curve}
+            above = records.design.claim.margin if records.source == EXPONENT else 0.0
+            onsets = {arm: onset(curve, above) for arm, curve in exponents.items() if curve}
             blocks.append(
                 Text(
-                    "Chaos sets in (the upright lines) at the first value from which on the exponent is above 0: the 95% "
-                    "interval of its mean over the seeds excludes 0 there and at all higher values."
+                    f"Chaos sets in (the upright lines) at the first value from which on the exponent is above {above:g}"
+                    f"{', the smallest one that matters by the claim' if above else ''}: the 95% interval of its mean over the "
+                    "seeds lies above that there and at all higher values."
                 )
             )
             plots.append(_plot(records, factor, LARGEST, exponents, onsets))
@@ -78,15 +80,15 @@ def medians(curve: Curve) -> dict[float, float]:
     return {at: float(np.median([points[at] for points in curve.values() if at in points])) for at in values}
 
 
-def onset(curve: Curve) -> float | None:
-    """The smallest value of the factor from which on the 95% t interval of the exponent's mean over seeds lies above 0.
+def onset(curve: Curve, above: float = 0.0) -> float | None:
+    """The smallest value of the factor from which on the 95% t interval of the exponent's mean over seeds lies above `above`.
 
     A mere change of sign would be noise: calm runs have exponents of either sign. None where the highest value's interval does
-    not lie above 0.
+    not lie above it.
     """
     first = None
     for at in sorted({at for points in curve.values() for at in points}, reverse=True):
-        if t_interval([points[at] for points in curve.values() if at in points]).low <= 0:
+        if t_interval([points[at] for points in curve.values() if at in points]).low <= above:
             break
         first = at
     return first
@@ -146,7 +148,7 @@ def _plot(records: Records, factor: str, metric: str, found: dict[str, Curve], o
             at = lowest(middle)
             told.append(f"{arm} lowest median {middle[at]:.4g} at {short} {at:g}")
         elif middle:
-            told.append(f"{arm} above 0 from {figure(onsets.get(arm))} on")
+            told.append(f"{arm} chaotic from {figure(onsets.get(arm))} on")
     return plot(
         file_name("factor", list(records.design.factors).index(factor) + 1, short, metric),
         f"{metric} over {short}",
