@@ -60,12 +60,13 @@ def metric_table(
     source = derived.metric if derived is not None else metric
     table: dict[str, dict[int, float]] = {}
     capped: dict[str, int] = {}
+    worst = _worst(experiment, episodes, source)
     for arm in experiment.arms:
         for seed in sorted({episode.seed for episode in episodes if episode.arm == arm}):
             own = [episode for episode in episodes if (episode.arm, episode.seed) == (arm, seed)]
             if len(own) < len(experiment.cells):
                 continue
-            values, count = capped_values(own, source)
+            values, count = capped_values(own, source, worst)
             capped[arm] = capped.get(arm, 0) + count
             if derived is None:
                 table.setdefault(arm, {})[seed] = float(np.mean(values))
@@ -75,11 +76,25 @@ def metric_table(
     return table, capped
 
 
-def capped_values(episodes: list[Episode], metric: str) -> tuple[np.ndarray, int]:
-    """The metric of some episodes, a diverged one's loss capped at the untrained model's, and how many had diverged.
+def _worst(experiment: Experiment, episodes: list[Episode], metric: str) -> float | None:
+    """The worst value that any run has of a metric: what a run that diverged before it was measured counts as."""
+    found = [value for episode in episodes if math.isfinite(value := episode.figures.get(metric, math.nan))]
+    if not found or metric in _UNTRAINED:
+        return None
+    return min(found) if experiment.claim.higher_is_better else max(found)
 
+
+def capped_values(episodes: list[Episode], metric: str, worst: float | None = None) -> tuple[np.ndarray, int]:
+    """The metric of some episodes, and how many are capped.
+
+    A diverged run's loss is capped at the untrained model's; of another metric, one that has no finite value counts as `worst`.
     Raises `WorkError` for a figure that an episode does not have or that has nothing to be capped at.
     """
+    unmeasured = [e.status == "diverged" and not math.isfinite(e.figures.get(metric, math.nan)) for e in episodes]
+    if worst is not None and any(unmeasured):
+        measured = [episode for episode, lost in zip(episodes, unmeasured, strict=True) if not lost]
+        rest = iter(capped_values(measured, metric)[0].tolist() if measured else [])
+        return np.array([worst if lost else next(rest) for lost in unmeasured]), sum(unmeasured)
     missing = [episode for episode in episodes if metric not in episode.figures]
     if missing:
         known = ", ".join(sorted(name for name in missing[0].figures if name.startswith(("val_", "stability", "best"))))
