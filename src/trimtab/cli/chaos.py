@@ -98,9 +98,11 @@ def _account(found: dict[str, Any], out: Path) -> str:
         sense = f"Nearby runs part, e-fold in {1 / value:.0f} steps"
     else:
         sense = "Nearby runs come together"
+    count = len(found["twins"])
+    spread = f"{found['lowest']:+.4f} to {found['highest']:+.4f} over {count} twins" if count > 1 else "one twin"
     return (
-        f"Largest Lyapunov exponent after step {found['at']}: {value:+.4f} nats a step{known}, {found['lowest']:+.4f} to "
-        f"{found['highest']:+.4f} over {len(found['twins'])} twins. {sense}. Written: {out / 'chaos.json'}, "
+        f"Largest Lyapunov exponent after step {found['at']}: {value:+.4f} nats a step{known}, {spread}. {sense}. Written: "
+        f"{out / 'chaos.json'}, "
         f"{out / 'divergence.svg'} and .png."
     )
 
