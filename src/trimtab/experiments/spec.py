@@ -76,8 +76,9 @@ class Twin(Frozen):
 
     steps: Annotated[int, Field(ge=2, description="steps, the intervention's own included, that the twins go")] = 25
     at_most: Annotated[
-        int, Field(ge=1, description="interventions of an episode that are looked at, evenly spread over them")
-    ] = 10
+        int | None,
+        Field(ge=1, description="interventions of an episode that are looked at, evenly spread; null for every one"),
+    ] = None
 
 
 class Experiment(Frozen):

@@ -87,9 +87,9 @@ def _weights(run: RunDirectory) -> str | None:
     return None if summary is None else summary.weights_sha256
 
 
-def _spread(decisions: list[dict[str, Any]], at_most: int) -> list[dict[str, Any]]:
-    """`at_most` of them, evenly spread, the first and the last included."""
-    if len(decisions) <= at_most:
+def _spread(decisions: list[dict[str, Any]], at_most: int | None) -> list[dict[str, Any]]:
+    """`at_most` of them, evenly spread, the first and the last included; None for all."""
+    if at_most is None or len(decisions) <= at_most:
         return decisions
     places = np.linspace(0, len(decisions) - 1, at_most).round().astype(int)
     return [decisions[place] for place in places]
