@@ -17,11 +17,13 @@ from tests.experiments.specs import GUARDED, SMALL, spec
 from tests.training.runs import environment, weights
 from trimtab.config import RunError, WorkError
 from trimtab.experiments import Means, run_experiment
+from trimtab.experiments.checking import FIGURES
 from trimtab.experiments.jobs import SAME_AS, Job, run_job
 from trimtab.experiments.measures import metric_table
-from trimtab.experiments.reading import Episode
+from trimtab.experiments.reading import Episode, figures_of
 from trimtab.records import RunDirectory
 from trimtab.regimes import Controller, Decision
+from trimtab.reports.experiment import write_report
 from trimtab.training import Caller, train
 
 QUIET = Means(say=lambda text: None)
@@ -78,6 +80,11 @@ def test_differences_are_those_of_the_records(tmp_path: Path) -> None:
     assert found["sd_difference"] == pytest.approx(np.std(differences, ddof=1))
     assert (found["n"], found["verdict"], found["pairing"]) == (3, "estimate only", "seed")
     assert json.loads((tmp_path / "e" / "verdicts.json").read_text())[0]["sentence"] == found["sentence"]
+
+
+def test_every_episode_has_the_figures_that_a_claim_may_name(guarded: tuple[Path, dict[str, Any]]) -> None:
+    summary = RunDirectory(guarded[0] / "episodes/plain/seed-0").summary()
+    assert summary is not None and set(FIGURES) <= set(figures_of(summary))
 
 
 def test_a_lazy_fork_is_the_run_in_full_bit_for_bit(tmp_path: Path, guarded: tuple[Path, dict[str, Any]]) -> None:
@@ -226,6 +233,8 @@ def test_every_figure_of_a_sequential_verdict_is_of_the_pairs_that_decided_it(tm
     found = next(v for v in result["verdicts"] if v["treatment"] == "brake" and v["higher_is_better"] is not None)
     assert found["n"] == len(found["differences"]) < 9 and found["level"] == 0.975
     assert found["mean_difference"] == pytest.approx(np.mean(found["differences"]))
+    write_report(tmp_path / "e")
+    assert found["sentence"] in (tmp_path / "e/report.html").read_text()
 
 
 def test_runs_that_all_diverged_are_not_equivalent(tmp_path: Path) -> None:

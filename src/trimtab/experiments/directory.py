@@ -62,9 +62,8 @@ def reserve(folder: ExperimentDirectory, experiment: Experiment, command: tuple[
             )
     else:
         _begin(folder, experiment, spec, command)
-    if (
-        not folder.spec_path.exists()
-    ):  # the progress comes first: a kill in between leaves a folder that can be gone on with
+    # The progress was written first: a kill in between leaves a folder that can be gone on with.
+    if not folder.spec_path.exists():
         plain = {key: value for key, value in spec.items() if key != "base"} | spec["base"]
         write_text(folder.spec_path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
 

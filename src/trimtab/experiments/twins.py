@@ -1,7 +1,9 @@
 """What each intervention did by itself: the same state with and without it, on the same batches."""
 
+import json
 import math
 import statistics
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,14 +74,12 @@ def run_twins(job: Job, caller: Caller) -> dict[str, Any]:
     return {"status": "completed"}
 
 
-def _read(path: Any) -> dict[str, Any] | None:
-    import json
-
+def _read(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None  # it is made anew
+        return None  # it is made anew
+    return found if isinstance(found, dict) else None
 
 
 def _weights(run: RunDirectory) -> str | None:
