@@ -2,7 +2,13 @@
 
 from trimtab.config.registry import Registry
 
-DATA = Registry("data", {"corpus": "trimtab.data.build:corpus"}, supplied=("tokenizer", "progress"))
+DATA = Registry(
+    "data",
+    {"corpus": "trimtab.data.build:corpus", "task": "trimtab.data.tasks.build:task_data"},
+    supplied=("tokenizer", "task", "progress"),
+)
+
+TASKS = Registry("task", {})
 
 TOKENIZERS = Registry(
     "tokenizer",
@@ -83,5 +89,17 @@ FAULTS = Registry(
 
 REGISTRIES = {
     registry.kind: registry
-    for registry in (DATA, TOKENIZERS, MODELS, LOSSES, OPTIMIZERS, SCHEDULES, CONTROLLERS, HOOKS, INSTRUMENTS, FAULTS)
+    for registry in (
+        DATA,
+        TASKS,
+        TOKENIZERS,
+        MODELS,
+        LOSSES,
+        OPTIMIZERS,
+        SCHEDULES,
+        CONTROLLERS,
+        HOOKS,
+        INSTRUMENTS,
+        FAULTS,
+    )
 }

@@ -33,10 +33,19 @@ class Component(Frozen):
 
 
 class DataComponent(Component):
-    """The data component; its tokenizer is a component of its own."""
+    """The data component; its tokenizer and the task of `{name: task}` are components of their own."""
 
     name: Annotated[str, Field(min_length=1, description="the data component")] = "corpus"
+    task: Annotated[Component | None, Field(description="the task, for data: {name: task}; null for text")] = None
     tokenizer: Annotated[Component, Field(description="how text becomes tokens")] = Component(name="character")
+
+    @model_validator(mode="after")
+    def _task_where_it_belongs(self) -> Self:
+        if self.name == "task" and self.task is None:
+            raise ValueError("data {name: task} needs a task: {name: NAME}; `trimtab components task` lists them")
+        if self.name == "corpus" and self.task is not None:
+            raise ValueError("a task stands in data {name: task, task: {...}}; a corpus has none")
+        return self
 
 
 class HookComponent(Component):

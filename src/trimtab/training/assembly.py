@@ -104,8 +104,9 @@ def build_tokenizer(config: RunConfig) -> Tokenizer:
 
 def build_data(config: RunConfig, progress: Progress | None = None) -> DataBundle:
     """The config's data, encoded (or found in the cache) and split."""
-    spec = {key: value for key, value in config.data.spec.items() if key != "tokenizer"}
-    data: DataBundle = REGISTRIES["data"].build(spec, tokenizer=build_tokenizer(config), progress=progress)
+    spec = {key: value for key, value in config.data.spec.items() if key not in ("tokenizer", "task")}
+    task = None if config.data.task is None else build("task", config.data.task)
+    data: DataBundle = REGISTRIES["data"].build(spec, tokenizer=build_tokenizer(config), task=task, progress=progress)
     return data
 
 
