@@ -8,7 +8,12 @@ DATA = Registry(
     supplied=("tokenizer", "task", "progress"),
 )
 
-TASKS = Registry("task", {})
+TASKS = Registry(
+    "task",
+    {
+        "word_problems": "trimtab.data.tasks.word_problems:WordProblems",
+    },
+)
 
 TOKENIZERS = Registry(
     "tokenizer",
