@@ -11,6 +11,7 @@ DATA = Registry(
 TASKS = Registry(
     "task",
     {
+        "logic": "trimtab.data.tasks.logic:Logic",
         "word_problems": "trimtab.data.tasks.word_problems:WordProblems",
     },
 )
