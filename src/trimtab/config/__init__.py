@@ -5,6 +5,7 @@ from trimtab.config.changes import changed_keys
 from trimtab.config.components import REGISTRIES
 from trimtab.config.errors import ConfigError, DataError, RunError, TrimtabError, WorkError
 from trimtab.config.load import load_config, resolve_config
+from trimtab.config.nested import nested_components, resolve_component
 from trimtab.config.overrides import apply_overrides, set_key
 from trimtab.config.paths import absolute_paths, path_keys
 from trimtab.config.registry import Registry
@@ -16,6 +17,7 @@ from trimtab.config.schema import (
     EpisodeConfig,
     HookComponent,
     MonitorConfig,
+    NestedComponent,
     RewindConfig,
     RunConfig,
     SampleConfig,
@@ -34,6 +36,7 @@ __all__ = [
     "EpisodeConfig",
     "HookComponent",
     "MonitorConfig",
+    "NestedComponent",
     "Registry",
     "RewindConfig",
     "RunConfig",
@@ -47,7 +50,9 @@ __all__ = [
     "changed_keys",
     "config_hash",
     "load_config",
+    "nested_components",
     "path_keys",
+    "resolve_component",
     "resolve_config",
     "set_key",
 ]

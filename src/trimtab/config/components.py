@@ -17,7 +17,28 @@ TOKENIZERS = Registry(
 
 MODELS = Registry("model", {"decoder": "trimtab.models.decoder:Decoder"}, supplied=("vocabulary", "context"))
 
-LOSSES = Registry("loss", {"cross_entropy": "trimtab.losses.cross_entropy:CrossEntropy"})
+LOSSES = Registry(
+    "loss",
+    {
+        "cross_entropy": "trimtab.losses.cross_entropy:CrossEntropy",
+        "label_smoothing": "trimtab.losses.smoothing:LabelSmoothing",
+        "uncertainty_smoothing": "trimtab.losses.smoothing:UncertaintySmoothing",
+        "focal": "trimtab.losses.focal:Focal",
+        "generalized_cross_entropy": "trimtab.losses.generalized:GeneralizedCrossEntropy",
+        "weighted": "trimtab.losses.weighted:Weighted",
+        "soft_tokens": "trimtab.losses.soft_tokens:SoftTokens",
+        "number_token": "trimtab.losses.number_token:NumberToken",
+        "ranked_probability": "trimtab.losses.ranked_probability:RankedProbability",
+        "entropy": "trimtab.losses.entropy:Entropy",
+        "confidence_penalty": "trimtab.losses.entropy:ConfidencePenalty",
+        "mmce": "trimtab.losses.calibration:MaximumMeanCalibrationError",
+        "soft_binned_ece": "trimtab.losses.calibration:SoftBinnedCalibrationError",
+        "activation_sparsity": "trimtab.losses.activations:ActivationSparsity",
+        "activation_norm": "trimtab.losses.activations:ActivationNorm",
+        "sum": "trimtab.losses.total:Sum",
+    },
+    supplied=("token_values", "token_texts"),
+)
 
 OPTIMIZERS = Registry(
     "optimizer",

@@ -1,6 +1,6 @@
 """The typed shape of a config: what a run is made of, frozen, with every key documented."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -30,6 +30,12 @@ class Component(Frozen):
     def spec(self) -> dict[str, Any]:
         """Name and parameters as one plain mapping."""
         return self.model_dump(mode="json")
+
+
+class NestedComponent(Component):
+    """A component that is a parameter of another one: of a subclass's `kind`, with the subclass's own keys beside it."""
+
+    kind: ClassVar[str]
 
 
 class DataComponent(Component):
