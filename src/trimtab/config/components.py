@@ -12,10 +12,21 @@ TASKS = Registry("task", {})
 
 TOKENIZERS = Registry(
     "tokenizer",
-    {"character": "trimtab.data.tokenizers:CharacterTokenizer", "file": "trimtab.data.tokenizers:FileTokenizer"},
+    {
+        "character": "trimtab.data.tokenizers:CharacterTokenizer",
+        "file": "trimtab.data.tokenizers:FileTokenizer",
+        "pretrained": "trimtab.data.pretrained:PretrainedTokenizer",
+    },
 )
 
-MODELS = Registry("model", {"decoder": "trimtab.models.decoder:Decoder"}, supplied=("vocabulary", "context"))
+MODELS = Registry(
+    "model",
+    {
+        "decoder": "trimtab.models.decoder:Decoder",
+        "pretrained": "trimtab.models.pretrained.model:Pretrained",
+    },
+    supplied=("vocabulary", "context"),
+)
 
 LOSSES = Registry(
     "loss",
