@@ -88,6 +88,7 @@ HOOKS = Registry(
     "hook",
     {
         "activation_stats": "trimtab.training.observers:ActivationStats",
+        "collect_activations": "trimtab.training.observers:CollectActivations",
         "adagc": "trimtab.training.gradients:AdaGC",
         "gradient_clip": "trimtab.training.gradients:Clip",
         "gradient_identity": "trimtab.training.gradients:Identity",

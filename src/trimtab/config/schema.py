@@ -85,6 +85,22 @@ class SampleConfig(Frozen):
     top_p: Annotated[float | None, Field(gt=0, le=1, description="sample within this share of probability only")] = None
 
 
+class ExamConfig(Frozen):
+    """The answers that are generated for validation problems and scored; for data of a task only."""
+
+    every: Annotated[
+        int | None, Field(ge=1, description="steps between exams, each at an evaluation; null for one at the end")
+    ] = None
+    problems: Annotated[
+        int, Field(ge=0, description="validation problems, spread evenly over the split; 0 switches exams off")
+    ] = 200
+    tokens: Annotated[int, Field(ge=1, description="tokens that an answer may have, its end token included")] = 64
+    samples: Annotated[
+        int, Field(ge=0, description="further answers drawn for each problem, to see how many agree; 0 for none")
+    ] = 0
+    temperature: Annotated[float, Field(gt=0, description="the temperature of those further answers")] = 1.0
+
+
 class DataMix(Frozen):
     """Shares of the easiest and the hardest third of the data; the middle third has the rest."""
 
@@ -165,6 +181,7 @@ class EpisodeConfig(Frozen):
         ),
     ] = 50
     sample: Annotated[SampleConfig, Field(description="the text generated at every evaluation")] = SampleConfig()
+    exam: Annotated[ExamConfig, Field(description="answers generated and scored, for data of a task")] = ExamConfig()
     dropout_draw: Annotated[
         int,
         Field(
