@@ -15,7 +15,7 @@ from trimtab.records.hashing import file_sha256
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 """Endings of weight files that are unpickled or that transformers alone can convert."""
 
-_VOLATILE = {"transformers_version", "_name_or_path", "torch_dtype", "dtype"}
+_VOLATILE = {"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"}
 """Keys of a config.json that say how a folder was written, not what the model is."""
 
 

@@ -21,6 +21,10 @@ def load_network(files: ModelFiles) -> nn.Module:
     if files.gguf is not None:
         offline_import("gguf")
         from_gguf = {"gguf_file": files.gguf}
+        if hasattr(
+            transformers, "GgufConfig"
+        ):  # otherwise some releases leave matrices packed, for other kernels to use
+            from_gguf["quantization_config"] = transformers.GgufConfig(dequantize=True)
     try:
         network, report = transformers.AutoModelForCausalLM.from_pretrained(
             str(files.folder),

@@ -22,12 +22,12 @@ TOKENIZER_FILES = (
 """What a model folder holds beside its weights and config."""
 
 
-def save_model(model: Any, folder: str | Path, *, adapter: bool = False, source: str | Path | None = None) -> None:
+def save_model(model: Any, folder: str | Path, *, adapter: bool = False) -> None:
     """Write a `Pretrained` to a new folder; the model itself stays as it is.
 
     By default all its weights, in fp32, low-rank additions merged into their matrices. With `adapter` the additions alone,
-    as peft writes them. The tokenizer's files come from the folder `source` where they stand there. Raises ConfigError when the
-    folder exists, and for an adapter of a model that trains anything else than additions, or none.
+    as peft writes them, naming the model's folder as their base. The tokenizer's files are copied from there. Raises
+    ConfigError when the folder exists, and for an adapter of a model that trains anything else than additions, or none.
     """
     target = Path(folder).expanduser()
     if target.exists():
@@ -38,10 +38,9 @@ def save_model(model: Any, folder: str | Path, *, adapter: bool = False, source:
             _write_adapter(model, temporary)
         else:
             write_network(model.network, merged_weights(model.network), temporary)
-        if source is not None:
-            for name in TOKENIZER_FILES:
-                if (Path(source) / name).is_file() and not (temporary / name).exists():
-                    shutil.copyfile(Path(source) / name, temporary / name)
+        for name in TOKENIZER_FILES:
+            if (model.source / name).is_file() and not (temporary / name).exists():
+                shutil.copyfile(model.source / name, temporary / name)
 
 
 def write_network(network: Any, weights: dict[str, Tensor], folder: Path) -> None:
@@ -88,6 +87,11 @@ def _lora_layers(network: nn.Module) -> dict[str, Any]:
 
 
 def _write_adapter(model: Any, folder: Path) -> None:
+    if model.source.is_file():
+        raise ConfigError(
+            f"An adapter names the folder of its model, and {model.source} is a GGUF file. Import it first (trimtab models "
+            "import) and train that, or write the merged model."
+        )
     if not model.lr_multipliers or not all(".lora_" in name for name in model.lr_multipliers):
         others = [name for name in model.lr_multipliers if ".lora_" not in name][:1]
         raise ConfigError(
