@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from trimtab.config import ConfigError
 from trimtab.losses.claims import Claim
-from trimtab.losses.module import LossOutput, TokenLoss
-from trimtab.losses.positions import mean, select
+from trimtab.losses.module import Labels, LossOutput, TokenLoss
+from trimtab.losses.positions import mean, refuse_soft, select
 
 Layers = Annotated[
     str, Field(min_length=1, description="regular expression that the whole name of an observed layer matches")
@@ -42,7 +42,7 @@ class ActivationSparsity(TokenLoss):
     def __call__(
         self,
         logits: Float[Tensor, "batch time vocabulary"],
-        labels: Int[Tensor, "batch time"],
+        labels: Labels,
         batch_metadata: Mapping[str, Any],
     ) -> LossOutput:
         """The term of a batch; raises `ConfigError` where no activations were collected."""
@@ -67,7 +67,7 @@ class ActivationNorm(TokenLoss):
     def __call__(
         self,
         logits: Float[Tensor, "batch time vocabulary"],
-        labels: Int[Tensor, "batch time"],
+        labels: Labels,
         batch_metadata: Mapping[str, Any],
     ) -> LossOutput:
         """The term of a batch; raises `ConfigError` where no activations were collected."""
@@ -86,10 +86,11 @@ def _activations(
     loss: str,
     layers: re.Pattern[str],
     logits: Float[Tensor, "batch time vocabulary"],
-    labels: Int[Tensor, "batch time"],
+    labels: Labels,
     batch_metadata: Mapping[str, Any],
 ) -> list[Float[Tensor, "asked _"]]:
     """Each layer's activations at the asked positions, in at least fp32."""
+    refuse_soft(loss, labels)
     collected: Mapping[str, Tensor] = batch_metadata.get("activations") or {}
     if not collected:
         raise ConfigError(

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from trimtab.losses.claims import Claim
-from trimtab.losses.module import LossOutput, TokenLoss
+from trimtab.losses.module import Labels, LossOutput, TokenLoss
 from trimtab.losses.positions import Selected, mean, select
 
 
@@ -23,7 +23,7 @@ class Entropy(TokenLoss):
     def __call__(
         self,
         logits: Float[Tensor, "batch time vocabulary"],
-        labels: Int[Tensor, "batch time"],
+        labels: Labels,
         batch_metadata: Mapping[str, Any],
     ) -> LossOutput:
         """The term of a batch; `batch_metadata` is not read, and of the labels only whether they are asked."""
@@ -42,7 +42,7 @@ class ConfidencePenalty(TokenLoss):
     def __call__(
         self,
         logits: Float[Tensor, "batch time vocabulary"],
-        labels: Int[Tensor, "batch time"],
+        labels: Labels,
         batch_metadata: Mapping[str, Any],
     ) -> LossOutput:
         """The term of a batch; `batch_metadata` is not read, and of the labels only whether they are asked."""

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from trimtab.losses.claims import Claim
-from trimtab.losses.module import LossOutput, TokenLoss
+from trimtab.losses.module import Labels, LossOutput, TokenLoss
 from trimtab.losses.positions import mean, select
 
 
@@ -29,7 +29,7 @@ class Focal(TokenLoss):
     def __call__(
         self,
         logits: Float[Tensor, "batch time vocabulary"],
-        labels: Int[Tensor, "batch time"],
+        labels: Labels,
         batch_metadata: Mapping[str, Any],
     ) -> LossOutput:
         """The loss of a batch; `batch_metadata` is not read."""

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor
 
 from trimtab.losses.claims import Claim
-from trimtab.losses.module import LossOutput, TokenLoss
+from trimtab.losses.module import Labels, LossOutput, TokenLoss
 from trimtab.losses.number_tokens import NumberTokens
 from trimtab.losses.positions import mean, select
 
@@ -47,16 +47,14 @@ class NumberToken(TokenLoss):
         self.distance, self.roles = distance, roles
         self.numbers = NumberTokens(token_values, "number_token")
 
-    def denominators(
-        self, labels: Int[Tensor, "batch time"], batch_metadata: Mapping[str, Any]
-    ) -> Float64[Tensor, " terms"]:
+    def denominators(self, labels: Labels, batch_metadata: Mapping[str, Any]) -> Float64[Tensor, " terms"]:
         """The number of labels that are number tokens."""
         return self.numbers.where(labels, batch_metadata, self.roles).sum().cpu().double()[None]
 
     def __call__(
         self,
         logits: Float[Tensor, "batch time vocabulary"],
-        labels: Int[Tensor, "batch time"],
+        labels: Labels,
         batch_metadata: Mapping[str, Any],
     ) -> LossOutput:
         """The loss of a batch."""

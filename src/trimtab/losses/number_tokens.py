@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from trimtab.config import ConfigError
-from trimtab.losses.module import IGNORE
+from trimtab.losses.module import IGNORE, Labels
 from trimtab.losses.positions import Selected, of_role, refuse_soft
 
 
@@ -40,7 +40,7 @@ class NumberTokens:
 
     def where(
         self,
-        labels: Int[Tensor, "batch time"],
+        labels: Labels,
         batch_metadata: Mapping[str, Any],
         roles: Sequence[int] | None = None,
     ) -> Bool[Tensor, "batch time"]:

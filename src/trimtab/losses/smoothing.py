@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from trimtab.losses.claims import Claim
-from trimtab.losses.module import LossOutput, TokenLoss
+from trimtab.losses.module import Labels, LossOutput, TokenLoss
 from trimtab.losses.positions import Selected, mean, select, tag_values
 
 
@@ -32,7 +32,7 @@ class LabelSmoothing(TokenLoss):
     def __call__(
         self,
         logits: Float[Tensor, "batch time vocabulary"],
-        labels: Int[Tensor, "batch time"],
+        labels: Labels,
         batch_metadata: Mapping[str, Any],
     ) -> LossOutput:
         """The loss of a batch; `batch_metadata` is not read."""
@@ -61,7 +61,7 @@ class UncertaintySmoothing(TokenLoss):
     def __call__(
         self,
         logits: Float[Tensor, "batch time vocabulary"],
-        labels: Int[Tensor, "batch time"],
+        labels: Labels,
         batch_metadata: Mapping[str, Any],
     ) -> LossOutput:
         """The loss of a batch; `aux` holds the mean ε as `smoothing`. Raises `ConfigError` where the tag is missing."""

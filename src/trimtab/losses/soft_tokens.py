@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor
 
 from trimtab.losses.claims import Claim
-from trimtab.losses.module import LossOutput, TokenLoss
+from trimtab.losses.module import Labels, LossOutput, TokenLoss
 from trimtab.losses.positions import Selected, mean, of_role, select, tag_values
 from trimtab.losses.soft_targets import (
     NumberNeighbours,
@@ -101,7 +101,7 @@ class SoftTokens(TokenLoss):
     def __call__(
         self,
         logits: Float[Tensor, "batch time vocabulary"],
-        labels: Int[Tensor, "batch time"],
+        labels: Labels,
         batch_metadata: Mapping[str, Any],
     ) -> LossOutput:
         """The loss of a batch; raises `ConfigError` where the sets or the tag that it needs are missing."""
@@ -113,9 +113,7 @@ class SoftTokens(TokenLoss):
         aux = {"softened": float(mean(softened.to(values.dtype))["loss"])}
         return mean(values, aux=aux if self.annealing == "constant" else aux | {"share": share})
 
-    def _soft(
-        self, chosen: Selected, labels: Int[Tensor, "batch time"], batch_metadata: Mapping[str, Any]
-    ) -> SoftTargets:
+    def _soft(self, chosen: Selected, labels: Labels, batch_metadata: Mapping[str, Any]) -> SoftTargets:
         if self._classes is not None:
             return self._classes.targets(chosen)
         if self._neighbours is None:

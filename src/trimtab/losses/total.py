@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor
 
 from trimtab.config import ConfigError, NestedComponent
 from trimtab.config.components import LOSSES
 from trimtab.losses.claims import Claim
-from trimtab.losses.module import LossOutput, TokenLoss
+from trimtab.losses.module import Labels, LossOutput, TokenLoss
 
 STEP_TOTALS = ("denominators", "micro_batches")
 """What the trainer adds to the metadata of a step in several micro-batches: the terms' totals, and how many there are."""
@@ -81,16 +81,14 @@ class Sum(TokenLoss):
         number = next(n for n in range(1, len(taken) + 2) if (f"{name}_{n}" if n > 1 else name) not in taken)
         return f"{name}_{number}" if number > 1 else name
 
-    def denominators(
-        self, labels: Int[Tensor, "batch time"], batch_metadata: Mapping[str, Any]
-    ) -> Float64[Tensor, " terms"]:
+    def denominators(self, labels: Labels, batch_metadata: Mapping[str, Any]) -> Float64[Tensor, " terms"]:
         """The denominator of each term."""
         return torch.cat([part.loss.denominators(labels, batch_metadata) for part in self.terms])
 
     def __call__(
         self,
         logits: Float[Tensor, "batch time vocabulary"],
-        labels: Int[Tensor, "batch time"],
+        labels: Labels,
         batch_metadata: Mapping[str, Any],
     ) -> LossOutput:
         """The sum of a batch, or a micro-batch's part of the step's where the metadata has the step's denominators."""

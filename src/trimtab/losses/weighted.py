@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor
 
 from trimtab.losses.claims import Claim
-from trimtab.losses.module import IGNORE, LossOutput, TokenLoss
+from trimtab.losses.module import IGNORE, Labels, LossOutput, TokenLoss
 from trimtab.losses.positions import mean, refuse_soft, select, tag_values
 
 
@@ -41,16 +41,14 @@ class Weighted(TokenLoss):
     ) -> None:
         self.strength, self.curve, self.unit, self.tag = strength, curve, unit, tag
 
-    def denominators(
-        self, labels: Int[Tensor, "batch time"], batch_metadata: Mapping[str, Any]
-    ) -> Float64[Tensor, " terms"]:
+    def denominators(self, labels: Labels, batch_metadata: Mapping[str, Any]) -> Float64[Tensor, " terms"]:
         """The sum of the weights of the asked tokens, or of the examples that ask something."""
         return self._weights(labels, batch_metadata).sum()[None]
 
     def __call__(
         self,
         logits: Float[Tensor, "batch time vocabulary"],
-        labels: Int[Tensor, "batch time"],
+        labels: Labels,
         batch_metadata: Mapping[str, Any],
     ) -> LossOutput:
         """The loss of a batch; raises `ConfigError` where the tag is missing."""
@@ -58,9 +56,7 @@ class Weighted(TokenLoss):
         weights = chosen.of(self._weights(labels, batch_metadata).to(chosen.logits.dtype))
         return mean(-chosen.log_p(), weights)
 
-    def _weights(
-        self, labels: Int[Tensor, "batch time"], batch_metadata: Mapping[str, Any]
-    ) -> Float64[Tensor, "batch time"]:
+    def _weights(self, labels: Labels, batch_metadata: Mapping[str, Any]) -> Float64[Tensor, "batch time"]:
         """The weight of each position, on the CPU; 0 where nothing is asked. A sequence's are a share of its own."""
         refuse_soft("weighted", labels)
         tags = tag_values("weighted", self.tag, labels, batch_metadata)
