@@ -13,7 +13,7 @@ BINS = 15
 """Bins where none are asked for (Guo et al. 2017)."""
 
 
-def width_bins(confidence: Confidences, bins: int = BINS) -> Int[np.ndarray, " n"]:
+def width_bins(confidence: Float[np.ndarray, "*any"], bins: int = BINS) -> Int[np.ndarray, "*any"]:
     """The bin of each confidence in [0, 1] among `bins` of equal width: [i/bins, (i + 1)/bins), the last one closed.
 
     The one rule of the project: 0 lies in the first bin and 1 in the last.
