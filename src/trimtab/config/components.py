@@ -8,7 +8,13 @@ DATA = Registry(
     supplied=("tokenizer", "task", "progress"),
 )
 
-TASKS = Registry("task", {})
+TASKS = Registry(
+    "task",
+    {
+        "arithmetic": "trimtab.data.tasks.arithmetic:Arithmetic",
+        "urns": "trimtab.data.tasks.urns:Urns",
+    },
+)
 
 TOKENIZERS = Registry(
     "tokenizer",
