@@ -4,8 +4,7 @@ import sys
 
 import typer
 
-from trimtab.cli import baseline, benching, chaos, evidence, experimenting, looking, losses, reporting, running
-from trimtab.cli import baseline, benching, chaos, evidence, experimenting, looking, models, reporting, running
+from trimtab.cli import baseline, benching, chaos, evidence, experimenting, looking, losses, models, reporting, running
 from trimtab.config.errors import TrimtabError
 
 app = typer.Typer(
