@@ -13,6 +13,7 @@ TASKS = Registry(
     {
         "arithmetic": "trimtab.data.tasks.arithmetic:Arithmetic",
         "urns": "trimtab.data.tasks.urns:Urns",
+        "word_problems": "trimtab.data.tasks.word_problems:WordProblems",
     },
 )
 
