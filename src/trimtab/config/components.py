@@ -8,7 +8,13 @@ DATA = Registry(
     supplied=("tokenizer", "task", "progress"),
 )
 
-TASKS = Registry("task", {})
+TASKS = Registry(
+    "task",
+    {
+        "gsm8k": "trimtab.data.tasks.gsm8k:GSM8K",
+        "jsonl": "trimtab.data.tasks.jsonl:JsonLines",
+    },
+)
 
 TOKENIZERS = Registry(
     "tokenizer",

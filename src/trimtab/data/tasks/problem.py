@@ -48,8 +48,8 @@ class Problem:
     uncertainty: float = 0.0
     noisy: bool = False
     ambiguous: bool = False
-    prompt_numbers: tuple[Number, ...] = ()
-    answer_numbers: tuple[Number, ...] = ()
+    prompt_numbers: Sequence[Number] = ()
+    answer_numbers: Sequence[Number] = ()
     done: Mapping[str, Any] = field(default_factory=dict)
 
     @property
