@@ -14,6 +14,8 @@ TASKS = Registry(
         "arithmetic": "trimtab.data.tasks.arithmetic:Arithmetic",
         "urns": "trimtab.data.tasks.urns:Urns",
         "word_problems": "trimtab.data.tasks.word_problems:WordProblems",
+        "gsm8k": "trimtab.data.tasks.gsm8k:GSM8K",
+        "jsonl": "trimtab.data.tasks.jsonl:JsonLines",
     },
 )
 
