@@ -93,7 +93,10 @@ class Quiet:
 
 
 def run(*overrides: str) -> tuple[dict[str, Any], MemoryLogger]:
-    assembly, log = assemble(config("episode.steps=12", "episode.optimizer.lr=0.01", *overrides, base=DECODER)), MemoryLogger()
+    assembly, log = (
+        assemble(config("episode.steps=12", "episode.optimizer.lr=0.01", *overrides, base=DECODER)),
+        MemoryLogger(),
+    )
     return assembly.trainer(log).train(assembly.train_loader, assembly.val_loader), log
 
 
