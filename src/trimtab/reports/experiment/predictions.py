@@ -7,11 +7,8 @@ from jaxtyping import Float
 from pydantic import Field, ValidationError, model_validator
 
 from trimtab.config.errors import RunError
-from trimtab.records.jsonl import read_rows
 from trimtab.reports.experiment.contract import Read
 from trimtab.reports.experiment.episodes import Episode
-
-FILE = "predictions.jsonl"
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -45,24 +42,19 @@ class Prediction(Read):
         return self.option_probabilities is not None and self.true_probabilities is not None
 
 
-def read_predictions(episode: Episode) -> list[Prediction] | None:
-    """An ended episode's predictions; None where it has not ended or has none. Raises `RunError` for a damaged file."""
+def read_predictions(episode: Episode) -> list[Prediction]:
+    """An ended episode's predictions; none where it has not ended or left none. Raises `RunError` for a damaged file."""
     if episode.run is None or not episode.finished:
-        return None
-    path = episode.run.path / FILE
-    if not path.exists():
-        return None
+        return []
     found = []
-    for number, row in enumerate(
-        read_rows(path), start=1
-    ):  # answers that read "nan" are texts: numbers stay as written
+    for number, row in enumerate(episode.run.predictions(), start=1):
         try:
             found.append(Prediction.model_validate(row))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "it"
             raise RunError(
-                f"{path} is damaged at line {number}: {where}: {first['msg'].lower()}. Restore it from a copy."
+                f"{episode.run.predictions_path} is damaged at line {number}: {where}: {first['msg'].lower()}. Restore it from a copy."
             ) from error
     return found
 
