@@ -199,6 +199,23 @@ def test_a_flipped_reading_has_the_exact_mixture() -> None:
     assert both.uncertainty == pytest.approx(1 - 0.4 * 0.5)
 
 
+def test_what_is_right_stays_so_where_wrong_answers_are_possible() -> None:
+    class Several(Words):
+        def split(self, split: str, count: int | None, seed: int) -> list[Problem]:
+            return [Problem("p", "1", "1", accepted=(("1", 0.5), ("5", 0.5)))] * (count or 0)
+
+    for problem in noisy(Noise(flip=0.5, doubtful=1.0, reach=1), Several([]), 20):
+        assert dict(problem.accepted) == pytest.approx(
+            {"1": 0.25, "0": 0.125, "2": 0.125, "5": 0.25, "4": 0.125, "6": 0.125}
+        )
+        assert problem.readings == (("1", 0.5), ("5", 0.5))
+        assert problem.likeliest == ("1", "5")
+    for problem in noisy(Noise(flip=0.3, coarse=0.3, validation=True), count=300):
+        assert SUMS.score(problem, problem.truth) == {"exact_match": 1}
+        assert SUMS.score(problem, problem.answer)["exact_match"] == (problem.answer == problem.truth)
+        assert problem.likeliest == (problem.truth,)
+
+
 def test_coarse_answers_are_rounded_and_say_how_coarse() -> None:
     problems = noisy(Noise(coarse=0.4, coarse_to=20), count=2000)
     rounded_ones = [problem for problem in problems if "coarse" in problem.done]
