@@ -13,6 +13,7 @@ TASKS = Registry(
     {
         "gsm8k": "trimtab.data.tasks.gsm8k:GSM8K",
         "jsonl": "trimtab.data.tasks.jsonl:JsonLines",
+        "reasoning_gym": "trimtab.data.tasks.reasoning_gym:ReasoningGym",
     },
 )
 
