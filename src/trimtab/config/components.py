@@ -12,6 +12,7 @@ TASKS = Registry(
     "task",
     {
         "gsm8k": "trimtab.data.tasks.gsm8k:GSM8K",
+        "hub": "trimtab.data.tasks.hub:Hub",
         "jsonl": "trimtab.data.tasks.jsonl:JsonLines",
         "reasoning_gym": "trimtab.data.tasks.reasoning_gym:ReasoningGym",
     },

@@ -15,10 +15,9 @@ from trimtab.data.tasks import reasoning_gym_syllogisms as syllogisms
 from trimtab.data.tasks.files import question_key
 from trimtab.data.tasks.files_roles import NumbersOf
 from trimtab.data.tasks.generated import is_validation
-from trimtab.data.tasks.numbers import same_number
 from trimtab.data.tasks.problem import Problem, Split
 from trimtab.data.tasks.reasoning_gym_generators import generator, quiet, refuse, wrong_yes
-from trimtab.data.tasks.reasoning_gym_known import numbers_used, readable
+from trimtab.data.tasks.reasoning_gym_known import own_score, readable
 from trimtab.random import derive_seed
 
 _CHUNK = 256
@@ -42,9 +41,9 @@ class ReasoningGym:
     *Levels*: without `levels` all problems are of level 1, drawn with `config`; with them, in turn, with the generator's own
     curriculum at each level (1 is its easiest; `config` has the last word).
     *Scores*: `exact_match` is 1 where their scorer gives 1, and `score` is what it gives, from 0 to 1. A response that it
-    fails on, or that it would run as a program (see `readable`), is worth 0. `gsm_symbolic` compares final numbers, since its
-    scorer takes the first number of a response; `puzzle24` must use the given numbers. A validation problem whose own answer
-    gets less than 1 is left out and named in `skipped`.
+    fails on, or that it would run as a program (see `readable`), is worth 0. Where their scorer takes wrong responses for
+    right, ours stands in its place: see `own_score`. A validation problem whose own answer gets less than 1 is left out and
+    named in `skipped`.
     *syllogism* is a task with natural label noise: its generator does not ask for a distributed middle term, so that a
     quarter of the `Yes` among its two-premise problems are wrong (12.25% of all labels, by default), and no `No` is. `truth`
     and `noisy` come from a check over all models; `tags` decides what a loss is told. Its scores are against the truth.
@@ -141,14 +140,12 @@ class ReasoningGym:
         return {"exact_match": float(worth >= 1), "score": worth}
 
     def _worth(self, drawn: _Drawn, response: str) -> float:
-        if self.dataset == "gsm_symbolic":
-            return float(same_number(response, drawn.entry["answer"]))
         if self.dataset == "syllogism":
             return float(response.rstrip(".!").casefold() == _truth(drawn.entry).casefold())
         if not readable(self.dataset, response, drawn.entry):
             return 0.0
-        if self.dataset == "puzzle24" and not numbers_used(response, drawn.entry):
-            return 0.0
+        if (own := own_score(self.dataset, response, drawn.entry)) is not None:
+            return own
         try:
             with quiet():
                 worth = float(drawn.source.score_answer(response, drawn.entry))

@@ -4,7 +4,10 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
+
+from trimtab.data.tasks.numbers import same_number
 
 VERSION = "0.1.25"
 """The version of reasoning-gym that `REFUSED` was found for, on 2026-11-21, by running every generator with its default
@@ -56,10 +59,35 @@ def readable(dataset: str, response: str, entry: Mapping[str, Any]) -> bool:
     return check is None or response == entry["answer"] or check(response, entry)
 
 
-def numbers_used(response: str, entry: Mapping[str, Any]) -> bool:
-    """Whether an expression uses each of the numbers of a puzzle24 once. Its own scorer takes any four that make 24."""
-    used = Counter(int(number) for number in re.findall(r"[0-9]{1,9}", response))
-    return used == Counter(entry["metadata"]["numbers"])
+def own_score(dataset: str, response: str, entry: Mapping[str, Any]) -> float | None:
+    """Our score of a readable response where theirs takes wrong ones for right; None for all other generators.
+
+    - `coin_flip`: theirs gives `0` full marks for `0.3125`, of which it is the beginning; here the values must agree to a
+      relative 1e-4, as numbers or fractions.
+    - `game_of_life_halting`: theirs takes any text for `True`; here the texts are compared, but for capitals.
+    - `gsm_symbolic`: theirs takes the first number of a response; here the final one counts (`final_number`).
+    - `puzzle24`: theirs takes any four numbers that make 24; a response that does not use the given ones scores 0 here.
+    """
+    answer = str(entry["answer"])
+    match dataset:
+        case "coin_flip":
+            return float(_close(response, answer))
+        case "game_of_life_halting":
+            return float(response.casefold() == answer.casefold())
+        case "gsm_symbolic":
+            return float(same_number(response, answer))
+        case "puzzle24":
+            used = Counter(int(number) for number in re.findall(r"[0-9]{1,9}", response))
+            return None if used == Counter(entry["metadata"]["numbers"]) else 0.0
+    return None
+
+
+def _close(response: str, answer: str) -> bool:
+    try:
+        found, wanted = (Fraction(text.replace(",", "")) for text in (response, answer))
+    except (ValueError, ZeroDivisionError):
+        return False
+    return abs(found - wanted) <= abs(wanted) / 10_000
 
 
 def _literal(response: str, entry: Mapping[str, Any]) -> bool:
