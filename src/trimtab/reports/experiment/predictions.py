@@ -54,7 +54,8 @@ def read_predictions(episode: Episode) -> list[Prediction]:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "it"
             raise RunError(
-                f"{episode.run.predictions_path} is damaged at line {number}: {where}: {first['msg'].lower()}. Restore it from a copy."
+                f"{episode.run.predictions_path} is damaged at line {number}: {where}: {first['msg'].lower()}. "
+                "Restore it from a copy."
             ) from error
     return found
 
