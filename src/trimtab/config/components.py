@@ -17,7 +17,9 @@ TASKS = Registry(
         "spec": "trimtab.data.tasks.spec:Spec",
         "word_problems": "trimtab.data.tasks.word_problems:WordProblems",
         "gsm8k": "trimtab.data.tasks.gsm8k:GSM8K",
+        "hub": "trimtab.data.tasks.hub:Hub",
         "jsonl": "trimtab.data.tasks.jsonl:JsonLines",
+        "reasoning_gym": "trimtab.data.tasks.reasoning_gym:ReasoningGym",
     },
 )
 
