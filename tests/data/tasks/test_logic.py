@@ -3,6 +3,7 @@ import random
 import re
 from collections import Counter, defaultdict
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -307,3 +308,15 @@ def test_any_response_is_scored(response: str, truth: str) -> None:
     found = Logic().score(Problem(prompt="", answer=truth, truth=truth), response)
     assert found["exact_match"] in (0.0, 1.0)
     assert 0 <= found["parts"] <= 1
+
+
+def test_the_examples_of_the_docs_are_right() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    section = page.partition("\n## logic\n")[2].partition("\n## ")[0].replace("\\|", "|")
+    rows = re.findall(r"\| \d \| `([^`]+)\?` \| `(yes|no)` \| `([^`]+) who\?` \| `([KN]+)` \|", section)
+    assert len(rows) == len(LEVELS)
+    for argument, label, puzzle, kinds in rows:
+        premises, conclusion = arguments(argument + "? ")
+        assert label == ("yes" if follows(premises, conclusion) else "no")
+        told = [part.split(":") for part in puzzle.split("; ")]
+        assert solutions([who for who, _ in told], [said for _, said in told]) == [kinds]

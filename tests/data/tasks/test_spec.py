@@ -3,6 +3,7 @@ import json
 import random
 import re
 from collections import Counter
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -271,3 +272,10 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ConfigError, match=r"trimtab\[tasks\]"):
         Spec()
+
+
+def test_the_example_of_the_docs_is_right() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    (prompt, answer) = re.findall(r"```text\n(Set up .*)\n(.*)\n```", page)[0]
+    assert json.loads(answer) == understood(prompt)
+    assert compare(answer, answer) == dict.fromkeys(FIGURES, 1.0)
