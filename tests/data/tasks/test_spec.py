@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from tests.data.tasks.checks import check_fresh_process, check_speed, check_splits
+from tests.data.tasks.checks import check_speed, check_splits
 from trimtab.config import ConfigError
 from trimtab.data import CharacterTokenizer
 from trimtab.data.tasks import Problem, Role, spec_schema, task_data
@@ -154,10 +154,6 @@ def test_every_number_has_its_role(level: int) -> None:
 
 def test_splits_share_no_question() -> None:
     check_splits(Spec())
-
-
-def test_a_fresh_process_draws_the_same() -> None:
-    check_fresh_process("trimtab.data.tasks.spec:Spec", {})
 
 
 def test_speed() -> None:
