@@ -2,14 +2,43 @@
 
 from trimtab.config.registry import Registry
 
-DATA = Registry("data", {"corpus": "trimtab.data.build:corpus"}, supplied=("tokenizer", "progress"))
+DATA = Registry(
+    "data",
+    {"corpus": "trimtab.data.build:corpus", "task": "trimtab.data.tasks.build:task_data"},
+    supplied=("tokenizer", "task", "progress"),
+)
+
+TASKS = Registry(
+    "task",
+    {
+        "arithmetic": "trimtab.data.tasks.arithmetic:Arithmetic",
+        "urns": "trimtab.data.tasks.urns:Urns",
+        "logic": "trimtab.data.tasks.logic:Logic",
+        "word_problems": "trimtab.data.tasks.word_problems:WordProblems",
+        "gsm8k": "trimtab.data.tasks.gsm8k:GSM8K",
+        "hub": "trimtab.data.tasks.hub:Hub",
+        "jsonl": "trimtab.data.tasks.jsonl:JsonLines",
+        "reasoning_gym": "trimtab.data.tasks.reasoning_gym:ReasoningGym",
+    },
+)
 
 TOKENIZERS = Registry(
     "tokenizer",
-    {"character": "trimtab.data.tokenizers:CharacterTokenizer", "file": "trimtab.data.tokenizers:FileTokenizer"},
+    {
+        "character": "trimtab.data.tokenizers:CharacterTokenizer",
+        "file": "trimtab.data.tokenizers:FileTokenizer",
+        "pretrained": "trimtab.data.pretrained:PretrainedTokenizer",
+    },
 )
 
-MODELS = Registry("model", {"decoder": "trimtab.models.decoder:Decoder"}, supplied=("vocabulary", "context"))
+MODELS = Registry(
+    "model",
+    {
+        "decoder": "trimtab.models.decoder:Decoder",
+        "pretrained": "trimtab.models.pretrained.model:Pretrained",
+    },
+    supplied=("vocabulary", "context"),
+)
 
 LOSSES = Registry(
     "loss",
@@ -71,6 +100,7 @@ HOOKS = Registry(
     "hook",
     {
         "activation_stats": "trimtab.training.observers:ActivationStats",
+        "collect_activations": "trimtab.training.observers:CollectActivations",
         "adagc": "trimtab.training.gradients:AdaGC",
         "gradient_clip": "trimtab.training.gradients:Clip",
         "gradient_identity": "trimtab.training.gradients:Identity",
@@ -104,5 +134,17 @@ FAULTS = Registry(
 
 REGISTRIES = {
     registry.kind: registry
-    for registry in (DATA, TOKENIZERS, MODELS, LOSSES, OPTIMIZERS, SCHEDULES, CONTROLLERS, HOOKS, INSTRUMENTS, FAULTS)
+    for registry in (
+        DATA,
+        TASKS,
+        TOKENIZERS,
+        MODELS,
+        LOSSES,
+        OPTIMIZERS,
+        SCHEDULES,
+        CONTROLLERS,
+        HOOKS,
+        INSTRUMENTS,
+        FAULTS,
+    )
 }

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import tokenizers
+from jaxtyping import Int
 from pydantic import Field
 
 from trimtab.config.errors import DataError
@@ -67,11 +68,21 @@ class Tokenizer(Protocol):
     def cuts(self) -> Cuts:
         """Where a long text may be cut so that its pieces' ids are those of the whole."""
 
+    @property
+    def end(self) -> int | None:
+        """The id that ends an answer; None where the vocabulary has no such token."""
+
     def encode(self, text: str) -> Ids:
         """The ids of a text, in `dtype`."""
 
     def decode(self, ids: npt.ArrayLike) -> str:
         """The text of a one-dimensional sequence of ids."""
+
+    def spans(self, text: str) -> tuple[Ids, Int[np.ndarray, "ids 2"]]:
+        """The ids of a text and, for each, where in the text it stands: [start, end) in characters."""
+
+    def texts(self) -> Sequence[str]:
+        """The text of every id decoded by itself, in the order of the ids; empty for an id that spells nothing."""
 
     def unknown_count(self, ids: Ids) -> int:
         """How many of these ids stand for something the vocabulary does not have."""
@@ -90,6 +101,7 @@ class CharacterTokenizer:
 
     name = "character"
     cuts: Cuts = "anywhere"
+    end: int | None = None
 
     def __init__(
         self,
@@ -125,6 +137,15 @@ class CharacterTokenizer:
         if array.size and not 0 <= int(array.min()) <= int(array.max()) < self.vocabulary:
             raise ValueError(f"ids lie in [0, {self.vocabulary}), found {array.min()} to {array.max()}")
         return str(self._code_points[array[array != PAD]].tobytes(), "utf-32-le")
+
+    def spans(self, text: str) -> tuple[Ids, Int[np.ndarray, "ids 2"]]:
+        """The ids of a text and the character that each stands for."""
+        starts = np.arange(len(text))
+        return self.encode(text), np.stack((starts, starts + 1), axis=1)
+
+    def texts(self) -> Sequence[str]:
+        """Nothing for `<PAD>`, U+FFFD for `<UNK>`, then the characters of the policy."""
+        return ["", UNKNOWN_MARK, *self.alphabet]
 
     def unknown_count(self, ids: Ids) -> int:
         """How many of these ids are `<UNK>`."""
@@ -172,15 +193,19 @@ class FileTokenizer:
             )
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        # It adds tokens around a text, which nobody asks for here, and may trim spaces off the spans.
+        self._tokenizer.post_processor = None
         vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
         if not vocabulary:
             raise _unusable(self.path, "its vocabulary is empty")
         self.name = self.path.stem
+        self.end: int | None = None
         self.vocabulary = 1 + max(vocabulary.values())
         self.dtype: np.dtype[np.unsignedinteger[Any]] = np.min_scalar_type(self.vocabulary - 1)
         self.fingerprint = hashlib.sha256(b"file 1\0" + content).hexdigest()
         # A Unigram model names its unknown token by id, the others by its text; a byte-level one has none.
         self._unknown: int | None = model.get("unk_id", vocabulary.get(model.get("unk_token") or ""))
+        self._texts: list[str] = []
         self.cuts: Cuts = self._probe()
 
     def encode(self, text: str) -> Ids:
@@ -193,6 +218,17 @@ class FileTokenizer:
     def decode(self, ids: npt.ArrayLike) -> str:
         """The text of `ids`; bytes that are no UTF-8 (a character cut in two) become U+FFFD."""
         return self._tokenizer.decode(np.asarray(ids).reshape(-1).tolist(), skip_special_tokens=False)
+
+    def spans(self, text: str) -> tuple[Ids, Int[np.ndarray, "ids 2"]]:
+        """The ids of a text, encoded at once, and where each stands. Ids that share a character share its span."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        return np.array(encoding.ids, dtype=self.dtype), np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+
+    def texts(self) -> Sequence[str]:
+        """The text of every id by itself; U+FFFD where its bytes are a part of a character."""
+        if not self._texts:
+            self._texts = self._tokenizer.decode_batch([[i] for i in range(self.vocabulary)], skip_special_tokens=False)
+        return self._texts
 
     def unknown_count(self, ids: Ids) -> int:
         """How many of these ids are the file's unknown token; 0 where it has none (byte-level BPE)."""
