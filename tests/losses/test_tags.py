@@ -103,7 +103,7 @@ def test_the_tag_of_what_is_not_asked_may_be_anything() -> None:
 @pytest.mark.parametrize(
     ("metadata", "layers", "words"),
     [
-        ({}, ".*", "batch_metadata has no 'activations'. Add an observer"),
+        ({}, ".*", "batch_metadata has no 'activations'.*name: collect_activations"),
         ({"activations": {}}, ".*", "has no 'activations'"),
         ({"activations": {"blocks.0": torch.zeros(8, 5, 2)}}, "head", "no collected layer matches 'head'.*blocks.0"),
         ({"activations": {"blocks.0": torch.zeros(8, 4, 2)}}, ".*", r"have the shape \(8, 4, 2\)"),

@@ -85,11 +85,13 @@ def token_values() -> Float64[Tensor, " vocabulary"]:
 
 
 def claims_of(spec: Mapping[str, Any]) -> tuple[Claim | None, ...]:
-    """What a loss says of itself: its `claims` for a bare name, its `bias` alone otherwise; (None,) where it says nothing."""
+    """What a loss says of itself: its `bias`, or the `claims` of a shipped one for a bare name; (None,) where nothing."""
     factory = LOSSES.load(spec["name"])
     bias: Bias | None = getattr(factory, "bias", None)
+    if bias is not None:
+        return (Claim(bias),)
     claims: tuple[Claim, ...] = getattr(factory, "claims", ()) if len(spec) == 1 else ()
-    return claims or ((Claim(bias),) if bias is not None else (None,))
+    return claims or (None,)
 
 
 def check(spec: Mapping[str, Any], claim: Claim | None) -> Finding:
