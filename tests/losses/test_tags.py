@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -60,6 +61,12 @@ def test_a_tag_a_position_is_taken_too(spec: dict[str, Any]) -> None:
     torch.testing.assert_close(
         loss_of(spec)(logits, labels, {"uncertainty": tags[:, 0]})["loss"], one, rtol=1e-6, atol=1e-6
     )
+
+
+def test_a_tag_may_be_any_real_number() -> None:
+    tags = [np.float32(0.5), np.float64(0.5), 0.5, 0, 1, 0.5, 0.5, 0.5]
+    plain = loss_of({"name": "weighted"}).denominators(labels_of(), {"uncertainty": [float(tag) for tag in tags]})
+    assert torch.equal(loss_of({"name": "weighted"}).denominators(labels_of(), {"uncertainty": tags}), plain)
 
 
 @tagged
