@@ -11,6 +11,9 @@ DATA = Registry(
 TASKS = Registry(
     "task",
     {
+        "arithmetic": "trimtab.data.tasks.arithmetic:Arithmetic",
+        "urns": "trimtab.data.tasks.urns:Urns",
+        "word_problems": "trimtab.data.tasks.word_problems:WordProblems",
         "gsm8k": "trimtab.data.tasks.gsm8k:GSM8K",
         "hub": "trimtab.data.tasks.hub:Hub",
         "jsonl": "trimtab.data.tasks.jsonl:JsonLines",
@@ -20,12 +23,44 @@ TASKS = Registry(
 
 TOKENIZERS = Registry(
     "tokenizer",
-    {"character": "trimtab.data.tokenizers:CharacterTokenizer", "file": "trimtab.data.tokenizers:FileTokenizer"},
+    {
+        "character": "trimtab.data.tokenizers:CharacterTokenizer",
+        "file": "trimtab.data.tokenizers:FileTokenizer",
+        "pretrained": "trimtab.data.pretrained:PretrainedTokenizer",
+    },
 )
 
-MODELS = Registry("model", {"decoder": "trimtab.models.decoder:Decoder"}, supplied=("vocabulary", "context"))
+MODELS = Registry(
+    "model",
+    {
+        "decoder": "trimtab.models.decoder:Decoder",
+        "pretrained": "trimtab.models.pretrained.model:Pretrained",
+    },
+    supplied=("vocabulary", "context"),
+)
 
-LOSSES = Registry("loss", {"cross_entropy": "trimtab.losses.cross_entropy:CrossEntropy"})
+LOSSES = Registry(
+    "loss",
+    {
+        "cross_entropy": "trimtab.losses.cross_entropy:CrossEntropy",
+        "label_smoothing": "trimtab.losses.smoothing:LabelSmoothing",
+        "uncertainty_smoothing": "trimtab.losses.smoothing:UncertaintySmoothing",
+        "focal": "trimtab.losses.focal:Focal",
+        "generalized_cross_entropy": "trimtab.losses.generalized:GeneralizedCrossEntropy",
+        "weighted": "trimtab.losses.weighted:Weighted",
+        "soft_tokens": "trimtab.losses.soft_tokens:SoftTokens",
+        "number_token": "trimtab.losses.number_token:NumberToken",
+        "ranked_probability": "trimtab.losses.ranked_probability:RankedProbability",
+        "entropy": "trimtab.losses.entropy:Entropy",
+        "confidence_penalty": "trimtab.losses.entropy:ConfidencePenalty",
+        "mmce": "trimtab.losses.calibration:MaximumMeanCalibrationError",
+        "soft_binned_ece": "trimtab.losses.calibration:SoftBinnedCalibrationError",
+        "activation_sparsity": "trimtab.losses.activations:ActivationSparsity",
+        "activation_norm": "trimtab.losses.activations:ActivationNorm",
+        "sum": "trimtab.losses.total:Sum",
+    },
+    supplied=("token_values", "token_texts"),
+)
 
 OPTIMIZERS = Registry(
     "optimizer",
@@ -64,6 +99,7 @@ HOOKS = Registry(
     "hook",
     {
         "activation_stats": "trimtab.training.observers:ActivationStats",
+        "collect_activations": "trimtab.training.observers:CollectActivations",
         "adagc": "trimtab.training.gradients:AdaGC",
         "gradient_clip": "trimtab.training.gradients:Clip",
         "gradient_identity": "trimtab.training.gradients:Identity",

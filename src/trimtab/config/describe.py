@@ -9,6 +9,7 @@ import yaml
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
 from trimtab.config.schema import Component
 
@@ -23,10 +24,7 @@ def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:
 
 def value_text(value: Any) -> str:
     """A default as YAML on one line."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
-    if isinstance(value, tuple):
-        value = list(value)
+    value = to_jsonable_python(value)
     text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...")
 
@@ -40,7 +38,7 @@ def _type(annotation: Any) -> str:
     if origin is Literal:
         return " or ".join(value_text(argument) for argument in arguments)
     if origin in (Union, types.UnionType):
-        return " or ".join(_type(argument) for argument in arguments)
+        return " or ".join(dict.fromkeys(_type(argument) for argument in arguments))
     if origin is tuple and Ellipsis not in arguments:
         return f"list of {len(arguments)}: " + ", ".join(_type(argument) for argument in arguments)
     if origin in (tuple, list):

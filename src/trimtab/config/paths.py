@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.config.components import REGISTRIES
+from trimtab.config.model_paths import HUB
 from trimtab.config.schema import FILE_PATH, RunConfig
 from trimtab.config.slots import SLOTS
 
@@ -43,8 +44,8 @@ def _paths(data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
 
 
 def _absolute(path: Any) -> Any:
-    # An empty path would become the working folder; it is left for the component to refuse.
-    if not isinstance(path, str) or not path or path.startswith("~"):
+    # An empty path would become the working folder; it is left for the component to refuse. A hub id is no path.
+    if not isinstance(path, str) or not path or path.startswith(("~", HUB)):
         return path
     absolute = str(Path(path).absolute())
     # A working folder whose name is not UTF-8 has no place in a config: a path relative to it stays relative.

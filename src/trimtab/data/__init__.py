@@ -1,12 +1,14 @@
 """Text to batches: tokenizers, corpora, the token cache, windows and loaders."""
 
+from trimtab.config.model_paths import cache_folder
 from trimtab.data.batch import IGNORE, Batch, Item, TaskDataset
 from trimtab.data.bpe import train_bpe
 from trimtab.data.build import DataBundle, build_corpus, corpus, opening_text, text_bundle
 from trimtab.data.corpus import Corpus, Document, embedded_corpus, open_corpus
-from trimtab.data.durable import cache_folder
 from trimtab.data.files import Progress
 from trimtab.data.loader import BatchedDataset, EvaluationLoader, TrainLoader, collate
+from trimtab.data.numbers import token_values
+from trimtab.data.pretrained import PretrainedTokenizer
 from trimtab.data.report import CorpusReport, FileEntry, SkippedFile, UnknownCharacter
 from trimtab.data.tokenizers import PAD, UNK, CharacterTokenizer, FileTokenizer, Tokenizer
 from trimtab.data.windows import WindowDataset
@@ -26,6 +28,7 @@ __all__ = [
     "FileEntry",
     "FileTokenizer",
     "Item",
+    "PretrainedTokenizer",
     "Progress",
     "SkippedFile",
     "TaskDataset",
@@ -41,5 +44,6 @@ __all__ = [
     "open_corpus",
     "opening_text",
     "text_bundle",
+    "token_values",
     "train_bpe",
 ]

@@ -11,8 +11,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from trimtab.config.model_paths import cache_folder
 from trimtab.data.corpus import REMEMBER_ABOVE, Corpus
-from trimtab.data.durable import cache_folder, cannot_write, write_durably
+from trimtab.data.durable import cannot_write, write_durably
 from trimtab.data.files import BLOCK, Progress
 from trimtab.data.pieces import pieces
 from trimtab.data.tokenizers import Ids, Tokenizer

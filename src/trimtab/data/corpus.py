@@ -8,8 +8,8 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from trimtab.config.errors import DataError
+from trimtab.config.model_paths import cache_folder
 from trimtab.data import files
-from trimtab.data.durable import cache_folder
 from trimtab.data.files import Progress, Scan, ScanMemory, shown
 from trimtab.data.report import FileEntry, SkippedFile
 

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and the folder that caches live in."""
+"""Files that are there whole or not at all."""
 
 import os
 import uuid
@@ -7,18 +7,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trimtab.config.errors import WorkError
+from trimtab.config.model_paths import cache_folder
 from trimtab.records.atomic import sync_folder
 from trimtab.records.failures import write_failure
-
-
-def cache_folder() -> Path:
-    """Where encoded corpora are kept: $TRIMTAB_CACHE, else $XDG_CACHE_HOME/trimtab, else ~/.cache/trimtab."""
-    if own := os.environ.get("TRIMTAB_CACHE"):
-        return Path(own).expanduser()
-    xdg = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG base directory specification has relative paths ignored.
-    base = Path(xdg) if Path(xdg).is_absolute() else Path("~/.cache").expanduser()
-    return base / "trimtab"
 
 
 def write_durably(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:

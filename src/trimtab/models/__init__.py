@@ -1,7 +1,8 @@
-"""Models: the decoder, its sizes and its sampling."""
+"""Models: the decoder, its sizes and its sampling; `trimtab.models.pretrained` holds pretrained ones."""
 
+from trimtab.models.completion import Completion, complete
 from trimtab.models.decoder import Decoder
 from trimtab.models.presets import PRESETS, parameter_count
 from trimtab.models.sampling import generate
 
-__all__ = ["PRESETS", "Decoder", "generate", "parameter_count"]
+__all__ = ["PRESETS", "Completion", "Decoder", "complete", "generate", "parameter_count"]

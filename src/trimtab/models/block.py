@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from trimtab.models.attention_core import attend, causal_attention
@@ -32,6 +32,11 @@ class KeyValues:
         self._values[:, self.length : end] = v
         self.length = end
         return self._keys[:, :end], self._values[:, :end]
+
+    def keep(self, rows: Int[Tensor, " kept"]) -> None:
+        """Forget all rows of the batch but these."""
+        if self._keys is not None and self._values is not None:
+            self._keys, self._values = self._keys[rows], self._values[rows]
 
 
 @dataclass(frozen=True)

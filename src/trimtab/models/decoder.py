@@ -158,30 +158,57 @@ class Decoder(nn.Module):
             masks = masking.Masks(self.dropout, self._fallback if generator is None else generator, input_ids.device)
         positions = position_ids(length, real, input_ids.device)
         shared = self._shared(positions, None if real is None else allowed_keys(real), masks)
-        x = masking.dropout(self._embed(input_ids, positions), masks)
+        x = masking.dropout(self._embed(input_ids, positions, in_a_row=real is None), masks)
         for block in self.blocks:
             x = block(x, shared)
         return self._logits(x)
 
-    def empty_cache(self) -> list[KeyValues]:
-        """A cache for `extend`, one entry a block, which holds nothing yet."""
-        return [KeyValues(self.context) for _ in self.blocks]
+    def empty_cache(self, capacity: int | None = None) -> list[KeyValues]:
+        """A cache for `extend`, one entry a block, which holds nothing yet.
 
-    def extend(self, input_ids: Int[Tensor, "batch new"], cache: list[KeyValues]) -> Float[Tensor, "batch new vocab"]:
+        `capacity` is how many positions it can hold, padding included; by default the context.
+        """
+        return [KeyValues(capacity or self.context) for _ in self.blocks]
+
+    def extend(
+        self,
+        input_ids: Int[Tensor, "batch new"],
+        cache: list[KeyValues],
+        attention_mask: Bool[Tensor, "batch all"] | Int[Tensor, "batch all"] | None = None,
+        *,
+        last: bool = False,
+    ) -> Float[Tensor, "batch some vocab"]:
         """The logits after `input_ids`, which follow what `cache` (one entry a block) holds; the cache grows by them.
 
-        Without dropout, whatever the mode. All rows have the same length.
+        Without dropout, whatever the mode. `attention_mask` covers what the cache holds and `input_ids`: it is true at real
+        tokens, over which positions are counted; without it all are real. `last` gives the logits of the last position
+        only, [batch, 1, vocab].
+
+        Raises:
+            ValueError: a row has more real tokens than `context`.
         """
         length, known = input_ids.shape[1], cache[0].length
-        if known + length > self.context:
-            raise ValueError(f"{known + length} tokens do not fit a context of {self.context}")
-        positions = position_ids(length, None, input_ids.device, start=known)
-        seen = torch.ones(length, known + length, dtype=torch.bool, device=input_ids.device).tril(known)
-        shared = self._shared(positions, seen[None, None], None)
-        x = self._embed(input_ids, positions)
+        real = None if attention_mask is None else attention_mask.bool()
+        longest = known + length if real is None else int(real.sum(dim=1).max())
+        if longest > self.context:
+            raise ValueError(f"{longest} tokens do not fit a context of {self.context}")
+        seen = torch.ones(length, known + length, dtype=torch.bool, device=input_ids.device).tril(known)[None, None]
+        if real is None:
+            positions = position_ids(length, None, input_ids.device, start=known)
+        else:
+            positions = position_ids(known + length, real, input_ids.device)[:, known:]
+            itself = torch.eye(known + length, dtype=torch.bool, device=input_ids.device)[known:]
+            seen = (seen & real[:, None, None, :]) | itself
+        shared = self._shared(positions, seen, None)
+        x = self._embed(input_ids, positions, in_a_row=real is None)
         for block, entry in zip(self.blocks, cache, strict=True):
             x = block(x, shared, entry)
-        return self._logits(x)
+        return self._logits(x[:, -1:] if last else x)
+
+    def keep_rows(self, cache: list[KeyValues], rows: Int[Tensor, " kept"]) -> None:
+        """Forget all rows of a cache but these."""
+        for entry in cache:
+            entry.keep(rows)
 
     def _shared(self, positions: Tensor, allowed: Tensor | None, masks: masking.Masks | None) -> Pass:
         """What the blocks of one pass share."""
@@ -189,11 +216,11 @@ class Decoder(nn.Module):
         tables = rotation(positions, self.width // self.heads, stored) if self.position == "rope" else None
         return Pass(self.compute_dtype or stored, allowed, tables, masks)
 
-    def _embed(self, input_ids: Tensor, positions: Tensor) -> Tensor:
-        """The residual stream that enters the first block, before dropout."""
+    def _embed(self, input_ids: Tensor, positions: Tensor, *, in_a_row: bool) -> Tensor:
+        """The residual stream that enters the first block, before dropout. `in_a_row`: positions go up by one."""
         x = functional.embedding(input_ids, self.token_embedding)
         if self.position_embedding is not None:
-            if positions.shape[0] == 1:
+            if in_a_row:
                 start = int(positions[0, 0])
                 return x + self.position_embedding[start : start + positions.shape[1]]
             return x + functional.embedding(positions, self.position_embedding)

@@ -1,12 +1,12 @@
 """Text generation with a key-value cache."""
 
 from collections.abc import Collection
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor, nn
 
-from trimtab.models.block import KeyValues
 from trimtab.models.decoder import Decoder
 
 
@@ -45,23 +45,51 @@ def choose(
     Raises:
         ValueError: `temperature` is negative, `top_k` below 1 or `top_p` outside (0, 1].
     """
+    check_options(temperature=temperature, top_k=top_k, top_p=top_p)
+    uniform = None
+    if temperature > 0:
+        uniform = torch.rand(logits.shape[0], dtype=torch.float64, generator=generator, device=generator.device)
+    return pick(logits, uniform, temperature=temperature, top_k=top_k, top_p=top_p)
+
+
+def check_options(*, temperature: float, top_k: int | None, top_p: float | None) -> None:
+    """Refuse options of `choose` that are out of range.
+
+    Raises:
+        ValueError: `temperature` is negative, `top_k` below 1 or `top_p` outside (0, 1].
+    """
     if temperature < 0:
         raise ValueError(f"temperature must be 0 or more, found {temperature}")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k must be 1 or more, found {top_k}")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p must lie in (0, 1], found {top_p}")
-    if temperature == 0:
+
+
+def pick(
+    logits: Float[Tensor, "batch vocab"],
+    uniform: Float64[Tensor, " batch"] | None,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> Int[Tensor, " batch"]:
+    """`choose` with its uniform numbers given: one a row, or None at temperature 0."""
+    if uniform is None:
         return logits.argmax(dim=-1)
-    logits = logits.to(generator.device, torch.float64)
+    logits = logits.to(uniform.device, torch.float64)
     probabilities = filter_logits(logits / temperature, top_k=top_k, top_p=top_p).softmax(dim=-1)
     cumulative = probabilities.cumsum(dim=-1)
-    uniform = torch.rand(logits.shape[0], 1, dtype=torch.float64, generator=generator, device=generator.device)
-    picked = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)[:, 0]
+    picked = torch.searchsorted(cumulative, uniform[:, None] * cumulative[:, -1:], right=True)[:, 0]
     likeliest = probabilities.argmax(dim=-1)
     picked = picked.clamp(max=logits.shape[-1] - 1)
     possible = probabilities.gather(1, picked[:, None])[:, 0] > 0
     return torch.where(possible, picked, likeliest)
+
+
+def has_cache(model: nn.Module) -> bool:
+    """Whether a model can go on from what it read before, as `Decoder` can: `empty_cache`, `extend` and `keep_rows`."""
+    return all(hasattr(model, name) for name in ("empty_cache", "extend", "keep_rows"))
 
 
 @torch.no_grad()
@@ -88,8 +116,8 @@ def generate(
     and `context` of the last tokens, and a smaller `slide` costs proportionally more. A prompt longer than the context is cut
     to its last `context - slide` tokens in the same way.
 
-    Any model with a `context` and this package's call signature will do. Only a `Decoder` has a cache; without one, or with
-    `cached=False`, every step reads its whole window again, with the same result.
+    Any model with a `context` and this package's call signature will do. Without a cache (`has_cache`), or with
+    `cached=False`, every step reads its whole window again, with the same result. For prompts of several lengths see `complete`.
 
     Raises:
         ValueError: an empty prompt, or an option out of range.
@@ -102,7 +130,7 @@ def generate(
         raise ValueError(f"slide must lie in 1..{context} (the context), found {slide}")
     stops = torch.tensor(sorted(stop), dtype=prompt_ids.dtype, device=prompt_ids.device)
     done = torch.zeros(prompt_ids.shape[0], dtype=torch.bool, device=prompt_ids.device)
-    reader = _Reader(model, context, slide, cached=cached and isinstance(model, Decoder))
+    reader = _Reader(model, context, slide, cached=cached and has_cache(model))
     produced = [prompt_ids]
     training = model.training
     model.eval()
@@ -123,11 +151,13 @@ def generate(
 class _Reader:
     """A model and the window of tokens that it sees."""
 
-    def __init__(self, model: nn.Module, context: int, slide: int, *, cached: bool) -> None:
+    def __init__(self, model: Any, context: int, slide: int, *, cached: bool) -> None:
         self.model, self.context, self.cached = model, context, cached
         self.remembered = max(1, context - slide)
         self.window: Tensor | None = None
-        self.cache: list[KeyValues] = []
+        self.cache: Any = None
+        # One product less has other last bits: a decoder's text for a seed stays what it always was.
+        self.options = {} if isinstance(model, Decoder) else {"last": True}
 
     def read(self, new: Int[Tensor, "batch new"]) -> Float[Tensor, "batch vocab"]:
         """The logits after `new`, which follows what was read before."""
@@ -137,9 +167,7 @@ class _Reader:
             if window.shape[1] > self.context:
                 window = window[:, -self.remembered :]
             unread = window
-            self.cache = self.model.empty_cache() if isinstance(self.model, Decoder) else []
+            self.cache = self.model.empty_cache() if self.cached else None
         self.window = window
-        if self.cached and isinstance(self.model, Decoder):
-            return self.model.extend(unread, self.cache)[:, -1]
-        logits: Tensor = self.model(window)
+        logits: Tensor = self.model.extend(unread, self.cache, **self.options) if self.cached else self.model(window)
         return logits[:, -1]

@@ -86,7 +86,7 @@ class HookSet:
             except ValueError as error:
                 raise ConfigError(f"hooks: {_named(label)}: {error}") from error
         for label, observer in self.of(Observer):
-            if _sees_activations(observer):
+            if _sees_activations(observer) or observer.collects:
                 self._matching(model, label, observer.layers)
         for label, modulator in self.of(Modulator):
             for name, module in self._matching(model, label, modulator.layers):
@@ -131,6 +131,21 @@ class HookSet:
                     handles.append(module.register_forward_hook(function))
             with self._reading(*(label for label, _ in looking)):
                 yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @contextmanager
+    def collecting(self, model: nn.Module) -> Iterator[dict[str, Tensor]]:
+        """While open, what the collecting observers' modules give out, by module name, with its graph."""
+        found: dict[str, Tensor] = {}
+        handles = []
+        try:
+            for label, observer in self.of(Observer):
+                if observer.collects:
+                    for name, module in self._matching(model, label, observer.layers):
+                        handles.append(module.register_forward_hook(_collection(found, name)))
+            yield found
         finally:
             for handle in handles:
                 handle.remove()
@@ -248,6 +263,13 @@ def _observation(
                 f"The hook '{_named(label)}' is an observer, and it wrote to the activation of '{layer}' (or returned "
                 "something). Observers only read: let it work on a copy, or make it a Modulator, whose kind is 'modulate'."
             )
+
+    return hook
+
+
+def _collection(found: dict[str, Tensor], layer: str) -> Callable[..., None]:
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        found[layer] = _first_tensor(output)
 
     return hook
 

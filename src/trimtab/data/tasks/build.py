@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 
 from trimtab.config.canonical import canonical_json
@@ -13,6 +14,7 @@ from trimtab.config.errors import ConfigError, DataError
 from trimtab.data.build import DataBundle
 from trimtab.data.files import Progress
 from trimtab.data.tasks.dataset import ProblemDataset
+from trimtab.data.tasks.noise import Noise, with_noise
 from trimtab.data.tasks.problem import Problem, Task
 from trimtab.data.tokenizers import Tokenizer
 
@@ -74,28 +76,29 @@ def task_data(
     template: Annotated[
         str, Field(description="the text around each prompt, which stands for `{prompt}`; a chat format, for one")
     ] = "{prompt}",
+    noise: Annotated[
+        Noise | None, Field(description="what is made wrong, ambiguous or coarse on purpose, and which tags tell of it")
+    ] = None,
     progress: Progress | None = None,
 ) -> DataBundle:
     """Problems of a task with known answers. Raises ConfigError and DataError for what does not fit together."""
     del progress
     train_problems, validation_problems = task.split("train", size, seed), task.split("validation", validation, seed)
+    if noise is not None:
+        train_problems = with_noise(train_problems, noise, task, "train", seed)
+        if noise.validation:
+            validation_problems = with_noise(validation_problems, noise, task, "validation", seed)
     try:
         train, held = (
             ProblemDataset(problems, tokenizer, template=template) for problems in (train_problems, validation_problems)
         )
     except ValueError as error:
         raise ConfigError(f"data: {error}") from error
-    tokens = 0
-    for part, dataset in (("training", train), ("validation", held)):
-        lengths = [dataset.length(problem) for problem in dataset.problems]
-        if (longest := max(lengths)) > context + 1:
-            problem = dataset.problems[lengths.index(longest)]
-            raise DataError(
-                f"A {part} problem of {task.name} has {longest} tokens, and `data.context` {context} holds {context + 1}: "
-                f"{problem.prompt[:80]!r}. Set a larger context, or an easier level."
-            )
-        tokens = tokens or sum(lengths)
+    tokens = sum(_lengths(train, task.name, "training", context))
+    _lengths(held, task.name, "validation", context)
     identity = {"task": task.name, **task.identity, "size": size, "validation": validation, "seed": seed}
+    if noise is not None:
+        identity["noise"] = noise.model_dump(mode="json")
     content = canonical_json({**identity, "template": template, "tokenizer": tokenizer.fingerprint})
     report = TaskReport(
         task.name,
@@ -117,6 +120,26 @@ def task_data(
         opening_text=lambda: _text(train_problems),
         task=task,
     )
+
+
+def _lengths(dataset: ProblemDataset, name: str, part: str, context: int) -> list[int]:
+    """The tokens of each problem. Raises `DataError` for one that does not fit, or whose end cannot be told."""
+    lengths = []
+    for problem in dataset.problems:
+        answer = dataset.answer_ids(problem.answer)
+        lengths.append(length := len(dataset.prompt_ids(problem)) + len(answer))
+        if length > context + 1:
+            raise DataError(
+                f"A {part} problem of {name} has {length} tokens, and `data.context` {context} holds {context + 1}: "
+                f"{problem.prompt[:80]!r}. Set a larger context, or an easier level."
+            )
+        if np.count_nonzero(answer == dataset.end) > 1:
+            raise DataError(
+                f"A {part} answer of {name} contains {dataset.tokenizer.decode([dataset.end])!r}, with which the tokenizer "
+                f"{dataset.tokenizer.name} ends answers: {problem.answer[:80]!r}. Use a tokenizer with an end token of its own, "
+                "or answers without it."
+            )
+    return lengths
 
 
 def _text(problems: Sequence[Problem], characters: int = 5_000_000) -> str:

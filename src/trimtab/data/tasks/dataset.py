@@ -1,5 +1,6 @@
 """Problems as a `TaskDataset`: prompt and answer as tokens, with what is known about each position."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,9 @@ from trimtab.data.batch import IGNORE, Item
 from trimtab.data.tasks.problem import Number, Problem, Role
 from trimtab.data.tokenizers import Tokenizer
 
+KEPT_ITEMS = 1 << 14
+"""So many items are kept once made (a few kilobytes each)."""
+
 
 class ProblemDataset:
     """Items of a prompt, its answer and an end token; only the answer and the end are asked.
@@ -18,8 +22,9 @@ class ProblemDataset:
     Prompt and answer are encoded apart, so that an answer is generated after exactly the tokens that it was trained after.
     The end token is the tokenizer's own, or a newline where it has none. `template` is put around each prompt
     (`{prompt}` stands for it). Each item's `aligned` metadata says what its tokens are: `role` (see `Role`), `place` (the
-    digit place: 0 units, 1 tens, −2 tenths; −1 where there is none), and for problems with several accepted answers
-    `target_ids` and `target_weights`: the next tokens of those answers that agree with the labels so far.
+    digit place: 0 units, 1 tens, −2 tenths; −1 where there is none), and for problems whose label is drawn from several
+    known answers `target_ids` and `target_weights`: the next tokens of those answers that agree with the labels so far,
+    which is the exact distribution of each label given the ones before it.
 
     Raises ValueError for a template without `{prompt}`.
     """
@@ -33,6 +38,7 @@ class ProblemDataset:
         self.template = template
         self._before, self._after = before, after
         self.end = end_token(tokenizer)
+        self._items: dict[int, Item] = {}
 
     def __len__(self) -> int:
         return len(self.problems)
@@ -58,55 +64,66 @@ class ProblemDataset:
         return len(self.prompt_ids(problem)) + len(self.answer_ids(problem.answer))
 
     def __getitem__(self, index: int) -> Item:
-        problem = self.problems[index]
-        prompt, prompt_facts = self._described(self.prompt_text(problem), problem.prompt_numbers, len(self._before))
-        answer, answer_facts = self._described(problem.answer, problem.answer_numbers, 0)
-        ids = torch.from_numpy(np.concatenate([prompt, answer, [self.end]]).astype(np.int64))
-        labels = ids.clone()
-        labels[: len(prompt)] = IGNORE
-        facts = np.concatenate([prompt_facts, answer_facts, [[Role.STRUCTURE, -1]]])
-        aligned: dict[str, Tensor] = {"role": torch.from_numpy(facts[:, 0]), "place": torch.from_numpy(facts[:, 1])}
-        if len(problem.accepted) > 1:
-            aligned |= self._targets(problem, len(prompt), ids)
-        return {"input_ids": ids, "labels": labels, "metadata": problem.metadata() | {"aligned": aligned}}
+        item = self._items.get(index)
+        if item is None:
+            item = self._item(self.problems[index])
+            if len(self._items) < KEPT_ITEMS:
+                self._items[index] = item
+        return {**item, "metadata": dict(item["metadata"])}
 
-    def _described(
-        self, text: str, numbers: Sequence[Number], shift: int
-    ) -> tuple[Int64[np.ndarray, " tokens"], Int64[np.ndarray, "tokens 2"]]:
+    def _item(self, problem: Problem) -> Item:
+        # Plain lists until the end: for texts so short, each array operation would cost more than the work.
+        prompt, *prompt_facts = self._described(self.prompt_text(problem), problem.prompt_numbers, len(self._before))
+        answer, *answer_facts = self._described(problem.answer, problem.answer_numbers, 0)
+        ids = [*prompt, *answer, self.end]
+        roles, places = ([*one, *other] for one, other in zip(prompt_facts, answer_facts, strict=True))
+        aligned = {
+            "role": torch.tensor([*roles, int(Role.STRUCTURE)]),
+            "place": torch.tensor([*places, -1]),
+        }
+        answers = problem.answers
+        if len(answers) > 1:
+            aligned |= self._targets(answers, len(prompt), ids)
+        return {
+            "input_ids": torch.tensor(ids),
+            "labels": torch.tensor([IGNORE] * len(prompt) + ids[len(prompt) :]),
+            "metadata": problem.metadata() | {"aligned": aligned},
+        }
+
+    def _described(self, text: str, numbers: Sequence[Number], shift: int) -> tuple[list[int], list[int], list[int]]:
         """The tokens of a text, and role and digit place of each; `numbers` stand `shift` characters further in it."""
         ids, spans = self.tokenizer.spans(text)
-        facts = np.full((len(ids), 2), (Role.TEXT, -1), dtype=np.int64)
+        starts, ends = spans[:, 0].tolist(), spans[:, 1].tolist()
+        roles, places = [int(Role.TEXT)] * len(ids), [-1] * len(ids)
         for start, end, role in numbers:
-            inside = (spans[:, 0] < end + shift) & (spans[:, 1] > start + shift)
-            facts[inside, 0] = role
-            whole, _, _ = text[start + shift : end + shift].partition(".")
-            point = start + shift + len(whole)
-            for token in np.flatnonzero(inside):
-                first, last = spans[token]
-                if text[first:last].strip().isdigit():
-                    after = sum(character.isdigit() for character in text[last:point])
-                    facts[token, 1] = after if last <= point else -1 - (last - point - 1)
-        return ids.astype(np.int64), facts
-
-    def _targets(self, problem: Problem, start: int, ids: Tensor) -> dict[str, Tensor]:
-        """At each position of the labels, the next tokens of the accepted answers that agree with them so far."""
-        accepted = [(self.answer_ids(text).tolist(), weight) for text, weight in problem.accepted]
-        labelled = ids[start:].tolist()
-        rows: list[dict[int, float]] = [{} for _ in range(len(ids))]
-        for tokens, weight in accepted:
-            for place, token in enumerate(tokens[: len(labelled)]):
-                row = rows[start + place]
-                row[token] = row.get(token, 0.0) + weight
-                if token != labelled[place]:
+            point = text.find(".", start + shift, end + shift)
+            point = end + shift if point < 0 else point
+            for token in range(bisect_right(ends, start + shift), len(ids)):
+                first, last = starts[token], ends[token]
+                if first >= end + shift:
                     break
-        width = max(len(row) for row in rows)
-        target_ids = torch.zeros(len(ids), width, dtype=torch.int64)
-        weights = torch.zeros(len(ids), width, dtype=torch.float32)
-        for place, row in enumerate(rows):
+                roles[token], places[token] = int(role), -1
+                if role != Role.STRUCTURE and text[first:last].strip().isdecimal():
+                    places[token] = sum(map(str.isdecimal, text[last:point])) if last <= point else point - last
+        return ids.tolist(), roles, places
+
+    def _targets(self, answers: Sequence[tuple[str, float]], start: int, ids: Sequence[int]) -> dict[str, Tensor]:
+        """At each position of the labels, the next tokens of the answers that agree with the labels so far."""
+        rows: list[dict[int, float]] = [{} for _ in ids]
+        for text, weight in answers:
+            spelled = self.answer_ids(text).tolist()
+            for row, token, label in zip(rows[start:], spelled, ids[start:], strict=False):
+                row[token] = row.get(token, 0.0) + weight
+                if token != label:
+                    break
+        width = max(map(len, rows))
+        target_ids, weights = [], []
+        for row in rows:
             total = sum(row.values())
-            for column, (token, weight) in enumerate(sorted(row.items())):
-                target_ids[place, column], weights[place, column] = token, weight / total
-        return {"target_ids": target_ids, "target_weights": weights}
+            filled = sorted(row)
+            target_ids.append(filled + [0] * (width - len(filled)))
+            weights.append([row[token] / total for token in filled] + [0.0] * (width - len(filled)))
+        return {"target_ids": torch.tensor(target_ids), "target_weights": torch.tensor(weights)}
 
 
 def end_token(tokenizer: Tokenizer) -> int:

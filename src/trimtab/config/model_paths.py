@@ -1,0 +1,56 @@
+"""Where the files of a pretrained model are: a folder, a GGUF file, an imported model's name, or a hub id if allowed."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+HUB = "hub:"
+"""How a resolved config marks a path that is no path but an id on the Hugging Face hub."""
+
+_BARE = re.compile(r"[\w][\w.-]*")
+_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+
+
+def cache_folder() -> Path:
+    """What Trimtab keeps for a user: $TRIMTAB_CACHE, else $XDG_CACHE_HOME/trimtab, else ~/.cache/trimtab."""
+    if own := os.environ.get("TRIMTAB_CACHE"):
+        return Path(own).expanduser()
+    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG base directory specification has relative paths ignored.
+    base = Path(xdg) if Path(xdg).is_absolute() else Path("~/.cache").expanduser()
+    return base / "trimtab"
+
+
+def imported_models() -> Path:
+    """The folder that holds the imported models, one folder each."""
+    return cache_folder() / "models"
+
+
+def expanded_path(parameters: dict[str, Any]) -> dict[str, Any]:
+    """A component's parameters with `path` as a resolved config has it: for the `expand` hook.
+
+    A bare name becomes the folder of the imported model of that name, if there is one; write `./name` for a folder of that
+    name here. With `allow_hub`, `owner/name` becomes `hub:owner/name` where no such folder exists. Anything else stays.
+    """
+    path = parameters.get("path")
+    if not isinstance(path, str):
+        return parameters  # a wrong type is the validation's to name
+    if _BARE.fullmatch(path) and (folder := (imported_models() / path).absolute()).is_dir():
+        return {**parameters, "path": str(folder)}
+    if parameters.get("allow_hub") is True and _HUB_ID.fullmatch(path) and not Path(path).exists():
+        return {**parameters, "path": HUB + path}
+    return parameters
+
+
+def check_hub(parameters: dict[str, Any]) -> None:
+    """For the `check` hook: a hub id needs `allow_hub`.
+
+    Raises:
+        ValueError: one sentence that names the key.
+    """
+    path = parameters["path"]
+    if path.startswith(HUB) and not parameters["allow_hub"]:
+        raise ValueError(f"path: {path} is an id on the Hugging Face hub; set allow_hub to true to let it be fetched")
+    if path.startswith(HUB) and not _HUB_ID.fullmatch(path.removeprefix(HUB)):
+        raise ValueError(f"path: a hub id is written {HUB}owner/name, found {path}")

@@ -1,0 +1,188 @@
+"""Completions of many prompts of several lengths: read together, each until it ends."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy.typing as npt
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from trimtab.models.sampling import check_options, has_cache, pick
+
+Ended = Literal["stop", "text", "length", "context"]
+"""Why a completion ended: a stop token, a stop text, as many tokens as asked for, or a full context."""
+
+_COMPACT = 0.75
+"""A batch is copied without its ended rows once no more than this share of them goes on."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What followed one prompt.
+
+    `tokens` end with the stop token, if one ended them. `log_probabilities` are the natural logarithms of the model's own
+    probabilities of these tokens, before temperature and filters. `text` has neither the stop token nor anything from a stop
+    text on; it is None where no `decode` was given.
+    """
+
+    tokens: Int[Tensor, " tokens"]
+    log_probabilities: Float[Tensor, " tokens"]
+    ended: Ended
+    text: str | None = None
+
+
+@torch.no_grad()
+def complete(
+    model: nn.Module,
+    prompts: Sequence[Int[Tensor, " prompt"]],
+    tokens: int,
+    *,
+    generator: torch.Generator,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    stop: Collection[int] = (),
+    stop_texts: Sequence[str] = (),
+    decode: Callable[[npt.ArrayLike], str] | None = None,
+    batch_size: int = 16,
+    cached: bool = True,
+) -> list[Completion]:
+    """Each prompt's continuation of up to `tokens` tokens, in the prompts' order; no dropout, and the model's mode stays.
+
+    Prompts of similar length are read together, padded on the left under an attention mask, with a key-value cache where
+    the model has one. A row ends at a token of `stop`, at a text of `stop_texts` (which needs `decode`, a tokenizer's), or
+    when the model has read as many tokens as its `context`; ended rows are taken out of the batch. `temperature`, `top_k` and
+    `top_p` are those of `choose`. A row's draws depend on `generator` and its place among the prompts alone, never on the
+    other rows or on `batch_size`; at temperature 0 nothing is drawn.
+
+    Raises:
+        ValueError: no tokens in a prompt, more of them than the context, or an option out of range.
+    """
+    check_options(temperature=temperature, top_k=top_k, top_p=top_p)
+    if tokens < 1 or batch_size < 1:
+        raise ValueError(f"tokens and batch_size must be 1 or more, found {tokens} and {batch_size}")
+    if stop_texts and (decode is None or not all(stop_texts)):
+        raise ValueError("stop_texts need a `decode` and must not be empty")
+    context = int(getattr(model, "context"))  # noqa: B009 - user models are typed as plain modules
+    lengths = [len(prompt) for prompt in prompts]
+    for index, length in enumerate(lengths):
+        if not 1 <= length <= context:
+            raise ValueError(f"prompt {index} has {length} tokens; it must have 1 to {context} (the context)")
+    uniform = None
+    if temperature > 0:
+        shape = (len(prompts), tokens)
+        uniform = torch.rand(shape, dtype=torch.float64, generator=generator, device=generator.device)
+    order = sorted(range(len(prompts)), key=lengths.__getitem__)
+    found: dict[int, Completion] = {}
+    training = model.training
+    model.eval()
+    try:
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            batch = _Batch(model, [prompts[row] for row in rows], tokens, context, cached=cached and has_cache(model))
+            for step in range(tokens):
+                logits = batch.read()
+                drawn = None if uniform is None else uniform[[rows[i] for i in batch.rows], step]
+                batch.add(
+                    logits, pick(logits, drawn, temperature=temperature, top_k=top_k, top_p=top_p).to(logits.device)
+                )
+                batch.end(stop, stop_texts, decode)
+                if not batch.live:
+                    break
+            for place, row in enumerate(rows):
+                found[row] = batch.completion(place, stop, stop_texts, decode)
+    finally:
+        model.train(training)
+    return [found[row] for row in range(len(prompts))]
+
+
+class _Batch:
+    """Prompts that are continued together: `rows` are those still in memory, `live` those that go on."""
+
+    def __init__(self, model: Any, prompts: list[Tensor], tokens: int, context: int, *, cached: bool) -> None:
+        device = next(model.parameters()).device
+        width = max(len(prompt) for prompt in prompts)
+        self.model, self.tokens = model, tokens
+        self.left = [context - len(prompt) + 1 for prompt in prompts]
+        self.unread = torch.zeros(len(prompts), width, dtype=torch.long, device=device)
+        self.real: Bool[Tensor, "rows all"] = torch.zeros(len(prompts), width, dtype=torch.bool, device=device)
+        for row, prompt in enumerate(prompts):
+            self.unread[row, width - len(prompt) :] = prompt
+            self.real[row, width - len(prompt) :] = True
+        self.window = self.unread
+        self.cache = model.empty_cache(width + tokens) if cached else None
+        self.rows = list(range(len(prompts)))
+        self.live = set(self.rows)
+        self.ended: dict[int, Ended] = {}
+        self.produced: list[list[int]] = [[] for _ in prompts]
+        self.log_probabilities: list[list[float]] = [[] for _ in prompts]
+
+    def read(self) -> Float[Tensor, "rows vocab"]:
+        """The logits after everything so far."""
+        mask = None if bool(self.real.all()) else self.real
+        logits: Tensor
+        if self.cache is None:
+            logits = self.model(self.window, mask)
+        else:
+            logits = self.model.extend(self.unread, self.cache, mask, last=True)
+        return logits[:, -1]
+
+    def add(self, logits: Float[Tensor, "rows vocab"], chosen: Int[Tensor, " rows"]) -> None:
+        """One more token a row; those of ended rows are padding."""
+        gained = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(dim=-1)
+        for row, token, value in zip(self.rows, chosen.tolist(), gained.tolist(), strict=True):
+            if row in self.live:
+                self.produced[row].append(token)
+                self.log_probabilities[row].append(value)
+        self.unread = chosen[:, None].to(self.unread)
+        real = torch.tensor([[row in self.live] for row in self.rows], device=self.real.device)
+        self.real = torch.cat((self.real, real), dim=1)
+        if self.cache is None:
+            self.window = torch.cat((self.window, self.unread), dim=1)
+
+    def end(
+        self, stop: Collection[int], stop_texts: Sequence[str], decode: Callable[[npt.ArrayLike], str] | None
+    ) -> None:
+        """Find the rows that end here, and forget ended ones once they are many."""
+        # A character takes four bytes at most, and a token holds one byte at least; one more for a cut character in front.
+        tail = 4 * max(map(len, stop_texts), default=0) + 4
+        for row in sorted(self.live):
+            produced = self.produced[row]
+            if produced[-1] in stop:
+                self.ended[row] = "stop"
+            elif decode is not None and any(text in decode(produced[-tail:]) for text in stop_texts):
+                self.ended[row] = "text"
+            elif len(produced) == self.tokens:
+                self.ended[row] = "length"
+            elif len(produced) == self.left[row]:
+                self.ended[row] = "context"
+            else:
+                continue
+            self.live.discard(row)
+        if 0 < len(self.live) <= _COMPACT * len(self.rows):
+            kept = torch.tensor(
+                [place for place, row in enumerate(self.rows) if row in self.live], device=self.real.device
+            )
+            self.rows = [row for row in self.rows if row in self.live]
+            self.unread, self.real, self.window = self.unread[kept], self.real[kept], self.window[kept]
+            if self.cache is not None:
+                self.model.keep_rows(self.cache, kept)
+
+    def completion(
+        self,
+        row: int,
+        stop: Collection[int],
+        stop_texts: Sequence[str],
+        decode: Callable[[npt.ArrayLike], str] | None,
+    ) -> Completion:
+        """What a row has become."""
+        produced, ended = self.produced[row], self.ended[row]
+        text = None
+        if decode is not None:
+            text = decode(produced[:-1] if ended == "stop" else produced)
+            starts = [place for mark in stop_texts if (place := text.find(mark)) >= 0]
+            text = text[: min(starts)] if ended == "text" and starts else text
+        values = torch.tensor(self.log_probabilities[row], dtype=torch.float64)
+        return Completion(torch.tensor(produced), values, ended, text)

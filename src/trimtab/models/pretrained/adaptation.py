@@ -1,0 +1,107 @@
+"""Carrying out `adapt`: low-rank additions put in, everything else frozen, the parts' parameters set free."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import nn
+
+from trimtab.config.errors import ConfigError
+from trimtab.config.offline import offline_import
+from trimtab.models.pretrained.loading import blocks_of
+from trimtab.models.pretrained.parts import Adaptation, Embeddings, Full, LastLayers, Lora, Norms
+
+
+def adapt_network(network: nn.Module, parts: Sequence[Adaptation]) -> dict[str, float]:
+    """Make a network trainable as `parts` say, in place; returns the learning-rate multiplier of each trained parameter.
+
+    A parameter that several parts name has the multiplier of the last of them. Trained parameters are fp32, whatever the
+    files hold. Low-rank additions draw their initial weights from torch's global generator. Raises ConfigError for a part
+    that the network does not have.
+    """
+    own = {id(parameter) for parameter in network.parameters()}
+    for part in parts:
+        if isinstance(part, Lora):
+            _add_lora(network, part)
+    network.requires_grad_(False)
+    multipliers: dict[str, float] = {}
+    for part in parts:
+        multipliers.update(dict.fromkeys(_names(network, part, own), part.lr))
+    for name, parameter in network.named_parameters():
+        if name in multipliers:
+            parameter.requires_grad_(True)
+            if parameter.dtype in (torch.bfloat16, torch.float16):
+                parameter.data = parameter.data.float()
+    return multipliers
+
+
+def _names(network: nn.Module, part: Adaptation, own: set[int]) -> Iterable[str]:
+    """The parameters of one part; `own` are the ids of those that the network had before anything was added."""
+    named = list(network.named_parameters())
+    if isinstance(part, Lora):
+        return [name for name, parameter in named if id(parameter) not in own]
+    if isinstance(part, Full):
+        chosen = own
+    elif isinstance(part, LastLayers):
+        _, blocks = blocks_of(network)
+        if part.layers > len(blocks):
+            raise ConfigError(
+                f"model.adapt: the last {part.layers} layers were asked for, and the model has {len(blocks)}. "
+                f"Set layers to {len(blocks)} at most."
+            )
+        chosen = {id(parameter) for block in blocks[-part.layers :] for parameter in block.parameters()} & own
+    elif isinstance(part, Norms):
+        norms = [module for module in network.modules() if "norm" in type(module).__name__.lower()]
+        chosen = {id(parameter) for module in norms for parameter in module.parameters()} & own
+    else:
+        chosen = _embeddings(network, part)
+    if not any(id(parameter) in chosen for _, parameter in named):
+        raise ConfigError(f"model.adapt: the model has no parameters for the part '{part.name}'. Leave it out.")
+    return [name for name, parameter in named if id(parameter) in chosen]
+
+
+def _embeddings(network: nn.Module, part: Embeddings) -> set[int]:
+    tables = [module for module in network.modules() if isinstance(module, nn.Embedding)]
+    head = getattr(network, "get_output_embeddings")()  # noqa: B009 - transformers' networks are typed as plain modules
+    return {
+        id(parameter)
+        for module in (*tables, *([head] if head is not None else []))
+        for parameter in module.parameters()
+    }
+
+
+def linear_maps(network: nn.Module) -> list[str]:
+    """The full names of the linear maps inside a network's blocks (GPT-2's transposed ones included)."""
+    prefix, blocks = blocks_of(network)
+    kinds = (nn.Linear, offline_import("transformers").pytorch_utils.Conv1D)
+    return [f"{prefix}.{name}" for name, module in blocks.named_modules() if isinstance(module, kinds)]
+
+
+def _add_lora(network: nn.Module, part: Lora) -> None:
+    peft = offline_import("peft")
+    maps = linear_maps(network)
+    if part.targets is None:
+        targets = maps
+    else:
+        endings = sorted({name.rpartition(".")[2] for name in maps})
+        for target in part.targets:
+            if target not in endings:
+                raise ConfigError(
+                    f"model.adapt: lora has the target '{target}', and no linear map of the blocks is called so. "
+                    f"There are: {', '.join(endings)}."
+                )
+        targets = [name for name in maps if name.rpartition(".")[2] in part.targets]
+    transposed = [not isinstance(network.get_submodule(name), nn.Linear) for name in targets]
+    if any(transposed) and not all(transposed):
+        raise ConfigError(
+            "model.adapt: lora cannot serve this model's linear maps of two kinds at once. Name targets of one kind."
+        )
+    settings = peft.LoraConfig(
+        r=part.rank,
+        lora_alpha=part.alpha,
+        lora_dropout=part.dropout,
+        target_modules=targets,
+        fan_in_fan_out=all(transposed),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    peft.inject_adapter_in_model(settings, network)

@@ -1,0 +1,134 @@
+"""Imported models: a GGUF file dequantised once into a folder of safetensors, and the list of such folders."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trimtab.config.errors import ConfigError, DataError, WorkError
+from trimtab.config.model_paths import imported_models
+from trimtab.config.offline import offline_import
+from trimtab.models.pretrained.files import ModelFiles, model_files
+from trimtab.models.pretrained.gguf_tokenizer import gguf_tokenizer
+from trimtab.models.pretrained.loading import load_network
+from trimtab.models.pretrained.saving import merged_weights, write_network
+from trimtab.records.atomic import atomic_directory, write_json
+from trimtab.records.hashing import file_sha256
+
+CARD = "trimtab.json"
+"""The file in an imported model's folder that says where it came from."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """A model folder at hand. `size` is in bytes, `parameters` counts a tied matrix once."""
+
+    name: str
+    path: str
+    parameters: int
+    size: int
+    fingerprint: str
+    source: str
+    licence: str | None
+    notes: tuple[str, ...]
+
+
+def target_folder(name: str, out: str | Path | None = None) -> Path:
+    """Where a model goes: `out`, else the folder of its name among the imported models.
+
+    Raises ConfigError for a name that is none and for a folder that exists.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"'{name}' cannot name a model: use letters, digits, dots, dashes and underscores.")
+    target = imported_models() / name if out is None else Path(out).expanduser()
+    if target.exists():
+        raise ConfigError(f"{target} exists already. Remove it to import the model anew, or choose another --out.")
+    return target
+
+
+def import_gguf(file: Path, target: Path, *, source: str | None = None, licence: str | None = None) -> ImportedModel:
+    """Dequantise a GGUF file into fp32 safetensors in the new folder `target`, with its config and tokenizer.
+
+    Raises ConfigError without the extra, DataError for a file that is no such model and WorkError when the disk refuses.
+    """
+    if file.suffix != ".gguf" or not file.is_file():
+        raise DataError(f"{file} is no .gguf file. Name a GGUF file, or a model that Trimtab knows by name.")
+    network: Any = load_network(ModelFiles(file.parent, file.name, (file,), {}))
+    try:
+        tokenizer, note = gguf_tokenizer(file)
+    except (ValueError, KeyError, TypeError, NotImplementedError) as error:
+        raise DataError(
+            f"{file}: its tokenizer cannot be read: {error}. Use the model's own folder instead."
+        ) from error
+    card = {
+        "source": source or file.name,
+        "sha256": file_sha256(file),
+        "licence": licence,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "notes": [] if note is None else [note],
+        "transformers": offline_import("transformers").__version__,
+    }
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorkError(
+            f"The folder {target.parent} cannot be made: {error.strerror}. Choose another --out."
+        ) from error
+    with atomic_directory(target) as folder:
+        write_network(network, merged_weights(network), folder)
+        tokenizer.save_pretrained(folder)
+        _tidy(folder / "tokenizer_config.json")
+        write_json(folder / CARD, card)
+    return described(target)
+
+
+def described(folder: Path) -> ImportedModel:
+    """What is known of a model's folder. Raises DataError for a folder that holds no usable model."""
+    files = model_files(str(folder))
+    try:
+        card = json.loads((folder / CARD).read_bytes())
+    except FileNotFoundError:
+        card = {}
+    return ImportedModel(
+        name=folder.name,
+        path=str(folder),
+        parameters=int(card.get("parameters") or stored_parameters(files)),
+        size=files.size,
+        fingerprint=files.fingerprint(),
+        source=str(card.get("source", "")),
+        licence=card.get("licence"),
+        notes=tuple(card.get("notes", ())),
+    )
+
+
+def list_models() -> list[ImportedModel]:
+    """The imported models of this user, by name. Raises DataError for a damaged one, with its folder."""
+    root = imported_models()
+    folders = sorted(path for path in root.iterdir() if (path / "config.json").exists()) if root.is_dir() else []
+    return [described(folder) for folder in folders if not folder.name.startswith(".")]
+
+
+def stored_parameters(files: ModelFiles) -> int:
+    """How many numbers a folder's weight files hold, from their headers."""
+    from safetensors import safe_open
+
+    total = 0
+    for path in files.weights:
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
+                count = 1
+                for size in file.get_slice(name).get_shape():
+                    count *= size
+                total += count
+    return total
+
+
+def _tidy(file: Path) -> None:
+    """Leave out of a tokenizer's config how it was loaded here."""
+    content = json.loads(file.read_bytes())
+    for key in ("is_local", "local_files_only", "gguf_file", "name_or_path"):
+        content.pop(key, None)
+    write_json(file, content)

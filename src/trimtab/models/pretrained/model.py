@@ -1,0 +1,240 @@
+"""The model component `pretrained`."""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
+from torch import Tensor, nn
+
+from trimtab.config.errors import ConfigError
+from trimtab.config.model_paths import check_hub, expanded_path
+from trimtab.config.offline import offline_import
+from trimtab.config.schema import FILE_PATH
+from trimtab.models.positions import position_ids
+from trimtab.models.pretrained.adaptation import adapt_network
+from trimtab.models.pretrained.files import model_files
+from trimtab.models.pretrained.loading import load_network, positions_of
+from trimtab.models.pretrained.parts import Adaptation, Full, check_parts
+
+HALF = (torch.bfloat16, torch.float16)
+
+
+class Pretrained(nn.Module):
+    """A causal language model of the transformers library, trained in part or in full.
+
+    `network` is the library's own module, `source` the folder or file it came from. `context` is the longest sequence that
+    it reads, `vocabulary` the number of tokens that it gives logits for (the tokenizer's; the embedding may have more
+    rows). `fingerprint` is the SHA-256 of the base weights and their config, `lr_multipliers` the learning-rate factor of
+    every trained parameter by its name; the other parameters are frozen.
+
+    `compute_dtype` is a run-time setting. None: everything in fp32 (what the files hold in 16 bits is widened). bf16: the
+    matrix products run under autocast, the residual stream, norms and logits stay fp32, trained parameters are kept in
+    fp32 and frozen matrices in bf16, which rounds them once and for all.
+
+    Padding may stand on either side: positions are counted over real tokens. Dropout is the network's own and draws from
+    torch's global generator, as do the initial weights of low-rank additions.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary: int | None = None,
+        context: int | None = None,
+        path: Annotated[
+            str,
+            Field(
+                min_length=1,
+                description="The model's folder (config.json and *.safetensors), a .gguf file, or the name of an imported "
+                "model (`trimtab models list`).",
+                json_schema_extra=FILE_PATH,
+            ),
+        ],
+        adapt: Annotated[
+            tuple[Adaptation, ...],
+            Field(
+                min_length=1,
+                description="What is trained: a list of {name: full}, {name: last_layers, layers: K}, {name: norms}, "
+                "{name: embeddings} and {name: lora, rank: 8, alpha: 16, dropout: 0, targets: null}, each with an `lr`, its "
+                "learning rate as a multiple of the optimiser's. The last part that names a parameter decides.",
+            ),
+        ] = (Full(),),
+        recompute: Annotated[
+            bool,
+            Field(description="Forget activations inside the blocks and compute them again: less memory, more time."),
+        ] = False,
+        allow_hub: Annotated[
+            bool,
+            Field(
+                description="Whether `path` may be an id on the Hugging Face hub (owner/name), which is then fetched."
+            ),
+        ] = False,
+    ) -> None:
+        super().__init__()
+        check_hub({"path": path, "allow_hub": allow_hub})
+        files = model_files(path)
+        self.source, self.fingerprint = files.shown, files.fingerprint()
+        self.network = load_network(files)
+        self._compute_dtype: torch.dtype | None = None
+        self._settled = False
+        self._check_signature()
+        rows = int(self._network.get_input_embeddings().weight.shape[0])
+        self.vocabulary = rows if vocabulary is None else vocabulary
+        if self.vocabulary > rows:
+            raise ConfigError(
+                f"model.path: the tokenizer has {self.vocabulary} tokens, and the model in {files.shown} knows {rows}. Use the "
+                f"model's own tokenizer: data.tokenizer={{name: pretrained, path: {files.folder}}}."
+            )
+        longest = positions_of(self.network)
+        if longest is not None and context is not None and context > longest:
+            raise ConfigError(
+                f"data.context: {context} tokens were asked for, and the model in {files.shown} reads {longest} at most. "
+                f"Set data.context to {longest} or less."
+            )
+        self.context = longest or context or 1 << 20
+        self.lr_multipliers = {f"network.{name}": lr for name, lr in adapt_network(self.network, adapt).items()}
+        if recompute:
+            # Earlier releases of transformers know only the second name.
+            new, old = "activation_checkpointing_enable", "gradient_checkpointing_enable"
+            getattr(self.network, new if hasattr(self.network, new) else old)({"use_reentrant": False})
+        self._network.get_input_embeddings().register_forward_hook(self._widen)
+
+    @classmethod
+    def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        """`parameters` with an imported model's name replaced by its folder."""
+        return expanded_path(parameters)
+
+    @classmethod
+    def check(cls, parameters: dict[str, Any]) -> None:
+        """Refuse parameters that do not fit together.
+
+        Raises:
+            ValueError: one sentence that names the key.
+        """
+        check_hub(parameters)
+        check_parts([part["name"] for part in parameters["adapt"]])
+
+    @property
+    def compute_dtype(self) -> torch.dtype | None:
+        """The precision of the matrix products; None is fp32."""
+        return self._compute_dtype
+
+    @compute_dtype.setter
+    def compute_dtype(self, dtype: torch.dtype | None) -> None:
+        self._compute_dtype = dtype
+        self._settle()
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch seq"],
+        attention_mask: Bool[Tensor, "batch seq"] | Int[Tensor, "batch seq"] | None = None,
+    ) -> Float[Tensor, "batch seq vocab"]:
+        """The logits of the token after each position, in fp32; those at padded positions mean nothing.
+
+        Raises:
+            ValueError: the sequence is longer than `context`.
+        """
+        self._check_length(input_ids.shape[1])
+        return self._logits(input_ids, attention_mask, use_cache=False)
+
+    def empty_cache(self, capacity: int | None = None) -> Any:
+        """A cache for `extend` that holds nothing yet; it grows as it must, whatever `capacity` says."""
+        del capacity
+        return offline_import("transformers").DynamicCache(config=self._network.config)
+
+    def extend(
+        self,
+        input_ids: Int[Tensor, "batch new"],
+        cache: Any,
+        attention_mask: Bool[Tensor, "batch all"] | Int[Tensor, "batch all"] | None = None,
+        *,
+        last: bool = False,
+    ) -> Float[Tensor, "batch some vocab"]:
+        """The logits after `input_ids`, which follow what `cache` holds; the cache grows by them. Without dropout.
+
+        `attention_mask` covers what the cache holds and `input_ids`, and is true at real tokens. `last` gives the logits of
+        the last position only, [batch, 1, vocab].
+
+        Raises:
+            ValueError: more tokens than `context`.
+        """
+        if attention_mask is None:
+            self._check_length(int(cache.get_seq_length()) + input_ids.shape[1])
+        else:
+            self._check_length(int(attention_mask.sum(dim=1).max()))
+        keep = {"logits_to_keep": 1} if last else {}
+        with self._evaluating():
+            return self._logits(input_ids, attention_mask, use_cache=True, past_key_values=cache, **keep)
+
+    def keep_rows(self, cache: Any, rows: Int[Tensor, " kept"]) -> None:
+        """Forget all rows of a cache but these."""
+        cache.batch_select_indices(rows)
+
+    def save(self, folder: str, *, adapter: bool = False) -> None:
+        """Write the model to a new folder that transformers loads; see `saving.save_model`."""
+        from trimtab.models.pretrained.saving import save_model
+
+        save_model(self, folder, adapter=adapter)
+
+    @property
+    def _network(self) -> Any:
+        """The network, whose methods its class does not declare to the type checker."""
+        return self.network
+
+    def _logits(
+        self, input_ids: Tensor, attention_mask: Tensor | None, **options: Any
+    ) -> Float[Tensor, "batch some vocab"]:
+        if not self._settled:
+            self._settle()
+        if attention_mask is not None:
+            places = position_ids(attention_mask.shape[1], attention_mask.bool(), input_ids.device)
+            options["position_ids"] = places[:, -input_ids.shape[1] :]
+            options["attention_mask"] = attention_mask.long()
+        mixed = self._compute_dtype is not None
+        with torch.autocast(input_ids.device.type, dtype=self._compute_dtype or torch.bfloat16, enabled=mixed):
+            logits: Tensor = self.network(input_ids=input_ids, **options).logits
+        logits = logits[..., : self.vocabulary]
+        return logits.float() if logits.dtype in HALF else logits
+
+    def _settle(self) -> None:
+        """Keep the frozen parameters in the precision that `compute_dtype` asks for."""
+        for parameter in self.network.parameters():
+            if not parameter.requires_grad:
+                # Norms and biases are small, and autocast computes with them in fp32.
+                narrow = self._compute_dtype is not None and parameter.ndim >= 2
+                if narrow and parameter.dtype != self._compute_dtype:
+                    parameter.data = parameter.data.to(self._compute_dtype)
+                elif not narrow and parameter.dtype in HALF:
+                    parameter.data = parameter.data.float()
+        self._settled = True
+
+    def _widen(self, module: nn.Module, arguments: Any, output: Tensor) -> Tensor:
+        """Let the residual stream begin in fp32 where the embedding is kept in bf16."""
+        return output.float() if output.dtype in HALF else output
+
+    def _check_length(self, length: int) -> None:
+        if length > self.context:
+            raise ValueError(f"a sequence of {length} tokens does not fit a context of {self.context}")
+
+    def _check_signature(self) -> None:
+        taken = inspect.signature(self.network.forward).parameters
+        lacking = {"attention_mask", "position_ids", "past_key_values", "use_cache"} - set(taken)
+        if lacking:
+            raise ConfigError(
+                f"model.path: a {type(self.network).__name__} takes no {', '.join(sorted(lacking))}, so padded batches or "
+                "generation would be wrong with it. Use a decoder-only transformer."
+            )
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        training = self.training
+        if training:
+            self.eval()
+        try:
+            yield
+        finally:
+            if training:
+                self.train()
