@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int
 from torch import Tensor
 
 from trimtab.config import resolve_component
@@ -140,27 +140,27 @@ def distributions() -> Float64[Tensor, "contexts vocabulary"]:
 
 
 def fit(loss: Callable[..., Mapping[str, Any]]) -> tuple[Float64[Tensor, "contexts vocabulary"], bool]:
-    """The distributions that minimise a loss over free logits, and whether the optimiser converged."""
+    """The distributions that minimise a loss over free logits, and whether the optimiser converged.
+
+    The better one of two starts, near uniform and near the truth: where a loss is not convex in the logits, a first long step
+    may end on a plateau of certainty.
+    """
     generator = torch.Generator().manual_seed(0)
-    free = torch.randn(len(CONTEXTS), len(TEXTS), generator=generator, dtype=torch.float64) * 0.1
-    free.requires_grad_()
-    labels = torch.tensor(
-        [[TEXTS.index(text) for text, count in context.items() for _ in range(count)] for context in CONTEXTS]
-    )
-    truth = distributions()
-    metadata = {
-        "uncertainty": list(UNCERTAINTY),
-        "target_ids": torch.arange(len(TEXTS)).expand(*labels.shape, -1),
-        "target_weights": truth[:, None, :].expand(-1, REPEATS, -1),
-        "activations": {"observed": torch.ones(*labels.shape, 1, dtype=torch.float64)},
-    }
+    jitter = torch.randn(len(CONTEXTS), len(TEXTS), generator=generator, dtype=torch.float64) * 0.1
+    near_truth = (0.9 * distributions() + 0.1 / len(TEXTS)).log()
+    fits = [_descend(loss, start) for start in (jitter, near_truth + jitter)]
+    _, logits, converged = min(fits, key=lambda found: found[0])
+    return logits.softmax(-1), converged
+
+
+def _descend(
+    loss: Callable[..., Mapping[str, Any]], start: Float64[Tensor, "contexts vocabulary"]
+) -> tuple[float, Float64[Tensor, "contexts vocabulary"], bool]:
+    """Value, logits and convergence from one start."""
+    free = start.clone().requires_grad_()
+    labels, metadata = _batch()
     optimizer = torch.optim.LBFGS(
-        [free],
-        max_iter=150,
-        tolerance_grad=1e-7,
-        tolerance_change=1e-12,
-        history_size=20,
-        line_search_fn="strong_wolfe",
+        [free], max_iter=100, tolerance_grad=1e-6, tolerance_change=1e-9, history_size=20, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
@@ -175,9 +175,22 @@ def fit(loss: Callable[..., Mapping[str, Any]]) -> tuple[Float64[Tensor, "contex
         value = float(closure().detach())
         # A square root at its zero has a kink, where the gradient never vanishes: there the value must stand still.
         if before - value < 1e-6:
-            return free.detach().softmax(-1), True
+            return value, free.detach(), True
         before = value
-    return free.detach().softmax(-1), False
+    return before, free.detach(), False
+
+
+def _batch() -> tuple[Int[Tensor, "contexts repeats"], dict[str, Any]]:
+    """The labels, each context's in their exact shares, and all that a shipped loss may ask of a batch."""
+    labels = torch.tensor(
+        [[TEXTS.index(text) for text, count in context.items() for _ in range(count)] for context in CONTEXTS]
+    )
+    return labels, {
+        "uncertainty": list(UNCERTAINTY),
+        "target_ids": torch.arange(len(TEXTS)).expand(*labels.shape, -1),
+        "target_weights": distributions()[:, None, :].expand(-1, REPEATS, -1),
+        "activations": {"observed": torch.ones(*labels.shape, 1, dtype=torch.float64)},
+    }
 
 
 def _renormalised(shares: Float64[Tensor, "contexts some"]) -> Float64[Tensor, "contexts some"]:

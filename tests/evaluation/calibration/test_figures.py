@@ -69,14 +69,15 @@ def test_every_figure_is_its_formula(pairs, bins):
     found, expected = figures_of(c, y, bins), by_formula(c, y, bins)
     assert set(found) - set(expected) == {"smooth_ece"}
     for name, value in expected.items():
-        assert found[name] == pytest.approx(value, abs=1e-9, nan_ok=True), name
+        slack = 1e-7 if name == "debiased" else 1e-9  # a root enlarges rounding errors near 0
+        assert found[name] == pytest.approx(value, abs=slack, nan_ok=True), name
 
 
 @given(PAIRS)
 @settings(deadline=None)
 def test_the_order_of_the_items_does_not_matter(pairs):
     c, y = (np.array(column, float) for column in zip(*pairs, strict=True))
-    assert figures_of(c, y) == pytest.approx(figures_of(c[::-1], y[::-1]), abs=1e-9, nan_ok=True)
+    assert figures_of(c, y) == pytest.approx(figures_of(c[::-1], y[::-1]), abs=1e-7, nan_ok=True)
 
 
 @given(PAIRS, st.integers(2, 4))

@@ -66,7 +66,7 @@ class RowReader:
 
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
         """`exact_match`: whether the response is one of the accepted answers, compared as `match` says."""
-        accepted = [text for text, _ in problem.accepted] or [problem.truth]
+        accepted = [text for text, _ in problem.readings or problem.accepted] or [problem.truth]
         return {"exact_match": float(matches(self.match, response, accepted))}
 
     def problem(self, values: Mapping[str, Any]) -> Problem:

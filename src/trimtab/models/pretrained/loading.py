@@ -1,5 +1,6 @@
 """A pretrained network from its files, by the transformers library, without the network and without running its code."""
 
+import functools
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ def load_network(files: ModelFiles) -> nn.Module:
     from_gguf: dict[str, Any] = {}
     if files.gguf is not None:
         offline_import("gguf")
+        _show_bar_on_terminals_only()
         from_gguf = {"gguf_file": files.gguf}
         if hasattr(
             transformers, "GgufConfig"
@@ -49,6 +51,14 @@ def load_network(files: ModelFiles) -> nn.Module:
             )
     module: nn.Module = network
     return module
+
+
+def _show_bar_on_terminals_only() -> None:
+    """transformers dequantises under a progress bar that it cannot switch off; tqdm's `disable=None` looks at the stream."""
+    module = offline_import("transformers.modeling_gguf_pytorch_utils")
+    bar = getattr(module, "tqdm", None)
+    if bar is not None and not isinstance(bar, functools.partial):
+        setattr(module, "tqdm", functools.partial(bar, disable=None))  # noqa: B010 - its type declares no such name
 
 
 def blocks_of(network: nn.Module) -> tuple[str, nn.ModuleList]:
