@@ -283,15 +283,20 @@ print(json.dumps(found))
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_the_list_of_refused_generators_is_what_is_found() -> None:
-    """Every generator under two hash seeds, up to 1,000 problems or 8 seconds each."""
+def test_the_list_of_refused_generators_is_what_is_found(tmp_path: Path) -> None:
+    """Every generator under two hash seeds, up to 1,000 problems or 8 seconds each, in a folder that may be written to."""
     assert importlib.metadata.version("reasoning-gym") == VERSION, "another version: find `REFUSED` anew"
     names = sorted(generators._registered()[0])
     told = []
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)}
         done = subprocess.run(
-            [sys.executable, "-c", PROBE, *names], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", PROBE, *names],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         told.append(json.loads(done.stdout))
     odd = set()

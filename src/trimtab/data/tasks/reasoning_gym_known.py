@@ -18,7 +18,8 @@ _VARIES = "its problems vary with Python's hash seed, so that two processes woul
 
 REFUSED: Mapping[str, str] = {
     "boxnet": _NO_ANSWER,
-    "codeio": "its answers are those of programs that draw from Python's global random generator, so they cannot be repeated",
+    "codeio": "it runs programs that come with it, of which some write files into the working folder and some draw from "
+    "Python's global random generator, so that they answer otherwise the next time",
     "composite": "it mixes other generators; name one of them",
     "graph_color": _NO_ANSWER,
     "intermediate_integration": _VARIES,
