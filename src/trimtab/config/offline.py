@@ -32,8 +32,6 @@ def offline_import(name: str) -> ModuleType:
         os.environ[_OURS] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-    if not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_DISABLE", "1")  # GGUF files are dequantised under a bar of its own
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:

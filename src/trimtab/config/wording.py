@@ -81,7 +81,7 @@ def unknown_name(name: str, known: Iterable[str]) -> str:
 def _sentence(problem: list[ErrorDetails], model: type[BaseModel], place: Path, beside: Sequence[str]) -> str:
     kind, found = problem[0]["type"], problem[0]["input"]
     if kind == "extra_forbidden":
-        holder = _place(model, place)[1]
+        holder = _place(model, problem[0]["loc"])[1]
         own = beside if len(place) == 1 else ()
         known = [*own, *(holder.model_fields if holder is not None else ())]
         listing = f"Known keys: {', '.join(known)}." if known else "Nothing can be set here."
@@ -90,6 +90,12 @@ def _sentence(problem: list[ErrorDetails], model: type[BaseModel], place: Path, 
         return "the list is too short: this entry is missing. Add it."
     if kind == "missing":
         return f"the key '{place[-1]}' is missing. Add it."
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        tags = [tag for member in _members(_annotation(model, place)) if (tag := _tag(member)) is not None]
+        found = problem[0]["input"].get("name") if isinstance(problem[0]["input"], dict) else None
+        hint = unknown_name(found, tags) if isinstance(found, str) else ""
+        wrong = f"there is no '{found}' here.{hint}" if isinstance(found, str) else "the key 'name' is missing."
+        return f"{wrong} Known names: {', '.join(tags)}."
     if kind in ("model_type", "model_attributes_type"):
         target = _model(_annotation(model, place))
         shape = "component, written {name: NAME, key: value}" if _is_component(target) else "mapping of keys to values"
@@ -117,6 +123,9 @@ def _place(model: type[BaseModel], location: Path) -> tuple[Path, type[BaseModel
     annotation: Any = model
     for part in location:
         if len(members := _members(annotation)) > 1:
+            if tagged := [member for member in members if _tag(member) == part]:
+                annotation = tagged[0]
+                continue
             annotation = next((member for member in members if _model(member) is None and get_args(member)), None)
             continue
         annotation = members[0] if members else None
@@ -161,6 +170,13 @@ def _model(annotation: Any) -> type[BaseModel] | None:
     members = _members(annotation)
     inner = members[0] if len(members) == 1 else None
     return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
+
+
+def _tag(member: Any) -> str | None:
+    """The `name` by which a mapping says which member of a union it is: the default of the model's literal `name`."""
+    inner = _model(member)
+    tag = inner.model_fields.get("name") if inner is not None else None
+    return tag.default if tag is not None and isinstance(tag.default, str) else None
 
 
 def _is_component(model: type[BaseModel] | None) -> bool:

@@ -83,7 +83,10 @@ class Mixer:
 
     Which third sample p comes from is decided by a number of p's own, and which example of a third by p's place in that
     third's own order (shuffled anew each time it is through). So changed shares move only the samples that change their
-    third, and shift no other.
+    third, and shift no other. Where a third ends among equally hard examples, as with a task's levels, chance decides which
+    of them are in it, and not their order in the data.
+
+    Raises ConfigError for data that does not know how hard its examples are, or for which all are equally hard.
     """
 
     def __init__(self, dataset: TaskDataset, seed: int) -> None:
@@ -92,7 +95,14 @@ class Mixer:
                 "episode.data_mix needs data that knows how hard its examples are (three examples at least); this data does "
                 "not. Set episode.data_mix to null."
             )
-        order = np.argsort(dataset.difficulty(), kind="stable")
+        difficulty = dataset.difficulty()
+        if difficulty.min() == difficulty.max():
+            raise ConfigError(
+                "episode.data_mix chooses among easier and harder examples, and all examples of this data are equally hard. Set "
+                "episode.data_mix to null, or add levels to the task."
+            )
+        generator = torch.Generator().manual_seed(derive_seed(seed, "data", "mix", "ties"))
+        order = np.lexsort((torch.randperm(len(dataset), generator=generator).numpy(), difficulty))
         self.thirds = np.array_split(order, 3)
         self.seed = seed
         self._orders: dict[tuple[int, int], torch.Tensor] = {}

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int
 from torch import Tensor
 
 from trimtab.config import resolve_component
@@ -85,11 +85,13 @@ def token_values() -> Float64[Tensor, " vocabulary"]:
 
 
 def claims_of(spec: Mapping[str, Any]) -> tuple[Claim | None, ...]:
-    """What a loss says of itself: its `claims` for a bare name, its `bias` alone otherwise; (None,) where it says nothing."""
+    """What a loss says of itself: its `bias`, or the `claims` of a shipped one for a bare name; (None,) where nothing."""
     factory = LOSSES.load(spec["name"])
     bias: Bias | None = getattr(factory, "bias", None)
+    if bias is not None:
+        return (Claim(bias),)
     claims: tuple[Claim, ...] = getattr(factory, "claims", ()) if len(spec) == 1 else ()
-    return claims or ((Claim(bias),) if bias is not None else (None,))
+    return claims or (None,)
 
 
 def check(spec: Mapping[str, Any], claim: Claim | None) -> Finding:
@@ -140,27 +142,32 @@ def distributions() -> Float64[Tensor, "contexts vocabulary"]:
 
 
 def fit(loss: Callable[..., Mapping[str, Any]]) -> tuple[Float64[Tensor, "contexts vocabulary"], bool]:
-    """The distributions that minimise a loss over free logits, and whether the optimiser converged."""
+    """The distributions that minimise a loss over free logits, and whether the optimiser converged.
+
+    From the better of two starts, near uniform and near the truth: where a loss is not convex in the logits, a first long step
+    may end on a plateau of certainty.
+    """
     generator = torch.Generator().manual_seed(0)
-    free = torch.randn(len(CONTEXTS), len(TEXTS), generator=generator, dtype=torch.float64) * 0.1
-    free.requires_grad_()
-    labels = torch.tensor(
-        [[TEXTS.index(text) for text, count in context.items() for _ in range(count)] for context in CONTEXTS]
-    )
-    truth = distributions()
-    metadata = {
-        "uncertainty": list(UNCERTAINTY),
-        "target_ids": torch.arange(len(TEXTS)).expand(*labels.shape, -1),
-        "target_weights": truth[:, None, :].expand(-1, REPEATS, -1),
-        "activations": {"observed": torch.ones(*labels.shape, 1, dtype=torch.float64)},
-    }
+    jitter = torch.randn(len(CONTEXTS), len(TEXTS), generator=generator, dtype=torch.float64) * 0.1
+    near_truth = (0.9 * distributions() + 0.1 / len(TEXTS)).log()
+    value, logits = min((_descend(loss, start) for start in (jitter, near_truth + jitter)), key=lambda found: found[0])
+    for _ in range(ROUNDS):
+        before = value
+        value, logits = _descend(loss, logits)
+        # A square root at its zero has a kink, where the gradient never vanishes: there the value must stand still.
+        if before - value < 1e-6:
+            return logits.softmax(-1), True
+    return logits.softmax(-1), False
+
+
+def _descend(
+    loss: Callable[..., Mapping[str, Any]], start: Float64[Tensor, "contexts vocabulary"]
+) -> tuple[float, Float64[Tensor, "contexts vocabulary"]]:
+    """The loss and the logits after a hundred steps at most."""
+    free = start.clone().requires_grad_()
+    labels, metadata = _batch()
     optimizer = torch.optim.LBFGS(
-        [free],
-        max_iter=150,
-        tolerance_grad=1e-7,
-        tolerance_change=1e-12,
-        history_size=20,
-        line_search_fn="strong_wolfe",
+        [free], max_iter=100, tolerance_grad=1e-6, tolerance_change=1e-9, history_size=20, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
@@ -169,15 +176,21 @@ def fit(loss: Callable[..., Mapping[str, Any]]) -> tuple[Float64[Tensor, "contex
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    before = math.inf
-    for _ in range(ROUNDS):
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
-        value = float(closure().detach())
-        # A square root at its zero has a kink, where the gradient never vanishes: there the value must stand still.
-        if before - value < 1e-6:
-            return free.detach().softmax(-1), True
-        before = value
-    return free.detach().softmax(-1), False
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return float(closure().detach()), free.detach()
+
+
+def _batch() -> tuple[Int[Tensor, "contexts repeats"], dict[str, Any]]:
+    """The labels, each context's in their exact shares, and all that a shipped loss may ask of a batch."""
+    labels = torch.tensor(
+        [[TEXTS.index(text) for text, count in context.items() for _ in range(count)] for context in CONTEXTS]
+    )
+    return labels, {
+        "uncertainty": list(UNCERTAINTY),
+        "target_ids": torch.arange(len(TEXTS)).expand(*labels.shape, -1),
+        "target_weights": distributions()[:, None, :].expand(-1, REPEATS, -1),
+        "activations": {"observed": torch.ones(*labels.shape, 1, dtype=torch.float64)},
+    }
 
 
 def _renormalised(shares: Float64[Tensor, "contexts some"]) -> Float64[Tensor, "contexts some"]:

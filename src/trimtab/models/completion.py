@@ -36,7 +36,7 @@ class Completion:
 @torch.no_grad()
 def complete(
     model: nn.Module,
-    prompts: Sequence[Int[Tensor, " prompt"]],
+    prompts: Sequence[Int[Tensor, "_"]],
     tokens: int,
     *,
     generator: torch.Generator,

@@ -81,7 +81,10 @@ def task_data(
     ] = None,
     progress: Progress | None = None,
 ) -> DataBundle:
-    """Problems of a task with known answers. Raises ConfigError and DataError for what does not fit together."""
+    """Problems of a task with known answers.
+
+    Raises ConfigError and DataError for what does not fit together.
+    """
     del progress
     train_problems, validation_problems = task.split("train", size, seed), task.split("validation", validation, seed)
     if noise is not None:

@@ -8,7 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, NoReturn
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
+
+from pydantic import Field
 
 from trimtab.config.errors import DataError
 from trimtab.data.files import shown
@@ -19,7 +21,10 @@ from trimtab.random import derive_seed
 LONGEST_LINE = 1 << 26
 """Bytes of a line from which on it is a bad row: a file that is no JSON lines would otherwise be read whole."""
 
-OnBadRow = Literal["error", "skip"]
+OnBadRow = Annotated[
+    Literal["error", "skip"],
+    Field(description="a row that is no problem is an error, or is skipped, counted and named"),
+]
 
 
 class BadRowError(ValueError):

@@ -62,9 +62,7 @@ class GSM8K(FileTask):
                 description="what a line break of a solution becomes; text of one line where answers end at a newline",
             ),
         ] = "\n",
-        on_bad_row: Annotated[
-            OnBadRow, Field(description="a row that is no problem is an error, or is skipped, counted and named")
-        ] = "error",
+        on_bad_row: OnBadRow = "error",
     ) -> None:
         if path is None:
             raise ConfigError(f"data.task.path: the task gsm8k needs its file. {_HOW}.")

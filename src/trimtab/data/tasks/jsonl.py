@@ -9,7 +9,17 @@ from pydantic import Field
 
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.tasks.files import FileTask, OnBadRow, json_lines
-from trimtab.data.tasks.jsonl_rows import Match, RowReader, matches
+from trimtab.data.tasks.jsonl_rows import (
+    AcceptedKey,
+    AnswerKey,
+    LevelKey,
+    Match,
+    OptionsKey,
+    ProbabilitiesKey,
+    PromptKey,
+    RowReader,
+    UncertaintyKey,
+)
 from trimtab.data.tasks.problem import Problem
 
 
@@ -41,39 +51,21 @@ class JsonLines(FileTask):
                 json_schema_extra=FILE_PATH,
             ),
         ] = None,
-        prompt_key: Annotated[str, Field(min_length=1, description="the key of the prompt")] = "prompt",
-        answer_key: Annotated[
-            str, Field(min_length=1, description="the key of the answer, or of a list of accepted ones")
-        ] = "answer",
-        accepted_key: Annotated[
-            str | None, Field(description="the key of further accepted answers; a row may lack it")
-        ] = None,
-        uncertainty_key: Annotated[
-            str | None, Field(description="the key of a number from 0 to 1: how uncertain the answer is")
-        ] = None,
-        options_key: Annotated[str | None, Field(description="the key of the list of possible answers")] = None,
-        probabilities_key: Annotated[
-            str | None, Field(description="the key of the options' probabilities, a list that adds up to 1")
-        ] = None,
-        level_key: Annotated[
-            str | None, Field(description="the key of a whole number, the level of difficulty; null: all 1")
-        ] = None,
-        match: Annotated[
-            Match,
-            Field(
-                description="how answers are compared: as they stand, as SQuAD normalises them, or by the final number"
-            ),
-        ] = "normalised",
-        on_bad_row: Annotated[
-            OnBadRow, Field(description="a row that is no problem is an error, or is skipped, counted and named")
-        ] = "error",
+        prompt_key: PromptKey = "prompt",
+        answer_key: AnswerKey = "answer",
+        accepted_key: AcceptedKey = None,
+        uncertainty_key: UncertaintyKey = None,
+        options_key: OptionsKey = None,
+        probabilities_key: ProbabilitiesKey = None,
+        level_key: LevelKey = None,
+        match: Match = "normalised",
+        on_bad_row: OnBadRow = "error",
     ) -> None:
         source = partial(json_lines, path, key="data.task.path")
         held = (
             None if validation_path is None else partial(json_lines, validation_path, key="data.task.validation_path")
         )
         super().__init__(source, held, on_bad_row)
-        self.check({"options_key": options_key, "probabilities_key": probabilities_key})
         self.reader = RowReader(
             prompt_key=prompt_key,
             answer_key=answer_key,
@@ -87,11 +79,8 @@ class JsonLines(FileTask):
 
     @classmethod
     def check(cls, parameters: dict[str, Any]) -> None:
-        """Probabilities without options say nothing."""
-        if parameters["probabilities_key"] is not None and parameters["options_key"] is None:
-            raise ValueError(
-                "`probabilities_key` needs `options_key`, the list of answers that they are the probabilities of"
-            )
+        """Keys that do not fit together are refused before a run begins."""
+        RowReader(**{key: parameters[key] for key in RowReader.__dataclass_fields__})
 
     @property
     def described(self) -> Mapping[str, Any]:
@@ -104,5 +93,4 @@ class JsonLines(FileTask):
 
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
         """`exact_match`: whether the response is one of the accepted answers, compared as `match` says."""
-        accepted = [text for text, _ in problem.accepted] or [problem.truth]
-        return {"exact_match": float(matches(self.reader.match, response, accepted))}
+        return self.reader.score(problem, response)

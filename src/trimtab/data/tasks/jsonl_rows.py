@@ -4,15 +4,34 @@ import re
 import string
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from trimtab.data.tasks.files import BadRowError, checked_number, checked_text, question_key, text_of, value_of
 from trimtab.data.tasks.files_roles import NumbersOf
 from trimtab.data.tasks.numbers import final_number
 from trimtab.data.tasks.problem import Problem
 
-Match = Literal["exact", "normalised", "number"]
+Match = Annotated[
+    Literal["exact", "normalised", "number"],
+    Field(description="how answers are compared: as they stand, as SQuAD normalises them, or by the final number"),
+]
+PromptKey = Annotated[str, Field(min_length=1, description="the key of the prompt; `a.b` reaches inside")]
+AnswerKey = Annotated[str, Field(min_length=1, description="the key of the answer, or of a list of accepted ones")]
+AcceptedKey = Annotated[str | None, Field(description="the key of further accepted answers; a row may lack it")]
+UncertaintyKey = Annotated[
+    str | None, Field(description="the key of a number from 0 to 1: how uncertain the answer is")
+]
+OptionsKey = Annotated[str | None, Field(description="the key of the list of possible answers")]
+ProbabilitiesKey = Annotated[
+    str | None,
+    Field(description="the key of the options' probabilities, a list that adds up to 1; needs `options_key`"),
+]
+LevelKey = Annotated[
+    str | None, Field(description="the key of a whole number, the level of difficulty; null: all problems have 1")
+]
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -20,7 +39,10 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True)
 class RowReader:
-    """Which key of a row holds what, and how answers are compared; see the task `jsonl`."""
+    """Which key of a row holds what, and how answers are compared; see the task `jsonl`.
+
+    Raises ValueError for probabilities without options.
+    """
 
     prompt_key: str
     answer_key: str
@@ -30,6 +52,22 @@ class RowReader:
     options_key: str | None = None
     probabilities_key: str | None = None
     level_key: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.probabilities_key is not None and self.options_key is None:
+            raise ValueError(
+                "`probabilities_key` needs `options_key`, the list of answers that they are the probabilities of"
+            )
+
+    @property
+    def keys(self) -> list[str]:
+        """All keys that are read."""
+        return [key for name, key in asdict(self).items() if name != "match" and key is not None]
+
+    def score(self, problem: Problem, response: str) -> Mapping[str, float]:
+        """`exact_match`: whether the response is one of the accepted answers, compared as `match` says."""
+        accepted = [text for text, _ in problem.readings or problem.accepted] or [problem.truth]
+        return {"exact_match": float(matches(self.match, response, accepted))}
 
     def problem(self, values: Mapping[str, Any]) -> Problem:
         """The problem of a row. Raises `BadRowError` where it is none."""

@@ -174,7 +174,9 @@ def _changed(problem: Problem, noise: Noise, task: Any, pool: Pool, draws: _Draw
         certainty = known.get(problem.truth, 0.0) if told else certainty
         problem = replace(problem, option_probabilities=chances)
     elif done.get("group") == "doubtful" or "coarse" in done or problem.ambiguous:
-        problem = replace(problem, accepted=tuple(known.items()))
+        # What may be the label is no longer what is right.
+        right = problem.readings or problem.accepted or ((problem.truth, 1.0),)
+        problem = replace(problem, accepted=tuple(known.items()), readings=right)
     return replace(
         problem,
         answer=label.text,

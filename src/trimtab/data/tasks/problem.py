@@ -19,7 +19,7 @@ class Role(IntEnum):
 
 
 class Number(NamedTuple):
-    """A number of a text: characters `start` to `end` (exclusive), and what it is there."""
+    """A stretch of a text, most often a number: characters `start` to `end` (exclusive), and what it is there."""
 
     start: int
     end: int
@@ -33,10 +33,10 @@ class Problem:
     `answer` is the text that a model is trained to give, `truth` the right one; they differ only where noise was put in on
     purpose, or where the answer itself is a draw (then `truth` is a likeliest one). `options` and `option_probabilities` hold
     the exact distribution of answers where it is known (probabilities add up to 1); `accepted` the answers that a label is
-    drawn from, with their weights, where noise makes them several. `readings` are the right answers of an ambiguous question
-    with their weights. `uncertainty` in [0, 1] is what a loss may be told about the answer. `prompt_numbers` and
-    `answer_numbers` are the numbers of the two texts; where two overlap the later one stands. `done` is the log of what noise
-    did. `key` is what makes two problems the same question: the splits share none.
+    drawn from, with their weights, where they are several. `readings` are the right answers with their weights where the
+    question is ambiguous, or where `accepted` has wrong ones. `uncertainty` in [0, 1] is what a loss may be told about the
+    answer. `prompt_numbers` and `answer_numbers` are the numbers of the two texts; where two overlap the later one stands.
+    `done` is the log of what noise did. `key` is what makes two problems the same question: the splits share none.
     """
 
     prompt: str

@@ -11,13 +11,8 @@ from trimtab.data.tasks.generated import GeneratedTask
 from trimtab.data.tasks.numbers import MARK, same_number
 from trimtab.data.tasks.problem import Problem, Role
 from trimtab.data.tasks.word_problems_stories import DISTRACTORS, STORIES, THINGS, Story
-from trimtab.data.tasks.writing import Pattern, Writer, pattern
+from trimtab.data.tasks.writing import NAMES, Pattern, Writer, pattern
 
-NAMES = (
-    *("Ada", "Amir", "Ben", "Carla", "Chen", "Dina", "Emil", "Fatma", "Femi", "Greta", "Hana", "Hugo", "Ines", "Jonas"),
-    *("Kira", "Leo", "Lina", "Mara", "Nils", "Noor", "Omar", "Petra", "Ravi", "Rosa", "Sami", "Sofia", "Tariq", "Tove"),
-    *("Yuki", "Zoe"),
-)
 _EQUATION = re.compile(r"\{(\w+)=([^{}]+)\}")
 _OPERATORS = "+-*/"
 

@@ -6,6 +6,13 @@ from typing import NamedTuple
 
 from trimtab.data.tasks.problem import Number, Role
 
+NAMES = (
+    *("Ada", "Amir", "Ben", "Carla", "Chen", "Dina", "Emil", "Fatma", "Femi", "Greta", "Hana", "Hugo", "Ines", "Jonas"),
+    *("Kira", "Leo", "Lina", "Mara", "Nils", "Noor", "Omar", "Petra", "Ravi", "Rosa", "Sami", "Sofia", "Tariq", "Tove"),
+    *("Yuki", "Zoe"),
+)
+"""First names for people in stories and puzzles."""
+
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _ROLES = {"": None, "q": Role.QUANTITY, "c": Role.CATEGORY, "i": Role.INDEX, "o": Role.INDEX}
 

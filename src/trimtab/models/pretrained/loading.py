@@ -1,8 +1,11 @@
 """A pretrained network from its files, by the transformers library, without the network and without running its code."""
 
+import functools
+import struct
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from trimtab.config.errors import DataError
@@ -20,6 +23,7 @@ def load_network(files: ModelFiles) -> nn.Module:
     from_gguf: dict[str, Any] = {}
     if files.gguf is not None:
         offline_import("gguf")
+        _show_bar_on_terminals_only()
         from_gguf = {"gguf_file": files.gguf}
         if hasattr(
             transformers, "GgufConfig"
@@ -35,7 +39,17 @@ def load_network(files: ModelFiles) -> nn.Module:
             output_loading_info=True,
             **from_gguf,
         )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+        ImportError,
+        IndexError,
+        struct.error,
+        SafetensorError,
+    ) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
             f"{files.shown} cannot be loaded as a language model: {reason} Use the folder of a causal language model that the "
@@ -49,6 +63,14 @@ def load_network(files: ModelFiles) -> nn.Module:
             )
     module: nn.Module = network
     return module
+
+
+def _show_bar_on_terminals_only() -> None:
+    """transformers dequantises under a progress bar that it cannot switch off; tqdm's `disable=None` looks at the stream."""
+    module = offline_import("transformers.modeling_gguf_pytorch_utils")
+    bar = getattr(module, "tqdm", None)
+    if bar is not None and not isinstance(bar, functools.partial):
+        setattr(module, "tqdm", functools.partial(bar, disable=None))  # noqa: B010 - its type declares no such name
 
 
 def blocks_of(network: nn.Module) -> tuple[str, nn.ModuleList]:
