@@ -32,7 +32,7 @@ def test_json_is_one_entry_a_fit() -> None:
 
 def test_another_bias_than_stated_is_exit_code_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "stated.py").write_text(
-        "from trimtab.losses.focal import Focal\n\n\nclass Wrong(Focal):\n    claims = ()\n    bias = 'over'\n"
+        "from trimtab.losses.focal import Focal\n\n\nclass Wrong(Focal):\n    bias = 'over'\n"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "trimtab.cli.main", "losses", "check", "stated:Wrong"],

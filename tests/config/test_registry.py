@@ -125,7 +125,7 @@ def test_accepts() -> None:
 
 def test_the_kinds() -> None:
     assert set(REGISTRIES) == {
-        "data", "tokenizer", "model", "loss", "optimizer", "schedule", "regime_controller", "hook", "instrument", "fault",
+        "data", "task", "tokenizer", "model", "loss", "optimizer", "schedule", "regime_controller", "hook", "instrument", "fault",
     }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from tests.losses.setting import (
 from trimtab.config import ConfigError
 from trimtab.config.components import LOSSES
 from trimtab.losses.module import IGNORE
+from trimtab.losses.propriety import TEXTS, token_values
 
 ADDITIVE = [name for name in SPECS if loss_of(name).additive]
 every = pytest.mark.parametrize("name", SPECS)
@@ -107,6 +108,30 @@ def test_extreme_logits_give_finite_losses_and_gradients(name: str) -> None:
     if name in ON_LABELS:
         assert logits.grad is not None
         assert bool(logits.grad.isfinite().all())
+
+
+@on_labels
+def test_backward_keeps_no_more_than_a_copy_of_the_logits(name: str) -> None:
+    vocabulary = 2000
+    values = torch.full((vocabulary,), float("nan"), dtype=torch.float64)
+    values[: len(TEXTS)] = token_values()
+    texts = [*TEXTS, *map(str, range(100, 100 + vocabulary - len(TEXTS)))]
+    loss = LOSSES.build(LOSSES.resolve(SPECS[name]), token_values=values, token_texts=texts)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(BATCH, TIME, vocabulary, generator=generator).requires_grad_()
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if tensor.numel() >= vocabulary * TIME and storage.data_ptr() != logits.untyped_storage().data_ptr():
+            kept[storage.data_ptr()] = tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        output = loss(logits, torch.randint(vocabulary, (BATCH, TIME), generator=generator), metadata_of())
+    output["loss"].backward()
+    # Cross-entropy keeps one and the entropies one, the others none.
+    assert sum(kept.values()) <= logits.numel() * (2 if name == "sum within a sum" else 1)
 
 
 @every

@@ -86,6 +86,8 @@ def test_an_unbiased_mean_over_wrong_distributions_is_not_proper() -> None:
 OWN = '''
 from torch.nn import functional
 
+from trimtab.losses.focal import Focal
+
 
 class Brier:
     """Σ (p − label)²: proper."""
@@ -108,6 +110,10 @@ class Liar(Brier):
 
 class Silent(Brier):
     bias = None
+
+
+class Sharper(Focal):
+    bias = "over"
 '''
 
 
@@ -134,3 +140,8 @@ def test_what_is_not_there_is_named() -> None:
         check_all([{"name": "focl"}])
     with pytest.raises(ConfigError, match="losses check: gama: there is no key 'gama'"):
         check_all([{"name": "focal", "gama": 1}])
+
+
+def test_a_bias_of_its_own_comes_before_inherited_claims(own: str) -> None:
+    finding = check_all([{"name": f"{own}:Sharper"}])
+    assert [(found.expected, found.found, found.as_stated) for found in finding] == [("over", "under", False)]

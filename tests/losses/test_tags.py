@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -62,6 +63,12 @@ def test_a_tag_a_position_is_taken_too(spec: dict[str, Any]) -> None:
     )
 
 
+def test_a_tag_may_be_any_real_number() -> None:
+    tags = [np.float32(0.5), np.float64(0.5), 0.5, 0, 1, 0.5, 0.5, 0.5]
+    plain = loss_of({"name": "weighted"}).denominators(labels_of(), {"uncertainty": [float(tag) for tag in tags]})
+    assert torch.equal(loss_of({"name": "weighted"}).denominators(labels_of(), {"uncertainty": tags}), plain)
+
+
 @tagged
 def test_another_key_may_hold_the_tag(spec: dict[str, Any]) -> None:
     metadata = {"uncertainty": metadata_of()["uncertainty"]}
@@ -103,7 +110,7 @@ def test_the_tag_of_what_is_not_asked_may_be_anything() -> None:
 @pytest.mark.parametrize(
     ("metadata", "layers", "words"),
     [
-        ({}, ".*", "batch_metadata has no 'activations'. Add an observer"),
+        ({}, ".*", "batch_metadata has no 'activations'.*name: collect_activations"),
         ({"activations": {}}, ".*", "has no 'activations'"),
         ({"activations": {"blocks.0": torch.zeros(8, 5, 2)}}, "head", "no collected layer matches 'head'.*blocks.0"),
         ({"activations": {"blocks.0": torch.zeros(8, 4, 2)}}, ".*", r"have the shape \(8, 4, 2\)"),

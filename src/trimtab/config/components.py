@@ -14,6 +14,7 @@ TASKS = Registry(
         "arithmetic": "trimtab.data.tasks.arithmetic:Arithmetic",
         "urns": "trimtab.data.tasks.urns:Urns",
         "logic": "trimtab.data.tasks.logic:Logic",
+        "spec": "trimtab.data.tasks.spec:Spec",
         "word_problems": "trimtab.data.tasks.word_problems:WordProblems",
         "gsm8k": "trimtab.data.tasks.gsm8k:GSM8K",
         "hub": "trimtab.data.tasks.hub:Hub",

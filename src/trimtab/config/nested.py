@@ -1,7 +1,7 @@
 """Resolving a component with those that are its parameters: the terms of a sum of losses."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args, get_origin
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -58,9 +58,10 @@ def _below(nested: type[NestedComponent], spec: dict[str, Any], where: Source, p
 
 
 def _nested_parameters(registry: Registry, name: str) -> dict[str, type[NestedComponent]]:
+    """The parameters that hold a nested component, one or null, or a list of them."""
     found = {}
     for key, field in registry.schema(name).model_fields.items():
-        inner = get_args(field.annotation)[0] if get_origin(field.annotation) in (tuple, list) else field.annotation
-        if isinstance(inner, type) and issubclass(inner, NestedComponent):
-            found[key] = inner
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, NestedComponent):
+                found[key] = inner
     return found

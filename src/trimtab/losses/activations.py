@@ -94,8 +94,8 @@ def _activations(
     collected: Mapping[str, Tensor] = batch_metadata.get("activations") or {}
     if not collected:
         raise ConfigError(
-            f"The loss '{loss}' needs activations: batch_metadata has no 'activations'. Add an observer that collects "
-            "them to the run's hooks."
+            f"The loss '{loss}' needs activations: batch_metadata has no 'activations'. Add a hook that collects "
+            "them: hooks: [{name: collect_activations}]."
         )
     names = [name for name in collected if layers.fullmatch(name)]
     if not names:

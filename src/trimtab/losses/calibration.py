@@ -44,8 +44,10 @@ class MaximumMeanCalibrationError(TokenLoss):
         """The term of a batch; `batch_metadata` is not read."""
         chosen = select("mmce", logits, labels)
         confidence, right = top(chosen)
-        r, order = confidence.double().sort()
-        gap = right[order].double() - r
+        # The factors below reach e^(1 / width), which wants double precision; Apple's GPUs have none.
+        device = "cpu" if confidence.device.type == "mps" else confidence.device
+        r, order = confidence.to(device).double().sort()
+        gap = right.to(device)[order].double() - r
         # Σᵢⱼ gᵢ gⱼ e^(−|rᵢ − rⱼ|/w): in order of r each pair splits into a factor of i and one of j.
         before = (gap * (r / self.width).exp()).cumsum(0) - gap * (r / self.width).exp()
         pairs = (gap * gap).sum() + 2 * (gap * (-r / self.width).exp() * before).sum()
@@ -105,4 +107,4 @@ def root(value: Float[Tensor, ""]) -> Float[Tensor, ""]:
 
 def _unadditive(value: Float[Tensor, ""], chosen: Selected) -> LossOutput:
     weight = torch.tensor(float(len(chosen.labels)), dtype=chosen.logits.dtype, device=chosen.logits.device)
-    return {"loss": value.to(chosen.logits.dtype), "weight": weight, "aux": {}}
+    return {"loss": value.to(weight), "weight": weight, "aux": {}}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -114,7 +115,7 @@ def tag_values(
 
 def _numbers(loss: str, tag: str, found: Sequence[Any]) -> Tensor:
     for example, value in enumerate(found):
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, Real):
             raise ConfigError(
                 f"The loss '{loss}': example {example} of the batch has the tag '{tag}' {value!r}; every example needs a "
                 "number between 0 and 1."

@@ -85,11 +85,13 @@ def token_values() -> Float64[Tensor, " vocabulary"]:
 
 
 def claims_of(spec: Mapping[str, Any]) -> tuple[Claim | None, ...]:
-    """What a loss says of itself: its `claims` for a bare name, its `bias` alone otherwise; (None,) where it says nothing."""
+    """What a loss says of itself: its `bias`, or the `claims` of a shipped one for a bare name; (None,) where nothing."""
     factory = LOSSES.load(spec["name"])
     bias: Bias | None = getattr(factory, "bias", None)
+    if bias is not None:
+        return (Claim(bias),)
     claims: tuple[Claim, ...] = getattr(factory, "claims", ()) if len(spec) == 1 else ()
-    return claims or ((Claim(bias),) if bias is not None else (None,))
+    return claims or (None,)
 
 
 def check(spec: Mapping[str, Any], claim: Claim | None) -> Finding:
@@ -142,21 +144,26 @@ def distributions() -> Float64[Tensor, "contexts vocabulary"]:
 def fit(loss: Callable[..., Mapping[str, Any]]) -> tuple[Float64[Tensor, "contexts vocabulary"], bool]:
     """The distributions that minimise a loss over free logits, and whether the optimiser converged.
 
-    The better one of two starts, near uniform and near the truth: where a loss is not convex in the logits, a first long step
+    From the better of two starts, near uniform and near the truth: where a loss is not convex in the logits, a first long step
     may end on a plateau of certainty.
     """
     generator = torch.Generator().manual_seed(0)
     jitter = torch.randn(len(CONTEXTS), len(TEXTS), generator=generator, dtype=torch.float64) * 0.1
     near_truth = (0.9 * distributions() + 0.1 / len(TEXTS)).log()
-    fits = [_descend(loss, start) for start in (jitter, near_truth + jitter)]
-    _, logits, converged = min(fits, key=lambda found: found[0])
-    return logits.softmax(-1), converged
+    value, logits = min((_descend(loss, start) for start in (jitter, near_truth + jitter)), key=lambda found: found[0])
+    for _ in range(ROUNDS):
+        before = value
+        value, logits = _descend(loss, logits)
+        # A square root at its zero has a kink, where the gradient never vanishes: there the value must stand still.
+        if before - value < 1e-6:
+            return logits.softmax(-1), True
+    return logits.softmax(-1), False
 
 
 def _descend(
     loss: Callable[..., Mapping[str, Any]], start: Float64[Tensor, "contexts vocabulary"]
-) -> tuple[float, Float64[Tensor, "contexts vocabulary"], bool]:
-    """Value, logits and convergence from one start."""
+) -> tuple[float, Float64[Tensor, "contexts vocabulary"]]:
+    """The loss and the logits after a hundred steps at most."""
     free = start.clone().requires_grad_()
     labels, metadata = _batch()
     optimizer = torch.optim.LBFGS(
@@ -169,15 +176,8 @@ def _descend(
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    before = math.inf
-    for _ in range(ROUNDS):
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
-        value = float(closure().detach())
-        # A square root at its zero has a kink, where the gradient never vanishes: there the value must stand still.
-        if before - value < 1e-6:
-            return value, free.detach(), True
-        before = value
-    return before, free.detach(), False
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return float(closure().detach()), free.detach()
 
 
 def _batch() -> tuple[Int[Tensor, "contexts repeats"], dict[str, Any]]:

@@ -95,7 +95,10 @@ class HookSet:
                 module.register_forward_hook(function)
 
     def refuse_foreign(self, model: nn.Module) -> None:
-        """Raise `WorkError` if a forward or backward hook is there that this set did not put there."""
+        """Raise `WorkError` if a forward or backward hook is there that this set did not put there.
+
+        A method of the model itself is no hook but a part of it: its source is the model's.
+        """
         for kind in _GLOBAL:
             if getattr(nn.modules.module, kind):
                 raise WorkError(
@@ -105,7 +108,8 @@ class HookSet:
         for name, module in model.named_modules():
             present = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
             present += [*module._backward_hooks.values(), *module._backward_pre_hooks.values()]
-            foreign = [function for function in present if function not in self._own]
+            own = (model, module)
+            foreign = [f for f in present if f not in self._own and getattr(f, "__self__", None) not in own]
             if foreign:
                 raise WorkError(
                     f"The module '{name or type(model).__name__}' carries a hook ({foreign[0]!r}) that this run's config does "

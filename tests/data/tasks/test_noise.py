@@ -137,7 +137,10 @@ def test_flips_have_the_share_and_the_distribution_that_are_written_down(kind: s
 
 
 def test_the_problems_are_the_same_with_and_without_noise() -> None:
-    for plain, made in zip(SUMS.split("train", 300, 3), noisy(Noise(flip=0.4, coarse=0.3), count=300), strict=True):
+    everything = noisy(Noise(flip=0.4, coarse=0.3, ambiguous=0.3), count=300)
+    plain_ones = SUMS.split("train", 300, 3)
+    assert [problem.question for problem in everything] == [problem.question for problem in plain_ones]
+    for plain, made in zip(plain_ones, noisy(Noise(flip=0.4, coarse=0.3), count=300), strict=True):
         kept = ("prompt", "truth", "level", "key", "prompt_numbers")
         assert all(getattr(plain, name) == getattr(made, name) for name in kept)
 
@@ -214,6 +217,17 @@ def test_what_is_right_stays_so_where_wrong_answers_are_possible() -> None:
         assert SUMS.score(problem, problem.truth) == {"exact_match": 1}
         assert SUMS.score(problem, problem.answer)["exact_match"] == (problem.answer == problem.truth)
         assert problem.likeliest == (problem.truth,)
+
+
+def test_what_a_task_itself_says_of_its_labels_is_kept() -> None:
+    class Mislabelled(Words):
+        def split(self, split: str, count: int | None, seed: int) -> list[Problem]:
+            return [Problem("p", "7", "9", noisy=True, uncertainty=0.2, done={"source": "x"})] * (count or 0)
+
+    for problem in noisy(Noise(flip=0.25), Mislabelled([]), 50):
+        assert problem.noisy
+        assert problem.done["source"] == "x"
+        assert problem.uncertainty == pytest.approx(0.2 if problem.done["group"] == "clean" else 1 - 0.8 * 0.5)
 
 
 def test_coarse_answers_are_rounded_and_say_how_coarse() -> None:

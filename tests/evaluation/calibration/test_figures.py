@@ -9,7 +9,7 @@ from tests.evaluation.calibration.samples import calibrated
 from trimtab.evaluation.calibration import calibration_report
 from trimtab.evaluation.calibration.arrays import as_clusters
 from trimtab.evaluation.calibration.binning import mass_bins, width_bins
-from trimtab.evaluation.calibration.measures import KINDS, Items, measure
+from trimtab.evaluation.calibration.measures import ENDS, Items, measure
 
 PAIRS = st.lists(
     st.tuples(st.one_of(st.sampled_from([0.0, 1.0, 0.2, 0.5, 0.6]), st.floats(0, 1)), st.integers(0, 1)),
@@ -87,8 +87,8 @@ def test_the_brier_score_is_the_sum_of_its_parts_and_all_stay_on_their_scales(pa
     found = figures_of(c, y)
     parts = found["reliability"] - found["resolution"] + found["uncertainty"] + found["within_bins"]
     assert found["brier"] == pytest.approx(parts, abs=1e-12)
-    for name, kind in KINDS.items():
-        assert kind.lowest - 1e-12 <= found[name] <= kind.highest + 1e-12, name
+    for name, (low, high) in ENDS.items():
+        assert low - 1e-12 <= found[name] <= high + 1e-12, name
 
 
 def test_a_score_by_hand():
@@ -164,7 +164,7 @@ def test_counts_of_a_resample_are_as_good_as_repeated_items():
     items = Items.ordered(c, y.astype(float), None, 50)  # a bin an item or nearly: those of equal mass do not move
     weighted = measure(items, counts[np.argsort(c)][None, :].astype(float), items.correct[None, :])
     repeated = figures_of(np.repeat(c, counts), np.repeat(y, counts), bins=50)
-    same = set(KINDS) - {"ece_mass", "debiased_squared", "debiased"}
+    same = set(ENDS) - {"ece_mass", "debiased_squared", "debiased"}
     for name in same:
         assert weighted[name][0] == pytest.approx(repeated[name], abs=1e-12), name
 

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import beta
 
 from tests.evaluation.calibration.samples import calibrated, overconfident
 from trimtab.evaluation.calibration import calibration_report, reliability_diagram, risk_coverage
-from trimtab.evaluation.calibration.figure import Kind, figure, interval
-from trimtab.evaluation.calibration.measures import KINDS
-from trimtab.evaluation.calibration.resampling import bootstrap_counts
+from trimtab.evaluation.calibration.figure import figures, interval
+from trimtab.evaluation.calibration.measures import ENDS
+from trimtab.evaluation.calibration.resampling import bootstrap
 
 
 @pytest.mark.parametrize(("n", "floor", "digits"), [(100, 0.11, 2), (1000, 0.036, 3)])
@@ -69,7 +70,7 @@ def test_it_is_json():
         [0.0, 1.0, 0.5, 0.5] * 5, [1, 1, 0, 1] * 5, groups=["a", "b"] * 10, bootstrap=20, null=20, seed=0
     )
     plain = report.as_dict()
-    assert set(KINDS) < set(plain) and plain["clusters"] == [2]
+    assert set(ENDS) < set(plain) and plain["clusters"] == [2]
     assert set(plain["ece"]) == {"value", "low", "high", "null_floor", "null_high"}
     assert plain["nll"]["value"] == float("inf") and plain["nll"]["null_floor"] < 1
     assert json.loads(json.dumps(plain)) == plain
@@ -80,11 +81,11 @@ def test_it_is_json():
 def test_any_sample_gives_a_report_with_its_values_on_their_scales(pairs, seed):
     c, y = zip(*pairs, strict=True)
     report = calibration_report(c, y, bootstrap=20, null=20, seed=seed)
-    for name, kind in KINDS.items():
+    for name, (lowest, highest) in ENDS.items():
         found = getattr(report, name)
         ends = [end for end in (found.low, found.high) if end is not None]
         assert not np.isnan(ends).any() and (found.low is None) == (found.high is None)
-        assert all(kind.lowest <= end <= kind.highest for end in ends) and ends == sorted(ends)
+        assert all(lowest <= end <= highest for end in ends) and ends == sorted(ends)
         if len(pairs) == 1:
             assert not ends  # one item: there is nothing to resample
 
@@ -99,27 +100,63 @@ def test_clusters_widen_the_interval():
     together = calibration_report(c, right, groups=groups, null=0, seed=0).accuracy
     assert (together.high - together.low) / (alone.high - alone.low) == pytest.approx(5, rel=0.15)
     both = calibration_report(c, right, groups=np.stack([groups, np.tile(np.arange(25), 40)], axis=1), null=0, seed=0)
-    assert both.clusters == (40, 25) and both.accuracy.high - both.accuracy.low >= together.high - together.low
+    assert both.clusters == (40, 25)
+    assert both.accuracy.high - both.accuracy.low == pytest.approx(together.high - together.low, rel=0.1)
     one = calibration_report(c, right, groups=np.zeros(1000), null=0, seed=0)
     assert one.accuracy.low is None and one.clusters == (1,)
+    single = calibration_report(c, right, groups=np.stack([np.zeros(1000), groups], axis=1), null=0, seed=0)
+    assert single.accuracy == together and single.clusters == (1, 40)
 
 
-def test_a_resample_is_never_empty():
-    clusters = np.array([[0, 0], [1, 1], [2, 2]])
-    counts = bootstrap_counts(3, clusters, 500, np.random.default_rng(0))
-    assert counts.sum(axis=1).min() > 0
-    plain = bootstrap_counts(7, None, 300, np.random.default_rng(0))
-    assert (plain.sum(axis=1) == 7).all() and plain.mean() == 1
-    assert plain.var() == pytest.approx(1 - 1 / 7, rel=0.15)
+def counts_of(clusters, n, draws=400):
+    return [
+        (way.units, way.draws["counts"])
+        for way in bootstrap(lambda counts: {"counts": counts}, clusters, n, draws, np.random.default_rng(0))
+    ]
 
 
-def test_the_interval_of_a_biased_figure_is_moved_back_to_the_value():
-    draws = np.linspace(0.2, 0.4, 1001)
-    assert interval(0.25, Kind(biased=True), draws, 0.9) == pytest.approx((0.16, 0.34), abs=1e-3)
-    assert interval(0.25, Kind(biased=False), draws, 0.9) == pytest.approx((0.21, 0.39), abs=1e-3)
-    assert interval(0.05, Kind(biased=True), draws, 0.9)[0] == 0.0
-    assert interval(np.nan, Kind(biased=True), draws, 0.9) == (None, None)
-    assert figure(0.1, Kind(biased=True), np.empty(0), np.array([np.nan]), 0.9).null_floor is None
+def test_what_is_resampled():
+    ((units, counts),) = counts_of(None, 7)
+    assert units == 7 and (counts.sum(axis=1) == 7).all() and counts.var() == pytest.approx(1 - 1 / 7, rel=0.15)
+    ((units, counts),) = counts_of(np.array([[0], [1], [0], [2]]), 4)
+    assert units == 3 and (counts[:, 0] == counts[:, 2]).all() and (counts[:, [0, 1, 3]].sum(axis=1) == 3).all()
+    two = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [1, 1]])
+    (seeds, a), (items, b), (cells, c) = counts_of(two, 5)
+    assert (seeds, items, cells) == (2, 2, 4)
+    assert (a[:, 0] == a[:, 1]).all() and (b[:, 0] == b[:, 2]).all() and (c[:, 3] == c[:, 4]).all()
+    assert (c[:, :4].sum(axis=1) == 4).all() and len(c) == 400
+    assert counts_of(None, 1) == counts_of(None, 5, 0) == counts_of(np.zeros((5, 2), dtype=int), 5) == []
+
+
+def test_the_interval_lies_about_the_value_and_is_stretched_where_few_were_drawn():
+    draws = np.linspace(0.2, 0.4, 2001)
+    many = interval(0.25, (0.0, 1.0), [(10**6, draws)], 0.9)
+    assert many == pytest.approx((0.16, 0.34), abs=1e-3)
+    few = interval(0.25, (0.0, 1.0), [(4, draws)], 0.9)
+    stretch = np.sqrt(4 / 3) * stats.t(3).ppf(0.95) / stats.norm.ppf(0.95)
+    assert few == pytest.approx((0.25 - 0.09 * stretch, 0.25 + 0.09 * stretch), abs=1e-3)
+    assert interval(0.05, (0.0, 1.0), [(100, draws)], 0.9)[0] == 0.0
+    assert interval(np.nan, (0.0, 1.0), [(100, draws)], 0.9) == interval(0.5, (0.0, 1.0), [], 0.9) == (None, None)
+    assert interval(0.5, (0.0, 1.0), [(100, np.full(9, 0.5))], 0.9) == (0.5, 0.5)
+    infinite = interval(np.inf, (0.0, np.inf), [(100, np.array([1.0, np.inf, np.inf, np.inf]))], 0.5)
+    assert infinite == (1.0, np.inf)
+
+
+def test_two_ways_add_up_and_what_is_in_both_counts_once():
+    shape = np.linspace(-1, 1, 2001) * np.sqrt(3)  # variance 1
+    many = 10**6
+
+    def half(*spread):
+        low, high = interval(0.0, (-99.0, 99.0), [(many, s * shape) for s in spread], 0.9)
+        return (high - low) / 2 / (0.9 * np.sqrt(3))
+
+    assert half(3.0, 4.0, 0.0) == pytest.approx(5.0, rel=1e-3)
+    assert half(3.0, 4.0, 3.0) == pytest.approx(4.0, rel=1e-3)
+    assert half(1.0, 1.0, 1.0) == pytest.approx(1.0, rel=1e-3)
+    assert half(1.0, 2.0, 5.0) == pytest.approx(2.0, rel=1e-3)  # never under the larger
+    assert (
+        figures({"x": np.array([0.1])}, {"x": (0.0, 1.0)}, [], {"x": np.array([np.nan])}, 0.9)["x"].null_floor is None
+    )
 
 
 def test_intervals_cover():
@@ -152,6 +189,7 @@ def test_10000_items_and_1000_resamples_take_seconds():
         ([0.5], [0.5], {}, "correct should be 0 or 1"),
         ([0.5], [np.nan], {}, "correct should be 0 or 1"),
         ([0.5], [1], {"groups": [1, 2]}, "groups should give a cluster"),
+        ([0.5], [1], {"groups": np.zeros((1, 3))}, "a row of two, for each of 1 items; found \\(1, 3\\)"),
         ([0.5], [1], {"bins": 0}, "bins should be at least 1"),
         ([0.5], [1], {"bootstrap": -1}, "bootstrap and null should be 0 or more"),
         ([0.5], [1], {"level": 1.0}, "level should lie between 0 and 1"),

@@ -83,7 +83,7 @@ def test_each_arm_has_its_diagram_and_all_share_a_curve(full, section):
     assert "360 answers" in plots[0].description and "below confidence" in plots[1].description
     for plot in plots:
         assert ET.fromstring(plot.svg).tag.endswith("svg") and (full / f"plots/{plot.name}.svg").exists()
-    assert "under 10 seeds" in texts_of(section)
+    assert "plain: 360 answers of 6 episodes, 6 seeds;" in texts_of(section) and "one seed" not in texts_of(section)
 
 
 def test_the_same_records_give_the_same_bytes(full):

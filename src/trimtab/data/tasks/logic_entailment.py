@@ -98,6 +98,11 @@ def argument(level: int, rng: Random) -> Argument:
         size = sum(form.slots for form in shape)
         if size < 2 * variables - 1:
             continue
+        plan: list[tuple[_Choices, int, int]] = []
+        start = 0
+        for form in shape:
+            plan.append((known[form.formula], start, form.slots))
+            start += form.slots
         bits = rng.getrandbits(size)
         places = [slot % variables for slot in range(size)]
         rng.shuffle(places)
@@ -105,23 +110,26 @@ def argument(level: int, rng: Random) -> Argument:
         literals = [2 * variable + (bits >> slot & 1) for slot, variable in enumerate(places)]
         found: dict[bool, list[int]] = {}
         for _ in range(_ATTEMPTS):
-            follows = _judge(shape, literals, known, 2 * variables)
+            follows = _judge(plan, literals, 2 * variables)
             if follows is not None and follows not in found:
                 found[follows] = literals.copy()
                 if len(found) == 2:
                     chosen = rng.random() < 0.5
                     sentences = _sentences(shape, found[chosen])
                     return Argument(sentences[:-1], sentences[-1], chosen)
-            one, other = int(rng.random() * size), int(rng.random() * size)
-            a, b = literals[one], literals[other]
+            while True:
+                one, other = int(rng.random() * size), int(rng.random() * size)
+                a, b = literals[one], literals[other]
+                if a >> 1 != b >> 1:
+                    break
             literals[one], literals[other] = (b & ~1) | (a & 1), (a & ~1) | (b & 1)
 
 
-_Known = Mapping[str, Sequence[tuple[int, int] | None]]
+_Choices = Sequence[tuple[int, int] | None]
 
 
 @cache
-def _known(variables: int) -> _Known:
+def _known(variables: int) -> Mapping[str, _Choices]:
     """For each form (by its formula) the truth table and the variables, as bits, of each choice of literals.
 
     The choice `a, b, c` stands at `(a * size + b) * size + c`; it is None where a variable occurs twice. A table has a bit an
@@ -144,17 +152,21 @@ def _known(variables: int) -> _Known:
     return known
 
 
-def _judge(shape: Sequence[Form], literals: Sequence[int], known: _Known, size: int) -> bool | None:
-    """Whether the last sentence follows from the others; None for an arrangement that is not used."""
-    start, together, used = 0, -1, 0
+def _judge(plan: Sequence[tuple[_Choices, int, int]], literals: Sequence[int], size: int) -> bool | None:
+    """Whether the last sentence follows from the others; None for an arrangement that is not used.
+
+    `plan` has for each sentence its choices (see `_known`), its first slot and the number of its slots.
+    """
+    together, used = -1, 0
     premises: list[int] = []
-    last = len(shape) - 1
-    for position, form in enumerate(shape):
+    last = len(plan) - 1
+    for position, (choices, start, slots) in enumerate(plan):
         place = literals[start]
-        for slot in range(start + 1, start + form.slots):
-            place = place * size + literals[slot]
-        start += form.slots
-        choice = known[form.formula][place]
+        if slots > 1:
+            place = place * size + literals[start + 1]
+            if slots > 2:
+                place = place * size + literals[start + 2]
+        choice = choices[place]
         if choice is None:
             return None
         table, inside = choice
@@ -170,9 +182,7 @@ def _judge(shape: Sequence[Form], literals: Sequence[int], known: _Known, size: 
             return None
         elif together & ~table:
             return False
-        else:
-            return None if any(premise & ~table == 0 for premise in premises) else True
-    raise AssertionError("a shape has a conclusion")
+    return None if any(premise & ~table == 0 for premise in premises) else True
 
 
 def _sentences(shape: Sequence[Form], literals: Sequence[int]) -> tuple[Sentence, ...]:

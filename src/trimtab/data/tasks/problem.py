@@ -19,7 +19,7 @@ class Role(IntEnum):
 
 
 class Number(NamedTuple):
-    """A number of a text: characters `start` to `end` (exclusive), and what it is there."""
+    """A stretch of a text, most often a number: characters `start` to `end` (exclusive), and what it is there."""
 
     start: int
     end: int

@@ -10,7 +10,7 @@ Confidences = Float[np.ndarray, " n"]
 Distributions = Float[np.ndarray, "n classes"]
 Clusters = Int[np.ndarray, "n ways"]
 Groups = Sequence[Hashable] | np.ndarray | None
-"""The cluster of each item, or a column of clusters for each way in which items are related (seed, prompt)."""
+"""The cluster of each item, or two columns of clusters where items are related in two ways (by seed, by prompt)."""
 
 SUM_TOLERANCE = 1e-4
 """How far the probabilities of one item may be from summing to 1: single precision over a large vocabulary."""
@@ -73,13 +73,13 @@ def as_labels(values: Any, n: int, classes: int) -> Int[np.ndarray, " n"]:
 def as_clusters(groups: Groups, n: int) -> Clusters | None:
     """The clusters as numbers from 0, a column a way of clustering; None where the items are independent.
 
-    Raises ValueError where there is not one cluster (or one row of them) for each item.
+    Raises ValueError where there is not one cluster (or a row of two) for each item.
     """
     if groups is None:
         return None
     array = groups if isinstance(groups, np.ndarray) else _objects(groups)
-    if array.ndim not in (1, 2) or len(array) != n or array.size == 0:
-        raise ValueError(f"groups should give a cluster, or a row of them, for each of {n} items; found {array.shape}.")
+    if array.ndim not in (1, 2) or len(array) != n or array.size not in (n, 2 * n):
+        raise ValueError(f"groups should give a cluster, or a row of two, for each of {n} items; found {array.shape}.")
     columns = array.reshape(n, -1).T
     return np.stack([_numbered(column) for column in columns], axis=1)
 

@@ -8,16 +8,11 @@ from jaxtyping import Float, Int
 
 from trimtab.evaluation.calibration.arrays import Groups, as_clusters, as_confidences, as_outcomes
 from trimtab.evaluation.calibration.binning import BINS, BinSums
-from trimtab.evaluation.calibration.figure import LEVEL
-from trimtab.evaluation.calibration.measures import Items, bins_of, ladder_of
+from trimtab.evaluation.calibration.figure import LEVEL, interval
+from trimtab.evaluation.calibration.measures import Drawn, Items, bins_of, ladder_of
 from trimtab.evaluation.calibration.report import check_settings
-from trimtab.evaluation.calibration.resampling import (
-    bootstrap_counts,
-    chunks,
-    generators,
-    resampled,
-    simulated_outcomes,
-)
+from trimtab.evaluation.calibration.resampling import Measured, Way, generators, simulate
+from trimtab.evaluation.calibration.resampling import bootstrap as resample
 from trimtab.evaluation.calibration.selective import risk_at
 
 COVERAGES = np.arange(1, 21) / 20
@@ -73,18 +68,17 @@ def reliability_diagram(
     every = np.ones((1, n))
     found = bins_of(items, every, items.correct[None, :])
     resampling, simulating = generators(seed)
-    draws = [
-        _accuracy(bins_of(items, counts, counts * items.correct))
-        for size in chunks(bootstrap if resampled(items.clusters, n) else 0, n)
-        for counts in [bootstrap_counts(n, items.clusters, size, resampling)]
-    ]
-    nulls = [
-        _accuracy(bins_of(items, every, simulated_outcomes(items.confidence, size, simulating)))
-        for size in chunks(null, n)
-    ]
-    count, accuracy = found.count[0], _accuracy(found)[0]
+    ways = resample(
+        lambda counts: _accuracy(bins_of(items, counts, counts * items.correct)),
+        items.clusters,
+        n,
+        bootstrap,
+        resampling,
+    )
+    nulls = simulate(lambda outcomes: _accuracy(bins_of(items, every, outcomes)), items.confidence, null, simulating)
+    count, accuracy = found.count[0], _accuracy(found)["share"][0]
     low, high = _wilson(accuracy, count, level)
-    bootstrapped = _band(draws, bins, level)
+    bootstrapped = _band(accuracy, ways, level)
     mean = np.divide(found.confidence[0], count, out=np.full(bins, np.nan), where=count > 0)
     return Reliability(
         np.arange(bins + 1) / bins,
@@ -93,7 +87,7 @@ def reliability_diagram(
         accuracy,
         np.fmin(low, bootstrapped[0]),
         np.fmax(high, bootstrapped[1]),
-        *_band(nulls, bins, level),
+        *_null_band(nulls, bins, level),
         level,
     )
 
@@ -112,20 +106,14 @@ def risk_coverage(
     items = _items(confidence, correct, groups, bootstrap, null, 1, level)
     n = items.confidence.size
     every = np.ones((1, n))
-    risk = risk_at(ladder_of(items, every, items.correct[None, :]), COVERAGES)[0]
+    risk = _risk(items, every, items.correct[None, :])["share"][0]
     resampling, simulating = generators(seed)
-    draws = [
-        risk_at(ladder_of(items, counts, counts * items.correct), COVERAGES)
-        for size in chunks(bootstrap if resampled(items.clusters, n) else 0, n)
-        for counts in [bootstrap_counts(n, items.clusters, size, resampling)]
-    ]
-    nulls = [
-        risk_at(ladder_of(items, every, simulated_outcomes(items.confidence, size, simulating)), COVERAGES)
-        for size in chunks(null, n)
-    ]
-    points = len(COVERAGES)
-    floor = np.concatenate(nulls).mean(axis=0) if nulls else np.full(points, np.nan)
-    return RiskCoverage(COVERAGES.copy(), risk, *_band(draws, points, level), floor, level)
+    ways = resample(
+        lambda counts: _risk(items, counts, counts * items.correct), items.clusters, n, bootstrap, resampling
+    )
+    nulls = simulate(lambda outcomes: _risk(items, every, outcomes), items.confidence, null, simulating)
+    floor = nulls["share"].mean(axis=0) if nulls else np.full(len(COVERAGES), np.nan)
+    return RiskCoverage(COVERAGES.copy(), risk, *_band(risk, ways, level), floor, level)
 
 
 def _items(confidence: Any, correct: Any, groups: Groups, bootstrap: int, null: int, bins: int, level: float) -> Items:
@@ -135,22 +123,38 @@ def _items(confidence: Any, correct: Any, groups: Groups, bootstrap: int, null: 
     return Items.ordered(c, y, as_clusters(groups, c.size), bins)
 
 
-def _accuracy(sums: BinSums) -> Float[np.ndarray, "samples bins"]:
+def _accuracy(sums: BinSums) -> Measured:
     nothing = np.full(sums.correct.shape, np.nan)
-    share: Float[np.ndarray, "samples bins"] = np.divide(sums.correct, sums.count, out=nothing, where=sums.count > 0)
-    return share
+    return {"share": np.divide(sums.correct, sums.count, out=nothing, where=sums.count > 0)}
+
+
+def _risk(items: Items, counts: Drawn, right: Drawn) -> Measured:
+    return {"share": risk_at(ladder_of(items, counts, right), COVERAGES)}
 
 
 def _band(
-    draws: list[Float[np.ndarray, "samples bins"]], bins: int, level: float
+    values: Float[np.ndarray, " points"], ways: list[Way], level: float
+) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]]:
+    """The interval of each point; NaN where it has no value or nothing was drawn."""
+    ends = np.full((2, len(values)), np.nan)
+    for place, value in enumerate(values):
+        low, high = interval(
+            float(value), (0.0, 1.0), [(way.units, way.draws["share"][:, place]) for way in ways], level
+        )
+        if low is not None and high is not None:
+            ends[:, place] = low, high
+    return ends[0], ends[1]
+
+
+def _null_band(
+    nulls: Measured, bins: int, level: float
 ) -> tuple[Float[np.ndarray, " bins"], Float[np.ndarray, " bins"]]:
-    """Percentiles of each column over the samples in which it has a value; NaN where it never has."""
-    low, high = np.full(bins, np.nan), np.full(bins, np.nan)
-    for place, column in enumerate(np.concatenate(draws).T if draws else ()):
-        known = column[~np.isnan(column)]
-        if known.size:
-            low[place], high[place] = np.quantile(known, [0.5 - level / 2, 0.5 + level / 2], method="inverted_cdf")
-    return low, high
+    """Percentiles of the simulated accuracies of each bin; NaN in an empty one."""
+    ends = np.full((2, bins), np.nan)
+    for place, column in enumerate(nulls["share"].T if nulls else ()):
+        if not np.isnan(column[0]):  # a bin is empty in all simulations or in none
+            ends[:, place] = np.quantile(column, [0.5 - level / 2, 0.5 + level / 2], method="inverted_cdf")
+    return ends[0], ends[1]
 
 
 def _wilson(

@@ -1,6 +1,6 @@
 """Distributions over answers against the exact ones, where a task knows them: no labels, so no sampling noise."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -8,18 +8,19 @@ from jaxtyping import Float
 
 from trimtab.evaluation.calibration.arrays import Distributions, Groups, as_clusters, as_distributions
 from trimtab.evaluation.calibration.binning import BINS, calibration_error
-from trimtab.evaluation.calibration.figure import LEVEL, Figure, Kind, interval
+from trimtab.evaluation.calibration.figure import LEVEL, Ends, Figure, figures
 from trimtab.evaluation.calibration.measures import Items, bins_of
-from trimtab.evaluation.calibration.report import check_settings, cluster_counts, joined
-from trimtab.evaluation.calibration.resampling import bootstrap_counts, chunks, generators, resampled
+from trimtab.evaluation.calibration.report import check_settings, cluster_counts
+from trimtab.evaluation.calibration.resampling import bootstrap as resample
+from trimtab.evaluation.calibration.resampling import generators
 
-KINDS = {
-    "kl": Kind(biased=False, highest=np.inf),
-    "total_variation": Kind(biased=False),
-    "ece_to_truth": Kind(biased=True),
-    "confidence_error": Kind(biased=False),
-    "confidence_bias": Kind(biased=False, lowest=-1.0),
-    "expected_accuracy": Kind(biased=False),
+ENDS: dict[str, Ends] = {
+    "kl": (0.0, np.inf),
+    "total_variation": (0.0, 1.0),
+    "ece_to_truth": (0.0, 1.0),
+    "confidence_error": (0.0, 1.0),
+    "confidence_bias": (-1.0, 1.0),
+    "expected_accuracy": (0.0, 1.0),
 }
 
 
@@ -84,19 +85,15 @@ def distribution_report(
     items = Items.ordered(c, q, as_clusters(groups, n), bins)
     order = np.argsort(c, kind="stable")  # as the items are
     means = {name: x[order] for name, x in _by_item(p, t, c, q).items()}
-    values = _figures(items, means, np.ones((1, n)))
     resampling, _ = generators(seed)
-    draws = [
-        _figures(items, means, bootstrap_counts(n, items.clusters, size, resampling))
-        for size in chunks(bootstrap if resampled(items.clusters, n) else 0, n)
-    ]
-    figures = {}
-    for name, kind in KINDS.items():
-        value = float(values[name][0])
-        low, high = interval(value, kind, joined([found[name] for found in draws]), level)
-        floor = None if name == "expected_accuracy" else 0.0
-        figures[name] = Figure(value, low, high, floor, floor)
-    return DistributionReport(n, cluster_counts(items.clusters), bins, level, **figures)
+    ways = resample(lambda counts: _measure(items, means, counts), items.clusters, n, bootstrap, resampling)
+    made = figures(_measure(items, means, np.ones((1, n))), ENDS, ways, {}, level)
+    exact = {
+        name: replace(found, null_floor=0.0, null_high=0.0)
+        for name, found in made.items()
+        if name != "expected_accuracy"
+    }
+    return DistributionReport(n, cluster_counts(items.clusters), bins, level, **(made | exact))
 
 
 def _by_item(
@@ -115,7 +112,7 @@ def _by_item(
     }
 
 
-def _figures(
+def _measure(
     items: Items, means: dict[str, Float[np.ndarray, " n"]], counts: Float[np.ndarray, "samples n"]
 ) -> dict[str, Float[np.ndarray, " samples"]]:
     total = counts.sum(axis=1)

@@ -1,22 +1,19 @@
 """One figure with what is needed to believe it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from trimtab.evaluation.calibration.resampling import Measured, Way
+
 LEVEL = 0.95
 """The level of intervals where none is asked for."""
 
-
-@dataclass(frozen=True)
-class Kind:
-    """How a figure's interval is made: `biased` when it is no mean over items, and the ends of its scale."""
-
-    biased: bool
-    lowest: float = 0.0
-    highest: float = 1.0
+Ends = tuple[float, float]
+"""The lowest and the highest that a figure can be."""
 
 
 @dataclass(frozen=True)
@@ -45,30 +42,57 @@ class Figure:
         }
 
 
-def figure(
-    value: float, kind: Kind, draws: Float[np.ndarray, " d"], null: Float[np.ndarray, " s"], level: float
-) -> Figure:
-    """A figure from its bootstrap `draws` and its scores under simulated outcomes (either may be empty)."""
-    low, high = interval(value, kind, draws, level)
-    floor, top = None, None
-    null = null[~np.isnan(null)]
-    if null.size:
-        floor, top = float(null.mean()), float(np.quantile(null, 0.95, method="higher"))
-    return Figure(value, low, high, floor, top)
+def figures(
+    values: Measured, ends: dict[str, Ends], ways: Sequence[Way], nulls: Measured, level: float
+) -> dict[str, Figure]:
+    """The figures named in `ends`, from their `values` (one sample), resamples and simulated scores."""
+    made = {}
+    for name, limits in ends.items():
+        value = float(values[name][0])
+        low, high = interval(value, limits, [(way.units, way.draws[name]) for way in ways], level)
+        null = nulls[name][~np.isnan(nulls[name])] if nulls else np.empty(0)
+        floor = float(null.mean()) if null.size else None
+        top = float(np.quantile(null, 0.95, method="higher")) if null.size else None
+        made[name] = Figure(value, low, high, floor, top)
+    return made
 
 
 def interval(
-    value: float, kind: Kind, draws: Float[np.ndarray, " d"], level: float
-) -> tuple[float | None, float | None]:
-    """The percentile interval of `draws` (Efron 1979), for a biased figure moved so that the draws' mean is the value.
+    value: float, ends: Ends, ways: Sequence[tuple[int, Float[np.ndarray, " draws"]]], level: float
+) -> tuple[float, float] | tuple[None, None]:
+    """The interval of a figure from its draws in each way of resampling (`bootstrap`), kept between `ends`.
 
-    A resample is noisier than its sample, and a calibration error grows with noise: the draws of a biased figure
-    lie above the value, sometimes all of them. Moved back, they say how far the *score at this sample size* varies, which
-    is what the null floor is held against. Kept within the ends of the scale. None where there are no draws.
+    The percentiles of the draws (Efron 1979) about their mean, laid about the value: a resample is noisier than its sample
+    and a calibration error grows with noise, so its draws lie above the value, sometimes all of them. Moved back, they
+    say how far the score *at this sample size* varies, which is what the null floor is held against. They are stretched as
+    a t interval is against a normal one, with as many degrees of freedom as units drawn less one (Hesterberg 2015, the
+    expanded percentile interval): a few clusters know little of their spread.
+
+    Two ways of clustering: the variance is that of the one and of the other less that of both (Cameron, Gelbach and Miller
+    2011), at least the larger, with Satterthwaite's degrees of freedom and the shape of the larger.
+
+    None where nothing was drawn. Infinite draws: their plain percentiles.
     """
-    draws = draws[~np.isnan(draws)]
-    if draws.size == 0 or math.isnan(value):
+    from scipy.special import ndtri, stdtrit
+
+    known = [(units, draws[~np.isnan(draws)]) for units, draws in ways]
+    if math.isnan(value) or not known or any(draws.size == 0 for _, draws in known):
         return None, None
-    low, high = (float(q) for q in np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2], method="inverted_cdf"))
-    shift = value - float(draws.mean()) if kind.biased else 0.0
-    return min(max(low + shift, kind.lowest), kind.highest), min(max(high + shift, kind.lowest), kind.highest)
+    quantiles = [0.5 - level / 2, 0.5 + level / 2]
+    if not all(np.isfinite(draws).all() for _, draws in known):
+        low, high = np.quantile(
+            max(known, key=lambda way: np.isinf(way[1]).mean())[1], quantiles, method="inverted_cdf"
+        )
+        return float(low), float(high)
+    spread = [float(draws.var()) * units / (units - 1) for units, draws in known]
+    if max(spread[:2]) == 0:
+        return value, value
+    widest = int(np.argmax(spread[:2]))
+    variance, freedom = spread[0], known[0][0] - 1.0
+    if len(known) > 1:
+        variance = max(spread[0] + spread[1] - spread[2], spread[widest])
+        freedom = variance**2 / sum(v**2 / (units - 1) for v, (units, _) in zip(spread[:2], known, strict=False))
+    draws = known[widest][1]
+    stretch = math.sqrt(variance / float(draws.var())) * float(stdtrit(freedom, quantiles[1]) / ndtri(quantiles[1]))
+    low, high = (np.quantile(draws, quantiles, method="inverted_cdf") - draws.mean()) * stretch + value
+    return min(max(float(low), ends[0]), ends[1]), min(max(float(high), ends[0]), ends[1])

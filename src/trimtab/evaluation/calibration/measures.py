@@ -15,29 +15,29 @@ from trimtab.evaluation.calibration.binning import (
     mass_bins,
     width_bins,
 )
-from trimtab.evaluation.calibration.figure import Kind
+from trimtab.evaluation.calibration.figure import Ends
 from trimtab.evaluation.calibration.selective import Ladder, area_under_risk_coverage, best_area
 from trimtab.evaluation.calibration.smooth import CELLS, cells, smooth_error
 
-KINDS: dict[str, Kind] = {
-    "accuracy": Kind(biased=False),
-    "mean_confidence": Kind(biased=False),
-    "overconfidence": Kind(biased=False, lowest=-1.0),
-    "ece": Kind(biased=True),
-    "ece_mass": Kind(biased=True),
-    "debiased_squared": Kind(biased=True, lowest=-1.0),
-    "debiased": Kind(biased=True),
-    "smooth_ece": Kind(biased=True),
-    "brier": Kind(biased=False),
-    "reliability": Kind(biased=True),
-    "resolution": Kind(biased=True, highest=0.25),
-    "uncertainty": Kind(biased=True, highest=0.25),
-    "within_bins": Kind(biased=True, lowest=-1.0),
-    "nll": Kind(biased=False, highest=np.inf),
-    "aurc": Kind(biased=True),
-    "excess_aurc": Kind(biased=True),
+ENDS: dict[str, Ends] = {
+    "accuracy": (0.0, 1.0),
+    "mean_confidence": (0.0, 1.0),
+    "overconfidence": (-1.0, 1.0),
+    "ece": (0.0, 1.0),
+    "ece_mass": (0.0, 1.0),
+    "debiased_squared": (-1.0, 1.0),
+    "debiased": (0.0, 1.0),
+    "smooth_ece": (0.0, 1.0),
+    "brier": (0.0, 1.0),
+    "reliability": (0.0, 1.0),
+    "resolution": (0.0, 0.25),
+    "uncertainty": (0.0, 0.25),
+    "within_bins": (-1.0, 1.0),
+    "nll": (0.0, np.inf),
+    "aurc": (0.0, 1.0),
+    "excess_aurc": (0.0, 1.0),
 }
-"""The figures by name, in the order of the report."""
+"""The figures by name, in the order of the report, with the ends of their scales."""
 
 Drawn = Float[np.ndarray, "#samples n"]
 """A row a sample, or one row for all."""
@@ -79,7 +79,7 @@ class Items:
 
 
 def measure(items: Items, counts: Drawn, correct: Drawn) -> dict[str, Float[np.ndarray, " samples"]]:
-    """The figures of `KINDS` for each sample: `counts` says how often it holds each item, `correct` what came out.
+    """The figures of `ENDS` for each sample: `counts` says how often it holds each item, `correct` what came out.
 
     Either may be a single row that holds for all samples. The sums a bin are made in one pass over the items.
     """
@@ -97,7 +97,7 @@ def measure(items: Items, counts: Drawn, correct: Drawn) -> dict[str, Float[np.n
     ladder = ladder_of(items, counts, right)
     found["aurc"] = area_under_risk_coverage(ladder)
     found["excess_aurc"] = np.maximum(found["aurc"] - best_area(ladder), 0.0)  # a rounding error may be below 0
-    return {name: found[name] for name in KINDS}
+    return {name: found[name] for name in ENDS}
 
 
 def ladder_of(items: Items, counts: Drawn, right: Drawn) -> Ladder:

@@ -6,27 +6,21 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from trimtab.evaluation.calibration.arrays import (
-    Clusters,
-    Distributions,
-    Groups,
-    as_clusters,
-    as_distributions,
-    as_labels,
-)
+from trimtab.evaluation.calibration.arrays import Distributions, Groups, as_clusters, as_distributions, as_labels
 from trimtab.evaluation.calibration.binning import BINS, BinSums, calibration_error, decomposition, width_bins
-from trimtab.evaluation.calibration.figure import LEVEL, Figure, Kind, figure
-from trimtab.evaluation.calibration.report import CalibrationReport, calibration_report, check_settings, joined
-from trimtab.evaluation.calibration.resampling import bootstrap_counts, chunks, generators, resampled
+from trimtab.evaluation.calibration.figure import LEVEL, Ends, Figure, figures
+from trimtab.evaluation.calibration.report import CalibrationReport, calibration_report, check_settings
+from trimtab.evaluation.calibration.resampling import bootstrap as resample
+from trimtab.evaluation.calibration.resampling import generators, simulate_labels
 
-KINDS = {
-    "classwise_ece": Kind(biased=True),
-    "brier": Kind(biased=False, highest=2.0),
-    "reliability": Kind(biased=True, highest=2.0),
-    "resolution": Kind(biased=True),
-    "uncertainty": Kind(biased=True),
-    "within_bins": Kind(biased=True, lowest=-2.0, highest=2.0),
-    "nll": Kind(biased=False, highest=np.inf),
+ENDS: dict[str, Ends] = {
+    "classwise_ece": (0.0, 1.0),
+    "brier": (0.0, 2.0),
+    "reliability": (0.0, 2.0),
+    "resolution": (0.0, 1.0),
+    "uncertainty": (0.0, 1.0),
+    "within_bins": (-2.0, 2.0),
+    "nll": (0.0, np.inf),
 }
 
 
@@ -51,7 +45,7 @@ class MulticlassReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        figures = {name: getattr(self, name).as_dict() for name in KINDS}
+        figures = {name: getattr(self, name).as_dict() for name in ENDS}
         return {"classes": self.classes, "top": self.top.as_dict(), **figures}
 
 
@@ -81,11 +75,12 @@ def multiclass_report(
     top = calibration_report(
         p.max(axis=1), p.argmax(axis=1) == y, groups=groups, bootstrap=bootstrap, null=null, bins=bins, level=level, seed=seed
     )  # fmt: skip
-    table = _Table.of(p, bins)
-    values = _figures(table, np.ones((1, len(p))), y[None, :])
-    draws, nulls = _resampled(table, y, clusters, bootstrap, null, seed)
-    figures = {name: figure(float(values[name][0]), KINDS[name], draws[name], nulls[name], level) for name in KINDS}
-    return MulticlassReport(p.shape[1], top, **figures)
+    table, every = _Table.of(p, bins), np.ones((1, len(p)))
+    resampling, simulating = generators(seed)
+    ways = resample(lambda counts: _measure(table, counts, y[None, :]), clusters, len(p), bootstrap, resampling)
+    nulls = simulate_labels(lambda labels: _measure(table, every, labels), p, null, simulating)
+    made = figures(_measure(table, every, y[None, :]), ENDS, ways, nulls, level)
+    return MulticlassReport(p.shape[1], top, **made)
 
 
 @dataclass(frozen=True)
@@ -111,7 +106,7 @@ class _Table:
         return found
 
 
-def _figures(
+def _measure(
     table: _Table, counts: Float[np.ndarray, "#samples n"], labels: Int[np.ndarray, "#samples n"]
 ) -> dict[str, Float[np.ndarray, " samples"]]:
     """The figures of each sample, from either one row of counts and many of labels or the other way round."""
@@ -148,29 +143,3 @@ def _figures(
     }
     found["within_bins"] = found["brier"] - parts[0] + parts[1] - parts[2]
     return found
-
-
-def _resampled(
-    table: _Table, labels: Int[np.ndarray, " n"], clusters: Clusters | None, bootstrap: int, null: int, seed: int
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    n, classes = table.p.shape
-    nulls: list[dict[str, np.ndarray]] = []
-    resampling, simulating = generators(seed)
-    draws = [
-        _figures(table, bootstrap_counts(n, clusters, size, resampling), labels[None, :])
-        for size in chunks(bootstrap if resampled(clusters, n) else 0, n)
-    ]
-    every = np.ones((1, n))
-    cumulative = np.cumsum(table.p, axis=1)
-    for size in chunks(null, n):
-        # The sums are 1 but for rounding; scaled by them, no draw falls beyond the last class or on one without probability.
-        at = simulating.random((size, n)) * cumulative[:, -1]
-        drawn = np.zeros((size, n), dtype=np.int64)
-        for k in range(classes - 1):
-            drawn += at >= cumulative[:, k]
-        nulls.append(_figures(table, every, drawn))
-    return _by_name(draws), _by_name(nulls)
-
-
-def _by_name(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: joined([part[name] for part in parts]) for name in KINDS}

@@ -8,15 +8,10 @@ import numpy as np
 
 from trimtab.evaluation.calibration.arrays import Groups, as_clusters, as_confidences, as_outcomes
 from trimtab.evaluation.calibration.binning import BINS
-from trimtab.evaluation.calibration.figure import LEVEL, Figure, figure
-from trimtab.evaluation.calibration.measures import KINDS, Items, measure
-from trimtab.evaluation.calibration.resampling import (
-    bootstrap_counts,
-    chunks,
-    generators,
-    resampled,
-    simulated_outcomes,
-)
+from trimtab.evaluation.calibration.figure import LEVEL, Figure, figures
+from trimtab.evaluation.calibration.measures import ENDS, Items, measure
+from trimtab.evaluation.calibration.resampling import bootstrap as resample
+from trimtab.evaluation.calibration.resampling import generators, simulate
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,7 @@ def calibration_report(
     """The figures of `confidence` [n], the probabilities given that the answers are right, against `correct` [n], 0 or 1.
 
     Intervals come from `bootstrap` resamples of the items, or of whole clusters where `groups` names each item's cluster
-    (an array with several columns clusters in several ways at once: seeds and prompts). Bins stay those of the whole
+    (an array with two columns clusters in two ways at once: seeds and prompts). Bins stay those of the whole
     sample. Null floors come from `null` simulations in which each item is right with the probability of its confidence,
     independently of the others. 0 leaves either out. The same seed gives the same report.
 
@@ -87,27 +82,15 @@ def calibration_report(
     y = as_outcomes(correct, c.size)
     check_settings(bootstrap, null, bins, level)
     items = Items.ordered(c, y, as_clusters(groups, c.size), bins)
-    every = np.ones((1, c.size))
-    values = measure(items, every, items.correct[None, :])
-    draws: dict[str, list[np.ndarray]] = {name: [] for name in KINDS}
-    nulls: dict[str, list[np.ndarray]] = {name: [] for name in KINDS}
+    every, correct = np.ones((1, c.size)), items.correct[None, :]
     resampling, simulating = generators(seed)
-    for size in chunks(bootstrap if resampled(items.clusters, c.size) else 0, c.size):
-        counts = bootstrap_counts(c.size, items.clusters, size, resampling)
-        for name, found in measure(items, counts, items.correct[None, :]).items():
-            draws[name].append(found)
-    for size in chunks(null, c.size):
-        outcomes = simulated_outcomes(items.confidence, size, simulating)
-        for name, found in measure(items, every, outcomes).items():
-            nulls[name].append(found)
-    figures = {
-        name: figure(float(values[name][0]), kind, joined(draws[name]), joined(nulls[name]), level)
-        for name, kind in KINDS.items()
-    }
-    squared = figures["debiased_squared"]
+    ways = resample(lambda counts: measure(items, counts, correct), items.clusters, c.size, bootstrap, resampling)
+    nulls = simulate(lambda outcomes: measure(items, every, outcomes), items.confidence, null, simulating)
+    made = figures(measure(items, every, correct), ENDS, ways, nulls, level)
+    squared = made["debiased_squared"]
     # The root of the squared figure's interval: the root's own draws, all above 0, know nothing of what lies below.
-    figures["debiased"] = replace(figures["debiased"], low=_root(squared.low), high=_root(squared.high))
-    return CalibrationReport(c.size, cluster_counts(items.clusters), bins, level, **figures)
+    made["debiased"] = replace(made["debiased"], low=_root(squared.low), high=_root(squared.high))
+    return CalibrationReport(c.size, cluster_counts(items.clusters), bins, level, **made)
 
 
 def _root(squared: float | None) -> float | None:
@@ -122,11 +105,6 @@ def check_settings(bootstrap: int, null: int, bins: int, level: float) -> None:
         raise ValueError(f"bootstrap and null should be 0 or more; found {bootstrap} and {null}.")
     if not 0 < level < 1:
         raise ValueError(f"level should lie between 0 and 1; found {level}.")
-
-
-def joined(parts: list[np.ndarray]) -> np.ndarray:
-    """The parts as one array, an empty one for none."""
-    return np.concatenate(parts) if parts else np.empty(0)
 
 
 def cluster_counts(clusters: np.ndarray | None) -> tuple[int, ...] | None:

@@ -1,9 +1,11 @@
 """A pretrained network from its files, by the transformers library, without the network and without running its code."""
 
 import functools
+import struct
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from trimtab.config.errors import DataError
@@ -37,7 +39,17 @@ def load_network(files: ModelFiles) -> nn.Module:
             output_loading_info=True,
             **from_gguf,
         )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+        ImportError,
+        IndexError,
+        struct.error,
+        SafetensorError,
+    ) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
             f"{files.shown} cannot be loaded as a language model: {reason} Use the folder of a causal language model that the "

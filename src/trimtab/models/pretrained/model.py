@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -173,7 +174,7 @@ class Pretrained(nn.Module):
         """Forget all rows of a cache but these."""
         cache.batch_select_indices(rows)
 
-    def save(self, folder: str, *, adapter: bool = False) -> None:
+    def save(self, folder: str | Path, *, adapter: bool = False) -> None:
         """Write the model to a new folder that transformers loads; see `saving.save_model`."""
         from trimtab.models.pretrained.saving import save_model
 

@@ -17,9 +17,8 @@ TOKENIZER_FILES = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "chat_template.jinja",
-    "generation_config.json",
 )
-"""What a model folder holds beside its weights and config."""
+"""What a model folder holds of its tokenizer."""
 
 
 def save_model(model: Any, folder: str | Path, *, adapter: bool = False) -> None:

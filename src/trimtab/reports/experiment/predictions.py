@@ -53,10 +53,9 @@ def read_predictions(episode: Episode) -> list[Prediction]:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "it"
-            raise RunError(
-                f"{episode.run.predictions_path} is damaged at line {number}: {where}: {first['msg'].lower()}. "
-                "Restore it from a copy."
-            ) from error
+            told = f"{where}: {first['msg'].lower()}"
+            path = episode.run.predictions_path
+            raise RunError(f"{path} is damaged at line {number}: {told}. Restore it from a copy.") from error
     return found
 
 

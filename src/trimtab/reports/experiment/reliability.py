@@ -30,9 +30,6 @@ FIGURES = {
 }
 """The report's figures and their names in the table."""
 
-FEW = 10
-"""Seeds under which the intervals are said to be too narrow for them."""
-
 
 @dataclass(frozen=True)
 class Pooled:
@@ -87,16 +84,12 @@ def _about(found: list[Pooled]) -> str:
         f"{one.arm}: {counted(len(one.rows), 'answer')} of {counted(one.episodes, 'episode')}, {counted(one.seeds, 'seed')}"
         for one in found
     )
-    fewest = min(one.seeds for one in found)
-    few = (
-        f" With under {FEW} seeds the intervals understate how seeds differ." if 1 < fewest < FEW else
-        " With one seed the intervals say nothing of other seeds." if fewest == 1 else ""
-    )  # fmt: skip
+    alone = " With one seed the intervals say nothing of other seeds." if any(one.seeds == 1 for one in found) else ""
     return (
         f"Answers to the validation items at the end of each episode, pooled over seeds ({each}). Below the diagonal an arm is "
         "surer than it is right. The shaded band is where 95 of 100 perfect predictors with these confidences would lie: a mark "
-        "in it shows no error. Intervals come from resampling seeds and items."
-        f"{few}"
+        "in it shows no error. Intervals come from resampling seeds and items; few seeds make them wide."
+        f"{alone}"
     )
 
 

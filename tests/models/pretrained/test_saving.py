@@ -1,0 +1,100 @@
+"""What is written is what transformers and peft read: the same logits, from a folder that needs nothing else."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.models.pretrained.folders import KINDS, ids, load, write
+from trimtab.config import ConfigError
+from trimtab.config.offline import offline_import
+
+
+def shaken(model):
+    """The model with its trained parameters moved, in evaluation mode."""
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.05)
+    return model.eval()
+
+
+def theirs(folder: Path, **options):
+    auto = offline_import("transformers").AutoModelForCausalLM
+    with torch.no_grad():
+        return auto.from_pretrained(folder, **options).eval()(ids()).logits
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "adapt",
+    [[{"name": "full"}], [{"name": "lora", "rank": 3}], [{"name": "lora", "rank": 3}, {"name": "norms"}]],
+    ids=["full", "lora", "lora and norms"],
+)
+def test_transformers_reads_the_saved_model(
+    kind: str, adapt: list[dict], folders: dict[str, Path], tmp_path: Path
+) -> None:
+    model = shaken(load(folders[kind], *adapt))
+    before = model(ids())
+    assert not torch.allclose(before, load(folders[kind]).eval()(ids()), atol=1e-2)
+    model.save(tmp_path / "saved")
+    assert torch.equal(model(ids()), before)
+    torch.testing.assert_close(theirs(tmp_path / "saved"), before, rtol=1e-5, atol=1e-5)
+    again = load(tmp_path / "saved").eval()
+    torch.testing.assert_close(again(ids()), before, rtol=1e-5, atol=1e-5)
+    assert {path.suffix for path in (tmp_path / "saved").iterdir()} == {".json", ".safetensors"}
+
+
+# peft (0.21) itself asks transformers (5.23) by a name that goes away.
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_peft_reads_the_saved_adapter(kind: str, folders: dict[str, Path], tmp_path: Path) -> None:
+    model = shaken(load(folders[kind], {"name": "lora", "rank": 3, "alpha": 5.0}))
+    model.save(tmp_path / "adapter", adapter=True)
+    assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    read = offline_import("peft").AutoPeftModelForCausalLM.from_pretrained(tmp_path / "adapter").eval()
+    with torch.no_grad():
+        torch.testing.assert_close(read(ids()).logits, model(ids()), rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_kept_in_bf16_is_saved_as_it_computes(folders: dict[str, Path], tmp_path: Path) -> None:
+    model = shaken(load(folders["llama"], {"name": "lora", "rank": 3}))
+    model.compute_dtype = torch.bfloat16
+    model.save(tmp_path / "saved")
+    model.compute_dtype = None  # the same rounded weights, in fp32
+    torch.testing.assert_close(theirs(tmp_path / "saved"), model(ids()), rtol=1e-5, atol=1e-5)
+    assert json.loads((tmp_path / "saved" / "config.json").read_text())["dtype"] == "float32"
+
+
+def test_an_untied_head_and_sharded_files_are_saved_too(tmp_path: Path) -> None:
+    folder = write(tmp_path / "base", "llama", tie_word_embeddings=False)
+    network = offline_import("transformers").AutoModelForCausalLM.from_pretrained(folder)
+    network.save_pretrained(tmp_path / "sharded", max_shard_size="20KB")
+    assert len(list((tmp_path / "sharded").glob("*.safetensors"))) > 2
+    model = shaken(load(tmp_path / "sharded", {"name": "embeddings"}))
+    assert len(model.lr_multipliers) == 2
+    model.save(tmp_path / "saved")
+    torch.testing.assert_close(theirs(tmp_path / "saved"), model(ids()), rtol=1e-5, atol=1e-5)
+
+
+def test_the_tokenizer_goes_along(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = write(tmp_path / "base", "llama")
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    load(folder).save(tmp_path / "saved")
+    assert (tmp_path / "saved" / "tokenizer.json").read_text() == "{}"
+    assert (tmp_path / "saved" / "chat_template.jinja").exists()
+
+
+def test_what_cannot_be_saved_is_refused_and_leaves_nothing(folders: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="exists already"):
+        load(folders["llama"]).save(tmp_path)
+    for adapt in ([{"name": "lora"}, {"name": "norms"}], [{"name": "full"}]):
+        with pytest.raises(ConfigError, match="low-rank additions alone"):
+            load(folders["llama"], *adapt).save(tmp_path / "adapter", adapter=True)
+    assert list(tmp_path.iterdir()) == []
