@@ -152,6 +152,18 @@ def test_any_accepted_answer_is_right(tmp_path: Path) -> None:
     assert item["metadata"]["aligned"]["target_weights"].sum(-1).max() == pytest.approx(1)
 
 
+def test_what_the_tokenizer_does_not_have_stands_in_the_report(tmp_path: Path) -> None:
+    rows = [{"prompt": f"{n} \u20ac or \u00e9\u20ac?", "answer": "\u20ac" if n == 3 else "x"} for n in range(20)]
+    task = JsonLines(path=write_rows(tmp_path / "rows.jsonl", rows))
+    report = task_data(tokenizer=CharacterTokenizer(), task=task, context=32).report
+    assert report.to_dict()["unknown"] == [["U+20AC", 41], ["U+00E9", 20]]
+    assert "61 characters that the tokenizer does not have, most often: '\\u20ac' x41, '\\xe9' x20" in report.lines()
+    plain = JsonLines(
+        path=write_rows(tmp_path / "plain.jsonl", [{"prompt": f"p{n}", "answer": "x"} for n in range(20)])
+    )
+    assert task_data(tokenizer=CharacterTokenizer(), task=plain, context=32).report.to_dict()["unknown"] == []
+
+
 def test_probabilities_without_options_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"data\.task.*`probabilities_key` needs `options_key`"):
         load_config(None, ["data={name: task, task: {name: jsonl, path: rows.jsonl, probabilities_key: p}}"])

@@ -67,7 +67,7 @@ def test_reading() -> None:
 
 
 def test_a_quarter_of_the_yes_is_wrong_and_no_no_is() -> None:
-    problems = ReasoningGym(dataset="syllogism", tags="rate").split("train", 3000, 0)
+    problems = ReasoningGym(dataset="syllogism", tags="exact").split("train", 3000, 0)
     wrong = [problem for problem in problems if problem.noisy]
     assert all((problem.answer, problem.truth) == ("Yes", "No") for problem in wrong)
     assert 0.10 < len(wrong) / len(problems) < 0.145  # .7 x .7 x 1/4 = .1225; this is 3.7 standard errors either way
@@ -80,7 +80,7 @@ def test_a_quarter_of_the_yes_is_wrong_and_no_no_is() -> None:
 def test_the_rate_follows_the_config() -> None:
     assert wrong_yes(generator("syllogism", {}, 0)[1]) == 0.25
     assert wrong_yes(generator("syllogism", {"allow_some": False, "allow_some_not": False}, 0)[1]) == 0.0
-    only = ReasoningGym(dataset="syllogism", tags="rate", config={"allow_some": False, "inversion_probability": 0.0})
+    only = ReasoningGym(dataset="syllogism", tags="exact", config={"allow_some": False, "inversion_probability": 0.0})
     problems = only.split("train", 1500, 0)
     told = [problem for problem in problems if problem.uncertainty]
     expected = {problem.uncertainty for problem in told}
@@ -88,12 +88,12 @@ def test_the_rate_follows_the_config() -> None:
     assert sum(problem.noisy for problem in told) / len(told) == pytest.approx(expected.pop(), abs=0.06)
 
 
-def test_exact_tags_say_which_labels_are_wrong_and_none_says_nothing() -> None:
-    exact = ReasoningGym(dataset="syllogism", tags="exact").split("train", 300, 0)
-    assert [problem.uncertainty for problem in exact] == [float(problem.noisy) for problem in exact]
+def test_oracle_tags_say_which_labels_are_wrong_and_none_says_nothing() -> None:
+    oracle = ReasoningGym(dataset="syllogism", tags="oracle").split("train", 300, 0)
+    assert [problem.uncertainty for problem in oracle] == [float(problem.noisy) for problem in oracle]
     plain = ReasoningGym(dataset="syllogism").split("train", 300, 0)
     assert not any(problem.uncertainty for problem in plain)
-    assert [problem.prompt for problem in plain] == [problem.prompt for problem in exact]
+    assert [problem.prompt for problem in plain] == [problem.prompt for problem in oracle]
 
 
 def test_scores_are_against_the_truth() -> None:

@@ -49,7 +49,7 @@ def test_noisy_items_spell_the_noisy_answer_beside_the_truth() -> None:
     assert (report["noisy"], report["ambiguous"]) == (noisy, ambiguous)
     assert noisy > 150
     assert ambiguous > 40
-    assert f"noise by design: {noisy:,} answers changed, {ambiguous:,} with several readings" in bundle.report.lines()
+    assert f"noise: {noisy:,} noisy answers, {ambiguous:,} with several readings" in bundle.report.lines()
 
 
 def test_validation_stays_clean_unless_it_is_asked_for() -> None:

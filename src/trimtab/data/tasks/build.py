@@ -13,6 +13,7 @@ from trimtab.config.canonical import canonical_json
 from trimtab.config.errors import ConfigError, DataError
 from trimtab.data.build import DataBundle
 from trimtab.data.files import Progress
+from trimtab.data.report import UnknownCharacter
 from trimtab.data.tasks.dataset import ProblemDataset
 from trimtab.data.tasks.noise import Noise, with_noise
 from trimtab.data.tasks.problem import Problem, Task
@@ -21,7 +22,10 @@ from trimtab.data.tokenizers import Tokenizer
 
 @dataclass(frozen=True)
 class TaskReport:
-    """The account of a task's problems; `tokens` are those of the training split, `noisy` its problems changed on purpose."""
+    """The account of a task's problems; `tokens` are those of the training split, `noisy` its answers that are noisy.
+
+    `unknown` are the characters of both splits that the tokenizer does not have, each with its count.
+    """
 
     name: str
     train: int
@@ -31,6 +35,7 @@ class TaskReport:
     noisy: int
     ambiguous: int
     skipped: tuple[str, ...] = ()
+    unknown: tuple[UnknownCharacter, ...] = ()
 
     def lines(self) -> list[str]:
         """The report in sentences."""
@@ -40,9 +45,15 @@ class TaskReport:
             f"{self.tokens:,} training tokens",
         ]
         if self.noisy or self.ambiguous:
-            told.append(f"noise by design: {self.noisy:,} answers changed, {self.ambiguous:,} with several readings")
+            told.append(f"noise: {self.noisy:,} noisy answers, {self.ambiguous:,} with several readings")
         if self.skipped:
             told.append(f"{len(self.skipped):,} rows skipped, the first: {self.skipped[0]}")
+        if self.unknown:
+            most = ", ".join(f"{entry.character!a} x{entry.occurrences:,}" for entry in self.unknown[:10])
+            told.append(
+                f"{sum(entry.occurrences for entry in self.unknown):,} characters that the tokenizer does not have, most often: "
+                f"{most}"
+            )
         return told
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,6 +67,7 @@ class TaskReport:
             "noisy": self.noisy,
             "ambiguous": self.ambiguous,
             "skipped": list(self.skipped),
+            "unknown": [[f"U+{ord(entry.character):04X}", entry.occurrences] for entry in self.unknown],
         }
 
 
@@ -97,8 +109,9 @@ def task_data(
         )
     except ValueError as error:
         raise ConfigError(f"data: {error}") from error
-    tokens = sum(_lengths(train, task.name, "training", context))
-    _lengths(held, task.name, "validation", context)
+    unknown: Counter[str] = Counter()
+    tokens = sum(_lengths(train, task.name, "training", context, unknown))
+    _lengths(held, task.name, "validation", context, unknown)
     identity = {"task": task.name, **task.identity, "size": size, "validation": validation, "seed": seed}
     if noise is not None:
         identity["noise"] = noise.model_dump(mode="json")
@@ -112,6 +125,7 @@ def task_data(
         sum(problem.noisy for problem in train_problems),
         sum(problem.ambiguous for problem in train_problems),
         tuple(getattr(task, "skipped", ())),
+        tuple(UnknownCharacter(character, count) for character, count in unknown.most_common()),
     )
     return DataBundle(
         tokenizer=tokenizer,
@@ -125,12 +139,18 @@ def task_data(
     )
 
 
-def _lengths(dataset: ProblemDataset, name: str, part: str, context: int) -> list[int]:
-    """The tokens of each problem. Raises `DataError` for one that does not fit, or whose end cannot be told."""
+def _lengths(dataset: ProblemDataset, name: str, part: str, context: int, unknown: Counter[str]) -> list[int]:
+    """The tokens of each problem; `unknown` is told of the characters that the tokenizer does not have.
+
+    Raises `DataError` for a problem that does not fit, or whose end cannot be told.
+    """
     lengths = []
+    tokenizer = dataset.tokenizer
     for problem in dataset.problems:
-        answer = dataset.answer_ids(problem.answer)
-        lengths.append(length := len(dataset.prompt_ids(problem)) + len(answer))
+        prompt, answer = dataset.prompt_ids(problem), dataset.answer_ids(problem.answer)
+        lengths.append(length := len(prompt) + len(answer))
+        if tokenizer.unknown_count(prompt) or tokenizer.unknown_count(answer):
+            unknown.update(tokenizer.unknown_characters(dataset.prompt_text(problem) + problem.answer))
         if length > context + 1:
             raise DataError(
                 f"A {part} problem of {name} has {length} tokens, and `data.context` {context} holds {context + 1}: "

@@ -65,10 +65,10 @@ class ReasoningGym:
             Field(description="levels of the generator's own curriculum, in turn; none: `config` alone, level 1"),
         ] = (),
         tags: Annotated[
-            Literal["none", "rate", "exact"],
+            Literal["none", "exact", "oracle"],
             Field(
-                description="the uncertainty told of a syllogism: none, the rate of wrong labels among those like it, or 1 "
-                "exactly where the label is wrong"
+                description="the uncertainty told of a syllogism: none, the exact probability that a label like it is wrong, or "
+                "1 where the label is wrong (which no real tag knows)"
             ),
         ] = "none",
     ) -> None:
@@ -182,7 +182,7 @@ class ReasoningGym:
         truth, uncertainty = answer, 0.0
         if self.dataset == "syllogism":
             truth = _truth(drawn.entry)
-            uncertainty = {"none": 0.0, "exact": float(truth != answer), "rate": self._rate(drawn.entry)}[self.tags]
+            uncertainty = {"none": 0.0, "exact": self._doubt(drawn.entry), "oracle": float(truth != answer)}[self.tags]
         return Problem(
             prompt=f"{question}\n",
             answer=answer,
@@ -196,8 +196,8 @@ class ReasoningGym:
             done={"entry": place},
         )
 
-    def _rate(self, entry: Mapping[str, Any]) -> float:
-        """The share of wrong labels among the syllogisms of an entry's kind with its label."""
+    def _doubt(self, entry: Mapping[str, Any]) -> float:
+        """The probability that the label of a syllogism of an entry's kind, with its label, is wrong."""
         if entry["metadata"]["type"] != "syllogism" or entry["answer"] != "Yes":
             return 0.0
         return self._wrong_yes
