@@ -5,19 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
-from trimtab.evaluation import CalibrationBins, evaluate
+from trimtab.evaluation import evaluate
 from trimtab.evaluation.evaluate import IGNORE
 from trimtab.losses import CrossEntropy
-
-
-def bins_of(confidences: list[float], correct: list[int], bins: int = 15) -> CalibrationBins:
-    made = CalibrationBins(bins)
-    made.add(torch.tensor(confidences, dtype=torch.float64), torch.tensor(correct, dtype=torch.float64))
-    return made
 
 
 def calibration_error(confidences: list[float], correct: list[int], bins: int) -> float:
@@ -30,43 +22,6 @@ def calibration_error(confidences: list[float], correct: list[int], bins: int) -
             total += len(inside) / len(confidences) * abs(float(gap))
     return total
 
-
-def test_confidences_of_exactly_0_and_1() -> None:
-    made = bins_of([0.0, 1.0, 1.0], [0, 1, 1])
-    assert made.count[0] == 1
-    assert made.count[-1] == 2
-    assert made.count.sum() == 3
-    assert made.error() == 0.0
-    assert bins_of([1.0], [0]).error() == 1.0
-    assert bins_of([0.0], [1]).error() == 1.0
-
-
-def test_by_hand() -> None:
-    # Two bins. [0, .5): .2 wrong, .4 right: gap |.5 − .3| = .2. [.5, 1]: .6, .8 right, 1.0 wrong: gap |2/3 − .8| = 2/15.
-    error = bins_of([0.2, 0.4, 0.6, 0.8, 1.0], [0, 1, 1, 1, 0], bins=2).error()
-    assert error == pytest.approx(2 / 5 * 0.2 + 3 / 5 * (0.8 - 2 / 3))
-
-
-def test_nothing_added_is_nan() -> None:
-    assert math.isnan(CalibrationBins().error())
-    empty = CalibrationBins()
-    empty.add(torch.zeros(0), torch.zeros(0))
-    assert math.isnan(empty.error())
-
-
-@given(
-    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=50),
-    st.integers(1, 20),
-    st.integers(0, 50),
-)
-def test_as_the_formula_and_added_up_batch_by_batch(pairs: list[tuple[float, int]], bins: int, cut: int) -> None:
-    confidences, correct = [c for c, _ in pairs], [r for _, r in pairs]
-    made = bins_of(confidences[:cut], correct[:cut], bins)
-    made.add(torch.tensor(confidences[cut:], dtype=torch.float64), torch.tensor(correct[cut:], dtype=torch.float64))
-    assert made.error() == pytest.approx(calibration_error(confidences, correct, bins), abs=1e-12)
-
-
-# --- evaluate --------------------------------------------------------------------------------------------------------
 
 Asked = tuple[Tensor, Tensor, Mapping[str, Any]]
 
@@ -102,6 +57,8 @@ def test_how_the_batches_are_cut_does_not_matter() -> None:
     parts = evaluate(
         forward, CrossEntropy(), [(logits[a:b], labels[a:b], metadata) for a, b in ((0, 1), (1, 5), (5, 6))]
     )
+    histograms = [figures.pop("val_reliability") for figures in (whole, parts)]
+    assert histograms[0]["count"] == histograms[1]["count"]
     assert parts == {key: pytest.approx(value, rel=1e-6) for key, value in whole.items()}
 
 

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from trimtab.evaluation.calibration import ReliabilityBins
 
 IGNORE = -100
 Forward = Callable[[Any], tuple[Float[Tensor, "batch time vocabulary"], Tensor, Mapping[str, Any]]]
@@ -18,29 +20,6 @@ class Loss(Protocol):
     def __call__(self, logits: Tensor, labels: Tensor, batch_metadata: Mapping[str, Any]) -> Mapping[str, Any]:
         """`loss`, a mean over `weight`, and `weight`."""
         ...
-
-
-class CalibrationBins:
-    """Expected calibration error over equal-width confidence bins (Guo et al. 2017), summed up batch by batch.
-
-    Confidences of exactly 0 and 1 fall into the first and the last bin.
-    """
-
-    def __init__(self, bins: int = 15) -> None:
-        self.bins = bins
-        self.count, self.confidence, self.correct = (torch.zeros(bins, dtype=torch.float64) for _ in range(3))
-
-    def add(self, confidence: Float[Tensor, " n"], correct: Float[Tensor, " n"]) -> None:
-        """Take in top-1 confidences in [0, 1] and whether each was right (0 or 1)."""
-        index = (confidence.double() * self.bins).long().clamp(0, self.bins - 1).cpu()
-        self.count += torch.bincount(index, minlength=self.bins)
-        self.confidence += torch.bincount(index, weights=confidence.double().cpu(), minlength=self.bins)
-        self.correct += torch.bincount(index, weights=correct.double().cpu(), minlength=self.bins)
-
-    def error(self) -> float:
-        """The error in [0, 1]; NaN when nothing was added."""
-        total = self.count.sum()
-        return float((self.confidence - self.correct).abs().sum() / total) if total > 0 else float("nan")
 
 
 class _Mean:
@@ -59,19 +38,35 @@ class _Mean:
         return self.total / self.weights if self.weights else float("nan")
 
 
+class _Reliability:
+    """The reliability histogram; a confidence that is not finite makes its error NaN and is not counted."""
+
+    def __init__(self) -> None:
+        self.bins, self.finite = ReliabilityBins(), True
+
+    def add(self, confidence: Float[Tensor, " n"], correct: Bool[Tensor, " n"]) -> None:
+        known = confidence.isfinite()
+        self.finite &= bool(known.all())
+        self.bins.add(confidence[known].double().clamp(max=1.0).cpu().numpy(), correct[known].cpu().numpy())
+
+    def error(self) -> float:
+        return self.bins.ece() if self.finite else float("nan")
+
+
 @torch.no_grad()
 def evaluate(
     forward: Forward, cross_entropy: Loss, batches: Iterable[Any], objective: Loss | None = None
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Loss, top-1 accuracy and expected calibration error a token, weighted over all batches.
 
     Labels are token ids (−100 not asked); with soft labels the likeliest token is the one that counts as right. Returns
     `val_loss`, which is `cross_entropy` (nats a token) whatever is trained on, so that two objectives can be compared;
-    `val_accuracy`, `val_calibration_error` (15 bins) and `val_tokens`. With an `objective`, also its mean: `val_objective`.
+    `val_accuracy`, `val_calibration_error` (15 bins; `val_reliability` says what is in each) and `val_tokens`. With an
+    `objective`, also its mean: `val_objective`.
     """
     right, tokens = 0, 0
     loss, further = _Mean(cross_entropy), None if objective is None else _Mean(objective)
-    bins = CalibrationBins()
+    bins = _Reliability()
     for batch in batches:
         logits, labels, metadata = forward(batch)
         loss.add(logits, labels, metadata)
@@ -80,13 +75,14 @@ def evaluate(
         hard, asked = _hard(labels)
         confidence, guess = logits[asked].float().softmax(-1).max(-1)
         correct = guess == hard[asked]
-        bins.add(confidence, correct.float())
+        bins.add(confidence, correct)
         right += int(correct.sum())
         tokens += int(asked.sum())
     figures = {
         "val_loss": loss.value(),
         "val_accuracy": right / tokens if tokens else float("nan"),
         "val_calibration_error": bins.error(),
+        "val_reliability": bins.bins.as_dict(),
         "val_tokens": tokens,
     }
     return figures if further is None else figures | {"val_objective": further.value()}

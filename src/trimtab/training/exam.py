@@ -34,7 +34,8 @@ class Exam:
     `figures` of an exam: the means of what the task's verifier gives (`exact_match` first), `answer_loss` (−log p of the right
     answer with its end, in nats an answer), `confidence` (the probability of the generated answer, its end included) and
     `calibration` of that confidence against `exact_match`; where the task knows the exact distribution of answers,
-    `truth` (divergence of the model's distribution over the options from it); `agreement`, with `samples`.
+    `truth` (divergence of the model's distribution over the options from it); `agreement`, with `samples`. A model whose
+    probabilities are not finite has neither `calibration` nor `truth`.
     """
 
     def __init__(self, data: DataBundle, config: ExamConfig, batch_size: int) -> None:
@@ -53,7 +54,7 @@ class Exam:
         responses = [completion.text or "" for completion in said]
         scores = [self.task.score(problem, text) for problem, text in zip(self.problems, responses, strict=True)]
         correct = np.array([score["exact_match"] for score in scores]) >= 1.0
-        confidence = np.array([float(completion.log_probabilities.double().sum().exp()) for completion in said])
+        confidence = np.array([min(1.0, float(one.log_probabilities.double().sum().exp())) for one in said])
         truths = [(problem, self.dataset.answer_ids(problem.truth).tolist()) for problem in self.problems]
         answer_loss = -self._log_probabilities(forward, truths)
         figures: dict[str, Any] = {
@@ -63,8 +64,9 @@ class Exam:
             "problems": len(self.problems),
             "answer_loss": float(answer_loss.mean()),
             "confidence": float(confidence.mean()),
-            "calibration": calibration_report(confidence, correct, seed=0).as_dict(),
         }
+        if np.isfinite(confidence).all():  # not of a model that has diverged
+            figures["calibration"] = calibration_report(confidence, correct, seed=0).as_dict()
         options, of_options = self._options(forward)
         figures |= of_options
         agreement: list[float] | None = None
@@ -130,8 +132,10 @@ class Exam:
             given[row, : len(values)] = shares / shares.sum()
             true[row, : len(values)] = problem.option_probabilities
             found[index] = given[row, : len(values)].tolist()
-        report = distribution_report(given, true, seed=0).as_dict()
-        return found, {"truth": report, "option_mass": float(np.mean(mass))}
+        of_options: dict[str, Any] = {"option_mass": float(np.mean(mass))}
+        if np.isfinite(given).all():
+            of_options["truth"] = distribution_report(given, true, seed=0).as_dict()
+        return found, of_options
 
     @torch.no_grad()
     def _log_probabilities(

@@ -167,11 +167,12 @@ def test_target_sets_are_the_exact_distribution_of_each_next_token(characters: b
     for index, problem in enumerate(problems):
         item = dataset[index]
         aligned, prompt = item["metadata"]["aligned"], len(dataset.prompt_ids(problem))
-        if len(problem.answers) < 2:
-            assert "target_ids" not in aligned
+        ids, weights = aligned["target_ids"], aligned["target_weights"]
+        if len(problem.answers) < 2:  # a set of one: the label itself
+            assert ids[prompt:, 0].tolist() == item["labels"][prompt:].tolist()
+            assert weights[prompt:].tolist() == [[1.0]] * len(weights[prompt:]) and not weights[:prompt].any()
             continue
         several += 1
-        ids, weights = aligned["target_ids"], aligned["target_weights"]
         assert ids.dtype == torch.int64
         assert weights.dtype == torch.float32
         assert ids.shape == weights.shape == (len(item["input_ids"]), ids.shape[1])

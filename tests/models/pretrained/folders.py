@@ -21,10 +21,10 @@ def config(kind: str, **options: Any) -> Any:
     if kind == "llama":
         sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
         settings = {"num_key_value_heads": 2, "max_position_embeddings": POSITIONS, "tie_word_embeddings": True}
-        return transformers.LlamaConfig(vocab_size=VOCABULARY, **{**sizes, **settings, **ends, **options})
+        return transformers.LlamaConfig(**{"vocab_size": VOCABULARY, **sizes, **settings, **ends, **options})
     sizes = {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": POSITIONS}
     dropouts = {"resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1}
-    return transformers.GPT2Config(vocab_size=VOCABULARY, **{**sizes, **dropouts, **ends, **options})
+    return transformers.GPT2Config(**{"vocab_size": VOCABULARY, **sizes, **dropouts, **ends, **options})
 
 
 def write(folder: Path, kind: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **options: Any) -> Path:

@@ -22,9 +22,9 @@ class ProblemDataset:
     Prompt and answer are encoded apart, so that an answer is generated after exactly the tokens that it was trained after.
     The end token is the tokenizer's own, or a newline where it has none. `template` is put around each prompt
     (`{prompt}` stands for it). Each item's `aligned` metadata says what its tokens are: `role` (see `Role`), `place` (the
-    digit place: 0 units, 1 tens, −2 tenths; −1 where there is none), and for problems whose label is drawn from several
-    known answers `target_ids` and `target_weights`: the next tokens of those answers that agree with the labels so far,
-    which is the exact distribution of each label given the ones before it.
+    digit place: 0 units, 1 tens, −2 tenths; −1 where there is none), and `target_ids` with `target_weights`: the label
+    itself, or for a problem whose label is drawn from several known answers the next tokens of those that agree with the
+    labels so far, which is the exact distribution of each label given the ones before it.
 
     Raises ValueError for a template without `{prompt}`.
     """
@@ -81,9 +81,7 @@ class ProblemDataset:
             "role": torch.tensor([*roles, int(Role.STRUCTURE)]),
             "place": torch.tensor([*places, -1]),
         }
-        answers = problem.answers
-        if len(answers) > 1:
-            aligned |= self._targets(answers, len(prompt), ids)
+        aligned |= self._targets(problem.answers or ((problem.answer, 1.0),), len(prompt), ids)
         return {
             "input_ids": torch.tensor(ids),
             "labels": torch.tensor([IGNORE] * len(prompt) + ids[len(prompt) :]),
