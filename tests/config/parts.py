@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from trimtab.config.schema import Frozen
+
 NOT_A_COMPONENT = 3.0
 
 
@@ -86,3 +88,14 @@ def shadowing(*, copy: int = 1) -> None:
 
 def forward_reference(*, value: "Missing" = 1) -> None:  # type: ignore[name-defined]
     """Not configurable: its annotation names nothing."""
+
+
+class Sieve(Frozen):
+    """A nested model."""
+
+    mesh: Annotated[int, Field(ge=1, description="holes a side")] = 3
+
+
+def sifted(*, sieve: Annotated[Sieve | None, Field(description="what is held back")] = None) -> Sieve | None:
+    """A component with a nested model for a parameter."""
+    return sieve

@@ -105,6 +105,17 @@ def test_parameters_are_described_in_words() -> None:
     assert (layers.annotation, layers.required, layers.default) == ("text", True, None)
 
 
+def test_a_nested_models_parameters_are_listed_under_its_own() -> None:
+    sieve, mesh = Registry("data", {"mine": f"{PARTS}:sifted"}).parameters("mine")
+    assert (sieve.name, sieve.annotation, sieve.default) == ("sieve", "mapping or null", None)
+    assert (mesh.name, mesh.annotation, mesh.default, mesh.description) == (
+        "sieve.mesh",
+        "whole number ≥ 1",
+        3,
+        "holes a side",
+    )
+
+
 def test_accepts() -> None:
     def takes(*, a: int, **rest: Any) -> None: ...
 
@@ -114,7 +125,7 @@ def test_accepts() -> None:
 
 def test_the_kinds() -> None:
     assert set(REGISTRIES) == {
-        "data", "tokenizer", "model", "loss", "optimizer", "schedule", "regime_controller", "hook", "instrument", "fault",
+        "data", "task", "tokenizer", "model", "loss", "optimizer", "schedule", "regime_controller", "hook", "instrument", "fault",
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.data import IGNORE, EvaluationLoader, Item, TrainLoader, WindowDataset
+from trimtab.data import IGNORE, EvaluationLoader, Item, TrainLoader, WindowDataset, collate
 
 
 def windows(count: int) -> WindowDataset:
@@ -121,3 +121,34 @@ def test_impossible_sizes_are_refused() -> None:
         TrainLoader(windows(3), 0, seed=0)
     with pytest.raises(ValueError, match="negative"):
         TrainLoader(windows(3), 1, seed=0).take(-1)
+
+
+class Described(Uneven):
+    """Examples that say of each position what they know: all a place, the odd ones a set of as many targets as they are long."""
+
+    def __getitem__(self, index: int) -> Item:
+        item = super().__getitem__(index)
+        size = len(item["input_ids"])
+        aligned = {"place": torch.arange(size)}
+        if index % 2:
+            aligned["target_ids"] = torch.full((size, size), index)
+        item["metadata"]["aligned"] = aligned
+        return item
+
+
+def test_what_is_known_of_a_position_is_padded_like_the_labels() -> None:
+    batch = collate([Described()[index] for index in (0, 1, 2, 3)])
+    assert batch.input_ids.shape == (4, 3)
+    assert batch.aligned["place"].tolist() == [[0, -1, -1], [0, 1, -1], [0, 1, 2], [0, -1, -1]]
+    targets = batch.aligned["target_ids"]
+    assert targets.shape == (4, 3, 2)  # as wide as the widest
+    assert targets[0].eq(0).all() and targets[2].eq(0).all()
+    assert targets[1].tolist() == [[1, 1], [1, 1], [0, 0]] and targets[3].tolist() == [[3, 0], [0, 0], [0, 0]]
+    assert "aligned" not in batch.metadata
+
+
+def test_what_is_known_of_a_position_must_align() -> None:
+    item = Described()[2]
+    item["metadata"]["aligned"]["place"] = torch.arange(2)
+    with pytest.raises(ValueError, match="3 input_ids and 2 entries of 'place'"):
+        collate([item])

@@ -215,9 +215,11 @@ class Bowl(torch.nn.Module):
     def __init__(self, *, vocabulary: int, context: int, start: float = 1.0, size: int = 3) -> None:
         super().__init__()
         self.point = torch.nn.Parameter(torch.full((size,), start))
+        self.vocabulary = vocabulary
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
-        return self.point.expand(*input_ids.shape, -1)
+        logits = torch.nn.functional.pad(self.point, (0, self.vocabulary - len(self.point)))
+        return logits.expand(*input_ids.shape, -1)
 
 
 class Quadratic:
@@ -227,7 +229,7 @@ class Quadratic:
         self.curvatures = torch.tensor(curvatures)
 
     def __call__(self, logits: Any, labels: Any, batch_metadata: Any) -> Any:
-        loss = 0.5 * (self.curvatures * logits[0, 0] ** 2).sum()
+        loss = 0.5 * (self.curvatures * logits[0, 0, : len(self.curvatures)] ** 2).sum()
         return {"loss": loss, "weight": torch.ones(()), "aux": {}}
 
 

@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from tests.tiny import TinyModel
 from tests.training.runs import DECODER, config
+from trimtab.config import REGISTRIES
 from trimtab.records import RunDirectory
 from trimtab.training import Caller, resume, train
 from trimtab.training.assembly import assemble, build
+from trimtab.training.optimizers import multiply_rates, set_learning_rate
 
 
 @pytest.mark.parametrize(
@@ -52,3 +56,23 @@ def test_muon_updates_hidden_matrices_and_adamw_the_rest() -> None:
     assert all(name.startswith("blocks.") for name in hidden)
     assert not hidden & rest
     assert hidden | rest == set(names.values())
+
+
+@pytest.mark.parametrize("spec", ["adamw", "sgd", "muon"])
+def test_multiplied_rates(spec: str) -> None:
+    """Parameters with a multiplier learn at that multiple, under the schedule too; the others as ever."""
+    model = TinyModel(vocabulary=9, context=4)
+    optimizer = REGISTRIES["optimizer"].build(
+        REGISTRIES["optimizer"].resolve({"name": spec}), parameters=model.named_parameters()
+    )
+    before = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    multiply_rates(optimizer, model.named_parameters(), {"head.weight": 10.0, "head.bias": 10.0, "embed.weight": 0.5})
+    base = set_learning_rate(optimizer, 0.5)
+    after = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    assert before.keys() == after.keys() and base == 0.5 * next(iter(before.values()))
+    expected = {"head.weight": 5.0, "head.bias": 5.0, "embed.weight": 0.25}
+    for name, parameter in model.named_parameters():
+        assert after[id(parameter)] == pytest.approx(before[id(parameter)] * expected.get(name, 0.5))
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()

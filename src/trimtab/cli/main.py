@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from trimtab.cli import baseline, benching, chaos, evidence, experimenting, looking, models, reporting, running
+from trimtab.cli import baseline, benching, chaos, evidence, experimenting, looking, losses, models, reporting, running
 from trimtab.config.errors import TrimtabError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ chaos.add_to(app)
 baseline.add_to(app)
 benching.add_to(app)
 evidence.add_to(app)
+losses.add_to(app)
 models.add_to(app)
 
 

@@ -5,6 +5,7 @@ from trimtab.config.changes import changed_keys
 from trimtab.config.components import REGISTRIES
 from trimtab.config.errors import ConfigError, DataError, RunError, TrimtabError, WorkError
 from trimtab.config.load import load_config, resolve_config
+from trimtab.config.nested import nested_components, resolve_component
 from trimtab.config.overrides import apply_overrides, set_key
 from trimtab.config.paths import absolute_paths, path_keys
 from trimtab.config.registry import Registry
@@ -14,8 +15,10 @@ from trimtab.config.schema import (
     DataMix,
     EarlyStopping,
     EpisodeConfig,
+    ExamConfig,
     HookComponent,
     MonitorConfig,
+    NestedComponent,
     RewindConfig,
     RunConfig,
     SampleConfig,
@@ -32,8 +35,10 @@ __all__ = [
     "DataMix",
     "EarlyStopping",
     "EpisodeConfig",
+    "ExamConfig",
     "HookComponent",
     "MonitorConfig",
+    "NestedComponent",
     "Registry",
     "RewindConfig",
     "RunConfig",
@@ -47,7 +52,9 @@ __all__ = [
     "changed_keys",
     "config_hash",
     "load_config",
+    "nested_components",
     "path_keys",
+    "resolve_component",
     "resolve_config",
     "set_key",
 ]

@@ -2,7 +2,26 @@
 
 from trimtab.config.registry import Registry
 
-DATA = Registry("data", {"corpus": "trimtab.data.build:corpus"}, supplied=("tokenizer", "progress"))
+DATA = Registry(
+    "data",
+    {"corpus": "trimtab.data.build:corpus", "task": "trimtab.data.tasks.build:task_data"},
+    supplied=("tokenizer", "task", "progress"),
+)
+
+TASKS = Registry(
+    "task",
+    {
+        "arithmetic": "trimtab.data.tasks.arithmetic:Arithmetic",
+        "urns": "trimtab.data.tasks.urns:Urns",
+        "logic": "trimtab.data.tasks.logic:Logic",
+        "spec": "trimtab.data.tasks.spec:Spec",
+        "word_problems": "trimtab.data.tasks.word_problems:WordProblems",
+        "gsm8k": "trimtab.data.tasks.gsm8k:GSM8K",
+        "hub": "trimtab.data.tasks.hub:Hub",
+        "jsonl": "trimtab.data.tasks.jsonl:JsonLines",
+        "reasoning_gym": "trimtab.data.tasks.reasoning_gym:ReasoningGym",
+    },
+)
 
 TOKENIZERS = Registry(
     "tokenizer",
@@ -22,7 +41,28 @@ MODELS = Registry(
     supplied=("vocabulary", "context"),
 )
 
-LOSSES = Registry("loss", {"cross_entropy": "trimtab.losses.cross_entropy:CrossEntropy"})
+LOSSES = Registry(
+    "loss",
+    {
+        "cross_entropy": "trimtab.losses.cross_entropy:CrossEntropy",
+        "label_smoothing": "trimtab.losses.smoothing:LabelSmoothing",
+        "uncertainty_smoothing": "trimtab.losses.smoothing:UncertaintySmoothing",
+        "focal": "trimtab.losses.focal:Focal",
+        "generalized_cross_entropy": "trimtab.losses.generalized:GeneralizedCrossEntropy",
+        "weighted": "trimtab.losses.weighted:Weighted",
+        "soft_tokens": "trimtab.losses.soft_tokens:SoftTokens",
+        "number_token": "trimtab.losses.number_token:NumberToken",
+        "ranked_probability": "trimtab.losses.ranked_probability:RankedProbability",
+        "entropy": "trimtab.losses.entropy:Entropy",
+        "confidence_penalty": "trimtab.losses.entropy:ConfidencePenalty",
+        "mmce": "trimtab.losses.calibration:MaximumMeanCalibrationError",
+        "soft_binned_ece": "trimtab.losses.calibration:SoftBinnedCalibrationError",
+        "activation_sparsity": "trimtab.losses.activations:ActivationSparsity",
+        "activation_norm": "trimtab.losses.activations:ActivationNorm",
+        "sum": "trimtab.losses.total:Sum",
+    },
+    supplied=("token_values", "token_texts"),
+)
 
 OPTIMIZERS = Registry(
     "optimizer",
@@ -61,6 +101,7 @@ HOOKS = Registry(
     "hook",
     {
         "activation_stats": "trimtab.training.observers:ActivationStats",
+        "collect_activations": "trimtab.training.observers:CollectActivations",
         "adagc": "trimtab.training.gradients:AdaGC",
         "gradient_clip": "trimtab.training.gradients:Clip",
         "gradient_identity": "trimtab.training.gradients:Identity",
@@ -94,5 +135,17 @@ FAULTS = Registry(
 
 REGISTRIES = {
     registry.kind: registry
-    for registry in (DATA, TOKENIZERS, MODELS, LOSSES, OPTIMIZERS, SCHEDULES, CONTROLLERS, HOOKS, INSTRUMENTS, FAULTS)
+    for registry in (
+        DATA,
+        TASKS,
+        TOKENIZERS,
+        MODELS,
+        LOSSES,
+        OPTIMIZERS,
+        SCHEDULES,
+        CONTROLLERS,
+        HOOKS,
+        INSTRUMENTS,
+        FAULTS,
+    )
 }

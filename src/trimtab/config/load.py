@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from trimtab.config.components import REGISTRIES
 from trimtab.config.errors import ConfigError
+from trimtab.config.nested import resolve_component
 from trimtab.config.overrides import apply_overrides
 from trimtab.config.schema import RunConfig
-from trimtab.config.slots import BESIDE, SLOTS, default_name
+from trimtab.config.slots import SLOTS, default_name
 from trimtab.config.wording import Source, worded
 from trimtab.config.yaml_file import Lines, Path, load_yaml
 
@@ -52,10 +52,10 @@ def _resolve(data: Mapping[str, Any], where: Source) -> RunConfig:
         key = slot.path[-1]
         if slot.many:
             parent[key] = [
-                _component(slot.kind, spec, where, (*slot.path, index)) for index, spec in enumerate(parent[key])
+                resolve_component(slot.kind, spec, where, (*slot.path, index)) for index, spec in enumerate(parent[key])
             ]
         elif parent[key] is not None:
-            parent[key] = _component(slot.kind, parent[key], where, slot.path)
+            parent[key] = resolve_component(slot.kind, parent[key], where, slot.path)
     return _validated(resolved)
 
 
@@ -72,16 +72,6 @@ def _name_defaults(data: dict[str, Any]) -> None:
             here = here.get(part) if isinstance(here, dict) else None
         if isinstance(here, dict) and "name" not in here and (name := default_name(slot)) is not None:
             here["name"] = name
-
-
-def _component(kind: str, spec: dict[str, Any], where: Source, path: Path) -> dict[str, Any]:
-    registry, beside = REGISTRIES[kind], BESIDE.get(kind, ())
-    own = {key: spec[key] for key in beside if key in spec}
-    try:
-        resolved = registry.resolve({key: value for key, value in spec.items() if key not in own}, where.at(path))
-    except ValidationError as error:
-        raise ConfigError(worded(error, registry.schema(spec["name"]), where, path, ("name", *beside))) from error
-    return {**resolved, **own}
 
 
 def _plain(value: Any, where: Source, path: Path = ()) -> Any:

@@ -5,13 +5,14 @@ import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
 from trimtab.config.describe import type_text
 from trimtab.config.errors import ConfigError
+from trimtab.config.schema import Component, Frozen
 from trimtab.config.wording import unknown_name
 
 Factory = Callable[..., Any]
@@ -160,17 +161,8 @@ class Registry:
         return create_model(f"{self.kind}.{name}", __config__=config, **fields)
 
     def parameters(self, name: str) -> list[Parameter]:
-        """A component's parameters with their types, defaults and descriptions."""
-        return [
-            Parameter(
-                name=key,
-                annotation=type_text(field.annotation, field.metadata),
-                default=None if field.is_required() else field.default,
-                required=field.is_required(),
-                description=field.description or "",
-            )
-            for key, field in self.schema(name).model_fields.items()
-        ]
+        """A component's parameters with their types, defaults and descriptions; those of a nested model as `noise.flip`."""
+        return _parameters(self.schema(name))
 
     def resolve(self, spec: Mapping[str, Any], where: str = "") -> dict[str, Any]:
         """Validate `{name: ..., **parameters}` against the component's signature; returns it with every default filled in.
@@ -194,6 +186,24 @@ class Registry:
         model = self.schema(spec["name"]).model_validate_json(json.dumps(parameters), strict=True)
         values = {key: getattr(model, key) for key in type(model).model_fields}
         return factory(**values, **{key: value for key, value in supplied.items() if accepts(factory, key)})
+
+
+def _parameters(model: type[BaseModel], prefix: str = "") -> list[Parameter]:
+    found = []
+    for key, field in model.model_fields.items():
+        found.append(
+            Parameter(
+                name=prefix + key,
+                annotation=type_text(field.annotation, field.metadata),
+                default=None if field.is_required() else field.default,
+                required=field.is_required(),
+                description=field.description or "",
+            )
+        )
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if inspect.isclass(inner) and issubclass(inner, Frozen) and not issubclass(inner, Component):
+                found += _parameters(inner, f"{prefix}{key}.")
+    return found
 
 
 def accepts(factory: Factory, name: str) -> bool:

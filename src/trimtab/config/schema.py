@@ -1,6 +1,6 @@
 """The typed shape of a config: what a run is made of, frozen, with every key documented."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -32,11 +32,26 @@ class Component(Frozen):
         return self.model_dump(mode="json")
 
 
+class NestedComponent(Component):
+    """A component that is a parameter of another one: of a subclass's `kind`, with the subclass's own keys beside it."""
+
+    kind: ClassVar[str]
+
+
 class DataComponent(Component):
-    """The data component; its tokenizer is a component of its own."""
+    """The data component; its tokenizer and the task of `{name: task}` are components of their own."""
 
     name: Annotated[str, Field(min_length=1, description="the data component")] = "corpus"
+    task: Annotated[Component | None, Field(description="the task, for data: {name: task}; null for text")] = None
     tokenizer: Annotated[Component, Field(description="how text becomes tokens")] = Component(name="character")
+
+    @model_validator(mode="after")
+    def _task_where_it_belongs(self) -> Self:
+        if self.name == "task" and self.task is None:
+            raise ValueError("data {name: task} needs a task: {name: NAME}; `trimtab components task` lists them")
+        if self.name == "corpus" and self.task is not None:
+            raise ValueError("a task stands in data {name: task, task: {...}}; a corpus has none")
+        return self
 
 
 class HookComponent(Component):
@@ -68,6 +83,22 @@ class SampleConfig(Frozen):
     ] = 1.0
     top_k: Annotated[int | None, Field(ge=1, description="sample among the k likeliest tokens only")] = None
     top_p: Annotated[float | None, Field(gt=0, le=1, description="sample within this share of probability only")] = None
+
+
+class ExamConfig(Frozen):
+    """The answers that are generated for validation problems and scored; for data of a task only."""
+
+    every: Annotated[
+        int | None, Field(ge=1, description="steps between exams, each at an evaluation; null for one at the end")
+    ] = None
+    problems: Annotated[
+        int, Field(ge=0, description="validation problems, spread evenly over the split; 0 switches exams off")
+    ] = 200
+    tokens: Annotated[int, Field(ge=1, description="tokens that an answer may have, its end token included")] = 64
+    samples: Annotated[
+        int, Field(ge=0, description="further answers drawn for each problem, to see how many agree; 0 for none")
+    ] = 0
+    temperature: Annotated[float, Field(gt=0, description="the temperature of those further answers")] = 1.0
 
 
 class DataMix(Frozen):
@@ -150,6 +181,7 @@ class EpisodeConfig(Frozen):
         ),
     ] = 50
     sample: Annotated[SampleConfig, Field(description="the text generated at every evaluation")] = SampleConfig()
+    exam: Annotated[ExamConfig, Field(description="answers generated and scored, for data of a task")] = ExamConfig()
     dropout_draw: Annotated[
         int,
         Field(

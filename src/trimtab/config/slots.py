@@ -17,6 +17,7 @@ class Slot:
 
 SLOTS = (
     Slot(("data",), "data"),
+    Slot(("data", "task"), "task"),
     Slot(("data", "tokenizer"), "tokenizer"),
     Slot(("model",), "model"),
     Slot(("episode", "optimizer"), "optimizer"),
@@ -28,7 +29,7 @@ SLOTS = (
     Slot(("hooks",), "hook", many=True),
 )
 
-BESIDE: dict[str, tuple[str, ...]] = {"data": ("tokenizer",), "hook": ("enabled",)}
+BESIDE: dict[str, tuple[str, ...]] = {"data": ("tokenizer", "task"), "hook": ("enabled",)}
 """Keys of a component that the schema validates itself, beside the component's own parameters."""
 
 

@@ -7,6 +7,7 @@ from trimtab.data.build import DataBundle, build_corpus, corpus, opening_text, t
 from trimtab.data.corpus import Corpus, Document, embedded_corpus, open_corpus
 from trimtab.data.files import Progress
 from trimtab.data.loader import BatchedDataset, EvaluationLoader, TrainLoader, collate
+from trimtab.data.numbers import token_values
 from trimtab.data.pretrained import PretrainedTokenizer
 from trimtab.data.report import CorpusReport, FileEntry, SkippedFile, UnknownCharacter
 from trimtab.data.tokenizers import PAD, UNK, CharacterTokenizer, FileTokenizer, Tokenizer
@@ -43,5 +44,6 @@ __all__ = [
     "open_corpus",
     "opening_text",
     "text_bundle",
+    "token_values",
     "train_bpe",
 ]

@@ -17,6 +17,7 @@ class Item(TypedDict):
     input_ids: Int[Tensor, " time"]
     labels: Int[Tensor, " time"]
     metadata: dict[str, Any]
+    """What losses and reports may know. Under `aligned`, tensors by name with an entry a position, which stay with the labels."""
 
 
 class TaskDataset(Protocol):
@@ -41,10 +42,12 @@ class Batch:
     """Examples padded to one length.
 
     `input_ids` and `labels` are aligned (not shifted); `attention_mask` is true at real tokens, or None when nothing is
-    padded. `metadata` holds what the losses read, one list entry or tensor row an example.
+    padded. `metadata` holds what the losses read, one list entry an example; `aligned` what is known about each position, by
+    name, padded like the labels and shifted with them by the trainer.
     """
 
     input_ids: Int[Tensor, "batch time"]
     labels: Int[Tensor, "batch time"]
     attention_mask: Bool[Tensor, "batch time"] | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    aligned: dict[str, Tensor] = field(default_factory=dict)

@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from pydantic import Field
 
@@ -18,19 +18,40 @@ from trimtab.data.report import CorpusReport, UnknownCharacter
 from trimtab.data.tokenizers import Ids, Tokenizer
 from trimtab.data.windows import WindowDataset
 
+if TYPE_CHECKING:
+    from trimtab.data.tasks.problem import Task
+
+
+class DataReport(Protocol):
+    """The account of a run's data."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens there are in all."""
+
+    def lines(self) -> list[str]:
+        """The account in sentences."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The account as JSON-ready values."""
+
 
 @dataclass(frozen=True)
 class DataBundle:
-    """What a data component gives a run: two tasks and where they come from."""
+    """What a data component gives a run: two tasks and where they come from.
+
+    `task` is there when both are of problems with a verifier (`ProblemDataset`).
+    """
 
     tokenizer: Tokenizer
     train: TaskDataset
     validation: TaskDataset
     name: str
     fingerprint: str
-    report: CorpusReport
+    report: DataReport
     opening_text: Callable[[], str]
     """The first characters of the training text (at most 5 million), for a dictionary of it."""
+    task: "Task | None" = None
 
 
 def corpus(

@@ -83,7 +83,10 @@ class Mixer:
 
     Which third sample p comes from is decided by a number of p's own, and which example of a third by p's place in that
     third's own order (shuffled anew each time it is through). So changed shares move only the samples that change their
-    third, and shift no other.
+    third, and shift no other. Where a third ends among equally hard examples, as with a task's levels, chance decides which
+    of them are in it, and not their order in the data.
+
+    Raises ConfigError for data that does not know how hard its examples are, or for which all are equally hard.
     """
 
     def __init__(self, dataset: TaskDataset, seed: int) -> None:
@@ -92,7 +95,14 @@ class Mixer:
                 "episode.data_mix needs data that knows how hard its examples are (three examples at least); this data does "
                 "not. Set episode.data_mix to null."
             )
-        order = np.argsort(dataset.difficulty(), kind="stable")
+        difficulty = dataset.difficulty()
+        if difficulty.min() == difficulty.max():
+            raise ConfigError(
+                "episode.data_mix chooses among easier and harder examples, and all examples of this data are equally hard. Set "
+                "episode.data_mix to null, or add levels to the task."
+            )
+        generator = torch.Generator().manual_seed(derive_seed(seed, "data", "mix", "ties"))
+        order = np.lexsort((torch.randperm(len(dataset), generator=generator).numpy(), difficulty))
         self.thirds = np.array_split(order, 3)
         self.seed = seed
         self._orders: dict[tuple[int, int], torch.Tensor] = {}
@@ -149,7 +159,7 @@ def collate(items: list[Item], pad: int = PAD) -> Batch:
     """Examples of uneven lengths as one batch: ids filled up with `pad`, labels with IGNORE.
 
     The mask is None when all are of one length. Each key of the metadata becomes a list with an entry an example, None
-    where an example does not have it.
+    where an example does not have it; what is under `aligned` becomes padded tensors (see `Batch`).
     """
     lengths = [len(item["input_ids"]) for item in items]
     longest = max(lengths)
@@ -161,6 +171,31 @@ def collate(items: list[Item], pad: int = PAD) -> Batch:
         ids[row, :length] = item["input_ids"]
         labels[row, :length] = item["labels"]
     mask = None if min(lengths) == longest else torch.arange(longest) < torch.tensor(lengths)[:, None]
-    keys = dict.fromkeys(key for item in items for key in item["metadata"])
+    keys = dict.fromkeys(key for item in items for key in item["metadata"] if key != "aligned")
     metadata: dict[str, Any] = {key: [item["metadata"].get(key) for item in items] for key in keys}
-    return Batch(ids, labels, mask, metadata)
+    return Batch(ids, labels, mask, metadata, _aligned(items, longest))
+
+
+_FILL = {"place": -1}
+"""What stands where nothing is known of a position; 0 for all others."""
+
+
+def _aligned(items: list[Item], longest: int) -> dict[str, torch.Tensor]:
+    """The tensors of all items' `aligned` metadata, padded to `longest` positions and to the widest further dimensions."""
+    found: dict[str, torch.Tensor] = {}
+    each = [item["metadata"].get("aligned", {}) for item in items]
+    for name in dict.fromkeys(name for aligned in each for name in aligned):
+        tensors = [aligned.get(name) for aligned in each]
+        known = [tensor for tensor in tensors if tensor is not None]
+        beyond = [max(sizes) for sizes in zip(*(tensor.shape[1:] for tensor in known), strict=True)]
+        whole = torch.full((len(items), longest, *beyond), _FILL.get(name, 0), dtype=known[0].dtype)
+        for row, (item, tensor) in enumerate(zip(items, tensors, strict=True)):
+            if tensor is None:
+                continue
+            if len(tensor) != len(item["input_ids"]):
+                raise ValueError(
+                    f"an example has {len(item['input_ids'])} input_ids and {len(tensor)} entries of '{name}'; they must align"
+                )
+            whole[row][tuple(slice(size) for size in tensor.shape)] = tensor
+        found[name] = whole
+    return found

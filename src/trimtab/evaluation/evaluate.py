@@ -43,34 +43,53 @@ class CalibrationBins:
         return float((self.confidence - self.correct).abs().sum() / total) if total > 0 else float("nan")
 
 
+class _Mean:
+    """A loss's mean over its weight, added up batch by batch."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss, self.total, self.weights = loss, 0.0, 0.0
+
+    def add(self, logits: Tensor, labels: Tensor, metadata: Mapping[str, Any]) -> None:
+        output = self.loss(logits, labels, metadata)
+        weight = float(output["weight"])
+        self.total += float(output["loss"]) * weight
+        self.weights += weight
+
+    def value(self) -> float:
+        return self.total / self.weights if self.weights else float("nan")
+
+
 @torch.no_grad()
-def evaluate(forward: Forward, loss_fn: Loss, batches: Iterable[Any]) -> dict[str, float]:
+def evaluate(
+    forward: Forward, cross_entropy: Loss, batches: Iterable[Any], objective: Loss | None = None
+) -> dict[str, float]:
     """Loss, top-1 accuracy and expected calibration error a token, weighted over all batches.
 
     Labels are token ids (−100 not asked); with soft labels the likeliest token is the one that counts as right. Returns
-    `val_loss` (nats a token), `val_accuracy`, `val_calibration_error` (15 bins) and `val_tokens`.
+    `val_loss`, which is `cross_entropy` (nats a token) whatever is trained on, so that two objectives can be compared;
+    `val_accuracy`, `val_calibration_error` (15 bins) and `val_tokens`. With an `objective`, also its mean: `val_objective`.
     """
-    loss_sum, weight_sum, right, tokens = 0.0, 0.0, 0, 0
+    right, tokens = 0, 0
+    loss, further = _Mean(cross_entropy), None if objective is None else _Mean(objective)
     bins = CalibrationBins()
     for batch in batches:
         logits, labels, metadata = forward(batch)
-        output = loss_fn(logits, labels, metadata)
-        weight = float(output["weight"])
-        loss_sum += float(output["loss"]) * weight
-        weight_sum += weight
+        loss.add(logits, labels, metadata)
+        if further is not None:
+            further.add(logits, labels, metadata)
         hard, asked = _hard(labels)
         confidence, guess = logits[asked].float().softmax(-1).max(-1)
         correct = guess == hard[asked]
         bins.add(confidence, correct.float())
         right += int(correct.sum())
         tokens += int(asked.sum())
-    nothing = float("nan")
-    return {
-        "val_loss": loss_sum / weight_sum if weight_sum else nothing,
-        "val_accuracy": right / tokens if tokens else nothing,
+    figures = {
+        "val_loss": loss.value(),
+        "val_accuracy": right / tokens if tokens else float("nan"),
         "val_calibration_error": bins.error(),
         "val_tokens": tokens,
     }
+    return figures if further is None else figures | {"val_objective": further.value()}
 
 
 def _hard(labels: Tensor) -> tuple[Int[Tensor, "batch time"], Tensor]:

@@ -2,7 +2,7 @@
 
 import difflib
 
-from trimtab.config import ConfigError, RunConfig, canonical_json, resolve_config
+from trimtab.config import REGISTRIES, ConfigError, RunConfig, canonical_json, resolve_config
 from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.experiments.spec import Experiment
 
@@ -28,6 +28,19 @@ FIGURES = (
     ),
 )
 """Figures of every episode's summary that a claim may name."""
+
+
+EXAM_FIGURES = (
+    "answer_loss",
+    "confidence",
+    *(f"calibration.{name}.value" for name in ("ece", "ece_mass", "debiased", "smooth_ece", "brier", "nll", "aurc")),
+)
+"""Figures of every task's exam (`exam.NAME`)."""
+
+TRUTH_FIGURES = tuple(
+    f"truth.{name}.value" for name in ("kl", "total_variation", "ece_to_truth", "confidence_error", "confidence_bias")
+)
+"""Figures of the exam of a task that knows the exact distribution of its answers."""
 
 
 def check(experiment: Experiment, at: str) -> None:
@@ -86,7 +99,7 @@ def _check_metric(experiment: Experiment, at: str) -> None:
     metric = experiment.claim.metric
     config = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0])
     instruments = [f"instruments.{instrument.name}." for instrument in config.monitor.instruments]
-    known = [*FIGURES, *(["sensitivity"] if experiment.derived is not None else [])]
+    known = [*FIGURES, *_exam_figures(config), *(["sensitivity"] if experiment.derived is not None else [])]
     if metric in known or any(metric.startswith(prefix) for prefix in instruments):
         return
     if metric == "sensitivity":
@@ -97,6 +110,17 @@ def _check_metric(experiment: Experiment, at: str) -> None:
         f"{at}claim.metric: no episode has a figure '{metric}'.{hint} They are {', '.join(known)}, and "
         "instruments.NAME.FIELD of those that monitor.instruments names."
     )
+
+
+def _exam_figures(config: RunConfig) -> list[str]:
+    """The figures of the exam that the config's task will hold; those that only some tasks have are let through."""
+    if config.data.task is None or not config.episode.exam.problems:
+        return []
+    task = REGISTRIES["task"].load(config.data.task.name)
+    own = getattr(task, "figures", ())
+    own = own if isinstance(own, tuple) else ("exact_match",)
+    sampled = ["agreement"] if config.episode.exam.samples else []
+    return [f"exam.{name}" for name in (*own, *EXAM_FIGURES, *TRUTH_FIGURES, *sampled)]
 
 
 def _check_plan(experiment: Experiment, at: str) -> None:

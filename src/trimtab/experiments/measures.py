@@ -13,8 +13,18 @@ from trimtab.evidence.rule import Ruling
 from trimtab.experiments.reading import Episode
 from trimtab.experiments.spec import Experiment
 
-EXPLORED = ("val_loss", "val_accuracy", "best_val_loss", "stability.unstable_steps", "stability.flagged_steps")
-"""Figures that every experiment compares besides the claimed one, without a verdict."""
+EXPLORED = (
+    "exam.exact_match",
+    "exam.answer_loss",
+    "exam.calibration.smooth_ece.value",
+    "exam.truth.kl.value",
+    "val_loss",
+    "val_accuracy",
+    "best_val_loss",
+    "stability.unstable_steps",
+    "stability.flagged_steps",
+)
+"""Figures that an experiment compares besides the claimed one, without a verdict, where its episodes have them."""
 
 _UNTRAINED = {"val_loss": "untrained_loss", "best_val_loss": "untrained_loss", "train_loss": "untrained_loss"}
 _LOWER_IS_BETTER = frozenset(_UNTRAINED)

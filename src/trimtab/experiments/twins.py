@@ -122,9 +122,9 @@ def _go(
     if start is not None:
         restore_run(trainer, start, manifest.run_id, manifest.parent)
     trainer.train(assembly.train_loader, assembly.val_loader)
-    untrained = trainer.state.divergence.untrained_loss
-    losses = [_finite(float(row["train_loss"]), untrained) for row in log.steps]
-    return losses, _finite(trainer.evaluate(assembly.val_loader)["val_loss"], untrained)
+    first = trainer.state.divergence.untrained_loss
+    losses = [_finite(float(row["train_loss"]), first) for row in log.steps]
+    return losses, _finite(trainer.evaluate(assembly.val_loader)["val_loss"], trainer.state.untrained_loss)
 
 
 def _finite(loss: float, untrained: float | None) -> float:

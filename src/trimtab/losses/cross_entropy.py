@@ -8,17 +8,18 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from trimtab.losses.module import Labels, LossOutput
+from trimtab.losses.claims import Claim
+from trimtab.losses.module import IGNORE, Labels, LossOutput, TokenLoss
 
-IGNORE = -100
 
-
-class CrossEntropy:
+class CrossEntropy(TokenLoss):
     """Mean −log p(label) over the asked positions, in nats a token, computed in at least fp32.
 
     Soft labels (a distribution a position) give the cross-entropy −Σ q log p; positions whose row is all zero are not asked.
     A batch that asks nothing has loss 0 and weight 0.
     """
+
+    claims = (Claim("none"),)
 
     def __call__(
         self,

@@ -48,6 +48,14 @@ class DataRecord(_Record):
     tokens: int | None = None
 
 
+class ModelRecord(_Record):
+    """The model: its parameters, those that train, and for one that begins from weights of a file, which those are."""
+
+    parameters: int
+    trained: int
+    fingerprint: str | None = None
+
+
 class Parent(_Record):
     """The run and the step that a fork started from, where it lay, and what the fork decided otherwise.
 
@@ -75,6 +83,7 @@ class Manifest(_Record):
     components: list[ComponentRecord] = Field(default_factory=list)
     seed: int
     data: DataRecord
+    model: ModelRecord | None = None
     environment: dict[str, Any]
     parent: Parent | None = None
     trimtab: str

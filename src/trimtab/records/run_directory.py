@@ -27,6 +27,7 @@ class RunDirectory:
         self.steps_path = self.path / "steps.jsonl"
         self.events_path = self.path / "events.jsonl"
         self.evaluations_path = self.path / "evaluations.jsonl"
+        self.predictions_path = self.path / "predictions.jsonl"
         self.summary_path = self.path / "summary.json"
         self.checkpoints_path = self.path / "checkpoints"
         self.plots_path = self.path / "plots"
@@ -116,6 +117,10 @@ class RunDirectory:
     def evaluations(self) -> list[dict[str, Any]]:
         """The rows of `evaluations.jsonl`, as `steps` gives its."""
         return self._rows(self.evaluations_path)
+
+    def predictions(self) -> list[dict[str, Any]]:
+        """The answers of the run's last exam, as `steps` gives its rows; [] where there was none."""
+        return self._rows(self.predictions_path)
 
     def status(self) -> RunStatus:
         """`running` while a process holds the lock, else the summary's word, else `interrupted` (killed, no summary)."""

@@ -8,7 +8,7 @@ from typing import Any
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 """How a float that JSON does not have is written, and what it is read back as."""
 
-TEXT_KEYS = frozenset({"text", "prompt", "kind", "reason", "name", "run_id", "command"})
+TEXT_KEYS = frozenset({"text", "prompt", "kind", "reason", "name", "run_id", "command", "answer", "response"})
 """Keys whose values are prose: `from_json` leaves them alone, so a generated sample that says "nan" stays a text."""
 
 

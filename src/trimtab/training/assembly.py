@@ -7,16 +7,28 @@ from typing import Any
 import torch
 from torch import nn
 
-from trimtab.config import REGISTRIES, SLOTS, Component, RunConfig, SampleConfig, absolute_paths
-from trimtab.data import DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader
+from trimtab.config import (
+    REGISTRIES,
+    SLOTS,
+    Component,
+    RunConfig,
+    SampleConfig,
+    absolute_paths,
+    nested_components,
+)
+from trimtab.config.registry import accepts
+from trimtab.data import DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader, token_values
 from trimtab.evaluation import sample_figures, word_set
+from trimtab.losses import LossModule
 from trimtab.models import generate
 from trimtab.random import Streams, global_stream
 from trimtab.records import source_hash
 from trimtab.training.device import keep_freed_memory, resolve_hardware, set_numerics
+from trimtab.training.exam import Exam
 from trimtab.training.faults import FaultSet
 from trimtab.training.hooks import HookSet
 from trimtab.training.logger import Logger
+from trimtab.training.optimizers import multiply_rates
 from trimtab.training.trainer import Trainer
 
 
@@ -31,16 +43,20 @@ class Assembly:
     streams: Streams
     train_loader: TrainLoader
     val_loader: EvaluationLoader
-    sampler: "TextSampler"
+    sampler: "TextSampler | None"
+    exam: Exam | None
 
     def trainer(self, logger: Logger, stop: Callable[[], str | None] = lambda: None) -> Trainer:
         """A trainer of these parts. Parts are used up by it: make a new assembly for another one."""
         episode = self.config.episode
+        optimizer = build("optimizer", episode.optimizer, parameters=self.model.named_parameters())
+        if multipliers := getattr(self.model, "lr_multipliers", None):
+            multiply_rates(optimizer, self.model.named_parameters(), multipliers)
         return Trainer(
             self.model,
-            build("optimizer", episode.optimizer, parameters=self.model.named_parameters()),
+            optimizer,
             build("schedule", episode.schedule, steps=episode.steps),
-            build("loss", episode.loss),
+            build_loss(episode.loss, self.data.tokenizer),
             build("regime_controller", episode.regime_controller or Component(name="none")),
             logger,
             self.config,
@@ -48,6 +64,7 @@ class Assembly:
             faults=FaultSet(self.config.faults, vocabulary=self.data.tokenizer.vocabulary),
             streams=self.streams,
             sampler=self.sampler,
+            exam=self.exam,
             stop=stop,
         )
 
@@ -69,7 +86,7 @@ def assemble(config: RunConfig, progress: Progress | None = None) -> Assembly:
     hooks = HookSet(config.hooks)
     data = build_data(config, progress)
     streams = Streams(config.seed)
-    size = config.episode.batch_size
+    size, exam = config.episode.batch_size, config.episode.exam
     return Assembly(
         config=config,
         data=data,
@@ -78,7 +95,8 @@ def assemble(config: RunConfig, progress: Progress | None = None) -> Assembly:
         streams=streams,
         train_loader=TrainLoader(data.train, size, config.seed),
         val_loader=EvaluationLoader(data.validation, size, config.episode.evaluation_windows),
-        sampler=TextSampler(data, config.episode.sample),
+        sampler=TextSampler(data, config.episode.sample) if data.task is None else None,
+        exam=Exam(data, exam, size) if data.task is not None and exam.problems else None,
     )
 
 
@@ -90,9 +108,23 @@ def own_components(config: RunConfig) -> list[dict[str, str]]:
         for part in slot.path:
             here = getattr(here, part)
         for component in here if slot.many else [here]:
-            if slot.kind != "hook" and component is not None and ":" in component.name:
-                factory = REGISTRIES[slot.kind].load(component.name)
-                found.append({"kind": slot.kind, "name": component.name, "source_hash": source_hash(factory)})
+            if slot.kind == "hook" or component is None:
+                continue
+            for kind, spec in [(slot.kind, component.spec), *nested_components(slot.kind, component.spec)]:
+                if ":" in (name := spec["name"]):
+                    factory = REGISTRIES[kind].load(name)
+                    found.append({"kind": kind, "name": name, "source_hash": source_hash(factory)})
+    return found
+
+
+def build_loss(loss: Component, tokenizer: Tokenizer) -> LossModule:
+    """The config's loss, told what the tokens of the vocabulary spell and which numbers they are."""
+    factory = REGISTRIES["loss"].load(loss.name)
+    supplied: dict[str, Any] = {}
+    if accepts(factory, "token_values") or accepts(factory, "token_texts"):
+        texts = tokenizer.texts()
+        supplied = {"token_texts": texts, "token_values": token_values(texts)}
+    found: LossModule = build("loss", loss, **supplied)
     return found
 
 
@@ -104,8 +136,9 @@ def build_tokenizer(config: RunConfig) -> Tokenizer:
 
 def build_data(config: RunConfig, progress: Progress | None = None) -> DataBundle:
     """The config's data, encoded (or found in the cache) and split."""
-    spec = {key: value for key, value in config.data.spec.items() if key != "tokenizer"}
-    data: DataBundle = REGISTRIES["data"].build(spec, tokenizer=build_tokenizer(config), progress=progress)
+    spec = {key: value for key, value in config.data.spec.items() if key not in ("tokenizer", "task")}
+    task = None if config.data.task is None else build("task", config.data.task)
+    data: DataBundle = REGISTRIES["data"].build(spec, tokenizer=build_tokenizer(config), task=task, progress=progress)
     return data
 
 

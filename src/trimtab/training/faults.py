@@ -45,7 +45,7 @@ class RandomLabels(Fault):
         self.steps, self.vocabulary = at, vocabulary
 
     def batch(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """The same inputs with random labels."""
+        """The same inputs with random labels; what was known of the old labels is dropped."""
         drawn = torch.randint(self.vocabulary, batch.labels.shape, generator=generator)
         labels = torch.where(batch.labels == IGNORE, batch.labels, drawn)
         return Batch(batch.input_ids, labels, batch.attention_mask, batch.metadata)
@@ -63,8 +63,13 @@ class CorruptedData(Fault):
         if batch.attention_mask is not None:
             order = order.masked_fill(~batch.attention_mask, 2.0)  # behind everything, in its own order
         order = order.argsort(dim=1, stable=True)
+        rows = torch.arange(len(order))[:, None]
         return Batch(
-            batch.input_ids.gather(1, order), batch.labels.gather(1, order), batch.attention_mask, batch.metadata
+            batch.input_ids[rows, order],
+            batch.labels[rows, order],
+            batch.attention_mask,
+            batch.metadata,
+            {name: tensor[rows, order] for name, tensor in batch.aligned.items()},
         )
 
 

@@ -41,6 +41,8 @@ class Observer(Hook):
     kind: ClassVar[str] = "observe"
     every: int = 1
     layers: str = r"blocks\.\d+"
+    collects: ClassVar[bool] = False
+    """Whether the outputs of `layers` are handed to the loss, in every pass and with their graph (`batch_metadata`)."""
 
     def on_activation(self, layer: str, activation: Tensor) -> None:
         """Sees one module's output."""

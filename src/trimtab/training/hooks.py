@@ -86,7 +86,7 @@ class HookSet:
             except ValueError as error:
                 raise ConfigError(f"hooks: {_named(label)}: {error}") from error
         for label, observer in self.of(Observer):
-            if _sees_activations(observer):
+            if _sees_activations(observer) or observer.collects:
                 self._matching(model, label, observer.layers)
         for label, modulator in self.of(Modulator):
             for name, module in self._matching(model, label, modulator.layers):
@@ -95,7 +95,10 @@ class HookSet:
                 module.register_forward_hook(function)
 
     def refuse_foreign(self, model: nn.Module) -> None:
-        """Raise `WorkError` if a forward or backward hook is there that this set did not put there."""
+        """Raise `WorkError` if a forward or backward hook is there that this set did not put there.
+
+        A method of the model itself is no hook but a part of it: its source is the model's.
+        """
         for kind in _GLOBAL:
             if getattr(nn.modules.module, kind):
                 raise WorkError(
@@ -105,7 +108,8 @@ class HookSet:
         for name, module in model.named_modules():
             present = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
             present += [*module._backward_hooks.values(), *module._backward_pre_hooks.values()]
-            foreign = [function for function in present if function not in self._own]
+            own = (model, module)
+            foreign = [f for f in present if f not in self._own and getattr(f, "__self__", None) not in own]
             if foreign:
                 raise WorkError(
                     f"The module '{name or type(model).__name__}' carries a hook ({foreign[0]!r}) that this run's config does "
@@ -131,6 +135,21 @@ class HookSet:
                     handles.append(module.register_forward_hook(function))
             with self._reading(*(label for label, _ in looking)):
                 yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @contextmanager
+    def collecting(self, model: nn.Module) -> Iterator[dict[str, Tensor]]:
+        """While open, what the collecting observers' modules give out, by module name, with its graph."""
+        found: dict[str, Tensor] = {}
+        handles = []
+        try:
+            for label, observer in self.of(Observer):
+                if observer.collects:
+                    for name, module in self._matching(model, label, observer.layers):
+                        handles.append(module.register_forward_hook(_collection(found, name)))
+            yield found
         finally:
             for handle in handles:
                 handle.remove()
@@ -248,6 +267,13 @@ def _observation(
                 f"The hook '{_named(label)}' is an observer, and it wrote to the activation of '{layer}' (or returned "
                 "something). Observers only read: let it work on a copy, or make it a Modulator, whose kind is 'modulate'."
             )
+
+    return hook
+
+
+def _collection(found: dict[str, Tensor], layer: str) -> Callable[..., None]:
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        found[layer] = _first_tensor(output)
 
     return hook
 

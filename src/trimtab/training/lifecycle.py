@@ -239,6 +239,7 @@ def _manifest(assembly: Assembly, caller: Caller, parent: Parent | None, keep: M
             "tokens": data.report.tokens,
             "report": {key: value for key, value in data.report.to_dict().items() if key != "files"},
         },
+        "model": _model_record(assembly),
         "environment": _environment(config),
         "trimtab": __version__,
         "command": list(caller.command or sys.argv),
@@ -246,6 +247,15 @@ def _manifest(assembly: Assembly, caller: Caller, parent: Parent | None, keep: M
     if keep is not None:
         return Manifest.model_validate(keep.model_dump() | fields)
     return Manifest.model_validate({"run_id": new_run_id(), "created_at": now(), "parent": parent, **fields})
+
+
+def _model_record(assembly: Assembly) -> dict[str, Any]:
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in assembly.model.parameters()]
+    return {
+        "parameters": sum(size for size, _ in sizes),
+        "trained": sum(size for size, trains in sizes if trains),
+        "fingerprint": getattr(assembly.model, "fingerprint", None),
+    }
 
 
 def _environment(config: RunConfig) -> dict[str, Any]:
@@ -272,12 +282,15 @@ _CONFIGURED = ("threads", "precision", "device")
 def differences(manifest: Manifest, assembly: Assembly) -> list[str]:
     """What differs between a run's manifest and the parts made from it now, each as one phrase.
 
-    Where the data's files lie is no difference as long as they hold the same data.
+    Where the files of the data and of a pretrained model lie is no difference as long as they hold the same.
     """
     config, then = assembly.config, manifest.environment
     now_there = _environment(config)
     same_data = manifest.data.fingerprint == assembly.data.fingerprint
-    moved = tuple(f"{key}." for key in path_keys(config) if key.startswith("data.") and same_data)
+    weights_then = manifest.model.fingerprint if manifest.model is not None else None
+    weights_now = getattr(assembly.model, "fingerprint", None)
+    same = {"data": same_data, "model": weights_then is not None and weights_then == weights_now}
+    moved = tuple(f"{key}." for key in path_keys(config) if same.get(key.partition(".")[0]))
     found = [
         f"config {key}: {before!r} then, {after!r} now"
         for key, before, after in config_delta(manifest.config, config.model_dump(mode="json"))
@@ -288,6 +301,9 @@ def differences(manifest: Manifest, assembly: Assembly) -> list[str]:
             f"the corpus: {manifest.data.name} had fingerprint {manifest.data.fingerprint[:12]}… then, "
             f"{assembly.data.fingerprint[:12]}… now"
         )
+    if weights_then != weights_now:
+        told = [fingerprint[:12] + "…" if fingerprint else "none" for fingerprint in (weights_then, weights_now)]
+        found.append(f"the weights that the model begins from: fingerprint {told[0]} then, {told[1]} now")
     if then.get("source_hash") != now_there["source_hash"]:
         found.append(f"Trimtab's code: version {manifest.trimtab} then, {__version__} now, and another source hash")
     for before, after in zip(manifest.hooks, assembly.hooks.listing, strict=False):

@@ -1,10 +1,12 @@
 """Where a run's rows go: to its folder, to a display, or only to memory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from trimtab.records import JsonlWriter, RunDirectory, now
+from trimtab.records.atomic import write_bytes
+from trimtab.records.jsonl import encode_row
 
 Row = Mapping[str, Any]
 
@@ -46,6 +48,10 @@ class Logger(Protocol):
         """Record an evaluation."""
         ...
 
+    def predictions(self, rows: Sequence[Row]) -> None:
+        """Record the answers of an exam, in place of those of an earlier one."""
+        ...
+
     def offsets(self) -> dict[str, int]:
         """The lengths of the records in bytes, once they are safe on the disk."""
         ...
@@ -60,6 +66,7 @@ class MemoryLogger:
         self.steps: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self.evaluations: list[dict[str, Any]] = []
+        self.answers: list[dict[str, Any]] = []
 
     def step(self, row: Row) -> None:
         """Keep a step's row."""
@@ -73,6 +80,10 @@ class MemoryLogger:
         """Keep an evaluation's row."""
         self.evaluations.append(dict(row))
 
+    def predictions(self, rows: Sequence[Row]) -> None:
+        """Keep an exam's answers."""
+        self.answers = [dict(row) for row in rows]
+
     def offsets(self) -> dict[str, int]:
         """Nothing is on a disk."""
         return {}
@@ -84,6 +95,7 @@ class RunLogger:
     def __init__(self, run: RunDirectory, display: Display | None = None) -> None:
         self.folder: Path | None = run.path
         self.display = display
+        self._predictions = run.predictions_path
         self._writers = {
             "steps.jsonl": JsonlWriter(run.steps_path),
             "events.jsonl": JsonlWriter(run.events_path),
@@ -108,6 +120,10 @@ class RunLogger:
         self._writers["evaluations.jsonl"].write(row)
         if self.display is not None:
             self.display.evaluation(row)
+
+    def predictions(self, rows: Sequence[Row]) -> None:
+        """Write an exam's answers: a file that is whole or not there."""
+        write_bytes(self._predictions, b"".join(encode_row(row) for row in rows))
 
     def offsets(self) -> dict[str, int]:
         """The lengths of the files, synced to the disk first."""

@@ -59,8 +59,13 @@ def join(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def named_tensors(model: torch.nn.Module) -> dict[str, Tensor]:
-    """A model's parameters and persistent buffers by name; shared ones once."""
+    """A model's parameters and persistent buffers by name; shared ones once.
+
+    Of a model that says by its `fingerprint` which frozen weights it stands on, only what trains.
+    """
     names = set(model.state_dict(keep_vars=True))
+    if hasattr(model, "fingerprint"):
+        return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     tensors: dict[str, Tensor] = {name: p.detach() for name, p in model.named_parameters()}
     tensors.update({name: b for name, b in model.named_buffers() if name in names})
     return tensors

@@ -9,6 +9,19 @@ from torch import Tensor
 from trimtab.training.hook import Observer, Row
 
 
+class CollectActivations(Observer):
+    """Hands the outputs of modules to the loss, as `batch_metadata["activations"]`, for terms on them (sparsity, norms)."""
+
+    collects = True
+
+    def __init__(
+        self,
+        *,
+        layers: Annotated[str, Field(description="regular expression of the modules to collect")] = r"blocks\.\d+",
+    ) -> None:
+        self.layers = layers
+
+
 class ActivationStats(Observer):
     """Logs each layer's mean, standard deviation and share of values outside ±`bound`, at a cadence."""
 

@@ -1,6 +1,6 @@
 """Optimisers: torch's own, with weight decay on matrices only (not on biases, norms and other vectors)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 import torch
@@ -102,10 +102,30 @@ class Combined(torch.optim.Optimizer):
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
-    """Set every group's learning rate to its configured one × factor; returns the first group's."""
+    """Set every group's learning rate to its configured one × factor × its own multiplier.
+
+    Returns the first group's, without the multiplier.
+    """
     for group in optimizer.param_groups:
-        group["lr"] = group.setdefault("configured_lr", group["lr"]) * factor
-    return float(optimizer.param_groups[0]["lr"])
+        group["lr"] = group.setdefault("configured_lr", group["lr"]) * factor * group.get("lr_multiplier", 1.0)
+    return float(optimizer.param_groups[0]["configured_lr"] * factor)
+
+
+def multiply_rates(
+    optimizer: torch.optim.Optimizer, parameters: NamedParameters, multipliers: Mapping[str, float]
+) -> None:
+    """Give the parameters named in `multipliers` a multiple of the learning rate, in groups of their own."""
+    rates = {id(p): multipliers[name] for name, p in parameters if name in multipliers}
+    parts = optimizer.parts if isinstance(optimizer, Combined) else [optimizer]
+    for part in parts:
+        split = []
+        for group in part.param_groups:
+            for rate in dict.fromkeys(rates.get(id(p), 1.0) for p in group["params"]):
+                members = [p for p in group["params"] if rates.get(id(p), 1.0) == rate]
+                split.append({**group, "params": members, "lr_multiplier": rate})
+        part.param_groups[:] = split
+    if isinstance(optimizer, Combined):
+        optimizer.param_groups = [group for part in parts for group in part.param_groups]
 
 
 def _groups(parameters: NamedParameters, weight_decay: float) -> list[dict[str, Any]]:

@@ -24,9 +24,9 @@ class TrainState:
     """Everything that decides how a run goes on: save it, and nothing else is needed to go on bit for bit.
 
     `step` counts finished steps, `cursor` the sequences drawn, `draws` the batches, `tokens` the targets trained on, `seconds`
-    the time spent in steps; `run_id` is the run that the state belongs to. `step` goes back in a rewind, and `attempt`, which
-    counts rewinds, goes up; the others only grow. `evaluated` goes back with the weights that it is about. The schedule needs
-    no state: it is a function of the step.
+    the time spent in steps; `untrained_loss` is the cross-entropy of the first finite step, in nats a token; `run_id` is the
+    run that the state belongs to. `step` goes back in a rewind, and `attempt`, which counts rewinds, goes up; the others only
+    grow. `evaluated` goes back with the weights that it is about. The schedule needs no state: it is a function of the step.
     """
 
     model: nn.Module
@@ -47,6 +47,7 @@ class TrainState:
     tokens: int = 0
     seconds: float = 0.0
     evaluated: Evaluated = field(default_factory=Evaluated)
+    untrained_loss: float | None = None
     ended: list[str] | None = None
     run_id: str | None = None
 
@@ -57,6 +58,7 @@ class TrainState:
         "draws",
         "tokens",
         "seconds",
+        "untrained_loss",
         "ended",
         "run_id",
     )

@@ -12,19 +12,20 @@ from torch import nn
 
 from trimtab.config import EpisodeConfig, RunConfig, WorkError
 from trimtab.evaluation import evaluate
-from trimtab.losses import LossModule
+from trimtab.losses import CrossEntropy, LossModule
 from trimtab.random import Streams
 from trimtab.records import rss_mb, tensors_sha256
 from trimtab.regimes import Decision, Divergence, Monitor, NoController, RegimeController, RegimeState, UpdateSize
 from trimtab.training.checkpoint import Snapshot, checkpoint_path, drop_after, prune, write_checkpoint
 from trimtab.training.device import apply_precision
 from trimtab.training.evaluated import Evaluated
-from trimtab.training.faults import FaultSet
+from trimtab.training.exam import Exam
+from trimtab.training.faults import FaultSet, Striking
 from trimtab.training.hooks import HookSet
 from trimtab.training.instruments import InstrumentSet
 from trimtab.training.logger import Logger, MemoryLogger
 from trimtab.training.nested import named_tensors
-from trimtab.training.passes import Passes, TrainLoader
+from trimtab.training.passes import Accumulated, Beside, Passes, TrainLoader
 from trimtab.training.ring import Ring
 from trimtab.training.schedules import Schedule
 from trimtab.training.state import TrainState
@@ -45,8 +46,8 @@ class Trainer:
 
     `optimizer` is torch's or any like it; `scheduler` maps a step to a factor on the learning rate; `logger` takes the
     rows and says where checkpoints go. The rest comes from keywords with defaults: `hooks` (made from the config), `faults`
-    (injected on purpose; none), `streams` (made from its seed), `sampler` (text written at each evaluation) and `stop`
-    (asked after each step; a reason stops the run after a checkpoint).
+    (injected on purpose; none), `streams` (made from its seed), `sampler` (text written at each evaluation), `exam` (a task's
+    problems, answered and scored) and `stop` (asked after each step; a reason stops the run after a checkpoint).
     """
 
     def __init__(
@@ -63,10 +64,11 @@ class Trainer:
         faults: FaultSet | None = None,
         streams: Streams | None = None,
         sampler: Sampler | None = None,
+        exam: Exam | None = None,
         stop: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.config = config or RunConfig()
-        self.scheduler, self.loss_fn, self.sampler, self.stop = scheduler, loss_fn, sampler, stop
+        self.scheduler, self.loss_fn, self.sampler, self.exam, self.stop = scheduler, loss_fn, sampler, exam, stop
         self.logger: Logger = logger or MemoryLogger()
         self.state = TrainState(
             model=model,
@@ -94,7 +96,8 @@ class Trainer:
 
         Goes on from `self.state`: fresh, or restored from a checkpoint (the episode in force is then the checkpoint's).
         Returns `status` (completed, diverged, stopped, interrupted), `steps`, the final `val_loss`, `val_accuracy` and
-        `val_calibration_error`, `train_loss`, `stability`, `weights_sha256` and `folder`, where the logs are (None in memory).
+        `val_calibration_error`, `exam` (for a task), `train_loss`, `stability`, `weights_sha256` and `folder`, where the logs
+        are (None in memory).
         """
         state = self.state
         if episode_config is not None and not self._restored:
@@ -140,7 +143,7 @@ class Trainer:
         step = state.step + 1
         drawn = state.episode.batch_size * state.episode.accumulation
         faults = self.faults.striking(state.draws + 1, state.streams)
-        made = self.passes.backward(loader, state.cursor, state.episode, step, state.attempt, faults)
+        made = self._gradient(loader, step, faults)
         faults.disturb(self.updater.gradients())
         loss, norm = made.loss, self.updater.norm()
         regime = state.monitor.observe(step, loss, norm, state.hooks.activation_stats())
@@ -185,6 +188,21 @@ class Trainer:
         elif self.rewinds and not regime.anomaly_flags and step % state.episode.rewind.every == 0:
             state.ring.take(step, state.model, self.updater.optimizer, state.hooks, self._found())
         return None
+
+    def _gradient(self, loader: TrainLoader, step: int, faults: Striking) -> Accumulated:
+        """A step's passes; before anything is learnt, with the cross-entropy, whatever the objective."""
+        state = self.state
+        beside = Beside(CrossEntropy()) if state.untrained_loss is None and self.objective is not None else None
+        made = self.passes.backward(loader, state.cursor, state.episode, step, state.attempt, faults, beside)
+        if state.untrained_loss is None:
+            loss = made.loss if beside is None else beside.mean.value
+            state.untrained_loss = loss if math.isfinite(loss) else None
+        return made
+
+    @property
+    def objective(self) -> LossModule | None:
+        """The loss that is trained on, unless it is the plain cross-entropy."""
+        return None if type(self.loss_fn) is CrossEntropy else self.loss_fn
 
     @property
     def rewinds(self) -> bool:
@@ -302,7 +320,10 @@ class Trainer:
         row.update(self.evaluate(loader))
         if self.sampler is not None and episode.sample.tokens:
             row["sample"] = dict(self._sample())
-        figures = {key: value for key, value in row.items() if key.startswith("val_")}
+        last = ending is not None or state.step == episode.steps
+        if self.exam is not None and (last or (episode.exam.every and state.step % episode.exam.every == 0)):
+            row["exam"] = self._sit_exam(self.exam)
+        figures = {key: value for key, value in row.items() if key.startswith("val_") or key == "exam"}
         early = episode.early_stopping
         state.evaluated = found = state.evaluated.after(state.step, figures, early)
         state.monitor.evaluated(float(row["val_loss"]))
@@ -322,9 +343,21 @@ class Trainer:
         model.eval()
         try:
             precision = self.state.episode.precision
-            return evaluate(lambda batch: self.passes.forward(batch, precision), self.loss_fn, loader)
+            return evaluate(lambda batch: self.passes.forward(batch, precision), CrossEntropy(), loader, self.objective)
         finally:
             model.train()
+
+    def _sit_exam(self, exam: Exam) -> dict[str, Any]:
+        """The figures of an exam; its answers go to the records."""
+        model, precision = self.state.model, self.state.episode.precision
+        model.eval()
+        try:
+            generator = self.state.streams.at("evaluation", self.state.step)
+            found = exam(model, lambda batch: self.passes.forward(batch, precision), generator)
+        finally:
+            model.train()
+        self.logger.predictions(found.predictions)
+        return found.figures
 
     def _sample(self) -> Mapping[str, Any]:
         assert self.sampler is not None
@@ -380,7 +413,7 @@ class Trainer:
             "best_val_loss": state.evaluated.best_loss,
             "best_step": state.evaluated.best_step,
             "train_loss": state.monitor.loss_ema,
-            "untrained_loss": state.divergence.untrained_loss,
+            "untrained_loss": state.untrained_loss,
             "stability": state.monitor.stability() | {"rewinds": state.attempt},
             **({"instruments": state.instruments.last} if state.instruments.last else {}),
             "tokens": state.tokens,

@@ -14,12 +14,14 @@ from trimtab.reports.experiment.losses import losses
 from trimtab.reports.experiment.origin import comparisons, origin
 from trimtab.reports.experiment.records import Records
 from trimtab.reports.experiment.regimes import regimes
+from trimtab.reports.experiment.reliability import reliability
 from trimtab.reports.experiment.stability import instability, variance
 from trimtab.reports.style import INK
 
 _SPECIAL = re.compile(r"[\\`*{}\[\]<>|#!$~]|(?<!\w)_|_(?!\w)")
 _PARTS = (
-    differences, losses, regimes, interventions, detection, instability, variance, factors, cost, comparisons, origin,
+    differences, losses, regimes, interventions, detection, instability, variance, reliability, factors, cost, comparisons,
+    origin,
 )  # fmt: skip
 
 
@@ -55,7 +57,7 @@ def compose(records: Records) -> Report:
         _claim(records),
         _judgements(records),
         _warning(records),
-        tuple(part(records) for part in _PARTS),
+        tuple(section for part in _PARTS if (section := part(records)) is not None),
     )
 
 

@@ -1,0 +1,115 @@
+"""`trimtab losses check`: does each loss have the bias that it says it has?"""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trimtab.config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from trimtab.losses.propriety import Finding
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    group = typer.Typer(help="Look at losses.", no_args_is_help=True, rich_markup_mode=None)
+    group.callback()(_losses)
+    group.command()(check)
+    app.add_typer(group, name="losses")
+
+
+def _losses() -> None:
+    """Look at losses."""
+
+
+def check(
+    losses: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Names, dotted paths 'package.module:Name' or '{name: NAME, key: value}'; all when missing."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a list with one entry a fit.")] = False,
+) -> None:
+    """Fit a known distribution under each loss and compare the confidence with the truth's: none, over or under.
+
+    trimtab losses check focal my_package.losses:MyLoss
+
+    Exit code 1 if a loss has another bias than it states. A loss of your own states it as `bias = "none"` (or over, under).
+    """
+    import torch
+
+    from trimtab.losses.propriety import check_all
+    from trimtab.records.values import to_json
+
+    torch.set_num_threads(1)  # the fits are tiny
+    findings = check_all([_spec(text) for text in losses] if losses else None)
+    if as_json:
+        typer.echo(json.dumps([to_json(finding.as_dict()) for finding in findings]))
+    else:
+        _print(findings)
+    if not all(finding.as_stated for finding in findings):
+        raise typer.Exit(1)
+
+
+def _spec(text: str) -> dict[str, Any]:
+    import yaml
+
+    if not text.lstrip().startswith("{"):
+        return {"name": text}
+    try:
+        spec = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"losses check: '{text}' is not valid YAML. Write {{name: NAME, key: value}}.") from error
+    if not isinstance(spec, dict) or not isinstance(spec.get("name"), str):
+        raise ConfigError(f"losses check: '{text}' names no loss. Write {{name: NAME, key: value}}.")
+    return spec
+
+
+def _print(findings: "list[Finding]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    table = Table(box=None, header_style="bold")
+    for name in ("loss", "parameters", "fitted", "stated", "found", "confidence", "contexts", "KL", ""):
+        table.add_column(name, justify="right" if name in {"confidence", "contexts", "KL"} else "left")
+    for finding in findings:
+        table.add_row(
+            finding.loss,
+            ", ".join(f"{key}: {_short(value)}" for key, value in finding.parameters.items()),
+            _setting(finding),
+            finding.expected or "",
+            finding.found,
+            f"{finding.confidence_bias:+.4f}",
+            f"{finding.lowest:+.3f} to {finding.highest:+.3f}",
+            f"{finding.divergence:.4f}",
+            _judged(finding),
+        )
+    console.print(table)
+    console.print(
+        "confidence: mean top probability minus the truth's; contexts: that of the lowest and the highest context; KL: from "
+        "the truth to the fit, in nats."
+    )
+
+
+def _setting(finding: "Finding") -> str:
+    if finding.weight is not None:
+        return f"{finding.weight:g} beside cross-entropy"
+    return "alone, among numbers" if finding.conditional else "alone"
+
+
+def _judged(finding: "Finding") -> str:
+    if not finding.converged:
+        return "not converged"
+    if finding.expected is None:
+        return "states no bias"
+    return "as stated" if finding.as_stated else "NOT AS STATED"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return " + ".join(str(term["name"]) for term in value)
+    return str(value)

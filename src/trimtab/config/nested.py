@@ -1,0 +1,67 @@
+"""Resolving a component with those that are its parameters: the terms of a sum of losses."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from trimtab.config.components import REGISTRIES
+from trimtab.config.errors import ConfigError
+from trimtab.config.registry import Registry
+from trimtab.config.schema import NestedComponent
+from trimtab.config.slots import BESIDE
+from trimtab.config.wording import Source, worded
+from trimtab.config.yaml_file import Path
+
+
+def resolve_component(
+    kind: str, spec: Mapping[str, Any], where: Source, path: Path = (), beside: tuple[str, ...] | None = None
+) -> dict[str, Any]:
+    """A component's spec with every default filled in, its nested components' too, and checked.
+
+    Keys of `beside` (those of the kind's slot unless given) are not the component's own and stay as they are. Raises
+    `ConfigError`, which names the file, the line and the key path.
+    """
+    registry, beside = REGISTRIES[kind], BESIDE.get(kind, ()) if beside is None else beside
+    own = {key: spec[key] for key in beside if key in spec}
+    try:
+        resolved = registry.resolve({key: value for key, value in spec.items() if key not in own}, where.at(path))
+    except ValidationError as error:
+        raise ConfigError(worded(error, registry.schema(spec["name"]), where, path, ("name", *beside))) from error
+    for key, nested in _nested_parameters(registry, spec["name"]).items():
+        found = resolved[key]
+        if isinstance(found, list):
+            resolved[key] = [_below(nested, item, where, (*path, key, index)) for index, item in enumerate(found)]
+        elif found is not None:
+            resolved[key] = _below(nested, found, where, (*path, key))
+    return {**resolved, **own}
+
+
+def nested_components(kind: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Kind and spec of every component within a resolved one, at any depth; the component itself is not among them."""
+    for key, nested in _nested_parameters(REGISTRIES[kind], spec["name"]).items():
+        found = spec[key]
+        for item in found if isinstance(found, list) else [found] if found is not None else []:
+            yield nested.kind, item
+            yield from nested_components(nested.kind, item)
+
+
+def _below(nested: type[NestedComponent], spec: dict[str, Any], where: Source, path: Path) -> dict[str, Any]:
+    beside = tuple(key for key in nested.model_fields if key != "name")
+    taken = [key for key in beside if key in REGISTRIES[nested.kind].schema(spec["name"], where.at(path)).model_fields]
+    if taken:
+        raise ConfigError(
+            f"{where.at(path)}'{spec['name']}' has a parameter '{taken[0]}' of its own, and here that key means something "
+            "else. Give the parameter another name."
+        )
+    return resolve_component(nested.kind, spec, where, path, beside)
+
+
+def _nested_parameters(registry: Registry, name: str) -> dict[str, type[NestedComponent]]:
+    """The parameters that hold a nested component, one or null, or a list of them."""
+    found = {}
+    for key, field in registry.schema(name).model_fields.items():
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, NestedComponent):
+                found[key] = inner
+    return found

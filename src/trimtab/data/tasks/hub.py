@@ -1,0 +1,200 @@
+"""Prompts and answers from a data set of the Hugging Face `datasets` library, on this disk or from the hub."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from trimtab.config.errors import ConfigError, DataError
+from trimtab.config.model_paths import cache_folder
+from trimtab.config.schema import FILE_PATH
+from trimtab.data.tasks.files import FileTask, OnBadRow, Row
+from trimtab.data.tasks.jsonl_rows import (
+    AcceptedKey,
+    AnswerKey,
+    LevelKey,
+    Match,
+    OptionsKey,
+    ProbabilitiesKey,
+    PromptKey,
+    RowReader,
+    UncertaintyKey,
+)
+from trimtab.data.tasks.problem import Problem
+
+_OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+
+
+class Hub(FileTask):
+    """A data set that the `datasets` library reads, its rows taken as those of `jsonl` are.
+
+    `path` is a folder that `save_to_disk` wrote or one of JSON lines, Parquet or CSV files, and never touches the network;
+    `dataset` is an id of the Hugging Face hub, which only `allow_hub: true` may ask. Code that comes with a data set is not
+    run. With `validation_split: null` the rows of `train_split` are split by the questions' hashes.
+    """
+
+    name = "hub"
+
+    def __init__(
+        self,
+        *,
+        dataset: Annotated[str | None, Field(description="the id of a data set of the hub, openai/gsm8k say")] = None,
+        path: Annotated[
+            str | None, Field(description="a folder with a data set, instead of an id", json_schema_extra=FILE_PATH)
+        ] = None,
+        subset: Annotated[str | None, Field(description="the data set's configuration, where it has several")] = None,
+        revision: Annotated[
+            str | None, Field(description="the commit, branch or tag of the hub's data set; null is its newest")
+        ] = None,
+        train_split: Annotated[str, Field(min_length=1, description="the split that trains")] = "train",
+        validation_split: Annotated[
+            str | None, Field(min_length=1, description="the split that validates; null takes a fifth of `train_split`")
+        ] = None,
+        allow_hub: Annotated[bool, Field(description="true lets the data set come over the network")] = False,
+        prompt_key: PromptKey = "prompt",
+        answer_key: AnswerKey = "answer",
+        accepted_key: AcceptedKey = None,
+        uncertainty_key: UncertaintyKey = None,
+        options_key: OptionsKey = None,
+        probabilities_key: ProbabilitiesKey = None,
+        level_key: LevelKey = None,
+        match: Match = "normalised",
+        on_bad_row: OnBadRow = "error",
+    ) -> None:
+        self.dataset, self.path, self.subset, self.revision = dataset, path, subset, revision
+        self.allow_hub = allow_hub
+        try:
+            _refuse(dataset, path, allow_hub)
+        except ValueError as error:
+            raise ConfigError(f"data.task: {error}.") from error
+        self.reader = RowReader(
+            prompt_key=prompt_key,
+            answer_key=answer_key,
+            match=match,
+            accepted_key=accepted_key,
+            uncertainty_key=uncertainty_key,
+            options_key=options_key,
+            probabilities_key=probabilities_key,
+            level_key=level_key,
+        )
+        held = None if validation_split is None else partial(self._rows, validation_split)
+        super().__init__(partial(self._rows, train_split), held, on_bad_row)
+
+    @classmethod
+    def check(cls, parameters: dict[str, Any]) -> None:
+        """The hub is not asked without leave, and keys must fit together."""
+        _refuse(parameters["dataset"], parameters["path"], parameters["allow_hub"])
+        RowReader(**{key: parameters[key] for key in RowReader.__dataclass_fields__})
+
+    @property
+    def described(self) -> Mapping[str, Any]:
+        """The keys and the way of comparing; the content stands for the data set."""
+        return asdict(self.reader)
+
+    def problem(self, values: Mapping[str, Any]) -> Problem:
+        """The problem of a row. Raises `BadRowError` where it is none."""
+        return self.reader.problem(values)
+
+    def score(self, problem: Problem, response: str) -> Mapping[str, float]:
+        """`exact_match`: whether the response is one of the accepted answers, compared as `match` says."""
+        return self.reader.score(problem, response)
+
+    def _rows(self, split: str) -> Iterator[Row]:
+        table = self._table(split)
+        columns = [name for name in table.column_names if any(key.split(".")[0] == name for key in self.reader.keys)]
+        columns += [key for key in self.reader.keys if key in table.column_names and key not in columns]
+        if not columns:
+            raise DataError(
+                f"The split {split} of {self._shown} has the columns {', '.join(table.column_names)}, none of which is asked "
+                "for. Set `data.task.prompt_key` and `data.task.answer_key`."
+            )
+        # Other columns are not decoded: they may be pictures.
+        for number, values in enumerate(table.select_columns(columns)):
+            yield Row(f"{self._shown}, split {split}, row {number}", values)
+
+    def _table(self, split: str) -> Any:
+        with _network(self.allow_hub and self.path is None):
+            import datasets
+
+            try:
+                if self.path is None:
+                    return datasets.load_dataset(
+                        self.dataset, self.subset, split=split, revision=self.revision, cache_dir=_cache()
+                    )
+                place = Path(self.path).expanduser()
+                if not place.is_dir():
+                    raise DataError(f"There is no folder {self.path}. Name one with a data set in `data.task.path`.")
+                if (place / "state.json").is_file():
+                    return datasets.load_from_disk(str(place))
+                if (place / "dataset_dict.json").is_file():
+                    parts = datasets.load_from_disk(str(place))
+                    if split not in parts:
+                        raise ValueError(f"it has no split {split!r}; it has {', '.join(parts)}")
+                    return parts[split]
+                return datasets.load_dataset(str(place), self.subset, split=split, cache_dir=_cache())
+            except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+                raise DataError(
+                    f"The split {split} of {self._shown} cannot be loaded ({type(error).__name__}: {error}). Check "
+                    "`data.task`: its `dataset` or `path`, `subset`, and the names of the splits."
+                ) from error
+
+    @property
+    def _shown(self) -> str:
+        return f"the data set {self.path or self.dataset}"
+
+
+def _refuse(dataset: str | None, path: str | None, allow_hub: bool) -> None:
+    """Raise ValueError for what can be told to be wrong without the library."""
+    if (dataset is None) == (path is None):
+        raise ValueError("give either `path`, a folder with a data set, or `dataset`, an id of the hub")
+    if dataset is not None and not allow_hub:
+        raise ValueError(
+            f"the data set '{dataset}' would come from the Hugging Face hub, over the network, which is only done when asked "
+            "for: set `allow_hub: true`, or give the `path` of a folder that has it"
+        )
+    if find_spec("datasets") is None:
+        raise ValueError("the package datasets is not installed: pip install 'trimtab[tasks]'")
+
+
+@contextmanager
+def _network(allowed: bool) -> Iterator[None]:
+    """The library as it is where the network is allowed; else in its offline mode, and always without its progress bars."""
+    before = {name: os.environ.get(name) for name in _OFFLINE}
+    if not allowed:
+        # For the import, which reads them, and for processes that the library may start.
+        os.environ.update(dict.fromkeys(_OFFLINE, "1"))
+    try:
+        import datasets
+        import huggingface_hub.constants
+
+        own = [(datasets.config, "HF_HUB_OFFLINE"), (huggingface_hub.constants, "HF_HUB_OFFLINE")]
+        # A module that was imported offline stays so; where the network is allowed, the user's own variables decide.
+        asked = any((before[name] or "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
+        shown = datasets.is_progress_bar_enabled()
+        datasets.disable_progress_bars()
+        earlier = [getattr(module, name) for module, name in own]
+        for module, name in own:
+            setattr(module, name, not allowed or asked)
+        try:
+            yield
+        finally:
+            for (module, name), value in zip(own, earlier, strict=True):
+                setattr(module, name, value)
+            if shown:
+                datasets.enable_progress_bars()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _cache() -> str:
+    return str(cache_folder() / "datasets")

@@ -1,0 +1,68 @@
+"""Numbers in a text: where they stand, and which of them is the answer."""
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import NamedTuple
+
+MARK = "####"
+"""What stands before the final number of a worked solution (GSM8K, Cobbe et al. 2021)."""
+
+_NUMBER = re.compile(
+    # A minus after a word, a digit or a bracket is a subtraction or a hyphen; a currency sign may stand on either side of it.
+    r"(?:(?<![\w)\]])(?P<sign>[-+\u2212])[$€£¥]?+)?+"
+    # Commas are part of a number between groups of three digits only. The possessive quantifiers keep the time linear.
+    r"(?P<digits>(?:[0-9]{1,3}(?:,[0-9]{3}(?![0-9]))++|[0-9]++)(?:\.[0-9]++)?+|(?<!\w)\.[0-9]++)"
+)
+_MARKED = re.compile(
+    MARK + r"[ \t*$€£¥]*+(?P<sign>[-+\u2212]?+)[$€£¥]?+(?P<digits>[0-9][0-9,]*+(?:\.[0-9]++)?+|\.[0-9]++)"
+)
+_MARKED_LINE = re.compile(MARK + r"([^\n]*+)")
+
+
+class NumberFound(NamedTuple):
+    """A number of a text: its digits stand at `start` to `end` (exclusive, without the sign); `value` has the sign."""
+
+    start: int
+    end: int
+    value: Decimal
+
+
+def numbers_in(text: str) -> Iterator[NumberFound]:
+    """The numbers of a text in order: ASCII digits with commas between groups of three, decimals and a sign.
+
+    The sign (`-`, `+` or U+2212) counts where no word, digit or closing bracket stands before it, so `10-5` has 10 and 5.
+    Fractions, exponents and number words are not read: `1/2` has 1 and 2.
+    """
+    for match in _NUMBER.finditer(text):
+        yield NumberFound(*match.span("digits"), _value(match))
+
+
+def final_number(text: str) -> Decimal | None:
+    """The number that a text gives as its answer, or None. Takes any text, in linear time.
+
+    The convention of GSM8K's own grader: the first number that follows `####`, without its commas. What that grader would
+    call invalid is read as kindly as is safe: a currency sign, asterisks or `+` after the mark are passed over; else the
+    first number on a line after a mark counts; a text with marks and no number after any has no answer. Without a mark the
+    last number of the text is the answer, as `numbers_in` finds them; so units, a full stop or a per cent sign may follow.
+    """
+    if (match := _MARKED.search(text)) is not None:
+        return _value(match)
+    lines = _MARKED_LINE.findall(text)
+    if lines:
+        return next((found.value for line in lines for found in numbers_in(line)), None)
+    last: re.Match[str] | None = None
+    for last in _NUMBER.finditer(text):  # noqa: B007
+        pass
+    return None if last is None else _value(last)
+
+
+def same_number(response: str, truth: str) -> bool:
+    """Whether the final numbers of two texts are equal, as `18.0` and `18` are; false where one has none."""
+    wanted = final_number(truth)
+    return wanted is not None and final_number(response) == wanted
+
+
+def _value(match: re.Match[str]) -> Decimal:
+    number = Decimal(match["digits"].replace(",", ""))
+    return number.copy_negate() if match["sign"] in ("-", "\u2212") else number

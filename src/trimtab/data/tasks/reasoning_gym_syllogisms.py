@@ -1,0 +1,94 @@
+"""Whether a syllogism follows, decided over all models: the truth behind labels that are sometimes wrong."""
+
+import itertools
+import re
+from functools import cache
+from typing import Literal, NamedTuple
+
+Quantity = Literal["All", "No", "Some", "Some not"]
+
+
+class Statement(NamedTuple):
+    """A categorical statement: `quantity` of `subject` are `predicate`."""
+
+    quantity: Quantity
+    subject: str
+    predicate: str
+
+
+class Syllogism(NamedTuple):
+    """Two premises and what is said to follow."""
+
+    first: Statement
+    second: Statement
+    conclusion: Statement
+
+    @property
+    def form(self) -> "Syllogism":
+        """The same with its terms called 0, 1, 2 in the order in which they come: what decides its truth."""
+        terms = {term: str(number) for number, term in enumerate(dict.fromkeys(self.terms))}
+        return Syllogism(*(Statement(said, terms[subject], terms[predicate]) for said, subject, predicate in self))
+
+    @property
+    def terms(self) -> list[str]:
+        """Subjects and predicates as they come, with repetitions."""
+        return [term for statement in self for term in (statement.subject, statement.predicate)]
+
+
+_STATEMENT = re.compile(r"(All|No|Some) (\w+) are (not )?(\w+)")
+_QUESTION = re.compile(r"1\. ([^\n]*)\n2\. ([^\n]*)\n\nDoes it logically follow that:\n([^\n]*)\?")
+
+
+def read_statement(text: str) -> Statement:
+    """A statement of the form `All dogs are animals` or `Some dogs are not cats`. Raises ValueError for another text."""
+    match = _STATEMENT.fullmatch(text)
+    if match is None or (match[3] and match[1] != "Some"):
+        raise ValueError(f"{text!r} is no categorical statement")
+    quantity: Quantity = "Some not" if match[3] else match[1]  # type: ignore[assignment]
+    return Statement(quantity, match[2], match[4])
+
+
+def read_question(text: str) -> Syllogism:
+    """The syllogism that a question of Reasoning Gym asks about. Raises ValueError for another text."""
+    match = _QUESTION.search(text)
+    if match is None:
+        raise ValueError(f"{text!r} asks about no syllogism")
+    return Syllogism(*(read_statement(part) for part in match.groups()))
+
+
+@cache
+def follows(syllogism: Syllogism) -> bool:
+    """Whether the conclusion is true in every model of the premises, in Aristotle's reading: no term is empty.
+
+    A thing is in or out of each of the three terms, so there are 8 kinds of things, and a model is decided by which of them
+    there are: 256 models, all of which are tried. More than three terms raise ValueError.
+    """
+    terms = sorted(set(syllogism.terms))
+    if len(terms) > 3:
+        raise ValueError(f"a syllogism has three terms; found {', '.join(terms)}")
+    kinds = [frozenset(itertools.compress(terms, bits)) for bits in itertools.product((0, 1), repeat=len(terms))]
+    for present in itertools.product((False, True), repeat=len(kinds)):
+        model = list(itertools.compress(kinds, present))
+        if any(all(term not in thing for thing in model) for term in terms):
+            continue
+        if (
+            _holds(syllogism.first, model)
+            and _holds(syllogism.second, model)
+            and not _holds(syllogism.conclusion, model)
+        ):
+            return False
+    return True
+
+
+def _holds(statement: Statement, model: list[frozenset[str]]) -> bool:
+    quantity, subject, predicate = statement
+    inside = [predicate in thing for thing in model if subject in thing]
+    match quantity:
+        case "All":
+            return all(inside)
+        case "No":
+            return not any(inside)
+        case "Some":
+            return any(inside)
+        case "Some not":
+            return not all(inside)

@@ -1,0 +1,99 @@
+"""One figure with what is needed to believe it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from trimtab.evaluation.calibration.resampling import Measured, Way
+
+LEVEL = 0.95
+"""The level of intervals where none is asked for."""
+
+Ends = tuple[float, float]
+"""The lowest and the highest that a figure can be."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure, its bootstrap interval, and what a perfect predictor would score.
+
+    `null_floor` is the mean score, at this sample size and with these confidences, of a predictor whose every
+    confidence is true, and `null_high` the score that 95% of such samples stay below. None: not asked for, or (the interval)
+    nothing to resample.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    null_floor: float | None = None
+    null_high: float | None = None
+
+    def as_dict(self) -> dict[str, float | None]:
+        """The five numbers by name."""
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "null_floor": self.null_floor,
+            "null_high": self.null_high,
+        }
+
+
+def figures(
+    values: Measured, ends: dict[str, Ends], ways: Sequence[Way], nulls: Measured, level: float
+) -> dict[str, Figure]:
+    """The figures named in `ends`, from their `values` (one sample), resamples and simulated scores."""
+    made = {}
+    for name, limits in ends.items():
+        value = float(values[name][0])
+        low, high = interval(value, limits, [(way.units, way.draws[name]) for way in ways], level)
+        null = nulls[name][~np.isnan(nulls[name])] if nulls else np.empty(0)
+        floor = float(null.mean()) if null.size else None
+        top = float(np.quantile(null, 0.95, method="higher")) if null.size else None
+        made[name] = Figure(value, low, high, floor, top)
+    return made
+
+
+def interval(
+    value: float, ends: Ends, ways: Sequence[tuple[int, Float[np.ndarray, " draws"]]], level: float
+) -> tuple[float, float] | tuple[None, None]:
+    """The interval of a figure from its draws in each way of resampling (`bootstrap`), kept between `ends`.
+
+    The percentiles of the draws (Efron 1979) about their mean, laid about the value: a resample is noisier than its sample
+    and a calibration error grows with noise, so its draws lie above the value, sometimes all of them. Moved back, they
+    say how far the score *at this sample size* varies, which is what the null floor is held against. They are stretched as
+    a t interval is against a normal one, with as many degrees of freedom as units drawn less one (Hesterberg 2015, the
+    expanded percentile interval): a few clusters know little of their spread.
+
+    Two ways of clustering: the variance is that of the one and of the other less that of both (Cameron, Gelbach and Miller
+    2011), at least the larger, with Satterthwaite's degrees of freedom and the shape of the larger.
+
+    None where nothing was drawn. Infinite draws: their plain percentiles.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    known = [(units, draws[~np.isnan(draws)]) for units, draws in ways]
+    if math.isnan(value) or not known or any(draws.size == 0 for _, draws in known):
+        return None, None
+    quantiles = [0.5 - level / 2, 0.5 + level / 2]
+    if not all(np.isfinite(draws).all() for _, draws in known):
+        low, high = np.quantile(
+            max(known, key=lambda way: np.isinf(way[1]).mean())[1], quantiles, method="inverted_cdf"
+        )
+        return float(low), float(high)
+    spread = [float(draws.var()) * units / (units - 1) for units, draws in known]
+    if max(spread[:2]) == 0:
+        return value, value
+    widest = int(np.argmax(spread[:2]))
+    variance, freedom = spread[0], known[0][0] - 1.0
+    if len(known) > 1:
+        variance = max(spread[0] + spread[1] - spread[2], spread[widest])
+        freedom = variance**2 / sum(v**2 / (units - 1) for v, (units, _) in zip(spread[:2], known, strict=False))
+    draws = known[widest][1]
+    stretch = math.sqrt(variance / float(draws.var())) * float(stdtrit(freedom, quantiles[1]) / ndtri(quantiles[1]))
+    low, high = (np.quantile(draws, quantiles, method="inverted_cdf") - draws.mean()) * stretch
+    # A few odd draws can pull the mean past a percentile; the value still lies in its interval.
+    return max(value + min(float(low), 0.0), ends[0]), min(value + max(float(high), 0.0), ends[1])

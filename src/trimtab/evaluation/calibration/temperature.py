@@ -1,0 +1,125 @@
+"""Temperature scaling: one number, fitted on some of the items and judged on the others."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from trimtab.evaluation.calibration.arrays import Groups, as_clusters, as_labels
+from trimtab.evaluation.calibration.binning import BINS, BinSums, calibration_error, width_bins
+
+COLDEST, HOTTEST = 0.01, 100.0
+"""The temperatures between which the best one is sought."""
+
+_HALVINGS = 60
+
+
+@dataclass(frozen=True)
+class TemperatureFit:
+    """A temperature T, for softmax(logits / T), and what it does on the items it was not fitted on.
+
+    `nll_*` (nats an item) and `ece_*` (of the likeliest class, `BINS` bins of equal width) are those of the other items.
+    `at_bound`: no best temperature lies between `COLDEST` and `HOTTEST`; this is the better end.
+    """
+
+    temperature: float
+    at_bound: bool
+    fitted_on: int
+    judged_on: int
+    nll_before: float
+    nll_after: float
+    ece_before: float
+    ece_after: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def fit_temperature(
+    logits: Any, labels: Any, *, groups: Groups = None, share: float = 0.5, seed: int
+) -> TemperatureFit:
+    """The temperature of least NLL on a random `share` of the items, and NLL and ECE before and after on the rest.
+
+    `logits` [n, classes], finite; `labels` [n]. NLL is convex in 1/T (Guo et al. 2017), so its minimum is where the slope
+    changes sign, found by bisection. With `groups` (a cluster an item) whole clusters go to one side: `share` of the
+    clusters, at least one on either side. Raises ValueError for wrong shapes, logits that are not finite, labels that are no
+    class, fewer than two items or clusters, several ways of clustering, and a share outside (0, 1).
+    """
+    z = np.asarray(logits, dtype=np.float64)
+    if z.ndim != 2 or z.size == 0:
+        raise ValueError(f"logits should have a row an item and a column a class; the shape is {z.shape}.")
+    if not np.isfinite(z).all():
+        at = int(np.argwhere(~np.isfinite(z))[0, 0])
+        raise ValueError(f"logits should be finite; item {at} has one that is not. Leave masked classes out.")
+    y = as_labels(labels, *z.shape)
+    held = _held(len(z), groups, share, seed)
+    temperature, at_bound = best_temperature(z[held], y[held])
+    rest, right = z[~held], y[~held]
+    return TemperatureFit(
+        temperature,
+        at_bound,
+        int(held.sum()),
+        int((~held).sum()),
+        _nll(rest, right, 1.0),
+        _nll(rest, right, temperature),
+        _ece(rest, right, 1.0),
+        _ece(rest, right, temperature),
+    )
+
+
+def best_temperature(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]) -> tuple[float, bool]:
+    """The temperature of least NLL on these items, and whether it is an end of the range; 1 where none matters."""
+    low, high = np.log(1 / HOTTEST), np.log(1 / COLDEST)  # of the log of the inverse temperature
+    if not np.ptp(logits, axis=1).any():
+        return 1.0, False
+    if _slope(logits, labels, np.exp(low)) >= 0:
+        return HOTTEST, True
+    if _slope(logits, labels, np.exp(high)) <= 0:
+        return COLDEST, True
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _slope(logits, labels, np.exp(middle)) < 0 else (low, middle)
+    return float(np.exp(-(low + high) / 2)), False
+
+
+def _slope(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"], inverse: float) -> float:
+    """The derivative of the mean NLL by the inverse temperature: expected logit less the label's."""
+    expected = (_softmax(logits * inverse) * logits).sum(axis=1)
+    return float((expected - logits[np.arange(len(labels)), labels]).mean())
+
+
+def _nll(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"], temperature: float) -> float:
+    scaled = logits / temperature
+    scaled = scaled - scaled.max(axis=1, keepdims=True)
+    return float((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(labels)), labels]).mean())
+
+
+def _ece(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"], temperature: float) -> float:
+    p = _softmax(logits / temperature)
+    index, correct = width_bins(p.max(axis=1)), p.argmax(axis=1) == labels
+    sums = [np.bincount(index, weights=w, minlength=BINS)[None, :] for w in (np.ones(len(p)), p.max(axis=1), correct)]
+    return float(calibration_error(BinSums(*sums))[0])
+
+
+def _softmax(scaled: Float[np.ndarray, "n classes"]) -> Float[np.ndarray, "n classes"]:
+    raised = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    found: Float[np.ndarray, "n classes"] = raised / raised.sum(axis=1, keepdims=True)
+    return found
+
+
+def _held(n: int, groups: Groups, share: float, seed: int) -> Bool[np.ndarray, " n"]:
+    if not 0 < share < 1:
+        raise ValueError(f"share should lie between 0 and 1; found {share}.")
+    clusters = as_clusters(groups, n)
+    if clusters is not None and clusters.shape[1] > 1:
+        raise ValueError("groups should be one cluster an item here: items related in several ways cannot be split.")
+    units = np.arange(n) if clusters is None else clusters[:, 0]
+    count = int(units.max()) + 1
+    if count < 2:
+        raise ValueError(
+            "There should be two items (two clusters, with groups) or more: some to fit on, some to judge on."
+        )
+    chosen = np.random.default_rng(seed).permutation(count)[: min(max(round(share * count), 1), count - 1)]
+    return np.isin(units, chosen)

@@ -1,0 +1,72 @@
+"""The answers that an episode's last evaluation left, item by item (`predictions.jsonl`)."""
+
+from typing import Annotated, Any, Self
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field, ValidationError, model_validator
+
+from trimtab.config.errors import RunError
+from trimtab.reports.experiment.contract import Read
+from trimtab.reports.experiment.episodes import Episode
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Prediction(Read):
+    """An answer to a validation item, with its confidence.
+
+    Where the exact distribution over the answers is known, the model's own over the same options stands beside it.
+    """
+
+    item: int
+    correct: bool
+    confidence: Share
+    agreement: Share | None = None
+    option_probabilities: list[Share] | None = None
+    true_probabilities: list[Share] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for name in ("option_probabilities", "true_probabilities"):
+            found = getattr(self, name)
+            if found is not None and abs(sum(found) - 1) > 1e-4:
+                raise ValueError(f"{name} should sum to 1; they sum to {sum(found):.6g}")
+        if self.knows_truth and len(self.option_probabilities or ()) != len(self.true_probabilities or ()):
+            raise ValueError("option_probabilities and true_probabilities should have one length")
+        return self
+
+    @property
+    def knows_truth(self) -> bool:
+        """Whether both distributions stand there."""
+        return self.option_probabilities is not None and self.true_probabilities is not None
+
+
+def read_predictions(episode: Episode) -> list[Prediction]:
+    """An ended episode's predictions; none where it has not ended or left none. Raises `RunError` for a damaged file."""
+    if episode.run is None or not episode.finished:
+        return []
+    found = []
+    for number, row in enumerate(episode.run.predictions(), start=1):
+        try:
+            found.append(Prediction.model_validate(row))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "it"
+            told = f"{where}: {first['msg'].lower()}"
+            path = episode.run.predictions_path
+            raise RunError(f"{path} is damaged at line {number}: {told}. Restore it from a copy.") from error
+    return found
+
+
+def options_table(rows: list[list[float]]) -> Float[np.ndarray, "n options"]:
+    """Distributions over unequally many options as rows of one table, padded with zeros."""
+    table = np.zeros((len(rows), max(map(len, rows))))
+    for place, row in enumerate(rows):
+        table[place, : len(row)] = row
+    return table
+
+
+def columns(predictions: list[Prediction], name: str) -> Any:
+    """One field of all of them."""
+    return np.array([getattr(one, name) for one in predictions], dtype=np.float64)

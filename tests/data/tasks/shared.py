@@ -1,0 +1,24 @@
+"""Where the shared real files are, and small files of rows."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHARED = Path(os.environ.get("TRIMTAB_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
+
+
+def shared_file(name: str) -> Path:
+    """A real file of the shared folder; skips the test where there is none."""
+    if not (path := SHARED / name).is_file():
+        pytest.skip(f"there is no {path}: set TRIMTAB_SHARED_DATA to the folder of real files")
+    return path
+
+
+def write_rows(path: Path, rows: list[Any]) -> str:
+    """Write rows as JSON lines; text and bytes are written as they stand."""
+    lines = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    return str(path)

@@ -1,0 +1,135 @@
+"""What holds for every generated task that ships, and for the base that they share."""
+
+import inspect
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trimtab.config.components import TASKS
+from trimtab.config.errors import DataError
+from trimtab.data.tasks import Problem
+from trimtab.data.tasks.generated import VALIDATION_SHARE, GeneratedTask, is_validation
+
+
+def shipped() -> list[str]:
+    """The generated tasks that need no parameters."""
+    found = []
+    for entry in TASKS:
+        factory = TASKS.load(entry.name)
+        generated = inspect.isclass(factory) and issubclass(factory, GeneratedTask)
+        if generated and not any(parameter.required for parameter in TASKS.parameters(entry.name)):
+            found.append(entry.name)
+    return found
+
+
+def build(name: str) -> GeneratedTask:
+    task: GeneratedTask = TASKS.build(TASKS.resolve({"name": name}))
+    return task
+
+
+def questions(problems: Sequence[Problem]) -> set[str]:
+    return {problem.question for problem in problems} | {problem.prompt for problem in problems}
+
+
+@pytest.mark.parametrize("name", shipped())
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seeds=st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)), size=st.integers(1, 300), held=st.integers(1, 60))
+def test_no_seed_and_no_size_makes_the_splits_meet(name: str, seeds: tuple[int, int], size: int, held: int) -> None:
+    task = build(name)
+    validation = [task.split("validation", held, seed) for seed in seeds]
+    for seed in seeds:
+        train = task.split("train", size, seed)
+        assert len(train) == size
+        for problems in validation:
+            assert not questions(train) & questions(problems)
+    assert all(len({problem.question for problem in problems}) == held for problems in validation)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_levels_come_in_turn_and_a_longer_split_begins_with_the_shorter_one(name: str) -> None:
+    task = build(name)
+    for split in ("train", "validation"):
+        long = task.split(split, 60, 4)
+        assert [problem.level for problem in long[: len(task.levels)]] == list(task.levels)
+        assert list(task.split(split, 25, 4)) == list(long[:25])
+        assert list(task.split(split, 60, 5)) != list(long)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_right_answer_scores_full_marks_and_all_figures_are_given(name: str) -> None:
+    task = build(name)
+    for problem in task.split("train", 60, 0):
+        scores = task.score(problem, problem.truth)
+        assert list(scores) == list(task.figures)
+        assert task.figures[0] == "exact_match"
+        assert scores["exact_match"] == 1
+        assert set(task.score(problem, "").values()) <= {0.0, 1.0}
+        assert task.score(problem, "")["exact_match"] == 0
+
+
+PRINT_ALL = """
+import hashlib, sys
+from trimtab.config.components import TASKS
+from trimtab.data.tasks.noise import Noise, with_noise
+for name in sys.argv[1:]:
+    task = TASKS.build(TASKS.resolve({"name": name}))
+    problems = task.split("train", 80, 7)
+    noisy = with_noise(problems, Noise(flip=0.3, tags="shuffled"), task, "train", 7)
+    print(name, hashlib.sha256(repr((problems, noisy, task.split("validation", 20, 7))).encode()).hexdigest())
+"""
+
+
+def test_another_process_with_another_hash_seed_draws_the_same() -> None:
+    outputs = set()
+    for seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", PRINT_ALL, *shipped()], capture_output=True, text=True, check=True, env=environment
+        )
+        outputs.add(done.stdout)
+    assert len(outputs) == 1
+    assert len(outputs.pop().splitlines()) == len(shipped()) > 0
+
+
+class Few(GeneratedTask):
+    """Ten questions."""
+
+    name = "few"
+
+    def __init__(self) -> None:
+        self.levels = (1, 2)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        return {}
+
+    def problem(self, level: int, rng: random.Random) -> Problem:
+        number = str(rng.randrange(10))
+        return Problem(f"{level}: {number}", number, number, level)
+
+    def score(self, problem: Problem, response: str) -> Mapping[str, float]:
+        return {"exact_match": float(response == problem.truth)}
+
+
+def test_too_few_questions_are_told_with_what_to_do() -> None:
+    reached = sum(is_validation(f"{level}: {number}") for level in (1, 2) for number in range(10))
+    with pytest.raises(DataError, match="too few different questions for 30 validation problems: after") as caught:
+        Few().split("validation", 30, 0)
+    assert reached < 20
+    assert "data.validation" in str(caught.value)
+    assert len(Few().split("train", 500, 0)) == 500  # questions may come again in training
+    with pytest.raises(DataError, match="Say how many"):
+        Few().split("train", None, 0)
+
+
+def test_the_share_of_validation_questions() -> None:
+    share = sum(is_validation(str(number)) for number in range(20_000)) / 20_000
+    assert abs(share - VALIDATION_SHARE) < 0.01
+    assert is_validation("\ud800") in (True, False)  # a lone surrogate is a question too

@@ -1,0 +1,86 @@
+from decimal import Decimal
+from time import perf_counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimtab.data.tasks.numbers import final_number, numbers_in, same_number
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("#### 18", "18"),
+        ("9 * 2 = 18\n#### 18", "18"),
+        ("#### 1,234,567", "1234567"),
+        ("#### 12,34,567", "1234567"),  # the official grader takes all commas out
+        ("#### -3.50", "-3.5"),
+        ("####18", "18"),
+        ("#### $18.00 and so on, 7 more", "18"),
+        ("#### -$5", "-5"),
+        ("#### $-5", "-5"),
+        ("#### **42**", "42"),
+        ("#### \u22127", "-7"),
+        ("#### 18.\nQuestion: 3 + 4?\n#### 7", "18"),
+        ("#### Step 1\nso it is 18\n#### 18", "18"),
+        ("#### The answer is 18 apples, not 20", "18"),
+        ("####\n#### 5", "5"),
+        ("She has 5 left.", "5"),
+        ("5 + 3 = 8", "8"),
+        ("10-4", "4"),
+        ("(2)-4", "4"),
+        ("it is -4", "-4"),
+        ("costs $1,250.75.", "1250.75"),
+        ("75%", "75"),
+        ("3,4", "4"),
+        ("1,2345", "2345"),
+        ("1234,567", "567"),
+        (".5", "0.5"),
+        ("No.5", "5"),
+        ("the 12th", "12"),
+        ("18 \n\n", "18"),
+        ("007", "7"),
+    ],
+)
+def test_the_final_number(text: str, value: str) -> None:
+    assert final_number(text) == Decimal(value)
+
+
+@pytest.mark.parametrize("text", ["", "none", "####", "5 apples\n#### five", "\u0665", "####\n5"])
+def test_no_final_number(text: str) -> None:
+    assert final_number(text) is None
+    assert not same_number(text, text)
+
+
+def test_numbers_and_where_they_stand() -> None:
+    text = "On day 3, -1,200 of 5.5 kg (10-4) at .25"
+    found = list(numbers_in(text))
+    assert [text[start:end] for start, end, _ in found] == ["3", "1,200", "5.5", "10", "4", ".25"]
+    assert [value for _, _, value in found] == [Decimal(v) for v in ("3", "-1200", "5.5", "10", "4", "0.25")]
+
+
+@given(value=st.decimals(allow_nan=False, allow_infinity=False, places=2), lead=st.sampled_from(["", "#### ", "so: "]))
+def test_every_decimal_is_read_back(value: Decimal, lead: str) -> None:
+    assert final_number(f"{lead}{value:,f}") == value
+    assert final_number(f"{lead}{value:f} kg.") == value
+
+
+@given(text=st.text())
+def test_any_text_is_taken(text: str) -> None:
+    final_number(text)
+    assert all(text[start:end].strip("0123456789,.") == "" for start, end, _ in numbers_in(text))
+
+
+@pytest.mark.parametrize("part", ["1,234,", "9", "####", "1,2345", "-", "$", "#### ,", ".", "1.", "#### 1\n"])
+def test_a_long_text_takes_linear_time(part: str) -> None:
+    text = part * (1_000_000 // len(part)) + "5"
+    start = perf_counter()
+    final_number(text)
+    sum(1 for _ in numbers_in(text))
+    assert perf_counter() - start < 5
+
+
+def test_the_same_number() -> None:
+    assert same_number("It is 18.0 in all", "#### 18")
+    assert not same_number("It is 18.5 in all", "#### 18")

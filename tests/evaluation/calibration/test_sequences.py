@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimtab.evaluation.calibration import agreement, normalised, sequence_confidence
+
+
+def test_the_probability_of_a_span_is_the_product_of_its_tokens():
+    logs = np.log([[0.5, 0.5, 0.1], [0.9, 0.2, 0.25]])
+    found = sequence_confidence(logs, [[1, 1, 0], [0, 1, 1]])
+    assert found.probability == pytest.approx([0.25, 0.05])
+    assert found.per_token == pytest.approx([0.5, np.sqrt(0.05)])
+    assert found.tokens.tolist() == [2, 2]
+
+
+def test_what_lies_outside_the_span_is_not_looked_at():
+    logs = np.array([[np.nan, -1.0, 5.0, -np.inf]])
+    assert sequence_confidence(logs, [[False, True, False, False]]).probability == pytest.approx([np.exp(-1)])
+
+
+def test_it_stays_a_probability_at_the_ends():
+    found = sequence_confidence([[0.0, 1e-6], [-np.inf, 0.0], [-800.0, -800.0]], np.ones((3, 2)))
+    assert found.probability.tolist() == [1.0, 0.0, 0.0]
+    assert found.per_token[1:] == pytest.approx([0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("logs", "mask", "words"),
+    [
+        ([[-1.0]], [[0]], "answer 0 has none"),
+        ([[-1.0, np.nan]], [[1, 1]], "token 1 of answer 0 has nan"),
+        ([[0.5]], [[1]], "Log probabilities should be 0 or less"),
+        ([-1.0], [1], "one shape"),
+        ([[-1.0]], [[1, 1]], "one shape"),
+    ],
+)
+def test_what_cannot_be_is_said(logs, mask, words):
+    with pytest.raises(ValueError, match=words):
+        sequence_confidence(logs, mask)
+
+
+def test_the_most_frequent_answer_and_its_share():
+    found = agreement([" Yes", "yes ", "no", "YES", "maybe"])
+    assert (found.answer, found.share, found.samples, found.distinct) == ("yes", 0.6, 5, 3)
+    assert agreement(["b", "a", "a", "b"]).answer == "b"  # the first given among equals
+    exact = agreement(["4", "4.0", "4"], normalise=lambda text: str(float(text)))
+    assert (exact.answer, exact.share) == ("4.0", 1.0)
+    with pytest.raises(ValueError, match="at least one answer"):
+        agreement([])
+
+
+def test_what_the_normal_form_makes_equal():
+    assert normalised("  The\tSTRASSE \n４ ") == normalised("the straße 4") == "the strasse 4"
+    assert normalised("3.5") != normalised("35")
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=20))
+def test_the_share_is_between_one_sample_and_all(answers):
+    found = agreement(answers)
+    assert 1 / len(answers) <= found.share <= 1 and found.share * len(answers) == answers.count(found.answer)
+    assert all(answers.count(other) <= answers.count(found.answer) for other in answers)
