@@ -70,9 +70,10 @@ def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedP
     )
 
 
-@pytest.mark.parametrize(
-    "before", ["", "import huggingface_hub, transformers, peft"], ids=["fresh", "already imported"]
-)
+ALREADY = pytest.param("import huggingface_hub, transformers, peft", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("before", ["", ALREADY], ids=["fresh", "already imported"])
 def test_nothing_is_asked_of_the_network(before: str, tmp_path: Path) -> None:
     folder, gguf = write(tmp_path / "model", "llama"), write_gguf(tmp_path / "tiny.gguf")
     done = run(f"{before}\n{BLOCKED}\n{USE}", str(folder), str(gguf), str(tmp_path))
