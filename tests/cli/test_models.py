@@ -67,3 +67,31 @@ def test_import_to_a_folder_and_under_a_name(gguf: Path, home: Path, tmp_path: P
 def test_wrong_input_is_named(arguments: list[str], error: type[Exception], message: str, home: Path) -> None:
     with pytest.raises(error, match=message):
         runner.invoke(app, ["models", *arguments], catch_exceptions=False)
+
+
+def test_a_run_trains_resumes_and_is_exported(gguf: Path, home: Path, tmp_path: Path) -> None:
+    call("import", gguf)
+    (tmp_path / "text.txt").write_text("The sum of 12 and 30 is 42.\n" * 200)
+    model = "{name: pretrained, path: tiny, recompute: true, adapt: [{name: lora, rank: 4}, {name: norms, lr: 0.1}]}"
+    data = f"{{path: {tmp_path / 'text.txt'}, context: 32, tokenizer: {{name: pretrained, path: tiny}}}}"
+    settings = [f"model={model}", f"data={data}", "threads=1", "episode.batch_size=4", "episode.optimizer.lr=0.01"]
+    settings += ["episode.evaluate_every=4", "episode.checkpoint_every=4", "episode.sample.tokens=4"]
+    weights = []
+    for steps in (8, 4):
+        out = tmp_path / f"run-{steps}"
+        options = [part for setting in [*settings, f"episode.steps={steps}"] for part in ("--set", setting)]
+        assert runner.invoke(app, ["train", *options, "--out", str(out)], catch_exceptions=False).exit_code == 0
+        if steps == 4:
+            longer = ["resume", str(out), "--set", "episode.steps=8", "--accept-changes"]
+            assert runner.invoke(app, longer, catch_exceptions=False).exit_code == 0
+        summary = json.loads((out / "summary.json").read_text())
+        rows = [json.loads(line) for line in (out / "evaluations.jsonl").read_text().splitlines()]
+        assert rows[-1]["val_loss"] < rows[0]["val_loss"]
+        weights.append(summary["weights_sha256"])
+    assert weights[0] == weights[1]
+    call("export", tmp_path / "run-8", "--out", tmp_path / "tuned")
+    assert call("ask", tmp_path / "tuned", "Why?", "--tokens", "2")
+    with pytest.raises(ConfigError, match="low-rank additions alone"):
+        call("export", tmp_path / "run-8", "--out", tmp_path / "adapter", "--adapter")
+    with pytest.raises(ConfigError, match="exists already"):
+        call("export", tmp_path / "run-8", "--out", tmp_path / "tuned")

@@ -1,21 +1,8 @@
-"""What every generated task must keep: splits apart, the same draws anywhere, and its speed."""
+"""What every generated task must keep: splits apart, and its speed."""
 
-import hashlib
-import json
-import os
-import subprocess
-import sys
-from importlib import import_module
 from time import perf_counter
-from typing import Any
 
 from trimtab.data.tasks.generated import GeneratedTask
-
-_DRAW = """
-import json, sys
-from tests.data.tasks.checks import digest
-print(digest(sys.argv[1], json.loads(sys.argv[2])))
-"""
 
 
 def check_splits(task: GeneratedTask, sizes: tuple[int, ...] = (30, 200)) -> None:
@@ -30,23 +17,6 @@ def check_splits(task: GeneratedTask, sizes: tuple[int, ...] = (30, 200)) -> Non
             assert len(set(validation)) == len(validation) == size
             held |= set(validation)
     assert not train & held
-
-
-def digest(target: str, parameters: dict[str, Any]) -> str:
-    """SHA-256 of the problems that a task draws."""
-    module, _, name = target.partition(":")
-    task = getattr(import_module(module), name)(**parameters)
-    problems = [*task.split("train", 300, 7), *task.split("validation", 60, 7)]
-    return hashlib.sha256(json.dumps([repr(problem) for problem in problems]).encode()).hexdigest()
-
-
-def check_fresh_process(target: str, parameters: dict[str, Any]) -> None:
-    """Another process with another hash seed draws the same problems."""
-    here = digest(target, parameters)
-    environment = os.environ | {"PYTHONHASHSEED": "12345", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", _DRAW, target, json.dumps(parameters)]
-    there = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
-    assert there.stdout.strip() == here
 
 
 def check_speed(task: GeneratedTask, least: int = 1000, count: int = 3000) -> None:

@@ -3,13 +3,14 @@ import random
 import re
 from collections import Counter, defaultdict
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.data.tasks.checks import check_fresh_process, check_speed, check_splits
+from tests.data.tasks.checks import check_speed, check_splits
 from trimtab.data import CharacterTokenizer
 from trimtab.data.tasks import Problem, Role, task_data
 from trimtab.data.tasks.logic import Logic
@@ -101,10 +102,10 @@ def test_words_say_what_the_formulas_say(level: int) -> None:
 def test_yes_and_no_are_balanced_within_levels_and_lengths() -> None:
     for level in LEVELS:
         bands: defaultdict[int, Counter[str]] = defaultdict(Counter)
-        for problem in drawn("entailment", level, 2500):
+        for problem in drawn("entailment", level, 1500):
             bands[len(problem.prompt) // 6][problem.truth] += 1
         judged = [band for band in bands.values() if band.total() >= 50]
-        assert sum(band.total() for band in judged) > 2000
+        assert sum(band.total() for band in judged) > 1200
         for band in judged:
             assert abs(band["yes"] - band.total() / 2) < 4.2 * math.sqrt(band.total()) / 2
 
@@ -128,7 +129,7 @@ def features(problem: Problem) -> Counter[str]:
 @pytest.mark.parametrize("level", [1, 3, 5])
 def test_a_bag_of_tokens_tells_nothing(level: int) -> None:
     """Naive Bayes on tokens, shape and length (with a smoothed count a class) is at chance on problems that it has not seen."""
-    train, held = drawn("entailment", level, 4000), drawn("entailment", level, 2000, seed=1)
+    train, held = drawn("entailment", level, 2500), drawn("entailment", level, 1500, seed=1)
     counts = {label: Counter[str]() for label in ("yes", "no")}
     for problem in train:
         counts[problem.truth].update(features(problem))
@@ -148,11 +149,11 @@ def test_a_bag_of_tokens_tells_nothing(level: int) -> None:
 def test_both_answers_stand_for_the_same_tokens() -> None:
     """Arguments of one key come with both answers, and have the same tokens up to the names of the letters."""
     by_key: defaultdict[str, defaultdict[str, set[tuple[int, ...]]]] = defaultdict(lambda: defaultdict(set))
-    for problem in drawn("entailment", 1, 12_000):
+    for problem in drawn("entailment", 1, 6000):
         usage = tuple(sorted(Counter(re.findall(r"[a-z]", problem.prompt)).values()))
         by_key[problem.question][problem.truth].add(usage)
     often = [found for found in by_key.values() if len(found) == 2]
-    assert len(often) > 1000
+    assert len(often) > 500
     assert all(found["yes"] == found["no"] for found in often)
 
 
@@ -249,11 +250,6 @@ def test_both_kinds_are_drawn() -> None:
     assert abs(kinds["knights"] - 1000) < 150
 
 
-@pytest.mark.parametrize("style", ["compact", "words"])
-def test_a_fresh_process_draws_the_same(style: str) -> None:
-    check_fresh_process("trimtab.data.tasks.logic:Logic", {"style": style})
-
-
 @pytest.mark.parametrize("kind", ["entailment", "knights"])
 def test_speed(kind: str) -> None:
     Logic(kind=kind).split("train", 50, 0)
@@ -307,3 +303,15 @@ def test_any_response_is_scored(response: str, truth: str) -> None:
     found = Logic().score(Problem(prompt="", answer=truth, truth=truth), response)
     assert found["exact_match"] in (0.0, 1.0)
     assert 0 <= found["parts"] <= 1
+
+
+def test_the_examples_of_the_docs_are_right() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    section = page.partition("\n## logic\n")[2].partition("\n## ")[0].replace("\\|", "|")
+    rows = re.findall(r"\| \d \| `([^`]+)\?` \| `(yes|no)` \| `([^`]+) who\?` \| `([KN]+)` \|", section)
+    assert len(rows) == len(LEVELS)
+    for argument, label, puzzle, kinds in rows:
+        premises, conclusion = arguments(argument + "? ")
+        assert label == ("yes" if follows(premises, conclusion) else "no")
+        told = [part.split(":") for part in puzzle.split("; ")]
+        assert solutions([who for who, _ in told], [said for _, said in told]) == [kinds]

@@ -3,6 +3,7 @@ import json
 import random
 import re
 from collections import Counter
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from tests.data.tasks.checks import check_fresh_process, check_speed, check_splits
+from tests.data.tasks.checks import check_speed, check_splits
 from trimtab.config import ConfigError
 from trimtab.data import CharacterTokenizer
 from trimtab.data.tasks import Problem, Role, spec_schema, task_data
@@ -155,10 +156,6 @@ def test_splits_share_no_question() -> None:
     check_splits(Spec())
 
 
-def test_a_fresh_process_draws_the_same() -> None:
-    check_fresh_process("trimtab.data.tasks.spec:Spec", {})
-
-
 def test_speed() -> None:
     check_speed(Spec(), least=500)
 
@@ -271,3 +268,10 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ConfigError, match=r"trimtab\[tasks\]"):
         Spec()
+
+
+def test_the_example_of_the_docs_is_right() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    (prompt, answer) = re.findall(r"```text\n(Set up .*)\n(.*)\n```", page)[0]
+    assert json.loads(answer) == understood(prompt)
+    assert compare(answer, answer) == dict.fromkeys(FIGURES, 1.0)

@@ -3,17 +3,18 @@ import random
 import re
 from collections import Counter
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.data.tasks.checks import check_fresh_process, check_speed, check_splits
+from tests.data.tasks.checks import check_speed, check_splits
 from tests.data.tasks.stories_by_hand import BY_HAND
 from trimtab.data import CharacterTokenizer
 from trimtab.data.tasks import Problem, Role, task_data
 from trimtab.data.tasks.word_problems import WordProblems
-from trimtab.data.tasks.word_problems_stories import DISTRACTORS, STORIES
+from trimtab.data.tasks.word_problems_stories import DISTRACTORS, STORIES, Story
 from trimtab.data.tasks.writing import ordinal_ending, pattern
 
 LEVELS = (1, 2, 3, 4)
@@ -128,10 +129,6 @@ def test_splits_share_no_question() -> None:
     check_splits(WordProblems())
 
 
-def test_a_fresh_process_draws_the_same() -> None:
-    check_fresh_process("trimtab.data.tasks.word_problems:WordProblems", {"solution": True})
-
-
 def test_speed() -> None:
     check_speed(WordProblems())
 
@@ -189,3 +186,25 @@ def test_patterns() -> None:
         pattern("{a:x}")
     endings = {1: "st", 2: "nd", 3: "rd", 4: "th", 11: "th", 12: "th", 13: "th", 21: "st", 102: "nd", 111: "th"}
     assert {number: ordinal_ending(number) for number in endings} == endings
+
+
+def test_the_examples_of_the_docs_are_right() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    section = page.partition("\n## word_problems\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"\| (\d) \|[^|]*\| `([^`]+)` \| `(\d+)` \|", section)
+    assert [int(level) for level, _, _ in rows] == list(LEVELS)
+    for level, prompt, answer in rows:
+        for sentence in DISTRACTORS:
+            prompt = re.sub(re.escape(sentence).replace(r"\{distractor:q\}", r"\d+") + " ?", "", prompt)
+        (right,) = (told for story in STORIES if story.level == int(level) for told in by_story(story, prompt))
+        assert right == int(answer)
+
+
+def by_story(story: Story, prompt: str) -> list[Fraction]:
+    """The answer to a prompt that tells a story, as a list of one; of another story's prompt an empty list."""
+    words = (
+        re.escape(" ".join(story.text)).replace(r"\{1:o\}", "1st").replace(r"\{2:o\}", "2nd").replace(r"\{3:o\}", "3rd")
+    )
+    expression = re.sub(r"\\{[a-z]+\\}|\\{\w+:[ci]\\}", r"\\w+", re.sub(r"\\{\w+:q\\}", r"(\\d+)", words))
+    found = re.fullmatch(expression, prompt)
+    return [] if found is None else [BY_HAND[story.name](*map(int, found.groups()))]

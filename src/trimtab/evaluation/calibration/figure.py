@@ -94,5 +94,6 @@ def interval(
         freedom = variance**2 / sum(v**2 / (units - 1) for v, (units, _) in zip(spread[:2], known, strict=False))
     draws = known[widest][1]
     stretch = math.sqrt(variance / float(draws.var())) * float(stdtrit(freedom, quantiles[1]) / ndtri(quantiles[1]))
-    low, high = (np.quantile(draws, quantiles, method="inverted_cdf") - draws.mean()) * stretch + value
-    return min(max(float(low), ends[0]), ends[1]), min(max(float(high), ends[0]), ends[1])
+    low, high = (np.quantile(draws, quantiles, method="inverted_cdf") - draws.mean()) * stretch
+    # A few odd draws can pull the mean past a percentile; the value still lies in its interval.
+    return max(value + min(float(low), 0.0), ends[0]), min(value + max(float(high), 0.0), ends[1])

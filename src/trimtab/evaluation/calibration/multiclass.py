@@ -29,7 +29,7 @@ class MulticlassReport:
     """The figures of distributions over classes; `top` is the report of the likeliest class alone.
 
     `classwise_ece` is the mean over classes of the expected calibration error of that class's probability (Nixon et al.
-    2019; Kull et al. 2019, equation 3). `brier` sums the squares over classes, so it lies in [0, 2] (Brier 1950), and so
+    2019; Kull et al. 2019). `brier` sums the squares over classes, so it lies in [0, 2] (Brier 1950), and so
     do its parts. `nll` is in nats.
     """
 

@@ -18,7 +18,7 @@ def cells(confidence: Confidences) -> Int[np.ndarray, " n"]:
 
 
 def smooth_error(residuals: Float[np.ndarray, "samples cells"]) -> Float[np.ndarray, " samples"]:
-    """smECE of each row of summed residuals c − y by cell, over the number of items (Błasiok and Nakkiran 2023, section 3).
+    """smECE of each row of summed residuals c − y by cell, over the number of items (Błasiok and Nakkiran 2023).
 
     smECE_σ = ∫₀¹ |(1/N) Σ_i (c_i − y_i) K_σ(t, c_i)| dt with the Gaussian kernel reflected at 0 and 1; the value is that at
     the bandwidth σ* where smECE_σ* = σ*, which exists and is unique as smECE_σ falls with σ. Found by bisection down to

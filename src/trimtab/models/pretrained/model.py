@@ -80,7 +80,7 @@ class Pretrained(nn.Module):
         self.source, self.fingerprint = files.shown, files.fingerprint()
         self.network = load_network(files)
         self._compute_dtype: torch.dtype | None = None
-        self._settled = False
+        self._settled, self._mapped = False, True
         self._check_signature()
         rows = int(self._network.get_input_embeddings().weight.shape[0])
         self.vocabulary = rows if vocabulary is None else vocabulary
@@ -101,7 +101,7 @@ class Pretrained(nn.Module):
             # Earlier releases of transformers know only the second name.
             new, old = "activation_checkpointing_enable", "gradient_checkpointing_enable"
             getattr(self.network, new if hasattr(self.network, new) else old)({"use_reentrant": False})
-        self._network.get_input_embeddings().register_forward_hook(self._widen)
+            self._network.disable_input_require_grads()  # a hook that only the other way to recompute needs
 
     @classmethod
     def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -196,25 +196,34 @@ class Pretrained(nn.Module):
             options["attention_mask"] = attention_mask.long()
         mixed = self._compute_dtype is not None
         with torch.autocast(input_ids.device.type, dtype=self._compute_dtype or torch.bfloat16, enabled=mixed):
-            logits: Tensor = self.network(input_ids=input_ids, **options).logits
+            table = self._network.get_input_embeddings()
+            if table.weight.dtype in HALF:  # the residual stream begins in fp32 all the same
+                logits: Tensor = self.network(inputs_embeds=table(input_ids).float(), **options).logits
+            else:
+                logits = self.network(input_ids=input_ids, **options).logits
         logits = logits[..., : self.vocabulary]
         return logits.float() if logits.dtype in HALF else logits
 
     def _settle(self) -> None:
         """Keep the frozen parameters in the precision that `compute_dtype` asks for."""
+        narrowed = False
         for parameter in self.network.parameters():
-            if not parameter.requires_grad:
-                # Norms and biases are small, and autocast computes with them in fp32.
-                narrow = self._compute_dtype is not None and parameter.ndim >= 2
-                if narrow and parameter.dtype != self._compute_dtype:
-                    parameter.data = parameter.data.to(self._compute_dtype)
-                elif not narrow and parameter.dtype in HALF:
-                    parameter.data = parameter.data.float()
+            # Norms and biases are small, and autocast computes with them in fp32.
+            narrow = self._compute_dtype is not None and parameter.ndim >= 2
+            if parameter.requires_grad:
+                continue
+            if narrow and parameter.dtype != self._compute_dtype:
+                parameter.data = parameter.data.to(self._compute_dtype)
+                narrowed = True
+            elif not narrow and parameter.dtype in HALF:
+                parameter.data = parameter.data.float()
+        if narrowed and self._mapped:
+            # The others are views of the mapped file, and one view keeps all of the file in memory.
+            for parameter in self.network.parameters():
+                if parameter.dtype != self._compute_dtype:
+                    parameter.data = parameter.data.clone()
+            self._mapped = False
         self._settled = True
-
-    def _widen(self, module: nn.Module, arguments: Any, output: Tensor) -> Tensor:
-        """Let the residual stream begin in fp32 where the embedding is kept in bf16."""
-        return output.float() if output.dtype in HALF else output
 
     def _check_length(self, length: int) -> None:
         if length > self.context:
@@ -222,7 +231,7 @@ class Pretrained(nn.Module):
 
     def _check_signature(self) -> None:
         taken = inspect.signature(self.network.forward).parameters
-        lacking = {"attention_mask", "position_ids", "past_key_values", "use_cache"} - set(taken)
+        lacking = {"attention_mask", "position_ids", "inputs_embeds", "past_key_values", "use_cache"} - set(taken)
         if lacking:
             raise ConfigError(
                 f"model.path: a {type(self.network).__name__} takes no {', '.join(sorted(lacking))}, so padded batches or "

