@@ -10,8 +10,6 @@ from trimtab.data.tasks import hub
 from trimtab.data.tasks.hub import Hub
 from trimtab.data.tasks.jsonl import JsonLines
 
-datasets = pytest.importorskip("datasets", reason="the extra `tasks` is not installed")
-
 ROWS = [
     {"question": f"What is {n} and {n}?", "answers": {"text": [str(2 * n), f"{2 * n}.0"]}, "id": n} for n in range(40)
 ]
@@ -34,6 +32,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import datasets  # slow to import: not while tests are collected
+
     folder = tmp_path_factory.mktemp("sets")
     datasets.disable_progress_bars()
     whole = datasets.Dataset.from_list(ROWS)
@@ -97,6 +97,8 @@ def test_the_hub_is_not_asked_without_leave(parameters: dict[str, Any], message:
 
 
 def test_with_leave_the_hub_is_asked_and_what_fails_is_one_paragraph(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets  # slow to import: not while tests are collected
+
     asked: list[Any] = []
 
     def load(*arguments: Any, **settings: Any) -> Any:
@@ -118,6 +120,8 @@ def test_with_leave_the_hub_is_asked_and_what_fails_is_one_paragraph(monkeypatch
 def test_a_user_who_is_offline_stays_so_and_nothing_is_left_behind(
     monkeypatch: pytest.MonkeyPatch, saved: Path
 ) -> None:
+    import datasets  # slow to import: not while tests are collected
+
     seen: list[Any] = []
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: seen.append(datasets.config.HF_HUB_OFFLINE) or 1 / 0)
     before = dict(os.environ), datasets.config.HF_HUB_OFFLINE, datasets.is_progress_bar_enabled()
