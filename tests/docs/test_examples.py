@@ -22,6 +22,7 @@ EXAMPLES = {
     "Lion": "hooks=[{name: 'NAME', beta: 0.8}]",
     "Recurrent": "model={name: 'NAME', width: 16}",
     "sums": "data={name: 'NAME', context: 32, largest: 30}",
+    "Reversed": "data={name: task, task: {name: 'NAME'}, size: 200, validation: 20, context: 32}",
     "rmsprop": "episode.optimizer={name: 'NAME', lr: 0.01}",
     "Bytes": "data.tokenizer={name: 'NAME'}",
     "Vanish": "faults=[{name: 'NAME', start: 5, length: 3}]",

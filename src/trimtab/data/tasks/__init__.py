@@ -2,6 +2,7 @@
 
 from trimtab.data.tasks.build import task_data
 from trimtab.data.tasks.dataset import ProblemDataset
+from trimtab.data.tasks.generated import GeneratedTask
 from trimtab.data.tasks.problem import Number, Problem, Role, Task
 
-__all__ = ["Number", "Problem", "ProblemDataset", "Role", "Task", "task_data"]
+__all__ = ["GeneratedTask", "Number", "Problem", "ProblemDataset", "Role", "Task", "task_data"]

@@ -36,9 +36,9 @@ class GeneratedTask(ABC):
         """See `Task.score`."""
 
     @property
-    @abstractmethod
     def identity(self) -> Mapping[str, Any]:
-        """See `Task.identity`."""
+        """See `Task.identity`: the levels; a task with further parameters adds them."""
+        return {"levels": list(self.levels)}
 
     def split(self, split: Split, count: int | None, seed: int) -> list[Problem]:
         """`count` problems, the levels in turn. Raises `DataError` where validation has too few different questions."""
