@@ -72,6 +72,19 @@ def test_arms_seeds_and_cells_become_configs() -> None:
         ),
         ({"pairing": {"name": "twins"}}, ("pairing.name",)),
         ({"derived": {"name": "sensitivity", "over": "episode.clip"}}, ("derived.over",)),
+        ({"data": {"path": "no/such.txt"}}, ("data.path", "no/such.txt")),
+        ({"arms": {"plain": {}, "other": {"data.path": "no/such.txt"}}}, ("data.path", "arm 'other'")),
+        (
+            {"claim": {"metric": "exam.exact_match", "higher_is_better": True, "margin": 0.1}},
+            ("exam.exact_match",),
+        ),
+        (
+            {
+                "claim": {"metric": "exam.exact_macth", "higher_is_better": True, "margin": 0.1},
+                "data": {"name": "task", "task": {"name": "arithmetic"}},
+            },
+            ("exam.exact_macth", "Did you mean 'exam.exact_match'"),
+        ),
         ({"epsiode": {"steps": 3}}, ("epsiode", "episode")),
         ({"episode": {"steps": -1}}, ("steps",)),
     ],

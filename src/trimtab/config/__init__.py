@@ -7,7 +7,7 @@ from trimtab.config.errors import ConfigError, DataError, RunError, TrimtabError
 from trimtab.config.load import load_config, resolve_config
 from trimtab.config.nested import nested_components, resolve_component
 from trimtab.config.overrides import apply_overrides, set_key
-from trimtab.config.paths import absolute_paths, path_keys
+from trimtab.config.paths import absolute_paths, missing_paths, path_keys
 from trimtab.config.registry import Registry
 from trimtab.config.schema import (
     FILE_PATH,
@@ -52,6 +52,7 @@ __all__ = [
     "changed_keys",
     "config_hash",
     "load_config",
+    "missing_paths",
     "nested_components",
     "path_keys",
     "resolve_component",

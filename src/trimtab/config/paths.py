@@ -28,6 +28,19 @@ def path_keys(config: RunConfig) -> set[str]:
     return {dotted for _, _, dotted in _paths(config.model_dump(mode="json"))}
 
 
+def missing_paths(config: RunConfig) -> list[tuple[str, str]]:
+    """The dotted key and the path of everything that a config names on the disk and that is not there.
+
+    What may be an id on a hub instead (`allow_hub: true`) is passed over.
+    """
+    found = []
+    for spec, key, dotted in _paths(config.model_dump(mode="json")):
+        named = spec[key] if isinstance(spec[key], list) else [spec[key]]
+        if not spec.get("allow_hub"):
+            found += [(dotted, path) for path in named if path and not Path(path).expanduser().exists()]
+    return found
+
+
 def _paths(data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
     """A component's mapping, its key that names a file, and that key's dotted path, for every such key of a config."""
     for slot in SLOTS:

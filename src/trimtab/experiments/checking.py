@@ -2,7 +2,7 @@
 
 import difflib
 
-from trimtab.config import REGISTRIES, ConfigError, RunConfig, canonical_json, resolve_config
+from trimtab.config import REGISTRIES, ConfigError, RunConfig, canonical_json, missing_paths, resolve_config
 from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.experiments.spec import Experiment
 
@@ -68,6 +68,7 @@ def check(experiment: Experiment, at: str) -> None:
     for arm in experiment.arms:
         for cell in experiment.cells:
             experiment.config(arm, seeds[0], cell)
+    _check_files(experiment, at)
     _check_tune(experiment, at)
     fixed = [arm for arm in experiment.arms if arm not in experiment.tune]
     configs = {arm: canonical_json(experiment.config(arm, seeds[0], experiment.cells[0])) for arm in fixed}
@@ -81,6 +82,23 @@ def check(experiment: Experiment, at: str) -> None:
     _check_derived(experiment, at)
     _check_pairing(experiment, at)
     _check_plan(experiment, at)
+
+
+def _check_files(experiment: Experiment, at: str) -> None:
+    """A file that is not there is found before the episodes are run, not by each of them."""
+    for arm in experiment.arms:
+        for cell in experiment.cells:
+            missing = missing_paths(experiment.config(arm, experiment.seed_list[0], cell))
+            if missing:
+                key, path = missing[0]
+                models = (
+                    " or import a model by that name (`trimtab models import`)"
+                    if key.startswith(("model.", "data.tokenizer."))
+                    else ""
+                )
+                raise ConfigError(
+                    f"{at}{key}: there is no file or folder {path} (arm '{arm}'). Name one that exists{models}."
+                )
 
 
 def _check_cells(experiment: Experiment, at: str) -> None:
