@@ -56,6 +56,24 @@ def quality(
         raise typer.Exit(1)
 
 
+@bench_app.command()
+def pretrained(
+    model: Annotated[str, typer.Argument(help="A model's folder, or the name of an imported one.")] = "smollm2-135m",
+    rounds: Annotated[int, typer.Option(min=2, help="Interleaved rounds; medians are taken over them.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a pretrained model: loading, a step of LoRA, batched generation against one prompt at a time.
+
+    trimtab bench pretrained smollm2-135m
+    """
+    from trimtab.bench.pretrained import bench_pretrained
+    from trimtab.config.model_paths import expanded_path
+
+    path = str(expanded_path({"path": model})["path"])
+    _print(bench_pretrained(path, rounds, threads, _say(as_json)), as_json)
+
+
 def _say(quiet: bool) -> Any:
     return lambda text: typer.echo(text, err=quiet)
 
