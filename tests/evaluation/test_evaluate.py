@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trimtab.evaluation import evaluate
-from trimtab.evaluation.evaluate import IGNORE
+from trimtab.evaluation.evaluate import IGNORE, evaluate
 from trimtab.losses import CrossEntropy
 
 

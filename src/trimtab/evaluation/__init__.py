@@ -1,6 +1,4 @@
-"""A model's figures: loss, accuracy, calibration, and what its texts are like."""
+"""A model's figures: loss, accuracy, calibration, and what its texts are like.
 
-from trimtab.evaluation.evaluate import evaluate
-from trimtab.evaluation.text import sample_figures, word_set
-
-__all__ = ["evaluate", "sample_figures", "word_set"]
+Import from the modules: `calibration` needs no torch, and a report that is drawn from records should not wait for it.
+"""

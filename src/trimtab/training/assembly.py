@@ -18,7 +18,7 @@ from trimtab.config import (
 )
 from trimtab.config.registry import accepts
 from trimtab.data import DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader, token_values
-from trimtab.evaluation import sample_figures, word_set
+from trimtab.evaluation.text import sample_figures, word_set
 from trimtab.losses import LossModule
 from trimtab.models import generate
 from trimtab.random import Streams, global_stream

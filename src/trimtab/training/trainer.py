@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from trimtab.config import EpisodeConfig, RunConfig, WorkError
-from trimtab.evaluation import evaluate
+from trimtab.evaluation.evaluate import evaluate
 from trimtab.losses import CrossEntropy, LossModule
 from trimtab.random import Streams
 from trimtab.records import rss_mb, tensors_sha256
