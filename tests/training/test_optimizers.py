@@ -76,3 +76,15 @@ def test_multiplied_rates(spec: str) -> None:
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
+
+
+@pytest.mark.parametrize("trained", ["embed", "blocks"])
+def test_muon_leaves_frozen_parameters_alone(trained: str) -> None:
+    model = TinyModel(vocabulary=9, context=4)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(trained))
+    optimizer = REGISTRIES["optimizer"].build(
+        REGISTRIES["optimizer"].resolve({"name": "muon"}), parameters=model.named_parameters()
+    )
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert held == {id(p) for p in model.parameters() if p.requires_grad}

@@ -59,14 +59,15 @@ def muon(
     betas: Annotated[tuple[Beta, Beta], Field(description="AdamW's decay rates")] = (0.9, 0.95),
 ) -> torch.optim.Optimizer:
     """Muon (Jordan 2024), torch's own, on the hidden layers' matrices; AdamW on embeddings, the head and vectors."""
-    named = list(parameters)
+    named = [(name, p) for name, p in parameters if p.requires_grad]
     hidden = [p for name, p in named if p.ndim == 2 and not any(part in name for part in ("embed", "head", "position"))]
     ids = {id(p) for p in hidden}
-    rest = [(name, p) for name, p in named if id(p) not in ids]
-    parts = [
-        torch.optim.Muon(hidden, lr=lr, weight_decay=weight_decay, momentum=momentum),
-        torch.optim.AdamW(_groups(rest, weight_decay), lr=adamw_lr, betas=betas, fused=True),
-    ]
+    rest = _groups([(name, p) for name, p in named if id(p) not in ids], weight_decay)
+    parts: list[torch.optim.Optimizer] = []
+    if hidden:
+        parts.append(torch.optim.Muon(hidden, lr=lr, weight_decay=weight_decay, momentum=momentum))
+    if rest:
+        parts.append(torch.optim.AdamW(rest, lr=adamw_lr, betas=betas, fused=True))
     return Combined(parts)
 
 
