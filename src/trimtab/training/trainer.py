@@ -3,15 +3,14 @@
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
 
 from trimtab.config import EpisodeConfig, RunConfig, WorkError
-from trimtab.evaluation.evaluate import evaluate
 from trimtab.losses import CrossEntropy, LossModule
 from trimtab.random import Streams
 from trimtab.records import rss_mb, tensors_sha256
@@ -19,6 +18,7 @@ from trimtab.regimes import Decision, Divergence, Monitor, NoController, RegimeC
 from trimtab.training.checkpoint import Snapshot, checkpoint_path, drop_after, prune, write_checkpoint
 from trimtab.training.device import apply_precision
 from trimtab.training.evaluated import Evaluated
+from trimtab.training.evaluator import Batches, Evaluator, Sampler
 from trimtab.training.exam import Exam
 from trimtab.training.faults import FaultSet, Striking
 from trimtab.training.hooks import HookSet
@@ -30,15 +30,6 @@ from trimtab.training.ring import Ring
 from trimtab.training.schedules import Schedule
 from trimtab.training.state import TrainState
 from trimtab.training.update import Updater
-
-Sampler = Callable[[nn.Module, torch.Generator], Mapping[str, Any]]
-"""Writes a sample with the model in evaluation mode; returns prompt, text and figures for the records."""
-
-
-class Batches(Protocol):
-    """Fixed batches for evaluation."""
-
-    def __iter__(self) -> Any: ...
 
 
 class Trainer:
@@ -68,7 +59,7 @@ class Trainer:
         stop: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.config = config or RunConfig()
-        self.scheduler, self.loss_fn, self.sampler, self.exam, self.stop = scheduler, loss_fn, sampler, exam, stop
+        self.scheduler, self.stop = scheduler, stop
         self.logger: Logger = logger or MemoryLogger()
         self.state = TrainState(
             model=model,
@@ -87,6 +78,7 @@ class Trainer:
         self.state.hooks.attach(model, self.state.streams)
         self.updater = Updater(model, optimizer, self.state.hooks)
         self.passes = Passes(model, loss_fn, self.state.hooks, self.state.streams)
+        self.evaluator = Evaluator(self.passes, sampler, exam)
         self._restored = False
 
     def train(
@@ -192,17 +184,14 @@ class Trainer:
     def _gradient(self, loader: TrainLoader, step: int, faults: Striking) -> Accumulated:
         """A step's passes; before anything is learnt, with the cross-entropy, whatever the objective."""
         state = self.state
-        beside = Beside(CrossEntropy()) if state.untrained_loss is None and self.objective is not None else None
+        beside = (
+            Beside(CrossEntropy()) if state.untrained_loss is None and self.evaluator.objective is not None else None
+        )
         made = self.passes.backward(loader, state.cursor, state.episode, step, state.attempt, faults, beside)
         if state.untrained_loss is None:
             loss = made.loss if beside is None else beside.mean.value
             state.untrained_loss = loss if math.isfinite(loss) else None
         return made
-
-    @property
-    def objective(self) -> LossModule | None:
-        """The loss that is trained on, unless it is the plain cross-entropy."""
-        return None if type(self.loss_fn) is CrossEntropy else self.loss_fn
 
     @property
     def rewinds(self) -> bool:
@@ -318,55 +307,31 @@ class Trainer:
             return None
         row: dict[str, Any] = {"step": state.step, "attempt": state.attempt, "tokens": state.tokens}
         row.update(self.evaluate(loader))
-        if self.sampler is not None and episode.sample.tokens:
-            row["sample"] = dict(self._sample())
+        if episode.sample.tokens and (sample := self.evaluator.sample(state.streams.at("sampling", state.step))):
+            row["sample"] = dict(sample)
         last = ending is not None or state.step == episode.steps
-        if self.exam is not None and (last or (episode.exam.every and state.step % episode.exam.every == 0)):
-            row["exam"] = self._sit_exam(self.exam)
+        if last or (episode.exam.every is not None and state.step % episode.exam.every == 0):
+            found = self.evaluator.sit_exam(episode.precision, state.streams.at("evaluation", state.step))
+            if found is not None:
+                row["exam"] = found.figures
+                self.logger.predictions(found.predictions)
         figures = {key: value for key, value in row.items() if key.startswith("val_") or key == "exam"}
         early = episode.early_stopping
-        state.evaluated = found = state.evaluated.after(state.step, figures, early)
+        state.evaluated = evaluated = state.evaluated.after(state.step, figures, early)
         state.monitor.evaluated(float(row["val_loss"]))
         state.ring.note(state.step, self._found())
         self.logger.evaluation(row)
         state.hooks.on_evaluation(row)
-        if ending is None and early is not None and found.without_gain >= early.patience:
+        if ending is None and early is not None and evaluated.without_gain >= early.patience:
             return "stopped", (
-                f"early stopping: {found.without_gain} evaluations in a row did not improve the validation loss "
-                f"{found.reference_loss} by more than {early.minimum_gain}"
+                f"early stopping: {evaluated.without_gain} evaluations in a row did not improve the validation loss "
+                f"{evaluated.reference_loss} by more than {early.minimum_gain}"
             )
         return None
 
-    def evaluate(self, loader: Batches) -> dict[str, float]:
+    def evaluate(self, loader: Batches) -> dict[str, Any]:
         """The model's figures on fixed batches, without touching anything that training depends on."""
-        model = self.state.model
-        model.eval()
-        try:
-            precision = self.state.episode.precision
-            return evaluate(lambda batch: self.passes.forward(batch, precision), CrossEntropy(), loader, self.objective)
-        finally:
-            model.train()
-
-    def _sit_exam(self, exam: Exam) -> dict[str, Any]:
-        """The figures of an exam; its answers go to the records."""
-        model, precision = self.state.model, self.state.episode.precision
-        model.eval()
-        try:
-            generator = self.state.streams.at("evaluation", self.state.step)
-            found = exam(model, lambda batch: self.passes.forward(batch, precision), generator)
-        finally:
-            model.train()
-        self.logger.predictions(found.predictions)
-        return found.figures
-
-    def _sample(self) -> Mapping[str, Any]:
-        assert self.sampler is not None
-        model = self.state.model
-        model.eval()
-        try:
-            return self.sampler(model, self.state.streams.at("sampling", self.state.step))
-        finally:
-            model.train()
+        return self.evaluator.figures(loader, self.state.episode.precision)
 
     def _checkpoint_if_due(self, *, final: bool) -> None:
         state, episode = self.state, self.state.episode
