@@ -7,39 +7,43 @@ from statistics import median
 import torch
 
 from trimtab.bench.timing import interleaved, median_ratio
+from trimtab.config import resolve_config
 from trimtab.data import PretrainedTokenizer
-from trimtab.losses import CrossEntropy
 from trimtab.models import complete
 from trimtab.models.pretrained.model import Pretrained
-from trimtab.models.pretrained.parts import Lora
-from trimtab.training.device import apply_precision, has_native_bf16, keep_freed_memory, set_numerics
+from trimtab.records import peak_rss_mb
+from trimtab.training import MemoryLogger
+from trimtab.training.assembly import assemble
 
 PROMPTS, TOKENS, BATCH, CONTEXT = 16, 24, 4, 256
-QUESTIONS = (
-    "What is the capital of France?",
-    "Say hello.",
-    "Name a fruit that is yellow, sweet and long.",
-    "Why is the sky blue?",
-)
+QUESTIONS = ("What is the capital of France?", "Say hello.", "Name a yellow fruit.", "Why is the sky blue?")
 
 
 def bench_pretrained(path: str, rounds: int, threads: int, say: Callable[[str], None]) -> dict[str, float | str]:
-    """Seconds and ratios of the model at `path`, whose imports are done before anything is timed."""
-    set_numerics("cpu", threads)
-    keep_freed_memory()
-    Pretrained(path=path, adapt=(Lora(),))
+    """Seconds, ratios and the peak memory in MiB of the model at `path`; imports are done before anything is timed."""
+    assembly = assemble(
+        resolve_config(
+            {
+                "threads": threads,
+                "data": {"context": CONTEXT, "tokenizer": {"name": "pretrained", "path": path}},
+                "model": {"name": "pretrained", "path": path, "adapt": [{"name": "lora"}]},
+                "episode": {"batch_size": BATCH, "sample": {"tokens": 0}},
+            },
+            source="bench",
+        )
+    )
+    trainer = assembly.trainer(MemoryLogger())
+    trainer.prepare()
+    figures: dict[str, float | str] = {"pretrained.precision": assembly.config.episode.precision}
+    say(f"{rounds} steps of low-rank training, {BATCH} × {CONTEXT} tokens")
+    steps = interleaved({"step": lambda: trainer.step(assembly.train_loader)}, rounds, warmup=1)["step"]
+    figures["pretrained.lora_step_seconds"] = median(steps)
+    figures["pretrained.lora_peak_rss_mb"] = peak_rss_mb()
     begun = time.perf_counter()
-    model = Pretrained(path=path, adapt=(Lora(),)).eval()
-    figures: dict[str, float | str] = {"pretrained.load_seconds": time.perf_counter() - begun}
-    precision = "bf16" if has_native_bf16("cpu") else "fp32"
-    apply_precision(model, precision)
-    figures["pretrained.precision"] = precision
-    tokenizer = PretrainedTokenizer(path=path)
+    model = Pretrained(path=path, adapt=()).eval()
+    figures["pretrained.load_seconds"] = time.perf_counter() - begun
     say(f"{rounds} rounds of {PROMPTS} prompts, {TOKENS} tokens each, together and one by one")
-    figures |= _generation(model, tokenizer, rounds)
-    say(f"{rounds} steps of low-rank training, {BATCH} × {CONTEXT} tokens, {precision}")
-    figures["pretrained.lora_step_seconds"] = _step_seconds(model, tokenizer.vocabulary, rounds)
-    return figures
+    return figures | _generation(model, PretrainedTokenizer(path=path), rounds)
 
 
 def _generation(model: Pretrained, tokenizer: PretrainedTokenizer, rounds: int) -> dict[str, float]:
@@ -58,18 +62,3 @@ def _generation(model: Pretrained, tokenizer: PretrainedTokenizer, rounds: int) 
         "pretrained.generation_ratio": median_ratio(seconds["one_by_one"], seconds["together"]),
         "pretrained.generated_tokens_per_second": PROMPTS * TOKENS / median(seconds["together"]),
     }
-
-
-def _step_seconds(model: Pretrained, vocabulary: int, rounds: int) -> float:
-    model.train()
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
-    ids = torch.randint(0, vocabulary, (BATCH, CONTEXT + 1), generator=torch.Generator().manual_seed(0))
-    loss_fn = CrossEntropy()
-
-    def step() -> None:
-        output = loss_fn(model(ids[:, :-1]), ids[:, 1:], {})
-        output["loss"].backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return median(interleaved({"step": step}, rounds, warmup=1)["step"])
