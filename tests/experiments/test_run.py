@@ -60,8 +60,8 @@ def test_an_experiment_on_a_relative_path_is_reused_from_where_the_same_text_lie
         (tmp_path / place).mkdir()
         (tmp_path / place / "my.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 400)
     pairing = {"name": "fork", "at": 20}
-    forked = spec(data={"context": 32, "stride": 32, "path": "my.txt"}, pairing=pairing)
     monkeypatch.chdir(tmp_path / "here")
+    forked = spec(data={"context": 32, "stride": 32, "path": "my.txt"}, pairing=pairing)
     run_experiment(forked, tmp_path / "e", QUIET)
     child = RunDirectory(tmp_path / "e" / "episodes" / "hot" / "seed-0").manifest()
     assert child.config["data"]["path"] == str(tmp_path / "here" / "my.txt")
