@@ -1,10 +1,10 @@
-"""From a file, a mapping and `--set` options to a validated, resolved `RunConfig`."""
+"""From a file, a mapping and `--set` options to a validated, resolved config."""
 
 import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -12,9 +12,11 @@ from trimtab.config.errors import ConfigError
 from trimtab.config.nested import resolve_component
 from trimtab.config.overrides import apply_overrides
 from trimtab.config.schema import RunConfig
-from trimtab.config.slots import SLOTS, default_name
+from trimtab.config.slots import ROOTS, default_name
 from trimtab.config.wording import Source, worded
 from trimtab.config.yaml_file import Lines, Path, load_yaml
+
+Root = TypeVar("Root", bound=BaseModel)
 
 
 def load_config(path: FilePath | None = None, overrides: Iterable[str] = ()) -> RunConfig:
@@ -22,11 +24,16 @@ def load_config(path: FilePath | None = None, overrides: Iterable[str] = ()) -> 
 
     Raises `ConfigError` that names the file, the line and the key.
     """
+    return load_root(RunConfig, path, overrides)
+
+
+def load_root(root: type[Root], path: FilePath | None = None, overrides: Iterable[str] = ()) -> Root:
+    """As `load_config`, for any kind of config in `ROOTS`."""
     data, lines = load_yaml(path) if path is not None else ({}, {})
     where = Source(str(path) if path is not None else "--set", lines)
     for changed in apply_overrides(data, overrides):
         where.override(changed)
-    return _resolve(data, where)
+    return resolve_root(root, data, where)
 
 
 def resolve_config(data: Mapping[str, Any], *, source: str = "config", lines: Lines | None = None) -> RunConfig:
@@ -35,17 +42,18 @@ def resolve_config(data: Mapping[str, Any], *, source: str = "config", lines: Li
     A component that is not named is its slot's default one (`model: {layers: 2}` is a smaller default model). Resolving a
     resolved config again changes nothing. Raises `ConfigError`, which begins with `source`.
     """
-    return _resolve(data, Source(source, lines or {}))
+    return resolve_root(RunConfig, data, Source(source, lines or {}))
 
 
-def _resolve(data: Mapping[str, Any], where: Source) -> RunConfig:
+def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Root:
+    """As `resolve_config`, for any kind of config in `ROOTS`."""
     plain = _plain(data, where)
-    _name_defaults(plain)
+    _name_defaults(root, plain)
     try:
-        resolved = _validated(plain).model_dump(mode="json")
+        resolved = _validated(root, plain).model_dump(mode="json")
     except ValidationError as error:
-        raise ConfigError(worded(error, RunConfig, where)) from error
-    for slot in SLOTS:
+        raise ConfigError(worded(error, root, where)) from error
+    for slot in ROOTS[root]:
         parent = resolved
         for part in slot.path[:-1]:
             parent = parent[part]
@@ -56,21 +64,21 @@ def _resolve(data: Mapping[str, Any], where: Source) -> RunConfig:
             ]
         elif parent[key] is not None:
             parent[key] = resolve_component(slot.kind, parent[key], where, slot.path)
-    return _validated(resolved)
+    return _validated(root, resolved)
 
 
-def _validated(plain: Mapping[str, Any]) -> RunConfig:
+def _validated(root: type[Root], plain: Mapping[str, Any]) -> Root:
     # Through JSON, so that strict validation takes lists for tuples and nothing else is converted.
-    return RunConfig.model_validate_json(json.dumps(plain), strict=True)
+    return root.model_validate_json(json.dumps(plain), strict=True)
 
 
-def _name_defaults(data: dict[str, Any]) -> None:
+def _name_defaults(root: type[BaseModel], data: dict[str, Any]) -> None:
     """Write the default component's name into every slot that holds parameters without a name."""
-    for slot in SLOTS:
+    for slot in ROOTS[root]:
         here: Any = data
         for part in slot.path:
             here = here.get(part) if isinstance(here, dict) else None
-        if isinstance(here, dict) and "name" not in here and (name := default_name(slot)) is not None:
+        if isinstance(here, dict) and "name" not in here and (name := default_name(slot, root)) is not None:
             here["name"] = name
 
 

@@ -3,47 +3,52 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from trimtab.config.components import REGISTRIES
 from trimtab.config.model_paths import HUB
 from trimtab.config.schema import FILE_PATH, RunConfig
-from trimtab.config.slots import SLOTS
+from trimtab.config.slots import ROOTS, Slot
+
+Root = TypeVar("Root", bound=BaseModel)
 
 
-def absolute_paths(config: RunConfig) -> RunConfig:
+def absolute_paths(config: Root) -> Root:
     """A resolved config whose relative paths are absolute, from the working folder; `~/...` stays as it is.
 
     Paths are the component parameters marked with `FILE_PATH`: text, a list of texts, or null.
     """
+    root = type(config)
     data = config.model_dump(mode="json")
-    for spec, key, _ in _paths(data):
+    for spec, key, _ in _paths(data, ROOTS[root]):
         value = spec[key]
         spec[key] = [_absolute(item) for item in value] if isinstance(value, list) else _absolute(value)
-    return RunConfig.model_validate_json(json.dumps(data), strict=True)
+    return root.model_validate_json(json.dumps(data), strict=True)
 
 
 def path_keys(config: RunConfig) -> set[str]:
     """The dotted keys of a config that name files (`data.path`)."""
-    return {dotted for _, _, dotted in _paths(config.model_dump(mode="json"))}
+    return {dotted for _, _, dotted in _paths(config.model_dump(mode="json"), ROOTS[type(config)])}
 
 
-def missing_paths(config: RunConfig) -> list[tuple[str, str]]:
+def missing_paths(config: BaseModel) -> list[tuple[str, str]]:
     """The dotted key and the path of everything that a config names on the disk and that is not there.
 
     What may be an id on a hub instead (`allow_hub: true`) is passed over.
     """
     found = []
-    for spec, key, dotted in _paths(config.model_dump(mode="json")):
+    for spec, key, dotted in _paths(config.model_dump(mode="json"), ROOTS[type(config)]):
         named = spec[key] if isinstance(spec[key], list) else [spec[key]]
         if not spec.get("allow_hub"):
             found += [(dotted, path) for path in named if path and not Path(path).expanduser().exists()]
     return found
 
 
-def _paths(data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
+def _paths(data: dict[str, Any], slots: tuple[Slot, ...]) -> Iterator[tuple[dict[str, Any], str, str]]:
     """A component's mapping, its key that names a file, and that key's dotted path, for every such key of a config."""
-    for slot in SLOTS:
+    for slot in slots:
         here: Any = data
         for part in slot.path:
             here = here[part]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 from trimtab.config.schema import Component, RunConfig
 from trimtab.config.yaml_file import Path
 
@@ -33,9 +35,13 @@ BESIDE: dict[str, tuple[str, ...]] = {"data": ("tokenizer", "task"), "hook": ("e
 """Keys of a component that the schema validates itself, beside the component's own parameters."""
 
 
+ROOTS: dict[type[BaseModel], tuple[Slot, ...]] = {RunConfig: SLOTS}
+"""The kinds of config, and the slots of each. A path is a slot of one kind of component in all of them."""
+
+
 def slot_of(path: Path) -> Slot | None:
     """The slot whose component stands at `path`, if there is one."""
-    for slot in SLOTS:
+    for slot in dict.fromkeys(slot for slots in ROOTS.values() for slot in slots):
         if slot.many and path[:-1] == slot.path and isinstance(path[-1], int):
             return slot
         if not slot.many and path == slot.path:
@@ -43,9 +49,11 @@ def slot_of(path: Path) -> Slot | None:
     return None
 
 
-def default_name(slot: Slot) -> str | None:
-    """The name of the component that stands in a slot when the config does not name one; None if there is none."""
-    here: object = RunConfig()
-    for part in slot.path:
-        here = getattr(here, part)
+def default_name(slot: Slot, root: type[BaseModel] = RunConfig) -> str | None:
+    """The name of the component that stands in a slot of a `root` when the config does not name one; None without one."""
+    first, *rest = slot.path
+    field = root.model_fields.get(first)
+    here: object = None if field is None or field.is_required() else field.get_default(call_default_factory=True)
+    for part in rest:
+        here = getattr(here, part, None)
     return here.name if isinstance(here, Component) else None

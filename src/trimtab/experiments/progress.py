@@ -62,7 +62,8 @@ class Progress:
         if "error" in answer:
             return f"{answer['status']}: {answer['error']}"
         summary = RunDirectory(job.folder).summary()
-        loss = "" if summary is None else f", validation loss {float(summary.metrics['val_loss']):.4f}"
+        found = None if summary is None else summary.metrics.get("val_loss")  # none before the first evaluation
+        loss = "" if found is None else f", validation loss {float(found):.4f}"
         again = " (found done)" if answer.get("reused") else ""
         return f"{answer['status']}{loss}{again}"
 

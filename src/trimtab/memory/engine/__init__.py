@@ -1,0 +1,1 @@
+"""The vectorised engine: many candidates' vectors optimised in one forward pass of a frozen model."""

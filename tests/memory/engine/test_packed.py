@@ -1,0 +1,183 @@
+"""Packed candidates against each alone in the library's own network: losses, margins, gradients, whole paths."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tests.memory.engine import small
+from trimtab.bench.plain_memory import plain_losses
+from trimtab.memory.engine.layout import Branch, segments
+from trimtab.memory.engine.network import branch_losses, row_margins, vector_gradient
+from trimtab.memory.engine.packing import pack
+from trimtab.memory.engine.solve import Settings, Solver, Task
+
+LAYOUTS = ("two_sequences", "shared_prefix")
+
+
+def measured(net, modes, vectors, tasks, layout):
+    rows = tuple(len(mode) for mode in modes)
+    packing = pack([segments(task.branches, vectors.shape[1], rows, layout) for task in tasks], vectors.shape[1])
+    inputs = net.inputs(packing, torch.cat(modes), vectors).requires_grad_()
+    hidden = net.read(packing, inputs)
+    cost, pulled = net.cost(packing, hidden, gradient=True)
+    hidden.backward(pulled)
+    most = max(len(task.branches) for task in tasks)
+    losses = branch_losses(packing, cost, len(tasks), most)
+    return losses, row_margins(packing, cost, len(tasks)), vector_gradient(packing, inputs.grad, vectors.shape)
+
+
+@pytest.mark.parametrize("rows", [(1, 1), (2, 3)])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", small.KINDS)
+def test_losses_margins_and_gradients_are_those_of_each_pair_alone(tmp_path: Path, kind, layout, rows) -> None:
+    net = small.network(tmp_path, kind)
+    modes = small.modes(net, rows)
+    vectors = torch.randn(len(small.TASKS), 4, net.width, dtype=torch.float64) * net.scale
+    losses, margins, gradient = measured(net, modes, vectors, small.TASKS, layout)
+    for row, task in enumerate(small.TASKS):
+        own = vectors[row].clone().requires_grad_()
+        with net.reading_plainly() as network:
+            expected, margin = plain_losses(network, modes, own, task.branches, layout)
+        total = sum(branch.weight * loss for branch, loss in zip(task.branches, expected, strict=True))
+        (pulled,) = torch.autograd.grad(total, own)
+        assert np.allclose(losses[row, : len(expected)], [loss.item() for loss in expected], rtol=0, atol=1e-9)
+        assert torch.isnan(losses[row, len(expected) :]).all()
+        assert float(margins[row]) == pytest.approx(margin, abs=1e-9)
+        assert torch.allclose(gradient[row], pulled, rtol=0, atol=1e-9)
+
+
+class _Products(TorchDispatchMode):
+    """Counts matrix products whose result has the shape of a weight."""
+
+    def __init__(self, shapes: set[tuple[int, ...]]) -> None:
+        super().__init__()
+        self.shapes, self.seen, self.products = shapes, [], 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        found = function(*args, **(kwargs or {}))
+        if function in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default, torch.ops.aten.bmm.default):
+            self.products += 1
+            if tuple(found.shape) in self.shapes:
+                self.seen.append(tuple(found.shape))
+        return found
+
+
+@pytest.mark.parametrize("kind", small.KINDS)
+def test_no_gradient_of_a_weight_is_computed(tmp_path: Path, kind) -> None:
+    net = small.network(tmp_path, kind)
+    shapes = {tuple(p.shape) for p in net.parameters() if p.ndim == 2}
+    shapes |= {shape[::-1] for shape in shapes}
+    with _Products(shapes) as products:
+        measured(net, small.modes(net), torch.randn(6, 4, net.width, dtype=torch.float64), small.TASKS, "two_sequences")
+    assert products.products > 20 and products.seen == []
+    assert all(p.grad is None and not p.requires_grad for p in net.parameters())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_pair_takes_the_same_path_alone_and_among_others(tmp_path: Path, layout) -> None:
+    net = small.network(tmp_path, "llama")
+    settings = Settings(vectors=6, layout=layout, steps=25, restarts=2, margin=2.0, lr=0.5, positions=70)
+    together = {
+        (f.pair, f.restart): f
+        for step in Solver(net, small.modes(net), small.TASKS, settings).run()
+        for f in step.finished
+    }
+    for task in small.TASKS:
+        alone = [f for step in Solver(net, small.modes(net), [task], settings).run() for f in step.finished]
+        for one in alone:
+            other = together[one.pair, one.restart]
+            assert (one.status, one.steps) == (other.status, other.steps)
+            assert np.allclose(one.losses, other.losses, rtol=0, atol=1e-7)
+            assert torch.allclose(one.vectors, other.vectors, rtol=0, atol=1e-6)
+    assert {f.status for f in together.values()} == {"solved", "unsolved"}
+
+
+def test_the_path_is_that_of_torchs_adam_on_the_plain_loop(tmp_path: Path) -> None:
+    net = small.network(tmp_path, "llama")
+    modes, task = small.modes(net), small.TASKS[0]
+    settings = Settings(vectors=5, steps=12, restarts=1, margin=1e9, lr=0.3)
+    solver = Solver(net, modes, [task], settings)
+    own = solver.start(task.pair, 0).clone().requires_grad_()
+    optimizer = torch.optim.Adam([own], lr=0.3 * net.scale, betas=(0.9, 0.9))
+    path = []
+    for _ in range(13):
+        optimizer.zero_grad()
+        with net.reading_plainly() as network:
+            losses, _ = plain_losses(network, modes, own, task.branches)
+        path.append([loss.item() for loss in losses])
+        sum(losses).backward()
+        optimizer.step()
+    (found,) = [f for step in solver.run() for f in step.finished]
+    assert found.steps == 12 and np.allclose(found.losses, path, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", small.KINDS)
+def test_what_is_solved_is_what_was_measured(tmp_path: Path, kind) -> None:
+    net = small.network(tmp_path, kind)
+    modes = small.modes(net)
+    settings = Settings(vectors=8, steps=200, restarts=3, margin=1.0, lr=0.4)
+    found = [f for step in Solver(net, modes, small.TASKS[:5], settings).run() for f in step.finished]
+    solved = [f for f in found if f.status == "solved"]
+    assert len(solved) >= 4
+    tasks = {task.pair: task for task in small.TASKS}
+    for one in solved:
+        with net.reading_plainly() as network:
+            losses, margin = plain_losses(network, modes, one.vectors, tasks[one.pair].branches)
+        assert margin == pytest.approx(one.margin, abs=1e-7) and margin >= 1.0
+        assert np.allclose([loss.item() for loss in losses], one.losses[-1], rtol=0, atol=1e-9)
+    assert {f.pair for f in found if f.restart > 0} <= {f.pair for f in found if f.status == "unsolved"}
+
+
+def test_fewer_vectors_begin_where_more_do(tmp_path: Path) -> None:
+    net = small.network(tmp_path, "llama")
+    few, many = (Solver(net, small.modes(net), small.TASKS, Settings(vectors=k)).start("p", 1) for k in (2, 5))
+    assert torch.equal(few, many[:2]) and float(many.std()) == pytest.approx(net.scale, rel=0.2)
+
+
+@pytest.mark.parametrize("cut", [3, 11])
+def test_a_restored_solver_goes_on_bit_for_bit(tmp_path: Path, cut: int) -> None:
+    net = small.network(tmp_path, "llama", dtype=torch.float32)
+    settings = Settings(vectors=6, steps=20, restarts=2, margin=3.0, lr=0.5, positions=60)
+    whole = list(Solver(net, small.modes(net), small.TASKS, settings).run())
+    first = Solver(net, small.modes(net), small.TASKS, settings)
+    for _ in range(cut):
+        first.step()
+    vectors, moments, values = first.state()
+    second = Solver(net, small.modes(net), small.TASKS, settings)
+    second.restore({k: v.clone() for k, v in vectors.items()}, {k: v.clone() for k, v in moments.items()}, values)
+    rest = list(second.run())
+    assert len(whole) == cut + len(rest)
+    for one, other in zip(
+        [f for s in whole[cut:] for f in s.finished], [f for s in rest for f in s.finished], strict=True
+    ):
+        assert (one.pair, one.restart, one.status, one.margin) == (
+            other.pair,
+            other.restart,
+            other.status,
+            other.margin,
+        )
+        assert torch.equal(one.vectors, other.vectors) and np.array_equal(one.losses, other.losses)
+
+
+def test_a_candidate_larger_than_the_budget_is_measured_alone(tmp_path: Path) -> None:
+    net = small.network(tmp_path, "llama")
+    settings = Settings(vectors=6, steps=2, restarts=1, positions=10)
+    steps = list(Solver(net, small.modes(net), small.TASKS, settings).run())
+    assert {step.in_flight for step in steps} == {1} and len(steps) == 3 * len(small.TASKS)
+
+
+@pytest.mark.parametrize("branches", [(), (Branch(0, ()),)])
+def test_nothing_to_say_is_refused(branches) -> None:
+    with pytest.raises(ValueError, match="one token"):
+        segments(branches, 3, (1, 1), "two_sequences")
+    with pytest.raises(ValueError, match="one vector"):
+        segments((Branch(0, (1,)),), 0, (1, 1), "two_sequences")
+
+
+def test_two_tasks_of_one_name_are_refused(tmp_path: Path) -> None:
+    net = small.network(tmp_path, "llama")
+    with pytest.raises(ValueError, match="same name"):
+        Solver(net, small.modes(net), [Task("a", small.branches(2)), Task("a", small.branches(3))], Settings())
