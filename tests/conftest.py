@@ -14,7 +14,7 @@ import tests.runtime_types  # noqa: F401 - the hook looks the checker up by its 
 
 # Before any test imports them: the annotations of these packages, tensor shapes included, are checked at every call.
 # (`config` is left out: pydantic checks it, and its registry looks at its caller's frame.)
-CHECKED = ("random", "losses", "regimes", "models", "evaluation", "reports", "training")
+CHECKED = ("random", "losses", "regimes", "models", "evaluation", "reports", "training", "memory")
 install_import_hook([f"trimtab.{name}" for name in CHECKED], "tests.runtime_types.checked")
 
 

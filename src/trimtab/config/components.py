@@ -133,6 +133,20 @@ FAULTS = Registry(
     supplied=("vocabulary",),
 )
 
+PAIRS = Registry(
+    "pairs",
+    {
+        "squad": "trimtab.memory.pairs.squad:Squad",
+        "triviaqa": "trimtab.memory.pairs.triviaqa:TriviaQA",
+        "hotpotqa": "trimtab.memory.pairs.hotpotqa:HotpotQA",
+        "nq_open": "trimtab.memory.pairs.jsonl:NaturalQuestions",
+        "jsonl": "trimtab.memory.pairs.jsonl:JsonLines",
+        "arithmetic": "trimtab.memory.pairs.arithmetic:ArithmeticPairs",
+        "sudoku": "trimtab.memory.pairs.sudoku:Sudoku",
+        "arc": "trimtab.memory.pairs.arc:Arc",
+    },
+)
+
 REGISTRIES = {
     registry.kind: registry
     for registry in (
@@ -147,5 +161,6 @@ REGISTRIES = {
         HOOKS,
         INSTRUMENTS,
         FAULTS,
+        PAIRS,
     )
 }

@@ -11,8 +11,8 @@ SHARED = Path(os.environ.get("TRIMTAB_SHARED_DATA", Path(__file__).parents[4] / 
 
 
 def shared_file(name: str) -> Path:
-    """A real file of the shared folder; skips the test where there is none."""
-    if not (path := SHARED / name).is_file():
+    """A real file (or folder of files) of the shared folder; skips the test where there is none."""
+    if not (path := SHARED / name).exists():
         pytest.skip(f"there is no {path}: set TRIMTAB_SHARED_DATA to the folder of real files")
     return path
 

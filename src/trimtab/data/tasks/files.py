@@ -47,7 +47,7 @@ def json_lines(path: str, *, key: str) -> Iterator[Row]:
     `key` is the parameter that names the file. A line that is no object of valid JSON is a row with its `BadRowError`.
     Raises `DataError` for a file that is missing or cannot be read.
     """
-    place = _existing(path, key)
+    place = existing_file(path, key)
     try:
         with place.open("rb") as file:
             number = 0
@@ -94,7 +94,7 @@ def checked_text(value: Any, name: str, *, numbers: bool = False) -> str:
         value = str(checked_number(value, name)) if isinstance(value, float) else str(value)
     if not isinstance(value, str):
         kinds = "text or a number" if numbers else "text"
-        raise BadRowError(f"{name} is {_kind(value)} where {kinds} is needed")
+        raise BadRowError(f"{name} is {kind_of(value)} where {kinds} is needed")
     if not value.isascii():
         try:
             value.encode()
@@ -111,7 +111,7 @@ def checked_text(value: Any, name: str, *, numbers: bool = False) -> str:
 def checked_number(value: Any, name: str) -> float:
     """`value` as a finite number. Raises `BadRowError` for anything else."""
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise BadRowError(f"{name} is {_kind(value)} where a number is needed")
+        raise BadRowError(f"{name} is {kind_of(value)} where a number is needed")
     try:
         number = float(value)
     except OverflowError:
@@ -265,7 +265,7 @@ def _content(problem: Problem) -> tuple[Any, ...]:
 
 def _parsed(line: bytes) -> Mapping[str, Any] | BadRowError:
     try:
-        values = _DECODER.decode(line.decode())
+        values = DECODER.decode(line.decode())
     except UnicodeDecodeError as error:
         return BadRowError(f"byte {error.start} of it (0x{line[error.start]:02x}) is not UTF-8 ({error.reason})")
     except json.JSONDecodeError as error:
@@ -277,17 +277,19 @@ def _parsed(line: bytes) -> Mapping[str, Any] | BadRowError:
     except ValueError:
         # Python refuses to read a whole number of more than 4,300 digits.
         return BadRowError("a number in it is too large")
-    return values if isinstance(values, dict) else BadRowError(f"it is {_kind(values)} where an object is needed")
+    return values if isinstance(values, dict) else BadRowError(f"it is {kind_of(values)} where an object is needed")
 
 
 def _no_number(constant: str) -> NoReturn:
     raise BadRowError(f"it is not valid JSON ({constant} is no number)")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_number)
+DECODER = json.JSONDecoder(parse_constant=_no_number)
+"""JSON as its standard has it: NaN and infinities are a `BadRowError`."""
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """What a value of JSON is, in words: `a list`."""
     match value:
         case None:
             return "null"
@@ -305,7 +307,8 @@ def _kind(value: Any) -> str:
             return f"a {type(value).__name__}"
 
 
-def _existing(text: str, key: str) -> Path:
+def existing_file(text: str, key: str, wanted: str = "a JSONL file, an object a line,") -> Path:
+    """The path of a file that is there; raises `DataError` otherwise. `wanted` says what `key` is to name."""
     try:
         place = Path(text).expanduser()
         found = bool(text) and place.is_file()
@@ -314,5 +317,5 @@ def _existing(text: str, key: str) -> Path:
     if not found:
         what = "is not a regular file" if text and place.exists() else "does not exist"
         looked = f" (looked for {shown(place.absolute())})" if text and not place.is_absolute() else ""
-        raise DataError(f"The file '{text}' {what}{looked}. Name a JSONL file, an object a line, in `{key}`.")
+        raise DataError(f"The file '{text}' {what}{looked}. Name {wanted} in `{key}`.")
     return place
