@@ -69,9 +69,10 @@ class Plots:
 
 @dataclass(frozen=True)
 class Code:
-    """Text to copy."""
+    """Text to copy: a command, or what stands in a file of another language."""
 
     text: str
+    language: str = "sh"
 
 
 Block = Text | Listing | Judgements | Table | Plots | Code

@@ -78,7 +78,7 @@ def fenced(code: Code) -> Any:
 
     longest = max((len(run) for run in re.findall(r"`+", code.text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return Markup(f"{fence}sh\n{code.text}\n{fence}")
+    return Markup(f"{fence}{code.language}\n{code.text}\n{fence}")
 
 
 def plain(value: Any) -> Any:
