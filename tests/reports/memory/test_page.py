@@ -10,23 +10,19 @@ import pytest
 from tests.reports.experiment.test_page import NASTY, Page
 from tests.reports.memory.folders import (
     QUESTION,
-    ablations,
     baseline,
     candidate,
     gate,
     generation,
-    geometry,
     joint,
-    landscape,
-    leaks,
     make_begun,
     make_memory,
     make_stopped,
-    name,
     pair,
     write_json,
     write_rows,
 )
+from tests.reports.memory.measured import ablations, geometry, landscape, leaks, name
 from trimtab.config.errors import RunError
 from trimtab.reports.memory import write_report
 

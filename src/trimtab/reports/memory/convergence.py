@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text, figure
+from trimtab.reports.blocks import DASH, Block, Plot, Plots, Section, Table, Text, figure
 from trimtab.reports.drawing import Look, file_name, legend, log_axis, looks, plot
 from trimtab.reports.memory.records import STAGES, Records, Stage
 from trimtab.reports.memory.shapes import shapes
@@ -79,18 +79,15 @@ def _over(records: Records, what: str) -> Plot:
 def _speeds(stages: list[Stage]) -> Table:
     rows = []
     for stage in stages:
-        steps, seconds = spent(stage, "steps"), spent(stage, "seconds")
-        told = [figure(quantile(values, level), 3) for values in (steps, seconds) for level in (0.1, 0.5, 0.9)]
         trials = len(stage.pairs)
+        told = (_quantiles(spent(stage, what)) for what in ("steps", "seconds"))
         rows.append((STAGES[stage.name], share_of(stage.solved, trials), wilson(stage.solved, trials), *told))
-    places = ("10%", "median", "90%")
-    columns = (
-        "stage",
-        "pairs solved",
-        "95% interval",
-        *(f"{what}, {at}" for what in ("steps", "seconds") for at in places),
-    )
+    columns = ("stage", "pairs solved", "95% interval", "steps: 10%, half, 90%", "seconds: 10%, half, 90%")
     return Table("Steps and seconds within which solved pairs were solved", columns, tuple(rows))
+
+
+def _quantiles(values: list[float]) -> str:
+    return ", ".join(figure(quantile(values, level), 3) for level in (0.1, 0.5, 0.9)) if values else DASH
 
 
 def _restarts(stages: list[Stage]) -> Table:
