@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.experiments.specs import GUARDED, spec
 from tests.reports.experiment.folders import make_experiment
+from tests.reports.memory.folders import make_stopped
 from tests.training.runs import command
 from trimtab.experiments import Means, load_experiment, run_experiment
 
@@ -27,6 +28,13 @@ def test_the_report_of_a_real_experiment_and_the_command_that_repeats_it(tmp_pat
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     done = command("report", str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
-    assert "is not the folder of an experiment" in done.stderr
+    assert "is not the folder of an experiment or of a memory run" in done.stderr
     assert "Traceback" not in done.stderr
     assert command("report", str(make_experiment(tmp_path / "e"))).returncode == 0
+
+
+def test_a_memory_runs_folder_gets_the_report_of_a_memory_run(tmp_path: Path) -> None:
+    done = command("report", str(make_stopped(tmp_path / "m")))
+    assert done.returncode == 0, done.stderr
+    assert [Path(line).name for line in done.stdout.splitlines()][:2] == ["report.html", "report.md"]
+    assert "Content memory" in (tmp_path / "m" / "report.html").read_text()

@@ -1,4 +1,4 @@
-"""`trimtab report`: an experiment's report, drawn anew from its records."""
+"""`trimtab report`: the report of an experiment or of a memory run, drawn anew from its records."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,13 +12,15 @@ def add_to(app: typer.Typer) -> None:
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="An experiment's folder (what `trimtab run` was given as --out).")],
+    folder: Annotated[Path, typer.Argument(help="What `trimtab run` or `trimtab memory run` was given as --out.")],
 ) -> None:
-    """Draw an experiment's report from its records: report.html, which opens offline, report.md and plots.
+    """Draw the report of an experiment or of a memory run from its records.
+
+    Writes report.html, which opens offline, report.md and plots into the folder.
 
     trimtab report runs/experiment
     """
-    from trimtab.reports.experiment import write_report
+    from trimtab.reports.kinds import write_report
 
     for path in write_report(folder):
         typer.echo(str(path))

@@ -13,6 +13,7 @@ from trimtab.evidence.pairing import given_action, paired_differences, treatment
 from trimtab.evidence.planning import plan
 from trimtab.evidence.power import Power, confirmable_claims, pairs_needed, power, smallest_p
 from trimtab.evidence.sequential import Decision, Sequential
+from trimtab.evidence.shares import wilson_interval
 from trimtab.evidence.sign_flip import SignFlip, sign_flip_test
 from trimtab.evidence.table import Table, read_table
 from trimtab.evidence.tails import Tail, tail
@@ -61,4 +62,5 @@ __all__ = [
     "tail",
     "treatment_wins",
     "trunk_means",
+    "wilson_interval",
 ]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.reports.experiment.folders import FORKED, LOSSES, add_optional, make_experiment, make_factors
-from trimtab.reports.experiment.blocks import Table
+from trimtab.reports.blocks import Table
+from trimtab.reports.drawing import POINTS, drawable, file_name, looks, thinned
 from trimtab.reports.experiment.budgets import compared, difference
 from trimtab.reports.experiment.cost import cost
 from trimtab.reports.experiment.differences import differences
-from trimtab.reports.experiment.drawing import POINTS, drawable, file_name, looks, thinned
 from trimtab.reports.experiment.effects import detection
 from trimtab.reports.experiment.factors import curves, factors, lowest, medians, onset
 from trimtab.reports.experiment.losses import example_cell, median_over

@@ -11,7 +11,8 @@ import pytest
 from tests.reports.experiment.folders import QUESTION, add_optional, make_experiment, make_factors, write_json
 from trimtab.config.errors import RunError
 from trimtab.reports.experiment import write_report
-from trimtab.reports.experiment.contract import Finding, read_list
+from trimtab.reports.experiment.contract import Finding
+from trimtab.reports.reading import read_list
 
 PARTS = [
     "claim", "verdict", "differences", "losses", "regimes", "interventions", "detection", "instability", "variance", "factors",
@@ -64,7 +65,7 @@ def test_every_part_is_there_in_order(full):
 
 def test_the_verdict_is_the_sentence_of_the_records_under_its_word(full):
     folder, html, markdown = full
-    (claimed, _) = read_list(Finding, folder / "verdicts.json")
+    (claimed, _) = read_list(Finding, folder / "verdicts.json", "an experiment")
     assert claimed.verdict == "inconclusive" and '<strong class="badge">inconclusive</strong>' in html
     assert claimed.sentence in "".join(Page(html).texts)
     assert (

@@ -1,20 +1,13 @@
 """The files of an experiment's folder as the report reads them, each checked before it is used."""
 
-import json
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
 from trimtab.config.errors import ConfigError, RunError
 from trimtab.config.yaml_file import load_yaml
-from trimtab.records.values import from_json
-
-
-class Read(BaseModel):
-    """A part of a record; fields that it does not name are left aside."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=True)
+from trimtab.reports.reading import Read, checked
 
 
 class Claimed(Read):
@@ -144,9 +137,6 @@ class Finding(Read):
         return self.p_adjusted is not None or not self.claim.startswith("none")
 
 
-_R = TypeVar("_R", bound=Read)
-
-
 def read_design(path: Path) -> Design:
     """The resolved spec. Raises `RunError` where it is missing or not an experiment's."""
     if not path.exists():
@@ -158,44 +148,9 @@ def read_design(path: Path) -> Design:
         raw, _ = load_yaml(path)
     except ConfigError as error:
         raise RunError(f"{path} is damaged: {error}") from error
-    found: Design = _checked(TypeAdapter(Design), raw, path)
+    found: Design = checked(TypeAdapter(Design), raw, path)
     if found.baseline not in found.arms:
         raise RunError(
             f"{path} is damaged: its baseline '{found.baseline}' is none of its arms. Restore it from a copy."
         )
     return found
-
-
-def read_one(kind: type[_R], path: Path) -> _R:
-    """A JSON file as `kind`, "nan" and its like as floats. Raises `RunError` where it is missing or damaged."""
-    found: _R = _checked(TypeAdapter(kind), _content(path), path)
-    return found
-
-
-def read_list(kind: type[_R], path: Path) -> list[_R] | None:
-    """A JSON file as a list of `kind`; None where there is no such file. Raises as `read_one`."""
-    return _checked(TypeAdapter(list[kind]), _content(path), path) if path.exists() else None  # type: ignore[valid-type]
-
-
-def read_if_there(kind: type[_R], path: Path) -> _R | None:
-    """As `read_one`; None where there is no such file."""
-    return read_one(kind, path) if path.exists() else None
-
-
-def _content(path: Path) -> Any:
-    try:
-        return from_json(json.loads(path.read_bytes()))
-    except FileNotFoundError as error:
-        raise RunError(f"There is no {path.name} in {path.parent}: it is not the folder of an experiment.") from error
-    except OSError as error:
-        raise RunError(f"Cannot read {path}: {error.strerror or error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged: {error}. Restore it from a copy.") from error
-
-
-def _checked(adapter: Any, raw: Any, path: Path) -> Any:
-    try:
-        return adapter.validate_python(raw)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'it'}: {p['msg'].lower()}" for p in error.errors()[:3])
-        raise RunError(f"{path} is damaged: {problems}. Restore it from a copy.") from error

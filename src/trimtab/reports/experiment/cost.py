@@ -1,6 +1,6 @@
 """What the arms cost, and the comparison at equal cost."""
 
-from trimtab.reports.experiment.blocks import Block, Section, Table, Text, figure, interval, signed
+from trimtab.reports.blocks import Block, Section, Table, Text, figure, interval, signed
 from trimtab.reports.experiment.budgets import compared
 from trimtab.reports.experiment.records import Records
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.reports.experiment.blocks import (
+from trimtab.reports.blocks import (
     Block,
     Plot,
     Plots,
@@ -16,8 +16,8 @@ from trimtab.reports.experiment.blocks import (
     interval,
     signed,
 )
+from trimtab.reports.drawing import Look, file_name, fit, legend, looks, plot
 from trimtab.reports.experiment.contract import Finding
-from trimtab.reports.experiment.drawing import Look, file_name, fit, legend, looks, plot
 from trimtab.reports.experiment.records import Records
 from trimtab.reports.style import INK, VIOLET
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.reports.experiment.blocks import (
+from trimtab.reports.blocks import (
     Block,
     Plot,
     Plots,
@@ -17,7 +17,7 @@ from trimtab.reports.experiment.blocks import (
     interval,
     signed,
 )
-from trimtab.reports.experiment.drawing import Look, drawable, file_name, fit, legend, looks, plot
+from trimtab.reports.drawing import Look, drawable, file_name, fit, legend, looks, plot
 from trimtab.reports.experiment.optional import DetectionScore, Effect, Interventions
 from trimtab.reports.experiment.records import Records
 from trimtab.reports.style import INK

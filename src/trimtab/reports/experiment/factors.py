@@ -7,8 +7,8 @@ import numpy as np
 
 from trimtab.evidence import t_interval
 from trimtab.records.values import is_number
-from trimtab.reports.experiment.blocks import Block, Plot, Plots, Section, Table, Text, figure
-from trimtab.reports.experiment.drawing import drawable, file_name, fit, legend, log_axis, looks, plot
+from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text, figure
+from trimtab.reports.drawing import drawable, file_name, fit, legend, log_axis, looks, plot
 from trimtab.reports.experiment.records import Records
 from trimtab.reports.style import INK
 

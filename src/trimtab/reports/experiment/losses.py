@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from trimtab.reports.experiment.blocks import Plot, Plots, Section, Text, counted
-from trimtab.reports.experiment.drawing import (
+from trimtab.reports.blocks import Plot, Plots, Section, Text, counted
+from trimtab.reports.drawing import (
     Look,
     drawable,
     file_name,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from trimtab.reports.experiment.contract import Read
+from trimtab.reports.reading import Read
 
 
 class DetectionScore(Read):

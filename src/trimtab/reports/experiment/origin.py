@@ -5,7 +5,7 @@ import shlex
 from collections import Counter
 from typing import Any
 
-from trimtab.reports.experiment.blocks import Block, Code, Section, Table, Text, counted, figure, interval, signed
+from trimtab.reports.blocks import Block, Code, Section, Table, Text, counted, figure, interval, signed
 from trimtab.reports.experiment.records import Records
 
 

@@ -1,11 +1,6 @@
-"""The report as one HTML page and as Markdown, from the same parts."""
+"""What the report of a paired experiment says, in order."""
 
-import re
-from dataclasses import dataclass
-from functools import cache
-from typing import Any
-
-from trimtab.reports.experiment.blocks import Code, Plot, Section, Table, counted
+from trimtab.reports.blocks import Block, Judgement, Judgements, Listing, Section, Text, counted
 from trimtab.reports.experiment.cost import cost
 from trimtab.reports.experiment.differences import differences
 from trimtab.reports.experiment.effects import detection, interventions
@@ -16,59 +11,33 @@ from trimtab.reports.experiment.records import Records
 from trimtab.reports.experiment.regimes import regimes
 from trimtab.reports.experiment.reliability import reliability
 from trimtab.reports.experiment.stability import instability, variance
-from trimtab.reports.style import INK
+from trimtab.reports.page import Report
 
-_SPECIAL = re.compile(r"[\\`*{}\[\]<>|#!$~]|(?<!\w)_|_(?!\w)")
 _PARTS = (
     differences, losses, regimes, interventions, detection, instability, variance, reliability, factors, cost, comparisons,
     origin,
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What may be said of a treatment: one word and one sentence."""
-
-    treatment: str
-    word: str
-    sentence: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """A whole report, ready to be printed."""
-
-    question: str
-    claim: tuple[tuple[str, str], ...]
-    judgements: tuple[Judgement, ...]
-    warning: str
-    sections: tuple[Section, ...]
-
-    @property
-    def plots(self) -> list[Plot]:
-        """Every plot, in order."""
-        return [plot for s in self.sections for block in s.blocks for plot in getattr(block, "plots", ())]
-
-
 def compose(records: Records) -> Report:
     """Everything that the report says."""
+    parts = (section for part in _PARTS if (section := part(records)) is not None)
     return Report(
+        "Paired experiment",
         records.design.question,
-        _claim(records),
-        _judgements(records),
-        _warning(records),
-        tuple(section for part in _PARTS if (section := part(records)) is not None),
+        (_claim(records), _verdict(records), *parts),
+        "Drawn by Trimtab from the records beside this file: experiment.json, verdicts.json and the episodes.",
     )
 
 
-def _claim(records: Records) -> tuple[tuple[str, str], ...]:
+def _claim(records: Records) -> Section:
     design, claim = records.design, records.design.claim
     planned = len(design.seed_list) if design.budget.pairs is None else min(design.budget.pairs, len(design.seed_list))
     scale = {"log": " (a log ratio)", "trimmed": " (of the trimmed mean)"}.get(claim.scale, "")
     family = f", shared by {len(design.treatments)} treatments (Holm)" if len(design.treatments) > 1 else ""
     if design.sequential:
         family = f", an equal share of it for each of {counted(len(design.treatments), 'treatment')}, pair by pair"
-    return (
+    rows = (
         ("Metric", claim.metric + (f", over {design.derived.over}" if design.derived is not None else "")),
         ("Better is", "higher" if claim.higher_is_better else "lower"),
         ("Treatments", f"{', '.join(design.treatments)}; against {design.baseline}"),
@@ -76,6 +45,15 @@ def _claim(records: Records) -> tuple[tuple[str, str], ...]:
         ("Level", f"{claim.alpha:g}{family}"),
         ("Pairs planned", f"{planned}, paired by {design.pairing.name.replace('_', ' ')}"),
     )
+    return Section("claim", "Claim", (Text("Written before the run."), Listing(rows)))
+
+
+def _verdict(records: Records) -> Section:
+    blocks: list[Block] = [Judgements(_judgements(records))]
+    warning = _warning(records)
+    if warning:
+        blocks.append(Text(warning, "warning"))
+    return Section("verdict", "Verdict", tuple(blocks))
 
 
 def _judgements(records: Records) -> tuple[Judgement, ...]:
@@ -99,77 +77,3 @@ def _warning(records: Records) -> str:
     return (
         f"Episodes that failed: {lost}. Their pairs are missing from the verdict; 'Where this comes from' lists them."
     )
-
-
-def html(report: Report) -> str:
-    """The page: no script, nothing from elsewhere, every text escaped."""
-    return str(_environment().get_template("report.html.j2").render(report=report))
-
-
-def markdown(report: Report) -> str:
-    """The same as Markdown, with the plots beside it."""
-    return str(_environment().get_template("report.md.j2").render(report=report))
-
-
-def inlined(plot: Plot) -> Any:
-    """A plot's SVG as a part of the page: with title and description, in the page's own ink."""
-    from markupsafe import Markup
-
-    start = plot.svg.index("<svg")
-    body = re.sub(r"<metadata>.*?</metadata>", "", plot.svg[start:], count=1, flags=re.DOTALL)
-    body = body.replace(INK, "currentColor")
-    names = f"{plot.name}-title {plot.name}-desc"
-    body = body.replace("<svg", f'<svg role="img" aria-labelledby="{names}" focusable="false"', 1)
-    end = body.index(">") + 1
-    told = Markup('<title id="{0}-title">{1}</title><desc id="{0}-desc">{2}</desc>').format(
-        plot.name, plot.caption, plot.description
-    )
-    return Markup(body[:end]) + told + Markup(body[end:])
-
-
-def fenced(code: Code) -> Any:
-    """A code block of Markdown, its fence longer than any in the text."""
-    from markupsafe import Markup
-
-    longest = max((len(run) for run in re.findall(r"`+", code.text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return Markup(f"{fence}sh\n{code.text}\n{fence}")
-
-
-def plain(value: Any) -> Any:
-    """Text as Markdown shows it: its special characters escaped, on one line. Markup stays as it is."""
-    from markupsafe import Markup
-
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    escaped = _SPECIAL.sub(lambda found: "\\" + found[0], " ".join(value.split()))
-    return Markup(escaped.replace("\\<", "&lt;").replace("\\>", "&gt;"))
-
-
-def ruler(table: Table) -> Any:
-    """The line of a Markdown table that aligns its columns."""
-    from markupsafe import Markup
-
-    return Markup("|" + "|".join(" --- " if i in table.words else " ---: " for i in range(len(table.columns))) + "|")
-
-
-@cache
-def _environment() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    found = Environment(
-        loader=PackageLoader("trimtab.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    found.filters |= {
-        "inlined": inlined,
-        "fenced": fenced,
-        "plain": plain,
-        "ruler": ruler,
-        "kind": lambda b: type(b).__name__,
-    }
-    return found

@@ -4,11 +4,10 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from trimtab.config.errors import RunError
-from trimtab.reports.experiment.contract import Read
 from trimtab.reports.experiment.episodes import Episode
+from trimtab.reports.reading import Read, checked_rows
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -46,17 +45,7 @@ def read_predictions(episode: Episode) -> list[Prediction]:
     """An ended episode's predictions; none where it has not ended or left none. Raises `RunError` for a damaged file."""
     if episode.run is None or not episode.finished:
         return []
-    found = []
-    for number, row in enumerate(episode.run.predictions(), start=1):
-        try:
-            found.append(Prediction.model_validate(row))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "it"
-            told = f"{where}: {first['msg'].lower()}"
-            path = episode.run.predictions_path
-            raise RunError(f"{path} is damaged at line {number}: {told}. Restore it from a copy.") from error
-    return found
+    return checked_rows(Prediction, episode.run.predictions(), episode.run.predictions_path)
 
 
 def options_table(rows: list[list[float]]) -> Float[np.ndarray, "n options"]:

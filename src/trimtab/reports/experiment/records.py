@@ -7,17 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.records.run_directory import RunDirectory
-from trimtab.reports.experiment.contract import (
-    Design,
-    Finding,
-    Progress,
-    read_design,
-    read_if_there,
-    read_list,
-    read_one,
-)
+from trimtab.reports.experiment.contract import Design, Finding, Progress, read_design
 from trimtab.reports.experiment.episodes import Episode, opened
 from trimtab.reports.experiment.optional import DetectionScore, Interventions, NoiseFloor, Tuning
+from trimtab.reports.reading import read_if_there, read_list, read_one
+
+KIND = "an experiment"
 
 SAME_AS = "same_as.json"
 """Stands in an episode's folder in place of a run: its controller never acted."""
@@ -67,18 +62,18 @@ class Records:
 def read_records(folder: Path) -> Records:
     """Read an experiment's folder. Raises `RunError`, in one paragraph, where it is damaged or another kind of folder."""
     design = read_design(folder / "experiment.yaml")
-    progress = read_one(Progress, folder / "experiment.json")
-    findings = read_list(Finding, folder / "verdicts.json") or []
+    progress = read_one(Progress, folder / "experiment.json", KIND)
+    findings = read_list(Finding, folder / "verdicts.json", KIND) or []
     return Records(
         folder=folder,
         design=design,
         progress=progress,
         findings=findings if progress.status in ("completed", "failed") else [],
         episodes=_episodes(folder, design, progress),
-        detection=read_list(DetectionScore, folder / "detection.json"),
-        interventions=read_if_there(Interventions, folder / "interventions.json"),
-        noise=read_if_there(NoiseFloor, folder / "noise_floor.json"),
-        tuning=read_if_there(Tuning, folder / "tuning.json"),
+        detection=read_list(DetectionScore, folder / "detection.json", KIND),
+        interventions=read_if_there(Interventions, folder / "interventions.json", KIND),
+        noise=read_if_there(NoiseFloor, folder / "noise_floor.json", KIND),
+        tuning=read_if_there(Tuning, folder / "tuning.json", KIND),
     )
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.reports.experiment.blocks import DASH, Plot, Plots, Section, Table, Text
-from trimtab.reports.experiment.drawing import (
+from trimtab.reports.blocks import DASH, Plot, Plots, Section, Table, Text
+from trimtab.reports.drawing import (
     drawable,
     file_name,
     fit,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trimtab.reports.experiment.blocks import DASH, Block, Plot, Plots, Section, Table, Text, counted, figure
-from trimtab.reports.experiment.drawing import drawable, file_name, fit, legend, looks, plot
+from trimtab.reports.blocks import DASH, Block, Plot, Plots, Section, Table, Text, counted, figure
+from trimtab.reports.drawing import drawable, file_name, fit, legend, looks, plot
 from trimtab.reports.experiment.predictions import Prediction, columns, options_table, read_predictions
 from trimtab.reports.experiment.records import Records
 from trimtab.reports.reliability import HEIGHTS, draw_reliability, draw_risk, largest_gap

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.reports.experiment.blocks import Plot, Plots, Section, Table, Text, counted, figure
-from trimtab.reports.experiment.drawing import drawable, file_name, fit, looks, plot
+from trimtab.reports.blocks import Plot, Plots, Section, Table, Text, counted, figure
+from trimtab.reports.drawing import drawable, file_name, fit, looks, plot
 from trimtab.reports.experiment.effects import spread
 from trimtab.reports.experiment.records import Records
 

@@ -1,4 +1,4 @@
-"""What a report is made of, whatever it is printed as: sections of texts, tables, plots and code."""
+"""What a report is made of, whatever it is printed as: sections of texts, lists, judgements, tables, plots and code."""
 
 import math
 from dataclasses import dataclass
@@ -10,10 +10,33 @@ DASH = "–"
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; a `missing` one says what a reader looks for in vain, and why."""
+    """A paragraph; a `missing` one says what a reader looks for in vain, and why; a `warning` what to beware of."""
 
     text: str
-    kind: Literal["plain", "missing"] = "plain"
+    kind: Literal["plain", "missing", "warning"] = "plain"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Names, each with what there is to say of it."""
+
+    rows: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One word and one sentence, on the thing named `about` (which may be empty)."""
+
+    about: str
+    word: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Judgements:
+    """Judgements one below the other, each under its word."""
+
+    judgements: tuple[Judgement, ...]
 
 
 @dataclass(frozen=True)
@@ -46,12 +69,13 @@ class Plots:
 
 @dataclass(frozen=True)
 class Code:
-    """Text to copy."""
+    """Text to copy: a command, or what stands in a file of another language."""
 
     text: str
+    language: str = "sh"
 
 
-Block = Text | Table | Plots | Code
+Block = Text | Listing | Judgements | Table | Plots | Code
 
 
 @dataclass(frozen=True)

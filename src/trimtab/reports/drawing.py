@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trimtab.reports.experiment.blocks import Plot
+from trimtab.reports.blocks import Plot
 from trimtab.reports.series import Series
 from trimtab.reports.style import BLUE, INK, MAGENTA, ORANGE, TEAL, rendered, style
 

@@ -1,0 +1,157 @@
+"""The rows of a memory run's tables as the report reads them, each checked before it is used."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from trimtab.reports.reading import Read
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Tokens = Annotated[Count, BeforeValidator(lambda value: len(value) if isinstance(value, list) else value)]
+"""How many tokens: a number, or the list of them."""
+
+Side = Literal["question", "answer"]
+SIDES: tuple[Side, Side] = ("question", "answer")
+
+
+class Sides(Read):
+    """A figure of the question and one of the answer; None where that side was not asked for."""
+
+    question: float | None = None
+    answer: float | None = None
+
+    def of(self, side: str) -> float | None:
+        """One side's figure."""
+        return self.question if side == "question" else self.answer
+
+    @property
+    def known(self) -> list[float]:
+        """The figures that are there."""
+        return [value for value in (self.question, self.answer) if value is not None]
+
+
+class Pair(Read):
+    """A row of `pairs.jsonl`."""
+
+    pair: str
+    index: int = 0
+    question: str
+    answer: str
+    question_tokens: Tokens
+    answer_tokens: Tokens
+
+
+class Baseline(Read):
+    """A row of `baselines.jsonl`: nats a token, of a pair's two targets without its memory."""
+
+    pair: str
+    random: Sides
+    random_token: Sides = Sides()
+    context: Sides = Sides()
+
+
+class Controlled(Sides):
+    """Losses of a pair under vectors that are not its own, and whether the greedy decode was the target all the same."""
+
+    question_exact: bool | None = None
+    answer_exact: bool | None = None
+
+
+class Control(Read):
+    """A row of `controls.jsonl`."""
+
+    pair: str
+    other: Controlled | None = None
+    swapped: Controlled | None = None
+
+
+class Candidate(Read):
+    """A row of a stage's `candidates.jsonl`: one restart of one pair, at its end."""
+
+    pair: str
+    restart: Count
+    status: Literal["solved", "unsolved"]
+    steps: Count
+    seconds: float
+    lenient_step: int | None = None
+    loss: Sides
+    margin: float | None = None
+    loss_at_start: Sides = Sides()
+    start_converged: bool = False
+    start_lenient: bool = False
+    curve: list[tuple[int, float | None, float | None]] = Field(default_factory=list)
+    shape: str
+
+    @property
+    def solved(self) -> bool:
+        """Whether every target token beat its runner-up by the margin."""
+        return self.status == "solved"
+
+
+class Step(Read):
+    """A row of a stage's `steps.jsonl`: one step of the engine, `seconds` long, with `in_flight` candidates in it."""
+
+    step: int
+    in_flight: Count
+    positions: Count = 0
+    seconds: float
+
+
+class Gate(Read):
+    """An entry of `gates.json`."""
+
+    gate: str
+    share: Share
+    low: Share
+    high: Share
+    threshold: Share
+    passed: bool
+    message: str
+
+
+class Said(Read):
+    """A row of `generation.jsonl`: what one mode made the model say."""
+
+    pair: str
+    side: Side
+    precision: str
+    expected: str
+    said: str
+    tokens_exact: bool
+    normalised: bool
+    f1: float
+    verdict: Literal["pass", "partial", "fail"]
+
+
+class Cell(Read):
+    """One setting of an ablation."""
+
+    ablation: str
+    value: Any
+    pairs: Annotated[int, Field(ge=1)]
+    solved: Count
+    share: Share
+    low: Share
+    high: Share
+    mean_steps: float | None = None
+    mean_loss_ratio: float | None = None
+    seconds: float | None = None
+
+
+class Ablations(Read):
+    """`ablations.json`."""
+
+    cells: list[Cell]
+    k_thresholds: dict[str, int | None] = Field(default_factory=dict)
+
+
+class Disturbed(Read):
+    """A row of `robustness.jsonl`: a memory decoded after it was disturbed."""
+
+    pair: str
+    margin: float
+    disturbance: str
+    level: float | None = None
+    passed: bool
+    draw: int = 0

@@ -1,0 +1,73 @@
+"""What the run took: seconds by stage, pair-steps a second, memory."""
+
+from typing import Any
+
+from trimtab.records.values import flatten, is_number
+from trimtab.reports.blocks import DASH, Block, Section, Table, Text, figure
+from trimtab.reports.memory.records import STAGES, Records, Stage
+from trimtab.reports.memory.words import absent
+
+KEY, TITLE = "cost", "Cost"
+
+
+def cost(records: Records) -> Section:
+    """A row a stage, the ablation's cells in one; other seconds and peaks from the summary."""
+    stages: list[tuple[str, list[Stage]]] = [(STAGES[name], [stage]) for name, stage in records.stages.items()]
+    if records.cells:
+        stages.append((f"ablations ({len(records.cells)} cells)", list(records.cells.values())))
+    if not stages and records.summary is None:
+        return absent(KEY, TITLE, "No stage has a candidate that ended.")
+    blocks: list[Block] = [
+        Text(
+            "A pair-step is one optimiser step of one candidate, both of its modes. Seconds are those of the engine's "
+            "steps on the machine that ran them, with whatever else it did."
+        )
+    ]
+    if stages:
+        columns = (
+            "stage",
+            "pairs",
+            "candidates",
+            "engine steps",
+            "pair-steps",
+            "positions",
+            "seconds",
+            "pair-steps a second",
+        )
+        blocks.append(Table("The engine, by stage", columns, tuple(_row(name, own) for name, own in stages)))
+    metrics = records.summary.metrics if records.summary is not None else {}
+    seconds = metrics.get("seconds")
+    if isinstance(seconds, dict) and seconds:
+        rows = tuple((name.replace("_", " "), _number(value)) for name, value in flatten(seconds))
+        blocks.append(Table("Seconds by part, as the run told them", ("part", "seconds"), rows))
+    if records.summary is None:
+        blocks.append(Text("Seconds in all and peak memory: the run has not ended.", "missing"))
+    else:
+        rows = (
+            ("seconds in all", figure(records.summary.seconds)),
+            ("peak memory (MiB)", figure(records.summary.peak_rss_mb)),
+        )
+        peaks = ((key.replace("_", " "), _number(value)) for key, value in flatten(metrics) if "peak" in key)
+        blocks.append(Table("The whole run", ("what", "value"), (*rows, *peaks)))
+    return Section(KEY, TITLE, tuple(blocks))
+
+
+def _number(value: Any) -> str:
+    return figure(float(value)) if is_number(value) else str(value)
+
+
+def _row(name: str, stages: list[Stage]) -> tuple[str, ...]:
+    steps = [step for stage in stages for step in stage.steps]
+    pair_steps, seconds = sum(step.in_flight for step in steps), sum(step.seconds for step in steps)
+    told = (
+        (f"{len(steps):,}", f"{pair_steps:,}", f"{sum(step.positions for step in steps):,}", f"{seconds:,.1f}")
+        if steps
+        else (DASH,) * 4
+    )
+    return (
+        name,
+        f"{sum(len(stage.pairs) for stage in stages):,}",
+        f"{sum(len(stage.candidates) for stage in stages):,}",
+        *told,
+        figure(pair_steps / seconds, 3) if seconds > 0 else DASH,
+    )

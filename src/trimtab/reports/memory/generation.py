@@ -1,0 +1,96 @@
+"""What the model said under the memories, beside what it should have said."""
+
+from collections import Counter
+
+from trimtab.reports.blocks import Block, Section, Table, Text, figure
+from trimtab.reports.memory.contract import SIDES, Said
+from trimtab.reports.memory.records import Records
+from trimtab.reports.memory.results import verdicts, why_no_joint
+from trimtab.reports.memory.words import absent, clipped, percent, share_of, spread, wilson
+
+KEY, TITLE = "generation", "Generation"
+
+WORDS = ("pass", "partial", "fail")
+
+SAMPLES = {"pass": 4, "partial": 6, "fail": 8}
+"""Decodes shown of each verdict at most."""
+
+
+def generation(records: Records) -> Section:
+    """Verdicts by precision, degenerate pairs, and samples side by side."""
+    if not records.generation:
+        after = f": of the joint stage {why_no_joint(records)}" if records.joint is None else ""
+        return absent(KEY, TITLE, f"The generation check was not run{after}.")
+    about = (
+        "Greedy decoding from both modes, until the end token. Pass: the tokens are the target's, or the texts are equal after "
+        "the normalisation of SQuAD. Partial: token F1 of 0.5 or more. Fail: anything else. A pair has the worse of its "
+        "two sides' verdicts."
+    )
+    blocks: list[Block] = [
+        Text(about),
+        _counts(records.generation),
+        *_degenerate(records),
+        _samples(records.generation),
+    ]
+    return Section(KEY, TITLE, tuple(blocks))
+
+
+def _counts(said: list[Said]) -> Table:
+    rows = []
+    for precision, words in verdicts(said).items():
+        for side in SIDES:
+            own = [row for row in said if row.precision == precision and row.side == side]
+            exact = sum(row.tokens_exact for row in own)
+            rows.append(_row(precision, side, Counter(row.verdict for row in own), len(own), exact))
+        rows.append(_row(precision, "pair", Counter(words.values()), len(words), None))
+    columns = ("precision", "of", *WORDS, "95% interval of pass", "token-exact")
+    return Table("Verdicts", columns, tuple(rows), words=frozenset({0, 1}))
+
+
+def _row(precision: str, of: str, counts: Counter[str], trials: int, exact: int | None) -> tuple[str, ...]:
+    shares = (share_of(counts[word], trials) for word in WORDS)
+    return (precision, of, *shares, wilson(counts["pass"], trials), "" if exact is None else share_of(exact, trials))
+
+
+def degenerate(records: Records, precision: str) -> dict[str, str]:
+    """Pairs of low loss that do not pass the decode, with the criterion that their loss met."""
+    words = verdicts(records.generation).get(precision, {})
+    pairs = records.joint.pairs if records.joint is not None else {}
+    return {
+        pair: "strict" if solving.solved else "lenient"
+        for pair, solving in pairs.items()
+        if (solving.solved or solving.lenient) and words.get(pair, "pass") != "pass"
+    }
+
+
+def _degenerate(records: Records) -> list[Block]:
+    if records.joint is None:
+        return [Text("Which decodes are degenerate cannot be told: the joint stage has no record.", "missing")]
+    told, rows = [], []
+    for precision, words in verdicts(records.generation).items():
+        found = degenerate(records, precision)
+        low = [pair for pair, one in records.joint.pairs.items() if (one.solved or one.lenient) and pair in words]
+        strict = sum(criterion == "strict" for criterion in found.values())
+        told.append(f"{precision}: {share_of(len(found), len(low))}, of which {strict} by the strict criterion")
+        for pair, criterion in found.items():
+            loss = records.joint.pairs[pair].best.loss
+            rows.append((pair, precision, criterion, words[pair], figure(loss.question, 3), figure(loss.answer, 3)))
+    blocks: list[Block] = [
+        Text(f"Degenerate, that is low loss (by either criterion) without a passing decode: {'; '.join(told)}.")
+    ]
+    if rows:
+        columns = ("pair", "precision", "criterion met", "verdict", "loss of Q", "loss of A")
+        blocks.append(Table("Degenerate pairs", columns, tuple(rows), words=frozenset(range(4)), folded=len(rows) > 8))
+    return blocks
+
+
+def _samples(said: list[Said]) -> Table:
+    chosen = [
+        row for word, count in SAMPLES.items() for row in spread([one for one in said if one.verdict == word], count)
+    ]
+    rows = tuple(
+        (row.pair, row.verdict, clipped(row.expected), clipped(row.said), row.side, row.precision, percent(row.f1))
+        for row in chosen
+    )
+    columns = ("pair", "verdict", "expected", "said", "mode", "precision", "F1")
+    return Table("Samples, side by side", columns, rows, words=frozenset(range(6)))

@@ -1,0 +1,101 @@
+"""The gates' words, and what the run was."""
+
+from trimtab.reports.blocks import Judgement, Judgements, Listing, Section, Text, counted
+from trimtab.reports.memory.contract import Gate
+from trimtab.reports.memory.records import STAGES, Records
+from trimtab.reports.memory.words import percent, span
+
+NAMES = {**STAGES, "early": "joint, after its first pairs"}
+"""What a gate is called."""
+
+
+def gates(records: Records) -> Section:
+    """Every gate as passed, stopped, or not passed and gone on from; where none was reached, how the run stands."""
+    found = tuple(
+        Judgement(NAMES.get(one.gate, one.gate), _word(records, one), _sentence(one)) for one in records.gates
+    )
+    return Section("gates", "Gates", (Judgements(found or (_unjudged(records),)),))
+
+
+def _unjudged(records: Records) -> Judgement:
+    ended = ", ".join(
+        f"{STAGES[name]}: {counted(len(s.candidates), 'candidate')}" for name, s in records.stages.items()
+    )
+    state = (
+        "No gate was reached: the run has not ended." if records.summary is None else "The run ended without a gate."
+    )
+    return Judgement(
+        "", "not judged yet", f"{state} {f'Ended so far: {ended}.' if ended else 'No candidate has ended.'}"
+    )
+
+
+def _word(records: Records, gate: Gate) -> str:
+    if gate.passed:
+        return "passed"
+    if gate.gate == "early":
+        return "early warning"
+    later = "joint" in records.stages if gate.gate.startswith("single") else bool(records.generation)
+    return "not passed" if later else "stopped"
+
+
+def _sentence(gate: Gate) -> str:
+    ends = span(gate.low, gate.high, shares=True)
+    numbers = f"{percent(gate.share)} solved (95% interval {ends}), at least {percent(gate.threshold)} asked for."
+    return f"{numbers} {gate.message}".strip()
+
+
+def about(records: Records) -> Section:
+    """Model, pairs and settings."""
+    tried = counted(len(records.pairs), "pair") if records.pairs else "not read yet"
+    skipped = _skipped(records)
+    rows = [
+        ("Model", _named(records, "model")),
+        (
+            "Pairs",
+            f"{_named(records, 'pairs')}: {tried}" + (f", {skipped:,} skipped (listed at the end)" if skipped else ""),
+        ),
+        ("Vectors (K)", _plain(records.setting("vectors", "K", "k"))),
+        ("Layout", _plain(records.setting("layout")).replace("_", " ")),
+        ("Margin", _margin(records)),
+        ("Precision", _plain(records.setting("precision"))),
+        ("Status", records.status),
+    ]
+    return Section(
+        "run",
+        "The run",
+        (Text("A frozen model; one set of K vectors a pair is all that is fitted."), Listing(tuple(rows))),
+    )
+
+
+def _skipped(records: Records) -> int:
+    """How many pairs were left out, by the summary; before there is one, the notes of such pairs (one may tell of many)."""
+    told = records.summary.metrics.get("skipped") if records.summary is not None else None
+    return told if isinstance(told, int) else sum(event.get("kind") == "pair_skipped" for event in records.events)
+
+
+def _margin(records: Records) -> str:
+    margin = records.setting("margin")
+    return (
+        _plain(margin)
+        if margin is None
+        else f"{_plain(margin)} in logits, between every target token and its runner-up"
+    )
+
+
+def _named(records: Records, key: str) -> str:
+    """A component's name and its parameters."""
+    part = records.config.get(key)
+    if not isinstance(part, dict):
+        return _plain(part)
+    own = ", ".join(f"{name} {_plain(value)}" for name, value in part.items() if name != "name" and value is not None)
+    return _plain(part.get("name", key)) + (f" ({own})" if own else "")
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "not recorded"
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    return str(value)

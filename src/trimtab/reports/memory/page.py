@@ -1,0 +1,36 @@
+"""What the report of a memory run says, in order."""
+
+from trimtab.reports.memory.ablations import ablations
+from trimtab.reports.memory.controls import controls
+from trimtab.reports.memory.convergence import convergence
+from trimtab.reports.memory.cost import cost
+from trimtab.reports.memory.generation import generation
+from trimtab.reports.memory.geometry import geometry
+from trimtab.reports.memory.judging import about, gates
+from trimtab.reports.memory.landscape import landscape
+from trimtab.reports.memory.leaks import bits, leaks
+from trimtab.reports.memory.origin import origin
+from trimtab.reports.memory.records import CONFIG, Records
+from trimtab.reports.memory.results import results
+from trimtab.reports.memory.robustness import robustness
+from trimtab.reports.page import Report
+
+_PARTS = (
+    gates, about, results, controls, convergence, generation, ablations, robustness, leaks, bits, geometry, landscape, cost,
+    origin,
+)  # fmt: skip
+
+
+def compose(records: Records) -> Report:
+    """Everything that the report says."""
+    question = records.config.get("question")
+    title = (
+        question
+        if isinstance(question, str) and question.strip()
+        else "Content memory: can a frozen model be made to say a pair?"
+    )
+    footer = (
+        f"Drawn by Trimtab from the records beside this file: {CONFIG}, gates.json, the stages and what was measured of the "
+        "memories."
+    )
+    return Report("Content memory", title, tuple(part(records) for part in _PARTS), footer)

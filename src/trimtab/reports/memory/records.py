@@ -1,0 +1,210 @@
+"""Everything that the report is drawn from, read once from a memory run's folder."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from trimtab.config.errors import ConfigError, RunError
+from trimtab.config.yaml_file import load_yaml
+from trimtab.records import Manifest, RunDirectory, Summary
+from trimtab.records.jsonl import read_rows
+from trimtab.records.values import flatten
+from trimtab.reports.memory.contract import (
+    Ablations,
+    Baseline,
+    Candidate,
+    Control,
+    Disturbed,
+    Gate,
+    Pair,
+    Said,
+    Step,
+)
+from trimtab.reports.memory.measures import Geometry, Landscape, Leaks
+from trimtab.reports.reading import Read, checked_rows, read_if_there, read_list
+
+KIND = "a memory run"
+CONFIG = "memory.yaml"
+"""The file by which a memory run's folder is known."""
+
+STAGES = {
+    "single_question": "question alone",
+    "single_answer": "answer alone",
+    "joint": "joint",
+    "joint_counterfactual": "counterfactual pairs",
+    "joint_paraphrases": "with paraphrases",
+}
+"""The stages' folders, in order, and their names in the report."""
+
+_R = TypeVar("_R", bound=Read)
+
+
+@dataclass(frozen=True)
+class Solving:
+    """What became of one pair in one stage: its candidates by restart; the one that solved it, or else the best, is `best`."""
+
+    candidates: tuple[Candidate, ...]
+
+    @cached_property
+    def best(self) -> Candidate:
+        """The one that solved the pair; where none did, the one of the lowest loss."""
+        solved = [one for one in self.candidates if one.solved]
+        return solved[0] if solved else min(self.candidates, key=_height)
+
+    @property
+    def solved(self) -> bool:
+        """Whether a restart solved the pair."""
+        return self.best.solved
+
+    @property
+    def lenient(self) -> bool:
+        """Whether a restart met the lenient criterion at some step."""
+        return any(one.lenient_step is not None for one in self.candidates)
+
+    @property
+    def spent(self) -> list[Candidate]:
+        """The candidates up to the one that solved the pair, or all."""
+        return (
+            [one for one in self.candidates if one.restart <= self.best.restart] if self.solved else [*self.candidates]
+        )
+
+
+def _height(candidate: Candidate) -> float:
+    total = sum(candidate.loss.known)
+    return math.inf if math.isnan(total) else total
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage that was run: every pair's candidates, and the engine's steps."""
+
+    name: str
+    candidates: tuple[Candidate, ...]
+    steps: tuple[Step, ...]
+
+    @cached_property
+    def pairs(self) -> dict[str, Solving]:
+        """By pair, in the order in which they first ended."""
+        gathered: dict[str, list[Candidate]] = {}
+        for one in self.candidates:
+            gathered.setdefault(one.pair, []).append(one)
+        return {pair: Solving(tuple(sorted(own, key=lambda one: one.restart))) for pair, own in gathered.items()}
+
+    @property
+    def solved(self) -> int:
+        """How many pairs were solved."""
+        return sum(pair.solved for pair in self.pairs.values())
+
+
+@dataclass(frozen=True)
+class Records:
+    """A memory run's folder. What was not run is None or empty."""
+
+    folder: Path
+    config: dict[str, Any]
+    manifest: Manifest | None
+    summary: Summary | None
+    events: list[dict[str, Any]]
+    pairs: dict[str, Pair]
+    baselines: dict[str, Baseline]
+    controls: list[Control]
+    stages: dict[str, Stage]
+    cells: dict[str, Stage]
+    gates: list[Gate]
+    generation: list[Said]
+    ablations: Ablations | None
+    robustness: list[Disturbed]
+    leaks: Leaks | None
+    geometry: Geometry | None
+    landscape: Landscape | None
+
+    @property
+    def joint(self) -> Stage | None:
+        """The joint stage."""
+        return self.stages.get("joint")
+
+    @property
+    def status(self) -> str:
+        """How the run stands, in words."""
+        if self.summary is not None:
+            return self.summary.status
+        return "not ended: it is running, or was killed"
+
+    def setting(self, *names: str) -> Any:
+        """The first setting of the config that has one of these names, at whatever depth; None where there is none."""
+        leaves = [(key.rsplit(".", 1)[-1], value) for key, value in flatten(self.config)]
+        return next((value for name in names for key, value in leaves if key == name), None)
+
+
+def read_records(folder: Path) -> Records:
+    """Read a memory run's folder. Raises `RunError`, in one paragraph, where it is damaged or another kind of folder."""
+    run = RunDirectory(folder)
+    return Records(
+        folder=folder,
+        config=_config(folder / CONFIG),
+        manifest=run.manifest() if run.exists() else None,
+        summary=run.summary(),
+        events=run.events(),
+        pairs=_once(_rows(Pair, folder / "pairs.jsonl"), folder / "pairs.jsonl"),
+        baselines=_once(_rows(Baseline, folder / "baselines.jsonl"), folder / "baselines.jsonl"),
+        controls=_rows(Control, folder / "controls.jsonl"),
+        stages={name: stage for name in STAGES if (stage := _stage(folder / "stages" / name, name)) is not None},
+        cells=dict(_cells(folder / "stages" / "ablation")),
+        gates=read_list(Gate, folder / "gates.json", KIND) or [],
+        generation=_rows(Said, folder / "generation.jsonl"),
+        ablations=read_if_there(Ablations, folder / "ablations.json", KIND),
+        robustness=_rows(Disturbed, folder / "robustness.jsonl"),
+        leaks=read_if_there(Leaks, folder / "leaks.json", KIND),
+        geometry=read_if_there(Geometry, folder / "geometry.json", KIND),
+        landscape=read_if_there(Landscape, folder / "landscape.json", KIND),
+    )
+
+
+def _config(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise RunError(
+            f"{path.parent} is not the folder of {KIND}: there is no {path.name} in it. Give the folder that `trimtab memory "
+            "run` was given as --out."
+        )
+    try:
+        return load_yaml(path)[0]
+    except ConfigError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def _rows(kind: type[_R], path: Path) -> list[_R]:
+    """A JSONL file's rows; none where there is no such file.
+
+    Texts are kept as they stand: an answer may well be "nan". Where a number is due, that word is one.
+    """
+    return checked_rows(kind, read_rows(path), path) if path.exists() else []
+
+
+_P = TypeVar("_P", Pair, Baseline)
+
+
+def _once(rows: list[_P], path: Path) -> dict[str, _P]:
+    found: dict[str, _P] = {}
+    for number, row in enumerate(rows, start=1):
+        if row.pair in found:
+            raise RunError(
+                f"{path} is damaged at line {number}: pair '{row.pair}' stands there twice. Restore it from a copy."
+            )
+        found[row.pair] = row
+    return found
+
+
+def _stage(folder: Path, name: str) -> Stage | None:
+    """A stage, None where no candidate of it has ended."""
+    candidates = _rows(Candidate, folder / "candidates.jsonl")
+    return Stage(name, tuple(candidates), tuple(_rows(Step, folder / "steps.jsonl"))) if candidates else None
+
+
+def _cells(folder: Path) -> Iterator[tuple[str, Stage]]:
+    for place in sorted(folder.iterdir()) if folder.is_dir() else ():
+        stage = _stage(place, place.name)
+        if stage is not None:
+            yield place.name, stage

@@ -1,0 +1,92 @@
+"""The figures of ablations, robustness, leaks, geometry and landscape, recomputed by hand from the records."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from tests.reports.memory.folders import curve, make_memory, write_json
+from tests.reports.memory.measured import SOLVED, name
+from tests.reports.memory.test_figures import ends, table, texts
+from trimtab.reports.memory import ablations as ablation
+from trimtab.reports.memory.geometry import geometry
+from trimtab.reports.memory.landscape import barrier, landscape
+from trimtab.reports.memory.leaks import bits, leaks
+from trimtab.reports.memory.records import Records, read_records
+from trimtab.reports.memory.robustness import by_margin, robustness
+from trimtab.reports.memory.words import clipped, percent, quantile, share_of, span, spread, wilson
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
+    return read_records(make_memory(tmp_path_factory.mktemp("measures") / "m"))
+
+
+def test_the_sweep_of_k_and_its_thresholds(records):
+    section = ablation.ablations(records)
+    assert "50% at K = 4, 95% at K = 16" in texts(section)
+    told = table(section, "Vectors a memory (K)")
+    assert list(told) == ["1", "2", "4", "8", "16", "32", "64", "128"]
+    assert told["8"]["pairs solved"] == "85% (17 of 20)" and told["8"]["95% interval"] == ends(17, 20)
+    assert list(table(section, "Paraphrases")) == ["off", "on"]
+    assert table(section, "Model")["pythia-160m"]["pairs solved"] == "65% (13 of 20)"
+
+
+def test_a_threshold_that_no_k_reaches_and_an_ablation_that_was_not_run(tmp_path):
+    folder = make_memory(tmp_path / "m")
+    found = json.loads((folder / "ablations.json").read_text())
+    cells = [cell for cell in found["cells"] if cell["ablation"] == "vectors"][:1]
+    write_json(folder / "ablations.json", {"cells": cells, "k_thresholds": {"0.5": None}})
+    told = texts(ablation.ablations(read_records(folder)))
+    assert "50% at no K that was tried, 95% at no K that was tried" in told
+    assert "Learning rate: this ablation was not run." in told
+
+
+def test_robustness_counts_memories_and_not_draws(records):
+    told = table(robustness(records), "Memories that pass")
+    # at 5% the first draw fails for the 4 memories of the least margins, the second for 2
+    assert told["noise 5%"]["pass"] == "92.1% (35 of 38)" and told["noise 5%"]["draws"] == "76"
+    assert told["noise 5%"]["95% interval"] == ends(35, 38)
+    assert told["int8"]["pass"] == "100% (38 of 38)" and told["int4"]["pass"] == "47.4% (18 of 38)"
+    assert list(told)[-4:] == ["fp32", "bf16", "int8", "int4"]
+    groups = by_margin(records)
+    assert [found.memories for _, found in groups] == [10, 10, 9, 9]
+    assert groups[0][0] == pytest.approx((1.0, 1.45)) and groups[0][1].hits == 7.0
+    assert [found.share for _, found in groups[1:]] == [1.0, 1.0, 1.0]
+
+
+def test_leaks_and_bits(records):
+    told = table(leaks(records), "Bits, minus the prior")
+    assert (
+        told["the question"]["question mode"] == "-58"
+        and told["the question"]["interval in question mode"] == "-59.5 to -56.5"
+    )
+    assert told["another pair's answer"]["no mode"] == "+0.5"
+    assert "2.9 bits (95% interval 2.7 to 3.1)" in texts(bits(records))
+    tokens = sorted(12 + i % 7 + i % 3 for i in range(SOLVED))[:13]
+    first = next(iter(table(bits(records), "Bits by the number of tokens").values()))
+    assert first["memories"] == "13" and first["mean bits"] == f"{6 * np.mean(tokens):.4g}"
+    assert first["bits a vector"] == f"{6 * np.mean(tokens) / 32:.3g}"
+
+
+def test_geometry_and_landscape(records):
+    assert table(geometry(records), "Norms")["vocabulary"]["largest"] == "3"
+    assert table(geometry(records), "Mean cosine between")["two restarts of one pair"]["cosine"] == "0.31"
+    assert table(geometry(records), "Nearest tokens")[name(5)]["token"] == "' word5\\n'"
+    assert [barrier(path) for path in records.landscape.paths] == pytest.approx([1.0, 2.0, 3.0])
+    widths = next(
+        iter(
+            table(landscape(records), "The basin's width: the distance at which the loss passes its threshold").values()
+        )
+    )
+    assert (widths["memories"], widths["half"], widths["never above it"]) == ("10", "25%", "1")
+
+
+def test_words():
+    assert percent(0.9475) == "94.8%" and percent(None) == "–" and share_of(0, 0) == "–" and wilson(0, 0) == "–"
+    assert span(1.0, math.inf) == "–" and span(0.5, 1.0, shares=True) == "50% to 100%"
+    assert clipped(" \n") == "(nothing)" and clipped("a\nb") == "a ⏎ b" and len(clipped("x" * 999)) == 240
+    assert spread("abcde", 3) == ["a", "c", "e"] and spread("", 3) == [] and spread("ab", 5) == ["a", "b"]
+    assert quantile([], 0.5) is None and quantile([1.0, 2.0, 3.0, 4.0], 0.5) == 2.0
+    assert curve("flat", 0)[0][0] == 0
