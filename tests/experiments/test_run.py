@@ -245,7 +245,10 @@ def test_runs_that_all_diverged_are_not_equivalent(tmp_path: Path) -> None:
     found = result["verdicts"][0]
     assert found["capped"] == 4 and found["verdict"] == "inconclusive" and "all 4 runs diverged" in found["sentence"]
     accuracy = next(v for v in result["verdicts"] if v["metric"] == "val_accuracy")
-    assert accuracy["capped"] == 0  # it is not capped: it stands as it is
+    summary = RunDirectory(tmp_path / "e/episodes/wild/seed-1").summary()
+    assert summary is not None and accuracy["capped"] == 4
+    own, untrained = summary.metrics["val_accuracy"], summary.metrics["untrained"]["val_accuracy"]
+    assert accuracy["baseline_values"][1] == max(own, untrained)
 
 
 class Broken(Controller):
@@ -351,8 +354,9 @@ def test_a_run_that_diverged_before_it_was_measured_counts_as_the_worst() -> Non
     monitor = {"instruments": [{"name": "largest_exponent", "every": 10, "steps": 8, "discard": 1}]}
     measured = [Episode("plain", 0, (), "completed", {metric: 0.1}), Episode("plain", 1, (), "completed", {metric: 0.3}),
                 Episode("hot", 0, (), "completed", {metric: 0.2}), Episode("hot", 1, (), "diverged", {})]  # fmt: skip
-    table, capped = metric_table(spec(claim=claim, monitor=monitor), measured, metric)
-    assert table == {"plain": {0: 0.1, 1: 0.3}, "hot": {0: 0.2, 1: 0.3}} and capped == {"plain": 0, "hot": 1}
+    table = metric_table(spec(claim=claim, monitor=monitor), measured, metric)
+    assert table.values == {"plain": {0: 0.1, 1: 0.3}, "hot": {0: 0.2, 1: 0.3}}
+    assert table.capped == table.unfounded == {"plain": 0, "hot": 1}
     unmeasured = [*measured[:3], Episode("hot", 1, (), "completed", {})]
     with pytest.raises(WorkError, match="has no figure"):
         metric_table(spec(claim=claim, monitor=monitor), unmeasured, metric)

@@ -2,18 +2,23 @@
 
 import json
 import math
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from tests.training.runs import config
 from trimtab.config import RunConfig
-from trimtab.data.tasks import ProblemDataset
+from trimtab.data import Batch
+from trimtab.data.tasks import ProblemDataset, final_answer
 from trimtab.records import RunDirectory
 from trimtab.training import Caller, MemoryLogger, resume, train
 from trimtab.training.assembly import Assembly, assemble
+from trimtab.training.exam import Findings
 
 TASK = [
     "data={name: task, task: {name: arithmetic, levels: [1], operations: [sum]}, size: 400, validation: 40, context: 24}",
@@ -107,6 +112,113 @@ def test_where_the_truth_is_known_the_distance_to_it_is_measured() -> None:
     assert 0 < result["exam"]["option_mass"] <= 1 + 1e-6
 
 
+class Told(nn.Module):
+    """A model that gives each question of urns the probabilities that it was told, and then ends; `power` sharpens them."""
+
+    def __init__(self, data: ProblemDataset, power: float) -> None:
+        super().__init__()
+        self.context, self.end, self.size = 64, data.end, data.tokenizer.vocabulary
+        self.known, self.nothing = {}, nn.Parameter(torch.zeros(1))
+        for problem in data.problems:
+            logits = torch.full((self.size,), -math.inf)
+            for option, p in zip(problem.options, problem.option_probabilities, strict=True):
+                logits[data.answer_ids(option)[0]] = power * math.log(p)
+            self.known[tuple(data.prompt_ids(problem).tolist())] = logits
+
+    def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        logits = torch.full((*ids.shape, self.size), -math.inf)
+        logits[..., self.end] = 0.0
+        for row, tokens in enumerate(ids.tolist()):
+            for start in range(len(tokens)):  # after padding on the left
+                for end in range(start + 1, len(tokens) + 1):
+                    if (found := self.known.get(tuple(tokens[start:end]))) is not None:
+                        logits[row, end - 1] = found
+        return logits
+
+
+def sat(assembly: Assembly, model: nn.Module) -> Findings:
+    """The exam of a model of one's own, one question at a time."""
+
+    def forward(batch: Batch) -> tuple[Tensor, Tensor, Mapping[str, Any]]:
+        return model(batch.input_ids)[:, :-1], batch.labels[:, 1:], {}
+
+    assert assembly.exam is not None
+    assembly.exam.batch_size = 1
+    return assembly.exam(model, forward, torch.Generator())
+
+
+def test_a_model_that_says_what_is_true_is_calibrated_and_loses_least() -> None:
+    """Naming a likeliest option is no event that a true confidence could be held against: that it is drawn is one."""
+    size = "data={name: task, task: {name: urns, levels: [1]}, size: 400, validation: 150, context: 64}"
+    assembly = assemble(of(size, "episode.exam={problems: 150, tokens: 3, samples: 0}", base=URNS[:-1]))
+    assert isinstance(assembly.data.validation, ProblemDataset)
+    losses = {}
+    for power in (0.1, 1.0, 2.0):
+        found = sat(assembly, Told(assembly.data.validation, power))
+        assert found.figures["exact_match"] == 1.0  # it always names a likeliest option
+        ece, over = found.figures["calibration"]["ece"], found.figures["calibration"]["overconfidence"]
+        assert (ece["value"] < ece["null_high"]) == (power == 1.0)
+        assert {0.1: over["high"] < 0, 1.0: over["low"] < 0 < over["high"], 2.0: over["low"] > 0}[power]
+        losses[power] = found.figures["answer_loss"]
+    assert losses[1.0] == min(losses.values())
+    entropy = [-sum(p * math.log(p) for p in row["true_probabilities"]) for row in found.predictions]
+    assert losses[1.0] == pytest.approx(sum(entropy) / len(entropy))
+    again = sat(assembly, Told(assembly.data.validation, 1.0)).predictions
+    assert [row["outcome"] for row in again] == [row["outcome"] for row in found.predictions]
+    assert all(row["hit"] == (row["response"] == row["outcome"]) for row in again)
+
+
+@pytest.mark.parametrize("base", [TASK, URNS])
+def test_a_model_that_is_not_finite_has_every_figure_as_nan(base: list[str]) -> None:
+    sound, _, _ = trained(of("episode.steps=1", base=base))
+    whole = sat(sound, sound.model)
+    broken = assemble(of(base=base))
+    with torch.no_grad():
+        for parameter in broken.model.parameters():
+            parameter.fill_(math.nan)
+    found = sat(broken, broken.model)
+    assert found.figures.keys() == whole.figures.keys()
+    for name in ("calibration", "truth"):
+        assert name not in whole.figures or found.figures[name].keys() == whole.figures[name].keys()
+    assert math.isnan(found.figures["confidence"]) and math.isnan(found.figures["answer_loss"])
+    assert math.isnan(found.figures["calibration"]["ece"]["value"])
+    assert all(math.isnan(row["confidence"]) for row in found.predictions)  # and none of them 1
+
+
+def test_agreement_is_of_final_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = "data.task={name: arithmetic, levels: [1], operations: [sum], scratch: true}"
+    assembly = assemble(of(scratch, "data.context=48", "episode.exam.samples=3"))
+    exam = assembly.exam
+    assert exam is not None
+    ways = iter(["7+8=15;85", "7+8=15;3+4+1=8;85", "85;86"])
+    answers = exam._answers(assembly.model, torch.Generator(), 0.0)
+    monkeypatch.setattr(
+        exam,
+        "_answers",
+        lambda *_: [
+            type(one)(one.tokens, one.log_probabilities, "stop", way) for way in [next(ways)] for one in answers
+        ],
+    )
+    assert exam._agreement(assembly.model, torch.Generator()) == pytest.approx([2 / 3] * 20)
+
+
+@pytest.mark.parametrize(
+    ("task", "same", "other"),
+    [
+        ("{name: word_problems, solution: true}", ["3 + 4 = 7. #### 7", "#### 7.0", "7"], "#### 8"),
+        ("{name: arithmetic, scratch: true}", ["7+8=15;85", "85", "1;085"], "85;86"),
+        ("{name: arithmetic}", ["85", "85.0", "85 or so"], "-85"),
+        ("{name: urns}", ["r", "r.", "r because"], "b"),
+        ("{name: logic}", ["yes", "Yes, it does"], "no"),
+    ],
+)
+def test_responses_with_the_same_final_answer(task: str, same: list[str], other: str) -> None:
+    data = assemble(of(f"data.task={task}", "data.context=400")).data
+    assert data.task is not None and isinstance(data.validation, ProblemDataset)
+    counts = Counter(final_answer(data.task, data.validation.problems[0], text) for text in [*same, other])
+    assert sorted(counts.values()) == [1, len(same)]
+
+
 def test_a_task_never_answered_right_before_training() -> None:
     """The exam can fail: weights that were never trained know nothing."""
     _, result, _ = trained(of("episode.steps=1", "episode.optimizer.lr=1e-9"))
@@ -146,3 +258,46 @@ def test_a_corpus_has_no_exam() -> None:
     ]
     _, result, log = trained(config("episode.evaluation_windows=2", "episode.sample.tokens=0", base=small))
     assert "exam" not in result and not log.answers
+
+
+WILD = ["episode.optimizer.lr=1e6", "episode.clip=null", "episode.diverged_after=6"]
+
+
+def test_a_run_that_diverged_says_what_its_untrained_model_scores(tmp_path: Path) -> None:
+    result = train(of(*WILD, base=URNS), tmp_path / "wild", Caller(plots=False))
+    assert result["status"] == "diverged"
+    fresh = assemble(of(base=URNS))
+    expected = sat(fresh, fresh.model.eval()).figures
+    for name in ("exact_match", "answer_loss", "confidence"):
+        assert result["untrained"]["exam"][name] == pytest.approx(expected[name], rel=1e-4)
+    assert result["untrained"]["val_loss"] == pytest.approx(result["untrained_loss"], rel=0.1)
+    sound = train(of(base=URNS), tmp_path / "sound", Caller(plots=False))
+    assert "untrained" not in sound
+
+
+class Overflows(nn.Module):
+    """Sound while it is trained; where it is only asked, its logits are not finite."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.context = inner, getattr(inner, "context")  # noqa: B009
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        found = self.inner(*args, **kwargs)
+        return found if self.training else found * math.nan
+
+
+@pytest.mark.parametrize("stop", [[], ["episode.early_stopping={patience: 1}"]])
+def test_a_run_whose_last_validation_loss_is_not_finite_has_diverged(stop: list[str]) -> None:
+    assembly, log = assemble(of(*stop)), MemoryLogger()
+    trainer = assembly.trainer(log)
+    trainer.passes.model = trainer.evaluator.passes.model = Overflows(assembly.model)
+    result = trainer.train(assembly.train_loader, assembly.val_loader)
+    assert (result["status"], result["steps"]) == ("diverged", 12 if stop else 24)
+    assert log.events[-1]["reason"] == "the validation loss at the end is nan"
+    assert math.isnan(result["exam"]["answer_loss"]) and math.isnan(result["exam"]["calibration"]["ece"]["value"])
+
+
+def test_a_run_stopped_early_has_an_exam() -> None:
+    _, result, _ = trained(of("episode.early_stopping={patience: 1, minimum_gain: 50.0}", "episode.steps=48"))
+    assert (result["status"], result["steps"]) == ("stopped", 24) and result["exam"]["problems"] == 20

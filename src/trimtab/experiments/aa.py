@@ -52,7 +52,7 @@ def run_aa(experiment: Experiment, out: Path | str, copies: int, draws: int, mea
     if result["status"] != "completed":
         return {"status": result["status"]}
     folder = ExperimentDirectory(out)
-    table, _ = metric_table(twin, finished(folder, twin), spec.metric)
+    table = metric_table(twin, finished(folder, twin), spec.metric).values
     bank: dict[Hashable, Numbers] = {seed: [table[arm][seed] for arm in twin.arms] for seed in seeds}
     if all(len(set(np.asarray(values).tolist())) == 1 for values in bank.values()):
         raise ConfigError(

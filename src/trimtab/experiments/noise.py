@@ -69,7 +69,7 @@ def noise_floors(folder: ExperimentDirectory, experiment: Experiment) -> dict[st
     for metric in dict.fromkeys((experiment.claim.metric, *EXPLORED)):
         if metric != "sensitivity" and not all(metric in episode.figures for episode in episodes):
             continue
-        table, _ = metric_table(view, episodes, metric)
+        table = metric_table(view, episodes, metric).values
         seeds = [seed for seed in table.get(COPY, {}) if seed in table.get(base, {})]
         scale = experiment.claim.scale if metric == experiment.claim.metric else "plain"
         if len(seeds) < 2:

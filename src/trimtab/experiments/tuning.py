@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from trimtab.config import RunError
+from trimtab.experiments.capping import held, worst_of
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.jobs import Job
-from trimtab.experiments.measures import capped_values
 from trimtab.experiments.reading import Episode
 from trimtab.experiments.spec import Experiment
 from trimtab.records import RunDirectory, to_json
@@ -43,20 +43,25 @@ def tuned(folder: ExperimentDirectory, experiment: Experiment) -> Experiment:
     found: dict[str, Any] = {}
     for arm, tune in experiment.tune.items():
         runs, means, steps = [], [], 0
-        for number, candidate in enumerate(tune.candidates):
-            episodes = [_episode(_place(folder, arm, number, seed), arm, seed) for seed in tune.seeds]
-            values, _ = capped_values(episodes, experiment.claim.metric)
+        metric, higher = experiment.claim.metric, experiment.claim.higher_is_better
+        tried = [
+            [_episode(_place(folder, arm, number, seed), arm, seed) for seed in tune.seeds]
+            for number in range(len(tune.candidates))
+        ]
+        worst = worst_of([episode for episodes in tried for episode in episodes], metric, higher=higher)
+        for candidate, episodes in zip(tune.candidates, tried, strict=True):
+            values = held(episodes, metric, higher=higher, worst=worst).values
             means.append(float(np.mean(values)))
             steps += sum(episode.steps for episode in episodes)
             runs += [
                 {"overrides": candidate, "seed": episode.seed, "status": episode.status, "value": value}
                 for episode, value in zip(episodes, values.tolist(), strict=True)
             ]
-        best = int(np.argmax(means) if experiment.claim.higher_is_better else np.argmin(means))
+        best = int(np.argmax(means) if higher else np.argmin(means))
         chosen = tune.candidates[best]
         found[arm] = {
             "over": tune.over,
-            "metric": experiment.claim.metric,
+            "metric": metric,
             "runs": runs,
             "chosen": chosen,
             "steps": steps,

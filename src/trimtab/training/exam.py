@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from trimtab.config import ExamConfig
 from trimtab.data import IGNORE, Batch, DataBundle, Item, collate
-from trimtab.data.tasks import Problem, ProblemDataset, Task
-from trimtab.evaluation.calibration import agreement, calibration_report, distribution_report
+from trimtab.data.tasks import Problem, ProblemDataset, Task, final_answer
+from trimtab.evaluation.calibration import CalibrationReport, agreement, calibration_report
 from trimtab.models import Completion, complete
+from trimtab.training.exam_options import OptionLogs, confidences, distances, drawn, expected_loss, shares
 
 Forward = Callable[[Batch], tuple[Tensor, Tensor, Mapping[str, Any]]]
 """From a batch to logits, aligned labels and metadata."""
@@ -32,10 +33,16 @@ class Exam:
     """Asks a fixed choice of a task's validation problems.
 
     `figures` of an exam: the means of what the task's verifier gives (`exact_match` first), `answer_loss` (−log p of the right
-    answer with its end, in nats an answer), `confidence` (the probability of the generated answer, its end included) and
-    `calibration` of that confidence against `exact_match`; where the task knows the exact distribution of answers,
-    `truth` (divergence of the model's distribution over the options from it); `agreement`, with `samples`. A model whose
-    probabilities are not finite has neither `calibration` nor `truth`.
+    answer with its end, in nats an answer; where the exact distribution of answers is known, its mean over that distribution),
+    `confidence` (the probability of the generated answer, its end included) and `calibration` of that confidence against
+    being right; where the task knows the exact distribution, `truth` (how far the model's distribution over the options is
+    from it); `option_mass`, where there are options; `agreement`, with `samples`.
+
+    Being right is `exact_match`, but where the exact distribution is known no answer is the right one: there, an outcome is
+    drawn from the distribution, once and the same for every model, and the answer is right that names it. So a model that
+    says what is true, and says .4 of the likeliest of three options, is right in .4 of such problems.
+
+    A model whose probabilities are not finite has all of these figures too, as NaN.
     """
 
     def __init__(self, data: DataBundle, config: ExamConfig, batch_size: int) -> None:
@@ -47,16 +54,18 @@ class Exam:
         count = min(config.problems, total)
         self.items = [number * total // count for number in range(count)]
         self.problems = [self.dataset.problems[item] for item in self.items]
+        self.outcomes = drawn(self.problems)
 
     def __call__(self, model: nn.Module, forward: Forward, generator: torch.Generator) -> Findings:
         """Hold the exam with a model in evaluation mode; `generator` draws the further answers, and nothing else is drawn."""
         said = self._answers(model, generator, temperature=0.0)
         responses = [completion.text or "" for completion in said]
         scores = [self.task.score(problem, text) for problem, text in zip(self.problems, responses, strict=True)]
-        correct = np.array([score["exact_match"] for score in scores]) >= 1.0
-        confidence = np.array([min(1.0, float(one.log_probabilities.double().sum().exp())) for one in said])
-        truths = [(problem, self.dataset.answer_ids(problem.truth).tolist()) for problem in self.problems]
-        answer_loss = -self._log_probabilities(forward, truths)
+        correct = [score["exact_match"] >= 1.0 for score in scores]
+        hits = [self._hit(index, text) for index, text in enumerate(responses)]
+        confidence = confidences([one.log_probabilities.double().cpu().numpy() for one in said])
+        options = self._options(forward)
+        answer_loss = self._answer_loss(forward, options)
         figures: dict[str, Any] = {
             name: float(np.mean([score[name] for score in scores])) for name in self.task.figures
         }
@@ -65,14 +74,15 @@ class Exam:
             "answer_loss": float(answer_loss.mean()),
             "confidence": float(confidence.mean()),
         }
-        if np.isfinite(confidence).all():  # not of a model that has diverged
-            figures["calibration"] = calibration_report(confidence, correct, seed=0).as_dict()
-        options, of_options = self._options(forward)
-        figures |= of_options
-        agreement: list[float] | None = None
+        right = [one if hit is None else hit for one, hit in zip(correct, hits, strict=True)]
+        known = bool(np.isfinite(confidence).all())
+        report = calibration_report(confidence, right, seed=0) if known else CalibrationReport.unknown(len(right))
+        figures["calibration"] = report.as_dict()
+        figures |= distances(self.problems, options)
+        agreed: list[float] | None = None
         if self.config.samples:
-            agreement = self._agreement(model, generator)
-            figures["agreement"] = float(np.mean(agreement))
+            agreed = self._agreement(model, generator)
+            figures["agreement"] = float(np.mean(agreed))
         rows = [
             {
                 "item": item,
@@ -80,17 +90,26 @@ class Exam:
                 "prompt": problem.prompt,
                 "answer": problem.truth,
                 "response": responses[index],
-                "correct": bool(correct[index]),
+                "correct": correct[index],
+                "outcome": self.outcomes[index],
+                "hit": hits[index],
                 "confidence": float(confidence[index]),
                 "answer_loss": float(answer_loss[index]),
-                "agreement": None if agreement is None else agreement[index],
+                "agreement": None if agreed is None else agreed[index],
                 "options": list(problem.options) or None,
-                "option_probabilities": options[index],
+                "option_probabilities": shares(options[index]).tolist() if problem.options else None,
                 "true_probabilities": list(problem.option_probabilities) or None,
             }
             for index, (item, problem) in enumerate(zip(self.items, self.problems, strict=True))
         ]
         return Findings(figures, rows)
+
+    def _hit(self, index: int, response: str) -> bool | None:
+        """Whether a response names the outcome that was drawn; None where none was."""
+        problem, outcome = self.problems[index], self.outcomes[index]
+        if outcome is None:
+            return None
+        return final_answer(self.task, problem, response) == final_answer(self.task, problem, outcome)
 
     def _answers(self, model: nn.Module, generator: torch.Generator, temperature: float) -> list[Completion]:
         """An answer to each problem."""
@@ -106,36 +125,31 @@ class Exam:
         )
 
     def _agreement(self, model: nn.Module, generator: torch.Generator) -> list[float]:
-        """For each problem, the share of drawn answers that say what most of them say."""
+        """For each problem, the share of drawn answers whose final answer is that of most of them (Wang et al. 2022)."""
         drawn = [self._answers(model, generator, self.config.temperature) for _ in range(self.config.samples)]
-        return [agreement([said.text or "" for said in answers]).share for answers in zip(*drawn, strict=True)]
-
-    def _options(self, forward: Forward) -> tuple[list[list[float] | None], dict[str, Any]]:
-        """The model's distribution over each problem's options, and how far it is from the true one."""
-        asked = [index for index, problem in enumerate(self.problems) if problem.options]
-        found: list[list[float] | None] = [None] * len(self.problems)
-        if not asked:
-            return found, {}
-        pairs = [
-            (self.problems[index], self.dataset.answer_ids(option).tolist())
-            for index in asked
-            for option in self.problems[index].options
+        return [
+            agreement([final_answer(self.task, problem, said.text or "") for said in answers], str).share
+            for problem, answers in zip(self.problems, zip(*drawn, strict=True), strict=True)
         ]
-        log_p = iter(self._log_probabilities(forward, pairs))
-        widest = max(len(self.problems[index].options) for index in asked)
-        given, true, mass = np.zeros((len(asked), widest)), np.zeros((len(asked), widest)), []
-        for row, index in enumerate(asked):
-            problem = self.problems[index]
-            values = np.array([next(log_p) for _ in problem.options])
-            mass.append(float(np.exp(values).sum()))
-            shares = np.exp(values - values.max())
-            given[row, : len(values)] = shares / shares.sum()
-            true[row, : len(values)] = problem.option_probabilities
-            found[index] = given[row, : len(values)].tolist()
-        of_options: dict[str, Any] = {"option_mass": float(np.mean(mass))}
-        if np.isfinite(given).all():
-            of_options["truth"] = distribution_report(given, true, seed=0).as_dict()
-        return found, of_options
+
+    def _options(self, forward: Forward) -> list[OptionLogs]:
+        """log p of each option of each problem; an empty array where a problem has none."""
+        pairs = [
+            (problem, self.dataset.answer_ids(option).tolist())
+            for problem in self.problems
+            for option in problem.options
+        ]
+        ends = np.cumsum([len(problem.options) for problem in self.problems])
+        return np.split(self._log_probabilities(forward, pairs), ends[:-1])
+
+    def _answer_loss(self, forward: Forward, options: Sequence[OptionLogs]) -> Float64[np.ndarray, " problems"]:
+        """What is lost on each problem, in nats: a proper score also where the answer is a draw."""
+        found = np.array([expected_loss(*one) for one in zip(self.problems, options, strict=True)])
+        sure = [index for index, problem in enumerate(self.problems) if not problem.option_probabilities]
+        asked = [self.problems[index] for index in sure]
+        pairs = [(problem, self.dataset.answer_ids(problem.truth).tolist()) for problem in asked]
+        found[sure] = -self._log_probabilities(forward, pairs)
+        return found
 
     @torch.no_grad()
     def _log_probabilities(

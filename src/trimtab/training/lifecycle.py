@@ -32,6 +32,7 @@ from trimtab.training.device import check_threads
 from trimtab.training.logger import Display, MemoryLogger, RunLogger
 from trimtab.training.trainer import Trainer
 from trimtab.training.trunk import restore_run, trunk
+from trimtab.training.untrained import is_needed, untrained_figures
 
 Stop = Callable[[], str | None]
 
@@ -204,6 +205,8 @@ def _go(
                     kind
                 )  # a fork needs its parent no more; an accepted change is in the records for good
         result = trainer.train(assembly.train_loader, assembly.val_loader)
+        if is_needed(result):
+            result["untrained"] = untrained_figures(assembly)
     finally:
         logger.close()
     figures = {k: v for k, v in result.items() if k not in ("status", "steps", "weights_sha256", "folder", "seconds")}

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -101,7 +101,7 @@ class Trainer:
             ending = self.step(train_loader)
             rewound = state.attempt != attempt  # back at a step that was evaluated and written before
             if not rewound:
-                ending = self._evaluate_if_due(val_loader, ending) or ending
+                ending = self._evaluate_if_due(val_loader, ending)
             if ending is not None:
                 # In the last checkpoint: a kill before the summary must not make the run longer.
                 state.ended = list(ending)
@@ -300,34 +300,40 @@ class Trainer:
     # --- between steps -----------------------------------------------------------------------------------------------
 
     def _evaluate_if_due(self, loader: Batches, ending: tuple[str, str] | None) -> tuple[str, str] | None:
-        """Evaluate at the cadence and at the end; returns a status and its reason when the run stops early by it."""
+        """Evaluate at the cadence and at the end; returns how the run ends, by it or as given, and why."""
         state, episode = self.state, self.state.episode
         due = ending is not None or state.step % episode.evaluate_every == 0 or state.step == episode.steps
         if not due:
-            return None
+            return ending
         row: dict[str, Any] = {"step": state.step, "attempt": state.attempt, "tokens": state.tokens}
         row.update(self.evaluate(loader))
+        loss, early = float(row["val_loss"]), episode.early_stopping
+        state.monitor.evaluated(loss)
         if episode.sample.tokens and (sample := self.evaluator.sample(state.streams.at("sampling", state.step))):
             row["sample"] = dict(sample)
+        evaluated = state.evaluated.after(state.step, row, early)
+        if ending is None and early is not None and evaluated.without_gain >= early.patience:
+            ending = (
+                "stopped",
+                (
+                    f"early stopping: {evaluated.without_gain} evaluations in a row did not improve the validation loss "
+                    f"{evaluated.reference_loss} by more than {early.minimum_gain}"
+                ),
+            )
         last = ending is not None or state.step == episode.steps
+        if last and row["val_tokens"] and not math.isfinite(loss) and (ending is None or ending[0] != "diverged"):
+            ending = "diverged", f"the validation loss at the end is {loss}"  # whatever else ended it
         if last or (episode.exam.every is not None and state.step % episode.exam.every == 0):
             found = self.evaluator.sit_exam(episode.precision, state.streams.at("evaluation", state.step))
             if found is not None:
                 row["exam"] = found.figures
                 self.logger.predictions(found.predictions)
         figures = {key: value for key, value in row.items() if key.startswith("val_") or key == "exam"}
-        early = episode.early_stopping
-        state.evaluated = evaluated = state.evaluated.after(state.step, figures, early)
-        state.monitor.evaluated(float(row["val_loss"]))
+        state.evaluated = replace(evaluated, latest=figures)
         state.ring.note(state.step, self._found())
         self.logger.evaluation(row)
         state.hooks.on_evaluation(row)
-        if ending is None and early is not None and evaluated.without_gain >= early.patience:
-            return "stopped", (
-                f"early stopping: {evaluated.without_gain} evaluations in a row did not improve the validation loss "
-                f"{evaluated.reference_loss} by more than {early.minimum_gain}"
-            )
-        return None
+        return ending
 
     def evaluate(self, loader: Batches) -> dict[str, Any]:
         """The model's figures on fixed batches, without touching anything that training depends on."""

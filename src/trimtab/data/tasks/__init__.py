@@ -3,6 +3,16 @@
 from trimtab.data.tasks.build import task_data
 from trimtab.data.tasks.dataset import ProblemDataset
 from trimtab.data.tasks.generated import GeneratedTask
-from trimtab.data.tasks.problem import Number, Problem, Role, Task
+from trimtab.data.tasks.problem import FinalAnswers, Number, Problem, Role, Task, final_answer
 
-__all__ = ["GeneratedTask", "Number", "Problem", "ProblemDataset", "Role", "Task", "task_data"]
+__all__ = [
+    "FinalAnswers",
+    "GeneratedTask",
+    "Number",
+    "Problem",
+    "ProblemDataset",
+    "Role",
+    "Task",
+    "final_answer",
+    "task_data",
+]

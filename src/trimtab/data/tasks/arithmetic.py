@@ -144,6 +144,16 @@ class Arithmetic(GeneratedTask):
             figures["steps"] = max(_agreeing(given, answer.split(";")[:-1]) for answer in right)
         return figures
 
+    def final_answer(self, problem: Problem, response: str) -> str:
+        """The number that `score` compares, without what follows it; where there is none, the text in its place."""
+        line = response.strip().partition("\n")[0]
+        final = (line.rpartition(";")[2] if self.scratch else line).strip()
+        found = _LEADING.match(final)
+        if found is None:
+            return final
+        decimals = (found[3] or "").rstrip("0")
+        return f"{found[1]}{found[2]}{'.' if decimals else ''}{decimals}"
+
 
 def spelled(text: str) -> tuple[Number, ...]:
     """What a text of arithmetic is made of: its numbers are quantities, all the rest is structure."""

@@ -11,7 +11,7 @@ from trimtab.config.errors import ConfigError
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.tasks.files import BadRowError, FileTask, OnBadRow, json_lines, question_key, text_of
 from trimtab.data.tasks.files_roles import NumbersOf
-from trimtab.data.tasks.numbers import MARK, final_number
+from trimtab.data.tasks.numbers import MARK, final_number, final_words
 from trimtab.data.tasks.problem import Number, Problem, Role
 
 _ANNOTATION = re.compile(r"<<[^<>\n]*>>")
@@ -113,3 +113,7 @@ class GSM8K(FileTask):
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
         """`exact_match` of the final numbers; a response may be the number alone or a whole solution."""
         return {"exact_match": float(final_number(response) == final_number(problem.truth))}
+
+    def final_answer(self, problem: Problem, response: str) -> str:
+        """The final number."""
+        return final_words(response)

@@ -105,6 +105,10 @@ class Hub(FileTask):
         """`exact_match`: whether the response is one of the accepted answers, compared as `match` says."""
         return self.reader.score(problem, response)
 
+    def final_answer(self, problem: Problem, response: str) -> str:
+        """The response as `match` compares it."""
+        return self.reader.final_answer(response)
+
     def _rows(self, split: str) -> Iterator[Row]:
         table = self._table(split)
         columns = [name for name in table.column_names if any(key.split(".")[0] == name for key in self.reader.keys)]

@@ -94,3 +94,7 @@ class JsonLines(FileTask):
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
         """`exact_match`: whether the response is one of the accepted answers, compared as `match` says."""
         return self.reader.score(problem, response)
+
+    def final_answer(self, problem: Problem, response: str) -> str:
+        """The response as `match` compares it."""
+        return self.reader.final_answer(response)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from trimtab.data.tasks.files import BadRowError, checked_number, checked_text, question_key, text_of, value_of
 from trimtab.data.tasks.files_roles import NumbersOf
-from trimtab.data.tasks.numbers import final_number
+from trimtab.data.tasks.numbers import final_number, final_words
 from trimtab.data.tasks.problem import Problem
 
 Match = Annotated[
@@ -68,6 +68,12 @@ class RowReader:
         """`exact_match`: whether the response is one of the accepted answers, compared as `match` says."""
         accepted = [text for text, _ in problem.readings or problem.accepted] or [problem.truth]
         return {"exact_match": float(matches(self.match, response, accepted))}
+
+    def final_answer(self, response: str) -> str:
+        """A response as `match` compares it."""
+        if self.match == "exact":
+            return response.strip()
+        return final_words(response) if self.match == "number" else normalised(response)
 
     def problem(self, values: Mapping[str, Any]) -> Problem:
         """The problem of a row. Raises `BadRowError` where it is none."""

@@ -119,13 +119,10 @@ class Logic(GeneratedTask):
         truth = problem.truth
         told = _SAID.findall(truth)
         if told:
-            kinds: dict[str, str] = {}
-            for name, kind in _SAID.findall(response):
-                kinds.setdefault(name.casefold(), kind.lower())
+            kinds = _kinds(response)
             right = [kinds.get(name.casefold()) == kind for name, kind in told]
             return {"exact_match": float(all(right)), "parts": sum(right) / len(right)}
-        first = _WORD.search(response)
-        word = "" if first is None else first[0]
+        word = _first_word(response)
         if truth in ANSWERS:
             same = float(word.lower() == truth)
             return {"exact_match": same, "parts": same}
@@ -134,6 +131,27 @@ class Logic(GeneratedTask):
         same = sum(a == b for a, b in zip(word.upper(), truth, strict=False)) / len(truth)
         return {"exact_match": float(same == 1), "parts": same}
 
+    def final_answer(self, problem: Problem, response: str) -> str:
+        """The first word, or in words the first kind that is told of each of the people, in the truth's order."""
+        told = _SAID.findall(problem.truth)
+        if not told:
+            return _first_word(response).casefold()
+        kinds = _kinds(response)
+        return ", ".join(f"{name} {kinds.get(name.casefold(), '?')}" for name, _ in told)
+
 
 def _sentence(words: str) -> str:
     return words[0].upper() + words[1:] + "."
+
+
+def _kinds(response: str) -> dict[str, str]:
+    """The first kind that a response tells of each name."""
+    found: dict[str, str] = {}
+    for name, kind in _SAID.findall(response):
+        found.setdefault(name.casefold(), kind.lower())
+    return found
+
+
+def _first_word(response: str) -> str:
+    found = _WORD.search(response)
+    return "" if found is None else found[0]

@@ -63,6 +63,16 @@ def same_number(response: str, truth: str) -> bool:
     return wanted is not None and final_number(response) == wanted
 
 
+def final_words(text: str) -> str:
+    """The final number of a text in one spelling (`18` for `18.0`); of a text that has none, its words."""
+    found = final_number(text)
+    if found is None:
+        return " ".join(text.casefold().split())
+    digits = format(found, "f")  # plain, and of any length: `normalize` would round to the context's precision
+    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return digits if digits.strip("-0") else "0"
+
+
 def _value(match: re.Match[str]) -> Decimal:
     number = Decimal(match["digits"].replace(",", ""))
     return number.copy_negate() if match["sign"] in ("-", "\u2212") else number

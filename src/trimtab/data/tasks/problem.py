@@ -1,9 +1,10 @@
 """What a task is made of: problems, the roles of their numbers, and a verifier."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 Split = Literal["train", "validation"]
 
@@ -115,3 +116,18 @@ class Task(Protocol):
 
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
         """What a response is worth, each figure in [0, 1]; `exact_match` is 1 for the right answer. Never raises."""
+
+
+@runtime_checkable
+class FinalAnswers(Protocol):
+    """A task whose responses may hold more than the answer: working, units, remarks."""
+
+    def final_answer(self, problem: Problem, response: str) -> str:
+        """The answer that a response gives, spelled one way: two responses that say the same give the same. Never raises."""
+
+
+def final_answer(task: Task, problem: Problem, response: str) -> str:
+    """What a response answers, to be compared with other responses: the task's word, else the whole text's words."""
+    if isinstance(task, FinalAnswers):
+        return task.final_answer(problem, response)
+    return " ".join(unicodedata.normalize("NFKC", response).casefold().split())

@@ -91,11 +91,15 @@ class Urns(GeneratedTask):
 
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
         """`exact_match`: the response's first word is a likeliest option; `truth_probability`: the true chance of that word."""
-        words = response.split(None, 1)
-        word = words[0].rstrip(".,;:") if words else ""
+        word = self.final_answer(problem, response)
         chances = dict(zip(problem.options, problem.option_probabilities, strict=True))
         chance = chances.get(word, 0.0)
         return {"exact_match": float(chance > 0 and chance >= max(chances.values())), "truth_probability": chance}
+
+    def final_answer(self, problem: Problem, response: str) -> str:
+        """The response's first word, without punctuation after it."""
+        words = response.split(None, 1)
+        return words[0].rstrip(".,;:") if words else ""
 
     def _choice(self, level: int, rng: random.Random) -> Choice:
         if level == 1:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from trimtab.data.tasks.generated import GeneratedTask
-from trimtab.data.tasks.numbers import MARK, same_number
+from trimtab.data.tasks.numbers import MARK, final_words, same_number
 from trimtab.data.tasks.problem import Problem, Role
 from trimtab.data.tasks.word_problems_stories import DISTRACTORS, STORIES, THINGS, Story
 from trimtab.data.tasks.writing import NAMES, Pattern, Writer, pattern
@@ -167,6 +167,10 @@ class WordProblems(GeneratedTask):
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
         """`exact_match`: the final number is right (after `####`, else the last one; see `final_number`)."""
         return {"exact_match": float(same_number(response, problem.truth))}
+
+    def final_answer(self, problem: Problem, response: str) -> str:
+        """The final number."""
+        return final_words(response)
 
 
 def _draw_words(words: frozenset[str], values: dict[str, Any], rng: random.Random) -> None:

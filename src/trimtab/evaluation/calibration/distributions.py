@@ -1,7 +1,8 @@
 """Distributions over answers against the exact ones, where a task knows them: no labels, so no sampling noise."""
 
+import math
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float
@@ -45,6 +46,11 @@ class DistributionReport:
     confidence_error: Figure
     confidence_bias: Figure
     expected_accuracy: Figure
+
+    @classmethod
+    def unknown(cls, items: int) -> Self:
+        """The report of distributions that are not finite: every figure is NaN, under the name that it would have."""
+        return cls(items, None, BINS, LEVEL, **{name: Figure(math.nan) for name in ENDS})
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

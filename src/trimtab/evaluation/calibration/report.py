@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -43,6 +43,11 @@ class CalibrationReport:
     nll: Figure
     aurc: Figure
     excess_aurc: Figure
+
+    @classmethod
+    def unknown(cls, items: int) -> Self:
+        """The report of confidences that are not finite: every figure is NaN, under the name that it would have."""
+        return cls(items, None, BINS, LEVEL, **{name: Figure(math.nan) for name in ENDS})
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON: what was counted, and each figure's value, low, high, null_floor and null_high."""

@@ -1,0 +1,77 @@
+"""The figures of episodes as they are compared: what a run that diverged counts as."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trimtab.config import WorkError
+from trimtab.evidence import cap
+from trimtab.experiments.reading import Episode
+from trimtab.experiments.spec import Experiment
+
+_UNTRAINED = {"val_loss": "untrained_loss", "best_val_loss": "untrained_loss", "train_loss": "untrained_loss"}
+"""Where the untrained model's figure stands, if not under the figure's own name after `untrained.`."""
+
+_FALLING = ("exam.calibration.", "exam.truth.", "exam.answer_loss", "stability.", "val_calibration_error")
+
+
+@dataclass(frozen=True)
+class Held:
+    """The figure of some episodes.
+
+    `capped` counts those that stand at the untrained model's figure or at the `worst`, `unfounded` those at the worst.
+    """
+
+    values: np.ndarray
+    capped: int
+    unfounded: int
+
+
+def higher_is_better(experiment: Experiment, metric: str) -> bool:
+    """A metric's direction: the claim's own, or that of a known figure."""
+    if metric == experiment.claim.metric:
+        return experiment.claim.higher_is_better
+    return metric not in _UNTRAINED and not metric.startswith(_FALLING)
+
+
+def worst_of(episodes: Sequence[Episode], metric: str, *, higher: bool) -> float | None:
+    """The worst finite value of a metric in any of the episodes."""
+    found = [value for episode in episodes if math.isfinite(value := episode.figures.get(metric, math.nan))]
+    return (min(found) if higher else max(found)) if found else None
+
+
+def held(episodes: Sequence[Episode], metric: str, *, higher: bool, worst: float | None) -> Held:
+    """The metric of some episodes, where they diverged no worse than the untrained model's.
+
+    A run that diverged, and any whose value is not finite, counts as the untrained model where its own value is not
+    better. Where the untrained model has no such figure (those of instruments and of stability) a finite value stands as it
+    is, and another counts as `worst`, the worst value that was measured: less than such a run deserves, so that nothing may be
+    concluded in its favour. Raises `WorkError` for a figure that an episode does not have, or that nothing can be held at.
+    """
+    missing = [episode for episode in episodes if metric not in episode.figures and episode.status != "diverged"]
+    if missing:
+        known = ", ".join(sorted(n for n in missing[0].figures if n.startswith(("val_", "stability", "best", "exam."))))
+        raise WorkError(
+            f"The episode {missing[0].arm}, seed {missing[0].seed} has no figure '{metric}' to compare. It has {known}."
+        )
+    values = np.array([episode.figures.get(metric, math.nan) for episode in episodes])
+    untrained = np.array([_untrained(episode, metric) for episode in episodes])
+    diverged = np.array([episode.status == "diverged" for episode in episodes], dtype=np.bool_)
+    known_floor, finite = np.isfinite(untrained), np.isfinite(values)
+    flags = ~finite | (diverged & known_floor)
+    unfounded = flags & ~known_floor
+    if unfounded.any() and worst is None:
+        lost = episodes[int(np.flatnonzero(unfounded)[0])]
+        raise WorkError(
+            f"'{metric}' is not finite in {lost.arm}, seed {lost.seed}, and no run has a value to cap it at."
+        )
+    floor = np.where(known_floor, untrained, math.nan if worst is None else worst)
+    found = cap(values, flags, floor, higher_is_better=higher)
+    return Held(found.values, found.count, int(unfounded.sum()))
+
+
+def _untrained(episode: Episode, metric: str) -> float:
+    own = episode.figures.get(f"untrained.{metric}", math.nan)
+    return episode.figures.get(_UNTRAINED.get(metric, ""), own)

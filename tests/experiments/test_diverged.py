@@ -1,0 +1,106 @@
+"""What runs that diverged count as, and what may be said of an arm of them."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.experiments.specs import SMALL, spec
+from tests.training.test_exam import WILD
+from trimtab.config.wording import Source
+from trimtab.evidence import Verdict
+from trimtab.experiments import Means, experiment_from, run_experiment
+from trimtab.experiments.measures import metric_table, verdicts
+from trimtab.experiments.reading import Episode
+from trimtab.records import RunDirectory
+
+KL = "exam.truth.kl.value"
+CLAIM = {"metric": KL, "higher_is_better": False, "margin": 0.05}
+TASK: dict[str, Any] = {
+    "data": {"name": "task", "task": {"name": "urns", "levels": [1]}, "size": 400, "validation": 20, "context": 64},
+    "model": {"name": "decoder", "layers": 1, "width": 16, "heads": 1, "ff": 16},
+    "episode": {**SMALL["episode"], "steps": 60, "exam": {"problems": 20, "tokens": 3}},
+}
+HEALTHY = [0.010, 0.012, 0.011, 0.009, 0.013, 0.010, 0.014, 0.012]
+
+
+def episodes(arm: str, values: list[float | None], untrained: float | None = 1.4) -> list[Episode]:
+    """Runs by their figure, None for one that diverged, with the untrained model's where that is known."""
+    found = []
+    for seed, value in enumerate(values):
+        figures = {} if value is None else {KL: value}
+        if value is None and untrained is not None:
+            figures[f"untrained.{KL}"] = untrained
+        if value is None:
+            figures[KL] = float("nan")
+        found.append(Episode(arm, seed, (), "diverged" if value is None else "completed", figures))
+    return found
+
+
+def judged(plain: list[Episode], hot: list[Episode], **claim: Any) -> Verdict:
+    return verdicts(spec(**TASK, claim={**CLAIM, **claim}, seeds=8), [*plain, *hot])[0].verdict
+
+
+def test_an_arm_that_diverged_in_every_run_stands_at_the_untrained_models_figure() -> None:
+    """Not at the worst run of the other arm, which made it equivalent to that."""
+    found = judged(episodes("plain", [*HEALTHY]), episodes("hot", [None] * 8))
+    assert (found.verdict, found.capped) == ("inferior", 8)
+    assert found.mean_difference == pytest.approx(1.4 - sum(HEALTHY) / 8)
+
+
+def test_an_arm_that_diverged_in_every_run_is_never_as_good_or_better() -> None:
+    late = episodes("hot", [None] * 8, untrained=0.011)  # the other arm hardly learnt, or learnt too much
+    found = judged(episodes("plain", [*HEALTHY]), late)
+    assert found.verdict == "inconclusive" and "all 8 runs of hot diverged" in found.reason
+    assert "'equivalent'" in found.sentence
+    worse = judged(episodes("plain", [value + 1 for value in HEALTHY]), late, margin=0.001)
+    assert worse.verdict == "inconclusive" and "'superior'" in worse.sentence
+    base = judged(episodes("plain", [None] * 8, untrained=0.011), episodes("hot", [*HEALTHY]))
+    assert base.verdict == "inconclusive" and "all 8 runs of plain diverged" in base.reason
+    assert judged(episodes("plain", [None] * 8), episodes("hot", [*HEALTHY])).verdict == "superior"
+
+
+def test_where_the_untrained_figure_is_not_known_nothing_is_won_or_drawn_by_the_cap() -> None:
+    hot = episodes("hot", [None, *HEALTHY[1:]], untrained=None)
+    found = judged(episodes("plain", [*HEALTHY]), hot)
+    assert found.verdict == "inconclusive" and "the untrained model's is not known" in found.reason
+    with_it = judged(episodes("plain", [*HEALTHY]), episodes("hot", [None, *HEALTHY[1:]], untrained=0.02))
+    assert (with_it.verdict, with_it.capped) == ("equivalent", 1)
+
+
+def test_a_figure_that_is_not_finite_is_capped_in_whatever_way_its_run_ended() -> None:
+    hot = [Episode("hot", seed, (), "completed", {KL: value}) for seed, value in enumerate(HEALTHY)]
+    hot[3] = Episode("hot", 3, (), "completed", {KL: float("inf"), f"untrained.{KL}": 1.4})
+    table = metric_table(spec(**TASK, claim=CLAIM, seeds=8), [*episodes("plain", [*HEALTHY]), *hot], KL)
+    assert table.values["hot"][3] == 1.4 and table.capped["hot"] == 1 and table.unfounded["hot"] == 0
+
+
+def test_each_figure_is_capped_in_its_own_direction() -> None:
+    """Of the share of right answers the untrained model's is the lower one, whatever the claim is of."""
+    metric = "exam.exact_match"
+    runs = [Episode("plain", 0, (), "completed", {metric: 0.9}), Episode("plain", 1, (), "completed", {metric: 0.8})]
+    runs += [Episode("hot", 0, (), "diverged", {metric: 0.0, f"untrained.{metric}": 0.02}),
+             Episode("hot", 1, (), "diverged", {metric: 0.1, f"untrained.{metric}": 0.02})]  # fmt: skip
+    assert metric_table(spec(**TASK, claim=CLAIM), runs, metric).values["hot"] == {0: 0.02, 1: 0.1}
+
+
+def test_a_hot_arm_on_a_task_counts_as_untrained_from_end_to_end(tmp_path: Path) -> None:
+    hot = {key: float(value) if value != "null" else None for key, value in (one.split("=") for one in WILD[:2])}
+    small = {
+        **SMALL,
+        "claim": {"metric": KL, "higher_is_better": False, "margin": 0.001},
+        "arms": {"plain": {}, "hot": {**hot, "episode.diverged_after": 6}},
+        "seeds": 6,
+        **TASK,
+    }
+    found = run_experiment(experiment_from(small, Source("e.yaml")), tmp_path / "e", Means(say=lambda _: None))
+    verdict = found["verdicts"][0]
+    assert (verdict["metric"], verdict["capped"]) == (KL, 6) and verdict["verdict"] in ("inferior", "inconclusive")
+    for seed, value in enumerate(verdict["treatment_values"]):
+        summary = RunDirectory(tmp_path / f"e/episodes/hot/seed-{seed}").summary()
+        assert summary is not None and summary.status == "diverged"
+        own, untrained = (
+            figures["exam"]["truth"]["kl"]["value"] for figures in (summary.metrics, summary.metrics["untrained"])
+        )
+        assert value == (min(own, untrained) if math.isfinite(own) else untrained)
