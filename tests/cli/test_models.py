@@ -43,6 +43,29 @@ def test_import_list_and_ask(gguf: Path, home: Path) -> None:
     assert call("ask", "tiny", "Why?", "--tokens", "5").strip() == answers[0]["answer"].strip()
 
 
+def test_a_question_longer_than_the_context_is_refused(gguf: Path, home: Path) -> None:
+    call("import", gguf)
+    with pytest.raises(
+        ConfigError, match=r"The question has 419 tokens with .* of tiny, and the model reads 64 at most\. Ask"
+    ):
+        runner.invoke(app, ["models", "ask", "tiny", "why " * 100], catch_exceptions=False)
+
+
+def test_one_bad_folder_is_a_line_of_the_list(gguf: Path, home: Path) -> None:
+    for name in ("cut", "carded", "tiny"):
+        call("import", gguf, "--name", name)
+    weights = home / "models" / "cut" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:60_000])
+    (home / "models" / "cut" / "trimtab.json").unlink()
+    (home / "models" / "carded" / "trimtab.json").write_text("[1]")
+    carded, cut, tiny = call("list").splitlines()
+    assert cut.startswith(f"cut  cannot be used: {weights} is damaged or was cut short (")
+    assert "trimtab.json cannot be read" in carded
+    assert tiny.startswith("tiny  0.0M parameters")
+    listed = json.loads(call("list", "--json"))
+    assert [sorted(model) == ["name", "path", "reason"] for model in listed] == [True, True, False]
+
+
 def test_import_to_a_folder_and_under_a_name(gguf: Path, home: Path, tmp_path: Path) -> None:
     made = json.loads(call("import", gguf, "--out", tmp_path / "here", "--json"))
     assert made["path"] == str(tmp_path / "here")

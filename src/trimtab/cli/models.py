@@ -70,13 +70,13 @@ def import_model(
 
 @models_app.command("list")
 def list_imported(as_json: AsJson = False) -> None:
-    """List the imported models.
+    """List the imported models; one that cannot be used is shown with the reason.
 
     trimtab models list
     """
     from dataclasses import asdict
 
-    from trimtab.models.pretrained.importing import list_models
+    from trimtab.models.pretrained.importing import UnusableModel, list_models
 
     found = list_models()
     if as_json:
@@ -85,6 +85,9 @@ def list_imported(as_json: AsJson = False) -> None:
     if not found:
         typer.echo("No model is imported. Import one: trimtab models import smollm2-135m")
     for model in found:
+        if isinstance(model, UnusableModel):
+            typer.echo(f"{model.name}  cannot be used: {model.reason}")
+            continue
         typer.echo(
             f"{model.name}  {model.parameters / 1e6:,.1f}M parameters  {model.size / 1e6:,.0f} MB  "
             f"{model.fingerprint[:12]}  {model.path}"
@@ -118,6 +121,11 @@ def ask(
     tokenizer = REGISTRIES["tokenizer"].build(spec)
     network = Pretrained(vocabulary=tokenizer.vocabulary, path=spec["path"], adapt=()).eval()
     prompt = tokenizer.encode(chat_prompt(network.source, [{"role": "user", "content": question}]))
+    if len(prompt) > network.context:
+        raise ConfigError(
+            f"The question has {len(prompt):,} tokens with the chat template of {model}, and the model reads {network.context:,} "
+            "at most. Ask a shorter one."
+        )
     (answer,) = complete(
         network,
         [torch.tensor(prompt.astype("int64"))],

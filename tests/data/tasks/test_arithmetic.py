@@ -124,12 +124,33 @@ def test_the_same_numbers_are_one_question_in_whatever_order_and_with_whichever_
     held = drawn(300, "validation", levels=(1,), operations=("sum", "difference"))
     seen = {frozenset(re.findall(r"\d+", problem.prompt)) for problem in train}
     assert not seen & {frozenset(re.findall(r"\d+", problem.prompt)) for problem in held}
-    chains = (
-        drawn(3000, levels=(1,), operations=("chain",)),
-        drawn(60, "validation", levels=(1,), operations=("chain",)),
-    )
-    train_chains, held_chains = ({re.sub(r"[+-]", "?", problem.prompt) for problem in part} for part in chains)
-    assert not train_chains & held_chains
+
+
+def terms(prompt: str) -> tuple[tuple[str, ...], ...]:
+    """The terms of a question in one order, each a number or the factors of a product, from the prompt alone."""
+    return tuple(sorted(tuple(sorted(term.split("*"))) for term in re.split(r"[+-]", prompt.removesuffix("="))))
+
+
+@pytest.mark.parametrize(("level", "held"), [(1, 15), (2, 300), (3, 300), (4, 300), (5, 300)])
+def test_no_chain_of_the_validation_split_is_trained_on_in_another_order(level: int, held: int) -> None:
+    trained = {terms(problem.prompt) for problem in drawn(5000, levels=(level,), operations=("chain",))}
+    asked = [terms(problem.prompt) for problem in drawn(held, "validation", levels=(level,), operations=("chain",))]
+    assert len(set(asked)) == len(asked)
+    assert not trained & set(asked)
+
+
+def test_a_question_is_its_terms_in_whatever_order() -> None:
+    task = Arithmetic()
+    for same in (
+        ("37+48", "48+37", "48-37"),
+        ("37*24", "24*37"),
+        ("2+8-2", "8-2-2", "2-2+8", "2+2+8"),
+        ("7*9-12+44", "44+12-9*7", "12+9*7-44"),
+        ("8*75-14-7*58+47", "47+75*8-58*7-14"),
+    ):
+        assert len({task._asked(parsed(text), 1).question for text in same}) == 1, same
+    for one, other in (("37+48", "37*48"), ("7*9-12+44", "7*12-9+44"), ("2*3+4+5", "2+3*4+5"), ("12+3+4", "1+23+4")):
+        assert task._asked(parsed(one), 1).question != task._asked(parsed(other), 1).question
 
 
 @pytest.mark.parametrize("scratch", [False, True])

@@ -56,6 +56,8 @@ def test_every_key_of_a_row() -> None:
         ({"u": "high"}, "'u' is text where a number is needed"),
         ({"u": 10**400}, "'u' is too large a number"),
         ({"o": ["red", "red"]}, "'o' names an option twice"),
+        ({"o": ["green", "blue"]}, "the answer 'red' is none of the options in 'o', letter by letter"),
+        ({"a": "Red"}, "the answer 'Red' is none of the options in 'o'"),
         ({"p": [1.0]}, "'p' needs a list of 2 numbers"),
         ({"p": [0.5, 0.6]}, "add up to 1.1"),
         ({"p": [1.5, -0.5]}, "'p' are no probabilities"),

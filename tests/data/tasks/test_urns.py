@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trimtab.config.errors import DataError
 from trimtab.data.tasks import Problem, Role
 from trimtab.data.tasks.urns import Urns
 
@@ -135,6 +136,40 @@ def test_roles_of_counts_labels_and_words() -> None:
         assert labels <= set("rgbwAB")
         counted = ", count " in problem.prompt
         assert problem.answer_numbers == ((0, 1, Role.QUANTITY if counted else Role.CATEGORY),)
+
+
+def in_order(prompt: str) -> str:
+    """The question with its colours, dice and urns in one order, from the prompt alone."""
+    prompt = re.sub(r"[rgbw]\d+( [rgbw]\d+)+", lambda found: " ".join(sorted(found[0].split())), prompt)
+    if found := re.fullmatch(r"dice (\d+) (\d+), (higher:|sum.*)", prompt):
+        return f"dice {sorted([int(found[1]), int(found[2])])} {found[3]}"
+    if found := re.fullmatch(r"A (.+), B (.+), (drew .*)", prompt):
+        return f"{sorted([found[1], found[2]])} {found[3]}"
+    return prompt
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_no_validation_question_is_trained_on_in_another_order(level: int) -> None:
+    trained = {in_order(problem.prompt) for problem in drawn(8000, (level,))}
+    held = [in_order(problem.prompt) for problem in drawn(100, (level,), "validation")]
+    assert len(set(held)) == len(held)
+    assert not trained & set(held)
+
+
+def test_questions_that_differ_are_told_apart() -> None:
+    """Of one die thrown first the order is the question; so are the colours and what is asked of them."""
+    rng = random.Random(1)
+    for level in LEVELS:
+        meant: dict[str, set[str]] = {}
+        for _ in range(3000):
+            problem = Urns().problem(level, rng)
+            meant.setdefault(problem.question, set()).add(in_order(problem.prompt))
+        assert all(len(found) == 1 for found in meant.values())
+
+
+def test_too_few_questions_name_the_level_that_has_them() -> None:
+    with pytest.raises(DataError, match=r"too few different questions for 200 validation problems: .* of level 3 were"):
+        drawn(200, (3,), "validation")
 
 
 def test_scores() -> None:

@@ -7,12 +7,20 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from trimtab.data.tasks.arithmetic_working import Expression, Operation, drawn, never_negative, parsed, value, worked
+from trimtab.data.tasks.arithmetic_working import (
+    Expression,
+    Operation,
+    drawn,
+    never_negative,
+    ordered_terms,
+    parsed,
+    value,
+    worked,
+)
 from trimtab.data.tasks.generated import GeneratedTask
 from trimtab.data.tasks.problem import Number, Problem, Role
 
 _DIGITS = re.compile(r"[0-9]+")
-_SIGNS = str.maketrans("+-", "??")
 _LEADING = re.compile(r"(-?)0*([0-9]+)(?:\.([0-9]*))?")
 
 
@@ -28,8 +36,9 @@ class Arithmetic(GeneratedTask):
     | 5 | two of 6 digits | 3 by 3 | four terms of 2 digits, two of them products of 1 by 2 |
 
     With `scratch` the answer has its working before it, each step an equation: `7+8=15;3+4+1=8;85` (see `worked` for the steps of
-    each operation). Numbers are quantities and everything else is structure. A question is its numbers in whatever order and
-    with whichever signs: 37+48, 48+37 and 48-37 are all in one split. `operations` are drawn with equal chances.
+    each operation). Numbers are quantities and everything else is structure. A question is its terms in whatever order and with
+    whichever signs: 37+48, 48+37 and 48-37 are all in one split, and so are 7*9-12+44, 12+9*7-44 and 44+12-7*9. `operations`
+    are drawn with equal chances.
     """
 
     name: ClassVar[str] = "arithmetic"
@@ -80,7 +89,7 @@ class Arithmetic(GeneratedTask):
     def identity(self) -> Mapping[str, Any]:
         """See `Task.identity`."""
         return {
-            "version": 1,
+            "version": 2,
             "levels": list(self.levels),
             "operations": list(self.operations),
             "scratch": self.scratch,
@@ -95,11 +104,7 @@ class Arithmetic(GeneratedTask):
     def _asked(self, expression: Expression, level: int, prompt: str = "") -> Problem:
         """The problem of an expression; `prompt` is how it is written where that is not as it is meant."""
         prompt = prompt or expression.text + "="
-        numbers = expression.numbers
-        if len(numbers) > 2:
-            key = prompt.translate(_SIGNS)
-        else:
-            key = f"{max(numbers)}{'*' if expression.operators == '*' else '?'}{min(numbers)}="
+        key = "?".join("*".join(map(str, term)) for term in ordered_terms(expression)) + "="
         answer = str(value(expression))
         if self.scratch:
             answer = ";".join([*worked(expression), answer])

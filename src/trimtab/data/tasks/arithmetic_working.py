@@ -66,6 +66,17 @@ def value(expression: Expression) -> int:
     return sum(terms)
 
 
+def ordered_terms(expression: Expression) -> list[tuple[int, ...]]:
+    """The terms without their signs, each with its factors, the largest first: the same for every order of the same numbers."""
+    terms = [[expression.numbers[0]]]
+    for operator, number in zip(expression.operators, expression.numbers[1:], strict=True):
+        if operator == "*":
+            terms[-1].append(number)
+        else:
+            terms.append([number])
+    return sorted((tuple(sorted(factors, reverse=True)) for factors in terms), reverse=True)
+
+
 def worked(expression: Expression) -> list[str]:
     """The steps of an expression, each an equation.
 

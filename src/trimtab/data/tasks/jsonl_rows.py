@@ -83,7 +83,7 @@ class RowReader:
             for answer in answers:
                 if final_number(answer) is None:
                     raise BadRowError(f"the answer {answer[:60]!r} has no number, which `match: number` compares")
-        options, probabilities = self._options(values)
+        options, probabilities = self._options(values, answers[0])
         accepted = tuple((answer, 1 / len(answers)) for answer in answers) if len(answers) > 1 else ()
         answer = answers[0]
         return Problem(
@@ -108,12 +108,16 @@ class RowReader:
             found += _texts(values[self.accepted_key], repr(self.accepted_key))
         return list(dict.fromkeys(found))
 
-    def _options(self, values: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    def _options(self, values: Mapping[str, Any], answer: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
         if self.options_key is None:
             return (), ()
         options = _texts(value_of(values, self.options_key), repr(self.options_key))
         if len(set(options)) < len(options):
             raise BadRowError(f"{self.options_key!r} names an option twice")
+        if answer not in options:
+            raise BadRowError(
+                f"the answer {answer[:60]!r} is none of the options in {self.options_key!r}, letter by letter"
+            )
         if self.probabilities_key is None:
             return tuple(options), ()
         given = value_of(values, self.probabilities_key)

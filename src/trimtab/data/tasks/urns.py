@@ -22,9 +22,14 @@ _ROLES = {"quantity": Role.QUANTITY, "sign": Role.STRUCTURE, "label": Role.CATEG
 
 
 class Choice(NamedTuple):
-    """A prompt with its options, and in how many of the equally likely cases each of them is the answer."""
+    """A prompt with its options, and in how many of the equally likely cases each of them is the answer.
+
+    `key` is the prompt in its one order: colours by name, and dice or urns that stand side by side from the smaller to the
+    larger, as neither order changes what is asked.
+    """
 
     prompt: str
+    key: str
     options: tuple[str, ...]
     cases: tuple[int, ...]
     counted: bool = False
@@ -43,9 +48,10 @@ class Urns(GeneratedTask):
     | 4 | told what came first: `urn r3 b1, first r, second:`, `dice 6 8, first 3, sum>7:` | the colours; y, n |
     | 5 | which of two urns, picked by a fair coin: `A r3 b1, B r1 b2, drew r, urn:` | A, B |
 
-    Training answers are drawn, so one question comes with several answers; that is the noise of the task itself. Counts, faces
-    and sums are quantities, colours and other labels are categories. A problem's `uncertainty` is the chance that its answer
-    is not the likeliest option, which is its `truth`.
+    A question is its urns and dice in whatever order: `urn r3 b1, draw:` and `urn b1 r3, draw:` are in one split, and so are
+    `dice 6 8, sum>7:` and `dice 8 6, sum>7:`. Training answers are drawn, so one question comes with several answers; that is
+    the noise of the task itself. Counts, faces and sums are quantities, colours and other labels are categories. A problem's
+    `uncertainty` is the chance that its answer is not the likeliest option, which is its `truth`.
     """
 
     name: ClassVar[str] = "urns"
@@ -64,7 +70,7 @@ class Urns(GeneratedTask):
     @property
     def identity(self) -> Mapping[str, Any]:
         """See `Task.identity`."""
-        return {"version": 1, "levels": list(self.levels), "colours": self.colours}
+        return {"version": 2, "levels": list(self.levels), "colours": self.colours}
 
     def problem(self, level: int, rng: random.Random) -> Problem:
         """One problem of a level, its answer drawn from the exact distribution."""
@@ -82,6 +88,7 @@ class Urns(GeneratedTask):
             answer=answer,
             truth=choice.options[choice.cases.index(most)],
             level=level,
+            key=choice.key,
             options=choice.options,
             option_probabilities=tuple(cases / total for cases in choice.cases),
             uncertainty=1 - most / total,
@@ -104,7 +111,7 @@ class Urns(GeneratedTask):
     def _choice(self, level: int, rng: random.Random) -> Choice:
         if level == 1:
             urn = self._urn(rng)
-            return Choice(f"urn {_shown(urn)}, draw:", tuple(urn), tuple(urn.values()))
+            return _of_urn(urn, "draw", urn)
         if level == 2:
             return _two_draws(self._urn(rng), rng)
         if level == 3:
@@ -123,11 +130,13 @@ class Urns(GeneratedTask):
             urn = self._urn(rng)
             drawn = rng.choice(list(urn))
             left = {colour: count - (colour == drawn) for colour, count in urn.items()}
-            return Choice(f"urn {_shown(urn)}, first {drawn}, second:", tuple(left), tuple(left.values()))
+            return _of_urn(urn, f"first {drawn}, second", left)
         one, other = rng.choice(DICE), rng.choice(DICE)
         first, above = 1 + int(rng.random() * one), int(rng.random() * (other + 1))
         bound = first + other - above
-        return Choice(f"dice {one} {other}, first {first}, sum>{bound}:", ("y", "n"), (above, other - above))
+        # The die that was thrown first is told apart from the other one: their order matters here.
+        prompt = f"dice {one} {other}, first {first}, sum>{bound}:"
+        return Choice(prompt, prompt, ("y", "n"), (above, other - above))
 
     def _which_urn(self, rng: random.Random) -> Choice:
         one = self._urn(rng, 2)
@@ -135,29 +144,45 @@ class Urns(GeneratedTask):
         drawn = rng.choice(list(one))
         # Bayes with equal priors, the two shares of the colour brought over one denominator.
         cases = (one[drawn] * sum(other.values()), other[drawn] * sum(one.values()))
-        return Choice(f"A {_shown(one)}, B {_shown(other)}, drew {drawn}, urn:", ("A", "B"), cases)
+        lower, upper = sorted((_in_order(one), _in_order(other)))
+        return Choice(
+            f"A {_shown(one)}, B {_shown(other)}, drew {drawn}, urn:",
+            f"A {lower}, B {upper}, drew {drawn}, urn:",
+            ("A", "B"),
+            cases,
+        )
+
+
+def _of_urn(urn: Mapping[str, int], asked: str, cases: Mapping[str, int], counted: bool = False) -> Choice:
+    prompt, key = (f"urn {shown}, {asked}:" for shown in (_shown(urn), _in_order(urn)))
+    return Choice(prompt, key, tuple(cases), tuple(cases.values()), counted)
+
+
+def _of_dice(one: int, other: int, asked: str, options: tuple[str, ...], cases: tuple[int, ...]) -> Choice:
+    key = f"dice {min(one, other)} {max(one, other)}, {asked}:"
+    return Choice(f"dice {one} {other}, {asked}:", key, options, cases)
 
 
 def _two_draws(urn: Mapping[str, int], rng: random.Random) -> Choice:
     total = sum(urn.values())
     kind = int(rng.random() * 3)
     if kind == 0:  # whichever came first, the second is a draw from the whole urn
-        return Choice(f"urn {_shown(urn)}, draw 2, second:", tuple(urn), tuple(urn.values()))
+        return _of_urn(urn, "draw 2, second", urn)
     if kind == 1:
         same = sum(count * (count - 1) for count in urn.values())
-        return Choice(f"urn {_shown(urn)}, draw 2, same:", ("y", "n"), (same, total * (total - 1) - same))
+        return _of_urn(urn, "draw 2, same", {"y": same, "n": total * (total - 1) - same})
     asked = rng.choice(list(urn))
     of_it, others = urn[asked], total - urn[asked]
-    cases = (others * (others - 1), 2 * of_it * others, of_it * (of_it - 1))
-    return Choice(f"urn {_shown(urn)}, draw 2, count {asked}:", ("0", "1", "2"), cases, counted=True)
+    cases = {"0": others * (others - 1), "1": 2 * of_it * others, "2": of_it * (of_it - 1)}
+    return _of_urn(urn, f"draw 2, count {asked}", cases, counted=True)
 
 
 def _two_dice(one: int, other: int, rng: random.Random) -> Choice:
     if rng.random() < 0.25:
-        return Choice(f"dice {one} {other}, higher:", ("1", "2", "="), _higher(one, other))
+        return _of_dice(one, other, "higher", ("1", "2", "="), _higher(one, other))
     sign, bound = "<>"[rng.random() < 0.5], 2 + int(rng.random() * (one + other - 1))
     cases = _sums(one, other, sign, bound)
-    return Choice(f"dice {one} {other}, sum{sign}{bound}:", ("y", "n"), (cases, one * other - cases))
+    return _of_dice(one, other, f"sum{sign}{bound}", ("y", "n"), (cases, one * other - cases))
 
 
 @cache
@@ -177,6 +202,10 @@ def _sums(one: int, other: int, sign: str, bound: int) -> int:
 
 def _shown(urn: Mapping[str, int]) -> str:
     return " ".join(f"{colour}{count}" for colour, count in urn.items())
+
+
+def _in_order(urn: Mapping[str, int]) -> str:
+    return _shown(dict(sorted(urn.items())))
 
 
 def _marked(prompt: str) -> tuple[Number, ...]:

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from trimtab.config.errors import DataError
 from trimtab.config.model_paths import cache_folder
@@ -75,6 +78,16 @@ def model_files(path: str) -> ModelFiles:
     return ModelFiles(found, None, _weights(found), config)
 
 
+def stored_numbers(weights: Path) -> int:
+    """How many numbers a safetensors file holds, from its header. Raises DataError for a file that is damaged or cut short."""
+    try:
+        with safe_open(weights, "pt") as file:
+            names = file.keys()
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+    except SafetensorError as error:
+        raise DataError(f"{weights} is damaged or was cut short ({error}). Copy the file anew.") from error
+
+
 def _config(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
     if not file.exists():
@@ -97,8 +110,8 @@ def _config(folder: Path) -> dict[str, Any]:
             f"{file} asks for Python code that comes with the model (`auto_map`), and Trimtab runs no such code. Use a model "
             "whose architecture is a part of the transformers library."
         )
-    if config.get("quantization_config"):
-        kind = config["quantization_config"].get("quant_method", "unknown")
+    if quantized := config.get("quantization_config"):
+        kind = quantized.get("quant_method", "unknown") if isinstance(quantized, dict) else "unknown"
         raise DataError(
             f"{file}: the weights are quantised ({kind}), which cannot be trained. Use the model's unquantised folder, or a "
             "GGUF file, which is dequantised when it is read."

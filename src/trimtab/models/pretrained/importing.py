@@ -9,7 +9,7 @@ from typing import Any
 from trimtab.config.errors import ConfigError, DataError, WorkError
 from trimtab.config.model_paths import imported_models
 from trimtab.config.offline import offline_import
-from trimtab.models.pretrained.files import ModelFiles, model_files
+from trimtab.models.pretrained.files import ModelFiles, model_files, stored_numbers
 from trimtab.models.pretrained.gguf_tokenizer import gguf_tokenizer
 from trimtab.models.pretrained.loading import load_network
 from trimtab.models.pretrained.saving import merged_weights, write_network
@@ -34,6 +34,15 @@ class ImportedModel:
     source: str
     licence: str | None
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class UnusableModel:
+    """A folder among the imported models that holds none that can be used, and why."""
+
+    name: str
+    path: str
+    reason: str
 
 
 def target_folder(name: str, out: str | Path | None = None) -> Path:
@@ -88,14 +97,11 @@ def import_gguf(file: Path, target: Path, *, source: str | None = None, licence:
 def described(folder: Path) -> ImportedModel:
     """What is known of a model's folder. Raises DataError for a folder that holds no usable model."""
     files = model_files(str(folder))
-    try:
-        card = json.loads((folder / CARD).read_bytes())
-    except FileNotFoundError:
-        card = {}
+    card = _card(folder / CARD)
     return ImportedModel(
         name=folder.name,
         path=str(folder),
-        parameters=int(card.get("parameters") or stored_parameters(files)),
+        parameters=int(card.get("parameters") or sum(map(stored_numbers, files.weights))),
         size=files.size,
         fingerprint=files.fingerprint(),
         source=str(card.get("source", "")),
@@ -104,26 +110,31 @@ def described(folder: Path) -> ImportedModel:
     )
 
 
-def list_models() -> list[ImportedModel]:
-    """The imported models of this user, by name. Raises DataError for a damaged one, with its folder."""
+def list_models() -> list[ImportedModel | UnusableModel]:
+    """The imported models of this user, by name; a damaged one stands among them with what is wrong."""
     root = imported_models()
     folders = sorted(path for path in root.iterdir() if (path / "config.json").exists()) if root.is_dir() else []
-    return [described(folder) for folder in folders if not folder.name.startswith(".")]
+    return [_described_or_not(folder) for folder in folders if not folder.name.startswith(".")]
 
 
-def stored_parameters(files: ModelFiles) -> int:
-    """How many numbers a folder's weight files hold, from their headers."""
-    from safetensors import safe_open
+def _described_or_not(folder: Path) -> ImportedModel | UnusableModel:
+    try:
+        return described(folder)
+    except (DataError, OSError) as error:
+        return UnusableModel(folder.name, str(folder), str(error))
 
-    total = 0
-    for path in files.weights:
-        with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
-                count = 1
-                for size in file.get_slice(name).get_shape():
-                    count *= size
-                total += count
-    return total
+
+def _card(file: Path) -> dict[str, Any]:
+    """What an imported model's folder says of itself; nothing where it was copied here by hand."""
+    try:
+        card = json.loads(file.read_bytes())
+        if not isinstance(card, dict) or not isinstance(card.get("parameters", 0), int):
+            raise ValueError("no mapping with a whole number of parameters")
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise DataError(f"{file} cannot be read: {error}. Remove the folder and import the model anew.") from error
+    return card
 
 
 def _tidy(file: Path) -> None:

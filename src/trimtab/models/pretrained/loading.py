@@ -10,7 +10,7 @@ from torch import nn
 
 from trimtab.config.errors import DataError
 from trimtab.config.offline import offline_import
-from trimtab.models.pretrained.files import ModelFiles
+from trimtab.models.pretrained.files import ModelFiles, stored_numbers
 
 
 def load_network(files: ModelFiles) -> nn.Module:
@@ -50,9 +50,12 @@ def load_network(files: ModelFiles) -> nn.Module:
         struct.error,
         SafetensorError,
     ) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if isinstance(error, SafetensorError):
+            for path in files.weights:
+                stored_numbers(path)  # says which file it is
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise DataError(
-            f"{files.shown} cannot be loaded as a language model: {reason} Use the folder of a causal language model that the "
+            f"{files.shown} cannot be loaded as a language model: {reason}. Use the folder of a causal language model that the "
             "installed transformers library knows."
         ) from error
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
