@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.losses.setting import loss_of
-from trimtab.config import ConfigError
+from trimtab.config import ConfigError, WorkError
 from trimtab.config.components import LOSSES
 from trimtab.losses import Claim
 from trimtab.losses.propriety import CONTEXTS, REPEATS, TEXTS, check, check_all, claims_of, distributions, fit
@@ -133,6 +133,44 @@ def test_losses_of_the_users_own(own: str) -> None:
     assert (liar.expected, liar.found, liar.as_stated) == ("over", "none", False)
     assert (silent.expected, silent.as_stated) == (None, True)
     assert (cubic.expected, cubic.found, cubic.as_stated) == ("none", "under", False)
+
+
+class Raises:
+    def __call__(self, logits, labels, batch_metadata):
+        raise RuntimeError("two\nlines")
+
+
+class Detached:
+    def __call__(self, logits, labels, batch_metadata):
+        return {"loss": logits.detach().sum(), "weight": logits.sum(), "aux": {}}
+
+
+class Unmade(Raises):
+    def __init__(self) -> None:
+        raise ValueError("not today")
+
+
+class Asks:
+    def __call__(self, logits, labels, batch_metadata):
+        raise ConfigError("It needs the tag 'conf'.")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Raises", r"\(.*test_propriety.py, line \d+\): RuntimeError: two lines\. A loss is called with"),
+        ("Detached", ": RuntimeError: element 0 of tensors does not require grad"),
+        ("Unmade", r"\(.*, line \d+\): ValueError: not today\."),
+    ],
+)
+def test_a_loss_that_fails_is_named_with_what_it_should_do(name: str, words: str) -> None:
+    with pytest.raises(
+        WorkError, match=rf"^The loss '{__name__}:{name}' failed in the propriety test.*{words}"
+    ) as caught:
+        check_all([{"name": f"{__name__}:{name}"}])
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigError, match=r"^It needs the tag 'conf'\.$"):
+        check_all([{"name": f"{__name__}:Asks"}])
 
 
 def test_what_is_not_there_is_named() -> None:

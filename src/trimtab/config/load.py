@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from trimtab.config.errors import ConfigError
+from trimtab.config.fitting import refuse_misfits
 from trimtab.config.nested import resolve_component
 from trimtab.config.overrides import apply_overrides
 from trimtab.config.schema import RunConfig
@@ -64,6 +65,8 @@ def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Ro
             ]
         elif parent[key] is not None:
             parent[key] = resolve_component(slot.kind, parent[key], where, slot.path)
+    if issubclass(root, RunConfig):
+        refuse_misfits(resolved, where)
     return _validated(root, resolved)
 
 

@@ -39,11 +39,17 @@ def resolve_component(
 
 def nested_components(kind: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Kind and spec of every component within a resolved one, at any depth; the component itself is not among them."""
+    for inner, item in inner_components(kind, spec):
+        yield inner, item
+        yield from nested_components(inner, item)
+
+
+def inner_components(kind: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Kind and spec of every component that is a parameter of a resolved one; theirs are not among them."""
     for key, nested in _nested_parameters(REGISTRIES[kind], spec["name"]).items():
         found = spec[key]
         for item in found if isinstance(found, list) else [found] if found is not None else []:
             yield nested.kind, item
-            yield from nested_components(nested.kind, item)
 
 
 def _below(nested: type[NestedComponent], spec: dict[str, Any], where: Source, path: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class ActivationSparsity(TokenLoss):
     features]. Source: the L1 penalty of sparse coding (Olshausen & Field 1996). It does not read the logits.
     """
 
+    term = True
     claims = (Claim("none", weight=0.1),)
 
     def __init__(
@@ -59,6 +60,7 @@ class ActivationNorm(TokenLoss):
     RNNs). It does not read the logits.
     """
 
+    term = True
     claims = (Claim("none", weight=0.1),)
 
     def __init__(self, *, layers: Layers = ".*") -> None:

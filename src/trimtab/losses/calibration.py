@@ -24,6 +24,7 @@ class MaximumMeanCalibrationError(TokenLoss):
     """
 
     additive = False
+    term = True
     claims = (Claim("none", weight=0.5),)
 
     def __init__(
@@ -65,6 +66,7 @@ class SoftBinnedCalibrationError(TokenLoss):
     """
 
     additive = False
+    term = True
     claims = (Claim("none", weight=0.5),)
 
     def __init__(

@@ -18,6 +18,7 @@ class Entropy(TokenLoss):
     Source: Grandvalet & Bengio 2004, Semi-supervised Learning by Entropy Minimization. A term; overconfident.
     """
 
+    term = True
     claims = (Claim("over", weight=0.1),)
 
     def __call__(
@@ -37,6 +38,7 @@ class ConfidencePenalty(TokenLoss):
     underconfident.
     """
 
+    term = True
     claims = (Claim("under", weight=0.1),)
 
     def __call__(

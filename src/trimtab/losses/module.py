@@ -41,10 +41,12 @@ class TokenLoss:
     """Base of the losses that ship: a mean over the asked tokens, unless `denominators` says otherwise.
 
     `additive`: whether loss · weight is a sum over tokens or examples, so that cutting a batch into micro-batches cannot
-    change it. `claims`: the biases that the propriety test must find.
+    change it. `term`: whether it only stands beside a loss on every token and is no objective alone (None: as its own terms
+    are). `claims`: the biases that the propriety test must find.
     """
 
     additive: ClassVar[bool] = True
+    term: ClassVar[bool | None] = False
     claims: ClassVar[tuple[Claim, ...]] = ()
 
     def denominators(self, labels: Labels, batch_metadata: Mapping[str, Any]) -> Float64[Tensor, " terms"]:

@@ -26,6 +26,7 @@ class NumberToken(TokenLoss):
     alone it has no single minimum. `ranked_probability` is the proper relative of the first.
     """
 
+    term = True
     claims = (
         Claim("over", weight=0.3),
         Claim("over", conditional=True),

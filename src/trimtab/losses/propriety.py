@@ -5,7 +5,9 @@ under the exact expectation, to convergence. A proper loss gives the distributio
 its nature, whatever data and model it meets.
 """
 
+import inspect
 import math
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from trimtab.config import resolve_component
 from trimtab.config.components import LOSSES
+from trimtab.config.errors import TrimtabError, WorkError
 from trimtab.config.wording import Source
 from trimtab.losses.claims import Bias, Claim
 
@@ -97,7 +100,7 @@ def claims_of(spec: Mapping[str, Any]) -> tuple[Claim | None, ...]:
 def check(spec: Mapping[str, Any], claim: Claim | None) -> Finding:
     """Fit the known distributions under a loss (a component's spec) as its claim says: alone or beside cross-entropy.
 
-    Raises `ConfigError` for a loss or parameters that are not there.
+    Raises `ConfigError` for a loss or parameters that are not there, and `WorkError` for a loss that fails.
     """
     claim_or_alone = claim or Claim("none")
     own = {**spec, **claim_or_alone.parameters}
@@ -105,9 +108,19 @@ def check(spec: Mapping[str, Any], claim: Claim | None) -> Finding:
     if claim_or_alone.weight is not None:
         built = {"name": "sum", "terms": [{"name": "cross_entropy"}, {**own, "weight": claim_or_alone.weight}]}
     resolved = resolve_component("loss", built, Source("losses check"))
-    loss = LOSSES.build(resolved, token_values=token_values(), token_texts=TEXTS)
+    try:
+        loss = LOSSES.build(resolved, token_values=token_values(), token_texts=TEXTS)
+        fitted, converged = fit(loss)
+    except TrimtabError:
+        raise
+    except Exception as error:
+        raise WorkError(
+            f"The loss '{spec['name']}' failed in the propriety test{_place(error, spec['name'])}: {type(error).__name__}: "
+            f"{' '.join(str(error).split())[:300].rstrip('.')}. A loss is called with logits [batch, time, vocabulary], labels "
+            'and metadata, and returns {"loss", "weight", "aux"}, the loss with a gradient to the logits. Correct it and check '
+            "again."
+        ) from error
     truth = distributions()
-    fitted, converged = fit(loss)
     if claim_or_alone.conditional:
         numbers = token_values().isfinite()
         some = truth[:, numbers].sum(-1) > 0
@@ -127,6 +140,13 @@ def check(spec: Mapping[str, Any], claim: Claim | None) -> Finding:
         divergence=float((torch.xlogy(truth, truth) - torch.xlogy(truth, fitted.clamp(min=1e-300))).sum(-1).mean()),
         converged=converged,
     )
+
+
+def _place(error: Exception, name: str) -> str:
+    """Where in the loss's own file an error came up, for a message; nothing where it came up outside of it."""
+    own = inspect.getsourcefile(LOSSES.load(name))
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
+    return f" ({own}, line {lines[-1]})" if lines else ""
 
 
 def check_all(specs: Sequence[Mapping[str, Any]] | None = None) -> list[Finding]:

@@ -26,6 +26,7 @@ class RankedProbability(TokenLoss):
     Source: Epstein 1969, A Scoring System for Probability Forecasts of Ranked Categories; Gneiting & Raftery 2007, section 4.2.
     """
 
+    term = True
     claims = (Claim("none", weight=0.3), Claim("none", conditional=True))
 
     def __init__(

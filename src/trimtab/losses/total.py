@@ -45,6 +45,7 @@ class Sum(TokenLoss):
     own terms.
     """
 
+    term = None
     claims = (
         Claim("none", {"terms": [{"name": "cross_entropy"}, {"name": "ranked_probability"}]}),
         Claim("over", {"terms": [{"name": "cross_entropy"}, {"name": "number_token"}]}),

@@ -11,11 +11,13 @@ from trimtab.config import (
     REGISTRIES,
     SLOTS,
     Component,
+    ConfigError,
     RunConfig,
     SampleConfig,
     absolute_paths,
     nested_components,
 )
+from trimtab.config.fitting import NO_TASK, sits_exam
 from trimtab.config.registry import accepts
 from trimtab.data import DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader, token_values
 from trimtab.evaluation.text import sample_figures, word_set
@@ -87,6 +89,8 @@ def assemble(config: RunConfig, progress: Progress | None = None) -> Assembly:
     data = build_data(config, progress)
     streams = Streams(config.seed)
     size, exam = config.episode.batch_size, config.episode.exam
+    if data.task is None and sits_exam(exam):
+        raise ConfigError(f"episode.exam: {NO_TASK}")
     return Assembly(
         config=config,
         data=data,

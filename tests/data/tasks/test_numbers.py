@@ -41,6 +41,28 @@ from trimtab.data.tasks.numbers import final_number, numbers_in, same_number
         ("the 12th", "12"),
         ("18 \n\n", "18"),
         ("007", "7"),
+        ("#### 1 000", "1000"),
+        ("#### 1 234 567.5 m", "1234567.5"),
+        ("#### $12 000.", "12000"),
+        ("#### 1\u202f000", "1000"),
+        ("#### 18 and 200 more", "18"),
+        ("#### 1234 567", "1234"),
+        ("#### 12 3456", "12"),
+        ("2 000", "2000"),
+        (" -$2 000.50 \n", "-2000.5"),
+        ("2 000 or 3", "3"),
+        ("costs 2\u00a0000 euros", "2000"),
+        ("it is 12\u2009345\u2009678", "12345678"),
+        ("12\u20093456", "3456"),
+        ("1.5e3", "1500"),
+        ("#### 1.5e3", "1500"),
+        ("#### 2E-2 m", "0.02"),
+        ("so 3e+2.", "300"),
+        ("3e2x", "2"),
+        ("1e3.5", "3.5"),
+        ("#### 7e", "7"),
+        ("2e1234", "1234"),
+        ("#### it is 1 000", "1000"),
     ],
 )
 def test_the_final_number(text: str, value: str) -> None:
@@ -72,7 +94,10 @@ def test_any_text_is_taken(text: str) -> None:
     assert all(text[start:end].strip("0123456789,.") == "" for start, end, _ in numbers_in(text))
 
 
-@pytest.mark.parametrize("part", ["1,234,", "9", "####", "1,2345", "-", "$", "#### ,", ".", "1.", "#### 1\n"])
+@pytest.mark.parametrize(
+    "part",
+    ["1 234 ", "1\u2009234\u2009", "1e5", "1,234,", "9", "####", "1,2345", "-", "$", "#### ,", ".", "1.", "#### 1\n"],
+)
 def test_a_long_text_takes_linear_time(part: str) -> None:
     text = part * (1_000_000 // len(part)) + "5"
     start = perf_counter()

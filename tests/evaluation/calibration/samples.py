@@ -23,3 +23,13 @@ def distributions(n, classes, seed=0, sharpness=1.0):
     p = generator.dirichlet(np.full(classes, 1 / sharpness), n)
     labels = (generator.random((n, 1)) > p.cumsum(axis=1)).sum(axis=1)
     return p, np.minimum(labels, classes - 1)
+
+
+def clustered(n, seed=0, size=10, by=0.1, reach=0.1):
+    """Confidences surer than right by `by` on average; each cluster of `size` items has an error of its own, uniform within
+    `reach` of that. Gives confidences, outcomes and each item's cluster."""
+    generator = np.random.default_rng(seed)
+    groups = np.arange(n) // size
+    confidence = generator.uniform(by + 2 * reach, 1.0, n)
+    error = by + generator.uniform(-reach, reach, n // size + 1)[groups]
+    return confidence, generator.random(n) < confidence - error, groups

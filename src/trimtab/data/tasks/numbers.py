@@ -8,15 +8,34 @@ from typing import NamedTuple
 MARK = "####"
 """What stands before the final number of a worked solution (GSM8K, Cobbe et al. 2021)."""
 
+_FIXED = "\u00a0\u2009\u202f"
+"""No-break and thin spaces: between digits they set thousands apart, and nothing else."""
+
+# A minus after a word, a digit or a bracket is a subtraction or a hyphen; a currency sign may stand on either side of it.
+_SIGN = r"(?:(?<![\w)\]])(?P<sign>[-+\u2212])[$€£¥]?+)?+"
+_EXPONENT = r"(?P<exponent>[eE][-+]?+[0-9]{1,3}+(?!\w|\.[0-9]))?+"
+# Commas are part of a number between groups of three digits only. The possessive quantifiers keep the time linear.
 _NUMBER = re.compile(
-    # A minus after a word, a digit or a bracket is a subtraction or a hyphen; a currency sign may stand on either side of it.
-    r"(?:(?<![\w)\]])(?P<sign>[-+\u2212])[$€£¥]?+)?+"
-    # Commas are part of a number between groups of three digits only. The possessive quantifiers keep the time linear.
-    r"(?P<digits>(?:[0-9]{1,3}(?:,[0-9]{3}(?![0-9]))++|[0-9]++)(?:\.[0-9]++)?+|(?<!\w)\.[0-9]++)"
+    _SIGN + r"(?P<digits>(?:[0-9]{1,3}(?:,[0-9]{3}(?![0-9]))++|[0-9]++)(?:\.[0-9]++)?+|(?<!\w)\.[0-9]++)"
 )
+
+
+def _answer(spaces: str) -> re.Pattern[str]:
+    """A number as an answer gives it: thousands may also be set apart by one of these spaces, and an exponent may follow."""
+    groups = rf"(?:,[0-9]{{3}}(?![0-9]))++|(?:[{spaces}][0-9]{{3}}(?![0-9]))++"
+    digits = rf"(?P<digits>(?:[0-9]{{1,3}}(?:{groups})|[0-9]++)(?:\.[0-9]++)?+|(?<!\w)\.[0-9]++)"
+    return re.compile(_SIGN + digits + _EXPONENT)
+
+
+_ANSWER, _ON_MARKED_LINE = _answer(_FIXED), _answer(" " + _FIXED)
 _MARKED = re.compile(
-    MARK + r"[ \t*$€£¥]*+(?P<sign>[-+\u2212]?+)[$€£¥]?+(?P<digits>[0-9][0-9,]*+(?:\.[0-9]++)?+|\.[0-9]++)"
+    MARK
+    + r"[ \t*$€£¥]*+(?P<sign>[-+\u2212]?+)[$€£¥]?+"
+    + rf"(?P<digits>(?:[0-9]{{1,3}}(?:[ {_FIXED}][0-9]{{3}}(?![0-9]))++|[0-9][0-9,]*+)(?:\.[0-9]++)?+|\.[0-9]++)"
+    + _EXPONENT
 )
+_ALONE = re.compile(r"[-+\u2212$€£¥]*+[0-9]{1,3}(?: [0-9]{3}(?![0-9]))++(?:\.[0-9]++)?+\.?+")
+_SEPARATORS = str.maketrans("", "", f", {_FIXED}")
 _MARKED_LINE = re.compile(MARK + r"([^\n]*+)")
 
 
@@ -45,14 +64,19 @@ def final_number(text: str) -> Decimal | None:
     call invalid is read as kindly as is safe: a currency sign, asterisks or `+` after the mark are passed over; else the
     first number on a line after a mark counts; a text with marks and no number after any has no answer. Without a mark the
     last number of the text is the answer, as `numbers_in` finds them; so units, a full stop or a per cent sign may follow.
+
+    Beside commas, thousands may be set apart by no-break or thin spaces, and by plain ones after a mark or where the number
+    is all the text: `#### 1 000` is 1000, and `for 3 200 g bags` ends in 200. An exponent is read: `1.5e3` is 1500.
     """
     if (match := _MARKED.search(text)) is not None:
         return _value(match)
     lines = _MARKED_LINE.findall(text)
     if lines:
-        return next((found.value for line in lines for found in numbers_in(line)), None)
+        return next((_value(found) for line in lines for found in _ON_MARKED_LINE.finditer(line)), None)
+    if _ALONE.fullmatch(alone := text.strip()) and (match := _MARKED.match(MARK + alone)) is not None:
+        return _value(match)
     last: re.Match[str] | None = None
-    for last in _NUMBER.finditer(text):  # noqa: B007
+    for last in _ANSWER.finditer(text):  # noqa: B007
         pass
     return None if last is None else _value(last)
 
@@ -74,5 +98,5 @@ def final_words(text: str) -> str:
 
 
 def _value(match: re.Match[str]) -> Decimal:
-    number = Decimal(match["digits"].replace(",", ""))
+    number = Decimal(match["digits"].translate(_SEPARATORS) + (match.groupdict().get("exponent") or ""))
     return number.copy_negate() if match["sign"] in ("-", "\u2212") else number

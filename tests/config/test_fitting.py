@@ -1,0 +1,74 @@
+"""What does nothing together is refused before anything is loaded."""
+
+from typing import Any
+
+import pytest
+
+from trimtab.config import ConfigError, load_config, resolve_config
+from trimtab.config.components import LOSSES
+
+TERMS = {
+    "number_token",
+    "ranked_probability",
+    "entropy",
+    "confidence_penalty",
+    "mmce",
+    "soft_binned_ece",
+    "activation_sparsity",
+    "activation_norm",
+}
+
+
+def objective(loss: dict[str, Any]) -> str:
+    return resolve_config({"episode": {"loss": loss}}, source="run.yaml").episode.loss.name
+
+
+def total(*terms: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "sum", "terms": list(terms)}
+
+
+def test_a_term_alone_is_no_objective() -> None:
+    refused = set()
+    for entry in LOSSES:
+        if entry.name == "sum":
+            continue
+        try:
+            assert objective({"name": entry.name}) == entry.name
+        except ConfigError as error:
+            refused.add(entry.name)
+            assert str(error) == (
+                f"run.yaml: episode.loss: '{entry.name}' is a term that stands beside a loss and no objective alone: write "
+                f"{{name: sum, terms: [{{name: cross_entropy}}, {{name: {entry.name}, weight: 1.0}}]}}."
+            )
+    assert refused == TERMS
+
+
+def test_a_sum_of_terms_alone_is_no_objective() -> None:
+    mmce, entropy, plain = {"name": "mmce"}, {"name": "entropy", "weight": 0.1}, {"name": "cross_entropy"}
+    for terms in ([mmce], [mmce, entropy], [{**plain, "weight": 0.0}, mmce], [total(mmce), entropy]):
+        with pytest.raises(ConfigError, match=r"episode\.loss: the sum has no objective, .*weight above 0\.$"):
+            objective(total(*terms))
+    for terms in (
+        [plain, mmce],
+        [mmce, {"name": "focal"}],
+        [mmce, total(entropy, plain)],
+        [plain, total(mmce, entropy)],
+    ):
+        assert objective(total(*terms)) == "sum"
+
+
+def test_the_line_of_a_file_is_named(tmp_path: Any) -> None:
+    (tmp_path / "run.yaml").write_text("episode:\n  loss: {name: number_token}\n")
+    with pytest.raises(ConfigError, match=r"run\.yaml, line 2: episode\.loss: 'number_token' is a term"):
+        load_config(tmp_path / "run.yaml")
+
+
+def test_an_exam_needs_a_task() -> None:
+    for setting in ("exam.problems=50", "exam.every=10", "exam={samples: 3}"):
+        with pytest.raises(
+            ConfigError, match=r"^--set: episode\.exam: an exam asks the problems of a task, and the data has"
+        ):
+            load_config(None, [f"episode.{setting}"])
+        load_config(None, [f"episode.{setting}", "data={name: task, task: {name: urns}, size: 10, validation: 5}"])
+    assert load_config(None, ["episode.exam.problems=0"]).episode.exam.problems == 0
+    assert load_config(None, ["episode.exam.problems=200"]).episode.exam.problems == 200
