@@ -15,7 +15,7 @@ import yaml
 
 from tests.experiments.specs import GUARDED, SMALL, spec
 from tests.training.runs import environment, weights
-from trimtab.config import RunError, WorkError
+from trimtab.config import ConfigError, RunError, WorkError
 from trimtab.experiments import Means, run_experiment
 from trimtab.experiments.checking import FIGURES
 from trimtab.experiments.jobs import SAME_AS, Job, run_job
@@ -266,6 +266,45 @@ def test_a_component_that_raises_fails_its_episode_alone(tmp_path: Path, workers
     assert result["status"] == "failed"
     assert sum("ValueError: my bug" in text for text in said) == 2
     assert RunDirectory(tmp_path / "e/episodes/plain/seed-1").summary() is not None
+
+
+def test_an_arm_that_failed_does_not_cost_the_others_their_verdicts(tmp_path: Path) -> None:
+    broken = {"episode.regime_controller": {"name": "tests.experiments.test_run:Broken"}}
+    arms: dict[str, Any] = {"plain": {}, "slow": {"episode.optimizer.lr": 1e-6}, "also": {"episode.clip": 0.5}}
+    whole = run_experiment(spec(arms={**arms, "third": {"episode.clip": 0.4}}, seeds=7), tmp_path / "whole", QUIET)
+    result = run_experiment(spec(arms={**arms, "broken": broken}, seeds=7), tmp_path / "e", QUIET)
+    assert result["status"] == "failed"
+    found = verdict(result, "slow")
+    assert found["verdict"] == "inferior" and found["level"] == verdict(whole, "slow")["level"] == 1 - 0.05 / 3
+    assert found["p_adjusted"] == pytest.approx(3 * 2 / 2**7)  # of three planned claims, as if the third had been made
+    assert not [v for v in result["verdicts"] if v["treatment"] == "broken"]
+    write_report(tmp_path / "e")
+    assert found["sentence"] in (tmp_path / "e/report.html").read_text()
+
+
+class Raising:
+    """A loss with a mistake in it."""
+
+    def __call__(self, logits: Any, labels: Any, batch_metadata: Any) -> Any:
+        raise ValueError("my loss")
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        ({"name": "weighted", "tag": "conf"}, "needs the tag 'conf'"),
+        ({"name": "tests.experiments.test_run:Raising"}, "raised ValueError: my loss"),
+    ],
+)
+def test_an_arm_whose_loss_lacks_something_is_refused_before_anything_is_run(
+    tmp_path: Path, loss: dict[str, Any], words: str
+) -> None:
+    said: list[str] = []
+    arms = {"plain": {}, "bad": {"episode.loss": loss}}
+    with pytest.raises(ConfigError, match=words) as caught:
+        run_experiment(spec(arms=arms), tmp_path / "e", Means(say=said.append))
+    assert "The arm 'bad' cannot be trained" in str(caught.value) and "\n" not in str(caught.value)
+    assert not said and not (tmp_path / "e").exists()
 
 
 def test_a_folder_begun_and_killed_is_gone_on_with_and_a_foreign_one_refused(tmp_path: Path) -> None:

@@ -103,3 +103,15 @@ def test_damage_and_an_impossible_folder_are_named(tmp_path):
         file.write("{\n")
     with pytest.raises(RunError, match="line 2"):
         loss_curve(run)
+
+
+def test_a_run_on_another_loss_is_drawn_in_that_loss_alone(tmp_path):
+    tested = [row | {"val_objective": row["val_loss"] / 10} for row in EVALUATIONS]
+    run = make_run(tmp_path / "run", [step(n) for n in range(1, 21)], tested)
+    entries, _, figure = drawn_text(run)
+    upper = figure.axes[0]
+    assert upper.get_ylabel() == "loss trained on"
+    assert "validation (cross-entropy at the end 1.7500 nats per token)" in entries
+    assert not any("best validation" in entry for entry in entries)
+    drawn = [line.get_ydata().tolist() for line in upper.get_lines() if len(line.get_ydata()) == 2]
+    assert [0.15, 0.175] in [[round(value, 6) for value in values] for values in drawn]

@@ -219,6 +219,37 @@ def test_responses_with_the_same_final_answer(task: str, same: list[str], other:
     assert sorted(counts.values()) == [1, len(same)]
 
 
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_options_without_probabilities(tmp_path: Path, probabilities: bool) -> None:
+    rows = [
+        {
+            "prompt": f"question {number}",
+            "answer": "left",
+            "options": ["left", "right", "ahead"][: 2 + number % 2],
+            "probabilities": [0.5, 0.5, 0.0][: 2 + number % 2],
+        }
+        for number in range(200)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    keys = "options_key: options" + (", probabilities_key: probabilities" if probabilities else "")
+    task = f"{{name: jsonl, path: {tmp_path / 'rows.jsonl'}, prompt_key: prompt, answer_key: answer, {keys}}}"
+    data = f"data={{name: task, task: {task}, size: null, validation: null, context: 64}}"
+    _, result, log = trained(of(data, "episode.steps=2", base=URNS))
+    assert ("truth" in result["exam"]) == probabilities and 0 < result["exam"]["option_mass"] <= 1
+    for row in log.answers:
+        assert sum(row["option_probabilities"]) == pytest.approx(1)
+        assert (row["outcome"] in row["options"]) if probabilities else (row["outcome"] is None)
+        assert row["hit"] is None or probabilities
+
+
+def test_options_whose_labels_are_noisy_in_part() -> None:
+    """Of the doubtful rows the distribution of the label is known, of the others it is not."""
+    noisy = "data.noise={flip: 0.4, validation: true}"
+    _, result, log = trained(of("data.task={name: logic, kind: entailment}", noisy, "data.context=128"))
+    known = [row for row in log.answers if row["true_probabilities"]]
+    assert known and result["exam"]["truth"]["items"] == len(known)
+
+
 def test_a_task_never_answered_right_before_training() -> None:
     """The exam can fail: weights that were never trained know nothing."""
     _, result, _ = trained(of("episode.steps=1", "episode.optimizer.lr=1e-9"))

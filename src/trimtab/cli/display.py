@@ -16,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from trimtab.cli.exam_words import exam_words
+
 Row = Mapping[str, Any]
 
 _QUIET_EVENTS = {"checkpoint"}
@@ -95,6 +97,8 @@ class RunDisplay:
         """The model was evaluated."""
         self._validation = f"validation {float(row['val_loss']):.4f}"
         text = f"step {row['step']}: validation loss {float(row['val_loss']):.4f}, accuracy {float(row['val_accuracy']):.3f}"
+        if row.get("exam") is not None:
+            text += f"; {exam_words(row['exam'])}"
         sample = row.get("sample")
         if sample is not None:
             figures = sample["figures"]

@@ -76,6 +76,7 @@ def show(
     """
     import yaml
 
+    from trimtab.cli.exam_words import exam_words
     from trimtab.records.ledger import find
     from trimtab.records.values import to_json
 
@@ -104,6 +105,8 @@ def show(
         last = evaluations[-1]
         figures = ", ".join(f"{k} {v:.4f}" for k, v in last.items() if k.startswith("val_") and isinstance(v, float))
         typer.echo(f"step {last['step']}: {figures}")
+        if last.get("exam"):
+            typer.echo(exam_words(last["exam"]))
         if last.get("sample"):
             typer.echo(f"sample: {last['sample']['prompt']}{last['sample']['text']}")
     typer.echo(f"config, hash {manifest.config_hash[:16]}:")

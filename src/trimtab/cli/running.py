@@ -1,6 +1,7 @@
 """Commands that make runs: train, resume, fork, replay, sample, tokenizer."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,7 +137,11 @@ def replay(run: Run, as_json: AsJson = False) -> None:
 def sample(
     run: Run,
     prompt: Annotated[
-        str | None, typer.Option(help="The text to continue; the config's own prompt when missing.")
+        str | None,
+        typer.Option(
+            help="The text to continue, for a task a problem as it writes them; the config's own prompt when missing, for a "
+            "task the first problem of its exam."
+        ),
     ] = None,
     tokens: Annotated[int, typer.Option(min=1, help="Tokens to generate.")] = 400,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 1.0,
@@ -148,7 +153,7 @@ def sample(
     step: Annotated[int | None, typer.Option(help="The checkpoint to use; the newest when missing.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write text with a run's model.
+    """Write text with a run's model. One trained on a task answers in the task's template and stops at the answer's end.
 
     trimtab sample runs/first --prompt "The for statement" --temperature 0.8
     """
@@ -249,8 +254,23 @@ def finish(result: dict[str, Any], out: Path, as_json: bool) -> None:
 def _account(result: dict[str, Any], out: Path) -> str:
     loss = result.get("val_loss")
     figures = "" if loss is None else f", validation loss {float(loss):.4f} nats a token"
+    if result.get("exam"):
+        from trimtab.cli.exam_words import exam_words
+
+        figures += f"; {exam_words(result['exam'])}"
     speed = result["tokens"] / result["seconds"] if result["seconds"] else 0.0
     return (
         f"{result['status']} after {result['steps']} steps{figures}, {speed:,.0f} tokens/s. Records in {out}, loss curve in "
-        f"{out / 'plots'}. Try: trimtab sample {out} --prompt 'The '"
+        f"{out / 'plots'}. Try: trimtab sample {shlex.quote(str(out))}{_prompt(out)}"
     )
+
+
+def _prompt(out: Path) -> str:
+    """The option that asks the run's model something it was trained to answer; nothing where the default does."""
+    from trimtab.records import RunDirectory
+
+    run = RunDirectory(out)
+    if run.manifest().config["data"].get("task") is None:
+        return " --prompt 'The '"
+    asked = next((str(row["prompt"]) for row in run.predictions()), "")
+    return f" --prompt {shlex.quote(asked)}" if asked and "\n" not in asked and len(asked) <= 80 else ""

@@ -83,10 +83,11 @@ def judge(differences: Numbers, claim: Claim, **about: Any) -> Verdict:
     return judge_all([Comparison(claim.metric, as_differences(differences), claim, **about)])[0]
 
 
-def judge_all(comparisons: Sequence[Comparison], *, seed: int = 0) -> list[Verdict]:
+def judge_all(comparisons: Sequence[Comparison], *, seed: int = 0, family: int = 0) -> list[Verdict]:
     """Verdicts on all comparisons of an experiment, in order: Holm over those with a claim, the others estimates.
 
-    `seed` draws the random sign patterns beyond 20 non-zero differences. Raises DataError for differences that are not
+    `seed` draws the random sign patterns beyond 20 non-zero differences. `family` is how many claims were planned, where some
+    of them have nothing to be judged on: these count as if their p were 1. Raises DataError for differences that are not
     finite, ConfigError where the claims of one experiment name different alphas.
     """
     claimed = [comparison for comparison in comparisons if comparison.claim is not None]
@@ -95,14 +96,15 @@ def judge_all(comparisons: Sequence[Comparison], *, seed: int = 0) -> list[Verdi
         raise ConfigError(f"The claims of one experiment share one alpha; found {', '.join(map(str, alphas))}.")
     rows = [as_differences(comparison.differences) for comparison in comparisons]
     found = [_figures(row, comparison, seed) for row, comparison in zip(rows, comparisons, strict=True)]
-    family = [index for index, comparison in enumerate(comparisons) if comparison.claim is not None]
+    members = [index for index, comparison in enumerate(comparisons) if comparison.claim is not None]
+    absent = [1.0] * max(0, family - len(members))
     adjusted = holm(
-        [found[index][1] for index in family],
+        [*(found[index][1] for index in members), *absent],
         alphas[0] if alphas else 0.05,
-        ties=[float(found[index][0].p_values()[0]) for index in family],
+        ties=[*(float(found[index][0].p_values()[0]) for index in members), *absent],
     )
     steps: dict[int, tuple[float, float]] = dict(
-        zip(family, zip(adjusted.p_adjusted, adjusted.alphas, strict=True), strict=True)
+        zip(members, zip(adjusted.p_adjusted, adjusted.alphas, strict=True), strict=False)
     )
     return [
         _verdict(comparison, rows[index], *found[index], steps.get(index))

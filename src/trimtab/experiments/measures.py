@@ -113,7 +113,7 @@ def verdicts(
     for metric in EXPLORED:
         if metric != spec.metric and all(metric in episode.figures for episode in episodes):
             pairs += _compared(experiment, episodes, metric, None, noise_floor)
-    found = judge_all([pair.comparison for pair in pairs])
+    found = judge_all([pair.comparison for pair in pairs], family=len(experiment.treatments))
     if experiment.sequential:
         found = [_sequential(v, decisions[v.treatment], share) if v.p_adjusted is not None else v for v in found]
     found = [guarded(verdict, pair.lost) for verdict, pair in zip(found, pairs, strict=True)]

@@ -15,6 +15,7 @@ from trimtab.experiments.measures import Judged, sequential_decisions, verdicts
 from trimtab.experiments.noise import noise_floors, noise_jobs
 from trimtab.experiments.progress import Means, Progress
 from trimtab.experiments.reading import finished
+from trimtab.experiments.rehearsal import rehearse
 from trimtab.experiments.spec import Experiment
 from trimtab.experiments.tuning import tuned, tuning_jobs
 from trimtab.records import to_json
@@ -27,9 +28,11 @@ def run_experiment(experiment: Experiment, out: Path | str, means: Means = Means
 
     Finished episodes are taken as they are when nothing that decides them has changed. An interrupted experiment is not
     judged: a look before the planned pairs are in would be another test. Raises `RunError` when `out` holds another
-    experiment. Whether so many pairs can show what is claimed, `planned` says.
+    experiment, `ConfigError` when an arm's loss cannot be computed on its data. Whether so many pairs can show what is
+    claimed, `planned` says.
     """
     folder = ExperimentDirectory(out)
+    rehearse(folder, experiment)
     reserve(folder, experiment, means.command)
     with RunLock(folder.path / ".lock"):
         progress = Progress(folder, means)
@@ -102,9 +105,14 @@ def _sequential(folder: ExperimentDirectory, experiment: Experiment, means: Mean
 
 
 def conclude(folder: ExperimentDirectory, experiment: Experiment) -> list[Judged]:
-    """Judge what has ended and write `verdicts.json`; no verdicts before every arm has a pair."""
+    """Judge what has ended and write `verdicts.json`: an arm whose episodes failed does not cost the others their verdicts.
+
+    No verdicts before the baseline and a treatment have a pair. The arms that have none count in Holm's family all the same:
+    what is confirmed now is not taken back when they are mended.
+    """
     episodes = finished(folder, experiment)
-    if {episode.arm for episode in episodes} < set(experiment.arms):
+    arms = {episode.arm for episode in episodes}
+    if experiment.baseline_arm not in arms or not arms.intersection(experiment.treatments):
         return []
     found = verdicts(experiment, episodes, noise_floors(folder, experiment))
     if not found:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def loss_curve(run: RunDirectory, out_folder: str | Path | None = None) -> list[Path]:
     """Draw `loss_curve.svg` and `loss_curve.png` into `out_folder` (default: the run's `plots`) and return their paths.
 
-    Training loss (raw and smoothed) and validation loss in nats per token over steps, the best evaluation marked; steps
+    Training loss (raw and smoothed) and validation loss in nats per token over steps, the best evaluation marked (of a run on
+    another loss than the cross-entropy both are in that loss, and the cross-entropy is told); steps
     with a non-finite loss and passages that a rewind overwrote are shown as such. Below it memory (MiB) and tokens per
     second of the passages that are left. The same records give the same bytes. Raises RunError for a damaged record,
     WorkError when the disk refuses.
@@ -64,7 +65,8 @@ def _draw(run: RunDirectory) -> "Figure":
 
 
 def _draw_loss(axes: "Axes", rows: list[dict[str, Any]], evaluations: list[dict[str, Any]]) -> None:
-    axes.set_ylabel("loss (nats per token)")
+    objective = column(final_passage(evaluations, rows), "val_objective")
+    axes.set_ylabel("loss trained on" if len(objective) else "loss (nats per token)")
     raw = column(final_passage(rows), "train_loss")
     finite = raw.finite()
     few = len(finite) <= 20
@@ -77,11 +79,16 @@ def _draw_loss(axes: "Axes", rows: list[dict[str, Any]], evaluations: list[dict[
     gone = column(overwritten(rows), "train_loss").finite()
     if len(gone):
         axes.plot(gone.steps, gone.values, ".", color=INK, ms=2, alpha=0.6, label="overwritten by a rewind")
-    validation = column(final_passage(evaluations, rows), "val_loss").finite()
+    cross_entropy = column(final_passage(evaluations, rows), "val_loss").finite()
+    validation = objective.finite() if len(objective) else cross_entropy
     if len(validation):
-        axes.plot(validation.steps, validation.values, color=ORANGE, lw=1.2, marker="o", ms=4.5, label="validation")
-        best = int(np.argmin(validation.values))
-        _mark_best(axes, int(validation.steps[best]), float(validation.values[best]))
+        label = "validation"
+        if len(objective) and len(cross_entropy):
+            label += f" (cross-entropy at the end {cross_entropy.values[-1]:.4f} nats per token)"
+        axes.plot(validation.steps, validation.values, color=ORANGE, lw=1.2, marker="o", ms=4.5, label=label)
+        if not len(objective):
+            best = int(np.argmin(validation.values))
+            _mark_best(axes, int(validation.steps[best]), float(validation.values[best]))
     if len(raw) > len(finite):
         _mark_non_finite(axes, raw)
     _frame(axes, finite, validation)

@@ -76,17 +76,18 @@ def build(kind: str, component: Component, **supplied: Any) -> Any:
     return REGISTRIES[kind].build(component.spec, **supplied)
 
 
-def assemble(config: RunConfig, progress: Progress | None = None) -> Assembly:
+def assemble(config: RunConfig, progress: Progress | None = None, data: DataBundle | None = None) -> Assembly:
     """Everything a run is made of, from a config. Sets the process's thread count and how its C library keeps memory.
 
-    Raises `ConfigError` and `DataError`; touches no run directory.
+    `data` is what `build_data` gives, where the caller has it already. Raises `ConfigError` and `DataError`; touches no run
+    directory.
     """
     config = absolute_paths(resolve_hardware(config))
     assert isinstance(config.threads, int)
     set_numerics(config.device, config.threads)
     keep_freed_memory()
     hooks = HookSet(config.hooks)
-    data = build_data(config, progress)
+    data = build_data(config, progress) if data is None else data
     streams = Streams(config.seed)
     size, exam = config.episode.batch_size, config.episode.exam
     if data.task is None and sits_exam(exam):

@@ -8,6 +8,8 @@ import torch
 
 from trimtab.config import ConfigError, RunConfig, RunError, SampleConfig, resolve_config
 from trimtab.data import Tokenizer
+from trimtab.data.tasks import end_token
+from trimtab.models import complete
 from trimtab.random import Streams, derive_seed
 from trimtab.records import RunDirectory
 from trimtab.training.assembly import build_model, build_tokenizer, sample_texts
@@ -58,10 +60,12 @@ def load_model(path: Path | str, step: int | None = None) -> LoadedModel:
 def sample_run(
     path: Path | str, *, prompt: str | None, options: dict[str, Any], seed: int, step: int | None = None
 ) -> dict[str, Any]:
-    """A continuation of `prompt` (None: the config's own) by a run's model; the same seed gives the same text.
+    """A continuation of `prompt` by a run's model; the same seed gives the same text.
 
-    `unknown_characters` counts the prompt's characters that the run's tokenizer does not have: the model sees its unknown
-    token in their place. Raises `ConfigError` for a prompt that is empty or no text.
+    The prompt of None is the config's own. A run on a task continues the prompt in the data's template and stops at the
+    token that ends an answer, as in its exam; there None is the exam's first problem. `unknown_characters` counts the
+    prompt's characters that the run's tokenizer does not have: the model sees its unknown token in their place. Raises
+    `ConfigError` for a prompt that is empty or no text, or too long for a task.
     """
     if prompt == "":
         raise ConfigError(
@@ -73,19 +77,55 @@ def sample_run(
     except UnicodeEncodeError as error:
         raise ConfigError("--prompt: the prompt is not valid UTF-8. Write it in UTF-8.") from error
     loaded = load_model(path, step)
-    asked = SampleConfig(prompt=loaded.config.episode.sample.prompt if prompt is None else prompt, count=1, **options)
+    text = _asked(RunDirectory(path), loaded.config) if prompt is None else prompt
+    if loaded.config.data.task is not None:
+        text = str(loaded.config.data.spec["template"]).replace("{prompt}", text, 1)
+    asked = SampleConfig(prompt=text, count=1, **options)
     if not len(loaded.tokenizer.encode(asked.prompt)):
         raise ConfigError(
             f"--prompt: the prompt {asked.prompt!r} has no token in this run's tokenizer ({loaded.tokenizer.name}), so there is "
             "nothing to continue. Give it more text."
         )
     generator = torch.Generator().manual_seed(derive_seed(seed, "sampling"))
-    (text,) = sample_texts(loaded.model, loaded.tokenizer, asked, generator)
+    write = _answer if loaded.config.data.task is not None else _continue
     return {
         "prompt": asked.prompt,
-        "text": text,
+        "text": write(loaded, asked, generator),
         "seed": seed,
         "step": loaded.step,
         "unknown_characters": dict(loaded.tokenizer.unknown_characters(asked.prompt)),
         "refused_checkpoints": loaded.refused,
     }
+
+
+def _asked(run: RunDirectory, config: RunConfig) -> str:
+    """What a run's model is asked unless one says: of a task, the first problem of its exam."""
+    first = None if config.data.task is None else next(iter(run.predictions()), None)
+    return config.episode.sample.prompt if first is None else str(first["prompt"])
+
+
+def _continue(loaded: LoadedModel, asked: SampleConfig, generator: torch.Generator) -> str:
+    (text,) = sample_texts(loaded.model, loaded.tokenizer, asked, generator)
+    return text
+
+
+def _answer(loaded: LoadedModel, asked: SampleConfig, generator: torch.Generator) -> str:
+    """What follows a prompt up to the token that ends an answer."""
+    ids = torch.from_numpy(loaded.tokenizer.encode(asked.prompt).astype("int64"))
+    context = int(loaded.config.data.spec["context"])
+    if len(ids) >= context:
+        raise ConfigError(
+            f"--prompt: the prompt has {len(ids)} tokens, and this run's model reads {context} with its answer. Shorten it."
+        )
+    (found,) = complete(
+        loaded.model,
+        [ids],
+        asked.tokens,
+        generator=generator,
+        temperature=asked.temperature,
+        top_k=asked.top_k,
+        top_p=asked.top_p,
+        stop=(end_token(loaded.tokenizer),),
+        decode=loaded.tokenizer.decode,
+    )
+    return found.text or ""

@@ -68,7 +68,8 @@ def test_where_there_is_no_best_temperature_it_says_so():
     ("logits", "labels", "changes", "words"),
     [
         ([1.0, 2.0], [0], {}, "a row an item and a column a class"),
-        ([[1.0, -np.inf], [1.0, 0.0]], [0, 0], {}, "item 0 has one that is not"),
+        ([[1.0, np.inf], [1.0, 0.0]], [0, 0], {}, "item 0 has another"),
+        ([[1.0, 0.0], [1.0, -np.inf]], [0, 1], {}, "label of item 1 is a class that it does not have"),
         ([[1.0, 2.0]], [0], {}, "two items"),
         ([[1.0, 2.0]] * 2, [0, 2], {}, "labels should lie between 0 and 1"),
         ([[1.0, 2.0]] * 2, [0, 1], {"groups": [1, 1]}, "two items \\(two clusters"),
@@ -79,3 +80,10 @@ def test_where_there_is_no_best_temperature_it_says_so():
 def test_what_cannot_be_is_said(logits, labels, changes, words):
     with pytest.raises(ValueError, match=words):
         fit_temperature(logits, labels, seed=0, **changes)
+
+
+def test_a_class_that_an_item_lacks_changes_nothing():
+    generator = np.random.default_rng(3)
+    logits, labels = generator.normal(size=(200, 3)), generator.integers(0, 3, 200)
+    wide = np.concatenate([logits, np.full((200, 2), -np.inf)], axis=1)
+    assert fit_temperature(wide, labels, seed=0) == fit_temperature(logits, labels, seed=0)

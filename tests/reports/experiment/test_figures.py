@@ -1,19 +1,22 @@
 """The report's figures, recomputed by hand from the records."""
 
+import json
 import math
+import re
+import shutil
 
 import numpy as np
 import pytest
 
 from tests.reports.experiment.folders import FORKED, LOSSES, add_optional, make_experiment, make_factors
-from trimtab.reports.blocks import Table
+from trimtab.reports.blocks import Plots, Table
 from trimtab.reports.drawing import POINTS, drawable, file_name, looks, thinned
 from trimtab.reports.experiment.budgets import compared, difference
 from trimtab.reports.experiment.cost import cost
 from trimtab.reports.experiment.differences import differences
 from trimtab.reports.experiment.effects import detection
 from trimtab.reports.experiment.factors import curves, factors, lowest, medians, onset
-from trimtab.reports.experiment.losses import example_cell, median_over
+from trimtab.reports.experiment.losses import example_cell, losses, median_over
 from trimtab.reports.experiment.records import Records, read_records
 from trimtab.reports.experiment.regimes import _example
 from trimtab.reports.experiment.stability import final_values, instability, sd_interval
@@ -172,3 +175,40 @@ def test_factors_their_best_value_and_the_onset_of_chaos(tmp_path):
     plain, _ = table(factors(found), "Median val_loss over episode.optimizer.lr")
     assert (plain["lr of the lowest"], plain["onset of chaos"]) == ("0.01", "0.1")
     assert example_cell(found) == (0.01,)
+
+
+def test_losses_of_different_objectives_are_neither_compared_nor_drawn_on_one_axis(tmp_path):
+    """What is trained on has a scale of its own; the validation loss is the cross-entropy in every arm."""
+    folder = make_experiment(tmp_path / "e")
+    for seed in (0, 2, 3, 4, 5):
+        place = folder / f"episodes/guard/seed-{seed}"
+        manifest = json.loads((place / "manifest.json").read_text())
+        manifest["config"]["episode"] = {"loss": {"name": "focal", "gamma": 2.0}}
+        (place / "manifest.json").write_text(json.dumps(manifest))
+        rows = [json.loads(line) for line in (place / "evaluations.jsonl").read_text().splitlines()]
+        (place / "evaluations.jsonl").write_text(
+            "".join(json.dumps(row | {"val_objective": row["val_loss"] / 10}) + "\n" for row in rows)
+        )
+    records = read_records(folder)
+    section = cost(records)
+    assert {row["figure"] for row in table(section, "At equal steps, tokens and seconds")} == {
+        "smoothed training loss",  # of seed 1, which is the baseline's
+        "validation loss",
+    }
+    assert {one.n for one in compared(records) if one.figure == "train_loss"} == {1}
+    shutil.rmtree(folder / "episodes/guard/seed-1")
+    records = read_records(folder)
+    assert {one.figure for one in compared(records)} == {"val_loss"}
+    assert "guard: trained on another objective than the baseline" in str(cost(records))
+    drawn = losses(records)
+    plots = {one.name: one for block in drawn.blocks if isinstance(block, Plots) for one in block.plots}
+    assert list(plots) == ["losses-1-plain", "losses-2-guard", "losses-cross-entropy"]
+    assert "loss trained on (focal), own scale" in labels(plots["losses-2-guard"].svg)
+    assert "loss (nats per token)" in labels(plots["losses-1-plain"].svg)
+    assert "validation loss in what is trained on at the end 0.19" in plots["losses-2-guard"].description
+    assert "plain 2.125; guard 1.9" in plots["losses-cross-entropy"].description
+
+
+def labels(svg):
+    """The texts of a plot, which matplotlib leaves as comments beside their outlines."""
+    return re.findall(r"<!-- (.*?) -->", svg) + re.findall(r"<text[^>]*>([^<]*)", svg)

@@ -32,8 +32,8 @@ def section(full):
     return reliability(read_records(full))
 
 
-def table_of(section):
-    (table,) = (block for block in section.blocks if hasattr(block, "rows"))
+def table_of(section, caption="Calibration by arm"):
+    (table,) = (block for block in section.blocks if getattr(block, "caption", None) == caption)
     return {(row[0], row[1]): row[2:] for row in table.rows}
 
 
@@ -124,7 +124,6 @@ def test_an_episode_that_has_not_ended_does_not_count(tmp_path):
     ("changes", "words"),
     [
         ({"confidence": 1.5}, "confidence: input should be less than or equal to 1"),
-        ({"confidence": "nan"}, "confidence: input should be"),
         ({"item": "x"}, "item: input should be a valid integer"),
         ({"option_probabilities": [0.5, 0.4, 0.0]}, "option_probabilities should sum to 1; they sum to 0.9"),
         ({"true_probabilities": [0.5, 0.5]}, "should have one length"),
@@ -138,6 +137,80 @@ def test_a_damaged_file_is_one_clear_paragraph(tmp_path, changes, words):
     with pytest.raises(RunError, match=re.escape(words)) as caught:
         reliability(read_records(folder))
     assert "predictions.jsonl is damaged at line 2" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_answers_that_are_not_finite_are_counted_and_named(tmp_path):
+    """As a run that diverged leaves them: the report is made all the same, and says so."""
+    folder = add_predictions(make_experiment(tmp_path / "e"), items=24)
+    place = folder / "episodes/guard/seed-2"
+    write_answers(place, answers(2, OVER, 24, confidence="nan", option_probabilities=["nan", "nan", "nan"]))
+    rows = answers(3, OVER, 24)
+    rows[5]["option_probabilities"] = ["nan", 0.5, 0.5]
+    write_answers(folder / "episodes/guard/seed-3", rows)
+    said = texts_of(reliability(read_records(folder)))
+    assert "guard: 24 of 24 of seed 2, 1 of 24 of seed 3" in said
+    assert "guard: 119 answers of 5 episodes" in said  # seed 1 is the baseline's
+    write_report(folder)
+    for seed in range(6):
+        if seed != 1:
+            write_answers(folder / f"episodes/guard/seed-{seed}", answers(seed, OVER, 24, confidence="nan"))
+    assert "guard: 24 of 24 of seed 0" in texts_of(reliability(read_records(folder)))
+
+
+def test_where_an_outcome_was_drawn_confidence_is_held_against_it(tmp_path):
+    folder = make_experiment(tmp_path / "e")
+    rows = [row | {"hit": row["correct"], "correct": True, "outcome": "a"} for row in answers(0, 0.0)]
+    write_answers(folder / "episodes/plain/seed-0", rows)
+    section = reliability(read_records(folder))
+    accuracy = sum(row["hit"] for row in rows) / len(rows)
+    assert table_of(section)["accuracy", "plain"][0] == f"{accuracy:.3g}" != "1"
+    assert "an outcome was drawn from it" in texts_of(section)
+
+
+def sharpened(seed, power):
+    """Answers to 200 items by a model whose option probabilities are the true ones to a power."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for row in answers(seed, 0.0, 200):
+        own = np.array(row["option_probabilities"])
+        outcome = ["a", "b", "c"][generator.choice(3, p=own)]
+        sharp = own**power / (own**power).sum()
+        hit = outcome == "a"
+        rows.append(
+            row | {"option_probabilities": sharp.tolist(), "confidence": sharp[0], "outcome": outcome, "hit": hit}
+        )
+    return rows
+
+
+def test_the_temperature_that_was_put_in_is_found_on_half_and_shown_on_the_other(tmp_path):
+    folder = make_experiment(tmp_path / "e")
+    for seed in range(6):
+        write_answers(folder / f"episodes/plain/seed-{seed}", sharpened(seed, 2.0))
+    section = reliability(read_records(folder))
+    found = table_of(section, "After temperature scaling")
+    assert float(found["temperature", "plain"][0]) == pytest.approx(2.0, rel=0.15)
+    before, after = (float(found[f"NLL {when} (nats)", "plain"][0]) for when in ("before", "after"))
+    assert after < before
+    for when, beyond in (("before", True), ("after", False)):
+        value, between, floor, mark = found[f"ECE {when}", "plain"]
+        assert (float(value) > float(mark)) == beyond and between != "–" and float(floor) > 0
+    assert ("classwise ECE after", "plain") in found
+    assert "600 answers to fit, 600 answers to judge" in texts_of(section)
+
+
+def test_without_options_the_probability_of_being_right_is_scaled(tmp_path):
+    folder = make_experiment(tmp_path / "e")
+    bare = {"options": None, "option_probabilities": None, "true_probabilities": None}
+    for seed in range(6):
+        rows = [row | bare for row in answers(seed, 0.0, 200)]
+        for row in rows:
+            odds = (row["confidence"] / (1 - row["confidence"])) ** 2
+            row["confidence"] = odds / (1 + odds)
+        write_answers(folder / f"episodes/plain/seed-{seed}", rows)
+    section = reliability(read_records(folder))
+    found = table_of(section, "After temperature scaling")
+    assert float(found["temperature", "plain"][0]) == pytest.approx(2.0, rel=0.2)
+    assert "the probability of being right" in texts_of(section)
 
 
 def test_a_row_that_lacks_its_confidence_is_damage(tmp_path):

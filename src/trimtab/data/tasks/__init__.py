@@ -1,7 +1,7 @@
 """Tasks: questions with a known right answer, and where it makes sense the exact distribution of answers."""
 
 from trimtab.data.tasks.build import task_data
-from trimtab.data.tasks.dataset import ProblemDataset
+from trimtab.data.tasks.dataset import ProblemDataset, end_token
 from trimtab.data.tasks.generated import GeneratedTask
 from trimtab.data.tasks.problem import FinalAnswers, Number, Problem, Role, Task, final_answer
 
@@ -13,6 +13,7 @@ __all__ = [
     "ProblemDataset",
     "Role",
     "Task",
+    "end_token",
     "final_answer",
     "task_data",
 ]

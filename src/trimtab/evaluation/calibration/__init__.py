@@ -13,7 +13,7 @@ from trimtab.evaluation.calibration.sequences import (
     sequence_confidence,
 )
 from trimtab.evaluation.calibration.streaming import ReliabilityBins
-from trimtab.evaluation.calibration.temperature import TemperatureFit, best_temperature, fit_temperature
+from trimtab.evaluation.calibration.temperature import TemperatureFit, best_temperature, fit_temperature, fitted_items
 
 __all__ = [
     "Agreement",
@@ -31,6 +31,7 @@ __all__ = [
     "calibration_report",
     "distribution_report",
     "fit_temperature",
+    "fitted_items",
     "multiclass_report",
     "normalised",
     "reliability_diagram",

@@ -42,19 +42,26 @@ def fit_temperature(
 ) -> TemperatureFit:
     """The temperature of least NLL on a random `share` of the items, and NLL and ECE before and after on the rest.
 
-    `logits` [n, classes], finite; `labels` [n]. NLL is convex in 1/T (Guo et al. 2017), so its minimum is where the slope
-    changes sign, found by bisection. With `groups` (a cluster an item) whole clusters go to one side: `share` of the
-    clusters, at least one on either side. Raises ValueError for wrong shapes, logits that are not finite, labels that are no
-    class, fewer than two items or clusters, several ways of clustering, and a share outside (0, 1).
+    `logits` [n, classes], finite, or −inf for a class that an item does not have; `labels` [n], each a class of its item.
+    NLL is convex in 1/T (Guo et al. 2017), so its minimum is where the slope changes sign, found by bisection. With `groups` (a
+    cluster an item) whole clusters go to one side: `share` of the clusters, at least one on either side. Raises ValueError for
+    wrong shapes, other logits that are not finite, labels that are no class of their item, fewer than two items or clusters,
+    several ways of clustering, and a share outside (0, 1).
     """
     z = np.asarray(logits, dtype=np.float64)
     if z.ndim != 2 or z.size == 0:
         raise ValueError(f"logits should have a row an item and a column a class; the shape is {z.shape}.")
-    if not np.isfinite(z).all():
-        at = int(np.argwhere(~np.isfinite(z))[0, 0])
-        raise ValueError(f"logits should be finite; item {at} has one that is not. Leave masked classes out.")
+    if (wrong := np.isnan(z) | np.isposinf(z)).any():
+        at = int(np.argwhere(wrong)[0, 0])
+        raise ValueError(
+            f"logits should be finite, or −inf for a class that an item does not have; item {at} has another."
+        )
     y = as_labels(labels, *z.shape)
-    held = _held(len(z), groups, share, seed)
+    if (lacking := np.isneginf(z[np.arange(len(z)), y])).any():
+        raise ValueError(
+            f"The label of item {int(np.flatnonzero(lacking)[0])} is a class that it does not have (−inf)."
+        )
+    held = fitted_items(len(z), groups=groups, share=share, seed=seed)
     temperature, at_bound = best_temperature(z[held], y[held])
     rest, right = z[~held], y[~held]
     return TemperatureFit(
@@ -72,7 +79,7 @@ def fit_temperature(
 def best_temperature(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]) -> tuple[float, bool]:
     """The temperature of least NLL on these items, and whether it is an end of the range; 1 where none matters."""
     low, high = np.log(1 / HOTTEST), np.log(1 / COLDEST)  # of the log of the inverse temperature
-    if not np.ptp(logits, axis=1).any():
+    if not (logits.max(axis=1) - np.where(np.isneginf(logits), np.inf, logits).min(axis=1)).any():
         return 1.0, False
     if _slope(logits, labels, np.exp(low)) >= 0:
         return HOTTEST, True
@@ -86,7 +93,7 @@ def best_temperature(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndar
 
 def _slope(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"], inverse: float) -> float:
     """The derivative of the mean NLL by the inverse temperature: expected logit less the label's."""
-    expected = (_softmax(logits * inverse) * logits).sum(axis=1)
+    expected = (_softmax(logits * inverse) * np.where(np.isneginf(logits), 0.0, logits)).sum(axis=1)
     return float((expected - logits[np.arange(len(labels)), labels]).mean())
 
 
@@ -109,7 +116,8 @@ def _softmax(scaled: Float[np.ndarray, "n classes"]) -> Float[np.ndarray, "n cla
     return found
 
 
-def _held(n: int, groups: Groups, share: float, seed: int) -> Bool[np.ndarray, " n"]:
+def fitted_items(n: int, *, groups: Groups = None, share: float = 0.5, seed: int) -> Bool[np.ndarray, " n"]:
+    """Which items `fit_temperature` fits on; it judges on the others."""
     if not 0 < share < 1:
         raise ValueError(f"share should lie between 0 and 1; found {share}.")
     clusters = as_clusters(groups, n)

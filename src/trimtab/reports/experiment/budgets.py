@@ -29,13 +29,19 @@ class Compared:
 
 
 def compared(records: Records) -> list[Compared]:
-    """Every treatment, smoothed training loss and validation loss, at each equal resource that its pairs have records for."""
+    """Every treatment, smoothed training loss and validation loss, at each equal resource that its pairs have records for.
+
+    Training losses are those of what each arm trains on: only pairs that train on the same are compared by them. The
+    validation loss is the cross-entropy in every arm.
+    """
     base = {(e.seed, e.cell): e for e in records.of(records.design.baseline)}
     found = []
     for arm in records.design.treatments:
         for figure in ("train_loss", "val_loss"):
             for resource in ("steps", "tokens", "seconds"):
                 pairs = [(base[e.seed, e.cell], e) for e in records.of(arm) if (e.seed, e.cell) in base]
+                if figure == "train_loss":
+                    pairs = [(one, other) for one, other in pairs if one.trained_on == other.trained_on]
                 differences = _by_seed(pairs, figure, resource, len(records.cells))
                 if differences:
                     told = t_interval(differences)

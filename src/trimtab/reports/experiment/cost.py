@@ -90,5 +90,12 @@ def _equal(records: Records) -> list[Block]:
         "The claim is on equal steps. The same differences where both members of a pair have spent what the thriftier one spent "
         "in all: estimates, with 95% intervals and no verdict. The validation loss is read off the line between two evaluations."
     )
+    if others := [
+        one.treatment for one in found if one.treatment not in {o.treatment for o in found if o.figure == "train_loss"}
+    ]:
+        about += (
+            f" {', '.join(dict.fromkeys(others))}: trained on another objective than the baseline, whose training losses have no "
+            "common scale; the validation loss is the cross-entropy in every arm."
+        )
     columns = ("treatment", "figure", "equal", "pairs", "mean difference", "95% interval")
     return [Text(about), Table("At equal steps, tokens and seconds", columns, rows, words=frozenset({0, 1, 2}))]

@@ -32,7 +32,8 @@ class Span:
 class Trace:
     """What a run's records say over its steps.
 
-    `series` are the columns of the last passage over each step, and `validation` that passage's evaluations; `spent` has one
+    `series` are the columns of the last passage over each step, and `validation` that passage's evaluations, `objective` those of
+    the loss that is trained on where it is not the plain cross-entropy; `spent` has one
     row a step made, in order and with every passage: tokens and seconds so far (those of the parent included) and the smoothed
     training loss; `evaluated` the same with the validation loss, a row an evaluation. `own_*` count what the run itself did
     after its fork.
@@ -40,6 +41,7 @@ class Trace:
 
     series: dict[str, Series]
     validation: Series
+    objective: Series
     regimes: tuple[Span, ...]
     faults: tuple[Span, ...]
     events: tuple[Row, ...]
@@ -70,6 +72,13 @@ class Episode:
         """Whether it has ended for good."""
         return self.summary is not None and self.summary.status != "interrupted"
 
+    @property
+    def trained_on(self) -> Any:
+        """The component that was trained on, None where that is the plain cross-entropy (or not known)."""
+        episode = (self.manifest.config if self.manifest is not None else {}).get("episode", {})
+        loss = episode.get("loss")
+        return None if loss == {"name": "cross_entropy"} else loss
+
     @cached_property
     def figures(self) -> dict[str, float]:
         """The numbers of its summary by dotted name; none before it ended."""
@@ -95,6 +104,7 @@ def _trace(run: RunDirectory, manifest: Manifest | None, parent: Episode | None)
     return Trace(
         series={name: column(kept, name) for name in COLUMNS},
         validation=column(final_passage([*told, *evaluations]), "val_loss"),
+        objective=column(final_passage([*told, *evaluations]), "val_objective"),
         regimes=tuple(_spans((row["step"], row.get("regime")) for row in kept)),
         faults=tuple(_spans((row["step"], ", ".join(row.get("faults", ()))) for row in kept)),
         events=tuple(run.events()),

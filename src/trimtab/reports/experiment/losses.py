@@ -32,19 +32,24 @@ def losses(records: Records) -> Section:
     drawn = {arm: runs for arm, runs in begun.items() if any(len(_training(run)) for run in runs)}
     if not drawn:
         return Section(KEY, TITLE, (Text("No episode has recorded a step yet.", "missing"),))
-    shared = _heights(
-        [r for runs in drawn.values() if not _mostly_diverged(runs) for r in runs if r.status != "diverged"]
-    )
+    shared = _heights([r for runs in drawn.values() if not _own_scale(runs) for r in runs if r.status != "diverged"])
     about = (
         "Training loss of every seed (thin; an average over up to 20 steps) and its median over the seeds (bold), of the "
         "passages that rewinds left; marks joined "
         "by a line are the median validation loss. A run that diverged counts as infinitely high after its end. What a forked "
         "run shares with its baseline is drawn as its own. Red ticks are steps that an injected fault struck."
     )
+    if any(run.trained_on is not None for runs in drawn.values() for run in runs):
+        about += (
+            " An arm that trains on another loss than the cross-entropy is drawn in that loss, training and validation, on a "
+            "scale of its own; the last figure has the cross-entropy of every arm."
+        )
     note = () if not cell else (Text(f"Drawn for {words(records, cell)}, where the baseline ended lowest."),)
     plots = tuple(
-        _plot(records, arm, runs, _heights(runs) if _mostly_diverged(runs) else shared) for arm, runs in drawn.items()
+        _plot(records, arm, runs, _heights(runs) if _own_scale(runs) else shared) for arm, runs in drawn.items()
     )
+    if any(run.trained_on is not None for runs in drawn.values() for run in runs):
+        plots = (*plots, _cross_entropies(records, drawn))
     return Section(KEY, TITLE, (Text(about), *note, Plots(plots)))
 
 
@@ -93,6 +98,16 @@ def _mostly_diverged(runs: list[Episode]) -> bool:
     return 2 * sum(run.status == "diverged" for run in runs) > len(runs)
 
 
+def _own_scale(runs: list[Episode]) -> bool:
+    return _mostly_diverged(runs) or any(run.trained_on is not None for run in runs)
+
+
+def _quantity(runs: list[Episode]) -> str:
+    """What the loss of an arm's runs is."""
+    names = {str(run.trained_on["name"]).rpartition(":")[2] for run in runs if isinstance(run.trained_on, dict)}
+    return f"loss trained on ({', '.join(sorted(names))})" if names else "loss (nats per token)"
+
+
 def _training(run: Episode) -> Series:
     assert run.trace is not None
     return run.trace.series["train_loss"].finite()
@@ -103,8 +118,40 @@ def _smoothed(run: Episode) -> Series:
 
 
 def _validation(run: Episode) -> Series:
+    """The evaluations of what is trained on."""
     assert run.trace is not None
-    return run.trace.validation.finite()
+    return (run.trace.validation if run.trained_on is None else run.trace.objective).finite()
+
+
+def _cross_entropies(records: Records, drawn: dict[str, list[Episode]]) -> Plot:
+    """The one loss that arms with different objectives share."""
+    medians = {
+        arm: median_over(
+            [run.trace.validation.finite() for run in runs if run.trace is not None],
+            [run.status == "diverged" for run in runs],
+        )
+        for arm, runs in drawn.items()
+    }
+
+    def draw(figure: Any, axes: Any) -> None:
+        styles, handles = looks(records.design.order), []
+        for arm, line in medians.items():
+            look = styles[arm]
+            handles += axes.plot(
+                line.steps, line.values, color=look.colour, marker=look.marker, ms=5, mfc="none", lw=1.2, ls=look.dash
+            )
+        fit(axes, [float(value) for line in medians.values() for value in line.values])
+        axes.set_ylabel("cross-entropy (nats per token)")
+        steps_axis(axes)
+        legend(figure, handles, [drawable(arm, 20) for arm in medians])
+
+    told = "; ".join(f"{arm} {line.values[-1]:.4g}" for arm, line in medians.items() if len(line))
+    return plot(
+        file_name("losses-cross-entropy"),
+        "Validation cross-entropy, every arm",
+        f"Median validation cross-entropy against steps; at the end {told or 'nothing is recorded'}.",
+        draw,
+    )
 
 
 def _plot(records: Records, arm: str, runs: list[Episode], heights: list[float]) -> Plot:
@@ -140,12 +187,13 @@ def _plot(records: Records, arm: str, runs: list[Episode], heights: list[float])
         if ends:
             handles += axes.plot(*zip(*ends, strict=True), "x", color=INK, ms=8, mew=1.8, clip_on=False)
             labels.append("diverged")
-        axes.set_ylabel("loss (nats per token)" + (", own scale" if _mostly_diverged(runs) else ""))
+        axes.set_ylabel(f"{_quantity(runs)}{', own scale' if _own_scale(runs) else ''}")
         steps_axis(axes)
         legend(figure, handles, labels)
 
     last = f"{middle.values[-1]:.4g} at step {middle.steps[-1]}" if len(middle) else "not finite"
-    ended = f"; median validation loss at the end {measured.values[-1]:.4g}" if len(measured) else ""
+    what = "validation loss" if runs[0].trained_on is None else "validation loss in what is trained on"
+    ended = f"; median {what} at the end {measured.values[-1]:.4g}" if len(measured) else ""
     return plot(
         file_name("losses", records.design.order.index(arm) + 1, arm),
         f"{arm}: {counted(len(runs), 'run')}",

@@ -1,5 +1,6 @@
 """The answers that an episode's last evaluation left, item by item (`predictions.jsonl`)."""
 
+import math
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -13,17 +14,33 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Prediction(Read):
-    """An answer to a validation item, with its confidence.
+    """An answer to a validation item, with its confidence; None for one that was not finite, as a broken model's is.
 
-    Where the exact distribution over the answers is known, the model's own over the same options stands beside it.
+    Where the exact distribution over the answers is known, the model's own over the same options stands beside it, and `hit`
+    says whether the answer names an `outcome` drawn from it.
     """
 
     item: int
     correct: bool
-    confidence: Share
+    confidence: Share | None
+    hit: bool | None = None
     agreement: Share | None = None
+    answer: Any = None
+    outcome: Any = None
+    options: list[Any] | None = None
     option_probabilities: list[Share] | None = None
     true_probabilities: list[Share] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_is_not_finite(cls, row: Any) -> Any:
+        if not isinstance(row, dict):
+            return row
+        own = row.get("option_probabilities")
+        numbers = [row.get("confidence"), *(own if isinstance(own, list) else ())]
+        if all(math.isfinite(number) for number in numbers if isinstance(number, float)):
+            return row
+        return {**row, "confidence": None, "option_probabilities": None}
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -39,6 +56,18 @@ class Prediction(Read):
     def knows_truth(self) -> bool:
         """Whether both distributions stand there."""
         return self.option_probabilities is not None and self.true_probabilities is not None
+
+    @property
+    def right(self) -> bool:
+        """What the confidence is held against: whether the answer is right, or named the outcome that was drawn."""
+        return self.correct if self.hit is None else self.hit
+
+    @property
+    def label(self) -> int | None:
+        """Which option is the outcome, or without one the right answer; None where that is none of them."""
+        wanted = str(self.answer if self.outcome is None else self.outcome)
+        names = [str(option) for option in self.options or ()]
+        return names.index(wanted) if wanted in names else None
 
 
 def read_predictions(episode: Episode) -> list[Prediction]:

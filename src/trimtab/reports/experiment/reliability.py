@@ -1,15 +1,13 @@
 """Whether the arms' confidences can be trusted: reliability diagrams, risk over coverage, and the figures with their floors."""
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from trimtab.reports.blocks import DASH, Block, Plot, Plots, Section, Table, Text, counted, figure
+from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text, counted
 from trimtab.reports.drawing import drawable, file_name, fit, legend, looks, plot
-from trimtab.reports.experiment.predictions import Prediction, columns, options_table, read_predictions
+from trimtab.reports.experiment.pooled import HEADS, Pooled, cells, pool
+from trimtab.reports.experiment.predictions import columns, options_table
 from trimtab.reports.experiment.records import Records
+from trimtab.reports.experiment.tempering import tempered
 from trimtab.reports.reliability import HEIGHTS, draw_reliability, draw_risk, largest_gap
 
 if TYPE_CHECKING:
@@ -31,52 +29,28 @@ FIGURES = {
 """The report's figures and their names in the table."""
 
 
-@dataclass(frozen=True)
-class Pooled:
-    """The predictions of an arm's episodes, each with its seed; an arm that never acted in a seed has its baseline's there."""
-
-    arm: str
-    episodes: int
-    rows: tuple[tuple[int, Prediction], ...]
-
-    @cached_property
-    def predictions(self) -> list[Prediction]:
-        """The predictions alone."""
-        return [one for _, one in self.rows]
-
-    @property
-    def seeds(self) -> int:
-        """How many seeds there are."""
-        return len({seed for seed, _ in self.rows})
-
-    def settings(self, rows: tuple[tuple[int, Prediction], ...] | None = None) -> dict[str, Any]:
-        """Clusters by seed and by item, and a seed that makes the report the same every time."""
-        used = self.rows if rows is None else rows
-        return {"groups": np.array([(seed, one.item) for seed, one in used]), "seed": 0}
-
-
 def reliability(records: Records) -> Section | None:
     """The section; None where no episode has left predictions."""
-    found = [pooled for arm in records.design.order if (pooled := _pooled(records, arm)) is not None]
-    if not found:
+    every = [one for arm in records.design.order if (one := pool(records, arm)) is not None]
+    if not every:
         return None
-    blocks: list[Block] = [Text(_about(found)), Plots(tuple(_diagram(records, pooled) for pooled in found))]
-    blocks += [Plots((_risk(records, found),)), _table(found), Text(_reading())]
-    absent = [arm for arm in records.design.order if arm not in {pooled.arm for pooled in found}]
+    found = [one for one in every if one.rows]
+    blocks: list[Block] = []
+    if found:
+        blocks += [Text(_about(found)), Plots(tuple(_diagram(records, one) for one in found))]
+        blocks += [Plots((_risk(records, found),)), _table(found), Text(_reading()), *tempered(found)]
+    if told := [one.left_out for one in every if one.left_out]:
+        blocks.append(
+            Text(
+                "Left out are answers whose probabilities are not finite, as those of a model that has diverged are; what is "
+                f"left of these arms is the better part. {'; '.join(told)}.",
+                "missing",
+            )
+        )
+    absent = [arm for arm in records.design.order if arm not in {one.arm for one in every}]
     if absent:
         blocks.append(Text(f"No episode of {', '.join(absent)} has left predictions.", "missing"))
     return Section(KEY, TITLE, tuple(blocks))
-
-
-def _pooled(records: Records, arm: str) -> Pooled | None:
-    rows: list[tuple[int, Prediction]] = []
-    episodes = 0
-    for episode in records.of(arm):
-        predictions = read_predictions(episode)
-        if predictions:
-            rows += [(episode.seed, one) for one in predictions]
-            episodes += 1
-    return Pooled(arm, episodes, tuple(rows)) if rows else None
 
 
 def _about(found: list[Pooled]) -> str:
@@ -84,12 +58,18 @@ def _about(found: list[Pooled]) -> str:
         f"{one.arm}: {counted(len(one.rows), 'answer')} of {counted(one.episodes, 'episode')}, {counted(one.seeds, 'seed')}"
         for one in found
     )
+    drawn = (
+        " Where the exact distribution of the answers is known, no answer is the right one: there an outcome was drawn from it, "
+        "the same for every arm, and an answer is right that names it."
+        if any(one.hit is not None for pooled in found for one in pooled.predictions)
+        else ""
+    )
     alone = " With one seed the intervals say nothing of other seeds." if any(one.seeds == 1 for one in found) else ""
     return (
         f"Answers to the validation items at the end of each episode, pooled over seeds ({each}). Below the diagonal an arm is "
         "surer than it is right. The shaded band is where 95 of 100 perfect predictors with these confidences would lie: a mark "
         "in it shows no error. Intervals come from resampling seeds and items; few seeds make them wide."
-        f"{alone}"
+        f"{drawn}{alone}"
     )
 
 
@@ -107,7 +87,7 @@ def _diagram(records: Records, pooled: Pooled) -> Plot:
     from trimtab.evaluation.calibration import reliability_diagram
 
     look = looks(records.design.order)[pooled.arm]
-    confidence, correct = columns(pooled.predictions, "confidence"), columns(pooled.predictions, "correct")
+    confidence, correct = columns(pooled.predictions, "confidence"), columns(pooled.predictions, "right")
     diagram = reliability_diagram(confidence, correct, **pooled.settings())
 
     def draw(figure: Any, axes: Any) -> None:
@@ -135,7 +115,7 @@ def _risk(records: Records, found: list[Pooled]) -> Plot:
 
     curves = {
         one.arm: risk_coverage(
-            columns(one.predictions, "confidence"), columns(one.predictions, "correct"), null=0, **one.settings()
+            columns(one.predictions, "confidence"), columns(one.predictions, "right"), null=0, **one.settings()
         )
         for one in found
     }
@@ -166,16 +146,15 @@ def _risk(records: Records, found: list[Pooled]) -> Plot:
 def _table(found: list[Pooled]) -> Table:
     made = {pooled.arm: _figures(pooled) for pooled in found}
     names = dict.fromkeys(name for figures in made.values() for name in figures)
-    rows = [(name, arm, *_cells(figures[name])) for name in names for arm, figures in made.items() if name in figures]
-    heads = ("figure", "arm", "value", "95% interval", "perfect predictor", "its 95% mark")
-    return Table("Calibration by arm", heads, tuple(rows), words=frozenset({0, 1}))
+    rows = [(name, arm, *cells(figures[name])) for name in names for arm, figures in made.items() if name in figures]
+    return Table("Calibration by arm", HEADS, tuple(rows), words=frozenset({0, 1}))
 
 
 def _figures(pooled: Pooled) -> dict[str, "Figure"]:
     """The figures by their names in the table; those of agreement and of the exact distribution where they are known."""
     from trimtab.evaluation.calibration import calibration_report, distribution_report
 
-    correct = columns(pooled.predictions, "correct")
+    correct = columns(pooled.predictions, "right")
     report = calibration_report(columns(pooled.predictions, "confidence"), correct, **pooled.settings())
     made = {words: getattr(report, name) for name, words in FIGURES.items()}
     if all(one.agreement is not None for one in pooled.predictions):
@@ -195,12 +174,3 @@ def _figures(pooled: Pooled) -> dict[str, "Figure"]:
             "confidence − truth": exact.confidence_bias,
         }
     return made
-
-
-def _cells(found: "Figure") -> tuple[str, str, str, str]:
-    between = DASH if found.low is None or found.high is None else f"{_number(found.low)} to {_number(found.high)}"
-    return _number(found.value), between, _number(found.null_floor), _number(found.null_high)
-
-
-def _number(value: float | None) -> str:
-    return figure(0.0 if value is not None and abs(value) < 1e-9 else value, 3)  # sums of rounding errors are no figure
