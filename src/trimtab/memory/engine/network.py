@@ -94,7 +94,8 @@ class FrozenNetwork:
                 "so no vectors can stand in place of its tokens. Use a causal language model of the usual kind."
             )
         self.embedding: Tensor = table.weight
-        self.head, self.head_bias = head.weight, head.bias
+        self.head: Tensor = head.weight
+        self.head_bias: Tensor | None = head.bias  # a linear map may have none, whatever its type says
         self.width = int(self.embedding.shape[1])
         self.scale = float(self.embedding.float().std())
         replace_norms(network)
