@@ -4,7 +4,19 @@ import sys
 
 import typer
 
-from trimtab.cli import baseline, benching, chaos, evidence, experimenting, looking, losses, models, reporting, running
+from trimtab.cli import (
+    baseline,
+    benching,
+    chaos,
+    evidence,
+    experimenting,
+    looking,
+    losses,
+    memory,
+    models,
+    reporting,
+    running,
+)
 from trimtab.config.errors import TrimtabError
 
 app = typer.Typer(
@@ -26,6 +38,7 @@ benching.add_to(app)
 evidence.add_to(app)
 losses.add_to(app)
 models.add_to(app)
+memory.add_to(app)
 
 
 @app.callback(invoke_without_command=True)

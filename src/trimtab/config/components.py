@@ -147,6 +147,21 @@ PAIRS = Registry(
     },
 )
 
+FROZEN_MODELS = Registry(
+    "frozen_model",
+    {"pretrained": "trimtab.memory.engine.network:FrozenNetwork"},
+    supplied=("dtype", "device"),
+)
+
+MODES = Registry(
+    "modes",
+    {
+        "random": "trimtab.memory.modes:RandomModes",
+        "words": "trimtab.memory.modes:WordModes",
+        "learned": "trimtab.memory.modes:LearnedModes",
+    },
+)
+
 REGISTRIES = {
     registry.kind: registry
     for registry in (
@@ -161,6 +176,8 @@ REGISTRIES = {
         HOOKS,
         INSTRUMENTS,
         FAULTS,
+        FROZEN_MODELS,
         PAIRS,
+        MODES,
     )
 }

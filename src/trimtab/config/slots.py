@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from trimtab.config.memory import MemoryConfig
 from trimtab.config.schema import Component, RunConfig
 from trimtab.config.yaml_file import Path
 
@@ -35,8 +36,10 @@ BESIDE: dict[str, tuple[str, ...]] = {"data": ("tokenizer", "task"), "hook": ("e
 """Keys of a component that the schema validates itself, beside the component's own parameters."""
 
 
-ROOTS: dict[type[BaseModel], tuple[Slot, ...]] = {RunConfig: SLOTS}
-"""The kinds of config, and the slots of each. A path is a slot of one kind of component in all of them."""
+MEMORY_SLOTS = (Slot(("model",), "frozen_model"), Slot(("pairs",), "pairs"), Slot(("modes",), "modes"))
+
+ROOTS: dict[type[BaseModel], tuple[Slot, ...]] = {RunConfig: SLOTS, MemoryConfig: MEMORY_SLOTS}
+"""The kinds of config, and the slots of each."""
 
 
 def slot_of(path: Path) -> Slot | None:

@@ -16,8 +16,8 @@ Precision = Literal["bf16", "fp32"]
 
 def resolve_hardware(config: RunConfig) -> RunConfig:
     """The config with `auto` replaced by what this machine has, so that what is recorded is what was used."""
-    device = _device(config.device)
-    threads = config.threads if isinstance(config.threads, int) else _physical_cores()
+    device = resolve_device(config.device)
+    threads = config.threads if isinstance(config.threads, int) else physical_cores()
     precision = config.episode.precision
     if precision == "auto":
         precision = "bf16" if has_native_bf16(device) else "fp32"
@@ -25,7 +25,8 @@ def resolve_hardware(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"device": device, "threads": threads, "episode": episode})
 
 
-def _device(asked: str) -> str:
+def resolve_device(asked: str) -> str:
+    """`auto` as cuda if there is one, else cpu. Raises `ConfigError` for a device that is not there."""
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if asked == "auto":
         return "cuda" if available["cuda"] else "cpu"
@@ -50,7 +51,8 @@ def check_threads(threads: int | str) -> None:
         )
 
 
-def _physical_cores() -> int:
+def physical_cores() -> int:
+    """The physical cores that this process may use."""
     usable = _usable_cpus()
     return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
 

@@ -35,7 +35,8 @@ class FrozenNetwork:
     """A pretrained causal language model whose weights never change, in one precision throughout.
 
     `embedding` is [tokens, d], `width` d, `scale` the standard deviation of the embedding's entries, `fingerprint` that of the
-    weights. In bf16 the residual stream is bf16 too, as transformers run a model that is loaded in bf16.
+    weights, `context` the longest sequence that the model reads. In bf16 the residual stream is bf16 too, as transformers run
+    a model that is loaded in bf16.
 
     Raises:
         ConfigError: the model cannot be driven by vectors in place of embeddings, or packed segments would not give what the
@@ -61,14 +62,8 @@ class FrozenNetwork:
         device: str = "cpu",
     ) -> None:
         loaded = Pretrained(path=path, adapt=(), allow_hub=allow_hub)
+        self.context = loaded.context
         self._take(loaded.network, str(loaded.source), loaded.fingerprint, dtype, device)
-
-    @classmethod
-    def of(cls, network: nn.Module, name: str = "model", dtype: torch.dtype = torch.float32) -> "FrozenNetwork":
-        """A transformers network at hand, which is changed: frozen, cast, its attention and norms replaced."""
-        made = cls.__new__(cls)
-        made._take(network, name, "", dtype, "cpu")
-        return made
 
     @classmethod
     def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -20,10 +20,14 @@ from trimtab.random import derive_seed
 
 @dataclass(frozen=True)
 class Task:
-    """What one pair's vectors have to say; `pair` names it."""
+    """What one pair's vectors have to say; `pair` names it.
+
+    `ceilings` are the losses, in nats a token, that the branches must be below to be solved, beside the margin; none for ().
+    """
 
     pair: str
     branches: tuple[Branch, ...]
+    ceilings: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,9 @@ class Solver:
         elapsed, size = time.perf_counter() - begun, sum(row.size for row in self._rows)
         for index, row in enumerate(self._rows):
             row.margin, row.seconds = margins[index], row.seconds + elapsed * row.size / size
-            solved = row.margin >= self.settings.margin
+            solved = row.margin >= self.settings.margin and all(
+                loss < ceiling for loss, ceiling in zip(row.losses[-1], self.tasks[row.task].ceilings, strict=False)
+            )
             if solved or len(row.losses) > self.settings.steps:
                 ended.append(index)
                 finished.append(self._finished(index, solved))

@@ -1,0 +1,156 @@
+"""A memory run's parts from its config: hardware, model, tokenizer, pairs, modes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import torch
+
+from trimtab.config import REGISTRIES, ConfigError, DataError
+from trimtab.config.memory import MemoryConfig
+from trimtab.config.paths import absolute_paths
+from trimtab.data.tokenizers import Tokenizer
+from trimtab.memory.baselines import branches_of
+from trimtab.memory.engine.network import FrozenNetwork
+from trimtab.memory.engine.solve import Settings, Task
+from trimtab.memory.measure import Modes
+from trimtab.memory.pairs import EncodedPair, Reading, SkippedPair, encode_pairs
+from trimtab.training.device import (
+    check_threads,
+    has_native_bf16,
+    keep_freed_memory,
+    physical_cores,
+    resolve_device,
+    set_numerics,
+)
+
+_DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+_MOST = {"cpu": 1024, "mps": 4096, "cuda": 16384}
+"""Positions after which a step gains no speed: 1,024 run as fast a position as 2,588 on two cores."""
+_FEWEST = 128
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The parts of a memory run. `config` is resolved: nothing in it is `auto`."""
+
+    config: MemoryConfig
+    network: FrozenNetwork
+    tokenizer: Tokenizer
+    end: int
+    modes: Modes
+    settings: Settings
+    pairs: tuple[EncodedPair, ...]
+    skipped: tuple[SkippedPair, ...]
+    reading: Reading
+
+
+def resolve(config: MemoryConfig) -> MemoryConfig:
+    """The config with absolute paths and with `auto` replaced by what this machine has; positions are left for `open_run`."""
+    config = absolute_paths(config)
+    check_threads(config.threads)
+    device = resolve_device(config.device)
+    threads = config.threads if isinstance(config.threads, int) else physical_cores()
+    precision = config.solve.precision
+    if precision == "auto":
+        precision = "bf16" if has_native_bf16(device) else "fp32"
+    solve = config.solve.model_copy(update={"precision": precision})
+    return config.model_copy(update={"device": device, "threads": threads, "solve": solve})
+
+
+def network_of(config: MemoryConfig, precision: str) -> FrozenNetwork:
+    """The config's frozen model in a precision."""
+    network: FrozenNetwork = REGISTRIES["frozen_model"].build(
+        config.model.spec, dtype=_DTYPES[precision], device=config.device
+    )
+    return network
+
+
+def tokenizer_of(config: MemoryConfig) -> Tokenizer:
+    """The frozen model's own tokenizer."""
+    spec = {key: value for key, value in config.model.spec.items() if key in ("path", "allow_hub")}
+    tokenizer: Tokenizer = REGISTRIES["tokenizer"].build({"name": "pretrained", "special": True, **spec})
+    return tokenizer
+
+
+def open_run(config: MemoryConfig, positions: int | None = None) -> Opened:
+    """Load and prepare everything; `positions` are those that an earlier part of the run resolved `auto` to.
+
+    Raises `ConfigError` and `DataError`; writes nothing.
+    """
+    config = resolve(config)
+    assert isinstance(config.threads, int)
+    set_numerics(config.device, config.threads)
+    keep_freed_memory()
+    source: Any = REGISTRIES["pairs"].build(config.pairs.spec)
+    modes: Any = REGISTRIES["modes"].build(config.modes.spec)
+    wanted = None if config.count is None else config.count + modes.training_pairs
+    reading = source.read(wanted, config.seed)
+    tokenizer = tokenizer_of(config)
+    network = network_of(config, config.solve.precision)
+    encoded = encode_pairs(
+        reading.pairs,
+        tokenizer,
+        longest_question=config.longest_question,
+        longest_answer=config.longest_answer,
+        context=network.context,
+        overhead=config.vectors + 8,
+    )
+    pairs, training = _shared(encoded.pairs, config, modes.training_pairs)
+    if not pairs:
+        first = f" The first: {encoded.skipped[0].pair}: {encoded.skipped[0].reason}" if encoded.skipped else ""
+        raise DataError(
+            f"pairs: of {len(reading.pairs)} pairs of {config.pairs.name} none can be used.{first} Allow longer texts "
+            "(longest_question, longest_answer), take fewer vectors, or name other pairs."
+        )
+    if config.solve.positions == "auto":
+        found = positions if positions is not None else free_positions(network)
+        config = config.model_copy(update={"solve": config.solve.model_copy(update={"positions": found})})
+    settings = settings_of(config)
+    tasks = [Task(pair.pair.id, branches_of(pair)) for pair in training]
+    made = modes.make(network, tokenizer, tasks, settings)
+    assert tokenizer.end is not None
+    return Opened(config, network, tokenizer, tokenizer.end, made, settings, pairs, encoded.skipped, reading)
+
+
+def settings_of(config: MemoryConfig) -> Settings:
+    """The solver's settings of a config whose positions are resolved."""
+    solve = config.solve
+    assert isinstance(solve.positions, int)
+    return Settings(
+        vectors=config.vectors,
+        layout=config.layout,
+        steps=solve.steps,
+        restarts=solve.restarts,
+        margin=solve.margin,
+        lr=solve.lr,
+        betas=solve.betas,
+        positions=solve.positions,
+        seed=config.seed,
+    )
+
+
+def free_positions(network: FrozenNetwork) -> int:
+    """How many positions half of the free memory holds with all that their gradient needs, within what gains speed."""
+    kind = network.device.type
+    free = torch.cuda.mem_get_info()[0] if kind == "cuda" else psutil.virtual_memory().available
+    text: Any = network.network.config.get_text_config()
+    inner = getattr(text, "intermediate_size", None) or 4 * network.width
+    each = text.num_hidden_layers * (14 * network.width + 4 * inner) * network.embedding.element_size()
+    return int(max(_FEWEST, min(_MOST[kind], free // 2 // each)))
+
+
+def _shared(
+    pairs: tuple[EncodedPair, ...], config: MemoryConfig, training: int
+) -> tuple[tuple[EncodedPair, ...], tuple[EncodedPair, ...]]:
+    """The run's pairs, and after them those that modes are learned from."""
+    if not training:
+        return pairs, ()
+    count = min(config.count or len(pairs), len(pairs)) - (0 if config.count is not None else training)
+    if len(pairs) - count < training or count < 1:
+        left = max(0, len(pairs) - count)
+        raise ConfigError(
+            f"modes: {training} pairs to learn from were asked for, and beside the run's own there are {left}. Take fewer pairs "
+            "(count), or learn from fewer (modes.pairs)."
+        )
+    return pairs[:count], pairs[count : count + training]

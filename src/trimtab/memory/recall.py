@@ -1,0 +1,51 @@
+"""One memory of a finished run, said by its model in a process of its own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trimtab.config import RunError
+from trimtab.config.load import load_root
+from trimtab.config.memory import MemoryConfig
+from trimtab.memory.decode import opening, say
+from trimtab.memory.opening import network_of, tokenizer_of
+from trimtab.memory.run import CONFIG
+from trimtab.memory.staging import SIDES
+from trimtab.memory.store import Memory, load_memory
+from trimtab.training.device import set_numerics
+
+LONGEST = 1024
+"""Tokens after which a memory that does not end is cut off."""
+
+
+def recall(folder: Path, pair: str, modes: Sequence[str], precision: str = "fp32") -> tuple[Memory, dict[str, str]]:
+    """A pair's memory in a run's folder, and what the model says under each of the `modes`.
+
+    Raises:
+        RunError: no memory run, no memory of that pair, a damaged one, or one of another model.
+    """
+    if not (folder / CONFIG).is_file():
+        raise RunError(f"{folder} is not the folder of a memory run: there is no {CONFIG} in it.")
+    config = load_root(MemoryConfig, folder / CONFIG)
+    place = folder / "memories" / pair
+    if place.parent != folder / "memories" or not place.is_dir():
+        raise RunError(
+            f"There is no memory of a pair '{pair}' in {folder}: it was not solved, or is no pair of this run. "
+            f"{_there(folder)}"
+        )
+    assert isinstance(config.threads, int)
+    set_numerics(config.device, config.threads)
+    network = network_of(config, precision)
+    memory = load_memory(place, network.fingerprint)
+    tokenizer = tokenizer_of(config)
+    assert tokenizer.end is not None
+    asked = [opening(memory.modes[SIDES.index(mode)], memory.vectors, memory.card.layout) for mode in modes]
+    room = network.context - max(len(one) for one in asked)
+    said = say(network, asked, min(LONGEST, room), tokenizer.end)
+    texts = [tokenizer.decode([token for token in tokens if token != tokenizer.end]) for tokens in said]
+    return memory, dict(zip(modes, texts, strict=True))
+
+
+def _there(folder: Path) -> str:
+    known = sorted(entry.name for entry in (folder / "memories").glob("[!.]*"))
+    more = f" and {len(known) - 5} more" if len(known) > 5 else ""
+    return f"There are {', '.join(known[:5])}{more}." if known else "There is none."

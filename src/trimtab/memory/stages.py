@@ -1,0 +1,139 @@
+"""The stages in which candidates are solved: single sides, both sides, counterfactual pairs, other wordings, ablations."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from trimtab.config.memory import MemoryConfig
+from trimtab.memory.baselines import branches_of
+from trimtab.memory.engine.layout import Branch
+from trimtab.memory.engine.network import FrozenNetwork
+from trimtab.memory.engine.solve import Finished, Settings, Solver, Task
+from trimtab.memory.gates import Gate, GateName, gate, hints
+from trimtab.memory.measure import Modes
+from trimtab.memory.pairs import EncodedPair
+from trimtab.memory.staging import SIDES, Bounds, Watcher, run_stage
+from trimtab.memory.store import Card, Memory, save_memory
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every stage works with."""
+
+    folder: Path
+    config: MemoryConfig
+    network: FrozenNetwork
+    modes: Modes
+    settings: Settings
+    pairs: tuple[EncodedPair, ...]
+    watcher: Watcher
+
+    @property
+    def memories(self) -> Path:
+        """The folder of the memories."""
+        return self.folder / "memories"
+
+
+def single(bench: Bench, bounds: Mapping[str, Bounds]) -> list[Gate]:
+    """The question alone, then the answer alone, on the first pairs; the gates of both."""
+    pairs, gates = bench.pairs[: bench.config.single_pairs], []
+    for index, side in enumerate(SIDES):
+        tasks = [
+            Task(pair.pair.id, (branches_of(pair)[index],), _ceilings(bounds.get(pair.pair.id), (side,)))
+            for pair in pairs
+        ]
+        rows = _run(bench, f"single_{side}", tasks, bounds, sides=(side,))
+        name: GateName = "single_question" if index == 0 else "single_answer"
+        gates.append(gate(name, len(solved(rows)), len(pairs), bench.config.gates.single))
+    return gates
+
+
+def joint(bench: Bench, bounds: Mapping[str, Bounds], warn: Callable[[Gate], None]) -> Gate:
+    """Both sides of every pair; solved ones are stored as they end."""
+    pairs = {pair.pair.id: pair for pair in bench.pairs}
+    early = bench.config.gates
+
+    def keep(finished: Finished) -> None:
+        if finished.status == "solved":
+            save_memory(bench.memories, memory_of(bench, pairs[finished.pair], finished))
+
+    warned: list[bool] = []
+
+    def look(ended: int, good: int) -> None:
+        if ended >= early.early_after and not warned:
+            warned.append(True)
+            found = gate("early", good, ended, early.early)
+            if not found.passed:
+                warn(found)
+
+    rows = _run(bench, "joint", _tasks(bench.pairs, bounds), bounds, keep=keep, look=look)
+    return gate("joint", len(solved(rows)), len(pairs), bench.config.gates.joint, hints(rows))
+
+
+def further(
+    bench: Bench, stage: str, pairs: Sequence[EncodedPair], bounds: Mapping[str, Bounds]
+) -> list[dict[str, Any]]:
+    """Both sides of other pairs (counterfactual ones), which are not stored."""
+    return _run(bench, stage, _tasks(pairs, bounds), bounds)
+
+
+def with_wordings(
+    bench: Bench, wordings: Mapping[str, tuple[Branch, ...]], bounds: Mapping[str, Bounds]
+) -> list[dict[str, Any]]:
+    """The pairs that have other wordings, which pull on the vectors too."""
+    pairs = [pair for pair in bench.pairs if pair.pair.id in wordings]
+    tasks = [replace(task, branches=(*task.branches, *wordings[task.pair])) for task in _tasks(pairs, bounds)]
+    return _run(bench, "joint_paraphrases", tasks, bounds)
+
+
+def ablation(bench: Bench, name: str, bounds: Mapping[str, Bounds], **changed: Any) -> list[dict[str, Any]]:
+    """Both sides of the first pairs under other settings."""
+    pairs = bench.pairs[: bench.config.ablations.pairs]
+    other = replace(bench, settings=replace(bench.settings, **changed))
+    return _run(other, f"ablation/{name}", _tasks(pairs, bounds), bounds)
+
+
+def solved(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The pairs that a candidate solved."""
+    return {row["pair"] for row in rows if row["status"] == "solved"}
+
+
+def memory_of(bench: Bench, pair: EncodedPair, finished: Finished) -> Memory:
+    """The memory of a solved candidate."""
+    losses = finished.losses[-1]
+    question, answer = branches_of(pair)
+    card = Card(
+        pair=pair.pair.id,
+        question=pair.pair.question,
+        answer=pair.pair.answer,
+        question_ids=question.ids,
+        answer_ids=answer.ids,
+        exact=pair.pair.exact,
+        model_fingerprint=bench.network.fingerprint,
+        vectors=bench.settings.vectors,
+        layout=bench.settings.layout,
+        precision=bench.config.solve.precision,
+        seed=bench.config.seed,
+        restart=finished.restart,
+        steps=finished.steps,
+        margin=finished.margin,
+        loss={side: float(losses[index]) for index, side in enumerate(SIDES)},
+    )
+    return Memory(card, finished.vectors, bench.modes)
+
+
+def _run(
+    bench: Bench, stage: str, tasks: list[Task], bounds: Mapping[str, Bounds], **options: Any
+) -> list[dict[str, Any]]:
+    solver = Solver(bench.network, bench.modes, tasks, bench.settings)
+    every = bench.config.solve.checkpoint_every
+    return run_stage(bench.folder / "stages" / stage, solver, bounds, bench.watcher, checkpoint_every=every, **options)
+
+
+def _tasks(pairs: Sequence[EncodedPair], bounds: Mapping[str, Bounds]) -> list[Task]:
+    return [Task(pair.pair.id, branches_of(pair), _ceilings(bounds.get(pair.pair.id), SIDES)) for pair in pairs]
+
+
+def _ceilings(bounds: Bounds | None, sides: Sequence[str]) -> tuple[float, ...]:
+    return () if bounds is None else tuple(bounds.ceiling(side) for side in sides)

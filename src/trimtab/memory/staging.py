@@ -1,0 +1,193 @@
+"""A solver run to its end in a folder: its candidates and steps as records, its state in checkpoints; a kill loses nothing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from trimtab.config.errors import WorkError
+from trimtab.memory.curves import curve_shape, thinned
+from trimtab.memory.engine.solve import Finished, Solver, Step
+from trimtab.records import JsonlWriter, now, read_rows, to_json, truncate
+from trimtab.records.atomic import clean_leftovers, write_json
+from trimtab.training.checkpoint import Snapshot, drop_after, newest_sound, prune, write_checkpoint
+
+SIDES = ("question", "answer")
+
+
+class Watcher(Protocol):
+    """Shows how far a run is, and says whether it should stop."""
+
+    def begin(self, stage: str, pairs: int) -> None:
+        """A stage begins."""
+        ...
+
+    def step(self, stage: str, step: Step, solved: int, ended: int) -> None:
+        """The engine made a step."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Something to tell."""
+        ...
+
+    def stop(self) -> str | None:
+        """The reason to stop, or None."""
+        ...
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a pair's losses are held against: of each side that under random vectors, and that in the full context."""
+
+    random: Mapping[str, float]
+    context: Mapping[str, float]
+
+    def ceiling(self, side: str) -> float:
+        """The strict criterion's: 0.3 of the loss under random vectors."""
+        return 0.3 * self.random[side]
+
+    def lenient(self, side: str) -> float:
+        """The lenient criterion's: that, or twice the loss in the full context."""
+        return max(self.ceiling(side), 2.0 * self.context[side])
+
+
+class StageInterruptedError(Exception):
+    """The run was asked to stop, and what it has is in a checkpoint."""
+
+
+def run_stage(
+    folder: Path,
+    solver: Solver,
+    bounds: Mapping[str, Bounds],
+    watcher: Watcher,
+    *,
+    sides: tuple[str, ...] = SIDES,
+    checkpoint_every: int = 10,
+    keep: Callable[[Finished], None] = lambda finished: None,
+    look: Callable[[int, int], None] = lambda ended, solved: None,
+) -> list[dict[str, Any]]:
+    """Run a solver to its end and return its candidates' rows, or find it run.
+
+    `sides` names the solver's judged branches in their order. `keep` is called with every candidate as it ends, before its row
+    is written; `look` with how many pairs have ended and how many of them are solved. A stage that was killed goes on from
+    its last checkpoint and gives the rows that it would have given. Raises `StageInterruptedError` when the watcher asks for
+    a stop.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    done = folder / "done.json"
+    if done.exists():
+        return read_rows(folder / "candidates.jsonl", numbers=True)
+    _restore(folder, solver)
+    watcher.begin(folder.name, len(solver.tasks))
+    with JsonlWriter(folder / "candidates.jsonl") as candidates, JsonlWriter(folder / "steps.jsonl") as steps:
+        ended = _Ended(read_rows(folder / "candidates.jsonl"), solver.settings.restarts)
+        while not solver.done:
+            step = solver.step()
+            for finished in step.finished:
+                keep(finished)
+                row = candidate_row(finished, bounds.get(finished.pair), sides)
+                candidates.write(row)
+                ended.add(row)
+            steps.write(
+                {
+                    "step": step.number,
+                    "in_flight": step.in_flight,
+                    "positions": step.positions,
+                    "seconds": step.seconds,
+                    "mean_loss": step.mean_loss,
+                    "solved": len(ended.solved),
+                    "waiting": step.waiting,
+                }
+            )
+            watcher.step(folder.name, step, len(ended.solved), len(ended.pairs))
+            if step.finished:
+                look(len(ended.pairs), len(ended.solved))
+            if solver.done:
+                break
+            reason = watcher.stop()
+            if reason is not None or solver.steps % checkpoint_every == 0:
+                _checkpoint(folder, solver, candidates, steps)
+            if reason is not None:
+                raise StageInterruptedError(reason)
+        candidates.flush(sync=True)
+        steps.flush(sync=True)
+    write_json(done, {"ended_at": now(), "steps": solver.steps, "positions": solver.positions})
+    prune(folder / "checkpoints", 1)
+    return read_rows(folder / "candidates.jsonl", numbers=True)
+
+
+def candidate_row(finished: Finished, bounds: Bounds | None, sides: tuple[str, ...]) -> dict[str, Any]:
+    """The row of a candidate that ended; a side that was not asked for has null."""
+    losses = {side: finished.losses[:, index] for index, side in enumerate(sides)}
+    total = np.sum([losses[side] for side in sides], axis=0)
+    lenient: int | None = None
+    if bounds is not None:
+        within = np.all([losses[side] < bounds.lenient(side) for side in sides], axis=0)
+        lenient = int(within.argmax()) if within.any() else None
+
+    def at(step: int) -> dict[str, float | None]:
+        return {side: float(losses[side][step]) if side in losses else None for side in SIDES}
+
+    return {
+        "pair": finished.pair,
+        "restart": finished.restart,
+        "status": finished.status,
+        "steps": finished.steps,
+        "seconds": finished.seconds,
+        "lenient_step": lenient,
+        "loss": at(-1),
+        "margin": finished.margin,
+        "loss_at_start": at(0),
+        "start_converged": finished.status == "solved" and finished.steps == 0,
+        "start_lenient": lenient == 0,
+        "curve": [[step, *at(step).values()] for step in thinned(finished.losses)],
+        "shape": curve_shape(total),
+    }
+
+
+class _Ended:
+    """The pairs that are solved, and those that no restart is left for."""
+
+    def __init__(self, rows: list[dict[str, Any]], restarts: int) -> None:
+        self.restarts = restarts
+        self.pairs: set[str] = set()
+        self.solved: set[str] = set()
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """A candidate ended."""
+        if row["status"] == "solved":
+            self.solved.add(row["pair"])
+        if row["status"] == "solved" or row["restart"] + 1 >= self.restarts:
+            self.pairs.add(row["pair"])
+
+
+def _checkpoint(folder: Path, solver: Solver, candidates: JsonlWriter, steps: JsonlWriter) -> None:
+    vectors, moments, values = solver.state()
+    for writer in (candidates, steps):
+        writer.flush(sync=True)
+    records = {"candidates.jsonl": candidates.offset(), "steps.jsonl": steps.offset()}
+    write_checkpoint(
+        folder / "checkpoints", Snapshot(vectors, moments, to_json({**values, "step": solver.steps})), records
+    )
+    prune(folder / "checkpoints", 2)
+
+
+def _restore(folder: Path, solver: Solver) -> None:
+    checkpoints = folder / "checkpoints"
+    clean_leftovers(checkpoints)
+    found = newest_sound(checkpoints)
+    step, snapshot, records, _ = found or (0, None, {"candidates.jsonl": 0, "steps.jsonl": 0}, [])
+    for name, length in records.items():
+        if (folder / name).exists():
+            truncate(folder / name, length)
+        elif length:
+            raise WorkError(
+                f"{folder / name} is missing, so the stage cannot go on. Restore it from a copy, or remove {folder}."
+            )
+    drop_after(checkpoints, step)
+    if snapshot is not None:
+        solver.restore(snapshot.model, snapshot.optimizer, snapshot.values)

@@ -1,0 +1,226 @@
+"""Memory runs from end to end on a small random model: records, gates, kills, refusals."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.training.runs import environment
+from trimtab.config import ConfigError, DataError, RunError
+from trimtab.config.load import resolve_root
+from trimtab.config.memory import MemoryConfig
+from trimtab.config.wording import Source
+from trimtab.memory.recall import recall
+from trimtab.memory.run import run_memory
+from trimtab.memory.store import load_memory
+from trimtab.records import read_rows
+from trimtab.reports.memory import write_report
+
+
+class Quiet:
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.left, self.said = stop_after, []
+
+    def begin(self, stage: str, pairs: int) -> None:
+        pass
+
+    def step(self, stage: str, step: Any, solved: int, ended: int) -> None:
+        if self.left is not None:
+            self.left -= 1
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def stop(self) -> str | None:
+        return "asked" if self.left is not None and self.left <= 0 else None
+
+
+@pytest.fixture(scope="module")
+def plain(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
+    rows = [{"question": chr(97 + index), "answer": chr(110 + index)} for index in range(6)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {
+        "threads": 1,
+        "model": {"name": "pretrained", "path": str(model_folder)},
+        "pairs": {"name": "jsonl", "path": str(path)},
+        "count": 5,
+        "vectors": 12,
+        "single_pairs": 2,
+        "solve": {
+            "steps": 40,
+            "restarts": 2,
+            "margin": 0.2,
+            "lr": 0.5,
+            "precision": "fp32",
+            "checkpoint_every": 3,
+            "positions": 60,
+        },
+        "gates": {"single": 0.0, "joint": 0.0},
+        "stages": ["baselines", "single", "joint", "generation"],
+    }
+
+
+def config(plain: dict[str, Any], **changes: Any) -> MemoryConfig:
+    return resolve_root(MemoryConfig, {**plain, **changes}, Source("memory.yaml"))
+
+
+@pytest.fixture(scope="module")
+def whole(plain: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("whole") / "run"
+    return out, run_memory(config(plain), out, Quiet())
+
+
+def test_a_run_leaves_its_records(whole: tuple[Path, dict[str, Any]]) -> None:
+    out, result = whole
+    assert result["status"] == "completed" and [gate["gate"] for gate in result["gates"]] == [
+        "single_question",
+        "single_answer",
+        "joint",
+    ]
+    rows = read_rows(out / "stages/joint/candidates.jsonl", numbers=True)
+    good = {row["pair"] for row in rows if row["status"] == "solved"}
+    assert good and good == {path.name for path in (out / "memories").iterdir()}
+    assert len(read_rows(out / "pairs.jsonl")) == len(read_rows(out / "baselines.jsonl")) == 5
+    for pair in good:
+        memory = load_memory(out / "memories" / pair)
+        (row,) = [row for row in rows if row["pair"] == pair and row["status"] == "solved"]
+        assert memory.card.margin == row["margin"] >= 0.2 and memory.card.loss == row["loss"]
+    said = read_rows(out / "generation.jsonl")
+    assert {row["pair"] for row in said} == good and all(
+        row["tokens_exact"] and row["verdict"] == "pass" for row in said
+    )
+    assert result["metrics"]["joint"]["solved"] == len(good) == result["metrics"]["pass_fp32"]["solved"]
+
+
+def test_its_report_is_drawn(whole: tuple[Path, dict[str, Any]]) -> None:
+    page = write_report(whole[0])[0].read_text()
+    assert "single_question" not in page.split("</style>")[1][:0] and "Convergence" in page
+
+
+def test_a_second_call_finds_everything_done(whole: tuple[Path, dict[str, Any]], plain: dict[str, Any]) -> None:
+    out, result = whole
+    before = {
+        path: path.read_bytes()
+        for path in sorted(out.rglob("*.json*"))
+        if path.name not in ("summary.json", "events.jsonl")
+    }
+    again = run_memory(config(plain), out, Quiet())
+    assert again["metrics"] == result["metrics"]
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_a_stopped_run_goes_on_to_the_same_memories(
+    whole: tuple[Path, dict[str, Any]], plain: dict[str, Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    assert run_memory(config(plain), out, Quiet(stop_after=70))["status"] == "interrupted"
+    assert run_memory(config(plain), out, Quiet(stop_after=20))["status"] == "interrupted"
+    assert run_memory(config(plain), out, Quiet())["status"] == "completed"
+    same_memories(whole[0], out)
+
+
+def same_memories(one: Path, other: Path) -> None:
+    names = sorted(path.name for path in (one / "memories").iterdir())
+    assert names == sorted(path.name for path in (other / "memories").iterdir())
+    for name in names:
+        for file in ("memory.safetensors", "memory.json"):
+            assert (one / "memories" / name / file).read_bytes() == (other / "memories" / name / file).read_bytes()
+    drop = ("seconds",)
+    for stage in ("single_question", "single_answer", "joint"):
+        rows = [read_rows(place / "stages" / stage / "candidates.jsonl") for place in (one, other)]
+        first, second = [[{k: v for k, v in row.items() if k not in drop} for row in found] for found in rows]
+        assert first == second
+
+
+@pytest.mark.slow
+def test_kills_lose_no_memory(whole: tuple[Path, dict[str, Any]], plain: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "memory.yaml").write_text(yaml.safe_dump(plain))
+    out = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "trimtab.cli.main",
+        "memory",
+        "run",
+        str(tmp_path / "memory.yaml"),
+        "--out",
+        str(out),
+    ]
+    stored: set[str] = set()
+    for kills in range(4):
+        process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        steps = out / "stages/joint/steps.jsonl"
+        deadline = time.monotonic() + 240
+        seen = len(read_rows(steps)) if steps.exists() else 0
+        while process.poll() is None and time.monotonic() < deadline:
+            if steps.exists() and len(read_rows(steps)) >= seen + 5 + 3 * kills:
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        now = {path.name for path in (out / "memories").glob("[!.]*")} if (out / "memories").exists() else set()
+        assert stored <= now
+        stored = now
+    assert subprocess.run(command, env=environment(), capture_output=True, check=False).returncode == 0
+    same_memories(whole[0], out)
+
+
+def test_a_closed_gate_stops_and_says_what_to_look_at(plain: dict[str, Any], tmp_path: Path) -> None:
+    closed = config(plain, gates={"single": 1.0, "joint": 1.0}, solve={**plain["solve"], "steps": 1, "margin": 30.0})
+    result = run_memory(closed, tmp_path / "a", Quiet())
+    assert result["status"] == "stopped" and not (tmp_path / "a/stages/joint").exists()
+    assert "solve.lr" in result["gates"][0]["message"]
+    assert run_memory(closed, tmp_path / "b", Quiet(), gated=False)["status"] == "completed"
+
+
+def test_another_config_in_the_same_folder_is_refused(
+    whole: tuple[Path, dict[str, Any]], plain: dict[str, Any]
+) -> None:
+    with pytest.raises(RunError, match="the config changed"):
+        run_memory(config(plain, seed=1), whole[0], Quiet())
+
+
+def test_a_memory_is_said_in_another_process_and_refused_by_another_model(
+    whole: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(whole[0], out)
+    pair = sorted(path.name for path in (out / "memories").iterdir())[0]
+    ask = [sys.executable, "-m", "trimtab.cli.main", "memory", "ask", str(out), pair, "--mode", "answer"]
+    done = subprocess.run(ask, env=environment(), capture_output=True, text=True, check=True)
+    card = json.loads((out / "memories" / pair / "memory.json").read_text())
+    assert done.stdout == card["answer"] + "\n"
+    (out / "memories" / pair / "memory.json").write_text(json.dumps({**card, "model_fingerprint": "0" * 64}))
+    with pytest.raises(RunError, match="another model"):
+        recall(out, pair, ("answer",))
+    with pytest.raises(RunError, match="no memory of a pair 'nobody'"):
+        recall(out, "nobody", ("answer",))
+    with pytest.raises(RunError, match="no memory of a pair"):
+        recall(out, "../memories/" + pair, ("answer",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"vectors": 0}, ConfigError, ("vectors", "greater than or equal to 1")),
+        ({"vectors": 70}, DataError, ("none can be used", "longest_question")),
+        ({"stages": ["generation"]}, ConfigError, ("joint",)),
+        ({"stages": ["joint", "paraphrases"]}, ConfigError, ("paraphrases.path",)),
+        ({"pairs": {"name": "jsonl", "path": "no.jsonl"}}, DataError, ("no.jsonl",)),
+        ({"model": {"name": "pretrained", "path": "nothing-here"}}, DataError, ("nothing-here",)),
+        ({"modes": {"name": "words", "question": "A", "answer": "A"}}, ConfigError, ("different words",)),
+    ],
+)  # fmt: skip
+def test_wrong_input_is_one_clear_paragraph(plain: dict[str, Any], tmp_path: Path, changes, error, words) -> None:
+    with pytest.raises(error) as caught:
+        run_memory(config(plain, **changes), tmp_path / "run", Quiet())
+    assert all(word in str(caught.value) for word in words) and "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
