@@ -26,7 +26,8 @@ def plain_losses(
     losses, margins = [], []
     for branch in branches:
         ids = torch.tensor(branch.ids, device=vectors.device)
-        opening = [modes[branch.mode], vectors] if layout == "two_sequences" else [vectors, modes[branch.mode]]
+        mode = [] if branch.mode is None else [modes[branch.mode]]
+        opening = [*mode, vectors] if layout == "two_sequences" else [vectors, *mode]
         read = torch.cat([*(part.to(vectors.dtype) for part in opening), embedding(ids[:-1])])
         logits = reach(inputs_embeds=read[None], use_cache=False).logits[0, -len(ids) :]
         losses.append(nn.functional.cross_entropy(logits, ids))

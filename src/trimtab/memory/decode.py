@@ -18,7 +18,7 @@ def opening(mode: Float[Tensor, "rows d"], vectors: Float[Tensor, "k d"], layout
 
 @torch.no_grad()
 def say(
-    network: FrozenNetwork, openings: Sequence[Float[Tensor, "length d"]], tokens: int, end: int, batch_size: int = 32
+    network: FrozenNetwork, openings: Sequence[Float[Tensor, "_ d"]], tokens: int, end: int, batch_size: int = 32
 ) -> list[tuple[int, ...]]:
     """What follows each opening, greedily, up to `tokens` tokens; the end token, if it came, is the last.
 

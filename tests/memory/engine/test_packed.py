@@ -35,9 +35,10 @@ def measured(net, modes, vectors, tasks, layout):
 def test_losses_margins_and_gradients_are_those_of_each_pair_alone(tmp_path: Path, kind, layout, rows) -> None:
     net = small.network(tmp_path, kind)
     modes = small.modes(net, rows)
-    vectors = torch.randn(len(small.TASKS), 4, net.width, dtype=torch.float64) * net.scale
-    losses, margins, gradient = measured(net, modes, vectors, small.TASKS, layout)
-    for row, task in enumerate(small.TASKS):
+    tasks = [*small.TASKS, Task("no mode", (Branch(None, (5, 6)), Branch(None, (7,)), Branch(1, (8, 9))))]
+    vectors = torch.randn(len(tasks), 4, net.width, dtype=torch.float64) * net.scale
+    losses, margins, gradient = measured(net, modes, vectors, tasks, layout)
+    for row, task in enumerate(tasks):
         own = vectors[row].clone().requires_grad_()
         with net.reading_plainly() as network:
             expected, margin = plain_losses(network, modes, own, task.branches, layout)

@@ -18,12 +18,12 @@ NONE = -1
 class Branch:
     """A text that a candidate's vectors have to make the model say.
 
-    `mode` is 0 (question) or 1 (answer), `ids` the target tokens with the end token last, `weight` the branch's share in the
-    objective Σ weight · mean NLL of its tokens. One that is not `judged` (another wording) pulls on the vectors, and need not
-    be said: a mode says one text.
+    `mode` is 0 (question), 1 (answer), or None where the text follows the vectors without a mode; `ids` the target tokens with
+    the end token last, `weight` the branch's share in the objective Σ weight · mean NLL of its tokens. One that is not `judged`
+    (another wording) pulls on the vectors, and need not be said: a mode says one text.
     """
 
-    mode: int
+    mode: int | None
     ids: tuple[int, ...]
     weight: float = 1.0
     judged: bool = True
@@ -92,7 +92,10 @@ def _segment(parts: list[tuple[np.ndarray, np.ndarray, tuple[Branch, int]]], pre
         columns[2].append(np.concatenate((np.full(len(modes), NONE), vectors, np.full(len(said) - 1, NONE))))
         columns[3].append(prefix + _range(length))
         columns[4].append(np.full(length, number))
-        asked.append(start + opening - 1 + _range(len(said)))
+        before = (
+            start + opening - 1 if opening else prefix - 1
+        )  # without an opening, the prefix's last position predicts
+        asked.append(np.concatenate(([before], start + opening + _range(len(said) - 1))))
         targets.append(said)
         weights.append(np.full(len(said), branch.weight / len(said)))
         of_branch.append(np.full(len(said), index))
@@ -102,7 +105,9 @@ def _segment(parts: list[tuple[np.ndarray, np.ndarray, tuple[Branch, int]]], pre
     return Segment(*(np.concatenate(column) for column in columns), *ends)
 
 
-def _modes(mode: int, rows: tuple[int, int]) -> np.ndarray:
+def _modes(mode: int | None, rows: tuple[int, int]) -> np.ndarray:
+    if mode is None:
+        return _range(0)
     start = 0 if mode == 0 else rows[0]
     return np.arange(start, start + rows[mode])
 
