@@ -102,7 +102,7 @@ def test_a_run_leaves_its_records(whole: tuple[Path, dict[str, Any]]) -> None:
 
 def test_its_report_is_drawn(whole: tuple[Path, dict[str, Any]]) -> None:
     page = write_report(whole[0])[0].read_text()
-    assert "single_question" not in page.split("</style>")[1][:0] and "Convergence" in page
+    assert "Convergence" in page and "single question" in page.lower().replace("_", " ")
 
 
 def test_a_second_call_finds_everything_done(whole: tuple[Path, dict[str, Any]], plain: dict[str, Any]) -> None:
@@ -121,8 +121,8 @@ def test_a_stopped_run_goes_on_to_the_same_memories(
     whole: tuple[Path, dict[str, Any]], plain: dict[str, Any], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    assert run_memory(config(plain), out, Quiet(stop_after=70))["status"] == "interrupted"
-    assert run_memory(config(plain), out, Quiet(stop_after=20))["status"] == "interrupted"
+    assert run_memory(config(plain), out, Quiet(stop_after=12))["status"] == "interrupted"
+    assert run_memory(config(plain), out, Quiet(stop_after=8))["status"] == "interrupted"
     assert run_memory(config(plain), out, Quiet())["status"] == "completed"
     same_memories(whole[0], out)
 
@@ -184,7 +184,7 @@ def test_a_closed_gate_stops_and_says_what_to_look_at(plain: dict[str, Any], tmp
 def test_another_config_in_the_same_folder_is_refused(
     whole: tuple[Path, dict[str, Any]], plain: dict[str, Any]
 ) -> None:
-    with pytest.raises(RunError, match="the config changed"):
+    with pytest.raises(RunError, match="under other conditions: the config"):
         run_memory(config(plain, seed=1), whole[0], Quiet())
 
 

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Protocol
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
 
 from trimtab.config.errors import ConfigError
 from trimtab.data.tokenizers import Tokenizer
@@ -15,9 +13,8 @@ from trimtab.memory.engine.layout import segments
 from trimtab.memory.engine.network import FrozenNetwork, vector_gradient
 from trimtab.memory.engine.packing import pack
 from trimtab.memory.engine.solve import Settings, Solver, Task
+from trimtab.memory.measure import Modes
 from trimtab.random import derive_seed
-
-Modes = tuple[Float[Tensor, "q d"], Float[Tensor, "a d"]]
 
 
 class ModeSource(Protocol):

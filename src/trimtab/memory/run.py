@@ -118,14 +118,13 @@ class MemoryRun:
     def _protocol(self) -> Status:
         opened, listed = self.opened, set(self.opened.config.stages)
         bench = Bench(
-            self.folder,
-            opened.config,
-            opened.network,
-            opened.tokenizer,
-            opened.modes,
-            opened.settings,
-            opened.pairs,
-            self.watcher,
+            folder=self.folder,
+            config=opened.config,
+            network=opened.network,
+            modes=opened.modes,
+            settings=opened.settings,
+            pairs=opened.pairs,
+            watcher=self.watcher,
         )
         bounds = self._baselines() if "baselines" in listed else {}
         if "single" in listed and not self._open(stages.single(bench, bounds)):
