@@ -61,6 +61,17 @@ def test_an_arm_that_diverged_in_every_run_is_never_as_good_or_better() -> None:
     assert judged(episodes("plain", [None] * 8), episodes("hot", [*HEALTHY])).verdict == "superior"
 
 
+def test_a_run_does_not_gain_by_diverging_where_untrained_models_score_well() -> None:
+    """As in calibration: a model that is sure of nothing makes no error of confidence."""
+    values: list[float | None] = [value - 0.004 for value in HEALTHY]
+    plain, few = episodes("plain", [*HEALTHY]), episodes("hot", [None, None, *values[2:]], untrained=0.006)
+    found = judged(plain, few, margin=0.001)
+    assert found.verdict == "inconclusive" and "2 of the runs of hot diverged" in found.reason
+    assert judged(plain, episodes("hot", [*values]), margin=0.001).verdict == "superior"
+    losing = judged(episodes("plain", [*values]), episodes("hot", [None, *HEALTHY[1:]], untrained=0.0), margin=0.0001)
+    assert losing.verdict in ("inferior", "inconclusive") and "score better" not in losing.reason
+
+
 def test_where_the_untrained_figure_is_not_known_nothing_is_won_or_drawn_by_the_cap() -> None:
     hot = episodes("hot", [None, *HEALTHY[1:]], untrained=None)
     found = judged(episodes("plain", [*HEALTHY]), hot)

@@ -72,6 +72,24 @@ def held(episodes: Sequence[Episode], metric: str, *, higher: bool, worst: float
     return Held(found.values, found.count, int(unfounded.sum()))
 
 
+def flattered(episodes: Sequence[Episode], metric: str, *, higher: bool) -> dict[str, int]:
+    """By arm, how many diverged runs have an untrained model that scores better than the median of the runs that did not.
+
+    So it is with calibration: a model that knows nothing, and is sure of nothing, has no error of confidence.
+    """
+    sound = [episode.figures.get(metric, math.nan) for episode in episodes if episode.status != "diverged"]
+    known = [value for value in sound if math.isfinite(value)]
+    if not known:
+        return {}
+    middle, sign = float(np.median(known)), 1 if higher else -1
+    better = [
+        episode.arm
+        for episode in episodes
+        if episode.status == "diverged" and sign * (_untrained(episode, metric) - middle) > 0
+    ]
+    return {arm: better.count(arm) for arm in better}
+
+
 def _untrained(episode: Episode, metric: str) -> float:
     own = episode.figures.get(f"untrained.{metric}", math.nan)
     return episode.figures.get(_UNTRAINED.get(metric, ""), own)

@@ -9,10 +9,12 @@ from trimtab.evidence.rule import Ruling
 
 @dataclass(frozen=True)
 class Lost:
-    """Of a comparison: how many runs each arm has whose runs all diverged (`wrecked`), and how many runs stand at the worst
-    value of any because the untrained model's is not known."""
+    """Of a comparison: how many runs each arm has whose runs all diverged (`wrecked`); how many diverged runs of an arm count
+    as an untrained model that scores better than trained ones (`flattered`); how many stand at the worst value of any run
+    because the untrained model's is not known (`unfounded`)."""
 
     wrecked: Mapping[str, int]
+    flattered: Mapping[str, int]
     unfounded: int
 
 
@@ -20,15 +22,24 @@ def guarded(verdict: Verdict, lost: Lost) -> Verdict:
     """The verdict, or *inconclusive* where it rests on the caps of runs that diverged.
 
     Equal caps are no equal results. An arm that learnt nothing in any run stands at the untrained model's figure: that it is
-    no worse than another by that figure says something of the other alone. And a cap at the worst value of any run is too
-    good for a run that diverged, so no arm may win or draw by it.
+    no worse than another by that figure says something of the other alone. Where untrained models score better than
+    trained ones (calibration), a run must not gain by diverging. And a cap at the worst value of any run is too good for a run
+    that diverged, so no arm may win or draw by it.
     """
     word, wrecked = verdict.verdict, lost.wrecked
     if {verdict.baseline, verdict.treatment} <= set(wrecked):
         runs = sum(wrecked.values())
         return _undecided(verdict, f"all {runs} runs diverged and learnt nothing, so nothing was compared")
     for arm, fitting in ((verdict.treatment, "inferior"), (verdict.baseline, "superior")):
-        if arm in wrecked and word in {"superior", "inferior", "equivalent"} - {fitting}:
+        if word not in {"superior", "inferior", "equivalent"} - {fitting}:
+            continue
+        if arm in lost.flattered and arm not in wrecked:
+            return _undecided(
+                verdict,
+                f"{lost.flattered[arm]} of the runs of {arm} diverged, and their untrained models score better in "
+                f"{verdict.metric} than trained ones do; '{word}' cannot rest on that",
+            )
+        if arm in wrecked:
             return _undecided(
                 verdict,
                 f"all {wrecked[arm]} runs of {arm} diverged; by the figures the verdict would be '{word}', and an arm that "

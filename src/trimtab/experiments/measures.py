@@ -9,7 +9,7 @@ import numpy as np
 
 from trimtab.evidence import Claim, Comparison, Decision, Sequential, Verdict, judge_all, paired_differences
 from trimtab.evidence.rule import Ruling
-from trimtab.experiments.capping import held, higher_is_better, worst_of
+from trimtab.experiments.capping import flattered, held, higher_is_better, worst_of
 from trimtab.experiments.lost import Lost, guarded
 from trimtab.experiments.reading import Episode
 from trimtab.experiments.spec import Experiment
@@ -170,6 +170,7 @@ def _compared(
     """The treatments against `base`: the baseline arm, or a tuned one (whose episodes share the seed alone)."""
     table = metric_table(experiment, episodes, metric)
     values = table.values
+    source = experiment.derived.metric if experiment.derived is not None and metric == "sensitivity" else metric
     base, by_seed = base or experiment.baseline_arm, experiment.pairing.name == "seed"
     found = []
     for arm in experiment.treatments:
@@ -192,6 +193,7 @@ def _compared(
         )
         runs = {name: [e for e in episodes if e.arm == name] for name in (base, arm)}
         wrecked = {name: len(own) for name, own in runs.items() if all(e.status == "diverged" for e in own)}
-        lost = Lost(wrecked, table.unfounded[base] + table.unfounded[arm])
+        gaining = flattered([*runs[base], *runs[arm]], source, higher=higher_is_better(experiment, source))
+        lost = Lost(wrecked, gaining, table.unfounded[base] + table.unfounded[arm])
         found.append(_Pairs(comparison, seeds, baseline, treatment, lost))
     return found

@@ -43,7 +43,7 @@ def reliability(records: Records) -> Section | None:
         blocks.append(
             Text(
                 "Left out are answers whose probabilities are not finite, as those of a model that has diverged are; what is "
-                f"left of these arms is the better part. {'; '.join(told)}.",
+                f"left of an arm is its better part. {'; '.join(told)}.",
                 "missing",
             )
         )
