@@ -74,6 +74,24 @@ def pretrained(
     _print(bench_pretrained(path, rounds, threads, _say(as_json)), as_json)
 
 
+@bench_app.command()
+def memory(
+    model: Annotated[str, typer.Argument(help="A model's folder, or the name of an imported one.")] = "smollm2-135m",
+    rounds: Annotated[int, typer.Option(min=3, help="Interleaved rounds; medians are taken over them.")] = 9,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Measure content memory: a pair-step against a plain frozen loop, and pairs an hour against the planned budget.
+
+    trimtab bench memory smollm2-135m
+    """
+    from trimtab.bench.content_memory import bench_memory
+    from trimtab.config.model_paths import expanded_path
+
+    path = str(expanded_path({"path": model})["path"])
+    _print(bench_memory(path, rounds, threads, _say(as_json)), as_json)
+
+
 def _say(quiet: bool) -> Any:
     return lambda text: typer.echo(text, err=quiet)
 

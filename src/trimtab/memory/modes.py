@@ -35,7 +35,12 @@ class RandomModes:
     def make(self, network: FrozenNetwork, tokenizer: Tokenizer, training: Sequence[Task], settings: Settings) -> Modes:
         """See `ModeSource.make`."""
         del tokenizer, training
-        generator = torch.Generator().manual_seed(derive_seed(settings.seed, "memory", "modes"))
+        return self.drawn(network, settings.seed)
+
+    @staticmethod
+    def drawn(network: FrozenNetwork, seed: int) -> Modes:
+        """The modes of a seed."""
+        generator = torch.Generator().manual_seed(derive_seed(seed, "memory", "modes"))
         drawn = torch.randn(2, 1, network.width, generator=generator) * network.scale
         return drawn[0].to(network.device), drawn[1].to(network.device)
 
@@ -79,7 +84,7 @@ class LearnedModes:
 
     def make(self, network: FrozenNetwork, tokenizer: Tokenizer, training: Sequence[Task], settings: Settings) -> Modes:
         """See `ModeSource.make`."""
-        drawn = RandomModes().make(network, tokenizer, (), settings)
+        drawn = RandomModes.drawn(network, settings.seed)
         modes = torch.cat(drawn)
         solver = Solver(network, drawn, training, settings)
         vectors = torch.stack([solver.start(task.pair, 0) for task in training])
