@@ -48,13 +48,13 @@ def directions(vectors: Float[Tensor, "k d"], seed: int) -> Float[Tensor, "k d"]
     """Gaussian directions, each scaled to the norm of its vector exactly."""
     drawn = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     drawn = drawn.to(vectors.device)
-    scale = vectors.double().norm(dim=1, keepdim=True) / drawn.norm(dim=1, keepdim=True)
+    scale: Tensor = vectors.double().norm(dim=1, keepdim=True) / drawn.norm(dim=1, keepdim=True)
     return (drawn * scale).to(vectors.dtype)
 
 
 def rounded(vectors: Float[Tensor, "k d"], largest: int) -> Float[Tensor, "k d"]:
     """Each vector in integers from −largest to largest times one scale of its own, its largest absolute entry / largest
     (symmetric rounding to the nearest, no zero point), as numbers again."""
-    scale = vectors.abs().amax(1, keepdim=True) / largest
+    scale: Tensor = vectors.abs().amax(1, keepdim=True) / largest
     unit = torch.where(scale > 0, scale, torch.ones_like(scale))
     return (vectors / unit).round().clamp(-largest, largest) * unit
