@@ -1,0 +1,36 @@
+"""What memories that are looked at together have in common."""
+
+from collections.abc import Sequence
+
+import torch
+
+from trimtab.memory.engine.layout import Layout
+from trimtab.memory.measure import Modes
+from trimtab.memory.store import Memory
+
+
+def setting(memories: Sequence[Memory]) -> tuple[Modes, Layout]:
+    """The modes and the layout of memories of one run.
+
+    Raises:
+        ValueError: there is no memory, or two have different modes or layouts.
+    """
+    if not memories:
+        raise ValueError("there is no memory to look at")
+    first = memories[0]
+    for memory in memories[1:]:
+        same = all(torch.equal(own, other) for own, other in zip(memory.modes, first.modes, strict=True))
+        if not same or memory.card.layout != first.card.layout:
+            raise ValueError(
+                f"the memories of {first.card.pair} and {memory.card.pair} have different modes or layouts; they are not of "
+                "one run"
+            )
+    return first.modes, first.card.layout
+
+
+def one_a_pair(memories: Sequence[Memory]) -> list[Memory]:
+    """The first memory of every pair, in order: restarts of one pair are no independent evidence."""
+    first: dict[str, Memory] = {}
+    for memory in memories:
+        first.setdefault(memory.card.pair, memory)
+    return list(first.values())

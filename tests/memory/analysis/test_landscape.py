@@ -1,0 +1,108 @@
+"""Lines, planes and ways against single measurements; widths by hand; the gradient against automatic differentiation."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.memory.analysis import made
+from trimtab.bench.plain_memory import plain_losses
+from trimtab.memory.analysis.disturbing import directions
+from trimtab.memory.analysis.landscape import DISTANCES, LINE, PLANE, RISE, WAY, gradient, landscape, path, width
+from trimtab.memory.measure import measure
+from trimtab.random import derive_seed
+from trimtab.reports.memory.measures import Landscape
+
+
+def losses(net, memory, vectors):
+    (found,) = measure(net, memory.modes, [(vectors, memory.branches)], memory.card.layout)
+    return found.losses
+
+
+def test_lines_and_plane_are_the_losses_at_their_places(found) -> None:
+    net, memories = found
+    told = landscape(net, memories, [], 3, lined=2, widths=3)
+    read = Landscape.model_validate(told)
+    assert [(line.pair, line.direction) for line in read.lines] == [
+        (memory.card.pair, direction) for memory in memories[:2] for direction in (0, 1, "gradient")
+    ]
+    first = memories[0]
+    zero, one = (directions(first.vectors, derive_seed(3, "landscape", first.card.pair, number)) for number in range(2))
+    uphill = gradient(net, first)
+    uphill *= first.vectors.norm() / uphill.norm()
+    for line, direction in zip(read.lines, (zero, one, uphill), strict=False):
+        assert line.offsets == list(LINE) == sorted(LINE) and len(LINE) == 21
+        for place in (0, 7, 10, 15):
+            expected = losses(net, first, first.vectors + LINE[place] * direction)
+            assert (line.question[place], line.answer[place]) == pytest.approx(expected, abs=1e-9)
+    for row, column in ((0, 3), (8, 8), (16, 2)):
+        expected = losses(net, first, first.vectors + PLANE[row] * zero + PLANE[column] * one)
+        assert read.plane.loss[row][column] == pytest.approx(sum(expected) / 2, abs=1e-9)
+    assert [one.pair for one in read.widths] == [memory.card.pair for memory in memories[:3]]
+    assert read.widths[0].width == width(told["lines"][:2]) and told["rise"] == math.log(2)
+    assert told == landscape(net, memories, [], 3, lined=2, widths=3)
+
+
+def test_the_gradient_is_that_of_the_plain_losses_and_points_uphill(found) -> None:
+    net, memories = found
+    memory = memories[1]
+    own = memory.vectors.clone().requires_grad_()
+    with net.reading_plainly() as network:
+        plain, _ = plain_losses(network, memory.modes, own, memory.branches, memory.card.layout)
+    (expected,) = torch.autograd.grad(sum(plain), own)
+    uphill = gradient(net, memory)
+    assert torch.allclose(uphill, expected, rtol=0, atol=1e-9)
+    step = 1e-4 * uphill / uphill.norm()
+    assert sum(losses(net, memory, memory.vectors + step)) > sum(losses(net, memory, memory.vectors - step))
+
+
+def line(rise: dict[float, float]) -> dict[str, list[float]]:
+    """A line whose question's loss rises so at these offsets, and by 9 beyond the largest of them."""
+    question = [rise.get(offset, 9.0 if abs(offset) > max(rise) else 0.0) for offset in LINE]
+    return {"offsets": list(LINE), "question": question, "answer": [1.0] * len(LINE)}
+
+
+def test_widths_by_hand() -> None:
+    # the mean of the sides is half the question's rise: RISE is reached where that is 2 RISE
+    flat = line({1.0: 0.0})
+    assert width([flat]) is None and width([flat, flat]) is None
+    steep = line({0.02: 4 * RISE, -0.02: 4 * RISE})
+    assert width([steep]) == pytest.approx(0.01)
+    one_sided = line({0.05: 0.0, 0.1: 4 * RISE, -0.1: 0.0})
+    assert width([one_sided]) == pytest.approx(0.1)
+    assert width([steep, flat]) == pytest.approx(0.02)
+    quadratic = {"question": [8 * offset**2 for offset in LINE], "answer": [8 * offset**2 for offset in LINE]}
+    low, high = 8 * 0.2**2, 8 * 0.3**2
+    assert width([quadratic]) == pytest.approx(0.2 + 0.1 * (RISE - low) / (high - low))
+    assert DISTANCES[-1] == 1.0
+
+
+def test_the_way_between_two_restarts(folder: Path) -> None:
+    net, memories = made.memories(folder, restarts=2)
+    couples = [
+        (one, other) for one, other in zip(memories, memories[1:], strict=False) if one.card.pair == other.card.pair
+    ]
+    assert couples
+    told = landscape(net, memories, couples, 3, lined=1, widths=1)
+    for way, (one, other) in zip(Landscape.model_validate(told).paths, couples, strict=True):
+        assert way.restarts == (0, 1) and way.positions == list(WAY) and way.positions[10] == 0.5
+        ends = [sum(memory.card.loss.values()) / 2 for memory in (one, other)]
+        assert [way.loss[0], way.loss[-1]] == pytest.approx(ends, abs=1e-9)
+        middle = losses(net, one, (one.vectors + other.vectors) / 2)
+        assert way.loss[10] == pytest.approx(sum(middle) / 2, abs=1e-9)
+    assert np.allclose(np.add(told["paths"][0]["question"], told["paths"][0]["answer"]) / 2, told["paths"][0]["loss"])
+
+
+def test_what_has_no_way_and_no_direction(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, memories = made.memories(folder)
+    first, second = memories[:2]
+    with pytest.raises(ValueError, match="no way between"):
+        path(net, first, second)
+    with pytest.raises(ValueError, match="no way between"):
+        path(net, first, replace(first, vectors=first.vectors[:2]))
+    monkeypatch.setattr("trimtab.memory.analysis.landscape.gradient", lambda net, memory: memory.vectors * 0)
+    told = landscape(net, [first], [], 3)
+    assert [one["direction"] for one in told["lines"]] == [0, 1]

@@ -1,0 +1,106 @@
+"""Leaks against the library's own network, one text at a time, and bits a vector by hand."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.memory.analysis import made
+from trimtab.config.errors import ConfigError
+from trimtab.evidence import t_interval
+from trimtab.memory.analysis.leaks import estimate, leak_matrix, start_token
+from trimtab.reports.memory.measures import Leaks
+
+
+def nll(net, opening: torch.Tensor, ids: tuple[int, ...]) -> float:
+    """Bits of a text after what is read before it."""
+    with net.reading_plainly() as network, torch.no_grad():
+        read = torch.cat((opening.to(net.dtype), net.embedding[list(ids[:-1])]))
+        logits = network(inputs_embeds=read[None], use_cache=False).logits[0, -len(ids) :]
+    return -float(logits.log_softmax(-1).gather(1, torch.tensor(ids)[:, None]).sum()) / math.log(2)
+
+
+@pytest.fixture
+def told(found):
+    net, memories = found
+    names = [memory.card.pair for memory in memories]
+    counterfactual = {name: made.text(index) for index, name in enumerate(names)}
+    other = {name: memories[index - 1].card.answer_ids for index, name in enumerate(names) if index}
+    return net, memories, counterfactual, other, leak_matrix(net, memories, counterfactual, other, positions=64)
+
+
+def test_the_matrix_is_that_of_each_text_alone(told) -> None:
+    net, memories, counterfactual, other, leaks = told
+    assert list(leaks["bits"]) == ["question", "answer", "counterfactual", "other"]
+    for text, row in leaks["bits"].items():
+        assert list(row) == ["question", "answer", "none"]
+        for mode, found in row.items():
+            apart = []
+            for memory in memories:
+                ids = {
+                    "question": memory.card.question_ids,
+                    "answer": memory.card.answer_ids,
+                    "counterfactual": counterfactual[memory.card.pair],
+                    "other": other.get(memory.card.pair),
+                }[text]
+                if ids is None:
+                    continue
+                first = memory.card.layout == "two_sequences"
+                own = [] if mode == "none" else [memory.modes[("question", "answer").index(mode)]]
+                under = nll(net, torch.cat([*own, memory.vectors] if first else [memory.vectors, *own]), ids)
+                apart.append(under - nll(net, net.embedding[[1]], ids))
+            interval = t_interval(apart)
+            expected = {"mean": interval.mean, "low": interval.low, "high": interval.high}
+            assert found == pytest.approx(expected, abs=1e-7)
+    assert len(other) == len(memories) - 1
+
+
+def test_a_memory_tells_what_it_was_made_for_and_no_other_text(told) -> None:
+    bits = told[-1]["bits"]
+    assert bits["question"]["question"]["mean"] < -4 and bits["answer"]["answer"]["mean"] < -4
+    assert bits["question"]["question"]["mean"] < bits["question"]["answer"]["mean"]
+    assert bits["counterfactual"]["answer"]["mean"] > -4
+
+
+def test_bits_a_vector(told) -> None:
+    net, memories, _, _, leaks = told
+    found = Leaks.model_validate(leaks).per_vector
+    assert found.vectors == 8 and [one.pair for one in found.pairs] == [memory.card.pair for memory in memories]
+    for one, memory in zip(found.pairs, memories, strict=True):
+        prior = sum(nll(net, net.embedding[[1]], branch.ids) for branch in memory.branches)
+        under = sum(
+            memory.card.loss[side] * len(branch.ids)
+            for side, branch in zip(("question", "answer"), memory.branches, strict=True)
+        )
+        assert one.bits == pytest.approx(prior - under / math.log(2), abs=1e-6)
+        assert one.question_tokens == len(memory.card.question_ids)
+    assert found.bits_per_vector.mean == pytest.approx(sum(one.bits / 8 for one in found.pairs) / len(found.pairs))
+
+
+def test_memories_of_different_sizes_of_one_pair_and_a_text_that_is_not_there(folder: Path) -> None:
+    net, memories = made.memories(folder)
+    first, second = memories[:2]
+    few = replace(second, vectors=second.vectors[:3])
+    leaks = leak_matrix(net, [first, few, first], {}, {})
+    assert list(leaks["bits"]) == ["question", "answer"] and leaks["per_vector"]["vectors"] is None
+    assert len(leaks["per_vector"]["pairs"]) == 2
+    alone = leak_matrix(net, [first], {}, {})
+    assert alone["bits"]["question"]["none"]["low"] is None
+    Leaks.model_validate(alone)
+    assert estimate([1.0, 3.0])["mean"] == 2.0
+
+
+def test_the_start_of_a_text(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, memories = made.memories(folder)
+    assert start_token(net) == 1
+    config = net.network.config
+    monkeypatch.setattr(config, "bos_token_id", None)
+    monkeypatch.setattr(config, "eos_token_id", [7, 2])
+    assert start_token(net) == 7
+    same = leak_matrix(net, memories, {}, {}), leak_matrix(net, memories, {}, {}, start=7)
+    assert same[0] == same[1] and same[0] != leak_matrix(net, memories, {}, {}, start=1)
+    monkeypatch.setattr(config, "eos_token_id", None)
+    with pytest.raises(ConfigError, match="bos_token_id"):
+        leak_matrix(net, memories, {}, {})
