@@ -64,7 +64,9 @@ def plain(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
             "positions": 60,
         },
         "gates": {"single": 0.0, "joint": 0.0},
-        "stages": ["baselines", "single", "joint", "generation"],
+        "stages": ["baselines", "single", "joint", "counterfactual", "generation", "ablations", "analysis"],
+        "ablations": {"pairs": 3, "vectors": [2, 12], "learning_rate": [0.1]},
+        "landscape_pairs": 1,
     }
 
 
@@ -98,6 +100,25 @@ def test_a_run_leaves_its_records(whole: tuple[Path, dict[str, Any]]) -> None:
         row["tokens_exact"] and row["verdict"] == "pass" for row in said
     )
     assert result["metrics"]["joint"]["solved"] == len(good) == result["metrics"]["pass_fp32"]["solved"]
+
+
+def test_ablations_and_analysis_are_recorded(whole: tuple[Path, dict[str, Any]]) -> None:
+    out, result = whole
+    cells = json.loads((out / "ablations.json").read_text())
+    assert [(cell["ablation"], cell["value"], cell["pairs"]) for cell in cells["cells"]] == [
+        ("vectors", 2, 3),
+        ("vectors", 12, 3),
+        ("learning_rate", 0.1, 3),
+    ]
+    good = result["metrics"]["joint"]["solved"]
+    rows = read_rows(out / "robustness.jsonl", numbers=True)
+    assert len({row["pair"] for row in rows}) == good
+    assert all(row["passed"] for row in rows if row["disturbance"] == "fp32")
+    assert result["metrics"]["robustness"]["fp32"] == 1.0 and "noise_0.05" in result["metrics"]["robustness"]
+    bits = json.loads((out / "leaks.json").read_text())["bits"]
+    assert bits["question"]["question"]["mean"] < bits["question"]["answer"]["mean"]
+    assert json.loads((out / "geometry.json").read_text())["between"]["order"]
+    assert json.loads((out / "landscape.json").read_text())["lines"]
 
 
 def test_its_report_is_drawn(whole: tuple[Path, dict[str, Any]]) -> None:

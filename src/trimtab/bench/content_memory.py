@@ -62,7 +62,7 @@ def bench_memory(path: str, rounds: int, threads: int, say: Callable[[str], None
     figures: dict[str, float] = {"memory.peak_flops": peak}
     for vectors in (8, 32):
         say(
-            f"{rounds} rounds with {vectors} vectors: {PLAIN} pair-steps of the plain loop, one step of {len(tasks)} pairs of ours"
+            f"{rounds} rounds with {vectors} vectors: {PLAIN} pair-steps of the plain loop, one step of {len(tasks)} pairs"
         )
         figures |= _speed(plain, network, tasks, vectors, rounds, peak)
     say("Solving the pairs with 32 vectors")

@@ -12,6 +12,7 @@ from trimtab.config import RunError, config_hash
 from trimtab.config.memory import MemoryConfig
 from trimtab.evidence import wilson_interval
 from trimtab.memory import stages
+from trimtab.memory.analysing import analyse, analysed
 from trimtab.memory.baselines import baseline_rows, bounds_of, control_rows
 from trimtab.memory.gates import Gate
 from trimtab.memory.generation import generation_rows
@@ -142,6 +143,8 @@ class MemoryRun:
             self._rows("generation.jsonl", lambda: self._generation(memories))
         if "ablations" in listed:
             self._ablations(bench, bounds)
+        if "analysis" in listed and memories:
+            analyse(bench, memories, opened.tokenizer, bounds, lambda: network_of(opened.config, "fp32"))
         return "completed"
 
     def _baselines(self) -> dict[str, Bounds]:
@@ -315,6 +318,8 @@ class MemoryRun:
                 own = [row for row in rows if row["precision"] == precision]
                 bad = {row["pair"] for row in own if row["verdict"] != "pass"}
                 found[f"pass_{precision}"] = _share(len({row["pair"] for row in own}) - len(bad), len(opened.pairs))
+        if robust := analysed(self.folder):
+            found["robustness"] = robust
         found["seconds"] = {
             str(path.parent.relative_to(self.folder / "stages")): sum(
                 row["seconds"] for row in read_rows(path, numbers=True)

@@ -51,13 +51,7 @@ def single(bench: Bench, bounds: Mapping[str, Bounds]) -> list[Gate]:
 
 def joint(bench: Bench, bounds: Mapping[str, Bounds], warn: Callable[[Gate], None]) -> Gate:
     """Both sides of every pair; solved ones are stored as they end."""
-    pairs = {pair.pair.id: pair for pair in bench.pairs}
     early = bench.config.gates
-
-    def keep(finished: Finished) -> None:
-        if finished.status == "solved":
-            save_memory(bench.memories, memory_of(bench, pairs[finished.pair], finished))
-
     warned: list[bool] = []
 
     def look(ended: int, good: int) -> None:
@@ -67,15 +61,20 @@ def joint(bench: Bench, bounds: Mapping[str, Bounds], warn: Callable[[Gate], Non
             if not found.passed:
                 warn(found)
 
+    keep = _keeper(bench, bench.pairs, bench.memories)
     rows = _run(bench, "joint", _tasks(bench.pairs, bounds), bounds, keep=keep, look=look)
-    return gate("joint", len(solved(rows)), len(pairs), bench.config.gates.joint, hints(rows))
+    return gate("joint", len(solved(rows)), len(bench.pairs), early.joint, hints(rows))
 
 
 def further(
-    bench: Bench, stage: str, pairs: Sequence[EncodedPair], bounds: Mapping[str, Bounds]
+    bench: Bench,
+    stage: str,
+    pairs: Sequence[EncodedPair],
+    bounds: Mapping[str, Bounds],
+    stored: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Both sides of other pairs (counterfactual ones), which are not stored."""
-    return _run(bench, stage, _tasks(pairs, bounds), bounds)
+    """Both sides of other pairs, or from other starting points; solved ones are stored below `stored`, if that is given."""
+    return _run(bench, stage, _tasks(pairs, bounds), bounds, keep=_keeper(bench, pairs, stored))
 
 
 def with_wordings(
@@ -121,6 +120,16 @@ def memory_of(bench: Bench, pair: EncodedPair, finished: Finished) -> Memory:
         loss={side: float(losses[index]) for index, side in enumerate(SIDES)},
     )
     return Memory(card, finished.vectors, bench.modes)
+
+
+def _keeper(bench: Bench, pairs: Sequence[EncodedPair], stored: Path | None) -> Callable[[Finished], None]:
+    by_name = {pair.pair.id: pair for pair in pairs}
+
+    def keep(finished: Finished) -> None:
+        if stored is not None and finished.status == "solved":
+            save_memory(stored, memory_of(bench, by_name[finished.pair], finished))
+
+    return keep
 
 
 def _run(
