@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.training.runs import environment
+from tests.training.runs import ROOT, environment
 from trimtab.config import ConfigError, DataError, RunError
 from trimtab.config.load import resolve_root
 from trimtab.config.memory import MemoryConfig
@@ -245,3 +245,19 @@ def test_wrong_input_is_one_clear_paragraph(plain: dict[str, Any], tmp_path: Pat
         run_memory(config(plain, **changes), tmp_path / "run", Quiet())
     assert all(word in str(caught.value) for word in words) and "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_experiments_module_runs_a_memory_config(plain: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "memory.yaml"
+    file.write_text(yaml.safe_dump({**plain, "count": 2, "stages": ["joint"]}))
+    command = [sys.executable, "-m", "experiments.run", "--experiment", "memory", "--config", str(file)]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "out")],
+        env=environment(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and (tmp_path / "out/memories").is_dir() and "report.html" in done.stdout

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from trimtab.config import REGISTRIES, RunConfig
 from trimtab.config.describe import type_text, value_text
+from trimtab.config.memory import MemoryConfig
 from trimtab.config.schema import CHANGEABLE, Component
 
 _HEADER = """# Every key of a config
@@ -21,10 +22,19 @@ A key marked *changeable* may be changed by a regime controller while a run goes
 | --- | --- | --- | --- |
 """
 
+_MEMORY = """
+# Every key of a memory run
+
+What `trimtab memory run` reads ([memory.md](memory.md)).
+
+| key | type | default | meaning |
+| --- | --- | --- | --- |
+"""
+
 
 def page() -> str:
     """The page as Markdown."""
-    lines = [_HEADER.rstrip("\n"), *_rows(RunConfig, "")]
+    lines = [_HEADER.rstrip("\n"), *_rows(RunConfig, ""), _MEMORY.rstrip("\n"), *_rows(MemoryConfig, "")]
     lines.append(
         "\n# Components\n\nA component is named in a config as `{name: NAME, parameter: value}`; `name` may also be"
     )
