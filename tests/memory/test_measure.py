@@ -68,6 +68,9 @@ def test_embeddings_as_vectors_are_the_text_as_context(tmp_path: Path) -> None:
 def test_the_same_call_gives_the_same_bits_and_no_graph(tmp_path: Path) -> None:
     net = small.network(tmp_path, "llama", dtype=torch.bfloat16)
     asked = [(own.float().requires_grad_(), branches) for own, branches in candidates(net)]
+    asked += [
+        (net.embedding[[7]], [Branch(None, (5, 6))])
+    ]  # in the network's own precision, beside others of one vector
     first, second = (measure(net, small.modes(net), asked, "two_sequences", 64) for _ in range(2))
     assert first == second and all(own.grad is None for own, _ in asked)
     assert measure(net, small.modes(net), [], "two_sequences") == []

@@ -99,7 +99,7 @@ def _measured(network: FrozenNetwork, modes: Tensor, chunk: list[_Asked]) -> dic
 
 
 def _read(network: FrozenNetwork, modes: Tensor, chunk: list[_Asked]) -> dict[int, Measured]:
-    vectors = torch.stack([one.vectors.to(network.device) for one in chunk])
+    vectors = torch.stack([one.vectors.to(network.device, network.dtype) for one in chunk])
     packing = pack([one.segments for one in chunk], vectors.shape[1], network.device)
     hidden = network.read(packing, network.inputs(packing, modes, vectors))
     cost, _ = network.cost(packing, hidden, gradient=False)

@@ -25,8 +25,9 @@ def landscape(records: Records) -> Section:
         *([_paths(found.paths)] if found.paths else []),
     ]
     about = (
-        "Offsets are shares of the memory's norm, along random directions. The way between two restarts of one pair is "
-        "straight; a barrier is the highest loss on it above the higher of its ends: near 0, both lie in one basin."
+        "Offsets are shares of the memory's norm, along random directions or uphill along the gradient. The way between two "
+        "restarts of one pair is straight; a barrier is the highest loss on it above the higher of its ends: near 0, both lie "
+        "in one basin."
     )
     blocks: list[Block] = [Text(about)]
     if plots:
@@ -57,9 +58,9 @@ def _lines(lines: list[Line]) -> Plot:
         finite([*(v for one in lines for v in one.question), *(v for one in lines for v in one.answer)]), default=None
     )
     description = (
-        f"Losses along {len(lines)} random directions through {memories} memories; the highest is {figure(highest, 3)}."
+        f"Losses along {len(lines)} directions through {memories} memories; the highest is {figure(highest, 3)}."
     )
-    return plot("landscape-lines", "Loss along random directions", description, draw)
+    return plot("landscape-lines", "Loss along lines through the memories", description, draw)
 
 
 def _plane(plane: Plane) -> Plot:
