@@ -84,7 +84,9 @@ def _couples(bench: Bench, memories: Sequence[Memory], bounds: Mapping[str, Boun
     other = replace(bench, settings=replace(bench.settings, seed=bench.settings.seed + 1))
     stages.further(other, "joint_again", pairs, bounds, stored=again)
     found = {memory.card.pair: memory for memory in load_memories(again, bench.network.fingerprint)}
-    return [(memory, found[memory.card.pair]) for memory in memories if memory.card.pair in found]
+    couples = [(memory, found[memory.card.pair]) for memory in memories if memory.card.pair in found]
+    first = bench.settings.restarts  # the restarts from other starting points are counted after the run's own
+    return [(one, replace(two, card=replace(two.card, restart=first + two.card.restart))) for one, two in couples]
 
 
 def analysed(folder: Path) -> dict[str, Any]:
