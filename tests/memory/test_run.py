@@ -161,6 +161,32 @@ def same_memories(one: Path, other: Path) -> None:
         assert first == second
 
 
+def test_other_wordings_pull_and_need_not_be_said(plain: dict[str, Any], tmp_path: Path) -> None:
+    source = Path(plain["pairs"]["path"])
+    rows = [{**json.loads(line), "id": f"p{index}"} for index, line in enumerate(source.read_text().splitlines())]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "wordings.jsonl").write_text(json.dumps({"pair": "p1", "questions": ["z"], "answers": ["y"]}) + "\n")
+    asked = config(
+        plain,
+        pairs={"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")},
+        paraphrases={"path": str(tmp_path / "wordings.jsonl"), "weight": 0.1},
+        stages=["baselines", "joint", "paraphrases", "ablations"],
+        ablations={},
+        count=6,
+    )
+    assert run_memory(asked, tmp_path / "run", Quiet())["status"] == "completed"
+    found = read_rows(tmp_path / "run/stages/joint_paraphrases/candidates.jsonl")
+    assert {row["pair"] for row in found} == {"p1"}
+    cells = json.loads((tmp_path / "run/ablations.json").read_text())["cells"]
+    assert [(cell["ablation"], cell["value"], cell["pairs"]) for cell in cells] == [
+        ("paraphrases", False, 1),
+        ("paraphrases", True, 1),
+    ]
+    wrong = asked.model_copy(update={"seed": 3, "pairs": config(plain).pairs})
+    with pytest.raises(DataError, match="wordings of none"):
+        run_memory(wrong, tmp_path / "other", Quiet())
+
+
 @pytest.mark.slow
 def test_kills_lose_no_memory(whole: tuple[Path, dict[str, Any]], plain: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "memory.yaml").write_text(yaml.safe_dump(plain))
@@ -234,7 +260,8 @@ def test_a_memory_is_said_in_another_process_and_refused_by_another_model(
         ({"vectors": 0}, ConfigError, ("vectors", "greater than or equal to 1")),
         ({"vectors": 70}, DataError, ("none can be used", "longest_question")),
         ({"stages": ["generation"]}, ConfigError, ("joint",)),
-        ({"stages": ["joint", "paraphrases"]}, ConfigError, ("paraphrases.path",)),
+        ({"stages": ["baselines", "joint", "paraphrases"]}, ConfigError, ("paraphrases.path",)),
+        ({"stages": ["joint"]}, ConfigError, ("baselines",)),
         ({"pairs": {"name": "jsonl", "path": "no.jsonl"}}, DataError, ("no.jsonl",)),
         ({"model": {"name": "pretrained", "path": "nothing-here"}}, DataError, ("nothing-here",)),
         ({"modes": {"name": "words", "question": "A", "answer": "A"}}, ConfigError, ("different words",)),
@@ -250,7 +277,7 @@ def test_wrong_input_is_one_clear_paragraph(plain: dict[str, Any], tmp_path: Pat
 @pytest.mark.slow
 def test_the_experiments_module_runs_a_memory_config(plain: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "memory.yaml"
-    file.write_text(yaml.safe_dump({**plain, "count": 2, "stages": ["joint"]}))
+    file.write_text(yaml.safe_dump({**plain, "count": 2, "stages": ["baselines", "joint"]}))
     command = [sys.executable, "-m", "experiments.run", "--experiment", "memory", "--config", str(file)]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "out")],

@@ -109,6 +109,11 @@ class MemoryConfig(Frozen):
     def _stages_fit(self) -> Self:
         if "paraphrases" in self.stages and self.paraphrases.path is None:
             raise ValueError("stages: 'paraphrases' needs paraphrases.path; name a JSONL, or leave the stage out")
+        solving = {"single", "joint"} & set(self.stages)
+        if solving and "baselines" not in self.stages:
+            raise ValueError(
+                "stages: what is solved is held against the baselines, which are not listed; add 'baselines'"
+            )
         later = {"counterfactual", "paraphrases", "generation", "ablations", "analysis"} & set(self.stages)
         if later and "joint" not in self.stages:
             raise ValueError(f"stages: '{sorted(later)[0]}' comes after 'joint', which is not listed; add it")

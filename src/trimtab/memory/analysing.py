@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.config import DataError
-from trimtab.data.tokenizers import Tokenizer
 from trimtab.memory import stages
 from trimtab.memory.analysis.geometry import geometry
 from trimtab.memory.analysis.landscape import landscape
 from trimtab.memory.analysis.leaks import leak_matrix
 from trimtab.memory.analysis.robustness import robustness
 from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.pairs import EncodedPair, counterfactuals, encode_pairs
+from trimtab.memory.pairs import EncodedPair, counterfactuals
 from trimtab.memory.stages import Bench
 from trimtab.memory.staging import Bounds
 from trimtab.memory.store import Memory, load_memories
@@ -28,12 +27,11 @@ AGAIN = "memories_again"
 def analyse(
     bench: Bench,
     memories: Sequence[Memory],
-    tokenizer: Tokenizer,
     bounds: Mapping[str, Bounds],
     exact: Callable[[], FrozenNetwork | None],
 ) -> None:
     """Write `robustness.jsonl`, `leaks.json`, `geometry.json` and `landscape.json`, each once; `exact` loads the fp32 model."""
-    config, network, positions = bench.config, bench.network, bench.settings.positions
+    config, network, positions = bench.opened.config, bench.opened.network, bench.opened.settings.positions
     if not (path := bench.folder / "robustness.jsonl").exists():
         bench.watcher.say(f"Robustness of {len(memories)} memories.")
         narrow = network if config.solve.precision == "bf16" else None
@@ -47,45 +45,42 @@ def analyse(
             for index, memory in enumerate(memories)
             if len(memories) > 1
         }
-        found = leak_matrix(network, memories, _counterfactual(bench, memories, tokenizer), others, positions=positions)
+        found = leak_matrix(network, memories, _counterfactual(bench, memories), others, positions=positions)
         write_json(path, to_json(found))
     if not (path := bench.folder / "geometry.json").exists():
-        write_json(path, to_json(geometry(network, memories, tokenizer.texts())))
+        write_json(path, to_json(geometry(network, memories, bench.opened.tokenizer.texts())))
     if config.landscape_pairs and not (path := bench.folder / "landscape.json").exists():
         bench.watcher.say("Landscape.")
         couples = _couples(bench, memories[: config.landscape_pairs], bounds)
         write_json(path, to_json(landscape(network, memories, couples, config.seed, positions=positions)))
 
 
-def _counterfactual(bench: Bench, memories: Sequence[Memory], tokenizer: Tokenizer) -> dict[str, tuple[int, ...]]:
+def _counterfactual(bench: Bench, memories: Sequence[Memory]) -> dict[str, tuple[int, ...]]:
     """The tokens of another pair's answer for every memory; none where the answers are too alike to be exchanged."""
     names = {memory.card.pair for memory in memories}
     try:
-        made = counterfactuals([pair.pair for pair in bench.pairs if pair.pair.id in names], bench.config.seed)
+        made = counterfactuals(
+            [pair.pair for pair in bench.opened.pairs if pair.pair.id in names], bench.opened.config.seed
+        )
     except DataError as error:
         bench.watcher.say(f"No counterfactual answers: {error}")
         return {}
-    encoded = encode_pairs(
-        made,
-        tokenizer,
-        longest_question=None,
-        longest_answer=None,
-        context=bench.network.context,
-        overhead=bench.config.vectors + 8,
-    )
-    return {str(one.pair.metadata["counterfactual_of"]): tuple(one.answer.tolist()) for one in encoded.pairs}
+    return {
+        str(one.pair.metadata["counterfactual_of"]): tuple(one.answer.tolist())
+        for one in bench.opened.encoded(made).pairs
+    }
 
 
 def _couples(bench: Bench, memories: Sequence[Memory], bounds: Mapping[str, Bounds]) -> list[tuple[Memory, Memory]]:
     """Memories with another one of their pair, found from other starting points."""
     names = {memory.card.pair for memory in memories}
-    pairs: list[EncodedPair] = [pair for pair in bench.pairs if pair.pair.id in names]
+    pairs: list[EncodedPair] = [pair for pair in bench.opened.pairs if pair.pair.id in names]
     again: Path = bench.folder / AGAIN
-    other = replace(bench, settings=replace(bench.settings, seed=bench.settings.seed + 1))
+    other = bench.under(seed=bench.opened.settings.seed + 1)
     stages.further(other, "joint_again", pairs, bounds, stored=again)
-    found = {memory.card.pair: memory for memory in load_memories(again, bench.network.fingerprint)}
+    found = {memory.card.pair: memory for memory in load_memories(again, bench.opened.network.fingerprint)}
     couples = [(memory, found[memory.card.pair]) for memory in memories if memory.card.pair in found]
-    first = bench.settings.restarts  # the restarts from other starting points are counted after the run's own
+    first = bench.opened.settings.restarts  # the restarts from other starting points are counted after the run's own
     return [(one, replace(two, card=replace(two.card, restart=first + two.card.restart))) for one, two in couples]
 
 

@@ -8,8 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trimtab.data.tokenizers import Tokenizer
-from trimtab.memory.engine.layout import Branch, Layout
+from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.network import FrozenNetwork
+from trimtab.memory.engine.solve import Settings
 from trimtab.memory.measure import Modes, measure
 from trimtab.memory.pairs import EncodedPair
 from trimtab.memory.staging import SIDES, Bounds
@@ -29,15 +30,7 @@ def branches_of(pair: EncodedPair) -> tuple[Branch, Branch]:
 
 
 def baseline_rows(
-    network: FrozenNetwork,
-    modes: Modes,
-    pairs: Sequence[EncodedPair],
-    tokenizer: Tokenizer,
-    *,
-    vectors: int,
-    layout: Layout,
-    seed: int,
-    positions: int,
+    network: FrozenNetwork, modes: Modes, pairs: Sequence[EncodedPair], tokenizer: Tokenizer, settings: Settings
 ) -> list[dict[str, Any]]:
     """A row a pair: mean NLL in nats a token, of question and answer, under random vectors at the embedding's scale, under the
     embedding of a random token, and in full context.
@@ -49,15 +42,15 @@ def baseline_rows(
     for pair in pairs:
         both = branches_of(pair)
         for draw in range(DRAWS):
-            generator = torch.Generator().manual_seed(derive_seed(seed, "memory baseline", pair.pair.id, draw))
-            drawn = torch.randn(vectors, network.width, generator=generator) * network.scale
+            generator = torch.Generator().manual_seed(derive_seed(settings.seed, "memory baseline", pair.pair.id, draw))
+            drawn = torch.randn(settings.vectors, network.width, generator=generator) * network.scale
             token = int(torch.randint(len(network.embedding), (), generator=generator))
             asked += [(drawn, both), (network.embedding[token : token + 1].float(), both)]
         question, answer = (list(side[:-1]) for side in (pair.question.tolist(), pair.answer.tolist()))
         before, after = ([int(token) for token in tokenizer.encode(text)] for text in BEFORE_QUESTION)
         asked.append((_embedded(network, before + answer + after), [_plain(both[0])]))
         asked.append((_embedded(network, question), [_plain(both[1])]))
-    found = iter(measure(network, modes, asked, layout, positions))
+    found = iter(measure(network, modes, asked, settings.layout, settings.positions))
     return [{"pair": pair.pair.id, **_row(found)} for pair in pairs]
 
 

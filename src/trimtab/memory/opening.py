@@ -1,5 +1,6 @@
 """A memory run's parts from its config: hardware, model, tokenizer, pairs, modes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,21 @@ from trimtab.config.memory import MemoryConfig
 from trimtab.config.paths import absolute_paths
 from trimtab.data.tokenizers import Tokenizer
 from trimtab.memory.baselines import branches_of
+from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.engine.solve import Settings, Task
 from trimtab.memory.measure import Modes
-from trimtab.memory.pairs import EncodedPair, Reading, SkippedPair, encode_pairs
+from trimtab.memory.pairs import (
+    Encoded,
+    EncodedPair,
+    Pair,
+    Reading,
+    SkippedPair,
+    encode_pairs,
+    read_paraphrases,
+    target_ids,
+)
+from trimtab.memory.pairs.targets import UnfitError
 from trimtab.training.device import (
     check_threads,
     has_native_bf16,
@@ -28,6 +40,8 @@ _DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 _MOST = {"cpu": 1024, "mps": 4096, "cuda": 16384}
 """Positions after which a step gains no speed: 1,024 run as fast a position as 2,588 on two cores."""
 _FEWEST = 128
+_MODE_ROWS = 8
+"""Positions that are kept for a mode, however many words it is."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,10 @@ class Opened:
     pairs: tuple[EncodedPair, ...]
     skipped: tuple[SkippedPair, ...]
     reading: Reading
+
+    def encoded(self, pairs: Iterable[Pair]) -> Encoded:
+        """Further pairs as tokens; those that do not fit the model are left out."""
+        return _encoded(pairs, self.config, self.network, self.tokenizer)
 
 
 def resolve(config: MemoryConfig) -> MemoryConfig:
@@ -88,14 +106,7 @@ def open_run(config: MemoryConfig, positions: int | None = None) -> Opened:
     reading = source.read(wanted, config.seed)
     tokenizer = tokenizer_of(config)
     network = network_of(config, config.solve.precision)
-    encoded = encode_pairs(
-        reading.pairs,
-        tokenizer,
-        longest_question=config.longest_question,
-        longest_answer=config.longest_answer,
-        context=network.context,
-        overhead=config.vectors + 8,
-    )
+    encoded = _encoded(reading.pairs, config, network, tokenizer)
     pairs, training = _shared(encoded.pairs, config, modes.training_pairs)
     if not pairs:
         first = f" The first: {encoded.skipped[0].pair}: {encoded.skipped[0].reason}" if encoded.skipped else ""
@@ -111,6 +122,54 @@ def open_run(config: MemoryConfig, positions: int | None = None) -> Opened:
     made = modes.make(network, tokenizer, tasks, settings)
     assert tokenizer.end is not None
     return Opened(config, network, tokenizer, tokenizer.end, made, settings, pairs, encoded.skipped, reading)
+
+
+def wordings(opened: Opened) -> dict[str, tuple[Branch, ...]]:
+    """Of every pair that has any, the other wordings as branches; a side's share `paraphrases.weight` equally among them.
+
+    Raises `DataError` for a wording of a pair that the run does not have, or that does not fit.
+    """
+    asked = opened.config.paraphrases
+    assert asked.path is not None
+    found, known = {}, {pair.pair.id for pair in opened.pairs}
+    texts = read_paraphrases(asked.path)
+    if not known & set(texts):
+        raise DataError(
+            f"paraphrases.path: {asked.path} has wordings of none of the run's {len(known)} pairs. Check its ids."
+        )
+    for name, one in texts.items():
+        if name not in known:
+            continue
+        found[name] = tuple(
+            Branch(mode, _wording(text, name, opened), asked.weight * one.weight / len(side), judged=False)
+            for mode, side in enumerate((one.questions, one.answers))
+            for text in side
+        )
+    return found
+
+
+def _wording(text: str, pair: str, opened: Opened) -> tuple[int, ...]:
+    overhead = opened.config.vectors + _MODE_ROWS
+    try:
+        ids = target_ids(
+            text, opened.tokenizer, called="wording", longest=None, context=opened.network.context, overhead=overhead
+        )
+    except UnfitError as error:
+        raise DataError(
+            f"paraphrases: a wording of {pair} cannot be used: {error}. Shorten it, or leave it out."
+        ) from error
+    return tuple(ids.tolist())
+
+
+def _encoded(pairs: Iterable[Pair], config: MemoryConfig, network: FrozenNetwork, tokenizer: Tokenizer) -> Encoded:
+    return encode_pairs(
+        pairs,
+        tokenizer,
+        longest_question=config.longest_question,
+        longest_answer=config.longest_answer,
+        context=network.context,
+        overhead=config.vectors + _MODE_ROWS,
+    )
 
 
 def settings_of(config: MemoryConfig) -> Settings:

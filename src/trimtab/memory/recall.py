@@ -8,7 +8,7 @@ from trimtab.config.load import load_root
 from trimtab.config.memory import MemoryConfig
 from trimtab.memory.decode import opening, say
 from trimtab.memory.opening import network_of, tokenizer_of
-from trimtab.memory.run import CONFIG
+from trimtab.memory.recording import CONFIG
 from trimtab.memory.staging import SIDES
 from trimtab.memory.store import Memory, load_memory
 from trimtab.training.device import set_numerics

@@ -5,39 +5,36 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trimtab.config.memory import MemoryConfig
 from trimtab.memory.baselines import branches_of
 from trimtab.memory.engine.layout import Branch
-from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.engine.solve import Finished, Settings, Solver, Task
+from trimtab.memory.engine.solve import Finished, Solver, Task
 from trimtab.memory.gates import Gate, GateName, gate, hints
-from trimtab.memory.measure import Modes
+from trimtab.memory.opening import Opened
 from trimtab.memory.pairs import EncodedPair
 from trimtab.memory.staging import SIDES, Bounds, Watcher, run_stage
 from trimtab.memory.store import Card, Memory, save_memory
 
+MEMORIES = "memories"
+"""The folder of the memories within a run's."""
+
 
 @dataclass(frozen=True)
 class Bench:
-    """What every stage works with."""
+    """What every stage works with: the run's parts, its folder, and who watches."""
 
     folder: Path
-    config: MemoryConfig
-    network: FrozenNetwork
-    modes: Modes
-    settings: Settings
-    pairs: tuple[EncodedPair, ...]
+    opened: Opened
     watcher: Watcher
 
-    @property
-    def memories(self) -> Path:
-        """The folder of the memories."""
-        return self.folder / "memories"
+    def under(self, **settings: Any) -> "Bench":
+        """The same under other settings of the solver."""
+        opened = replace(self.opened, settings=replace(self.opened.settings, **settings))
+        return replace(self, opened=opened)
 
 
 def single(bench: Bench, bounds: Mapping[str, Bounds]) -> list[Gate]:
     """The question alone, then the answer alone, on the first pairs; the gates of both."""
-    pairs, gates = bench.pairs[: bench.config.single_pairs], []
+    pairs, gates = bench.opened.pairs[: bench.opened.config.single_pairs], []
     for index, side in enumerate(SIDES):
         tasks = [
             Task(pair.pair.id, (branches_of(pair)[index],), _ceilings(bounds.get(pair.pair.id), (side,)))
@@ -45,13 +42,13 @@ def single(bench: Bench, bounds: Mapping[str, Bounds]) -> list[Gate]:
         ]
         rows = _run(bench, f"single_{side}", tasks, bounds, sides=(side,))
         name: GateName = "single_question" if index == 0 else "single_answer"
-        gates.append(gate(name, len(solved(rows)), len(pairs), bench.config.gates.single))
+        gates.append(gate(name, len(solved(rows)), len(pairs), bench.opened.config.gates.single))
     return gates
 
 
 def joint(bench: Bench, bounds: Mapping[str, Bounds], warn: Callable[[Gate], None]) -> Gate:
     """Both sides of every pair; solved ones are stored as they end."""
-    early = bench.config.gates
+    early = bench.opened.config.gates
     warned: list[bool] = []
 
     def look(ended: int, good: int) -> None:
@@ -61,9 +58,9 @@ def joint(bench: Bench, bounds: Mapping[str, Bounds], warn: Callable[[Gate], Non
             if not found.passed:
                 warn(found)
 
-    keep = _keeper(bench, bench.pairs, bench.memories)
-    rows = _run(bench, "joint", _tasks(bench.pairs, bounds), bounds, keep=keep, look=look)
-    return gate("joint", len(solved(rows)), len(bench.pairs), early.joint, hints(rows))
+    keep = _keeper(bench, bench.opened.pairs, bench.folder / MEMORIES)
+    rows = _run(bench, "joint", _tasks(bench.opened.pairs, bounds), bounds, keep=keep, look=look)
+    return gate("joint", len(solved(rows)), len(bench.opened.pairs), early.joint, hints(rows))
 
 
 def further(
@@ -81,16 +78,15 @@ def with_wordings(
     bench: Bench, wordings: Mapping[str, tuple[Branch, ...]], bounds: Mapping[str, Bounds]
 ) -> list[dict[str, Any]]:
     """The pairs that have other wordings, which pull on the vectors too."""
-    pairs = [pair for pair in bench.pairs if pair.pair.id in wordings]
+    pairs = [pair for pair in bench.opened.pairs if pair.pair.id in wordings]
     tasks = [replace(task, branches=(*task.branches, *wordings[task.pair])) for task in _tasks(pairs, bounds)]
     return _run(bench, "joint_paraphrases", tasks, bounds)
 
 
 def ablation(bench: Bench, name: str, bounds: Mapping[str, Bounds], **changed: Any) -> list[dict[str, Any]]:
     """Both sides of the first pairs under other settings."""
-    pairs = bench.pairs[: bench.config.ablations.pairs]
-    other = replace(bench, settings=replace(bench.settings, **changed))
-    return _run(other, f"ablation/{name}", _tasks(pairs, bounds), bounds)
+    pairs = bench.opened.pairs[: bench.opened.config.ablations.pairs]
+    return _run(bench.under(**changed), f"ablation/{name}", _tasks(pairs, bounds), bounds)
 
 
 def solved(rows: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -109,17 +105,17 @@ def memory_of(bench: Bench, pair: EncodedPair, finished: Finished) -> Memory:
         question_ids=question.ids,
         answer_ids=answer.ids,
         exact=pair.pair.exact,
-        model_fingerprint=bench.network.fingerprint,
-        vectors=bench.settings.vectors,
-        layout=bench.settings.layout,
-        precision=bench.config.solve.precision,
-        seed=bench.config.seed,
+        model_fingerprint=bench.opened.network.fingerprint,
+        vectors=bench.opened.settings.vectors,
+        layout=bench.opened.settings.layout,
+        precision=bench.opened.config.solve.precision,
+        seed=bench.opened.config.seed,
         restart=finished.restart,
         steps=finished.steps,
         margin=finished.margin,
         loss={side: float(losses[index]) for index, side in enumerate(SIDES)},
     )
-    return Memory(card, finished.vectors, bench.modes)
+    return Memory(card, finished.vectors, bench.opened.modes)
 
 
 def _keeper(bench: Bench, pairs: Sequence[EncodedPair], stored: Path | None) -> Callable[[Finished], None]:
@@ -135,8 +131,8 @@ def _keeper(bench: Bench, pairs: Sequence[EncodedPair], stored: Path | None) -> 
 def _run(
     bench: Bench, stage: str, tasks: list[Task], bounds: Mapping[str, Bounds], **options: Any
 ) -> list[dict[str, Any]]:
-    solver = Solver(bench.network, bench.modes, tasks, bench.settings)
-    every = bench.config.solve.checkpoint_every
+    solver = Solver(bench.opened.network, bench.opened.modes, tasks, bench.opened.settings)
+    every = bench.opened.config.solve.checkpoint_every
     return run_stage(bench.folder / "stages" / stage, solver, bounds, bench.watcher, checkpoint_every=every, **options)
 
 

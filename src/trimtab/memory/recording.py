@@ -1,0 +1,133 @@
+"""What a memory run tells of itself: its manifest and pairs at the start, its figures at the end."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trimtab import __version__
+from trimtab.config import RunError, config_hash
+from trimtab.evidence import wilson_interval
+from trimtab.memory.analysing import analysed
+from trimtab.memory.opening import Opened
+from trimtab.memory.stages import solved
+from trimtab.records import (
+    Manifest,
+    RunDirectory,
+    environment,
+    git_state,
+    new_run_id,
+    now,
+    numeric_differences,
+    read_rows,
+)
+from trimtab.records.atomic import write_bytes, write_text
+from trimtab.records.jsonl import encode_row
+
+CONFIG = "memory.yaml"
+
+
+def begin(run: RunDirectory, opened: Opened, command: Sequence[str]) -> None:
+    """Write the resolved config, the pairs and the manifest of a new run."""
+    commit, dirty = git_state(Path(__file__).parent)
+    plain = yaml.safe_dump(opened.config.plain, sort_keys=False, allow_unicode=True)
+    write_text(run.path / CONFIG, plain)
+    rows = [
+        {
+            "pair": pair.pair.id,
+            "index": index,
+            "question": pair.pair.question,
+            "answer": pair.pair.answer,
+            "question_tokens": len(pair.question),
+            "answer_tokens": len(pair.answer),
+            "metadata": dict(pair.pair.metadata),
+        }
+        for index, pair in enumerate(opened.pairs)
+    ]
+    write_bytes(run.path / "pairs.jsonl", b"".join(map(encode_row, rows)))
+    Manifest.model_validate(
+        {
+            "run_id": new_run_id(),
+            "created_at": now(),
+            "git_commit": commit,
+            "git_dirty": dirty,
+            "hooks": [],
+            "command": list(command),
+            "trimtab": __version__,
+            **_fields(opened),
+        }
+    ).write(run.manifest_path)
+
+
+def changes(then: Manifest, opened: Opened) -> list[str]:
+    """What a run depends on that is not what it was, each as one phrase."""
+    fields = _fields(opened)
+    found = []
+    if then.config_hash != fields["config_hash"]:
+        found.append("the config")
+    if then.data.fingerprint != fields["data"]["fingerprint"]:
+        found.append("the pairs")
+    if then.model is None or then.model.fingerprint != fields["model"]["fingerprint"]:
+        found.append("the model's weights")
+    if then.environment.get("source_hash") != fields["environment"]["source_hash"]:
+        found.append("Trimtab's code")
+    numeric = numeric_differences(then.environment, fields["environment"])
+    return found + [f"{key}: {a!r} then, {b!r} now" for key, a, b in numeric]
+
+
+def refuse(folder: Path, found: Sequence[str]) -> None:
+    """Raise `RunError` that names what has changed."""
+    raise RunError(
+        f"The memory run in {folder} was begun under other conditions: {'; '.join(found)} changed. What follows would not be "
+        "what it would have been. Undo the change, choose another --out, or go on with --accept-changes."
+    )
+
+
+def metrics(folder: Path, opened: Opened) -> dict[str, Any]:
+    """The figures of what has been done."""
+    found: dict[str, Any] = {"pairs": len(opened.pairs), "skipped": len(opened.skipped)}
+    for stage in ("single_question", "single_answer", "joint", "joint_counterfactual", "joint_paraphrases"):
+        path = folder / "stages" / stage / "candidates.jsonl"
+        if path.exists() and (rows := read_rows(path, numbers=True)):
+            found[stage] = _share(len(solved(rows)), len({row["pair"] for row in rows}))
+    if (path := folder / "generation.jsonl").exists():
+        rows = read_rows(path)
+        for precision in dict.fromkeys(row["precision"] for row in rows):
+            own = [row for row in rows if row["precision"] == precision]
+            bad = {row["pair"] for row in own if row["verdict"] != "pass"}
+            found[f"pass_{precision}"] = _share(len({row["pair"] for row in own}) - len(bad), len(opened.pairs))
+    if robust := analysed(folder):
+        found["robustness"] = robust
+    found["seconds"] = {
+        str(path.parent.relative_to(folder / "stages")): sum(row["seconds"] for row in read_rows(path, numbers=True))
+        for path in sorted(folder.glob("stages/**/steps.jsonl"))
+    }
+    return found
+
+
+def _fields(opened: Opened) -> dict[str, Any]:
+    config = opened.config
+    assert isinstance(config.threads, int)
+    return {
+        "config_hash": config_hash(config),
+        "config": config.plain,
+        "seed": config.seed,
+        "data": {"name": config.pairs.name, "fingerprint": opened.reading.fingerprint},
+        "model": {
+            "parameters": sum(parameter.numel() for parameter in opened.network.parameters()),
+            "trained": 0,
+            "fingerprint": opened.network.fingerprint,
+        },
+        "environment": environment(config.threads, config.solve.precision, config.device),
+    }
+
+
+def _share(hits: int, trials: int) -> dict[str, Any]:
+    low, high = wilson_interval(hits, trials)
+    return {"solved": hits, "pairs": trials, "share": hits / trials, "low": low, "high": high}
+
+
+def share_of(rows: Sequence[Mapping[str, Any]], pairs: int) -> dict[str, Any]:
+    """The solved share of a stage's pairs, with Wilson's interval."""
+    return _share(len(solved(rows)), pairs)
