@@ -21,7 +21,9 @@ def bench(
     rounds: Annotated[int, typer.Option(min=3, help="Interleaved rounds; medians are taken over them.")] = 15,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the training step: tokens/s, ratios, share of peak, what monitoring costs, peak memory.
+    """Measure the training step: tokens/s, ratios, share of peak, what monitoring costs, peak memory; and content memory.
+
+    The latter where smollm2-135m is imported (`trimtab models import smollm2-135m`).
 
     trimtab bench --rounds 15
 
@@ -31,9 +33,18 @@ def bench(
         return
     from trimtab.bench.memory import peak_memory
     from trimtab.bench.training import bench_training
+    from trimtab.config.model_paths import imported_models
 
     figures = bench_training(rounds, _say(as_json))
     figures |= peak_memory()
+    if (path := imported_models() / "smollm2-135m").is_dir():
+        from trimtab.bench.content_memory import bench_memory
+
+        figures |= bench_memory(str(path), rounds, 2, _say(as_json))
+    else:
+        _say(as_json)(
+            "Content memory is not measured: `trimtab models import smollm2-135m` fetches the model that it needs."
+        )
     _print(figures, as_json)
 
 
