@@ -4,6 +4,7 @@ import pytest
 
 from trimtab.cli.reference import main, page
 from trimtab.config import REGISTRIES, EpisodeConfig, MonitorConfig, RunConfig
+from trimtab.config.memory import MemoryConfig, SolveConfig
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +18,14 @@ def test_every_key_stands_on_it_once(text: str) -> None:
     keys += [f"`monitor.{key}`" for key in MonitorConfig.model_fields]
     keys += ["`data.tokenizer`", "`episode.sample.top_p`", "`episode.early_stopping.patience`", "`hooks[].enabled`"]
     # A component's own parameters, further down, may have the name of a key.
-    rows = text.partition("\n# Components\n")[0].splitlines()
+    runs, _, memory = text.partition("\n# Components\n")[0].partition("\n# Every key of a memory run\n")
     for key in keys:
-        assert sum(line.startswith(f"| {key} |") for line in rows) == 1, key
+        assert sum(line.startswith(f"| {key} |") for line in runs.splitlines()) == 1, key
+    of_memory = [f"`{key}`" for key in MemoryConfig.model_fields] + [
+        f"`solve.{key}`" for key in SolveConfig.model_fields
+    ]
+    for key in of_memory:
+        assert sum(line.startswith(f"| {key} |") for line in memory.splitlines()) == 1, key
 
 
 def test_every_component_stands_on_it_with_every_parameter(text: str) -> None:

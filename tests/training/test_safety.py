@@ -48,10 +48,14 @@ def test_nothing_that_unpickles_is_called() -> None:
 
 
 def test_one_training_loop() -> None:
-    """A backward pass stands with the trainer, in the straightforward loop that it is measured against, and where a loss is
-    fitted to a known distribution without any model."""
-    places = set()
+    """A backward pass stands with the trainer, in the straightforward loops that it and the memory engine are measured against, and
+    where a loss is fitted to a known distribution without any model. The engine's own goes through `autograd.backward`."""
+    places, given = set(), set()
     for path in SOURCE.rglob("*.py"):
-        if ".backward()" in path.read_text(encoding="utf-8"):
-            places.add(path.relative_to(SOURCE).as_posix())
-    assert places == {"training/passes.py", "bench/reference.py", "losses/propriety.py"}
+        text, name = path.read_text(encoding="utf-8"), path.relative_to(SOURCE).as_posix()
+        if ".backward()" in text:
+            places.add(name)
+        if "autograd.backward(" in text:
+            given.add(name)
+    assert places == {"training/passes.py", "bench/reference.py", "bench/plain_memory.py", "losses/propriety.py"}
+    assert given == {"memory/engine/solve.py", "memory/modes.py", "memory/analysis/landscape.py"}

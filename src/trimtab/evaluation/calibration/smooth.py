@@ -33,7 +33,8 @@ def smooth_error(residuals: Float[np.ndarray, "samples cells"]) -> Float[np.ndar
         middle = (low + high) / 2
         above = _at(spectrum, middle) > middle
         low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return _at(spectrum, (low + high) / 2)
+    error: Float[np.ndarray, " samples"] = np.minimum(_at(spectrum, (low + high) / 2), 1.0)
+    return error  # it is 1 at most; a sum of many terms may round above
 
 
 def _at(
