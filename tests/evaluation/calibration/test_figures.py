@@ -9,6 +9,7 @@ from tests.evaluation.calibration.samples import calibrated
 from trimtab.evaluation.calibration import calibration_report
 from trimtab.evaluation.calibration.arrays import as_clusters
 from trimtab.evaluation.calibration.binning import mass_bins, width_bins
+from trimtab.evaluation.calibration.figure import interval
 from trimtab.evaluation.calibration.measures import ENDS, Items, measure
 
 PAIRS = st.lists(
@@ -175,3 +176,10 @@ def test_clusters_are_numbered_in_every_way():
     assert as_clusters(np.array([[5, 1], [5, 2], [7, 1]]), 3).tolist() == [[0, 0], [0, 1], [1, 0]]
     report = calibration_report([0.5, 0.6, 0.7], [1, 0, 1], groups=[1, 1, 2], bootstrap=5, null=5, seed=0)
     assert report.clusters == (2,) and report.items == 3
+
+
+def test_tiny_variances_of_two_ways_have_degrees_of_freedom() -> None:
+    draws = np.array([0.0, 1e-90, 2e-90, 1e-90])
+    ways = [(10, draws), (20, draws * 0.5), (40, draws * 0.5)]
+    low, high = interval(1e-90, (0.0, 1.0), ways, 0.95)
+    assert low is not None and high is not None and 0 <= low <= 1e-90 <= high < 1e-80

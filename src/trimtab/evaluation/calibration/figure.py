@@ -91,7 +91,8 @@ def interval(
     variance, freedom = spread[0], known[0][0] - 1.0
     if len(known) > 1:
         variance = max(spread[0] + spread[1] - spread[2], spread[widest])
-        freedom = variance**2 / sum(v**2 / (units - 1) for v, (units, _) in zip(spread[:2], known, strict=False))
+        shares = [v / variance for v in spread[:2]]  # the square of a tiny variance is 0
+        freedom = 1 / sum(one**2 / (units - 1) for one, (units, _) in zip(shares, known, strict=False))
     draws = known[widest][1]
     stretch = math.sqrt(variance / float(draws.var())) * float(stdtrit(freedom, quantiles[1]) / ndtri(quantiles[1]))
     low, high = (np.quantile(draws, quantiles, method="inverted_cdf") - draws.mean()) * stretch
