@@ -62,25 +62,10 @@ class FrozenNetwork:
         device: str = "cpu",
     ) -> None:
         loaded = Pretrained(path=path, adapt=(), allow_hub=allow_hub)
-        self.context = loaded.context
-        self._take(loaded.network, str(loaded.source), loaded.fingerprint, dtype, device)
-
-    @classmethod
-    def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:
-        """`parameters` with an imported model's name replaced by its folder."""
-        return expanded_path(parameters)
-
-    @classmethod
-    def check(cls, parameters: dict[str, Any]) -> None:
-        """Refuse a hub id that is not allowed.
-
-        Raises:
-            ValueError: one sentence that names the key.
-        """
-        check_hub(parameters)
-
-    def _take(self, network: Any, name: str, fingerprint: str, dtype: torch.dtype, device: str) -> None:
-        self.name, self.fingerprint, self.dtype, self.device = name, fingerprint, dtype, torch.device(device)
+        network: Any = loaded.network
+        name = str(loaded.source)
+        self.name, self.fingerprint, self.context = name, loaded.fingerprint, loaded.context
+        self.dtype, self.device = dtype, torch.device(device)
         self.network = network.to(device=device, dtype=dtype).requires_grad_(False).eval()
         table, head = network.get_input_embeddings(), network.get_output_embeddings()
         if not isinstance(table, nn.Embedding) or not isinstance(head, nn.Linear):
@@ -96,6 +81,20 @@ class FrozenNetwork:
         replace_norms(network)
         attention.register()
         self._check_packing()
+
+    @classmethod
+    def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        """`parameters` with an imported model's name replaced by its folder."""
+        return expanded_path(parameters)
+
+    @classmethod
+    def check(cls, parameters: dict[str, Any]) -> None:
+        """Refuse a hub id that is not allowed.
+
+        Raises:
+            ValueError: one sentence that names the key.
+        """
+        check_hub(parameters)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The weights, all frozen."""
