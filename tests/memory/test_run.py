@@ -65,7 +65,12 @@ def plain(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
         },
         "gates": {"single": 0.0, "joint": 0.0},
         "stages": ["baselines", "single", "joint", "counterfactual", "generation", "ablations", "analysis"],
-        "ablations": {"pairs": 3, "vectors": [2, 12], "learning_rate": [0.1]},
+        "ablations": {
+            "pairs": 3,
+            "vectors": [2, 12],
+            "learning_rate": [0.1],
+            "models": [{"name": "untrained", "path": str(model_folder), "seed": 3}],
+        },
         "landscape_pairs": 1,
     }
 
@@ -109,7 +114,11 @@ def test_ablations_and_analysis_are_recorded(whole: tuple[Path, dict[str, Any]])
         ("vectors", 2, 3),
         ("vectors", 12, 3),
         ("learning_rate", 0.1, 3),
+        ("model", "small", 3),
+        ("model", "small, untrained", 3),
     ]
+    own, other = cells["cells"][3:]
+    assert own["solved"] > 0 and other["mean_loss_ratio"] != own["mean_loss_ratio"]
     good = result["metrics"]["joint"]["solved"]
     rows = read_rows(out / "robustness.jsonl", numbers=True)
     assert len({row["pair"] for row in rows}) == good
@@ -128,13 +137,9 @@ def test_its_report_is_drawn(whole: tuple[Path, dict[str, Any]]) -> None:
 
 def test_a_second_call_finds_everything_done(whole: tuple[Path, dict[str, Any]], plain: dict[str, Any]) -> None:
     out, result = whole
-    before = {
-        path: path.read_bytes()
-        for path in sorted(out.rglob("*.json*"))
-        if path.name not in ("summary.json", "events.jsonl")
-    }
+    before = {path: path.read_bytes() for path in sorted(out.rglob("*.json*"))}
     again = run_memory(config(plain), out, Quiet())
-    assert again["metrics"] == result["metrics"]
+    assert again == result
     assert before == {path: path.read_bytes() for path in before}
 
 
@@ -146,6 +151,20 @@ def test_a_stopped_run_goes_on_to_the_same_memories(
     assert run_memory(config(plain), out, Quiet(stop_after=8))["status"] == "interrupted"
     assert run_memory(config(plain), out, Quiet())["status"] == "completed"
     same_memories(whole[0], out)
+
+
+def test_the_early_warning_is_given_once(plain: dict[str, Any], tmp_path: Path) -> None:
+    gates = {"single": 0.0, "joint": 0.0, "early": 1.0, "early_after": 2}
+    hard = {**plain["solve"], "steps": 6, "restarts": 1, "margin": 30.0}
+    asked = config(plain, gates=gates, solve=hard, stages=["baselines", "joint"])
+    out, told = tmp_path / "run", []
+    for left in (3, 5, 7, 3, None):
+        result = run_memory(asked, out, Quiet(stop_after=left))
+        told = [row["reason"] for row in read_rows(out / "events.jsonl") if row["kind"] == "gate"]
+    assert result["status"] == "completed"
+    assert [one.split(":")[0] for one in told] == ["early", "joint"]
+    assert [gate["gate"] for gate in result["gates"]] == ["early", "joint"]
+    assert "Ctrl-C stops it" in told[0]
 
 
 def same_memories(one: Path, other: Path) -> None:

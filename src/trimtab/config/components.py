@@ -149,7 +149,10 @@ PAIRS = Registry(
 
 FROZEN_MODELS = Registry(
     "frozen_model",
-    {"pretrained": "trimtab.memory.engine.network:FrozenNetwork"},
+    {
+        "pretrained": "trimtab.memory.engine.network:FrozenNetwork",
+        "untrained": "trimtab.memory.engine.untrained:UntrainedNetwork",
+    },
     supplied=("dtype", "device"),
 )
 

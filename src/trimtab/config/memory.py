@@ -63,6 +63,12 @@ class AblationsConfig(Frozen):
     pairs: Annotated[int, Field(ge=1, description="pairs of every cell, the first ones")] = 20
     vectors: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(description="numbers of vectors")] = ()
     learning_rate: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(description="values of solve.lr")] = ()
+    models: Annotated[
+        tuple[Component, ...],
+        Field(
+            description="other frozen models, each with its own tokens and modes: a list of {name: pretrained, path: ...}"
+        ),
+    ] = ()
 
 
 class MemoryConfig(Frozen):

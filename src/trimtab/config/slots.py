@@ -36,7 +36,12 @@ BESIDE: dict[str, tuple[str, ...]] = {"data": ("tokenizer", "task"), "hook": ("e
 """Keys of a component that the schema validates itself, beside the component's own parameters."""
 
 
-MEMORY_SLOTS = (Slot(("model",), "frozen_model"), Slot(("pairs",), "pairs"), Slot(("modes",), "modes"))
+MEMORY_SLOTS = (
+    Slot(("model",), "frozen_model"),
+    Slot(("pairs",), "pairs"),
+    Slot(("modes",), "modes"),
+    Slot(("ablations", "models"), "frozen_model", many=True),
+)
 
 ROOTS: dict[type[BaseModel], tuple[Slot, ...]] = {RunConfig: SLOTS, MemoryConfig: MEMORY_SLOTS}
 """The kinds of config, and the slots of each."""

@@ -26,6 +26,7 @@ def aa_experiment(experiment: Experiment, copies: int) -> Experiment:
 
     A lazy fork becomes a fork at half of the steps: its arms have no decision at which they would part.
     """
+    experiment.needs_training()
     own = experiment.arms[experiment.baseline_arm]
     arms = {f"copy-{copy}": {**own, "episode.dropout_draw": copy} for copy in range(copies)}
     pairing = experiment.pairing
@@ -40,7 +41,7 @@ def aa_experiment(experiment: Experiment, copies: int) -> Experiment:
 def run_aa(experiment: Experiment, out: Path | str, copies: int, draws: int, means: Means) -> dict[str, Any]:
     """Run it, and resample `draws` A/A experiments from its runs; the figures also go into `aa.json`.
 
-    Raises `ConfigError` for under six seeds and where the draw changes nothing (a model without dropout).
+    Raises `ConfigError` for memory runs, for under six seeds and where the draw changes nothing (a model without dropout).
     """
     twin = aa_experiment(experiment, copies)
     seeds, spec = twin.seed_list, twin.claim

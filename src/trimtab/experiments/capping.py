@@ -14,7 +14,14 @@ from trimtab.experiments.spec import Experiment
 _UNTRAINED = {"val_loss": "untrained_loss", "best_val_loss": "untrained_loss", "train_loss": "untrained_loss"}
 """Where the untrained model's figure stands, if not under the figure's own name after `untrained.`."""
 
-_FALLING = ("exam.calibration.", "exam.truth.", "exam.answer_loss", "stability.", "val_calibration_error")
+_FALLING = (
+    "exam.calibration.",
+    "exam.truth.",
+    "exam.answer_loss",
+    "stability.",
+    "val_calibration_error",
+    "joint.pair_steps",
+)
 
 
 @dataclass(frozen=True)

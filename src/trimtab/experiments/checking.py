@@ -2,8 +2,9 @@
 
 import difflib
 
-from trimtab.config import REGISTRIES, ConfigError, RunConfig, canonical_json, missing_paths, resolve_config
+from trimtab.config import REGISTRIES, ConfigError, RunConfig, canonical_json, missing_paths
 from trimtab.evidence.rule import FEWEST_PAIRS
+from trimtab.experiments.memory_episodes import check_memory
 from trimtab.experiments.spec import Experiment
 
 FIGURES = (
@@ -64,20 +65,25 @@ def check(experiment: Experiment, at: str) -> None:
     if any(not values for values in experiment.factors.values()):
         raise ConfigError(f"{at}factors: a factor needs a value at least.")
     _check_cells(experiment, at)
-    resolve_config(experiment.base, source=f"{at}the base config")
+    experiment.resolved(experiment.base, f"{at}the base config")
     for arm in experiment.arms:
         for cell in experiment.cells:
-            experiment.config(arm, seeds[0], cell)
+            experiment.episode_config(arm, seeds[0], cell)
     _check_files(experiment, at)
-    _check_tune(experiment, at)
+    if experiment.episodes == "training":
+        _check_tune(experiment, at)
     fixed = [arm for arm in experiment.arms if arm not in experiment.tune]
-    configs = {arm: canonical_json(experiment.config(arm, seeds[0], experiment.cells[0])) for arm in fixed}
+    configs = {arm: canonical_json(experiment.episode_config(arm, seeds[0], experiment.cells[0])) for arm in fixed}
     for arm, config in configs.items():
         twins = [other for other in configs if other < arm and configs[other] == config]
         if twins:
             raise ConfigError(
                 f"{at}arms: '{arm}' and '{twins[0]}' describe the same run. An arm is a policy of its own."
             )
+    _check_pairs(experiment, at)
+    if experiment.episodes == "memory":
+        check_memory(experiment, at)
+        return
     _check_metric(experiment, at)
     _check_derived(experiment, at)
     _check_pairing(experiment, at)
@@ -88,7 +94,7 @@ def _check_files(experiment: Experiment, at: str) -> None:
     """A file that is not there is found before the episodes are run, not by each of them."""
     for arm in experiment.arms:
         for cell in experiment.cells:
-            missing = missing_paths(experiment.config(arm, experiment.seed_list[0], cell))
+            missing = missing_paths(experiment.episode_config(arm, experiment.seed_list[0], cell))
             if missing:
                 key, path = missing[0]
                 models = (
@@ -141,7 +147,7 @@ def _exam_figures(config: RunConfig) -> list[str]:
     return [f"exam.{name}" for name in (*own, *EXAM_FIGURES, *TRUTH_FIGURES, *sampled)]
 
 
-def _check_plan(experiment: Experiment, at: str) -> None:
+def _check_pairs(experiment: Experiment, at: str) -> None:
     seeds, budget = len(experiment.seed_list), experiment.budget.pairs
     if budget is not None and (not experiment.sequential or budget > seeds):
         raise ConfigError(
@@ -154,6 +160,10 @@ def _check_plan(experiment: Experiment, at: str) -> None:
         raise ConfigError(
             f"{at}seeds: a sequential experiment never decides under {FEWEST_PAIRS} pairs; found {budget or seeds}."
         )
+
+
+def _check_plan(experiment: Experiment, at: str) -> None:
+    seeds = len(experiment.seed_list)
     config = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0])
     if experiment.noise_floor and not 2 <= experiment.noise_floor <= seeds:
         raise ConfigError(

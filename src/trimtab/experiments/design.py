@@ -14,8 +14,10 @@ def episode_jobs(folder: ExperimentDirectory, experiment: Experiment, seeds: lis
         for arm in [base, *experiment.treatments]:
             for cell in experiment.cells:
                 place = folder.episode(arm, seed, cell)
-                config = experiment.config(arm, seed, cell).model_dump(mode="json")
-                if experiment.runs_alone(arm):
+                config = experiment.episode_config(arm, seed, cell).model_dump(mode="json")
+                if experiment.episodes == "memory":
+                    yield Job(arm, seed, str(place), config, "memory", cell=cell)
+                elif experiment.runs_alone(arm):
                     yield Job(arm, seed, str(place), config, cell=cell)
                 else:
                     parent = str(folder.episode(base, seed, cell))

@@ -16,7 +16,9 @@ from trimtab.records.atomic import write_json
 
 
 def steered(experiment: Experiment) -> list[str]:
-    """The treatments that have a regime controller."""
+    """The treatments that have a regime controller; no memory run has one."""
+    if experiment.episodes == "memory":
+        return []
     seed, cell = experiment.seed_list[0], experiment.cells[0]
     treatments = experiment.treatments
     return [arm for arm in treatments if experiment.config(arm, seed, cell).episode.regime_controller is not None]

@@ -11,14 +11,14 @@ from trimtab.training import Caller, fork_as, resume, train
 from trimtab.training.assembly import assemble
 from trimtab.training.lifecycle import differences, recorded_config
 
-Kind = Literal["train", "fork", "lazy_fork", "twins"]
+Kind = Literal["train", "fork", "lazy_fork", "twins", "memory"]
 SAME_AS = "same_as.json"
 """Stands in an episode's folder in place of a run: the controller never acted, so the episode is the baseline's."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """An episode to run in `folder`: a run of its own, or a fork of the run in `parent` (at step `at`, or lazily).
+    """An episode to run in `folder`: a run of its own, or a fork of the run in `parent` (at step `at`, or lazily); a memory run.
 
     `twins` holds the interventions of the run in `parent` against twins that did nothing (`options`: `Twin`'s fields).
     """

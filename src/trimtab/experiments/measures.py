@@ -24,6 +24,16 @@ EXPLORED = (
     "best_val_loss",
     "stability.unstable_steps",
     "stability.flagged_steps",
+    "joint.share",
+    "joint.pair_steps",
+    "pass_fp32.share",
+    "pass_bf16.share",
+    "recalled.noise_0.02",
+    "recalled.noise_0.05",
+    "recalled.noise_0.1",
+    "recalled.noise_0.2",
+    "recalled.int8",
+    "recalled.int4",
 )
 """Figures that an experiment compares besides the claimed one, without a verdict, where its episodes have them."""
 

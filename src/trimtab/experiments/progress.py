@@ -62,8 +62,11 @@ class Progress:
         if "error" in answer:
             return f"{answer['status']}: {answer['error']}"
         summary = RunDirectory(job.folder).summary()
-        found = None if summary is None else summary.metrics.get("val_loss")  # none before the first evaluation
+        metrics = {} if summary is None else summary.metrics
+        found = metrics.get("val_loss")  # none before the first evaluation
         loss = "" if found is None else f", validation loss {float(found):.4f}"
+        if (joint := metrics.get("joint")) is not None:
+            loss = f", {joint['solved']} of {joint['pairs']} pairs solved"
         again = " (found done)" if answer.get("reused") else ""
         return f"{answer['status']}{loss}{again}"
 

@@ -17,8 +17,10 @@ def rehearse(folder: ExperimentDirectory, experiment: Experiment) -> None:
     """Evaluate the loss of every arm and cell on its first batch. Raises `ConfigError` that names the arm and the reason.
 
     Arms that have begun, and arms with the plain cross-entropy, are left out; equal ones are tried once, and arms on the same
-    data share them.
+    data share them. Memory runs have no loss to choose.
     """
+    if experiment.episodes == "memory":
+        return
     data: dict[str, DataBundle] = {}
     tried: set[str] = set()
     seed = experiment.seed_list[0]

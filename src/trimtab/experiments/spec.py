@@ -7,8 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trimtab.config import RunConfig, absolute_paths, resolve_config, set_key
+from trimtab.config import ConfigError, RunConfig, absolute_paths, set_key
+from trimtab.config.load import resolve_root
+from trimtab.config.memory import MemoryConfig
 from trimtab.config.schema import Frozen
+from trimtab.config.wording import Source
 
 
 class ClaimSpec(Frozen):
@@ -85,6 +88,10 @@ class Experiment(Frozen):
     """An experiment; what is not named here is the base config that every arm starts from."""
 
     question: Annotated[str, Field(min_length=1, description="what is asked, in words")]
+    episodes: Annotated[
+        Literal["training", "memory"],
+        Field(description="what an episode is: a training run, or a memory run (`trimtab memory run`)"),
+    ] = "training"
     claim: Annotated[ClaimSpec, Field(description="what is claimed of every treatment")]
     arms: Annotated[
         dict[str, dict[str, Any]],
@@ -156,14 +163,37 @@ class Experiment(Frozen):
 
     def runs_alone(self, arm: str) -> bool:
         """Whether the arm's episodes are runs of their own: the baseline's, and where no controller makes it a lazy fork."""
-        if arm == self.baseline_arm or self.pairing.name == "seed":
+        if arm == self.baseline_arm or self.pairing.name == "seed":  # as every memory run is
             return True
         config = self.config(arm, self.seed_list[0], self.cells[0])
         return self.pairing.name == "lazy_fork" and config.episode.regime_controller is None
 
-    def config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> RunConfig:
+    def resolved(self, base: Mapping[str, Any], source: str) -> RunConfig | MemoryConfig:
+        """A config of the kind that the episodes have. Raises `ConfigError` that begins with `source`."""
+        where = Source(source, {})
+        return (
+            resolve_root(MemoryConfig, base, where)
+            if self.episodes == "memory"
+            else resolve_root(RunConfig, base, where)
+        )
+
+    def episode_config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> RunConfig | MemoryConfig:
         """The resolved config of an episode, its paths absolute. Raises `ConfigError` that names the arm."""
         data = json.loads(json.dumps(self.base))
         for key, value in {**self.arms[arm], **cell, "seed": seed}.items():
             set_key(data, key, value)
-        return absolute_paths(resolve_config(data, source=f"arm '{arm}'"))
+        return absolute_paths(self.resolved(data, f"arm '{arm}'"))
+
+    def config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> RunConfig:
+        """As `episode_config`, where episodes are training runs. Raises `ConfigError` where they are not."""
+        self.needs_training()
+        config = self.episode_config(arm, seed, cell)
+        assert isinstance(config, RunConfig)
+        return config
+
+    def needs_training(self) -> None:
+        """Raise `ConfigError` where the episodes are no training runs."""
+        if self.episodes != "training":
+            raise ConfigError(
+                f"episodes: {self.episodes}. What was asked is about training runs. Give an experiment whose episodes are."
+            )

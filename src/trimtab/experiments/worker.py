@@ -6,11 +6,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trimtab.config import TrimtabError
-from trimtab.experiments.jobs import Job, run_job
+from trimtab.experiments.jobs import Job, Kind, run_job
 from trimtab.experiments.twins import run_twins
 from trimtab.training import Caller
 from trimtab.training.signals import StopOnSignal
@@ -40,8 +40,9 @@ def work(job: Job) -> dict[str, Any]:
     """Run a job politely: SIGTERM or SIGINT ends it after a checkpoint. An error is part of the answer."""
     with StopOnSignal() as stop:
         try:
-            run = run_twins if job.kind == "twins" else run_job
-            return run(job, Caller(display=Silent(stop), stop=stop, command=("trimtab", "run"), plots=False))
+            return _runner(job.kind)(
+                job, Caller(display=Silent(stop), stop=stop, command=("trimtab", "run"), plots=False)
+            )
         except KeyboardInterrupt:
             return {"status": "interrupted"}
         except TrimtabError as error:
@@ -52,6 +53,16 @@ def work(job: Job) -> dict[str, Any]:
                 "status": "failed",
                 "error": f"{type(error).__name__}: {error} (the traceback is printed or in workers.log)",
             }
+
+
+def _runner(kind: Kind) -> Callable[[Job, Caller], dict[str, Any]]:
+    if kind == "memory":
+        from trimtab.experiments.memory_episodes import (
+            run_memory_job,  # with the memory engine, which training has no use for
+        )
+
+        return run_memory_job
+    return run_twins if kind == "twins" else run_job
 
 
 def main() -> None:

@@ -1,9 +1,14 @@
-"""One thing varied at a time: numbers of vectors, learning rates, other wordings on and off."""
+"""One thing varied at a time: numbers of vectors, learning rates, other wordings on and off, the model."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
+from trimtab.config.schema import Component
 from trimtab.memory import stages
+from trimtab.memory.baselines import baseline_rows, bounds_of
+from trimtab.memory.opening import under_model
 from trimtab.memory.recording import share_of
 from trimtab.memory.stages import Bench
 from trimtab.memory.staging import Bounds
@@ -23,6 +28,11 @@ def ablations(bench: Bench, bounds: Mapping[str, Bounds]) -> dict[str, Any]:
             rows = stages.ablation(bench, f"{kind}-{value:g}", bounds, **{key: value})
             cells.append(cell(kind, value, count, rows, bounds))
     joined = bench.folder / "stages"
+    if asked.models:
+        names = {pair.pair.id for pair in bench.opened.pairs[: asked.pairs]}
+        own = [row for row in read_rows(joined / "joint" / "candidates.jsonl", numbers=True) if row["pair"] in names]
+        cells.append(cell("model", _called(bench.opened.config.model), count, own, bounds))
+    cells += [_other_model(bench, number, model) for number, model in enumerate(asked.models)]
     if (path := joined / "joint_paraphrases" / "candidates.jsonl").exists():
         on = read_rows(path, numbers=True)
         names = {row["pair"] for row in on}
@@ -33,6 +43,29 @@ def ablations(bench: Bench, bounds: Mapping[str, Bounds]) -> dict[str, Any]:
         for share in THRESHOLDS
     }
     return {"cells": cells, "k_thresholds": {str(share): min(found, default=None) for share, found in enough.items()}}
+
+
+def _other_model(bench: Bench, number: int, model: Component) -> dict[str, Any]:
+    """The first pairs under another model, held against its own losses under random vectors."""
+    bench.watcher.say(f"Ablation: {_called(model)}.")
+    asked = bench.opened.config.ablations.pairs
+    opened = under_model(bench.opened, model, asked)
+    for one in opened.skipped:
+        bench.watcher.say(f"{one.pair} does not fit {_called(model)}: {one.reason}")
+    rows: list[dict[str, Any]] = []
+    bounds: dict[str, Bounds] = {}
+    if opened.pairs:
+        made = baseline_rows(opened.network, opened.modes, opened.pairs, opened.tokenizer, opened.settings)
+        bounds = {row["pair"]: bounds_of(row) for row in made}
+        rows = stages.ablation(replace(bench, opened=opened), f"model-{number}", bounds)
+    return cell("model", _called(model), len(bench.opened.pairs[:asked]), rows, bounds)
+
+
+def _called(model: Component) -> str:
+    """A model in a word or two: its kind where it is not a pretrained one, and the last part of its path."""
+    spec = model.spec
+    name = PurePath(str(spec.get("path", ""))).name
+    return name if spec["name"] == "pretrained" else f"{name}, {spec['name']}"
 
 
 def cell(

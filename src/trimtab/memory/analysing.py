@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from trimtab.config import DataError
 from trimtab.memory import stages
+from trimtab.memory.analysis.disturbing import named
 from trimtab.memory.analysis.geometry import geometry
 from trimtab.memory.analysis.landscape import landscape
 from trimtab.memory.analysis.leaks import leak_matrix
@@ -84,11 +84,10 @@ def _couples(bench: Bench, memories: Sequence[Memory], bounds: Mapping[str, Boun
     return [(one, replace(two, card=replace(two.card, restart=first + two.card.restart))) for one, two in couples]
 
 
-def analysed(folder: Path) -> dict[str, Any]:
+def analysed(folder: Path) -> dict[str, float]:
     """The shares of memories that withstood each disturbance, from `robustness.jsonl`; {} without it."""
     path = folder / "robustness.jsonl"
     found: dict[str, list[bool]] = {}
     for row in read_rows(path) if path.exists() else []:
-        name = row["disturbance"] if row["level"] is None else f"{row['disturbance']}_{row['level']:g}"
-        found.setdefault(name, []).append(row["passed"])
+        found.setdefault(named(row["disturbance"], row["level"]), []).append(row["passed"])
     return {name: sum(values) / len(values) for name, values in found.items()}

@@ -1,7 +1,7 @@
 """A memory run's parts from its config: hardware, model, tokenizer, pairs, modes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
@@ -10,6 +10,7 @@ import torch
 from trimtab.config import REGISTRIES, ConfigError, DataError
 from trimtab.config.memory import MemoryConfig
 from trimtab.config.paths import absolute_paths
+from trimtab.config.schema import Component
 from trimtab.data.tokenizers import Tokenizer
 from trimtab.memory.baselines import branches_of
 from trimtab.memory.engine.layout import Branch
@@ -102,6 +103,10 @@ def open_run(config: MemoryConfig, positions: int | None = None) -> Opened:
     keep_freed_memory()
     source: Any = REGISTRIES["pairs"].build(config.pairs.spec)
     modes: Any = REGISTRIES["modes"].build(config.modes.spec)
+    if modes.training_pairs and config.ablations.models:
+        raise ConfigError(
+            "ablations.models: learned modes are of one model; with other models use modes: {name: random} or {name: words}."
+        )
     wanted = None if config.count is None else config.count + modes.training_pairs
     reading = source.read(wanted, config.seed)
     tokenizer = tokenizer_of(config)
@@ -122,6 +127,29 @@ def open_run(config: MemoryConfig, positions: int | None = None) -> Opened:
     made = modes.make(network, tokenizer, tasks, settings)
     assert tokenizer.end is not None
     return Opened(config, network, tokenizer, tokenizer.end, made, settings, pairs, encoded.skipped, reading)
+
+
+def under_model(opened: Opened, model: Component, count: int) -> Opened:
+    """The first `count` pairs of a run under another frozen model: its own tokens, modes and scale.
+
+    Pairs that do not fit it are among `skipped`. Raises `ConfigError` and `DataError`.
+    """
+    config = opened.config.model_copy(update={"model": model})
+    tokenizer, network = tokenizer_of(config), network_of(config, config.solve.precision)
+    encoded = _encoded([pair.pair for pair in opened.pairs[:count]], config, network, tokenizer)
+    modes: Any = REGISTRIES["modes"].build(config.modes.spec)
+    made = modes.make(network, tokenizer, [], opened.settings)
+    assert tokenizer.end is not None
+    return replace(
+        opened,
+        config=config,
+        network=network,
+        tokenizer=tokenizer,
+        end=tokenizer.end,
+        modes=made,
+        pairs=encoded.pairs,
+        skipped=encoded.skipped,
+    )
 
 
 def wordings(opened: Opened) -> dict[str, tuple[Branch, ...]]:

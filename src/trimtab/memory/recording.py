@@ -10,6 +10,7 @@ from trimtab import __version__
 from trimtab.config import RunError, config_hash
 from trimtab.evidence import wilson_interval
 from trimtab.memory.analysing import analysed
+from trimtab.memory.analysis.disturbing import names
 from trimtab.memory.opening import Opened
 from trimtab.memory.stages import solved
 from trimtab.records import (
@@ -90,15 +91,25 @@ def metrics(folder: Path, opened: Opened) -> dict[str, Any]:
     for stage in ("single_question", "single_answer", "joint", "joint_counterfactual", "joint_paraphrases"):
         path = folder / "stages" / stage / "candidates.jsonl"
         if path.exists() and (rows := read_rows(path, numbers=True)):
-            found[stage] = _share(len(solved(rows)), len({row["pair"] for row in rows}))
-    if (path := folder / "generation.jsonl").exists():
-        rows = read_rows(path)
-        for precision in dict.fromkeys(row["precision"] for row in rows):
+            pairs = len({row["pair"] for row in rows})
+            found[stage] = _share(len(solved(rows)), pairs) | {"pair_steps": sum(row["steps"] for row in rows) / pairs}
+    nothing = (
+        "joint" in found and not found["joint"]["solved"]
+    )  # then there is nothing that could be decoded or disturbed
+    narrow, listed = opened.config.solve.precision == "bf16", opened.config.stages
+    if (path := folder / "generation.jsonl").exists() or (nothing and "generation" in listed):
+        rows = read_rows(path) if path.exists() else []
+        for precision in ("fp32", "bf16") if narrow else ("fp32",):
             own = [row for row in rows if row["precision"] == precision]
             bad = {row["pair"] for row in own if row["verdict"] != "pass"}
             found[f"pass_{precision}"] = _share(len({row["pair"] for row in own}) - len(bad), len(opened.pairs))
-    if robust := analysed(folder):
+    robust = analysed(folder)
+    if robust:
         found["robustness"] = robust
+    if robust or (nothing and "analysis" in listed):
+        # Of all pairs: one that was not solved is not recalled, however little is asked of it.
+        share = found["joint"]["share"]
+        found["recalled"] = {name: share * robust.get(name, 0.0) for name in names(bf16=narrow)}
     found["seconds"] = {
         str(path.parent.relative_to(folder / "stages")): sum(row["seconds"] for row in read_rows(path, numbers=True))
         for path in sorted(folder.glob("stages/**/steps.jsonl"))

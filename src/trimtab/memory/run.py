@@ -1,5 +1,6 @@
 """A memory run in a folder: begun, gone on with after any kill, and told in its records."""
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ from trimtab.records import (
 from trimtab.records.atomic import write_bytes, write_json
 from trimtab.records.jsonl import encode_row
 
+GATES = "gates.json"
+
 
 class MemoryRun:
     """A memory run in the folder `out`, new or to be gone on with.
@@ -63,7 +66,7 @@ class MemoryRun:
         recorded = None if then is None else then.config.get("solve", {}).get("positions")
         self.opened = open_run(config, recorded)
         self.then = then
-        self.gates: list[Gate] = []
+        self.gates = _gates(self.folder / GATES)
 
     def go(self) -> dict[str, Any]:
         """Do what is left of the protocol; returns status, metrics and the folder."""
@@ -76,6 +79,8 @@ class MemoryRun:
                 refuse(self.folder, found)
             if begun:
                 begin(self.run, opened, self.command)
+            if not found and (done := self._done()) is not None:
+                return done
             self.run.clear_summary()
             with JsonlWriter(self.run.events_path) as events:
                 self.events = events
@@ -103,8 +108,22 @@ class MemoryRun:
                     seconds=time.perf_counter() - started,
                     peak_rss_mb=peak_rss_mb(),
                 ).write(self.run.summary_path)
-        gates = [one.row() for one in self.gates]
-        return {"status": status, "metrics": figures, "gates": gates, "folder": str(self.folder)}
+        return self._result(status, figures)
+
+    def _done(self) -> dict[str, Any] | None:
+        """The result of a run that has ended for good; None where there is something left to do."""
+        ended = self.run.summary()
+        if ended is None or not (ended.status == "completed" or (ended.status == "stopped" and self.gated)):
+            return None
+        return self._result(ended.status, ended.metrics)
+
+    def _result(self, status: Status, figures: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "status": status,
+            "metrics": figures,
+            "gates": list(self.gates.values()),
+            "folder": str(self.folder),
+        }
 
     # --- the protocol ------------------------------------------------------------------------------------------------
 
@@ -116,7 +135,7 @@ class MemoryRun:
             return "stopped"
         if "joint" not in listed:
             return "completed"
-        if not self._open([stages.joint(bench, bounds, self._warn)]):
+        if not self._open([stages.joint(bench, bounds, self._record)]):
             return "stopped"
         memories = list(load_memories(self.folder / MEMORIES, opened.network.fingerprint))
         if memories:
@@ -169,18 +188,25 @@ class MemoryRun:
     def _open(self, gates: Sequence[Gate]) -> bool:
         """Record gates; whether the run goes on."""
         for one in gates:
-            self._tell("gate", f"{one.gate}: {one.message}")
-        self.gates = [*self.gates, *gates]
-        write_json(self.folder / "gates.json", to_json([one.row() for one in self.gates]))
+            self._record(one)
         return all(one.passed for one in gates) or not self.gated
 
-    def _warn(self, found: Gate) -> None:
-        self.gates = [*self.gates, found]
-        self._tell("gate", f"early: {found.message}")
+    def _record(self, found: Gate) -> None:
+        """Record a gate and tell of it, unless an earlier part of the run did."""
+        row = to_json(found.row())
+        if self.gates.get(found.gate) != row:
+            self.gates[found.gate] = row
+            write_json(self.folder / GATES, list(self.gates.values()))
+            self._tell("gate", f"{found.gate}: {found.message}")
 
     def _tell(self, kind: str, reason: str) -> None:
         self.events.write({"time": now(), "kind": kind, "reason": reason})
         self.watcher.say(reason)
+
+
+def _gates(path: Path) -> dict[str, dict[str, Any]]:
+    """The gates of an earlier part of a run, by name."""
+    return {row["gate"]: row for row in json.loads(path.read_bytes())} if path.exists() else {}
 
 
 def run_memory(config: MemoryConfig, out: Path, watcher: Watcher, **options: Any) -> dict[str, Any]:

@@ -49,11 +49,9 @@ def single(bench: Bench, bounds: Mapping[str, Bounds]) -> list[Gate]:
 def joint(bench: Bench, bounds: Mapping[str, Bounds], warn: Callable[[Gate], None]) -> Gate:
     """Both sides of every pair; solved ones are stored as they end."""
     early = bench.opened.config.gates
-    warned: list[bool] = []
 
-    def look(ended: int, good: int) -> None:
-        if ended >= early.early_after and not warned:
-            warned.append(True)
+    def look(before: int, ended: int, good: int) -> None:
+        if before < early.early_after <= ended:  # at the same step whether or not the stage was gone on with
             found = gate("early", good, ended, early.early)
             if not found.passed:
                 warn(found)

@@ -66,14 +66,14 @@ def run_stage(
     sides: tuple[str, ...] = SIDES,
     checkpoint_every: int = 10,
     keep: Callable[[Finished], None] = lambda finished: None,
-    look: Callable[[int, int], None] = lambda ended, solved: None,
+    look: Callable[[int, int, int], None] = lambda before, ended, solved: None,
 ) -> list[dict[str, Any]]:
     """Run a solver to its end and return its candidates' rows, or find it run.
 
     `sides` names the solver's judged branches in their order. `keep` is called with every candidate as it ends, before its row
-    is written; `look` with how many pairs have ended and how many of them are solved. A stage that was killed goes on from
-    its last checkpoint and gives the rows that it would have given. Raises `StageInterruptedError` when the watcher asks for
-    a stop.
+    is written; `look` with how many pairs had ended before a step, how many have now, and how many of them are solved. A stage
+    that was killed goes on from its last checkpoint and gives the rows that it would have given. Raises
+    `StageInterruptedError` when the watcher asks for a stop.
     """
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / "done.json"
@@ -84,7 +84,7 @@ def run_stage(
     with JsonlWriter(folder / "candidates.jsonl") as candidates, JsonlWriter(folder / "steps.jsonl") as steps:
         ended = _Ended(read_rows(folder / "candidates.jsonl"), solver.settings.restarts)
         while not solver.done:
-            step = solver.step()
+            step, before = solver.step(), len(ended.pairs)
             for finished in step.finished:
                 keep(finished)
                 row = candidate_row(finished, bounds.get(finished.pair), sides)
@@ -103,7 +103,7 @@ def run_stage(
             )
             watcher.step(folder.name, step, len(ended.solved), len(ended.pairs))
             if step.finished:
-                look(len(ended.pairs), len(ended.solved))
+                look(before, len(ended.pairs), len(ended.solved))
             if solver.done:
                 break
             reason = watcher.stop()

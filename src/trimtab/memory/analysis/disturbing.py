@@ -31,6 +31,17 @@ def disturbances(draws: int) -> list[Disturbance]:
     return [*noises, *(Disturbance(kind) for kind in INTEGERS)]
 
 
+def names(*, bf16: bool = False) -> list[str]:
+    """What `disturbances` and the precisions are called among a run's figures (`noise_0.05`); bf16 where the run has it."""
+    precisions = [Disturbance("bf16")] if bf16 else []
+    return [named(one.kind, one.level) for one in [*disturbances(1), *precisions, Disturbance("fp32")]]
+
+
+def named(kind: str, level: float | None) -> str:
+    """A disturbance's name among a run's figures."""
+    return kind if level is None else f"{kind}_{level:g}"
+
+
 def disturbed(vectors: Float[Tensor, "k d"], disturbance: Disturbance, seed: int, pair: str) -> Float[Tensor, "k d"]:
     """The vectors under a disturbance.
 

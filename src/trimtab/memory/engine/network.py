@@ -62,9 +62,9 @@ class FrozenNetwork:
         device: str = "cpu",
     ) -> None:
         loaded = Pretrained(path=path, adapt=(), allow_hub=allow_hub)
-        network: Any = loaded.network
+        network, fingerprint = self.weighted(loaded)
         name = str(loaded.source)
-        self.name, self.fingerprint, self.context = name, loaded.fingerprint, loaded.context
+        self.name, self.fingerprint, self.context = name, fingerprint, loaded.context
         self.dtype, self.device = dtype, torch.device(device)
         self.network = network.to(device=device, dtype=dtype).requires_grad_(False).eval()
         table, head = network.get_input_embeddings(), network.get_output_embeddings()
@@ -95,6 +95,10 @@ class FrozenNetwork:
             ValueError: one sentence that names the key.
         """
         check_hub(parameters)
+
+    def weighted(self, loaded: Pretrained) -> tuple[Any, str]:
+        """The network with the weights that it keeps, and their fingerprint: those of the files."""
+        return loaded.network, loaded.fingerprint
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The weights, all frozen."""

@@ -45,6 +45,7 @@ class Design(Read):
     """`experiment.yaml`, without the base config."""
 
     question: str
+    episodes: Literal["training", "memory"] = "training"
     claim: Claimed
     arms: dict[str, dict[str, Any]]
     baseline: str

@@ -6,6 +6,7 @@ from trimtab.reports.experiment.differences import differences
 from trimtab.reports.experiment.effects import detection, interventions
 from trimtab.reports.experiment.factors import factors
 from trimtab.reports.experiment.losses import losses
+from trimtab.reports.experiment.memories import memories
 from trimtab.reports.experiment.origin import comparisons, origin
 from trimtab.reports.experiment.records import Records
 from trimtab.reports.experiment.regimes import regimes
@@ -13,15 +14,17 @@ from trimtab.reports.experiment.reliability import reliability
 from trimtab.reports.experiment.stability import instability, variance
 from trimtab.reports.page import Report
 
-_PARTS = (
+_TRAINING = (
     differences, losses, regimes, interventions, detection, instability, variance, reliability, factors, cost, comparisons,
     origin,
 )  # fmt: skip
+_MEMORY = (differences, variance, factors, memories, comparisons, origin)
 
 
 def compose(records: Records) -> Report:
     """Everything that the report says."""
-    parts = (section for part in _PARTS if (section := part(records)) is not None)
+    order = _MEMORY if records.design.episodes == "memory" else _TRAINING
+    parts = (section for part in order if (section := part(records)) is not None)
     return Report(
         "Paired experiment",
         records.design.question,

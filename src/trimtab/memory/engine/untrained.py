@@ -1,0 +1,47 @@
+"""A frozen network that has learned nothing: what content memory owes to the weights is what is lost with them."""
+
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+
+from trimtab.config.schema import FILE_PATH
+from trimtab.memory.engine.network import FrozenNetwork
+from trimtab.models.pretrained.model import Pretrained
+from trimtab.records.hashing import tensors_sha256
+
+
+class UntrainedNetwork(FrozenNetwork):
+    """A pretrained model's architecture and tokenizer with the weights that the library begins its training with.
+
+    A control: `seed` draws the weights, which are the same on every machine with the same torch. The fingerprint is theirs.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: Annotated[
+            str,
+            Field(
+                min_length=1,
+                description="The folder, .gguf file or imported name of the model whose architecture is taken.",
+                json_schema_extra=FILE_PATH,
+            ),
+        ],
+        seed: Annotated[int, Field(ge=0, description="the seed of the weights")] = 0,
+        allow_hub: Annotated[
+            bool, Field(description="Whether `path` may be an id on the Hugging Face hub (owner/name).")
+        ] = False,
+        dtype: torch.dtype = torch.float32,
+        device: str = "cpu",
+    ) -> None:
+        self.seed = seed
+        super().__init__(path=path, allow_hub=allow_hub, dtype=dtype, device=device)
+
+    def weighted(self, loaded: Pretrained) -> tuple[Any, str]:
+        """A network of the same kind with drawn weights, and their fingerprint."""
+        network: Any = loaded.network
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            drawn = type(network)(network.config)
+        return drawn, tensors_sha256(dict(drawn.named_parameters()))
