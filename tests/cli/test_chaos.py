@@ -71,7 +71,7 @@ def test_ctrl_c_writes_nothing(run: Path, tmp_path: Path) -> None:
         "--discard",
         "2",
         "--twins",
-        "5000",
+        "300",
         "--out",
         str(tmp_path / "out"),
     ]
