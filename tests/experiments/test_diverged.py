@@ -8,6 +8,7 @@ import pytest
 
 from tests.experiments.specs import SMALL, spec
 from tests.training.test_exam import WILD
+from trimtab.config import WorkError
 from trimtab.config.wording import Source
 from trimtab.evidence import Verdict
 from trimtab.experiments import Means, experiment_from, run_experiment
@@ -116,3 +117,17 @@ def test_a_hot_arm_on_a_task_counts_as_untrained_from_end_to_end(tmp_path: Path)
             figures["exam"]["truth"]["kl"]["value"] for figures in (summary.metrics, summary.metrics["untrained"])
         )
         assert value == (min(own, untrained) if math.isfinite(own) else untrained)
+
+
+def test_a_run_that_diverged_before_it_was_measured_counts_as_the_worst() -> None:
+    metric = "instruments.largest_exponent.value"
+    claim = {"metric": metric, "higher_is_better": False, "margin": 0.02}
+    monitor = {"instruments": [{"name": "largest_exponent", "every": 10, "steps": 8, "discard": 1}]}
+    measured = [Episode("plain", 0, (), "completed", {metric: 0.1}), Episode("plain", 1, (), "completed", {metric: 0.3}),
+                Episode("hot", 0, (), "completed", {metric: 0.2}), Episode("hot", 1, (), "diverged", {})]  # fmt: skip
+    table = metric_table(spec(claim=claim, monitor=monitor), measured, metric)
+    assert table.values == {"plain": {0: 0.1, 1: 0.3}, "hot": {0: 0.2, 1: 0.3}}
+    assert table.capped == table.unfounded == {"plain": 0, "hot": 1}
+    unmeasured = [*measured[:3], Episode("hot", 1, (), "completed", {})]
+    with pytest.raises(WorkError, match="has no figure"):
+        metric_table(spec(claim=claim, monitor=monitor), unmeasured, metric)

@@ -15,12 +15,11 @@ import yaml
 
 from tests.experiments.specs import GUARDED, SMALL, spec
 from tests.training.runs import environment, weights
-from trimtab.config import ConfigError, RunError, WorkError
+from trimtab.config import ConfigError, RunError
 from trimtab.experiments import Means, run_experiment
 from trimtab.experiments.checking import FIGURES
 from trimtab.experiments.jobs import SAME_AS, Job, run_job
-from trimtab.experiments.measures import metric_table
-from trimtab.experiments.reading import Episode, figures_of
+from trimtab.experiments.reading import figures_of
 from trimtab.records import RunDirectory
 from trimtab.regimes import Controller, Decision
 from trimtab.reports.experiment import write_report
@@ -385,17 +384,3 @@ def same_findings(tmp_path: Path) -> bool:
     names = [path.name for path in (tmp_path / "whole").glob("*.json") if path.name != "experiment.json"]
     assert "verdicts.json" in names
     return all((tmp_path / "e" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes() for name in names)
-
-
-def test_a_run_that_diverged_before_it_was_measured_counts_as_the_worst() -> None:
-    metric = "instruments.largest_exponent.value"
-    claim = {"metric": metric, "higher_is_better": False, "margin": 0.02}
-    monitor = {"instruments": [{"name": "largest_exponent", "every": 10, "steps": 8, "discard": 1}]}
-    measured = [Episode("plain", 0, (), "completed", {metric: 0.1}), Episode("plain", 1, (), "completed", {metric: 0.3}),
-                Episode("hot", 0, (), "completed", {metric: 0.2}), Episode("hot", 1, (), "diverged", {})]  # fmt: skip
-    table = metric_table(spec(claim=claim, monitor=monitor), measured, metric)
-    assert table.values == {"plain": {0: 0.1, 1: 0.3}, "hot": {0: 0.2, 1: 0.3}}
-    assert table.capped == table.unfounded == {"plain": 0, "hot": 1}
-    unmeasured = [*measured[:3], Episode("hot", 1, (), "completed", {})]
-    with pytest.raises(WorkError, match="has no figure"):
-        metric_table(spec(claim=claim, monitor=monitor), unmeasured, metric)

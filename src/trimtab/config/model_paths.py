@@ -3,10 +3,31 @@
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from trimtab.config.schema import FILE_PATH
 
 HUB = "hub:"
 """How a resolved config marks a path that is no path but an id on the Hugging Face hub."""
+
+ModelPath = Annotated[
+    str,
+    Field(
+        min_length=1,
+        description="The model's folder (config.json and *.safetensors), a .gguf file, or the name of an imported model "
+        "(`trimtab models list`).",
+        json_schema_extra=FILE_PATH,
+    ),
+]
+"""The parameter `path` of what is read from a pretrained model's files."""
+
+AllowHub = Annotated[
+    bool,
+    Field(description="Whether `path` may be an id on the Hugging Face hub (owner/name), which is then fetched."),
+]
+"""The parameter `allow_hub` beside it."""
 
 _BARE = re.compile(r"[\w][\w.-]*")
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")

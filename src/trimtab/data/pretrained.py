@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from trimtab.config.errors import DataError
-from trimtab.config.model_paths import check_hub, expanded_path
+from trimtab.config.model_paths import AllowHub, check_hub, expanded_path
 from trimtab.config.offline import local_folder
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.pieces import Cuts
@@ -40,9 +40,7 @@ class PretrainedTokenizer(FileTokenizer):
                 "spelt like any text."
             ),
         ] = True,
-        allow_hub: Annotated[
-            bool, Field(description="Whether `path` may be an id on the Hugging Face hub (owner/name).")
-        ] = False,
+        allow_hub: AllowHub = False,
     ) -> None:
         check_hub({"path": path, "allow_hub": allow_hub})
         folder = local_folder(path)

@@ -171,7 +171,10 @@ def _checkpoint(folder: Path, solver: Solver, candidates: JsonlWriter, steps: Js
         writer.flush(sync=True)
     records = {"candidates.jsonl": candidates.offset(), "steps.jsonl": steps.offset()}
     write_checkpoint(
-        folder / "checkpoints", Snapshot(vectors, moments, to_json({**values, "step": solver.steps})), records
+        folder / "checkpoints",
+        Snapshot(vectors, moments, to_json({**values, "step": solver.steps})),
+        records,
+        command="trimtab memory run",
     )
     prune(folder / "checkpoints", 2)
 

@@ -50,8 +50,9 @@ def checkpoint_steps(folder: Path) -> list[int]:
     return sorted(int(match[1]) for entry in folder.iterdir() if (match := _NAME.fullmatch(entry.name)) is not None)
 
 
-def write_checkpoint(folder: Path, snapshot: Snapshot, records: dict[str, int]) -> Path:
+def write_checkpoint(folder: Path, snapshot: Snapshot, records: dict[str, int], command: str | None = None) -> Path:
     """Write a snapshot; `records` are the lengths in bytes of the JSONL files that belong to it. Returns its folder.
+    `command` is what the user goes on with after a failure: `trimtab resume` of the run unless it is another.
 
     Raises `WorkError` when the disk refuses, which says from where the run can go on; nothing half-written is left then, and
     older checkpoints are untouched.
@@ -68,7 +69,7 @@ def write_checkpoint(folder: Path, snapshot: Snapshot, records: dict[str, int]) 
             if earlier
             else ("This was the first checkpoint, so it begins again, under the same config.")
         )
-        again = f"go on with `trimtab resume {folder.parent}`. {whole}"
+        again = f"go on with `{command or f'trimtab resume {folder.parent}'}`. {whole}"
         raise write_failure(Path(cause.filename or target), cause, again) from cause
     return target
 

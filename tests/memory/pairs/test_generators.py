@@ -1,7 +1,6 @@
 """Pairs that are made: arithmetic and Sudoku."""
 
 import random
-import time
 from itertools import permutations
 
 import pytest
@@ -99,12 +98,13 @@ def test_a_known_puzzle() -> None:
     assert not is_unique([0 if index == 7 else digit for index, digit in enumerate(cells)], 9)
 
 
-def test_puzzles_are_made_fast() -> None:
+def test_puzzles_are_made_up_to_the_most_blanks() -> None:
     for blanks in (40, MOST_BLANKS[9]):
-        begin = time.process_time()
         for seed in range(5):
-            assert puzzle(9, blanks, random.Random(seed)) is not None
-        assert time.process_time() - begin < 2.5  # measured: 0.015 and 0.05 s
+            found = puzzle(9, blanks, random.Random(seed))
+            assert found is not None
+            cells, _ = found
+            assert cells.count(0) == blanks and is_unique(cells, 9)
 
 
 def test_too_many_blanks_are_refused() -> None:

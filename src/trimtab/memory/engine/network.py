@@ -3,16 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor, nn
 
 from trimtab.config.errors import ConfigError
-from trimtab.config.model_paths import check_hub, expanded_path
-from trimtab.config.schema import FILE_PATH
+from trimtab.config.model_paths import AllowHub, ModelPath, check_hub, expanded_path
 from trimtab.memory.engine import attention
 from trimtab.memory.engine.layout import Branch, segments
 from trimtab.memory.engine.norms import replace_norms
@@ -46,18 +44,8 @@ class FrozenNetwork:
     def __init__(
         self,
         *,
-        path: Annotated[
-            str,
-            Field(
-                min_length=1,
-                description="The model's folder (config.json and *.safetensors), a .gguf file, or the name of an imported "
-                "model (`trimtab models list`).",
-                json_schema_extra=FILE_PATH,
-            ),
-        ],
-        allow_hub: Annotated[
-            bool, Field(description="Whether `path` may be an id on the Hugging Face hub (owner/name).")
-        ] = False,
+        path: ModelPath,
+        allow_hub: AllowHub = False,
         dtype: torch.dtype = torch.float32,
         device: str = "cpu",
     ) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 
-from trimtab.config.schema import FILE_PATH
+from trimtab.config.model_paths import AllowHub, ModelPath
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.models.pretrained.model import Pretrained
 from trimtab.records.hashing import tensors_sha256
@@ -20,18 +20,9 @@ class UntrainedNetwork(FrozenNetwork):
     def __init__(
         self,
         *,
-        path: Annotated[
-            str,
-            Field(
-                min_length=1,
-                description="The folder, .gguf file or imported name of the model whose architecture is taken.",
-                json_schema_extra=FILE_PATH,
-            ),
-        ],
+        path: ModelPath,
         seed: Annotated[int, Field(ge=0, description="the seed of the weights")] = 0,
-        allow_hub: Annotated[
-            bool, Field(description="Whether `path` may be an id on the Hugging Face hub (owner/name).")
-        ] = False,
+        allow_hub: AllowHub = False,
         dtype: torch.dtype = torch.float32,
         device: str = "cpu",
     ) -> None:

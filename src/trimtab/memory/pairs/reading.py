@@ -68,7 +68,11 @@ def chosen(name: str, pairs: Sequence[Pair], count: int | None, skipped: Sequenc
     if not pairs or (count is not None and count > len(pairs)):
         left_out = f" Left out: {'; '.join(skipped[:3])}{'; ...' if len(skipped) > 3 else ''}." if skipped else ""
         asked = "and at least one is needed" if count is None else f"and {count:,} are asked for"
-        advice = "Name a file with pairs in `pairs.path`." if not pairs else f"Ask for {len(pairs):,} at most, or for all by `count: null`."
+        advice = (
+            "Name a file with pairs in `pairs.path`."
+            if not pairs
+            else f"Ask for {len(pairs):,} at most, or for all by `count: null`."
+        )
         raise DataError(f"The source {name} has {len(pairs):,} pairs, {asked}.{left_out} {advice}")
     taken = tuple(pairs[:count])
     return Reading(taken, tuple(skipped), pairs_fingerprint(taken))

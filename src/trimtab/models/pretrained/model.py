@@ -12,9 +12,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from trimtab.config.errors import ConfigError
-from trimtab.config.model_paths import check_hub, expanded_path
+from trimtab.config.model_paths import AllowHub, ModelPath, check_hub, expanded_path
 from trimtab.config.offline import offline_import
-from trimtab.config.schema import FILE_PATH
 from trimtab.models.positions import position_ids
 from trimtab.models.pretrained.adaptation import adapt_network
 from trimtab.models.pretrained.files import model_files
@@ -45,15 +44,7 @@ class Pretrained(nn.Module):
         *,
         vocabulary: int | None = None,
         context: int | None = None,
-        path: Annotated[
-            str,
-            Field(
-                min_length=1,
-                description="The model's folder (config.json and *.safetensors), a .gguf file, or the name of an imported "
-                "model (`trimtab models list`).",
-                json_schema_extra=FILE_PATH,
-            ),
-        ],
+        path: ModelPath,
         adapt: Annotated[
             tuple[Adaptation, ...],
             Field(
@@ -67,12 +58,7 @@ class Pretrained(nn.Module):
             bool,
             Field(description="Forget activations inside the blocks and compute them again: less memory, more time."),
         ] = False,
-        allow_hub: Annotated[
-            bool,
-            Field(
-                description="Whether `path` may be an id on the Hugging Face hub (owner/name), which is then fetched."
-            ),
-        ] = False,
+        allow_hub: AllowHub = False,
     ) -> None:
         super().__init__()
         check_hub({"path": path, "allow_hub": allow_hub})
