@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from tests.memory.test_run import Quiet
 from tests.training.runs import DECODER, ROOT, config
-from trimtab.records import RunDirectory
+from trimtab.config.load import resolve_root
+from trimtab.config.memory import MemoryConfig
+from trimtab.config.wording import Source
+from trimtab.memory.run import run_memory
+from trimtab.records import RunDirectory, read_rows
 from trimtab.training import train
 
 PAGE = (ROOT / "docs" / "adding-components.md").read_text(encoding="utf-8")
@@ -52,6 +58,29 @@ def test_an_example_trains(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
         assert [row["step"] for row in RunDirectory(tmp_path / "run").steps() if "largest" in row] == [5, 10, 15, 20]
 
 
+def test_the_examples_for_memory_runs_are_stored(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    (tmp_path / "documented_memory.py").write_text(block("Squares") + "\n\n" + block("Opposite"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    asked = {
+        "threads": 1,
+        "model": {"name": "pretrained", "path": str(model_folder)},
+        "pairs": {"name": "documented_memory:Squares", "limit": 6},
+        "modes": {"name": "documented_memory:Opposite"},
+        "count": 3,
+        "vectors": 12,
+        "solve": {"steps": 60, "restarts": 1, "margin": 0.0, "lr": 0.5, "precision": "fp32", "positions": 60},
+        "stages": ["baselines", "joint"],
+    }
+    result = run_memory(resolve_root(MemoryConfig, asked, Source("memory.yaml")), tmp_path / "run", Quiet())
+    sys.modules.pop("documented_memory")
+    assert result["metrics"]["joint"]["solved"] > 0
+    rows = read_rows(tmp_path / "run" / "pairs.jsonl")
+    assert [(row["question"], row["answer"]) for row in rows] == [(f"{n}*{n}=", str(n * n)) for n in range(3)]
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_short(name: str) -> None:
     assert len(block(name).splitlines()) <= (40 if name == "Lion" else 20)
@@ -80,11 +109,8 @@ def test_relative_links_in_the_pages_lead_somewhere() -> None:
 
 
 def test_the_experiment_of_the_docs_can_be_run() -> None:
-    import re
-
     import yaml
 
-    from trimtab.config.wording import Source
     from trimtab.experiments import experiment_from, planned
 
     page = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
