@@ -8,7 +8,10 @@ import pytest
 from pydantic import Field
 
 from tests.config.base import base, joined
-from trimtab.config import FILE_PATH, RunConfig, absolute_paths, path_keys, resolve_config
+from trimtab.config import FILE_PATH, RunConfig, absolute_paths, missing_paths, path_keys, resolve_config
+from trimtab.config.load import resolve_root
+from trimtab.config.memory import MemoryConfig
+from trimtab.config.wording import Source
 
 
 class Reader:
@@ -59,3 +62,19 @@ def test_a_working_folder_that_is_not_utf_8_is_left_out(tmp_path: Path, monkeypa
     os.mkdir(folder)
     monkeypatch.chdir(os.fsdecode(folder))
     assert absolute_paths(made(data={"path": "my.txt"})).data.spec["path"] == "my.txt"
+
+
+def test_a_key_of_the_config_itself_may_name_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = {
+        "model": {"name": "pretrained", "path": "model"},
+        "pairs": {"name": "jsonl", "path": "pairs.jsonl"},
+        "paraphrases": {"path": "wordings.jsonl"},
+    }
+    config = absolute_paths(resolve_root(MemoryConfig, asked, Source("memory.yaml")))
+    assert config.paraphrases.path == str(tmp_path / "wordings.jsonl")
+    assert dict(missing_paths(config)) == {
+        "paraphrases.path": str(tmp_path / "wordings.jsonl"),
+        "model.path": str(tmp_path / "model"),
+        "pairs.path": str(tmp_path / "pairs.jsonl"),
+    }

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from trimtab.config.components import REGISTRIES
 from trimtab.config.model_paths import HUB
 from trimtab.config.schema import FILE_PATH, RunConfig
-from trimtab.config.slots import ROOTS, Slot
+from trimtab.config.slots import ROOTS
 
 Root = TypeVar("Root", bound=BaseModel)
 
@@ -18,11 +18,11 @@ Root = TypeVar("Root", bound=BaseModel)
 def absolute_paths(config: Root) -> Root:
     """A resolved config whose relative paths are absolute, from the working folder; `~/...` stays as it is.
 
-    Paths are the component parameters marked with `FILE_PATH`: text, a list of texts, or null.
+    Paths are the keys and component parameters marked with `FILE_PATH`: text, a list of texts, or null.
     """
     root = type(config)
     data = config.model_dump(mode="json")
-    for spec, key, _ in _paths(data, ROOTS[root]):
+    for spec, key, _ in _paths(config, data):
         value = spec[key]
         spec[key] = [_absolute(item) for item in value] if isinstance(value, list) else _absolute(value)
     return root.model_validate_json(json.dumps(data), strict=True)
@@ -30,7 +30,7 @@ def absolute_paths(config: Root) -> Root:
 
 def path_keys(config: RunConfig) -> set[str]:
     """The dotted keys of a config that name files (`data.path`)."""
-    return {dotted for _, _, dotted in _paths(config.model_dump(mode="json"), ROOTS[type(config)])}
+    return {dotted for _, _, dotted in _paths(config, config.model_dump(mode="json"))}
 
 
 def missing_paths(config: BaseModel) -> list[tuple[str, str]]:
@@ -39,16 +39,17 @@ def missing_paths(config: BaseModel) -> list[tuple[str, str]]:
     What may be an id on a hub instead (`allow_hub: true`) is passed over.
     """
     found = []
-    for spec, key, dotted in _paths(config.model_dump(mode="json"), ROOTS[type(config)]):
+    for spec, key, dotted in _paths(config, config.model_dump(mode="json")):
         named = spec[key] if isinstance(spec[key], list) else [spec[key]]
         if not spec.get("allow_hub"):
             found += [(dotted, path) for path in named if path and not Path(path).expanduser().exists()]
     return found
 
 
-def _paths(data: dict[str, Any], slots: tuple[Slot, ...]) -> Iterator[tuple[dict[str, Any], str, str]]:
-    """A component's mapping, its key that names a file, and that key's dotted path, for every such key of a config."""
-    for slot in slots:
+def _paths(config: BaseModel, data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """A mapping within a config's `data`, its key that names a file, and that key's dotted path, for every such key."""
+    yield from _own(config, data, "")
+    for slot in ROOTS[type(config)]:
         here: Any = data
         for part in slot.path:
             here = here[part]
@@ -59,6 +60,16 @@ def _paths(data: dict[str, Any], slots: tuple[Slot, ...]) -> Iterator[tuple[dict
             for key, field in REGISTRIES[slot.kind].schema(spec["name"]).model_fields.items():
                 if field.json_schema_extra == FILE_PATH and key in spec:
                     yield spec, key, f"{place}.{key}"
+
+
+def _own(config: BaseModel, data: dict[str, Any], place: str) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """The same of the config's own keys, those of components left out."""
+    for key, field in type(config).model_fields.items():
+        value = getattr(config, key)
+        if field.json_schema_extra == FILE_PATH:
+            yield data, key, f"{place}{key}"
+        elif isinstance(value, BaseModel):
+            yield from _own(value, data[key], f"{place}{key}.")
 
 
 def _absolute(path: Any) -> Any:
