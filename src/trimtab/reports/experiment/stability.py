@@ -97,8 +97,10 @@ def variance(records: Records) -> Section:
         rows.append((arm, str(len(values)), figure(float(np.mean(values)), 5), figure(sd, 3), known, extremes))
     about = (
         f"{metric} at the end of every seed. The interval of the standard deviation (95%) takes the values to be normal; that of "
-        "two arms overlapping says little, as their seeds are shared. A diverged run's loss is the untrained model's."
+        "two arms overlapping says little, as their seeds are shared."
     )
+    if records.design.episodes == "training":
+        about += " A diverged run's loss is the untrained model's."
     columns = ("arm", "seeds", "mean", "SD", "95% interval of the SD", "range")
     table = Table(f"{metric} by arm", columns, tuple(rows))
     return Section(key, title, (Text(about), Plots((_strip(records, found),)), table))
