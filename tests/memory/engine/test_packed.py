@@ -182,3 +182,16 @@ def test_two_tasks_of_one_name_are_refused(tmp_path: Path) -> None:
     net = small.network(tmp_path, "llama")
     with pytest.raises(ValueError, match="same name"):
         Solver(net, small.modes(net), [Task("a", small.branches(2)), Task("a", small.branches(3))], Settings())
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "solved"), [(0.0, 0.0, False), (0.0, 1e-3, True), (1.0, 1.0, True), (1.0, 0.99, False)]
+)
+def test_a_tie_of_two_tokens_is_not_solved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked, found, solved
+) -> None:
+    net = small.network(tmp_path, "llama")
+    solver = Solver(net, small.modes(net), small.TASKS[:1], Settings(vectors=3, steps=1, restarts=1, margin=asked))
+    measure = solver._measure
+    monkeypatch.setattr(solver, "_measure", lambda: ([found], measure()[1]))
+    assert [one.status for one in solver.step().finished] == (["solved"] if solved else [])

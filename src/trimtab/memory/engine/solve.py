@@ -150,7 +150,7 @@ class Solver:
         elapsed, size = time.perf_counter() - begun, sum(row.size for row in self._rows)
         for index, row in enumerate(self._rows):
             row.margin, row.seconds = margins[index], row.seconds + elapsed * row.size / size
-            solved = row.margin >= self.settings.margin and all(
+            solved = self._beats(row.margin) and all(
                 loss < ceiling for loss, ceiling in zip(row.losses[-1], self.tasks[row.task].ceilings, strict=False)
             )
             if solved or len(row.losses) > self.settings.steps:
@@ -191,6 +191,10 @@ class Solver:
             _Row(row["task"], row["restart"], self._segments(row["task"]), row["losses"], seconds=row["seconds"])
             for row in values["rows"]
         ]
+
+    def _beats(self, margin: float) -> bool:
+        """Whether the smallest margin is wide enough. Under a margin of 0 a tie, which bf16 makes likely, is none."""
+        return margin > 0 if self.settings.margin == 0 else margin >= self.settings.margin
 
     # --- within a step -----------------------------------------------------------------------------------------------
 
