@@ -167,6 +167,73 @@ def test_the_early_warning_is_given_once(plain: dict[str, Any], tmp_path: Path) 
     assert "Ctrl-C stops it" in told[0]
 
 
+def test_the_best_of_an_unsolved_pair_is_decoded_and_is_no_memory(plain: dict[str, Any], tmp_path: Path) -> None:
+    hard = {**plain["solve"], "margin": 3.0}
+    asked = config(plain, solve=hard, stages=["baselines", "joint", "generation"])
+    result = run_memory(asked, tmp_path / "run", Quiet())
+    rows = read_rows(tmp_path / "run/stages/joint/candidates.jsonl", numbers=True)
+    good = {row["pair"] for row in rows if row["status"] == "solved"}
+    said = read_rows(tmp_path / "run/generation.jsonl")
+    assert {row["pair"] for row in said} == {row["pair"] for row in rows}
+    assert {row["pair"] for row in said if row["solved"]} == good != {row["pair"] for row in rows}
+    assert result["metrics"]["pass_fp32"]["solved"] <= len(good)
+    for pair in {row["pair"] for row in rows} - good:
+        losses = [sum(row["loss"].values()) for row in rows if row["pair"] == pair]
+        kept = load_memory(tmp_path / "run/unsolved" / pair)
+        assert len(losses) == 2 and sum(kept.card.loss.values()) == min(losses)
+
+
+def test_pairs_with_one_answer_have_no_counterfactuals_and_the_run_goes_on(
+    plain: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "pairs.jsonl").write_text("".join(f'{{"question": "{q}", "answer": "x"}}\n' for q in "abc"))
+    pairs = {"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")}
+    stages = ["baselines", "joint", "counterfactual", "generation", "analysis"]
+    result = run_memory(config(plain, pairs=pairs, count=3, stages=stages), tmp_path / "run", Quiet())
+    assert result["status"] == "completed" and "joint_counterfactual" not in result["metrics"]
+    (told,) = [row["reason"] for row in read_rows(tmp_path / "run/events.jsonl") if row["kind"] == "stage_left_out"]
+    assert told.startswith("counterfactual: No counterfactual answers can be given to these 2 pairs")
+    assert "other" not in json.loads((tmp_path / "run/leaks.json").read_text())["bits"]
+
+
+def test_an_interrupted_stage_counts_all_its_pairs(plain: dict[str, Any], tmp_path: Path) -> None:
+    asked = config(plain, stages=["baselines", "joint"], solve={**plain["solve"], "positions": 24})
+    result = run_memory(asked, tmp_path / "run", Quiet(stop_after=22))
+    ended = {row["pair"] for row in read_rows(tmp_path / "run/stages/joint/candidates.jsonl")}
+    assert result["status"] == "interrupted" and 0 < len(ended) < 5
+    assert result["metrics"]["joint"]["pairs"] == 5
+
+
+def test_a_stop_is_heeded_between_decodes_and_analyses(plain: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    for words in ("Greedy decoding", "Robustness", "Leaks"):
+        watcher = Quiet()
+        watcher.say = lambda text, watcher=watcher, words=words: setattr(
+            watcher, "left", 0 if text.startswith(words) else watcher.left
+        )
+        watcher.stop = lambda watcher=watcher: "asked" if watcher.left == 0 else None
+        assert run_memory(config(plain), out, watcher)["status"] == "interrupted"
+    assert run_memory(config(plain), out, Quiet())["status"] == "completed"
+
+
+def test_accepted_changes_do_not_mix_two_runs(plain: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    asked = {"stages": ["baselines", "joint"]}
+    assert run_memory(config(plain, **asked), out, Quiet(stop_after=3))["status"] == "interrupted"
+    for changed in ({"vectors": 8}, {"count": 4}, {"seed": 2}):
+        with pytest.raises(RunError, match=rf"the config's {next(iter(changed))}.*choose another --out\.$"):
+            run_memory(config(plain, **asked, **changed), out, Quiet(), accept_changes=True)
+    more = config(plain, stages=["baselines", "joint", "generation"])
+    with pytest.raises(RunError, match="--accept-changes"):
+        run_memory(more, out, Quiet())
+    assert run_memory(more, out, Quiet(), accept_changes=True)["status"] == "completed"
+    assert yaml.safe_load((out / "memory.yaml").read_text())["stages"] == ["baselines", "joint", "generation"]
+    (out / "summary.json").unlink()
+    (out / "gates.json").write_text("[{")
+    with pytest.raises(RunError, match=r"gates.json is damaged"):
+        run_memory(more, out, Quiet())
+
+
 def same_memories(one: Path, other: Path) -> None:
     names = sorted(path.name for path in (one / "memories").iterdir())
     assert names == sorted(path.name for path in (other / "memories").iterdir())
@@ -202,8 +269,29 @@ def test_other_wordings_pull_and_need_not_be_said(plain: dict[str, Any], tmp_pat
         ("paraphrases", True, 1),
     ]
     wrong = asked.model_copy(update={"seed": 3, "pairs": config(plain).pairs})
-    with pytest.raises(DataError, match="wordings of none"):
+    with pytest.raises(DataError, match="no wording that can be used"):
         run_memory(wrong, tmp_path / "other", Quiet())
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_wording_that_does_not_fit_is_left_out_and_named(plain: dict[str, Any], tmp_path: Path) -> None:
+    names = [json.loads(line)["question"] for line in Path(plain["pairs"]["path"]).read_text().splitlines()]
+    (tmp_path / "pairs.jsonl").write_text(
+        "".join(f'{{"id": "{q}", "question": "{q}", "answer": "x{q}"}}\n' for q in names)
+    )
+    wordings = [{"pair": names[0], "questions": ["z" * 80, "y"]}, {"pair": "nobody", "answers": ["w"]}]
+    (tmp_path / "wordings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in wordings))
+    asked = config(
+        plain,
+        pairs={"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")},
+        paraphrases={"path": str(tmp_path / "wordings.jsonl")},
+        stages=["baselines", "joint", "paraphrases"],
+        count=6,
+    )
+    run_memory(asked, tmp_path / "run", Quiet())
+    told = [row["reason"] for row in read_rows(tmp_path / "run/events.jsonl") if row["kind"] == "pair_skipped"]
+    assert len(told) == 2 and ".." not in told[0]
+    assert "longer than the context" in told[0] and "'nobody'" in told[1]
 
 
 @pytest.mark.slow
@@ -278,6 +366,17 @@ def test_a_memory_is_said_in_another_process_and_refused_by_another_model(
     [
         ({"vectors": 0}, ConfigError, ("vectors", "greater than or equal to 1")),
         ({"vectors": 70}, DataError, ("none can be used", "longest_question")),
+        ({"ablations": {"vectors": [2, 90], "pairs": 2}}, ConfigError, ("ablations.vectors: 90", "context of")),
+        (
+            {"ablations": {"models": [{"name": "pretrained", "path": "nothing-here"}]}},
+            ConfigError,
+            ("ablations.models.0.path", "nothing-here"),
+        ),
+        (
+            {"stages": ["baselines", "joint", "paraphrases"], "paraphrases": {"path": "nothing-here"}},
+            DataError,
+            ("paraphrases.path", "nothing-here"),
+        ),
         ({"stages": ["generation"]}, ConfigError, ("joint",)),
         ({"stages": ["baselines", "joint", "paraphrases"]}, ConfigError, ("paraphrases.path",)),
         ({"stages": ["joint"]}, ConfigError, ("baselines",)),

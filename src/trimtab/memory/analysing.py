@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from trimtab.config import DataError
@@ -11,10 +12,11 @@ from trimtab.memory.analysis.geometry import geometry
 from trimtab.memory.analysis.landscape import landscape
 from trimtab.memory.analysis.leaks import leak_matrix
 from trimtab.memory.analysis.robustness import robustness
+from trimtab.memory.analysis.shared import neighbours
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.pairs import EncodedPair, counterfactuals
 from trimtab.memory.stages import Bench
-from trimtab.memory.staging import Bounds
+from trimtab.memory.staging import Bounds, heed
 from trimtab.memory.store import Memory, load_memories
 from trimtab.records import read_rows, to_json
 from trimtab.records.atomic import write_bytes, write_json
@@ -28,28 +30,35 @@ def analyse(
     bench: Bench,
     memories: Sequence[Memory],
     bounds: Mapping[str, Bounds],
-    exact: Callable[[], FrozenNetwork | None],
+    exact: Callable[[], FrozenNetwork],
 ) -> None:
-    """Write `robustness.jsonl`, `leaks.json`, `geometry.json` and `landscape.json`, each once; `exact` loads the fp32 model."""
+    """Write `robustness.jsonl`, `leaks.json`, `geometry.json` and `landscape.json`, each once.
+
+    `exact` loads the fp32 model, in which leaks are measured: bf16 shifts the bits of a text by several.
+    """
     config, network, positions = bench.opened.config, bench.opened.network, bench.opened.settings.positions
+    wide = cache(lambda: exact() if config.solve.precision == "bf16" else network)
     if not (path := bench.folder / "robustness.jsonl").exists():
+        heed(bench.watcher)
         bench.watcher.say(f"Robustness of {len(memories)} memories.")
         narrow = network if config.solve.precision == "bf16" else None
-        wide = exact() if narrow is not None else network
-        rows = robustness(narrow, wide, memories, config.seed, positions=positions)
+        rows = robustness(narrow, wide(), memories, config.seed, positions=positions)
         write_bytes(path, b"".join(map(encode_row, rows)))
     if not (path := bench.folder / "leaks.json").exists():
+        heed(bench.watcher)
         bench.watcher.say("Leaks in bits.")
         others = {
-            memory.card.pair: memories[(index + 1) % len(memories)].card.answer_ids
-            for index, memory in enumerate(memories)
-            if len(memories) > 1
+            memory.card.pair: other.card.answer_ids
+            for memory, other in zip(memories, neighbours(memories), strict=True)
+            if other is not None
         }
-        found = leak_matrix(network, memories, _counterfactual(bench, memories), others, positions=positions)
+        counterfactual, starts = _counterfactual(bench, memories), _document_starts(bench)
+        found = leak_matrix(wide(), memories, counterfactual, others, starts=starts, positions=positions)
         write_json(path, to_json(found))
     if not (path := bench.folder / "geometry.json").exists():
         write_json(path, to_json(geometry(network, memories, bench.opened.tokenizer.texts())))
     if config.landscape_pairs and not (path := bench.folder / "landscape.json").exists():
+        heed(bench.watcher)
         bench.watcher.say("Landscape.")
         couples = _couples(bench, memories[: config.landscape_pairs], bounds)
         write_json(path, to_json(landscape(network, memories, couples, config.seed, positions=positions)))
@@ -69,6 +78,12 @@ def _counterfactual(bench: Bench, memories: Sequence[Memory]) -> dict[str, tuple
         str(one.pair.metadata["counterfactual_of"]): tuple(one.answer.tolist())
         for one in bench.opened.encoded(made).pairs
     }
+
+
+def _document_starts(bench: Bench) -> tuple[int, ...]:
+    """The token that stands between a base model's documents, where the tokenizer has it, though the config may not name it."""
+    ids = bench.opened.tokenizer.encode("<|endoftext|>").tolist()
+    return tuple(ids) if len(ids) == 1 else ()
 
 
 def _couples(bench: Bench, memories: Sequence[Memory], bounds: Mapping[str, Bounds]) -> list[tuple[Memory, Memory]]:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trimtab.data.tokenizers import Tokenizer
+from trimtab.memory.analysis.shared import neighbours
 from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.engine.solve import Settings
@@ -74,13 +75,14 @@ def _row(found: Iterator[Any]) -> dict[str, Any]:
 
 
 def control_rows(network: FrozenNetwork, memories: Sequence[Memory], positions: int) -> list[dict[str, Any]]:
-    """A row a memory: its pair under the next memory's vectors, and under its own with the modes exchanged.
+    """A row a memory: its pair under another memory's vectors (of other texts: `neighbours`), and under its own with the modes
+    exchanged; None in place of the former where there is no such memory.
 
     `*_exact` is whether greedy decoding, which says the target's tokens while each of them leads, would say the target.
     """
     rows = []
-    for index, memory in enumerate(memories):
-        other = memories[(index + 1) % len(memories)]
+    for memory, neighbour in zip(memories, neighbours(memories), strict=True):
+        other = neighbour or memory
         question, answer = memory.branches
         swapped = Branch(1, question.ids), Branch(0, answer.ids)
         asked = [(other.vectors, (question, answer)), (memory.vectors, swapped)]
@@ -88,7 +90,7 @@ def control_rows(network: FrozenNetwork, memories: Sequence[Memory], positions: 
         row: dict[str, Any] = {"pair": memory.card.pair}
         for name, found in (("other", under_other), ("swapped", under_swapped)):
             exact = {f"{side}_exact": margin > 0 for side, margin in zip(SIDES, found.margins, strict=True)}
-            row[name] = None if name == "other" and len(memories) == 1 else {**_sides(found.losses), **exact}
+            row[name] = None if name == "other" and neighbour is None else {**_sides(found.losses), **exact}
         rows.append(row)
     return rows
 

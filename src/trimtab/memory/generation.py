@@ -12,10 +12,21 @@ from trimtab.memory.store import Memory
 
 
 def generation_rows(
-    network: FrozenNetwork, precision: str, memories: Sequence[Memory], tokenizer: Tokenizer, end: int
+    network: FrozenNetwork,
+    precision: str,
+    memories: Sequence[Memory],
+    tokenizer: Tokenizer,
+    end: int,
+    *,
+    solved: bool = True,
 ) -> list[dict[str, Any]]:
-    """A row a memory and side: greedy decoding from the mode and the vectors alone, a few tokens longer than the target."""
-    rows = []
+    """A row a memory and side: greedy decoding from the mode and the vectors alone, a few tokens longer than the target.
+
+    `solved` is written into the rows: whether these are memories, or the best vectors of pairs that were not solved.
+    """
+    rows: list[dict[str, Any]] = []
+    if not memories:
+        return rows
     for side, name in enumerate(SIDES):
         asked = [opening(memory.modes[side], memory.vectors, memory.card.layout) for memory in memories]
         longest = max(len(memory.branches[side].ids) for memory in memories) + 4
@@ -30,6 +41,7 @@ def generation_rows(
                     "pair": memory.card.pair,
                     "side": name,
                     "precision": precision,
+                    "solved": solved,
                     "expected": wanted,
                     "said": text,
                     "tokens_exact": judged.tokens_exact,

@@ -1,6 +1,6 @@
 """A memory run's parts from its config: hardware, model, tokenizer, pairs, modes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 
 from trimtab.config import REGISTRIES, ConfigError, DataError
 from trimtab.config.memory import MemoryConfig
-from trimtab.config.paths import absolute_paths
+from trimtab.config.paths import absolute_paths, missing_paths
 from trimtab.config.schema import Component
 from trimtab.data.tokenizers import Tokenizer
 from trimtab.memory.baselines import branches_of
@@ -119,6 +119,7 @@ def open_run(config: MemoryConfig, positions: int | None = None) -> Opened:
             f"pairs: of {len(reading.pairs)} pairs of {config.pairs.name} none can be used.{first} Allow longer texts "
             "(longest_question, longest_answer), take fewer vectors, or name other pairs."
         )
+    _check_ablations(config, network, pairs)
     if config.solve.positions == "auto":
         found = positions if positions is not None else free_positions(network)
         config = config.model_copy(update={"solve": config.solve.model_copy(update={"positions": found})})
@@ -127,6 +128,22 @@ def open_run(config: MemoryConfig, positions: int | None = None) -> Opened:
     made = modes.make(network, tokenizer, tasks, settings)
     assert tokenizer.end is not None
     return Opened(config, network, tokenizer, tokenizer.end, made, settings, pairs, encoded.skipped, reading)
+
+
+def _check_ablations(config: MemoryConfig, network: FrozenNetwork, pairs: Sequence[EncodedPair]) -> None:
+    """Find before the first stage what the ablations, hours later, would fail by. Raises `ConfigError`."""
+    if "ablations" not in config.stages:
+        return
+    for key, path in missing_paths(config):
+        if key.startswith("ablations."):
+            raise ConfigError(f"{key}: there is no file or folder {path}. Name a model that exists, or leave it out.")
+    longest = max(len(side) for pair in pairs[: config.ablations.pairs] for side in (pair.question, pair.answer))
+    room = network.context - longest - _MODE_ROWS
+    if too_many := [count for count in config.ablations.vectors if count > room]:
+        raise ConfigError(
+            f"ablations.vectors: {too_many[0]} vectors and the longest text of {longest} tokens do not fit into the context of "
+            f"{network.context}. Take {room} at most, or shorter texts (longest_question, longest_answer)."
+        )
 
 
 def under_model(opened: Opened, model: Component, count: int) -> Opened:
@@ -152,40 +169,47 @@ def under_model(opened: Opened, model: Component, count: int) -> Opened:
     )
 
 
-def wordings(opened: Opened) -> dict[str, tuple[Branch, ...]]:
+def wordings(opened: Opened) -> tuple[dict[str, tuple[Branch, ...]], list[str]]:
     """Of every pair that has any, the other wordings as branches; a side's share `paraphrases.weight` equally among them.
 
-    Raises `DataError` for a wording of a pair that the run does not have, or that does not fit.
+    The second part says of every wording that cannot be used which and why, and how many are of pairs that the run does not
+    have. Raises `DataError` for a file without a wording that can be used.
     """
     asked = opened.config.paraphrases
     assert asked.path is not None
-    found, known = {}, {pair.pair.id for pair in opened.pairs}
-    texts = read_paraphrases(asked.path)
-    if not known & set(texts):
-        raise DataError(
-            f"paraphrases.path: {asked.path} has wordings of none of the run's {len(known)} pairs. Check its ids."
-        )
+    texts, known = read_paraphrases(asked.path), {pair.pair.id for pair in opened.pairs}
+    found: dict[str, tuple[Branch, ...]] = {}
+    left_out: list[str] = []
     for name, one in texts.items():
         if name not in known:
             continue
-        found[name] = tuple(
-            Branch(mode, _wording(text, name, opened), asked.weight * one.weight / len(side), judged=False)
-            for mode, side in enumerate((one.questions, one.answers))
-            for text in side
-        )
-    return found
-
-
-def _wording(text: str, pair: str, opened: Opened) -> tuple[int, ...]:
-    overhead = opened.config.vectors + _MODE_ROWS
-    try:
-        ids = target_ids(
-            text, opened.tokenizer, called="wording", longest=None, context=opened.network.context, overhead=overhead
-        )
-    except UnfitError as error:
+        branches: list[Branch] = []
+        for mode, (side, wanted) in enumerate((("question", one.questions), ("answer", one.answers))):
+            targets = []
+            for text in wanted:
+                try:
+                    targets.append(_wording(text, opened))
+                except UnfitError as error:
+                    left_out.append(f"{name}: a {side} {text[:40]!r} is left out. {error}")
+            weight = asked.weight * one.weight / max(1, len(targets))
+            branches += [Branch(mode, ids, weight, judged=False) for ids in targets]
+        if branches:
+            found[name] = tuple(branches)
+    if strangers := [name for name in texts if name not in known]:
+        left_out.append(f"{len(strangers):,} left out, the first {strangers[0]!r}: the run has no such pair")
+    if not found:
         raise DataError(
-            f"paraphrases: a wording of {pair} cannot be used: {error}. Shorten it, or leave it out."
-        ) from error
+            f"paraphrases.path: {asked.path} has no wording that can be used for any of the run's {len(known)} pairs. "
+            f"{' '.join(left_out[:2])} Check its ids (as in pairs.jsonl) and its texts, or leave the stage out."
+        )
+    return found, left_out
+
+
+def _wording(text: str, opened: Opened) -> tuple[int, ...]:
+    overhead = opened.config.vectors + _MODE_ROWS
+    ids = target_ids(
+        text, opened.tokenizer, called="wording", longest=None, context=opened.network.context, overhead=overhead
+    )
     return tuple(ids.tolist())
 
 
@@ -235,9 +259,8 @@ def _shared(
         return pairs, ()
     count = min(config.count or len(pairs), len(pairs)) - (0 if config.count is not None else training)
     if len(pairs) - count < training or count < 1:
-        left = max(0, len(pairs) - count)
         raise ConfigError(
-            f"modes: {training} pairs to learn from were asked for, and beside the run's own there are {left}. Take fewer pairs "
-            "(count), or learn from fewer (modes.pairs)."
+            f"modes: {training} pairs to learn from were asked for, beside the run's own, and there are {len(pairs)} in all. "
+            "Take fewer pairs (count), or learn from fewer (modes.pairs)."
         )
     return pairs[:count], pairs[count : count + training]

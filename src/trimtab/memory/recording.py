@@ -8,6 +8,7 @@ import yaml
 
 from trimtab import __version__
 from trimtab.config import RunError, config_hash
+from trimtab.config.memory import MemoryConfig
 from trimtab.evidence import wilson_interval
 from trimtab.memory.analysing import analysed
 from trimtab.memory.analysis.disturbing import names
@@ -27,13 +28,14 @@ from trimtab.records.atomic import write_bytes, write_text
 from trimtab.records.jsonl import encode_row
 
 CONFIG = "memory.yaml"
+_FREE = {"question", "threads", "device", "stages", "gates", "ablations", "landscape_pairs"}
+"""Keys of the config that may change within a run, if the user accepts it."""
 
 
 def begin(run: RunDirectory, opened: Opened, command: Sequence[str]) -> None:
     """Write the resolved config, the pairs and the manifest of a new run."""
     commit, dirty = git_state(Path(__file__).parent)
-    plain = yaml.safe_dump(opened.config.plain, sort_keys=False, allow_unicode=True)
-    write_text(run.path / CONFIG, plain)
+    write_config(run.path, opened.config)
     rows = [
         {
             "pair": pair.pair.id,
@@ -61,6 +63,20 @@ def begin(run: RunDirectory, opened: Opened, command: Sequence[str]) -> None:
     ).write(run.manifest_path)
 
 
+def write_config(folder: Path, config: MemoryConfig) -> None:
+    """Write the resolved config."""
+    write_text(folder / CONFIG, yaml.safe_dump(config.plain, sort_keys=False, allow_unicode=True))
+
+
+def unacceptable(then: Manifest, opened: Opened) -> list[str]:
+    """What a run cannot go on under, as its stages are of one model, one set of pairs and one way to solve them."""
+    now = opened.config.plain
+    keys = [key for key in now if key not in _FREE and key in then.config and now[key] != then.config[key]]
+    return [f"the config's {key}" for key in keys] + [
+        change for change in changes(then, opened) if change in ("the pairs", "the model's weights")
+    ]
+
+
 def changes(then: Manifest, opened: Opened) -> list[str]:
     """What a run depends on that is not what it was, each as one phrase."""
     fields = _fields(opened)
@@ -77,21 +93,28 @@ def changes(then: Manifest, opened: Opened) -> list[str]:
     return found + [f"{key}: {a!r} then, {b!r} now" for key, a, b in numeric]
 
 
-def refuse(folder: Path, found: Sequence[str]) -> None:
-    """Raise `RunError` that names what has changed."""
+def refuse(folder: Path, found: Sequence[str], *, for_good: bool = False) -> None:
+    """Raise `RunError` that names what has changed; `for_good` where --accept-changes is no way out."""
+    way_out = "." if for_good else ", or go on with --accept-changes."
+    reason = (
+        "What it has would be mixed with something else"
+        if for_good
+        else "What follows would not be what it would have been"
+    )
     raise RunError(
-        f"The memory run in {folder} was begun under other conditions: {'; '.join(found)} changed. What follows would not be "
-        "what it would have been. Undo the change, choose another --out, or go on with --accept-changes."
+        f"The memory run in {folder} was begun under other conditions: {'; '.join(found)} changed. {reason}. Undo the change, "
+        f"{'or ' if for_good else ''}choose another --out{way_out}"
     )
 
 
 def metrics(folder: Path, opened: Opened) -> dict[str, Any]:
     """The figures of what has been done."""
-    found: dict[str, Any] = {"pairs": len(opened.pairs), "skipped": len(opened.skipped)}
-    for stage in ("single_question", "single_answer", "joint", "joint_counterfactual", "joint_paraphrases"):
+    found: dict[str, Any] = {"pairs": len(opened.pairs), "skipped": opened.reading.left_out + len(opened.skipped)}
+    for stage, planned in _planned(folder, opened).items():
         path = folder / "stages" / stage / "candidates.jsonl"
         if path.exists() and (rows := read_rows(path, numbers=True)):
-            pairs = len({row["pair"] for row in rows})
+            # While a stage is under way, those that have ended are mostly the solved ones: all that were planned count.
+            pairs = planned or len({row["pair"] for row in rows})
             found[stage] = _share(len(solved(rows)), pairs) | {"pair_steps": sum(row["steps"] for row in rows) / pairs}
     nothing = (
         "joint" in found and not found["joint"]["solved"]
@@ -100,7 +123,7 @@ def metrics(folder: Path, opened: Opened) -> dict[str, Any]:
     if (path := folder / "generation.jsonl").exists() or (nothing and "generation" in listed):
         rows = read_rows(path) if path.exists() else []
         for precision in ("fp32", "bf16") if narrow else ("fp32",):
-            own = [row for row in rows if row["precision"] == precision]
+            own = [row for row in rows if row["precision"] == precision and row.get("solved", True)]
             bad = {row["pair"] for row in own if row["verdict"] != "pass"}
             found[f"pass_{precision}"] = _share(len({row["pair"] for row in own}) - len(bad), len(opened.pairs))
     robust = analysed(folder)
@@ -115,6 +138,19 @@ def metrics(folder: Path, opened: Opened) -> dict[str, Any]:
         for path in sorted(folder.glob("stages/**/steps.jsonl"))
     }
     return found
+
+
+def _planned(folder: Path, opened: Opened) -> dict[str, int]:
+    """The stages that solve candidates, and of how many pairs; 0 where only the rows tell."""
+    single = len(opened.pairs[: opened.config.single_pairs])
+    counterfactual = folder / "baselines_counterfactual.jsonl"
+    return {
+        "single_question": single,
+        "single_answer": single,
+        "joint": len(opened.pairs),
+        "joint_counterfactual": len(read_rows(counterfactual)) if counterfactual.exists() else 0,
+        "joint_paraphrases": 0,
+    }
 
 
 def _fields(opened: Opened) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from trimtab.config.errors import DataError, RunError
 from trimtab.config.memory import MemoryConfig
 from trimtab.memory import stages
 from trimtab.memory.ablating import ablations
@@ -15,9 +16,9 @@ from trimtab.memory.gates import Gate
 from trimtab.memory.generation import generation_rows
 from trimtab.memory.opening import network_of, open_run, wordings
 from trimtab.memory.pairs import EncodedPair, counterfactuals
-from trimtab.memory.recording import begin, changes, metrics, refuse
+from trimtab.memory.recording import begin, changes, metrics, refuse, unacceptable, write_config
 from trimtab.memory.stages import MEMORIES, Bench
-from trimtab.memory.staging import Bounds, StageInterruptedError, Watcher
+from trimtab.memory.staging import Bounds, StageInterruptedError, Watcher, heed
 from trimtab.memory.store import Memory, load_memories
 from trimtab.records import (
     JsonlWriter,
@@ -34,6 +35,8 @@ from trimtab.records.atomic import write_bytes, write_json
 from trimtab.records.jsonl import encode_row
 
 GATES = "gates.json"
+_DECODED = 32
+"""Memories that are decoded between two looks at whether the run should stop."""
 
 
 class MemoryRun:
@@ -66,6 +69,10 @@ class MemoryRun:
         recorded = None if then is None else then.config.get("solve", {}).get("positions")
         self.opened = open_run(config, recorded)
         self.then = then
+        listed = self.opened.config.stages
+        self.wordings, unused = wordings(self.opened) if "paraphrases" in listed else ({}, [])
+        self.left_out = [*self.opened.reading.skipped, *(f"{one.pair}: {one.reason}" for one in self.opened.skipped)]
+        self.left_out += [f"wordings: {reason}" for reason in unused]
         self.gates = _gates(self.folder / GATES)
 
     def go(self) -> dict[str, Any]:
@@ -75,10 +82,14 @@ class MemoryRun:
             clean_leftovers(self.folder)
             clean_leftovers(self.folder / MEMORIES)
             found = [] if self.then is None else changes(self.then, opened)
+            if self.then is not None and (fixed := unacceptable(self.then, opened)):
+                refuse(self.folder, fixed, for_good=True)
             if found and not self.accept_changes:
                 refuse(self.folder, found)
             if begun:
                 begin(self.run, opened, self.command)
+            elif found:
+                write_config(self.run.path, opened.config)
             if not found and (done := self._done()) is not None:
                 return done
             self.run.clear_summary()
@@ -86,10 +97,8 @@ class MemoryRun:
                 self.events = events
                 if begun:
                     self._tell("data", f"{len(opened.pairs)} pairs of {opened.config.pairs.name}")
-                    for reason in opened.reading.skipped:
+                    for reason in self.left_out:
                         self._tell("pair_skipped", reason)
-                    for one in opened.skipped:
-                        self._tell("pair_skipped", f"{one.pair}: {one.reason}")
                 if found:
                     self._tell("changes_accepted", "; ".join(found))
                 started = time.perf_counter()
@@ -143,8 +152,8 @@ class MemoryRun:
         if "counterfactual" in listed:
             self._counterfactual(bench)
         if "paraphrases" in listed:
-            stages.with_wordings(bench, wordings(opened), bounds)
-        if "generation" in listed and memories:
+            stages.with_wordings(bench, self.wordings, bounds)
+        if "generation" in listed:
             self._rows("generation.jsonl", lambda: self._generation(memories))
         if "ablations" in listed and not (path := self.folder / "ablations.json").exists():
             write_json(path, to_json(ablations(bench, bounds)))
@@ -163,17 +172,29 @@ class MemoryRun:
 
     def _counterfactual(self, bench: Bench) -> None:
         opened, config = self.opened, self.opened.config
-        made = counterfactuals([pair.pair for pair in opened.pairs[: config.single_pairs]], config.seed)
+        try:
+            made = counterfactuals([pair.pair for pair in opened.pairs[: config.single_pairs]], config.seed)
+        except DataError as error:
+            self._tell("stage_left_out", f"counterfactual: {error}")
+            return
         pairs = opened.encoded(made).pairs
         stages.further(bench, "joint_counterfactual", pairs, self._bounds("baselines_counterfactual.jsonl", pairs))
 
     def _generation(self, memories: Sequence[Memory]) -> list[dict[str, Any]]:
-        opened, config = self.opened, self.opened.config
-        self.watcher.say(f"Greedy decoding of {len(memories)} memories.")
-        rows = generation_rows(opened.network, config.solve.precision, memories, opened.tokenizer, opened.end)
-        if config.solve.precision != "fp32":
-            exact = network_of(config, "fp32")
-            rows = generation_rows(exact, "fp32", memories, opened.tokenizer, opened.end) + rows
+        """Decodes of the memories, and of the best vectors of unsolved pairs: low loss without the text shows there."""
+        opened, rows = self.opened, list[dict[str, Any]]()
+        unsolved = stages.best_unsolved(self.folder, opened.network.fingerprint)
+        self.watcher.say(
+            f"Greedy decoding of {len(memories)} memories and {len(unsolved)} unsolved pairs' best vectors."
+        )
+        precision = opened.config.solve.precision
+        for name in dict.fromkeys(("fp32", precision)):
+            network = opened.network if name == precision else network_of(opened.config, name)
+            for found, solved in ((memories, True), (unsolved, False)):
+                for start in range(0, len(found), _DECODED):
+                    heed(self.watcher)
+                    part = found[start : start + _DECODED]
+                    rows += generation_rows(network, name, part, opened.tokenizer, opened.end, solved=solved)
         return rows
 
     # --- records -----------------------------------------------------------------------------------------------------
@@ -205,8 +226,15 @@ class MemoryRun:
 
 
 def _gates(path: Path) -> dict[str, dict[str, Any]]:
-    """The gates of an earlier part of a run, by name."""
-    return {row["gate"]: row for row in json.loads(path.read_bytes())} if path.exists() else {}
+    """The gates of an earlier part of a run, by name. Raises `RunError` for a damaged file."""
+    if not path.exists():
+        return {}
+    try:
+        return {row["gate"]: row for row in json.loads(path.read_bytes())}
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(
+            f"{path} is damaged: {error}. Restore it from a copy, or remove it: gates are told anew."
+        ) from error
 
 
 def run_memory(config: MemoryConfig, out: Path, watcher: Watcher, **options: Any) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from trimtab.memory.gates import Gate, GateName, gate, hints
 from trimtab.memory.opening import Opened
 from trimtab.memory.pairs import EncodedPair
 from trimtab.memory.staging import SIDES, Bounds, Watcher, run_stage
-from trimtab.memory.store import Card, Memory, save_memory
+from trimtab.memory.store import Card, Memory, load_memories, load_memory, save_memory
 
-MEMORIES = "memories"
-"""The folder of the memories within a run's."""
+MEMORIES, UNSOLVED = "memories", "unsolved"
+"""The folders, within a run's, of the memories, and of the best vectors of pairs that no candidate solved."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def joint(bench: Bench, bounds: Mapping[str, Bounds], warn: Callable[[Gate], Non
             if not found.passed:
                 warn(found)
 
-    keep = _keeper(bench, bench.opened.pairs, bench.folder / MEMORIES)
+    keep = _keeper(bench, bench.opened.pairs, bench.folder / MEMORIES, bench.folder / UNSOLVED)
     rows = _run(bench, "joint", _tasks(bench.opened.pairs, bounds), bounds, keep=keep, look=look)
     return gate("joint", len(solved(rows)), len(bench.opened.pairs), early.joint, hints(rows))
 
@@ -116,14 +116,33 @@ def memory_of(bench: Bench, pair: EncodedPair, finished: Finished) -> Memory:
     return Memory(card, finished.vectors, bench.opened.modes)
 
 
-def _keeper(bench: Bench, pairs: Sequence[EncodedPair], stored: Path | None) -> Callable[[Finished], None]:
+def _keeper(
+    bench: Bench, pairs: Sequence[EncodedPair], stored: Path | None, unsolved: Path | None = None
+) -> Callable[[Finished], None]:
+    """Stores what a solved candidate found, and of unsolved candidates of a pair the vectors of the lowest loss."""
     by_name = {pair.pair.id: pair for pair in pairs}
 
     def keep(finished: Finished) -> None:
-        if stored is not None and finished.status == "solved":
-            save_memory(stored, memory_of(bench, by_name[finished.pair], finished))
+        folder = stored if finished.status == "solved" else unsolved
+        if folder is None:
+            return
+        found = memory_of(bench, by_name[finished.pair], finished)
+        before = folder / finished.pair
+        if finished.status == "solved" or not before.exists() or _total(found) < _total(load_memory(before)):
+            save_memory(folder, found)
 
     return keep
+
+
+def _total(memory: Memory) -> float:
+    return sum(memory.card.loss.values())
+
+
+def best_unsolved(folder: Path, fingerprint: str) -> list[Memory]:
+    """The best vectors of the pairs in a run's folder that no candidate solved: no memories, and decoded all the same."""
+    return [
+        one for one in load_memories(folder / UNSOLVED, fingerprint) if not (folder / MEMORIES / one.card.pair).exists()
+    ]
 
 
 def _run(

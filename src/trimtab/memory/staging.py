@@ -57,6 +57,12 @@ class StageInterruptedError(Exception):
     """The run was asked to stop, and what it has is in a checkpoint."""
 
 
+def heed(watcher: Watcher) -> None:
+    """Raise `StageInterruptedError` when the watcher asks for a stop."""
+    if (reason := watcher.stop()) is not None:
+        raise StageInterruptedError(reason)
+
+
 def run_stage(
     folder: Path,
     solver: Solver,
@@ -71,8 +77,8 @@ def run_stage(
     """Run a solver to its end and return its candidates' rows, or find it run.
 
     `sides` names the solver's judged branches in their order. `keep` is called with every candidate as it ends, before its row
-    is written; `look` with how many pairs had ended before a step, how many have now, and how many of them are solved. A stage
-    that was killed goes on from its last checkpoint and gives the rows that it would have given. Raises
+    is written; `look` with how many pairs had a candidate that ended before a step, how many have now, and how many of them are
+    solved. A stage that was killed goes on from its last checkpoint and gives the rows that it would have given. Raises
     `StageInterruptedError` when the watcher asks for a stop.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +90,7 @@ def run_stage(
     with JsonlWriter(folder / "candidates.jsonl") as candidates, JsonlWriter(folder / "steps.jsonl") as steps:
         ended = _Ended(read_rows(folder / "candidates.jsonl"), solver.settings.restarts)
         while not solver.done:
-            step, before = solver.step(), len(ended.pairs)
+            step, before = solver.step(), len(ended.tried)
             for finished in step.finished:
                 keep(finished)
                 row = candidate_row(finished, bounds.get(finished.pair), sides)
@@ -103,7 +109,7 @@ def run_stage(
             )
             watcher.step(folder.name, step, len(ended.solved), len(ended.pairs))
             if step.finished:
-                look(before, len(ended.pairs), len(ended.solved))
+                look(before, len(ended.tried), len(ended.solved))
             if solver.done:
                 break
             reason = watcher.stop()
@@ -148,10 +154,11 @@ def candidate_row(finished: Finished, bounds: Bounds | None, sides: tuple[str, .
 
 
 class _Ended:
-    """The pairs that are solved, and those that no restart is left for."""
+    """The pairs that are solved, those that no restart is left for, and those of which some candidate has ended (`tried`)."""
 
     def __init__(self, rows: list[dict[str, Any]], restarts: int) -> None:
         self.restarts = restarts
+        self.tried: set[str] = set()
         self.pairs: set[str] = set()
         self.solved: set[str] = set()
         for row in rows:
@@ -159,6 +166,7 @@ class _Ended:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """A candidate ended."""
+        self.tried.add(row["pair"])
         if row["status"] == "solved":
             self.solved.add(row["pair"])
         if row["status"] == "solved" or row["restart"] + 1 >= self.restarts:

@@ -10,8 +10,14 @@ import torch
 from tests.memory.analysis import made
 from trimtab.config.errors import ConfigError
 from trimtab.evidence import t_interval
-from trimtab.memory.analysis.leaks import estimate, leak_matrix, start_token
+from trimtab.memory.analysis.leaks import estimate, leak_matrix, start_tokens
+from trimtab.memory.analysis.shared import neighbours
 from trimtab.reports.memory.measures import Leaks
+
+
+def prior(net, ids: tuple[int, ...]) -> float:
+    """Bits of a text after the token of the config that makes it likeliest."""
+    return min(nll(net, net.embedding[[token]], ids) for token in (0, 1, 2))
 
 
 def nll(net, opening: torch.Tensor, ids: tuple[int, ...]) -> float:
@@ -50,7 +56,7 @@ def test_the_matrix_is_that_of_each_text_alone(told) -> None:
                 first = memory.card.layout == "two_sequences"
                 own = [] if mode == "none" else [memory.modes[("question", "answer").index(mode)]]
                 under = nll(net, torch.cat([*own, memory.vectors] if first else [memory.vectors, *own]), ids)
-                apart.append(under - nll(net, net.embedding[[1]], ids))
+                apart.append(under - prior(net, ids))
             interval = t_interval(apart)
             expected = {"mean": interval.mean, "low": interval.low, "high": interval.high}
             assert found == pytest.approx(expected, abs=1e-7)
@@ -69,12 +75,12 @@ def test_bits_a_vector(told) -> None:
     found = Leaks.model_validate(leaks).per_vector
     assert found.vectors == 8 and [one.pair for one in found.pairs] == [memory.card.pair for memory in memories]
     for one, memory in zip(found.pairs, memories, strict=True):
-        prior = sum(nll(net, net.embedding[[1]], branch.ids) for branch in memory.branches)
+        before = sum(prior(net, branch.ids) for branch in memory.branches)
         under = sum(
             memory.card.loss[side] * len(branch.ids)
             for side, branch in zip(("question", "answer"), memory.branches, strict=True)
         )
-        assert one.bits == pytest.approx(prior - under / math.log(2), abs=1e-6)
+        assert one.bits == pytest.approx(before - under / math.log(2), abs=1e-6)
         assert one.question_tokens == len(memory.card.question_ids)
     assert found.bits_per_vector.mean == pytest.approx(sum(one.bits / 8 for one in found.pairs) / len(found.pairs))
 
@@ -92,15 +98,34 @@ def test_memories_of_different_sizes_of_one_pair_and_a_text_that_is_not_there(fo
     assert estimate([1.0, 3.0])["mean"] == 2.0
 
 
-def test_the_start_of_a_text(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_prior_is_after_the_token_that_makes_a_text_likeliest(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     net, memories = made.memories(folder)
-    assert start_token(net) == 1
+    assert start_tokens(net) == (1, 2, 0)
+    priors = {
+        token: [nll(net, net.embedding[[token]], memory.card.question_ids) for memory in memories]
+        for token in (0, 1, 2, 7)
+    }
+    least = [min(priors[token][index] for token in (0, 1, 2)) for index in range(len(memories))]
+    assert leak_matrix(net, memories, {}, {})["prior"]["question"]["mean"] == pytest.approx(sum(least) / len(least))
     config = net.network.config
     monkeypatch.setattr(config, "bos_token_id", None)
-    monkeypatch.setattr(config, "eos_token_id", [7, 2])
-    assert start_token(net) == 7
-    same = leak_matrix(net, memories, {}, {}), leak_matrix(net, memories, {}, {}, start=7)
-    assert same[0] == same[1] and same[0] != leak_matrix(net, memories, {}, {}, start=1)
+    monkeypatch.setattr(config, "pad_token_id", None)
+    monkeypatch.setattr(config, "eos_token_id", [7])
+    assert start_tokens(net) == (7,)
+    found = leak_matrix(net, memories, {}, {})["prior"]["question"]["mean"]
+    assert found == pytest.approx(sum(priors[7]) / len(priors[7]))
     monkeypatch.setattr(config, "eos_token_id", None)
     with pytest.raises(ConfigError, match="bos_token_id"):
         leak_matrix(net, memories, {}, {})
+    assert leak_matrix(net, memories, {}, {}, starts=[7])["prior"]["question"]["mean"] == pytest.approx(found)
+
+
+def test_another_pair_has_other_texts(folder: Path) -> None:
+    _, memories = made.memories(folder)
+    first, second = memories[:2]
+    twin = replace(second, card=replace(second.card, pair="twin", answer_ids=first.card.answer_ids))
+    assert neighbours([first, twin, second]) == [second, None, first]
+    assert neighbours([first, twin]) == [None, None]
+    assert neighbours([first]) == [None]

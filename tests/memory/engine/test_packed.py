@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.memory.engine import small
 from trimtab.bench.plain_memory import plain_losses
+from trimtab.config import ConfigError
 from trimtab.memory.engine.layout import Branch, segments
-from trimtab.memory.engine.network import branch_losses, row_margins, vector_gradient
+from trimtab.memory.engine.network import FrozenNetwork, branch_losses, row_margins, vector_gradient
 from trimtab.memory.engine.packing import pack
 from trimtab.memory.engine.solve import Settings, Solver, Task
 
@@ -195,3 +197,62 @@ def test_a_tie_of_two_tokens_is_not_solved(
     measure = solver._measure
     monkeypatch.setattr(solver, "_measure", lambda: ([found], measure()[1]))
     assert [one.status for one in solver.step().finished] == (["solved"] if solved else [])
+
+
+@pytest.mark.parametrize("kind", ["gemma", "gemma3_text"])
+def test_an_embedding_that_the_library_scales_is_read_scaled(tmp_path: Path, kind) -> None:
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "head_dim": 8,
+    }
+    made = transformers.AutoConfig.for_model(
+        kind, vocab_size=61, num_key_value_heads=2, max_position_embeddings=64, **sizes
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        transformers.AutoModelForCausalLM.from_config(made).save_pretrained(tmp_path / kind)
+    net = FrozenNetwork(path=str(tmp_path / kind), dtype=torch.float64)
+    ids = torch.tensor([[3, 14, 15, 9, 26, 5]])
+    with net.reading_plainly() as network:
+        wanted = network(input_ids=ids, use_cache=False).logits
+        found = network(inputs_embeds=net.embedding[ids], use_cache=False).logits
+    assert torch.allclose(found, wanted, rtol=0, atol=1e-9)
+
+
+def test_a_model_without_a_head_that_can_be_reached_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = small.folders.write(tmp_path / "llama", "llama")
+    monkeypatch.setattr(transformers.LlamaForCausalLM, "get_output_embeddings", lambda self: None)
+    with pytest.raises(
+        ConfigError, match=r"LlamaForCausalLM in .* has no token embedding or no linear head.*usual kind"
+    ):
+        FrozenNetwork(path=str(folder))
+
+
+def test_cuda_running_out_of_memory_halves_the_positions_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error itself is a mock: there is no such memory to fill here."""
+    net = small.network(tmp_path, "llama")
+    settings = Settings(vectors=4, steps=5, restarts=1, margin=1e9, positions=200)
+    wanted = {
+        one.pair: one for step in Solver(net, small.modes(net), small.TASKS, settings).run() for one in step.finished
+    }
+    solver = Solver(net, small.modes(net), small.TASKS, settings)
+    measure, sizes = solver._measure_chunk, []
+
+    def crowded(chunk: slice):
+        size = sum(row.size for row in solver._rows[chunk])
+        sizes.append(size)
+        if size > 60:
+            raise torch.cuda.OutOfMemoryError("out of memory")
+        return measure(chunk)
+
+    monkeypatch.setattr(solver, "_measure_chunk", crowded)
+    found = {one.pair: one for step in solver.run() for one in step.finished}
+    assert solver.positions == 50 and max(sizes) > 60
+    assert found.keys() == wanted.keys()
+    for pair, one in found.items():
+        assert np.allclose(one.losses, wanted[pair].losses, rtol=0, atol=1e-9)

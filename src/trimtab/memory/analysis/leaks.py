@@ -24,7 +24,7 @@ def leak_matrix(
     counterfactual: Mapping[str, Sequence[int]],
     other: Mapping[str, Sequence[int]],
     *,
-    start: int | None = None,
+    starts: Sequence[int] = (),
     positions: int = 1024,
 ) -> dict[str, Any]:
     """The content of `leaks.json`.
@@ -32,8 +32,9 @@ def leak_matrix(
     `bits`: for each text (the question, the answer, a counterfactual answer, another pair's answer) under the memory in each
     mode, or [c] alone ("none"), NLL of the whole text, end token included, minus the prior's, in bits: the mean over pairs
     with its 95% t interval (None where it has no ends). Below 0 the memory makes the text likelier. The prior is the model's
-    own NLL of the same text after its start token alone (`start_token`, or `start`), no vectors and no mode: so what the model
-    knew before is not counted as recall. `prior` has its mean bits by text.
+    own NLL of the same text, no vectors and no mode, after that one of the tokens that may begin a text (`start_tokens`, and
+    `starts`) after which it is likeliest: so what the model knew before is not counted as recall, and a chat model is not held
+    to the token that begins a turn. `prior` has its mean bits by text.
 
     `per_vector`: bits stored = prior − NLL under the memory, each side in its own mode, both summed; of each memory, with the
     tokens of its sides, and a vector's share as a mean with its interval.
@@ -43,18 +44,20 @@ def leak_matrix(
 
     Raises:
         ValueError: there is no memory, or they are of different runs.
-        ConfigError: the model has no start token and none is given.
+        ConfigError: the model has no such token and none is given.
     """
     memories = one_a_pair(memories)
     modes, layout = setting(memories)
     texts = [_texts(memory, counterfactual, other) for memory in memories]
     asked: list[Candidate] = []
     priors: list[Candidate] = []
-    begin = network.embedding[[start_token(network) if start is None else start]]
+    begins = [
+        network.embedding[[token]] for token in dict.fromkeys((*starts, *start_tokens(network, needed=not starts)))
+    ]
     for memory, own in zip(memories, texts, strict=True):
         for ids in own.values():
             asked.append((memory.vectors, [Branch(mode, ids) for mode in MODES.values()]))
-            priors.append((begin, [Branch(None, ids)]))
+            priors += [(begin, [Branch(None, ids)]) for begin in begins]
     under = iter(measure(network, modes, asked, layout, positions))
     before = iter(measure(network, modes, priors, "two_sequences", positions))
     found: dict[str, dict[str, list[float]]] = {text: {mode: [] for mode in MODES} for text in TEXTS}
@@ -63,7 +66,7 @@ def leak_matrix(
     for own in texts:
         apart = {}
         for text in own:
-            least = next(before).nll[0] / math.log(2)
+            least = min(next(before).nll[0] for _ in begins) / math.log(2)
             prior[text].append(least)
             for mode, nll in zip(MODES, next(under).nll, strict=True):
                 apart[text, mode] = nll / math.log(2) - least
@@ -77,22 +80,22 @@ def leak_matrix(
     }
 
 
-def start_token(network: FrozenNetwork) -> int:
-    """The token that begins a text for a model: the one that its config names so, else the one that ends a text.
+def start_tokens(network: FrozenNetwork, *, needed: bool = True) -> tuple[int, ...]:
+    """The tokens that a model's config says begin or end a text, or fill one up: after any of them a text may begin.
 
     Raises:
-        ConfigError: its config names neither.
+        ConfigError: its config names none, and one is needed.
     """
-    for name in ("bos_token_id", "eos_token_id"):
+    found: list[int] = []
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         token = getattr(network.network.config, name, None)
-        if isinstance(token, list) and token:
-            token = token[0]
-        if isinstance(token, int):
-            return token
-    raise ConfigError(
-        f"model: the config of {network.name} names neither bos_token_id nor eos_token_id, so there is no token after which the "
-        "model's prior for a text could be measured. Name one of them in its config.json."
-    )
+        found += [one for one in (token if isinstance(token, list) else [token]) if isinstance(one, int)]
+    if needed and not found:
+        raise ConfigError(
+            f"model: the config of {network.name} names no bos_token_id, eos_token_id or pad_token_id, so there is no token "
+            "after which the model's prior for a text could be measured. Name one of them in its config.json."
+        )
+    return tuple(dict.fromkeys(found))
 
 
 def estimate(values: Sequence[float]) -> dict[str, float | None]:

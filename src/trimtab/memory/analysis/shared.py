@@ -28,6 +28,19 @@ def setting(memories: Sequence[Memory]) -> tuple[Modes, Layout]:
     return first.modes, first.card.layout
 
 
+def neighbours(memories: Sequence[Memory]) -> list[Memory | None]:
+    """For each memory the next one, in a circle, whose question and answer are both other texts; None where there is none."""
+    found: list[Memory | None] = []
+    for index, memory in enumerate(memories):
+        circle = [*memories[index + 1 :], *memories[:index]]
+        found.append(next((other for other in circle if _differ(memory, other)), None))
+    return found
+
+
+def _differ(one: Memory, other: Memory) -> bool:
+    return one.card.question_ids != other.card.question_ids and one.card.answer_ids != other.card.answer_ids
+
+
 def one_a_pair(memories: Sequence[Memory]) -> list[Memory]:
     """The first memory of every pair, in order: restarts of one pair are no independent evidence."""
     first: dict[str, Memory] = {}

@@ -61,7 +61,7 @@ class FrozenNetwork:
                 f"model: the {type(network).__name__} in {name} has no token embedding or no linear head that could be reached, "
                 "so no vectors can stand in place of its tokens. Use a causal language model of the usual kind."
             )
-        self.embedding: Tensor = table.weight
+        self.embedding: Tensor = read_rows_of(table)
         self.head: Tensor = head.weight
         self.head_bias: Tensor | None = head.bias  # a linear map may have none, whatever its type says
         self.width = int(self.embedding.shape[1])
@@ -162,7 +162,8 @@ class FrozenNetwork:
 
     @torch.no_grad()
     def _check_packing(self) -> None:
-        """Whether segments packed together give the logits that the library gives for each alone."""
+        """Whether segments packed together give the logits that the library gives for each alone, and rows of the embedding those
+        that it gives for their tokens."""
         tokens = int(self.embedding.shape[0])
         asked = [
             (Branch(0, tuple((7 * i + 3) % tokens for i in range(5))),),
@@ -187,6 +188,9 @@ class FrozenNetwork:
                 logits = network(inputs_embeds=inputs[None, start : start + length], use_cache=False).logits[0]
                 expected.append(logits[3:])
                 start += length
+            ids = torch.tensor([asked[1][0].ids], device=self.device)
+            expected.append(network(input_ids=ids, use_cache=False).logits[0])
+            found = torch.cat((found, network(inputs_embeds=self.embedding[ids], use_cache=False).logits[0]))
         wanted = torch.cat(expected)
         apart = float((found.double() - wanted.double()).abs().max() / wanted.double().std())
         if not apart < (0.2 if self.dtype in (torch.bfloat16, torch.float16) else 1e-3):
@@ -195,6 +199,15 @@ class FrozenNetwork:
                 f"alone (they differ by {apart:.2g} standard deviations), so it is not a model with plain causal attention and a "
                 "linear head. Use another one."
             )
+
+
+@torch.no_grad()
+def read_rows_of(table: nn.Embedding) -> Tensor:
+    """What an embedding gives for every token: its weight, unless the library scales what it reads from it (Gemma)."""
+    if type(table) is nn.Embedding:
+        return table.weight
+    tokens = torch.arange(table.num_embeddings, device=table.weight.device)
+    return torch.cat([table(tokens[start : start + 4096]) for start in range(0, len(tokens), 4096)])
 
 
 def row_margins(packing: Packing, cost: Cost, rows: int) -> Float[Tensor, " rows"]:

@@ -34,11 +34,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Reading:
-    """The pairs of a source, what it left out and why (a sentence each), and the pairs' fingerprint."""
+    """The pairs of a source, what it left out and why (a sentence each, some for many), and the pairs' fingerprint.
+
+    `left_out` is how many rows the sentences are about.
+    """
 
     pairs: tuple[Pair, ...]
     skipped: tuple[str, ...]
     fingerprint: str
+    left_out: int = 0
 
 
 class PairSource(Protocol):

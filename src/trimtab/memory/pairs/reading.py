@@ -1,6 +1,7 @@
 """From the rows of a file to chosen pairs: bad rows by name, each question once, the same choice whatever the file's order."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -60,7 +61,8 @@ def read_pairs(
     for reason, places in counted.items():
         skipped.append(f"{len(places):,} left out, the first at {places[0]}: {reason}")
     ordered = sorted(pairs, key=lambda pair: (derive_seed(seed, "pairs", pair.id), pair.id))
-    return chosen(name, ordered, count, skipped)
+    left_out = len(skipped) - len(counted) + sum(map(len, counted.values()))
+    return replace(chosen(name, ordered, count, skipped), left_out=left_out)
 
 
 def chosen(name: str, pairs: Sequence[Pair], count: int | None, skipped: Sequence[str]) -> Reading:
