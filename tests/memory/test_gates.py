@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from trimtab.memory.curves import curve_shape, thinned
-from trimtab.memory.gates import gate, hints
+from trimtab.memory.gates import correlation_interval, gate, hints
 
 
-def row(question: float, answer: float, status: str = "unsolved") -> dict[str, Any]:
-    return {"status": status, "loss": {"question": question, "answer": answer}}
+def row(question: float, answer: float, status: str = "unsolved", pair: str = "", restart: int = 0) -> dict[str, Any]:
+    """A candidate's row, of a pair of its own unless one is named."""
+    pair = pair or f"{question} {answer}"
+    return {"pair": pair, "restart": restart, "status": status, "loss": {"question": question, "answer": answer}}
 
 
 def test_a_gate_says_its_share_and_what_to_look_at() -> None:
@@ -25,8 +27,34 @@ def test_sides_that_work_against_each_other_are_named() -> None:
     against = [row(value, 3 - value) for value in np.linspace(0.5, 2.5, 8)]
     together = [row(value, value) for value in np.linspace(0.5, 2.5, 8)]
     (told,) = hints(against)
-    assert "correlation -1.00 over 8" in told and "paraphrases" in told
-    assert hints(together) == hints(against[:5]) == [] and hints([row(1.0, 1.0)] * 8) == []
+    assert (
+        "Over the 8 unsolved pairs" in told and "(-1.00, 95% interval -1.00 to -1.00)" in told and "paraphrases" in told
+    )
+    same = [row(1.0, 1.0, pair=str(index)) for index in range(8)]
+    assert hints(together) == hints(against[:5]) == hints(same) == []
+
+
+def test_an_anti_correlation_that_chance_gives_is_not_told() -> None:
+    answers = [2.0, 1.2, 2.4, 0.9, 1.7, 1.0]
+    few = [row(index + 1.0, answer) for index, answer in enumerate(answers)]
+    correlation = float(np.corrcoef(range(6), answers)[0, 1])
+    assert correlation < -0.3 and correlation_interval(correlation, 6)[1] > 0 and hints(few) == []
+    # the same four times over, as four restarts of each pair would give it, is no more evidence
+    again = [one | {"restart": restart} for one in few for restart in range(4)]
+    assert hints(again) == [] and hints([one | {"pair": f"{n}"} for n, one in enumerate(again)]) != []
+
+
+def test_a_pair_is_looked_at_as_its_last_restart_left_it() -> None:
+    first = [row(value, 3 - value, pair=f"{value}") for value in np.linspace(0.5, 2.5, 8)]
+    last = [row(value, value, pair=f"{value}", restart=1) for value in np.linspace(0.5, 2.5, 8)]
+    assert hints(first) != [] and hints(last + first) == []
+    assert hints(first + [one | {"status": "solved"} for one in last]) == []
+
+
+def test_the_interval_of_a_correlation() -> None:
+    # Fisher's z of 0.5 is 0.5493; over 28 pairs its standard error is 0.2
+    assert correlation_interval(0.5, 28) == pytest.approx((np.tanh(0.5493 - 0.392), np.tanh(0.5493 + 0.392)), abs=1e-4)
+    assert correlation_interval(-1.0, 6) == (-1.0, -1.0)
 
 
 def test_losses_of_nothing_are_a_leak() -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from trimtab.config.memory import MemoryConfig
 from trimtab.config.wording import Source
 from trimtab.memory.recall import recall
 from trimtab.memory.run import run_memory
-from trimtab.memory.store import load_memory
+from trimtab.memory.store import load_memory, save_memory
 from trimtab.records import read_rows
 from trimtab.reports.memory import write_report
 
@@ -354,6 +355,13 @@ def test_a_memory_is_said_in_another_process_and_refused_by_another_model(
     assert done.stdout == card["answer"] + "\n"
     (out / "memories" / pair / "memory.json").write_text(json.dumps({**card, "model_fingerprint": "0" * 64}))
     with pytest.raises(RunError, match="another model"):
+        recall(out, pair, ("answer",))
+    (out / "memories" / pair / "memory.json").write_text(json.dumps(card))
+    memory = load_memory(out / "memories" / pair)
+    first, second = memory.modes
+    narrow = replace(memory, vectors=memory.vectors[:, 1:], modes=(first[:, 1:], second[:, 1:]))
+    save_memory(out / "memories", narrow)
+    with pytest.raises(RunError, match="is damaged: its vectors have 47 entries each, and its model reads 48"):
         recall(out, pair, ("answer",))
     with pytest.raises(RunError, match="no memory of a pair 'nobody'"):
         recall(out, "nobody", ("answer",))

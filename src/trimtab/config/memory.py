@@ -2,12 +2,14 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from trimtab.config.schema import FILE_PATH, Component, Frozen
 
 Stage = Literal["baselines", "single", "joint", "counterfactual", "paraphrases", "generation", "ablations", "analysis"]
 """The parts of a memory run, in their order."""
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class SolveConfig(Frozen):
@@ -22,13 +24,13 @@ class SolveConfig(Frozen):
     lr: Annotated[
         float, Field(gt=0, description="Adam's learning rate, a multiple of the embedding's standard deviation")
     ] = 0.22
-    betas: Annotated[tuple[float, float], Field(description="Adam's decay rates")] = (0.9, 0.9)
+    betas: Annotated[tuple[Decay, Decay], Field(description="Adam's decay rates, each from 0 to under 1")] = (0.9, 0.9)
     precision: Annotated[
         Literal["auto", "bf16", "fp32"],
         Field(description="the frozen model's precision; auto is bf16 where the hardware multiplies it natively"),
     ] = "auto"
     positions: Annotated[
-        int | Literal["auto"],
+        Annotated[int, Field(ge=1)] | Literal["auto"],
         Field(
             description="positions read at once at most, which bounds memory; auto is set from the free memory, and recorded"
         ),
@@ -69,6 +71,14 @@ class AblationsConfig(Frozen):
             description="other frozen models, each with its own tokens and modes: a list of {name: pretrained, path: ...}"
         ),
     ] = ()
+
+    @field_validator("vectors", "learning_rate")
+    @classmethod
+    def _once(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        twice = next((value for place, value in enumerate(values) if value in values[:place]), None)
+        if twice is not None:
+            raise ValueError(f"{twice} is listed twice, and a cell is solved once; leave one of them out")
+        return values
 
 
 class MemoryConfig(Frozen):

@@ -15,17 +15,17 @@ from trimtab.memory.staging import Bounds
 from trimtab.records import read_rows
 
 THRESHOLDS = (0.5, 0.95)
-"""Shares of solved pairs for which the smallest sufficient number of vectors is told."""
+"""Shares of solved pairs for which the smallest sufficient number of vectors is told, see `enough`."""
 
 
 def ablations(bench: Bench, bounds: Mapping[str, Bounds]) -> dict[str, Any]:
-    """The content of `ablations.json`: a cell a value, and the smallest numbers of vectors at which shares are still solved."""
+    """The content of `ablations.json`: a cell a value, and the smallest numbers of vectors from which on shares are solved."""
     asked = bench.opened.config.ablations
     count = len(bench.opened.pairs[: asked.pairs])
     cells = []
     for kind, values, key in (("vectors", asked.vectors, "vectors"), ("learning_rate", asked.learning_rate, "lr")):
         for value in values:
-            rows = stages.ablation(bench, f"{kind}-{value:g}", bounds, **{key: value})
+            rows = stages.ablation(bench, f"{kind}-{value!r}", bounds, **{key: value})
             cells.append(cell(kind, value, count, rows, bounds))
     joined = bench.folder / "stages"
     if asked.models:
@@ -38,11 +38,15 @@ def ablations(bench: Bench, bounds: Mapping[str, Bounds]) -> dict[str, Any]:
         names = {row["pair"] for row in on}
         off = [row for row in read_rows(joined / "joint" / "candidates.jsonl", numbers=True) if row["pair"] in names]
         cells += [cell("paraphrases", value, len(names), rows, bounds) for value, rows in ((False, off), (True, on))]
-    enough = {
-        share: [one["value"] for one in cells if one["ablation"] == "vectors" and one["share"] >= share]
-        for share in THRESHOLDS
-    }
-    return {"cells": cells, "k_thresholds": {str(share): min(found, default=None) for share, found in enough.items()}}
+    shares = {one["value"]: one["share"] for one in cells if one["ablation"] == "vectors"}
+    return {"cells": cells, "k_thresholds": {str(share): enough(shares, share) for share in THRESHOLDS}}
+
+
+def enough(shares: Mapping[int, float], share: float) -> int | None:
+    """The smallest number of vectors from which on all larger ones of `shares` solve this share too; None where the largest
+    does not."""
+    short = max((count for count, found in shares.items() if found < share), default=0)
+    return min((count for count in shares if count > short), default=None)
 
 
 def _other_model(bench: Bench, number: int, model: Component) -> dict[str, Any]:

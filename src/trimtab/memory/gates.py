@@ -1,7 +1,9 @@
 """The shares below which a memory run stops, and what to look at then."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -20,8 +22,8 @@ _LOOK_AT = {
     "joint": "Look at the number of vectors (an ablation over it tells), at solve.steps and solve.restarts, and at the curves.",
     "early": "The stage goes on; Ctrl-C stops it. Look at the number of vectors and at solve.lr.",
 }
-ANTI_CORRELATED = -0.3
-"""Correlation of final question and answer losses over unsolved candidates below which they work against each other."""
+FEWEST = 6
+"""Unsolved pairs from which on the correlation of their final question and answer losses is looked at."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,29 @@ def gate(name: GateName, solved: int, pairs: int, threshold: float, hints: Seque
     return Gate(name, share, low, high, threshold, passed, " ".join((message, *hints)))
 
 
+def correlation_interval(correlation: float, pairs: int) -> tuple[float, float]:
+    """The 95% interval of a Pearson correlation over more than 3 pairs, by Fisher's z transformation (Fisher 1921)."""
+    if abs(correlation) >= 1:
+        return correlation, correlation
+    middle, half = math.atanh(correlation), NormalDist().inv_cdf(0.975) / math.sqrt(pairs - 3)
+    return math.tanh(middle - half), math.tanh(middle + half)
+
+
 def hints(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the joint stage's losses say beside their share: sides that work against each other, losses of nothing."""
     found = []
-    unsolved = [row for row in rows if row["status"] == "unsolved"]
-    pairs = np.array([[row["loss"]["question"], row["loss"]["answer"]] for row in unsolved], dtype=float)
-    if len(pairs) >= 6 and np.isfinite(pairs).all() and (pairs.std(axis=0) > 0).all():
-        correlation = float(np.corrcoef(pairs.T)[0, 1])
-        if correlation < ANTI_CORRELATED:
+    # a pair's last restart alone: its other ones are no independent evidence
+    last = {row["pair"]: row for row in sorted(rows, key=lambda row: row["restart"])}
+    unsolved = [row["loss"] for row in last.values() if row["status"] == "unsolved"]
+    losses = np.array([[loss["question"], loss["answer"]] for loss in unsolved], dtype=float)
+    if len(losses) >= FEWEST and np.isfinite(losses).all() and (losses.std(axis=0) > 0).all():
+        correlation = float(np.corrcoef(losses.T)[0, 1])
+        low, high = correlation_interval(correlation, len(losses))
+        if high < 0:
             found.append(
-                f"The question's and the answer's losses work against each other (correlation {correlation:.2f} over "
-                f"{len(pairs)} unsolved candidates): other wordings may loosen them (paraphrases)."
+                f"Over the {len(losses)} unsolved pairs the question's and the answer's final losses are anti-correlated "
+                f"({correlation:.2f}, 95% interval {low:.2f} to {high:.2f}): the sides may work against each other, and other "
+                "wordings may loosen them (paraphrases)."
             )
     nothing = sum(row["loss"]["question"] == 0.0 or row["loss"]["answer"] == 0.0 for row in rows)
     if nothing > 0.1 * len(rows):

@@ -35,7 +35,7 @@ def recall(folder: Path, pair: str, modes: Sequence[str], precision: str = "fp32
     assert isinstance(config.threads, int)
     set_numerics(config.device, config.threads)
     network = network_of(config, precision)
-    memory = load_memory(place, network.fingerprint)
+    memory = load_memory(place, network.fingerprint, network.width)
     tokenizer = tokenizer_of(config)
     assert tokenizer.end is not None
     asked = [opening(memory.modes[SIDES.index(mode)], memory.vectors, memory.card.layout) for mode in modes]

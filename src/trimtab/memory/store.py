@@ -14,8 +14,13 @@ from torch import Tensor
 from trimtab.config.errors import RunError
 from trimtab.memory.engine.layout import Branch, Layout
 from trimtab.records.atomic import atomic_directory, write_json
+from trimtab.records.hashing import tensors_sha256
 
 TENSORS, CARD = "memory.safetensors", "memory.json"
+NAMES = ("vectors", "question_mode", "answer_mode")
+"""The tensors of a memory."""
+DIGEST = "tensors_sha256"
+"""The field of the card's file that has the SHA-256 of the tensors; cards of earlier versions have none."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +66,19 @@ def save_memory(folder: Path, memory: Memory) -> Path:
     """
     target = folder / memory.card.pair
     with atomic_directory(target, replace=True) as temporary:
-        tensors = {"vectors": memory.vectors, "question_mode": memory.modes[0], "answer_mode": memory.modes[1]}
-        safetensors.torch.save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary / TENSORS
-        )
-        write_json(temporary / CARD, asdict(memory.card))
+        own = (memory.vectors, *memory.modes)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in zip(NAMES, own, strict=True)}
+        safetensors.torch.save_file(tensors, temporary / TENSORS)
+        write_json(temporary / CARD, {**asdict(memory.card), DIGEST: tensors_sha256(tensors)})
     return target
 
 
-def load_memory(folder: Path, fingerprint: str | None = None) -> Memory:
+def load_memory(folder: Path, fingerprint: str | None = None, width: int | None = None) -> Memory:
     """The memory in the folder of a pair.
 
     Raises:
-        RunError: there is none, it is damaged, or it was found for another model than the one of this `fingerprint`.
+        RunError: there is none, it is damaged (its vectors are not those that were stored, or not of this `width`), or it was
+            found for another model than the one of this `fingerprint`.
     """
     if not (folder / CARD).is_file():
         raise RunError(
@@ -83,11 +88,12 @@ def load_memory(folder: Path, fingerprint: str | None = None) -> Memory:
         content: dict[str, Any] = json.loads((folder / CARD).read_bytes())
         for name in ("question_ids", "answer_ids"):
             content[name] = tuple(int(token) for token in content[name])
+        digest = content.pop(DIGEST, None)
         card = Card(**content)
         tensors = safetensors.torch.load_file(folder / TENSORS)
-        memory = Memory(card, tensors["vectors"], (tensors["question_mode"], tensors["answer_mode"]))
-        if memory.vectors.shape[0] != card.vectors:
-            raise ValueError(f"it says {card.vectors} vectors and holds {memory.vectors.shape[0]}")
+        _check(tensors, card.vectors, digest)
+        vectors, *modes = (tensors[name] for name in NAMES)
+        memory = Memory(card, vectors, (modes[0], modes[1]))
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise RunError(
             f"The memory in {folder} is damaged: {error}. Restore it from a copy, or find it anew."
@@ -97,7 +103,31 @@ def load_memory(folder: Path, fingerprint: str | None = None) -> Memory:
             f"The memory in {folder} was found for another model: its fingerprint is {card.model_fingerprint[:12]}…, this "
             f"model's is {fingerprint[:12]}…. Vectors mean nothing to other weights; open it with its own model."
         )
+    if width is not None and memory.vectors.shape[1] != width:
+        raise RunError(
+            f"The memory in {folder} is damaged: its vectors have {memory.vectors.shape[1]} entries each, and its model reads "
+            f"{width}. Restore it from a copy, or find it anew."
+        )
     return memory
+
+
+def _check(tensors: dict[str, Tensor], vectors: int, digest: str | None) -> None:
+    """Raise `ValueError` where tensors are not what was stored, or nothing that a model could read."""
+    if digest is not None and tensors_sha256(tensors) != digest:
+        raise ValueError(f"the tensors in {TENSORS} are not those whose SHA-256 is in {CARD}")
+    if set(tensors) != set(NAMES):
+        raise ValueError(
+            f"{TENSORS} should hold {', '.join(NAMES)}, and holds {', '.join(sorted(tensors)) or 'nothing'}"
+        )
+    if len(tensors["vectors"]) != vectors:
+        raise ValueError(f"it says {vectors} vectors and holds {len(tensors['vectors'])}")
+    for name in NAMES:
+        if tensors[name].ndim != 2 or tensors[name].shape[1] != tensors["vectors"].shape[1]:
+            raise ValueError(
+                f"'{name}' has the shape {list(tensors[name].shape)}, which is not rows of the vectors' width"
+            )
+        if not tensors[name].isfinite().all():
+            raise ValueError(f"'{name}' has values that are no finite numbers")
 
 
 def load_memories(folder: Path, fingerprint: str | None = None) -> Iterator[Memory]:

@@ -9,7 +9,7 @@ import torch
 
 from tests.memory.analysis import made
 from trimtab.memory.analysis.geometry import cluster_order, cosines, geometry, quantiles
-from trimtab.reports.memory.measures import Geometry
+from trimtab.reports.memory.measures import Between, Geometry
 
 TEXTS = [f"t{index}" for index in range(60)]  # one fewer than the table has rows
 
@@ -55,7 +55,7 @@ def test_cosines_between_and_within(net, memory) -> None:
     half = 0.5**0.5
     assert told["same_pair"] == pytest.approx(0.5)
     assert told["other_pair"] == pytest.approx(((half + 1) / 2 + half / 2) / 2)
-    assert told["within"] == pytest.approx(half / 3)
+    assert told["within"] == pytest.approx(half / 3) and set(told) == set(Between.model_fields)
     assert told["order"] == ["a", "b"]
     assert told["distances"][0] == pytest.approx([0.0, 1 - (half + 1) / 2])
     uneven = cosines([torch.stack((x, y)), torch.stack((y, y, x)), torch.stack((x, z, z))])

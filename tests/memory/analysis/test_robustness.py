@@ -9,7 +9,7 @@ import torch
 from tests.memory.analysis import made
 from tests.memory.engine import small
 from trimtab.memory.analysis.disturbing import Disturbance, directions, disturbances, disturbed, rounded
-from trimtab.memory.analysis.robustness import robustness, verification
+from trimtab.memory.analysis.robustness import DOUBTFUL, robustness
 from trimtab.memory.analysis.shared import one_a_pair, setting
 from trimtab.memory.decode import opening, say
 from trimtab.memory.measure import measure
@@ -66,7 +66,6 @@ def test_passes_by_margins_are_passes_by_decoding(found) -> None:
         assert one["passed"] == (one["question_exact"] and one["answer_exact"]) == (one["lowest"] > 0)
         assert one["decoded"] == (abs(one["lowest"]) < 0.25)
     assert {row["passed"] for row in told} == {True, False}
-    assert verification(decoded)["decoded"] == len(decoded) and verification(decoded)["disagreeing"] == 0
     undisturbed = [row for row in told if row["disturbance"] == "fp32"]
     assert all(row["passed"] and row["lowest"] == pytest.approx(row["margin"], abs=1e-9) for row in undisturbed)
 
@@ -87,19 +86,14 @@ def test_in_bf16_with_fp32_beside_it(folder: Path) -> None:
     full = small.network(folder, "llama", dtype=torch.float32)
     rows = robustness(half, full, memories, 5, draws=1, verified=10**6)
     assert len(rows) == 8 * len(memories) and [row["disturbance"] for row in rows[6:8]] == ["bf16", "fp32"]
-    assert verification(rows)["clear_disagreeing"] == 0
+    assert all(row["decoded"] for row in rows)
+    assert all(row["passed"] == (row["lowest"] > 0) for row in rows if abs(row["lowest"]) >= DOUBTFUL)
     with pytest.raises(ValueError, match="for bf16"):
         robustness(full, None, memories, 5)
     with pytest.raises(ValueError, match="for fp32"):
         robustness(half, half, memories, 5)
     with pytest.raises(ValueError, match="no network"):
         robustness(None, None, memories, 5)
-
-
-def test_a_decode_that_differs_is_counted() -> None:
-    row = {"decoded": True, "passed": False, "lowest": 1.0}
-    rows = [row, {**row, "lowest": 0.1}, {**row, "lowest": -1.0}, {**row, "decoded": False}]
-    assert verification(rows) == {"decoded": 3, "disagreeing": 2, "clear": 2, "clear_disagreeing": 1}
 
 
 def test_memories_of_two_runs_are_not_looked_at_together(folder: Path) -> None:

@@ -169,6 +169,7 @@ def make_memory(folder: Path, **changes: Any) -> Path:
     write_stage(folder, "joint", joint(), steps(300, 16, 0.8))
     write_stage(folder, "joint_counterfactual", joint(36), steps(320, 16, 0.8))
     write_stage(folder, "joint_paraphrases", joint(30), steps(400, 12, 1.2))
+    write_stage(folder, "joint_again", joint(3), steps(50, 3, 0.2))
     for count in (1, 8):
         write_stage(folder, f"ablation/vectors-{count}", joint(4 * count), steps(100, 16, 0.5))
     write_json(folder / "gates.json", [

@@ -92,11 +92,14 @@ def test_controls_stand_beside_what_they_control(records):
     assert list(told) == ["the pair's own memory", "random vectors", "a random token", "full context (see above)",
                           "another pair's memory", "modes swapped"]  # fmt: skip
     own = told["the pair's own memory"]
-    assert own["mean loss of Q"] == f"{(38 * 0.04 + 2 * 3.0) / 40:.3g}" and own["median of Q"] == "0.04"
-    assert own["both exactly"] == "90% (36 of 40)" and own["95% interval"] == ends(36, 40)
-    assert told["random vectors"]["mean loss of Q"] == f"{4.6 + 0.01 * 19.5:.3g}"
+    # the two pairs that were not solved have no memory, and are in no row
+    assert {row["pairs"] for row in told.values()} == {"38"}
+    assert own["mean loss of Q"] == "0.04" and own["median of Q"] == "0.04"
+    assert own["both exactly"] == "94.7% (36 of 38)" and own["95% interval"] == ends(36, 38)
+    assert told["random vectors"]["mean loss of Q"] == f"{4.6 + 0.01 * 18.5:.3g}"
     assert told["full context (see above)"]["mean loss of A"] == "1.6"
-    assert told["another pair's memory"]["both exactly"] == "0% (0 of 40)"
+    assert told["another pair's memory"]["both exactly"] == "0% (0 of 38)"
+    assert "Every row is of the pairs that have a memory." in texts(controls(records))
     assert told["modes swapped"]["mean loss of Q"] == "6.1"
     solved = table(controls(records), "Pairs solved, beside what is solved without fitting")
     assert solved["joint"]["pairs solved"] == "95% (38 of 40)"
@@ -104,6 +107,17 @@ def test_controls_stand_beside_what_they_control(records):
     assert solved["joint"]["converged at step 0"] == "0% (0 of 40)"
     assert solved["joint"]["lenient at step 0, which gates nothing"] == "75% (30 of 40)"
     assert texts(controls(records), "warning") == ""
+
+
+def test_where_no_pair_has_a_memory_the_baselines_are_of_all(tmp_path):
+    folder = make_memory(tmp_path / "m")
+    write_rows(folder / "stages/joint/candidates.jsonl", joint(0))
+    section = controls(read_records(folder))
+    told = table(section, "The memory beside what is not it")
+    assert told["the pair's own memory"]["pairs"] == "0" and told["the pair's own memory"]["mean loss of Q"] == "–"
+    assert told["random vectors"]["pairs"] == "40" and "No pair has a memory: the rows are of all pairs." in texts(
+        section
+    )
 
 
 def test_a_control_that_is_not_about_none_is_a_warning(tmp_path):
@@ -173,7 +187,14 @@ def test_the_cost_is_the_engines(records):
     assert told["joint"]["pair-steps"] == "4,800" and told["joint"]["seconds"] == "240.0"
     assert told["joint"]["pair-steps a second"] == "20"
     assert told["ablations (2 cells)"]["candidates"] == f"{len(joint(4)) + len(joint(32))}"
-    assert table(cost(records), "The whole run")["peak memory (MiB)"]["value"] == "2345"
+    assert told["joint, from other starts (landscape)"]["seconds"] == "10.0"
+    whole = table(cost(records), "The whole run")
+    assert whole["peak memory of the last session (MiB)"]["value"] == "2345"
+    # the stages, the other starts and two cells: a run that was gone on with has more of them than its last session lasted
+    engine = 60 * 0.5 + 40 * 0.4 + 300 * 0.8 + 320 * 0.8 + 400 * 1.2 + 50 * 0.2 + 2 * 100 * 0.5
+    assert whole["seconds of the engine, in all sessions"]["value"] == f"{engine:.4g}"
+    assert whole["seconds of the last session, with all that is not the engine"]["value"] == "612"
+    assert "A candidate is measured once more than it is updated" in texts(cost(records))
     assert table(cost(records), "Seconds by part, as the run told them")["ablation.vectors"]["seconds"] == "100"
 
 
@@ -190,7 +211,10 @@ def test_the_gates_words(records, tmp_path):
         "early warning",
         "not passed",
     ]
-    (folder / "generation.jsonl").unlink()
+    (folder / "generation.jsonl").unlink()  # what was not made is no sign that a gate stopped the run
+    assert gates(read_records(folder)).blocks[0].judgements[-1].word == "not passed"
+    ended = json.loads((folder / "summary.json").read_text())
+    write_json(folder / "summary.json", ended | {"status": "stopped"})
     assert gates(read_records(folder)).blocks[0].judgements[-1].word == "stopped"
     told = gates(read_records(folder)).blocks[0].judgements[0].sentence
     assert told == f"10% solved (95% interval {ends(40, 40)}), at least 70% asked for. Go on to the joint stage."

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from tests.reports.memory.folders import curve, make_memory, write_json
-from tests.reports.memory.measured import SOLVED, name
+from tests.reports.memory.folders import curve, make_memory, write_json, write_rows
+from tests.reports.memory.measured import SOLVED, cell, name
 from tests.reports.memory.test_figures import ends, table, texts
 from trimtab.reports.memory import ablations as ablation
 from trimtab.reports.memory.geometry import geometry
@@ -25,7 +25,8 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
 
 def test_the_sweep_of_k_and_its_thresholds(records):
     section = ablation.ablations(records)
-    assert "50% at K = 4, 95% at K = 16" in texts(section)
+    told = "The smallest K from which on it and every larger one tried solve that share of the pairs: 50% from K = 4 on, 95% from"
+    assert f"{told} K = 16 on." in texts(section) and "what cells find is not decoded" in texts(section)
     told = table(section, "Vectors a memory (K)")
     assert list(told) == ["1", "2", "4", "8", "16", "32", "64", "128"]
     assert told["8"]["pairs solved"] == "85% (17 of 20)" and told["8"]["95% interval"] == ends(17, 20)
@@ -39,8 +40,30 @@ def test_a_threshold_that_no_k_reaches_and_an_ablation_that_was_not_run(tmp_path
     cells = [cell for cell in found["cells"] if cell["ablation"] == "vectors"][:1]
     write_json(folder / "ablations.json", {"cells": cells, "k_thresholds": {"0.5": None}})
     told = texts(ablation.ablations(read_records(folder)))
-    assert "50% at no K that was tried, 95% at no K that was tried" in told
+    assert "50% from no K that was tried, 95% from no K that was tried" in told
     assert "Learning rate: this ablation was not run." in told
+
+
+def test_learning_rates_that_are_nearly_the_same_are_told_apart(tmp_path):
+    folder = make_memory(tmp_path / "m")
+    cells = [cell("learning_rate", rate, 10) for rate in (0.1, 0.1000001)]
+    write_json(folder / "ablations.json", {"cells": cells})
+    assert list(table(ablation.ablations(read_records(folder)), "Learning rate")) == ["0.1", "0.1000001"]
+
+
+def test_passes_and_decodes_are_told_as_they_are(records, tmp_path):
+    told = texts(robustness(records))
+    assert "says both texts token for token, the end token included" in told
+    # memories 0, 10, 20 and 30 at four levels in two draws, of 38 × 12 variants
+    assert "32 of 456 variants were decoded all the same" in told
+    assert "3.12% (1 of 32) of these decodes say otherwise than the margins" in told
+    assert "the clearest smallest margin among them is 0.07 logits from 0" in told
+    folder = make_memory(tmp_path / "m")
+    rows = [json.loads(line) for line in (folder / "robustness.jsonl").read_text().splitlines()]
+    write_rows(folder / "robustness.jsonl", [row for row in rows if row["level"] != 0.2])
+    assert "No decode says otherwise than the margins." in texts(robustness(read_records(folder)))
+    write_rows(folder / "robustness.jsonl", [row | {"decoded": False} for row in rows])
+    assert "Of no variant is it recorded that it was decoded" in texts(robustness(read_records(folder)))
 
 
 def test_robustness_counts_memories_and_not_draws(records):
@@ -72,14 +95,14 @@ def test_leaks_and_bits(records):
 
 def test_geometry_and_landscape(records):
     assert table(geometry(records), "Norms")["vocabulary"]["largest"] == "3"
-    assert table(geometry(records), "Mean cosine between")["two restarts of one pair"]["cosine"] == "0.31"
+    between = table(geometry(records), "Mean cosine between")
+    assert between["two restarts of one pair"]["cosine"] == "0.31"
+    assert between["two vectors of one memory"]["cosine"] == "0.12"
     assert table(geometry(records), "Nearest tokens")[name(5)]["token"] == "' word5\\n'"
     assert [barrier(path) for path in records.landscape.paths] == pytest.approx([1.0, 2.0, 3.0])
-    widths = next(
-        iter(
-            table(landscape(records), "The basin's width: the distance at which the loss passes its threshold").values()
-        )
-    )
+    widths = next(iter(table(landscape(records), "The basin's width").values()))
+    told = texts(landscape(records))
+    assert "is 0.693 nats a token above that of the memory itself: a token's probability times 0.5" in told
     assert (widths["memories"], widths["half"], widths["never above it"]) == ("10", "25%", "1")
 
 

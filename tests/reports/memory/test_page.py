@@ -145,6 +145,24 @@ def test_a_run_that_a_gate_stopped_says_so_in_every_part_that_it_lacks(tmp_path)
     assert "Page" not in markdown and markdown.count("\n## ") == len(PARTS)
 
 
+def test_a_run_that_went_on_past_its_gates_was_not_stopped_and_is_repeated_so(tmp_path):
+    folder = make_stopped(tmp_path / "m")
+    ended = json.loads((folder / "summary.json").read_text())
+    assert "trimtab memory run memory.yaml --out again\n" in report(folder)[1]
+    write_json(folder / "summary.json", ended | {"status": "completed"})
+    html, markdown = report(folder)
+    assert '<div class="verdict stopped">' not in html and "- **not passed** (question alone): 0% solved" in markdown
+    assert "The joint stage has no result: it was not run." in html
+    assert "trimtab memory run memory.yaml --out again --no-gates\n" in markdown
+    write_json(folder / "summary.json", ended | {"status": "interrupted"})
+    assert "The joint stage has no result: no candidate of it has ended." in report(folder)[0]
+    (folder / "gates.json").unlink()
+    assert "--out again\n" in report(folder)[1]
+    begun = json.loads((folder / "manifest.json").read_text())
+    write_json(folder / "manifest.json", begun | {"command": [*begun["command"], "--no-gates"]})
+    assert "--out again --no-gates\n" in report(folder)[1]
+
+
 def test_a_run_that_has_only_begun_is_a_page_too(tmp_path):
     html, _ = report(make_begun(tmp_path / "m"))
     assert '<strong class="badge">not judged yet</strong>' in html
@@ -188,6 +206,8 @@ def test_parts_of_a_part_may_be_missing(tmp_path, full):
     shutil.copytree(full[0], folder)
     write_json(folder / "geometry.json", {})
     write_json(folder / "landscape.json", {"lines": landscape()["lines"]})
+    assert "Not measured: a plane, ways between restarts, the basin" in report(folder)[0]
+    write_json(folder / "landscape.json", {"widths": landscape()["widths"]})
     write_json(
         folder / "leaks.json",
         {"bits": {"question": {"question": {"mean": -3.0}}}, "per_vector": {"bits_per_vector": 2.0}},
@@ -197,7 +217,7 @@ def test_parts_of_a_part_may_be_missing(tmp_path, full):
     html, _ = report(folder)
     for words in (
         "Norms were not measured.", "Nearest tokens were not looked up.", "Memories were not compared.",
-        "Not measured: a plane, ways between restarts, the basin", "Not measured: the answer, a counterfactual answer",
+        "by a threshold that was not recorded", "Not measured: the answer, a counterfactual answer",
         "Bits of single memories were not recorded", "No noise was added.", "Not tried: fp32, bf16, int4.",
     ):  # fmt: skip
         assert words in html

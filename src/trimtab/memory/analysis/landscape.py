@@ -51,8 +51,8 @@ def landscape(
 
     `lines`: both sides' losses along random directions (`direction` 0, 1, ...) and along the gradient ("gradient") of the first
     `lined` pairs' memories. `plane`: the loss of the first memory over its first two random directions. `widths`: of the first
-    `widths` pairs' memories, see `width`; their random directions are those of the lines. `paths`: both sides' loss on the
-    straight way between the two memories of each of the `couples`, two restarts of one pair each.
+    `widths` pairs' memories, see `width`; their random directions are those of the lines. `rise`: what the loss rises by within a
+    width. `paths`: the loss on the straight way between the two memories of each of the `couples`, two restarts of one pair each.
 
     Raises:
         ValueError: there is no memory, they are of different runs, or a couple is of different pairs or sizes.
@@ -109,14 +109,11 @@ def path(network: FrozenNetwork, one: Memory, other: Memory, positions: int = 10
             "differ"
         )
     found = _losses(network, one, [torch.lerp(one.vectors, other.vectors, at) for at in WAY], positions)
-    question, answer = _sides(found)
     return {
         "pair": one.card.pair,
         "restarts": [one.card.restart, other.card.restart],
         "positions": list(WAY),
         "loss": _both(found),
-        "question": question,
-        "answer": answer,
     }
 
 
@@ -148,13 +145,12 @@ def _uphill(network: FrozenNetwork, memory: Memory) -> Tensor | None:
 
 def _line(network: FrozenNetwork, memory: Memory, name: int | str, direction: Tensor, positions: int) -> dict[str, Any]:
     found = _losses(network, memory, [memory.vectors + direction * offset for offset in LINE], positions)
-    question, answer = _sides(found)
     return {
         "pair": memory.card.pair,
         "direction": name,
         "offsets": list(LINE),
-        "question": question,
-        "answer": answer,
+        "question": [one.losses[0] for one in found],
+        "answer": [one.losses[1] for one in found],
     }
 
 
@@ -168,10 +164,6 @@ def _plane(network: FrozenNetwork, memory: Memory, seed: int, positions: int) ->
 def _losses(network: FrozenNetwork, memory: Memory, variants: Sequence[Tensor], positions: int) -> list[Measured]:
     candidates = [(vectors, memory.branches) for vectors in variants]
     return measure(network, memory.modes, candidates, memory.card.layout, positions)
-
-
-def _sides(found: Sequence[Measured]) -> tuple[list[float], list[float]]:
-    return [one.losses[0] for one in found], [one.losses[1] for one in found]
 
 
 def _both(found: Sequence[Measured]) -> list[float]:

@@ -10,7 +10,8 @@ place of it, so the decode stops where the target does. Hence all margins above 
 makes the decode part from the target there at the latest.
 
 This is exact in exact arithmetic. In bf16, logits depend a little on what is computed together, so variants whose smallest
-margin is near 0 are decoded all the same, and so is a random sample of the others, to check it (`verification`).
+margin is near 0 are decoded all the same, and so is a random sample of the others, to check it; the report tells how often
+these decodes say otherwise.
 """
 
 from collections.abc import Sequence
@@ -82,19 +83,6 @@ def robustness(
         rows += _rows(network_fp32, memories, [Disturbance("fp32")], seed, verified, positions)
     places = {memory.card.pair: place for place, memory in reversed([*enumerate(memories)])}
     return sorted(rows, key=lambda row: places[row["pair"]])  # stable: a memory's rows keep their order
-
-
-def verification(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """How many rows were decoded, in how many of these the decode says otherwise than the margins do, and both among those
-    whose margins are clear (`DOUBTFUL`), where no other answer is expected."""
-    decoded = [row for row in rows if row["decoded"]]
-    clear = [row for row in decoded if abs(row["lowest"]) >= DOUBTFUL]
-    return {
-        "decoded": len(decoded),
-        "disagreeing": sum(row["passed"] != (row["lowest"] > 0) for row in decoded),
-        "clear": len(clear),
-        "clear_disagreeing": sum(row["passed"] != (row["lowest"] > 0) for row in clear),
-    }
 
 
 def _rows(

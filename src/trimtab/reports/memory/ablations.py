@@ -34,8 +34,9 @@ def ablations(records: Records) -> Section:
         return absent(KEY, TITLE, f"No ablation has a result: there is no ablations.json.{ended}")
     blocks: list[Block] = [
         Text(
-            "Share: pairs solved by the strict criterion. Intervals are Wilson's at 95%; they are of each cell alone, and many "
-            "cells make a stray one likely: a difference between cells is an estimate, not a verdict."
+            "Share: pairs solved by the strict criterion; what cells find is not decoded. Intervals are Wilson's at 95%; they "
+            "are of each cell alone, and many cells make a stray one likely: a difference between cells is an estimate, not a "
+            "verdict."
         )
     ]
     order = [*NAMES, *sorted({cell.ablation for cell in found.cells} - set(NAMES))]
@@ -59,9 +60,13 @@ def _thresholds(found: Ablations) -> str:
     for key, level in LEVELS.items():
         least = found.k_thresholds.get(key)
         told.append(
-            f"{percent(level)} at K = {least}" if least is not None else f"{percent(level)} at no K that was tried"
+            f"{percent(level)} from K = {least} on"
+            if least is not None
+            else f"{percent(level)} from no K that was tried"
         )
-    return f"The smallest K at which that share of the pairs is still solved: {', '.join(told)}."
+    return (
+        f"The smallest K from which on it and every larger one tried solve that share of the pairs: {', '.join(told)}."
+    )
 
 
 def _table(title: str, cells: Sequence[Cell]) -> Table:
@@ -83,7 +88,7 @@ def _table(title: str, cells: Sequence[Cell]) -> Table:
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:g}" if is_number(value) else str(value)
+    return repr(value) if is_number(value) else str(value)
 
 
 def _share(name: str, title: str, cells: Sequence[Cell]) -> Plot:
@@ -103,7 +108,7 @@ def _share(name: str, title: str, cells: Sequence[Cell]) -> Plot:
         axes.set_ylabel("pairs solved (%)")
 
     told = "; ".join(
-        f"{cell.value:g}: {percent(cell.share)} ({span(cell.low, cell.high, shares=True)})" for cell in cells
+        f"{_value(cell.value)}: {percent(cell.share)} ({span(cell.low, cell.high, shares=True)})" for cell in cells
     )
     return plot(
         file_name("ablation", name, "share"),
@@ -129,7 +134,7 @@ def _steps(name: str, title: str, cells: Sequence[Cell]) -> Plot:
         _values_axis(axes, [cell.value for cell in cells], title)
         axes.set_ylabel("mean steps")
 
-    told = "; ".join(f"{value:g}: {steps:.3g}" for value, steps in known)
+    told = "; ".join(f"{_value(value)}: {steps:.3g}" for value, steps in known)
     return plot(
         file_name("ablation", name, "steps"), f"Mean steps over {title}", f"Mean steps over {title}: {told}.", draw
     )

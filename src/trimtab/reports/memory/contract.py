@@ -147,11 +147,13 @@ class Ablations(Read):
 
 
 class Disturbed(Read):
-    """A row of `robustness.jsonl`: a memory decoded after it was disturbed."""
+    """A row of `robustness.jsonl`: whether a disturbed memory passes, by a decode or else by `lowest`, its smallest margin."""
 
     pair: str
     margin: float
     disturbance: str
     level: float | None = None
     passed: bool
+    lowest: float | None = None
+    decoded: bool = False
     draw: int = 0

@@ -1,6 +1,6 @@
 """What the memories' results stand beside: every baseline and control next to what it controls."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from trimtab.reports.blocks import DASH, Block, Section, Table, Text, figure
 from trimtab.reports.memory.contract import SIDES, Controlled, Sides
@@ -22,7 +22,12 @@ def controls(records: Records) -> Section:
     about = (
         "Losses are nats a token, the end token included, over pairs. 'Both exactly' counts pairs whose question and "
         "answer are both said token for token by greedy decoding. Full context gives the model the other side of the pair "
-        "as real text: A after Q, and Q after A in a template. The template is one of many, so the latter is a rough guide."
+        "as real text: A after Q, and Q after A in a template. The template is one of many, so the latter is a rough guide. "
+    )
+    about += (
+        "Every row is of the pairs that have a memory."
+        if kept(records)
+        else "No pair has a memory: the rows are of all pairs."
     )
     blocks: list[Block] = [Text(about), _losses(records)]
     for what, name, there in (
@@ -36,18 +41,20 @@ def controls(records: Records) -> Section:
 
 
 def _losses(records: Records) -> Table:
-    base = records.baselines.values()
-    own = [solving.best.loss for solving in records.joint.pairs.values()] if records.joint is not None else []
+    own = kept(records)
+    base = [row for pair, row in records.baselines.items() if pair in own or not own]
+    control = [row for row in records.controls if row.pair in own or not own]
     rows = (
-        _row("the pair's own memory", own, own_exact(records)),
+        _row("the pair's own memory", list(own.values()), own_exact(records)),
         _row("random vectors", [one.random for one in base], None),
         _row("a random token", [one.random_token for one in base], None),
         _row("full context (see above)", [one.context for one in base], None),
-        _controlled("another pair's memory", [one.other for one in records.controls]),
-        _controlled("modes swapped", [one.swapped for one in records.controls]),
+        _controlled("another pair's memory", [one.other for one in control]),
+        _controlled("modes swapped", [one.swapped for one in control]),
     )
     columns = (
         "under",
+        "pairs",
         "mean loss of Q",
         "median of Q",
         "mean loss of A",
@@ -58,8 +65,8 @@ def _losses(records: Records) -> Table:
     return Table("The memory beside what is not it", columns, rows)
 
 
-def _row(name: str, losses: Iterable[Sides], exact: list[bool] | None) -> tuple[str, ...]:
-    told = [part for side in SIDES for part in _figures([one.of(side) for one in losses])]
+def _row(name: str, losses: Sequence[Sides], exact: list[bool] | None) -> tuple[str, ...]:
+    told = [f"{len(losses):,}", *(part for side in SIDES for part in _figures([one.of(side) for one in losses]))]
     if not exact:
         return (name, *told, DASH, DASH)
     return (name, *told, share_of(sum(exact), len(exact)), wilson(sum(exact), len(exact)))
@@ -80,16 +87,22 @@ def exact(rows: list[Controlled]) -> list[bool]:
     return [bool(question and answer) for question, answer in told if question is not None and answer is not None]
 
 
+def kept(records: Records) -> dict[str, Sides]:
+    """The pairs that have a memory, with its losses: those that the joint stage solved."""
+    pairs = records.joint.pairs if records.joint is not None else {}
+    return {pair: solving.best.loss for pair, solving in pairs.items() if solving.solved}
+
+
 def own_exact(records: Records) -> list[bool]:
-    """The same under the pairs' own memories, of the generation check in its first precision; a pair not decoded counts as no."""
-    if not records.generation or records.joint is None:
+    """The same under the pairs' own memories, of the generation check in its first precision; one not decoded counts as no."""
+    if not records.generation:
         return []
     precision = records.generation[0].precision
     said: dict[str, list[bool]] = {}
     for row in records.generation:
         if row.precision == precision:
             said.setdefault(row.pair, []).append(row.tokens_exact)
-    return [len(said.get(pair, ())) == 2 and all(said[pair]) for pair in records.joint.pairs]
+    return [len(said.get(pair, ())) == 2 and all(said[pair]) for pair in kept(records)]
 
 
 def _warnings(records: Records) -> list[Block]:

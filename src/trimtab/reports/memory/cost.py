@@ -13,14 +13,17 @@ KEY, TITLE = "cost", "Cost"
 def cost(records: Records) -> Section:
     """A row a stage, the ablation's cells in one; other seconds and peaks from the summary."""
     stages: list[tuple[str, list[Stage]]] = [(STAGES[name], [stage]) for name, stage in records.stages.items()]
+    if records.again is not None:
+        stages.append(("joint, from other starts (landscape)", [records.again]))
     if records.cells:
         stages.append((f"ablations ({len(records.cells)} cells)", list(records.cells.values())))
     if not stages and records.summary is None:
         return absent(KEY, TITLE, "No stage has a candidate that ended.")
     blocks: list[Block] = [
         Text(
-            "A pair-step is one optimiser step of one candidate, both of its modes. Seconds are those of the engine's "
-            "steps on the machine that ran them, with whatever else it did."
+            "A pair-step is one measurement of one candidate, under every mode that its stage asks for, with the gradient. A "
+            "candidate is measured once more than it is updated: before each update, and at its end. Seconds are those of the "
+            "engine's steps on the machine that ran them, with whatever else it did."
         )
     ]
     if stages:
@@ -41,11 +44,13 @@ def cost(records: Records) -> Section:
         rows = tuple((name.replace("_", " "), _number(value)) for name, value in flatten(seconds))
         blocks.append(Table("Seconds by part, as the run told them", ("part", "seconds"), rows))
     if records.summary is None:
-        blocks.append(Text("Seconds in all and peak memory: the run has not ended.", "missing"))
+        blocks.append(Text("Seconds of the session and peak memory: the run has not ended.", "missing"))
     else:
+        engine = sum(step.seconds for _, own in stages for stage in own for step in stage.steps)
         rows = (
-            ("seconds in all", figure(records.summary.seconds)),
-            ("peak memory (MiB)", figure(records.summary.peak_rss_mb)),
+            ("seconds of the engine, in all sessions", figure(engine)),
+            ("seconds of the last session, with all that is not the engine", figure(records.summary.seconds)),
+            ("peak memory of the last session (MiB)", figure(records.summary.peak_rss_mb)),
         )
         peaks = ((key.replace("_", " "), _number(value)) for key, value in flatten(metrics) if "peak" in key)
         blocks.append(Table("The whole run", ("what", "value"), (*rows, *peaks)))

@@ -45,8 +45,9 @@ def _between(found: Between) -> list[Block]:
     rows = (
         ("two restarts of one pair", figure(found.same_pair, 3)),
         ("memories of two pairs", figure(found.other_pair, 3)),
+        ("two vectors of one memory", figure(found.within, 3)),
     )
-    blocks: list[Block] = [Table("Mean cosine between", ("memories", "cosine"), rows)]
+    blocks: list[Block] = [Table("Mean cosine between", ("what", "cosine"), rows)]
     if found.distances:
         return [*blocks, Plots((_matrix(found),))]
     return [*blocks, Text("Distances between memories were not recorded.", "missing")]

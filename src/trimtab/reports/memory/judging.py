@@ -34,8 +34,7 @@ def _word(records: Records, gate: Gate) -> str:
         return "passed"
     if gate.gate == "early":
         return "early warning"
-    later = "joint" in records.stages if gate.gate.startswith("single") else bool(records.generation)
-    return "not passed" if later else "stopped"
+    return "stopped" if records.stopped else "not passed"
 
 
 def _sentence(gate: Gate) -> str:

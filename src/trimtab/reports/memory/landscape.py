@@ -1,5 +1,6 @@
 """The loss around the memories: lines, a plane, the way between two restarts, the basin's width."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def landscape(records: Records) -> Section:
     if plots:
         blocks.append(Plots(tuple(plots)))
     blocks += [_barriers(found.paths)] if found.paths else []
-    blocks += [_widths(found)] if found.widths else []
+    blocks += [Text(_risen(found)), _widths(found)] if found.widths else []
     lacking = [name for name, there in (("lines", found.lines), ("a plane", found.plane), ("ways between restarts", found.paths),
                                         ("the basin's width", found.widths)) if not there]  # fmt: skip
     if lacking:
@@ -115,10 +116,20 @@ def _barriers(paths: list[Path]) -> Table:
     return Table("Barriers between restarts", columns, rows, folded=len(rows) > 8)
 
 
+def _risen(found: Landscape) -> str:
+    """What the width of a basin is."""
+    about = "The basin's width is the distance at which the loss, in the mean of both sides and of the random directions, is"
+    if found.rise is None:
+        return f"{about} above that of the memory itself by a threshold that was not recorded."
+    return (
+        f"{about} {figure(found.rise, 3)} nats a token above that of the memory itself: a token's probability times "
+        f"{figure(math.exp(-found.rise), 3)}, in the geometric mean. Distances are shares of the memory's norm."
+    )
+
+
 def _widths(found: Landscape) -> Table:
     widths = finite(one.width for one in found.widths)
     never = len(found.widths) - len(widths)
     told = (percent(quantile(widths, level)) for level in (0.0, 0.25, 0.5, 0.75, 1.0))
     columns = ("memories", "least", "a quarter", "half", "three quarters", "largest", "never above it")
-    return Table("The basin's width: the distance at which the loss passes its threshold", columns,
-                 ((str(len(found.widths)), *told, str(never)),))  # fmt: skip
+    return Table("The basin's width", columns, ((str(len(found.widths)), *told, str(never)),))

@@ -61,10 +61,11 @@ class Nearest(Read):
 
 
 class Between(Read):
-    """How alike memories are; `distances` in the order of `order`."""
+    """How alike memories are, and the vectors within one; `distances` in the order of `order`."""
 
     same_pair: float | None = None
     other_pair: float | None = None
+    within: float | None = None
     distances: list[list[float]] = Field(default_factory=list)
     order: list[str] = Field(default_factory=list)
 
@@ -130,16 +131,17 @@ class Path(Read):
 
 
 class Width(Read):
-    """The distance, as a share of the memory's norm, at which the loss passes a threshold; None where it never does."""
+    """The distance, as a share of the memory's norm, at which the loss has risen by `rise`; None where it never does."""
 
     pair: str
     width: float | None
 
 
 class Landscape(Read):
-    """`landscape.json`."""
+    """`landscape.json`; `rise`, in nats a token, is what the loss rises by within a basin's width."""
 
     lines: list[Line] = Field(default_factory=list)
     plane: Plane | None = None
     paths: list[Path] = Field(default_factory=list)
     widths: list[Width] = Field(default_factory=list)
+    rise: float | None = None

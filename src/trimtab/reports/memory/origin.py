@@ -31,7 +31,7 @@ def origin(records: Records) -> Section:
     """Manifest, commands, config, files and events."""
     blocks: list[Block] = [
         Text("The run is repeated, from the resolved config in its folder, by"),
-        Code(shlex.join(["trimtab", "memory", "run", CONFIG, "--out", "again"])),
+        Code(shlex.join(["trimtab", "memory", "run", CONFIG, "--out", "again", *(["--no-gates"] * records.ungated)])),
     ]
     manifest = records.manifest
     if manifest is None:

@@ -101,7 +101,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Records:
-    """A memory run's folder. What was not run is None or empty."""
+    """A memory run's folder. What was not run is None or empty; `again` found other memories for the landscape's ways."""
 
     folder: Path
     config: dict[str, Any]
@@ -113,6 +113,7 @@ class Records:
     controls: list[Control]
     stages: dict[str, Stage]
     cells: dict[str, Stage]
+    again: Stage | None
     gates: list[Gate]
     generation: list[Said]
     ablations: Ablations | None
@@ -132,6 +133,18 @@ class Records:
         if self.summary is not None:
             return self.summary.status
         return "not ended: it is running, or was killed"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a gate stopped the run."""
+        return self.summary is not None and self.summary.status == "stopped"
+
+    @property
+    def ungated(self) -> bool:
+        """Whether the run was told to go on past its gates: the command that began it says so, or a gate did not stop it."""
+        asked = self.manifest is not None and "--no-gates" in self.manifest.command
+        closed = any(not gate.passed for gate in self.gates if gate.gate != "early")
+        return asked or (closed and not self.stopped)
 
     def setting(self, *names: str) -> Any:
         """The first setting of the config that has one of these names, at whatever depth; None where there is none."""
@@ -153,6 +166,7 @@ def read_records(folder: Path) -> Records:
         controls=_rows(Control, folder / "controls.jsonl"),
         stages={name: stage for name in STAGES if (stage := _stage(folder / "stages" / name, name)) is not None},
         cells=dict(_cells(folder / "stages" / "ablation")),
+        again=_stage(folder / "stages" / "joint_again", "joint_again"),
         gates=read_list(Gate, folder / "gates.json", KIND) or [],
         generation=_rows(Said, folder / "generation.jsonl"),
         ablations=read_if_there(Ablations, folder / "ablations.json", KIND),

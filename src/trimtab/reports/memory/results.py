@@ -58,10 +58,11 @@ def results(records: Records) -> Section:
 
 def why_no_joint(records: Records) -> str:
     """Why there is no joint stage, for the middle of a sentence."""
-    stopped = next((gate for gate in records.gates if not gate.passed and gate.gate.startswith("single")), None)
-    if stopped is not None:
-        return f"the gate '{stopped.gate.replace('_', ' ')}' stopped the run before it"
-    return "no candidate of it has ended" if records.summary is None else "it was not run"
+    closed = next((gate for gate in records.gates if not gate.passed and gate.gate.startswith("single")), None)
+    if records.stopped and closed is not None:
+        return f"the gate '{closed.gate.replace('_', ' ')}' stopped the run before it"
+    ended = records.summary is not None and records.summary.status == "completed"
+    return "it was not run" if ended else "no candidate of it has ended"
 
 
 def _convergence(joint: Stage) -> tuple[str, ...]:

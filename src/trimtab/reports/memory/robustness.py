@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from trimtab.evidence import wilson_interval
-from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text
+from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text, figure
 from trimtab.reports.drawing import plot
 from trimtab.reports.memory.contract import Disturbed
 from trimtab.reports.memory.records import Records
-from trimtab.reports.memory.words import absent, percent, span
+from trimtab.reports.memory.words import absent, percent, share_of, span
 from trimtab.reports.style import BLUE, VIOLET
 
 KEY, TITLE = "robustness", "Robustness"
@@ -55,10 +55,12 @@ def robustness(records: Records) -> Section:
     rounded = _rounded(records)
     blocks: list[Block] = [
         Text(
-            "A memory passes when both modes still decode to a pass. Noise is Gaussian, its norm a share of the vector's; "
-            "int8 and int4 round each vector. Draws of one memory are not independent, so intervals (Wilson's, 95%) count "
-            "memories, each with the mean of its draws."
-        )
+            "A memory passes when greedy decoding under both modes still says both texts token for token, the end token "
+            "included; a text that is merely equal after normalisation does not pass. Noise is Gaussian, its norm a share of the "
+            "vector's; int8 and int4 round each vector. Draws of one memory are not independent, so intervals (Wilson's, 95%) "
+            "count memories, each with the mean of its draws."
+        ),
+        Text(_checked(records.robustness)),
     ]
     if noise:
         groups = by_margin(records)
@@ -78,6 +80,24 @@ def robustness(records: Records) -> Section:
     if missing:
         blocks.append(Text(f"Not tried: {', '.join(missing)}.", "missing"))
     return Section(KEY, TITLE, tuple(blocks))
+
+
+def _checked(rows: list[Disturbed]) -> str:
+    """How many rows a decode decided, and how often it said otherwise than the margins would have."""
+    known = [(row, row.lowest) for row in rows if row.decoded and row.lowest is not None]
+    if not known:
+        return "Of no variant is it recorded that it was decoded: passes are told by the margins of the target tokens."
+    against = [abs(lowest) for row, lowest in known if row.passed != (lowest > 0)]
+    told = (
+        f"The margins of the target tokens tell whether a decode is exact. {len(known):,} of {len(rows):,} variants were "
+        "decoded all the same: those of a smallest margin near 0, and drawn ones to check. "
+    )
+    if not against:
+        return f"{told}No decode says otherwise than the margins."
+    return (
+        f"{told}{share_of(len(against), len(known))} of these decodes say otherwise than the margins, and count as decoded; the "
+        f"clearest smallest margin among them is {figure(max(against), 3)} logits from 0."
+    )
 
 
 def _noise(records: Records) -> dict[float, list[Disturbed]]:

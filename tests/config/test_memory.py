@@ -1,0 +1,37 @@
+"""What a memory run's config refuses."""
+
+from typing import Any
+
+import pytest
+
+from trimtab.config import ConfigError
+from trimtab.config.load import resolve_root
+from trimtab.config.memory import MemoryConfig
+from trimtab.config.wording import Source
+
+
+def resolved(**changes: Any) -> MemoryConfig:
+    least = {"model": {"name": "pretrained", "path": "m"}, "pairs": {"name": "jsonl", "path": "p.jsonl"}}
+    return resolve_root(MemoryConfig, least | changes, Source("memory.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"solve": {"positions": 0}}, "solve.positions: it should be greater than or equal to 1 or 'auto'; found 0"),
+        ({"solve": {"positions": -60}}, "solve.positions: it should be greater than or equal to 1"),
+        ({"solve": {"betas": [1.0, 0.9]}}, "solve.betas[0]: it should be less than 1; found 1.0"),
+        ({"solve": {"betas": [0.9, -0.5]}}, "solve.betas[1]: it should be greater than or equal to 0; found -0.5"),
+        ({"ablations": {"vectors": [2, 4, 2]}}, "ablations.vectors: 2 is listed twice"),
+        ({"ablations": {"learning_rate": [0.1, 0.1]}}, "ablations.learning_rate: 0.1 is listed twice"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_named(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolved(**changes)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_is_at_the_edge_of_these_is_taken() -> None:
+    found = resolved(solve={"positions": 1, "betas": [0.0, 0.999]}, ablations={"learning_rate": [0.1, 0.1000001]})
+    assert found.solve.betas == (0.0, 0.999) and len(found.ablations.learning_rate) == 2
