@@ -1,15 +1,17 @@
-"""The cells of ablations: their folders, and the numbers of vectors that are enough."""
+"""The cells of ablations: their folders, what they are held against, and the numbers of vectors that are enough."""
 
+import json
 from pathlib import Path
-from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
-from trimtab.config.memory import AblationsConfig
-from trimtab.memory import ablating
-from trimtab.memory.ablating import ablations, enough
-from trimtab.memory.stages import Bench
+from tests.memory.test_run import Quiet
+from trimtab.config.load import resolve_root
+from trimtab.config.memory import MemoryConfig
+from trimtab.config.wording import Source
+from trimtab.memory.ablating import enough
+from trimtab.memory.run import run_memory
+from trimtab.records import read_rows
 
 
 def test_a_number_of_vectors_is_enough_only_where_all_larger_ones_are() -> None:
@@ -18,18 +20,27 @@ def test_a_number_of_vectors_is_enough_only_where_all_larger_ones_are() -> None:
     assert enough({4: 1.0, 8: 1.0, 16: 0.9}, 0.95) is None and enough({}, 0.5) is None
 
 
-def test_every_cell_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names: list[str] = []
-
-    def solved(bench: Any, name: str, bounds: Any, **changed: Any) -> list[dict[str, Any]]:
-        names.append(name)
-        count = 1 if changed.get("vectors") == 8 else 0
-        return [{"pair": "a", "status": "solved", "steps": 3, "seconds": 1.0, "loss": {}}] * count
-
-    monkeypatch.setattr(ablating.stages, "ablation", solved)
-    asked = AblationsConfig(pairs=1, vectors=(8, 16), learning_rate=(0.1, 0.1000001, 1.0))
-    bench = Mock(spec=Bench, folder=tmp_path)
-    bench.opened = Mock(config=Mock(ablations=asked), pairs=["a"])
-    found = ablations(bench, {})
-    assert names == ["vectors-8", "vectors-16", "learning_rate-0.1", "learning_rate-0.1000001", "learning_rate-1.0"]
-    assert found["k_thresholds"] == {"0.5": None, "0.95": None}  # 8 vectors solve the pair, 16 do not
+def test_every_cell_has_a_folder_and_a_baseline_of_its_own(model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "pairs.jsonl").write_text("".join(f'{{"question": "{q}", "answer": "{a}"}}\n' for q, a in ("an", "bo")))
+    asked = {
+        "threads": 1,
+        "model": {"name": "pretrained", "path": str(model_folder)},
+        "pairs": {"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")},
+        "count": 2,
+        "vectors": 12,
+        "solve": {"steps": 3, "restarts": 1, "precision": "fp32", "positions": 60},
+        "gates": {"joint": 0.0},
+        "stages": ["baselines", "joint", "ablations"],
+        "ablations": {"pairs": 2, "vectors": [1, 12], "learning_rate": [0.1, 0.1000001]},
+    }
+    run_memory(resolve_root(MemoryConfig, asked, Source("memory.yaml")), tmp_path / "run", Quiet())
+    folders = {path.name for path in (tmp_path / "run/stages/ablation").iterdir()}
+    assert folders == {"vectors-1", "vectors-12", "learning_rate-0.1", "learning_rate-0.1000001"}
+    random = {
+        row["pair"]: sum(row["random"].values()) for row in read_rows(tmp_path / "run/baselines.jsonl", numbers=True)
+    }
+    few, many = json.loads((tmp_path / "run/ablations.json").read_text())["cells"][:2]
+    for cell, alike in ((few, False), (many, True)):
+        rows = read_rows(tmp_path / f"run/stages/ablation/vectors-{cell['value']}/candidates.jsonl", numbers=True)
+        ratio = sum(sum(row["loss"].values()) / random[row["pair"]] for row in rows) / len(rows)
+        assert (cell["mean_loss_ratio"] == pytest.approx(ratio, abs=1e-6)) == alike

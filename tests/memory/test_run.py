@@ -178,6 +178,7 @@ def test_the_best_of_an_unsolved_pair_is_decoded_and_is_no_memory(plain: dict[st
     assert {row["pair"] for row in said} == {row["pair"] for row in rows}
     assert {row["pair"] for row in said if row["solved"]} == good != {row["pair"] for row in rows}
     assert result["metrics"]["pass_fp32"]["solved"] <= len(good)
+    assert "pair, not solved" in write_report(tmp_path / "run")[0].read_text()
     for pair in {row["pair"] for row in rows} - good:
         losses = [sum(row["loss"].values()) for row in rows if row["pair"] == pair]
         kept = load_memory(tmp_path / "run/unsolved" / pair)
@@ -203,6 +204,7 @@ def test_an_interrupted_stage_counts_all_its_pairs(plain: dict[str, Any], tmp_pa
     ended = {row["pair"] for row in read_rows(tmp_path / "run/stages/joint/candidates.jsonl")}
     assert result["status"] == "interrupted" and 0 < len(ended) < 5
     assert result["metrics"]["joint"]["pairs"] == 5
+    assert "not ended" in write_report(tmp_path / "run")[0].read_text()
 
 
 def test_a_stop_is_heeded_between_decodes_and_analyses(plain: dict[str, Any], tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def show(folder: Folder, pair: PairName, as_json: AsJson = False) -> None:
         typer.echo(json.dumps({"pair": pair, "question": card.question, "answer": card.answer, "said": said}))
         return
     typer.echo(
-        f"{card.vectors} vectors, {card.layout}, found in {card.steps} steps of restart {card.restart}; smallest margin "
+        f"{card.vectors} vectors, {card.layout}, found in {card.steps} steps of start {card.restart + 1}; smallest margin "
         f"{card.margin:.2f} logits."
     )
     for side, wanted in (("question", card.question), ("answer", card.answer)):

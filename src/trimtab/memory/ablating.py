@@ -25,8 +25,9 @@ def ablations(bench: Bench, bounds: Mapping[str, Bounds]) -> dict[str, Any]:
     cells = []
     for kind, values, key in (("vectors", asked.vectors, "vectors"), ("learning_rate", asked.learning_rate, "lr")):
         for value in values:
-            rows = stages.ablation(bench, f"{kind}-{value!r}", bounds, **{key: value})
-            cells.append(cell(kind, value, count, rows, bounds))
+            held = _bounds(bench.under(vectors=value), count) if key == "vectors" else bounds
+            rows = stages.ablation(bench, f"{kind}-{value!r}", held, **{key: value})
+            cells.append(cell(kind, value, count, rows, held))
     joined = bench.folder / "stages"
     if asked.models:
         names = {pair.pair.id for pair in bench.opened.pairs[: asked.pairs]}
@@ -59,10 +60,16 @@ def _other_model(bench: Bench, number: int, model: Component) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     bounds: dict[str, Bounds] = {}
     if opened.pairs:
-        made = baseline_rows(opened.network, opened.modes, opened.pairs, opened.tokenizer, opened.settings)
-        bounds = {row["pair"]: bounds_of(row) for row in made}
+        bounds = _bounds(replace(bench, opened=opened), asked)
         rows = stages.ablation(replace(bench, opened=opened), f"model-{number}", bounds)
     return cell("model", _called(model), len(bench.opened.pairs[:asked]), rows, bounds)
+
+
+def _bounds(bench: Bench, count: int) -> dict[str, Bounds]:
+    """What the first pairs' losses are held against under a bench's own model and number of vectors."""
+    opened = bench.opened
+    made = baseline_rows(opened.network, opened.modes, opened.pairs[:count], opened.tokenizer, opened.settings)
+    return {row["pair"]: bounds_of(row) for row in made}
 
 
 def _called(model: Component) -> str:

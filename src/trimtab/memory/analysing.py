@@ -42,7 +42,7 @@ def analyse(
         heed(bench.watcher)
         bench.watcher.say(f"Robustness of {len(memories)} memories.")
         narrow = network if config.solve.precision == "bf16" else None
-        rows = robustness(narrow, wide(), memories, config.seed, positions=positions)
+        rows = robustness(narrow, wide(), memories, config.seed, positions=positions, look=lambda: heed(bench.watcher))
         write_bytes(path, b"".join(map(encode_row, rows)))
     if not (path := bench.folder / "leaks.json").exists():
         heed(bench.watcher)
@@ -55,13 +55,15 @@ def analyse(
         counterfactual, starts = _counterfactual(bench, memories), _document_starts(bench)
         found = leak_matrix(wide(), memories, counterfactual, others, starts=starts, positions=positions)
         write_json(path, to_json(found))
-    if not (path := bench.folder / "geometry.json").exists():
-        write_json(path, to_json(geometry(network, memories, bench.opened.tokenizer.texts())))
     if config.landscape_pairs and not (path := bench.folder / "landscape.json").exists():
         heed(bench.watcher)
         bench.watcher.say("Landscape.")
         couples = _couples(bench, memories[: config.landscape_pairs], bounds)
         write_json(path, to_json(landscape(network, memories, couples, config.seed, positions=positions)))
+    if not (path := bench.folder / "geometry.json").exists():
+        heed(bench.watcher)
+        every = [*memories, *load_memories(bench.folder / AGAIN, network.fingerprint)]
+        write_json(path, to_json(geometry(network, every, bench.opened.tokenizer.texts())))
 
 
 def _counterfactual(bench: Bench, memories: Sequence[Memory]) -> dict[str, tuple[int, ...]]:

@@ -14,7 +14,7 @@ margin is near 0 are decoded all the same, and so is a random sample of the othe
 these decodes say otherwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,13 +59,14 @@ def robustness(
     *,
     verified: int = 64,
     positions: int = 1024,
+    look: Callable[[], None] = lambda: None,
 ) -> list[dict[str, Any]]:
     """The rows of `robustness.jsonl`: one for each memory, disturbance, level and draw.
 
     Noise and roundings are measured in bf16, or in fp32 without a bf16 network; bf16 and fp32 rows are of the vectors as they
     are, in the networks there are. Besides what the report reads, a row has `lowest`, the smallest margin of both sides'
     tokens under the disturbance, and `decoded`, whether a fresh greedy decode decided (of all that are doubtful, and of
-    `verified` drawn ones in each precision) or the margins did.
+    `verified` drawn ones in each precision) or the margins did. `look` is called between blocks of work; it may raise.
 
     Raises:
         ValueError: no network, one of another precision than its name, or memories of different runs.
@@ -78,9 +79,9 @@ def robustness(
     if network is None:
         raise ValueError("there is no network to measure robustness with")
     kinds = [*disturbances(draws), *([Disturbance("bf16")] if network_bf16 is not None else [])]
-    rows = _rows(network, memories, kinds, seed, verified, positions)
+    rows = _rows(network, memories, kinds, seed, verified, positions, look)
     if network_fp32 is not None:
-        rows += _rows(network_fp32, memories, [Disturbance("fp32")], seed, verified, positions)
+        rows += _rows(network_fp32, memories, [Disturbance("fp32")], seed, verified, positions, look)
     places = {memory.card.pair: place for place, memory in reversed([*enumerate(memories)])}
     return sorted(rows, key=lambda row: places[row["pair"]])  # stable: a memory's rows keep their order
 
@@ -92,11 +93,13 @@ def _rows(
     seed: int,
     verified: int,
     positions: int,
+    look: Callable[[], None],
 ) -> list[dict[str, Any]]:
     modes, layout = setting(memories)
     trials: list[_Trial] = []
     margins: list[tuple[float, ...]] = []
     for start in range(0, len(memories), _BLOCK):
+        look()
         block = [_Trial(memory, kind, seed) for memory in memories[start : start + _BLOCK] for kind in kinds]
         candidates = [(trial.vectors, trial.memory.branches) for trial in block]
         margins += [found.margins for found in measure(network, modes, candidates, layout, positions)]
@@ -105,7 +108,7 @@ def _rows(
     generator = torch.Generator().manual_seed(derive_seed(seed, "robustness", "verified"))
     asked = set(torch.randperm(len(trials), generator=generator)[:verified].tolist())
     asked |= {index for index, own in enumerate(margins) if abs(min(own)) < DOUBTFUL}
-    said = _said(network, {index: trials[index] for index in sorted(asked)})
+    said = _said(network, {index: trials[index] for index in sorted(asked)}, look)
     rows = []
     for index, trial in enumerate(trials):
         question, answer = said.get(index, exact[index])
@@ -126,11 +129,12 @@ def _rows(
     return rows
 
 
-def _said(network: FrozenNetwork, trials: dict[int, _Trial]) -> dict[int, tuple[bool, bool]]:
+def _said(network: FrozenNetwork, trials: dict[int, _Trial], look: Callable[[], None]) -> dict[int, tuple[bool, bool]]:
     """Whether each trial's decode is the target, on both sides; trials of like length are decoded together."""
     order = sorted(trials, key=lambda index: _longest(trials[index]))
     found: dict[int, tuple[bool, bool]] = {}
     for start in range(0, len(order), _DECODED):
+        look()
         part = order[start : start + _DECODED]
         sides: list[list[bool]] = []
         for side in range(2):

@@ -116,6 +116,7 @@ class Said(Read):
     pair: str
     side: Side
     precision: str
+    solved: bool = True
     expected: str
     said: str
     tokens_exact: bool

@@ -24,7 +24,7 @@ def generation(records: Records) -> Section:
     about = (
         "Greedy decoding from both modes, until the end token. Pass: the tokens are the target's, or the texts are equal after "
         "the normalisation of SQuAD. Partial: token F1 of 0.5 or more. Fail: anything else. A pair has the worse of its "
-        "two sides' verdicts."
+        "two sides' verdicts. Of a pair that was not solved the best vectors that were found are decoded: they are no memory."
     )
     blocks: list[Block] = [
         Text(about),
@@ -37,12 +37,16 @@ def generation(records: Records) -> Section:
 
 def _counts(said: list[Said]) -> Table:
     rows = []
-    for precision, words in verdicts(said).items():
-        for side in SIDES:
-            own = [row for row in said if row.precision == precision and row.side == side]
-            exact = sum(row.tokens_exact for row in own)
-            rows.append(_row(precision, side, Counter(row.verdict for row in own), len(own), exact))
-        rows.append(_row(precision, "pair", Counter(words.values()), len(words), None))
+    for precision in dict.fromkeys(row.precision for row in said):
+        for solved, pair in ((True, "pair"), (False, "pair, not solved")):
+            found = [row for row in said if row.precision == precision and row.solved == solved]
+            for side in SIDES if solved else ():
+                own = [row for row in found if row.side == side]
+                exact = sum(row.tokens_exact for row in own)
+                rows.append(_row(precision, side, Counter(row.verdict for row in own), len(own), exact))
+            words = verdicts(found).get(precision, {})
+            if solved or words:
+                rows.append(_row(precision, pair, Counter(words.values()), len(words), None))
     columns = ("precision", "of", *WORDS, "95% interval of pass", "token-exact")
     return Table("Verdicts", columns, tuple(rows), words=frozenset({0, 1}))
 

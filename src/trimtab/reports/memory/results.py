@@ -46,7 +46,7 @@ def results(records: Records) -> Section:
         "random vectors, both as the mean of question and answer, of its solving restart or else its best. The last "
         "threshold counts the converged pairs whose question and answer both pass the generation check."
     )
-    rows = [_convergence(joint), _ratio(records, joint), _times(records, joint), *_passes(records, joint)]
+    rows = [_convergence(records, joint), _ratio(records, joint), _times(records, joint), *_passes(records, joint)]
     columns = ("figure", "value", "95% interval", *LEVELS, "reached")
     blocks: list[Block] = [Text(about), Table("Against the thresholds", columns, tuple(rows), words=frozenset({0, 6}))]
     if not records.baselines:
@@ -65,10 +65,16 @@ def why_no_joint(records: Records) -> str:
     return "it was not run" if ended else "no candidate of it has ended"
 
 
-def _convergence(joint: Stage) -> tuple[str, ...]:
-    hits, trials = joint.solved, len(joint.pairs)
-    return ("converged (strict)", share_of(hits, trials), wilson(hits, trials), *_bars(CONVERGENCE, ">"),
-            CONVERGENCE.reached(hits / trials))  # fmt: skip
+def _convergence(records: Records, joint: Stage) -> tuple[str, ...]:
+    """Of all pairs: while the stage is under way those that have ended are mostly the solved ones."""
+    hits, trials = joint.solved, planned(records, joint)
+    word = CONVERGENCE.reached(hits / trials) if trials == len(joint.pairs) else "not ended"
+    return ("converged (strict)", share_of(hits, trials), wilson(hits, trials), *_bars(CONVERGENCE, ">"), word)
+
+
+def planned(records: Records, joint: Stage) -> int:
+    """How many pairs the joint stage is of."""
+    return max(len(records.pairs), len(joint.pairs))
 
 
 def _ratio(records: Records, joint: Stage) -> tuple[str, ...]:
@@ -119,8 +125,8 @@ def _passes(records: Records, joint: Stage) -> list[tuple[str, ...]]:
         bars = (f"> {percent(PASS.thresholds[0])}", DASH, DASH)
         rows.append((f"pass among converged, {precision}", share_of(hits, len(solved)), wilson(hits, len(solved)), *bars,
                      PASS.reached(share)))  # fmt: skip
-        every = sum(words.get(pair) == "pass" for pair in joint.pairs)
-        rows.append((f"pass among all pairs, {precision}", share_of(every, len(joint.pairs)), wilson(every, len(joint.pairs)),
+        every, trials = sum(words.get(pair) == "pass" for pair in joint.pairs), planned(records, joint)
+        rows.append((f"pass among all pairs, {precision}", share_of(every, trials), wilson(every, trials),
                      DASH, DASH, DASH, DASH))  # fmt: skip
     return rows
 
@@ -165,7 +171,7 @@ def _within(records: Records, joint: Stage) -> list[Block]:
 
 
 def _waited(records: Records, joint: Stage) -> list[Block]:
-    waiting = len(records.pairs) - len(joint.pairs)
+    waiting = planned(records, joint) - len(joint.pairs)
     return (
         [Text(f"{counted(waiting, 'pair')} more were planned and have no candidate that ended.", "missing")]
         if waiting > 0
