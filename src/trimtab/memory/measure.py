@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trimtab.memory.engine.layout import Branch, Layout, Segment, segments
-from trimtab.memory.engine.network import FrozenNetwork
+from trimtab.memory.engine.network import FrozenNetwork, branch_losses
 from trimtab.memory.engine.packing import pack
 
 Modes = tuple[Float[Tensor, "q d"], Float[Tensor, "a d"]]
@@ -105,13 +105,12 @@ def _read(network: FrozenNetwork, modes: Tensor, chunk: list[_Asked]) -> dict[in
     cost, _ = network.cost(packing, hidden, gradient=False)
     most = int(packing.target_branches.max()) + 1
     place = packing.target_rows * most + packing.target_branches
-    total = cost.nll.double().new_zeros(len(chunk) * most).index_add_(0, place, cost.nll.double())
     margin = cost.margin.new_full((len(chunk) * most,), float("inf")).scatter_reduce_(0, place, cost.margin, "amin")
-    tokens = torch.bincount(place, minlength=len(chunk) * most)
-    columns = [column.view(len(chunk), most).tolist() for column in (total / tokens, margin, total, tokens)]
+    tokens = torch.bincount(place, minlength=len(chunk) * most).view(len(chunk), most)
+    losses = branch_losses(packing, cost, len(chunk), most)
     found = {}
     for row, one in enumerate(chunk):
-        losses, margins, nll, count = (column[row] for column in columns)
-        own = sum(tokens > 0 for tokens in count)
-        found[one.index] = Measured(tuple(losses[:own]), tuple(margins[:own]), tuple(nll[:own]))
+        own = int((tokens[row] > 0).sum())
+        columns = (losses[row], margin.view(len(chunk), most)[row], losses[row] * tokens[row])
+        found[one.index] = Measured(*(tuple(column[:own].tolist()) for column in columns))
     return found

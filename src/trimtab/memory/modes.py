@@ -97,15 +97,11 @@ class LearnedModes:
             network.device,
         )
         for step in range(1, self.steps + 1):
-            inputs = network.inputs(packing, modes, vectors).requires_grad_()
-            hidden = network.read(packing, inputs)
-            _, pulled = network.cost(packing, hidden, gradient=True)
-            torch.autograd.backward(hidden, pulled)
-            assert inputs.grad is not None
+            _, pulled = network.differentiated(packing, modes, vectors)
             on_modes = torch.zeros_like(modes).index_add_(
-                0, packing.mode_rows, inputs.grad[packing.mode_places].to(modes.dtype)
+                0, packing.mode_rows, pulled[packing.mode_places].to(modes.dtype)
             )
             count = torch.full((len(training),), step)
-            adam.update(vectors, vector_gradient(packing, inputs.grad, vectors.shape), first, second, count)
+            adam.update(vectors, vector_gradient(packing, pulled, vectors.shape), first, second, count)
             adam.update(modes[None], on_modes[None] / len(training), first_mode, second_mode, count[:1])
         return modes[:1], modes[1:]

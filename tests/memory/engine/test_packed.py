@@ -22,13 +22,10 @@ LAYOUTS = ("two_sequences", "shared_prefix")
 def measured(net, modes, vectors, tasks, layout):
     rows = tuple(len(mode) for mode in modes)
     packing = pack([segments(task.branches, vectors.shape[1], rows, layout) for task in tasks], vectors.shape[1])
-    inputs = net.inputs(packing, torch.cat(modes), vectors).requires_grad_()
-    hidden = net.read(packing, inputs)
-    cost, pulled = net.cost(packing, hidden, gradient=True)
-    hidden.backward(pulled)
+    cost, pulled = net.differentiated(packing, torch.cat(modes), vectors)
     most = max(len(task.branches) for task in tasks)
     losses = branch_losses(packing, cost, len(tasks), most)
-    return losses, row_margins(packing, cost, len(tasks)), vector_gradient(packing, inputs.grad, vectors.shape)
+    return losses, row_margins(packing, cost, len(tasks)), vector_gradient(packing, pulled, vectors.shape)
 
 
 @pytest.mark.parametrize("rows", [(1, 1), (2, 3)])

@@ -124,12 +124,8 @@ def gradient(network: FrozenNetwork, memory: Memory) -> Float[Tensor, "k d"]:
     own = segments(memory.branches, count, (len(modes[0]), len(modes[1])), memory.card.layout)
     packing = pack([own], count, network.device)
     stacked = memory.vectors.to(network.device)[None]
-    inputs = network.inputs(packing, torch.cat(modes).to(network.device), stacked).requires_grad_()
-    hidden = network.read(packing, inputs)
-    _, pulled = network.cost(packing, hidden, gradient=True)
-    torch.autograd.backward(hidden, pulled)
-    assert inputs.grad is not None
-    return vector_gradient(packing, inputs.grad, stacked.shape)[0]
+    _, pulled = network.differentiated(packing, torch.cat(modes).to(network.device), stacked)
+    return vector_gradient(packing, pulled, stacked.shape)[0]
 
 
 def _direction(memory: Memory, seed: int, number: int) -> Tensor:

@@ -135,6 +135,17 @@ class FrozenNetwork:
                 pulled.append(shares.to(self.dtype) @ self.head)
         return Cost(torch.cat(nll), torch.cat(margin)), torch.cat(pulled) if gradient else None
 
+    def differentiated(
+        self, packing: Packing, modes: Float[Tensor, "rows d"], vectors: Float[Tensor, "candidates k d"]
+    ) -> tuple[Cost, Float[Tensor, "positions d"]]:
+        """What the targets of a packing cost, and the gradient of Σ weight · nll on what it reads."""
+        inputs = self.inputs(packing, modes, vectors).requires_grad_()
+        hidden = self.read(packing, inputs)
+        cost, pulled = self.cost(packing, hidden, gradient=True)
+        torch.autograd.backward(hidden, pulled)
+        assert inputs.grad is not None
+        return cost, inputs.grad
+
     def logits(self, hidden: Float[Tensor, "rows d"]) -> Float[Tensor, "rows tokens"]:
         """The head's logits."""
         found = hidden @ self.head.t()

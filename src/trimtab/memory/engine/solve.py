@@ -244,18 +244,14 @@ class Solver:
     def _measure_chunk(self, chunk: slice) -> tuple[list[float], list[list[float]], Tensor]:
         rows, vectors = self._rows[chunk], self._vectors[chunk]
         packing = self._packing(rows)
-        inputs = self.network.inputs(packing, self.modes, vectors).requires_grad_()
-        hidden = self.network.read(packing, inputs)
-        cost, pulled = self.network.cost(packing, hidden, gradient=True)
-        torch.autograd.backward(hidden, pulled)
-        assert inputs.grad is not None
+        cost, pulled = self.network.differentiated(packing, self.modes, vectors)
         branches = max(len(self.tasks[row.task].branches) for row in rows)
         losses = branch_losses(packing, cost, len(rows), branches).tolist()
         own = [found[: len(self.tasks[row.task].branches)] for found, row in zip(losses, rows, strict=True)]
         return (
             row_margins(packing, cost, len(rows)).tolist(),
             own,
-            vector_gradient(packing, inputs.grad, vectors.shape),
+            vector_gradient(packing, pulled, vectors.shape),
         )
 
     def _packing(self, rows: Sequence[_Row]) -> Packing:

@@ -187,7 +187,9 @@ def _plot(records: Records, arm: str, runs: list[Episode], heights: list[float])
         if ends:
             handles += axes.plot(*zip(*ends, strict=True), "x", color=INK, ms=8, mew=1.8, clip_on=False)
             labels.append("diverged")
-        axes.set_ylabel("loss trained on, own scale" if _own_scale(runs) else _quantity(runs))  # the text names the loss
+        axes.set_ylabel(
+            "loss trained on, own scale" if _own_scale(runs) else _quantity(runs)
+        )  # the text names the loss
         steps_axis(axes)
         legend(figure, handles, labels)
 
