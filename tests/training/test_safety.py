@@ -58,4 +58,4 @@ def test_one_training_loop() -> None:
         if "autograd.backward(" in text:
             given.add(name)
     assert places == {"training/passes.py", "bench/reference.py", "bench/plain_memory.py", "losses/propriety.py"}
-    assert given == {"memory/engine/solve.py", "memory/modes.py", "memory/analysis/landscape.py"}
+    assert given == {"memory/engine/network.py"}
