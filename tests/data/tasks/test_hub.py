@@ -124,6 +124,7 @@ def test_a_user_who_is_offline_stays_so_and_nothing_is_left_behind(
 
     seen: list[Any] = []
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: seen.append(datasets.config.HF_HUB_OFFLINE) or 1 / 0)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)  # a test before this one may have read a pretrained model
     before = dict(os.environ), datasets.config.HF_HUB_OFFLINE, datasets.is_progress_bar_enabled()
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ZeroDivisionError):
