@@ -118,6 +118,10 @@ def test_the_report_says_what_was_recalled(ran: tuple[Path, dict[str, Any]]) -> 
         ({"pairing": {"name": "fork", "at": 3}}, "pairing: this is for training runs"),
         ({"claim": {"metric": "robustness.noise_0.1", "higher_is_better": True, "margin": 0.1}}, "recalled.noise_0.1"),
         ({"claim": {"metric": "recaled.int8", "higher_is_better": True, "margin": 0.1}}, "mean 'recalled.int8'"),
+        (
+            {"claim": {"metric": "pass_bf16.share", "higher_is_better": True, "margin": 0.1}},
+            "no memory run of these stages",
+        ),
         ({"claim": {"metric": "val_loss", "higher_is_better": False, "margin": 0.1}}, "no memory run of these stages"),
         ({"arms": {"a": {}, "b": {"solve.margn": 1}}}, "arm 'b'"),
         ({"arms": {"a": {}, "b": {"solve.margin": 0.5}}}, "describe the same run"),

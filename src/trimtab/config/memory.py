@@ -44,7 +44,7 @@ class GatesConfig(Frozen):
     single: Annotated[float, Field(ge=0, le=1, description="of the question alone, and of the answer alone")] = 0.7
     joint: Annotated[float, Field(ge=0, le=1, description="of both together")] = 0.3
     early: Annotated[float, Field(ge=0, le=1, description="of the first pairs: below it a warning is given")] = 0.2
-    early_after: Annotated[int, Field(ge=1, description="how many pairs have ended when that is looked at")] = 50
+    early_after: Annotated[int, Field(ge=1, description="how many pairs have been tried when that is looked at")] = 50
 
 
 class ParaphrasesConfig(Frozen):

@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 _SHARES = {
     "single": ("single_question", "single_answer"),
     "joint": ("joint",),
-    "counterfactual": ("joint_counterfactual",),
     "paraphrases": ("joint_paraphrases",),
     "generation": ("pass_fp32", "pass_bf16"),
 }
-"""By stage, the figures that are shares of a run's pairs."""
+"""By stage, the figures that are shares of a run's pairs. That of counterfactual pairs is not among them: there may be none."""
 
 
 def check_memory(experiment: Experiment, at: str) -> None:
@@ -62,7 +61,7 @@ def figures_of_config(config: MemoryConfig) -> list[str]:
 
     listed = set(config.stages)
     found = [f"{name}.share" for stage, own in _SHARES.items() if stage in listed for name in own]
-    if config.solve.precision == "fp32":
+    if config.solve.precision != "bf16":  # auto may turn out to be fp32
         found = [name for name in found if name != "pass_bf16.share"]
     found += ["joint.pair_steps"] if "joint" in listed else []
     return found + ([f"recalled.{name}" for name in names()] if "analysis" in listed else [])

@@ -57,9 +57,7 @@ def work(job: Job) -> dict[str, Any]:
 
 def _runner(kind: Kind) -> Callable[[Job, Caller], dict[str, Any]]:
     if kind == "memory":
-        from trimtab.experiments.memory_episodes import (
-            run_memory_job,  # with the memory engine, which training has no use for
-        )
+        from trimtab.experiments.memory_episodes import run_memory_job  # training has no use for it
 
         return run_memory_job
     return run_twins if kind == "twins" else run_job

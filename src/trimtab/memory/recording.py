@@ -116,9 +116,8 @@ def metrics(folder: Path, opened: Opened) -> dict[str, Any]:
             # While a stage is under way, those that have ended are mostly the solved ones: all that were planned count.
             pairs = planned or len({row["pair"] for row in rows})
             found[stage] = _share(len(solved(rows)), pairs) | {"pair_steps": sum(row["steps"] for row in rows) / pairs}
-    nothing = (
-        "joint" in found and not found["joint"]["solved"]
-    )  # then there is nothing that could be decoded or disturbed
+    # Where nothing was solved there is no memory that could be decoded or disturbed.
+    nothing = "joint" in found and not found["joint"]["solved"]
     narrow, listed = opened.config.solve.precision == "bf16", opened.config.stages
     if (path := folder / "generation.jsonl").exists() or (nothing and "generation" in listed):
         rows = read_rows(path) if path.exists() else []

@@ -104,8 +104,7 @@ def _own_scale(runs: list[Episode]) -> bool:
 
 def _quantity(runs: list[Episode]) -> str:
     """What the loss of an arm's runs is."""
-    names = {str(run.trained_on["name"]).rpartition(":")[2] for run in runs if isinstance(run.trained_on, dict)}
-    return f"loss trained on ({', '.join(sorted(names))})" if names else "loss (nats per token)"
+    return "loss trained on" if any(run.trained_on is not None for run in runs) else "loss (nats per token)"
 
 
 def _training(run: Episode) -> Series:
@@ -187,9 +186,7 @@ def _plot(records: Records, arm: str, runs: list[Episode], heights: list[float])
         if ends:
             handles += axes.plot(*zip(*ends, strict=True), "x", color=INK, ms=8, mew=1.8, clip_on=False)
             labels.append("diverged")
-        axes.set_ylabel(
-            "loss trained on, own scale" if _own_scale(runs) else _quantity(runs)
-        )  # the text names the loss
+        axes.set_ylabel(f"{_quantity(runs)}{', own scale' if _own_scale(runs) else ''}")
         steps_axis(axes)
         legend(figure, handles, labels)
 

@@ -1,0 +1,98 @@
+"""Memory runs that are stopped, gone on with, or not wholly solved: what is told, once, and of how many pairs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.memory.test_run import Quiet, config
+from trimtab.config import RunError
+from trimtab.memory.run import run_memory
+from trimtab.memory.store import load_memory
+from trimtab.records import read_rows
+from trimtab.reports.memory import write_report
+
+
+def test_the_early_warning_is_given_once(plain: dict[str, Any], tmp_path: Path) -> None:
+    gates = {"single": 0.0, "joint": 0.0, "early": 1.0, "early_after": 2}
+    hard = {**plain["solve"], "steps": 6, "restarts": 1, "margin": 30.0}
+    asked = config(plain, gates=gates, solve=hard, stages=["baselines", "joint"])
+    out, told = tmp_path / "run", []
+    for left in (3, 5, 7, 3, None):
+        result = run_memory(asked, out, Quiet(stop_after=left))
+        told = [row["reason"] for row in read_rows(out / "events.jsonl") if row["kind"] == "gate"]
+    assert result["status"] == "completed"
+    assert [one.split(":")[0] for one in told] == ["early", "joint"]
+    assert [gate["gate"] for gate in result["gates"]] == ["early", "joint"]
+    assert "Ctrl-C stops it" in told[0]
+
+
+def test_the_best_of_an_unsolved_pair_is_decoded_and_is_no_memory(plain: dict[str, Any], tmp_path: Path) -> None:
+    hard = {**plain["solve"], "margin": 3.0}
+    asked = config(plain, solve=hard, stages=["baselines", "joint", "generation"])
+    result = run_memory(asked, tmp_path / "run", Quiet())
+    rows = read_rows(tmp_path / "run/stages/joint/candidates.jsonl", numbers=True)
+    good = {row["pair"] for row in rows if row["status"] == "solved"}
+    said = read_rows(tmp_path / "run/generation.jsonl")
+    assert {row["pair"] for row in said} == {row["pair"] for row in rows}
+    assert {row["pair"] for row in said if row["solved"]} == good != {row["pair"] for row in rows}
+    assert result["metrics"]["pass_fp32"]["solved"] <= len(good)
+    assert "pair, not solved" in write_report(tmp_path / "run")[0].read_text()
+    for pair in {row["pair"] for row in rows} - good:
+        losses = [sum(row["loss"].values()) for row in rows if row["pair"] == pair]
+        kept = load_memory(tmp_path / "run/unsolved" / pair)
+        assert len(losses) == 2 and sum(kept.card.loss.values()) == min(losses)
+
+
+def test_pairs_with_one_answer_have_no_counterfactuals_and_the_run_goes_on(
+    plain: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "pairs.jsonl").write_text("".join(f'{{"question": "{q}", "answer": "x"}}\n' for q in "abc"))
+    pairs = {"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")}
+    stages = ["baselines", "joint", "counterfactual", "generation", "analysis"]
+    result = run_memory(config(plain, pairs=pairs, count=3, stages=stages), tmp_path / "run", Quiet())
+    assert result["status"] == "completed" and "joint_counterfactual" not in result["metrics"]
+    (told,) = [row["reason"] for row in read_rows(tmp_path / "run/events.jsonl") if row["kind"] == "stage_left_out"]
+    assert told.startswith("counterfactual: No counterfactual answers can be given to these 2 pairs")
+    assert "other" not in json.loads((tmp_path / "run/leaks.json").read_text())["bits"]
+
+
+def test_an_interrupted_stage_counts_all_its_pairs(plain: dict[str, Any], tmp_path: Path) -> None:
+    asked = config(plain, stages=["baselines", "joint"], solve={**plain["solve"], "positions": 24})
+    result = run_memory(asked, tmp_path / "run", Quiet(stop_after=22))
+    ended = {row["pair"] for row in read_rows(tmp_path / "run/stages/joint/candidates.jsonl")}
+    assert result["status"] == "interrupted" and 0 < len(ended) < 5
+    assert result["metrics"]["joint"]["pairs"] == 5
+    assert "not ended" in write_report(tmp_path / "run")[0].read_text()
+
+
+def test_a_stop_is_heeded_between_decodes_and_analyses(plain: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    for words in ("Greedy decoding", "Robustness", "Leaks"):
+        watcher = Quiet()
+        watcher.say = lambda text, watcher=watcher, words=words: setattr(
+            watcher, "left", 0 if text.startswith(words) else watcher.left
+        )
+        watcher.stop = lambda watcher=watcher: "asked" if watcher.left == 0 else None
+        assert run_memory(config(plain), out, watcher)["status"] == "interrupted"
+    assert run_memory(config(plain), out, Quiet())["status"] == "completed"
+
+
+def test_accepted_changes_do_not_mix_two_runs(plain: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    asked = {"stages": ["baselines", "joint"]}
+    assert run_memory(config(plain, **asked), out, Quiet(stop_after=3))["status"] == "interrupted"
+    for changed in ({"vectors": 8}, {"count": 4}, {"seed": 2}):
+        with pytest.raises(RunError, match=rf"the config's {next(iter(changed))}.*choose another --out\.$"):
+            run_memory(config(plain, **asked, **changed), out, Quiet(), accept_changes=True)
+    more = config(plain, stages=["baselines", "joint", "generation"])
+    with pytest.raises(RunError, match="--accept-changes"):
+        run_memory(more, out, Quiet())
+    assert run_memory(more, out, Quiet(), accept_changes=True)["status"] == "completed"
+    assert yaml.safe_load((out / "memory.yaml").read_text())["stages"] == ["baselines", "joint", "generation"]
+    (out / "summary.json").unlink()
+    (out / "gates.json").write_text("[{")
+    with pytest.raises(RunError, match=r"gates.json is damaged"):
+        run_memory(more, out, Quiet())
