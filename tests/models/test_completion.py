@@ -1,13 +1,11 @@
 """Completions: a row's text does not depend on the rows beside it, and ends where it should."""
 
-import time
-
 import pytest
 import torch
 
 from tests.models.test_decoder import OPTIONS, decoder, ids, named
 from tests.tiny import TinyModel
-from trimtab.models import Completion, Decoder, complete
+from trimtab.models import Completion, complete
 
 LENGTHS = (7, 30, 1, 12, 12)
 PROMPTS = [ids(1, length, seed=length)[0] for length in LENGTHS]
@@ -136,19 +134,3 @@ def test_nothing_is_drawn_at_temperature_0_and_the_mode_stays():
 def test_what_makes_no_sense_is_refused(prompts, options, named_in_error):
     with pytest.raises(ValueError, match=named_in_error):
         complete(decoder(), prompts, **{"tokens": 2, "generator": generator(), **options})
-
-
-@pytest.mark.slow
-def test_sixteen_prompts_together_are_three_times_as_fast():
-    model = Decoder(vocabulary=99, context=256)
-    prompts = [ids(1, 20 + 3 * row, vocabulary=99, seed=row)[0] for row in range(16)]
-    together = alone = 0.0
-    for _ in range(3):
-        begun = time.perf_counter()
-        complete(model, prompts, 64, generator=generator(), temperature=0)
-        middle = time.perf_counter()
-        for prompt in prompts:
-            complete(model, [prompt], 64, generator=generator(), temperature=0)
-        together, alone = together + middle - begun, alone + time.perf_counter() - middle
-    print(f"{alone / together:.1f} times")
-    assert alone / together >= 3

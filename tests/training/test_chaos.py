@@ -61,7 +61,7 @@ def test_a_step_between_checkpoints(run: Path) -> None:
         (0, {}, ConfigError, ["--at", "moments"]),
         (10, {"twins": 0}, ConfigError, ["Twins"]),
         (10, {"renormalise_every": 3}, ConfigError, ["--renormalise-every"]),
-        (15, {}, RunError, ["9 steps left", "2 + 8"]),
+        (15, {}, RunError, ["9 steps left", "to make 10"]),
         (25, {"steps": 1, "discard": 0}, RunError, ["0 steps left"]),
     ],
 )

@@ -68,6 +68,20 @@ def quality(
 
 
 @bench_app.command()
+def tasks(
+    rounds: Annotated[int, typer.Option(min=3, help="Interleaved rounds; medians are taken over them.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Measure tasks: problems a second, reading and judging answers, completing prompts together and one by one.
+
+    trimtab bench tasks
+    """
+    from trimtab.bench.tasks import bench_tasks
+
+    _print(bench_tasks(rounds, _say(as_json)), as_json)
+
+
+@bench_app.command()
 def pretrained(
     model: Annotated[str, typer.Argument(help="A model's folder, or the name of an imported one.")] = "smollm2-135m",
     rounds: Annotated[int, typer.Option(min=2, help="Interleaved rounds; medians are taken over them.")] = 5,
@@ -113,4 +127,8 @@ def _print(figures: dict[str, Any], as_json: bool) -> None:
         return
     for key, value in figures.items():
         if not isinstance(value, list):
-            typer.echo(f"{key:44} {value:,.4g}" if isinstance(value, float) else f"{key:44} {value}")
+            typer.echo(f"{key:44} {_number(value) if isinstance(value, float) else value}")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

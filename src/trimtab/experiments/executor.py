@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -127,7 +128,11 @@ def _next(
 
 
 class Worker:
-    """One worker process, in a session of its own so that a Ctrl-C reaches only this process, which passes it on."""
+    """One worker process, in a session of its own so that a Ctrl-C reaches only this process, which passes it on.
+
+    Its idle OpenMP threads sleep unless the environment says otherwise: where workers have more threads than there are cores,
+    those that spin take the cores from those that compute.
+    """
 
     def __init__(self, errors: Any) -> None:
         self.process = subprocess.Popen(
@@ -137,6 +142,7 @@ class Worker:
             stderr=errors,
             text=True,
             start_new_session=True,
+            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
         )
 
     def start(self, job: Job, answers: "Queue[tuple[Worker, Job, Answer | None]]") -> None:

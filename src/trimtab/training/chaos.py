@@ -7,9 +7,9 @@ from typing import Any
 
 from trimtab.config import ConfigError, RunError
 from trimtab.data import Progress
-from trimtab.records import RunDirectory
+from trimtab.records import Manifest, RunDirectory
 from trimtab.regimes.instruments import batch_means_interval
-from trimtab.training.assembly import assemble
+from trimtab.training.assembly import Assembly, assemble
 from trimtab.training.excursion import Futures, excursion
 from trimtab.training.lifecycle import differences, recorded_config
 from trimtab.training.logger import MemoryLogger
@@ -49,22 +49,8 @@ def chaos(
     """
     _check(at, steps, epsilon, twins, renormalise_every, discard)
     run = RunDirectory(path)
-    manifest = run.manifest()
-    config = recorded_config(manifest, run)
-    horizon = discard + steps
-    if at + horizon > config.episode.steps:
-        raise RunError(
-            f"After step {at} the run in {path} has {max(0, config.episode.steps - at)} steps left, and the twins are to make "
-            f"{discard} + {steps}: beyond its last step, {config.episode.steps}, its schedule says nothing. Choose an earlier "
-            "--at, or smaller --steps and --discard."
-        )
-    assembly = assemble(config, progress)
-    changes = differences(manifest, assembly)
-    if changes and not accept_changes:
-        raise RunError(
-            f"Since the run in {run.path} was made, something changed: {'; '.join(changes)}. Its twins would go on as another "
-            "run does. Undo the change, or measure all the same with --accept-changes."
-        )
+    manifest, horizon = run.manifest(), discard + steps
+    assembly = _assembly(run, manifest, at, horizon, accept_changes=accept_changes, progress=progress)
     start = trunk(run.path, at, progress)
     assert start is not None  # only step 0 has no state
     trainer = assembly.trainer(MemoryLogger())
@@ -103,6 +89,26 @@ def chaos(
         "precision": "fp32",
         **_summary(rates, alone, discard // renormalise_every),
     }
+
+
+def _assembly(
+    run: RunDirectory, manifest: Manifest, at: int, horizon: int, *, accept_changes: bool, progress: Progress | None
+) -> Assembly:
+    """The run's parts, which are what they were and have `horizon` steps left after step `at`."""
+    config = recorded_config(manifest, run)
+    if at + horizon > config.episode.steps:
+        raise RunError(
+            f"After step {at} the run in {run.path} has {max(0, config.episode.steps - at)} steps left, and the twins are to "
+            f"make {horizon} (--discard and --steps): beyond its last step, {config.episode.steps}, its schedule says nothing. "
+            "Choose an earlier --at, or smaller --steps and --discard."
+        )
+    assembly = assemble(config, progress)
+    if (changes := differences(manifest, assembly)) and not accept_changes:
+        raise RunError(
+            f"Since the run in {run.path} was made, something changed: {'; '.join(changes)}. Its twins would go on as another "
+            "run does. Undo the change, or measure all the same with --accept-changes."
+        )
+    return assembly
 
 
 def _check(at: int, steps: int, epsilon: float, twins: int, renormalise_every: int, discard: int) -> None:

@@ -1,6 +1,4 @@
-"""What every generated task must keep: splits apart, and its speed."""
-
-from time import perf_counter
+"""What every generated task must keep: splits apart."""
 
 from trimtab.data.tasks.generated import GeneratedTask
 
@@ -17,10 +15,3 @@ def check_splits(task: GeneratedTask, sizes: tuple[int, ...] = (30, 200)) -> Non
             assert len(set(validation)) == len(validation) == size
             held |= set(validation)
     assert not train & held
-
-
-def check_speed(task: GeneratedTask, least: int = 1000, count: int = 3000) -> None:
-    """A split is drawn with at least `least` problems a second: far below what is measured, for machines under load."""
-    start = perf_counter()
-    task.split("train", count, 0)
-    assert count / (perf_counter() - start) > least

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.data.tasks.checks import check_speed, check_splits
+from tests.data.tasks.checks import check_splits
 from trimtab.data import CharacterTokenizer
 from trimtab.data.tasks import Problem, Role, task_data
 from trimtab.data.tasks.logic import Logic
@@ -248,12 +248,6 @@ def test_both_kinds_are_drawn() -> None:
     kinds = Counter(problem.done["kind"] for problem in Logic().split("train", 2000, 0))
     assert set(kinds) == {"entailment", "knights"}
     assert abs(kinds["knights"] - 1000) < 150
-
-
-@pytest.mark.parametrize("kind", ["entailment", "knights"])
-def test_speed(kind: str) -> None:
-    Logic(kind=kind).split("train", 50, 0)
-    check_speed(Logic(kind=kind), least=300, count=1500)
 
 
 @pytest.mark.parametrize(("style", "context"), [("compact", 110), ("words", 620)])

@@ -4,7 +4,6 @@ import random
 import re
 from collections import Counter
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from tests.data.tasks.checks import check_speed, check_splits
+from tests.data.tasks.checks import check_splits
 from trimtab.config import ConfigError
 from trimtab.data import CharacterTokenizer
 from trimtab.data.tasks import Problem, Role, spec_schema, task_data
@@ -156,10 +155,6 @@ def test_splits_share_no_question() -> None:
     check_splits(Spec())
 
 
-def test_speed() -> None:
-    check_speed(Spec(), least=500)
-
-
 def test_data() -> None:
     data = task_data(tokenizer=CharacterTokenizer(), task=Spec(), size=40, validation=20, context=1400)
     item = data.validation[3]
@@ -225,12 +220,10 @@ def test_nesting_counts_up_to_the_limit() -> None:
         "\x00",
     ],
 )
-def test_huge_and_malformed_text_is_scored_in_time(text: str) -> None:
-    start = perf_counter()
+def test_huge_and_malformed_text_is_scored(text: str) -> None:
     found = compare(text, TRUTH)
     assert set(found) == set(FIGURES)
     assert found["exact_match"] == found["json_equal"] == found["schema_valid"] == 0
-    assert perf_counter() - start < 5
 
 
 json_values = st.recursive(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.data.tasks.checks import check_speed, check_splits
+from tests.data.tasks.checks import check_splits
 from tests.data.tasks.stories_by_hand import BY_HAND
 from trimtab.data import CharacterTokenizer
 from trimtab.data.tasks import Problem, Role, task_data
@@ -127,10 +127,6 @@ def test_other_names_and_labels_are_the_same_question() -> None:
 
 def test_splits_share_no_question() -> None:
     check_splits(WordProblems())
-
-
-def test_speed() -> None:
-    check_speed(WordProblems())
 
 
 def test_items_know_their_tokens() -> None:
