@@ -123,6 +123,13 @@ def test_the_report_says_what_was_recalled(ran: tuple[Path, dict[str, Any]]) -> 
             "no memory run of these stages",
         ),
         ({"claim": {"metric": "val_loss", "higher_is_better": False, "margin": 0.1}}, "no memory run of these stages"),
+        (
+            {
+                "stages": ["baselines", "joint", "counterfactual"],  # which may find no pair to exchange answers with
+                "claim": {"metric": "joint_counterfactual.share", "higher_is_better": True, "margin": 0.1},
+            },
+            "has a figure 'joint_counterfactual.share'",
+        ),
         ({"arms": {"a": {}, "b": {"solve.margn": 1}}}, "arm 'b'"),
         ({"arms": {"a": {}, "b": {"solve.margin": 0.5}}}, "describe the same run"),
         ({"pairs": {"name": "jsonl", "path": "/nowhere.jsonl"}}, "there is no file or folder /nowhere.jsonl"),
