@@ -1,6 +1,7 @@
 """`trimtab models`: import, list, ask, export."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 from tests.models.pretrained.gguf_files import write_gguf
 from trimtab.cli.main import app
 from trimtab.config import ConfigError, DataError
+from trimtab.models.pretrained import embedded
 
 runner = CliRunner()
 
@@ -41,6 +43,20 @@ def test_import_list_and_ask(gguf: Path, home: Path) -> None:
     assert answers[0]["tokens"] <= 5
     assert answers[0]["log_probability"] < 0
     assert call("ask", "tiny", "Why?", "--tokens", "5").strip() == answers[0]["answer"].strip()
+
+
+def test_a_known_model_that_is_there_is_not_imported_again(
+    gguf: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("import", gguf)
+    card = home / "models" / "tiny" / "trimtab.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "source": "tiny-carrier 1.0"}))
+    known = replace(embedded.EMBEDDED["smollm2-135m"], package="tiny-carrier", version="1.0")
+    monkeypatch.setitem(embedded.EMBEDDED, "tiny", known)
+    assert json.loads(call("import", "tiny", "--json"))["source"] == "tiny-carrier 1.0"
+    monkeypatch.setitem(embedded.EMBEDDED, "tiny", replace(known, version="2.0"))  # another one is no reason to keep it
+    with pytest.raises(ConfigError, match="exists already"):
+        call("import", "tiny")
 
 
 def test_a_question_longer_than_the_context_is_refused(gguf: Path, home: Path) -> None:

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from tests.memory.test_run import Quiet, config
+from trimtab.cli.main import app
 from trimtab.config import RunError
 from trimtab.memory.run import run_memory
 from trimtab.memory.store import load_memory
-from trimtab.records import read_rows
+from trimtab.records import RunDirectory, read_rows
 from trimtab.reports.memory import write_report
 
 
@@ -80,6 +82,40 @@ def test_a_stop_is_heeded_between_decodes_and_analyses(plain: dict[str, Any], tm
     assert run_memory(config(plain), out, Quiet())["status"] == "completed"
 
 
+def test_going_on_is_told(plain: dict[str, Any], tmp_path: Path) -> None:
+    asked, out = (
+        config(plain, stages=["baselines", "joint"], solve={**plain["solve"], "positions": 24}),
+        tmp_path / "run",
+    )
+    run_memory(asked, out, Quiet(stop_after=22))
+    solved = len({row["pair"] for row in read_rows(out / "stages/joint/candidates.jsonl") if row["status"] == "solved"})
+    watcher = Quiet()
+    assert run_memory(asked, out, watcher)["status"] == "completed"
+    assert f"The run in {out} goes on." in watcher.said
+    assert f"joint goes on after step 22, with {solved} pair{'s' if solved != 1 else ''} solved." in watcher.said
+    kinds = [row["kind"] for row in read_rows(out / "events.jsonl") if row["kind"] in ("end", "resume")]
+    assert kinds == ["end", "resume", "end"]
+
+
+def test_a_folder_in_use_is_told_before_the_model_is_read(plain: dict[str, Any], tmp_path: Path) -> None:
+    asked, out = config(plain, stages=["baselines", "joint"]), tmp_path / "run"
+    run_memory(asked, out, Quiet(stop_after=3))
+    elsewhere = {"name": "pretrained", "path": str(tmp_path / "nowhere")}
+    gone = config(plain, stages=["baselines", "joint"], model=elsewhere)
+    with RunDirectory(out).lock(), pytest.raises(RunError, match="in use"):
+        run_memory(gone, out, Quiet())
+
+
+def test_pairs_that_were_asked_for_and_are_left_out_are_told(plain: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "pairs.jsonl").write_text(
+        "".join(json.dumps({"question": q, "answer": "x"}) + "\n" for q in ("a", "b" * 500))
+    )
+    pairs, watcher = {"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")}, Quiet()
+    run_memory(config(plain, pairs=pairs, count=2, stages=["baselines"]), tmp_path / "run", watcher)
+    assert "1 pair of jsonl; 2 were asked for, and the rest is left out" in watcher.said
+    assert "Baselines of 1 pair." in watcher.said
+
+
 def test_accepted_changes_do_not_mix_two_runs(plain: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "run"
     asked = {"stages": ["baselines", "joint"]}
@@ -96,3 +132,20 @@ def test_accepted_changes_do_not_mix_two_runs(plain: dict[str, Any], tmp_path: P
     (out / "gates.json").write_text("[{")
     with pytest.raises(RunError, match=r"gates.json is damaged"):
         run_memory(more, out, Quiet())
+
+
+def test_commands_on_training_runs_tell_what_a_memory_run_is(plain: dict[str, Any], tmp_path: Path) -> None:
+    out, runner = tmp_path / "run", CliRunner()
+    run_memory(config(plain, stages=["baselines", "joint"]), out, Quiet())
+    shown = runner.invoke(app, ["show", str(out)], catch_exceptions=False)
+    solved = json.loads((out / "summary.json").read_text())["metrics"]["joint"]["solved"]
+    assert shown.exit_code == 0 and f"{solved} of 5 pairs solved" in shown.output and "gate: joint" in shown.output
+    for command in (
+        ["resume", str(out)],
+        ["replay", str(out)],
+        ["sample", str(out)],
+        ["fork", str(out), "--at", "3", "--out", str(tmp_path / "child")],
+        ["chaos", str(out), "--at", "3", "--out", str(tmp_path / "chaos")],
+    ):
+        with pytest.raises(RunError, match=r"holds a memory run.*`trimtab memory run .*memory\.yaml --out"):
+            runner.invoke(app, command, catch_exceptions=False)

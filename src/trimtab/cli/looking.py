@@ -96,11 +96,13 @@ def show(
     typer.echo(f"{manifest.run_id}  {directory.path}  {content['status']}")
     parent = f", forked from {manifest.parent.run_id} at step {manifest.parent.step}" if manifest.parent else ""
     typer.echo(f"started {manifest.created_at}, commit {manifest.git_commit or 'unknown'}{parent}")
-    typer.echo(
-        f"data {manifest.data.name}, {manifest.data.tokens:,} tokens, fingerprint {manifest.data.fingerprint[:16]}"
-    )
+    tokens = "" if manifest.data.tokens is None else f", {manifest.data.tokens:,} tokens"
+    typer.echo(f"data {manifest.data.name}{tokens}, fingerprint {manifest.data.fingerprint[:16]}")
     if summary is not None:
-        typer.echo(f"{summary.steps} steps in {summary.seconds:.0f} s, weights {summary.weights_sha256}")
+        weights = "" if summary.weights_sha256 is None else f", weights {summary.weights_sha256}"
+        typer.echo(f"{summary.steps} steps in {summary.seconds:.0f} s{weights}")
+        if (solved := summary.metrics.get("joint")) is not None:  # a memory run's
+            typer.echo(f"{solved['solved']} of {solved['pairs']} pairs solved")
     if evaluations:
         last = evaluations[-1]
         figures = ", ".join(f"{k} {v:.4f}" for k, v in last.items() if k.startswith("val_") and isinstance(v, float))
@@ -114,7 +116,10 @@ def show(
         "  " + yaml.safe_dump(manifest.config, sort_keys=False, default_flow_style=None).rstrip().replace("\n", "\n  ")
     )
     for row in content["events"]:
-        typer.echo(f"event at step {row['step']}: {row['kind']}: {row['reason']}")
+        when = (
+            f"at step {row['step']}" if "step" in row else f"on {row['time'][:19]}"
+        )  # memory runs have no steps of their own
+        typer.echo(f"event {when}: {row['kind']}: {row['reason']}")
 
 
 def diff(

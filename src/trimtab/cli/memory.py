@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from trimtab.cli.running import AcceptChanges, AsJson, Set
+from trimtab.cli.running import AcceptChanges, AsJson
+from trimtab.config.words import counted
 
 if TYPE_CHECKING:
     from trimtab.memory.engine.solve import Step
@@ -20,6 +22,10 @@ memory_app = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Argument(help="The folder of a memory run.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as vectors=16. May be repeated."),
+]
 PairName = Annotated[str, typer.Argument(help="The id of a pair, as in pairs.jsonl.")]
 
 
@@ -59,7 +65,7 @@ def run(
     else:
         typer.echo(f"\n{_account(result)} Records in {out}, the report is {report}.")
     if result["status"] == "interrupted":
-        typer.echo("Interrupted. Go on with the same command.", err=True)
+        typer.echo("Go on with the same command.", err=True)
         raise typer.Exit(130)
     if result["status"] == "stopped":
         raise typer.Exit(1)
@@ -107,9 +113,12 @@ def _said(folder: Path, pair: str, modes: tuple[str, ...]) -> "tuple[Memory, dic
 
 
 def _account(result: dict[str, Any]) -> str:
-    metrics, told = result["metrics"], [f"{result['status']}."]
+    metrics, told = result["metrics"], [f"{result['status'].capitalize()}."]
     if (joint := metrics.get("joint")) is not None:
-        told.append(f"Solved {joint['solved']} of {joint['pairs']} pairs ({joint['low']:.0%} to {joint['high']:.0%}).")
+        solved = f"{joint['solved']} of {joint['pairs']} pairs"
+        between = f"95% interval {joint['low']:.0%} to {joint['high']:.0%}"
+        so_far = result["status"] == "interrupted"
+        told.append(f"{solved} are solved so far." if so_far else f"Solved {solved} ({between}).")
     told += [
         f"Greedy decoding in {precision} says question and answer of {metrics[f'pass_{precision}']['solved']}."
         for precision in ("fp32", "bf16")
@@ -118,19 +127,23 @@ def _account(result: dict[str, Any]) -> str:
     return " ".join(told)
 
 
+_EVERY = 15.0
+"""Seconds between two lines of a stage where there is no terminal."""
+
+
 class _Watcher:
     """Plain lines, or one line that is kept up to date on a terminal."""
 
     def __init__(self, stop: Any, quiet: bool) -> None:
         self._stop, self._quiet = stop, quiet
         self._live = sys.stderr.isatty() and not quiet
-        self._pairs, self._last = 0, -1
+        self._pairs, self._told = 0, 0.0
 
     def begin(self, stage: str, pairs: int) -> None:
         """A stage begins."""
         self._stop.arm()
-        self._pairs, self._last = pairs, -1
-        self.say(f"{stage}: {pairs} pairs")
+        self._pairs, self._told = pairs, 0.0
+        self.say(f"{stage}: {counted(pairs, 'pair')}")
 
     def step(self, stage: str, step: "Step", solved: int, ended: int) -> None:
         """The engine made a step."""
@@ -141,8 +154,8 @@ class _Watcher:
         if self._live:
             sys.stderr.write(f"\r\x1b[K{text}")
             sys.stderr.flush()
-        elif ended != self._last and not self._quiet and (ended % 10 == 0 or ended == self._pairs):
-            self._last = ended
+        elif not self._quiet and (time.monotonic() - self._told > _EVERY or ended == self._pairs):
+            self._told = time.monotonic()
             typer.echo(text, err=True)
 
     def say(self, text: str) -> None:

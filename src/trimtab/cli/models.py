@@ -35,11 +35,18 @@ def import_model(
     """
     from dataclasses import asdict
 
+    from trimtab.config.model_paths import imported_models
     from trimtab.models.pretrained.embedded import EMBEDDED, gguf_file, installed_file
-    from trimtab.models.pretrained.importing import import_gguf, target_folder
+    from trimtab.models.pretrained.importing import described, import_gguf, target_folder
 
     begun = time.monotonic()
     if (known := EMBEDDED.get(what)) is not None:
+        source = f"{known.package} {known.version}"
+        if out is None and (there := imported_models() / (name or what)).is_dir() and described(there).source == source:
+            typer.echo(f"{there} holds it already, from {source}; remove that folder to import it anew.", err=True)
+            if as_json:
+                typer.echo(json.dumps(asdict(described(there))))
+            return
         target = target_folder(name or what, out)
         if installed_file(known) is None:
             typer.echo(
@@ -47,7 +54,7 @@ def import_model(
                 err=True,
             )
         with gguf_file(known) as file:
-            made = import_gguf(file, target, source=f"{known.package} {known.version}", licence=known.licence)
+            made = import_gguf(file, target, source=source, licence=known.licence)
     elif what.endswith(".gguf"):
         file = Path(what).expanduser()
         made = import_gguf(file, target_folder(name or file.stem, out))

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from trimtab.config.errors import ConfigError
 from trimtab.config.fitting import refuse_misfits
+from trimtab.config.kinds import refuse_other_kinds
 from trimtab.config.nested import resolve_component
 from trimtab.config.overrides import apply_overrides
 from trimtab.config.schema import RunConfig
@@ -31,6 +32,8 @@ def load_config(path: FilePath | None = None, overrides: Iterable[str] = ()) -> 
 def load_root(root: type[Root], path: FilePath | None = None, overrides: Iterable[str] = ()) -> Root:
     """As `load_config`, for any kind of config in `ROOTS`."""
     data, lines = load_yaml(path) if path is not None else ({}, {})
+    if path is not None:
+        refuse_other_kinds(data, str(path), "training run" if issubclass(root, RunConfig) else "memory run")
     where = Source(str(path) if path is not None else "--set", lines)
     for changed in apply_overrides(data, overrides):
         where.override(changed)

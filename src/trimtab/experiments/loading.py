@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from trimtab.config import ConfigError
+from trimtab.config.kinds import refuse_other_kinds
 from trimtab.config.overrides import apply_overrides
 from trimtab.config.wording import Source, worded
 from trimtab.config.yaml_file import load_yaml
@@ -24,6 +25,7 @@ def load_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     pairing that contradicts the arms.
     """
     data, lines = load_yaml(path)
+    refuse_other_kinds(data, str(path), "experiment")
     apply_overrides(data, overrides)
     return experiment_from(data, Source(str(path), lines))
 

@@ -48,4 +48,8 @@ def recall(folder: Path, pair: str, modes: Sequence[str], precision: str = "fp32
 def _there(folder: Path) -> str:
     known = sorted(entry.name for entry in (folder / "memories").glob("[!.]*"))
     more = f" and {len(known) - 5} more" if len(known) > 5 else ""
-    return f"There are {', '.join(known[:5])}{more}." if known else "There is none."
+    return (
+        f"There are {', '.join(known[:5])}{more}; {folder / 'pairs.jsonl'} has all pairs."
+        if known
+        else "There is none."
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from trimtab.config.errors import DataError, RunError
 from trimtab.config.memory import MemoryConfig
+from trimtab.config.words import counted
 from trimtab.memory import stages
 from trimtab.memory.ablating import ablations
 from trimtab.memory.analysing import analyse
@@ -63,7 +64,10 @@ class MemoryRun:
         self.run, self.folder, self.watcher, self.gated = RunDirectory(out), Path(out), watcher, gated
         self.accept_changes, self.command = accept_changes, list(command)
         begun = self.run.exists()
-        if not begun:
+        if begun:
+            with self.run.lock():  # a folder that is in use is told before the model is read
+                pass
+        else:
             self.run.check_free()
         then = self.run.manifest() if begun else None
         recorded = None if then is None else then.config.get("solve", {}).get("positions")
@@ -96,9 +100,11 @@ class MemoryRun:
             with JsonlWriter(self.run.events_path) as events:
                 self.events = events
                 if begun:
-                    self._tell("data", f"{len(opened.pairs)} pairs of {opened.config.pairs.name}")
+                    self._tell("data", self._account_of_pairs())
                     for reason in self.left_out:
                         self._tell("pair_skipped", reason)
+                else:
+                    self._tell("resume", f"The run in {self.folder} goes on.")
                 if found:
                     self._tell("changes_accepted", "; ".join(found))
                 started = time.perf_counter()
@@ -107,6 +113,8 @@ class MemoryRun:
                 except StageInterruptedError as asked:
                     status = "interrupted"
                     self._tell("end", str(asked))
+                else:
+                    events.write({"time": now(), "kind": "end", "reason": status})
                 figures = metrics(self.folder, opened)
                 Summary(
                     status=status,
@@ -118,6 +126,13 @@ class MemoryRun:
                     peak_rss_mb=peak_rss_mb(),
                 ).write(self.run.summary_path)
         return self._result(status, figures)
+
+    def _account_of_pairs(self) -> str:
+        config, found = self.opened.config, len(self.opened.pairs)
+        fewer = config.count is not None and found < config.count
+        return f"{counted(found, 'pair')} of {config.pairs.name}" + (
+            f"; {config.count} were asked for, and the rest is left out" if fewer else ""
+        )
 
     def _done(self) -> dict[str, Any] | None:
         """The result of a run that has ended for good; None where there is something left to do."""
@@ -165,7 +180,7 @@ class MemoryRun:
         opened = self.opened
 
         def make() -> list[dict[str, Any]]:
-            self.watcher.say(f"Baselines of {len(pairs)} pairs.")
+            self.watcher.say(f"Baselines of {counted(len(pairs), 'pair')}.")
             return baseline_rows(opened.network, opened.modes, pairs, opened.tokenizer, opened.settings)
 
         return {row["pair"]: bounds_of(row) for row in self._rows(name, make)}

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from trimtab.config.errors import WorkError
+from trimtab.config.words import counted
 from trimtab.memory.curves import curve_shape, thinned
 from trimtab.memory.engine.solve import Finished, Solver, Step
 from trimtab.records import JsonlWriter, now, read_rows, to_json, truncate
@@ -89,6 +90,10 @@ def run_stage(
     watcher.begin(folder.name, len(solver.tasks))
     with JsonlWriter(folder / "candidates.jsonl") as candidates, JsonlWriter(folder / "steps.jsonl") as steps:
         ended = _Ended(read_rows(folder / "candidates.jsonl"), solver.settings.restarts)
+        if solver.steps:
+            watcher.say(
+                f"{folder.name} goes on after step {solver.steps}, with {counted(len(ended.solved), 'pair')} solved."
+            )
         while not solver.done:
             step, before = solver.step(), len(ended.tried)
             for finished in step.finished:

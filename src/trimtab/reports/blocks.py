@@ -104,8 +104,3 @@ def signed(value: float | None) -> str:
 def interval(low: float, high: float) -> str:
     """An interval; in words where no spread could be estimated."""
     return "none" if math.isinf(low) or math.isnan(low) else f"{signed(low)} to {signed(high)}"
-
-
-def counted(number: int, word: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"

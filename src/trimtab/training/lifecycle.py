@@ -267,7 +267,8 @@ def _environment(config: RunConfig) -> dict[str, Any]:
 
 
 def recorded_config(manifest: Manifest, run: RunDirectory) -> RunConfig:
-    """The config in a manifest, validated. Raises `RunError` when it is not what its hash says."""
+    """The config in a manifest, validated. Raises `RunError` for a memory run, and when it is not what its hash says."""
+    refuse_memory_run(run)
     config = resolve_config(manifest.config, source=str(run.manifest_path))
     if config_hash(config) != manifest.config_hash:
         raise RunError(
@@ -276,6 +277,15 @@ def recorded_config(manifest: Manifest, run: RunDirectory) -> RunConfig:
             "key=value --accept-changes` or `trimtab fork`."
         )
     return config
+
+
+def refuse_memory_run(run: RunDirectory) -> None:
+    """Raise `RunError` where training steps are asked of a memory run."""
+    if (memory := run.path / "memory.yaml").is_file():
+        raise RunError(
+            f"{run.path} holds a memory run, which has no training steps. `trimtab memory run {memory} --out {run.path}` goes on "
+            f"with it, and `trimtab show {run.path}` tells how it stands."
+        )
 
 
 _CONFIGURED = ("threads", "precision", "device")

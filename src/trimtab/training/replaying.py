@@ -8,7 +8,7 @@ from trimtab.data import Progress
 from trimtab.records import Difference, Parent, RunDirectory, tensors_sha256
 from trimtab.training.assembly import assemble
 from trimtab.training.checkpoint import Snapshot, checkpoint_path, checkpoint_steps, read_checkpoint
-from trimtab.training.lifecycle import differences, recorded_config
+from trimtab.training.lifecycle import differences, recorded_config, refuse_memory_run
 from trimtab.training.trunk import passage, rerun, trunk
 
 
@@ -41,6 +41,7 @@ def replay(path: Path | str, progress: Progress | None = None) -> Replay:
     """
     run = RunDirectory(path)
     manifest = run.manifest()
+    refuse_memory_run(run)
     begun = manifest.parent.step if manifest.parent is not None else 0
     start = None if manifest.parent is None else _start(run, manifest.parent, progress)
     until, recorded = _last_weights(run)

@@ -16,6 +16,7 @@ from trimtab.training.assembly import build_model, build_tokenizer, sample_texts
 from trimtab.training.checkpoint import checkpoint_path, newest_sound, read_checkpoint
 from trimtab.training.device import apply_precision, resolve_hardware, set_numerics
 from trimtab.training.hooks import HookSet
+from trimtab.training.lifecycle import refuse_memory_run
 from trimtab.training.nested import named_tensors
 
 
@@ -36,6 +37,7 @@ class LoadedModel:
 def load_model(path: Path | str, step: int | None = None) -> LoadedModel:
     """The model of a run at its newest sound checkpoint, or at `step`. Raises `RunError` when there is no such checkpoint."""
     run = RunDirectory(path)
+    refuse_memory_run(run)
     config = resolve_hardware(resolve_config(run.manifest().config, source=str(run.manifest_path)))
     refused: list[str] = []
     if step is not None:

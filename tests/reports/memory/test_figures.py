@@ -16,6 +16,7 @@ from trimtab.reports.memory.controls import controls
 from trimtab.reports.memory.convergence import convergence, spent
 from trimtab.reports.memory.cost import cost
 from trimtab.reports.memory.judging import gates
+from trimtab.reports.memory.leaks import leaks
 from trimtab.reports.memory.records import Records, read_records
 from trimtab.reports.memory.results import CONVERGENCE, PASS, RATIO, TIMES, loss_ratio, results, times_context, verdicts
 
@@ -143,7 +144,7 @@ def test_steps_and_seconds_count_every_restart_up_to_the_one_that_solved(records
     told = table(convergence(records), "Steps and seconds within which solved pairs were solved")["joint"]
     assert told["steps: 10%, half, 90%"] == f"{by_hand[3]}, {by_hand[18]}, {by_hand[34]}"
     starts = table(convergence(records), "The start that solved the pair")
-    assert starts["joint"] == {"stage": "joint", "start 1": "35", "start 2": "3", "start 3": "0", "never": "2"}
+    assert starts["joint"] == {"stage": "joint", "start 1": "35", "start 2": "3", "start 3": "0", "not solved": "2"}
     shapes = table(convergence(records), "Candidates by the shape of their loss curve")["joint"]
     healthy = sum(i % 10 != 9 and i % 5 != 3 for i in range(SOLVED))
     assert shapes["healthy"].endswith(f"({healthy} of 47)") and shapes["diverging"].endswith("(2 of 47)")
@@ -230,7 +231,7 @@ def test_the_best_of_a_pair_that_was_not_solved_and_losses_that_are_no_numbers(t
     assert records.joint.pairs[name(0)].best.restart == 1
     assert loss_ratio(records, name(0), records.joint.pairs[name(0)]) == pytest.approx(1.0 / 4.15)
     assert times_context(records, records.joint, "answer") == pytest.approx(1.0 / 1.6)
-    assert "39 pairs more were planned" in texts(results(records))
+    assert "39 pairs of the run had not ended yet" in texts(results(records))
     convergence(records)
 
 
@@ -252,3 +253,26 @@ def test_texts_that_look_like_numbers_are_texts(tmp_path):
         b for b in generated.generation(read_records(folder)).blocks if isinstance(b, Table) and "side" in b.caption
     ]
     assert found.rows[0][2:4] == ("nan", "inf")
+
+
+def test_while_a_stage_is_under_way_every_share_is_of_all_its_pairs(tmp_path):
+    folder = make_memory(tmp_path / "m")
+    solved = [row for row in joint() if row["status"] == "solved"][:30]
+    write_rows(folder / "stages/joint/candidates.jsonl", solved)
+    records = read_records(folder)
+    wanted = "75% (30 of 40)"
+    assert table(results(records), "Both criteria")["strict, which gates"]["met"] == wanted
+    assert table(results(records), "Against the thresholds")["converged (strict)"]["value"] == wanted
+    assert (
+        table(controls(records), "Pairs solved, beside what is solved without fitting")["joint"]["pairs solved"]
+        == wanted
+    )
+    speeds = "Steps and seconds within which solved pairs were solved"
+    assert table(convergence(records), speeds)["joint"]["pairs solved"] == wanted
+    assert table(convergence(records), "The start that solved the pair")["joint"]["not solved"] == "10"
+
+
+def test_what_the_modes_keep_apart_is_said(records):
+    bits = records.leaks.bits
+    share = bits["answer"]["question"].mean / bits["answer"]["answer"].mean
+    assert f"the answer keeps {100 * share:.3g}% in question mode" in texts(leaks(records))

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from trimtab.config.words import counted
 from trimtab.reports.blocks import (
     Block,
     Plot,
@@ -11,7 +12,6 @@ from trimtab.reports.blocks import (
     Section,
     Table,
     Text,
-    counted,
     figure,
     interval,
     signed,

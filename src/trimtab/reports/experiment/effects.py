@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from trimtab.config.words import counted
 from trimtab.reports.blocks import (
     Block,
     Plot,
@@ -12,7 +13,6 @@ from trimtab.reports.blocks import (
     Section,
     Table,
     Text,
-    counted,
     figure,
     interval,
     signed,

@@ -5,7 +5,8 @@ import shlex
 from collections import Counter
 from typing import Any
 
-from trimtab.reports.blocks import Block, Code, Section, Table, Text, counted, figure, interval, signed
+from trimtab.config.words import counted
+from trimtab.reports.blocks import Block, Code, Section, Table, Text, figure, interval, signed
 from trimtab.reports.experiment.records import Records
 
 

@@ -1,6 +1,7 @@
 """What the report of a paired experiment says, in order."""
 
-from trimtab.reports.blocks import Block, Judgement, Judgements, Listing, Section, Text, counted
+from trimtab.config.words import counted
+from trimtab.reports.blocks import Block, Judgement, Judgements, Listing, Section, Text
 from trimtab.reports.experiment.cost import cost
 from trimtab.reports.experiment.differences import differences
 from trimtab.reports.experiment.effects import detection, interventions

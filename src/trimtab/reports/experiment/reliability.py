@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text, counted
+from trimtab.config.words import counted
+from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text
 from trimtab.reports.drawing import drawable, file_name, fit, legend, looks, plot
 from trimtab.reports.experiment.pooled import HEADS, Pooled, cells, pool
 from trimtab.reports.experiment.predictions import columns, options_table

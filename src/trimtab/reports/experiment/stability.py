@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.reports.blocks import Plot, Plots, Section, Table, Text, counted, figure
+from trimtab.config.words import counted
+from trimtab.reports.blocks import Plot, Plots, Section, Table, Text, figure
 from trimtab.reports.drawing import drawable, file_name, fit, looks, plot
 from trimtab.reports.experiment.effects import spread
 from trimtab.reports.experiment.records import Records

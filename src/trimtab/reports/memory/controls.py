@@ -153,7 +153,7 @@ def _stages(records: Records) -> list[Block]:
 
 
 def _solved(stage: Stage) -> tuple[str, ...]:
-    trials = len(stage.pairs)
+    trials = stage.trials
     starts = [one.candidates[0] for one in stage.pairs.values()]
     return (
         STAGES[stage.name],

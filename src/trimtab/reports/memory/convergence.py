@@ -20,7 +20,7 @@ def convergence(records: Records) -> Section:
         return absent(KEY, TITLE, "No stage has a candidate that ended.")
     about = (
         "Steps and seconds of a pair count all its restarts up to the one that solved it; seconds are its candidates' "
-        "share of the engine's time. A line that ends below 100% leaves pairs that no restart solved."
+        "share of the engine's time. A line that ends below 100% leaves pairs that are not solved."
     )
     stages = list(records.stages.values())
     blocks: list[Block] = [Text(about)]
@@ -44,7 +44,7 @@ def stage_looks() -> dict[str, Look]:
 
 
 def _over(records: Records, what: str) -> Plot:
-    found = {name: (spent(stage, what), len(stage.pairs)) for name, stage in records.stages.items()}
+    found = {name: (spent(stage, what), stage.trials) for name, stage in records.stages.items()}
     drawn = {name: (values, trials) for name, (values, trials) in found.items() if values}
     highest = max(values[-1] for values, _ in drawn.values())
 
@@ -79,7 +79,7 @@ def _over(records: Records, what: str) -> Plot:
 def _speeds(stages: list[Stage]) -> Table:
     rows = []
     for stage in stages:
-        trials = len(stage.pairs)
+        trials = stage.trials
         told = (_quantiles(spent(stage, what)) for what in ("steps", "seconds"))
         rows.append((STAGES[stage.name], share_of(stage.solved, trials), wilson(stage.solved, trials), *told))
     columns = ("stage", "pairs solved", "95% interval", "steps: 10%, half, 90%", "seconds: 10%, half, 90%")
@@ -95,7 +95,7 @@ def _restarts(stages: list[Stage]) -> Table:
     rows = []
     for stage in stages:
         needed = Counter(pair.best.restart for pair in stage.pairs.values() if pair.solved)
-        never = len(stage.pairs) - stage.solved
-        rows.append((STAGES[stage.name], *(str(needed[number]) for number in range(most + 1)), str(never)))
-    columns = ("stage", *(f"start {number + 1}" for number in range(most + 1)), "never")
+        rest = stage.trials - stage.solved
+        rows.append((STAGES[stage.name], *(str(needed[number]) for number in range(most + 1)), str(rest)))
+    columns = ("stage", *(f"start {number + 1}" for number in range(most + 1)), "not solved")
     return Table("The start that solved the pair", columns, tuple(rows))

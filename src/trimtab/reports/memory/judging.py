@@ -1,6 +1,7 @@
 """The gates' words, and what the run was."""
 
-from trimtab.reports.blocks import Judgement, Judgements, Listing, Section, Text, counted
+from trimtab.config.words import counted
+from trimtab.reports.blocks import Judgement, Judgements, Listing, Section, Text
 from trimtab.reports.memory.contract import Gate
 from trimtab.reports.memory.records import STAGES, Records
 from trimtab.reports.memory.words import percent, span

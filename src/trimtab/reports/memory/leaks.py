@@ -9,7 +9,7 @@ from trimtab.reports.drawing import drawable, fit, plot
 from trimtab.reports.memory.contract import SIDES
 from trimtab.reports.memory.measures import Estimate, Leaks, PerVector
 from trimtab.reports.memory.records import Records
-from trimtab.reports.memory.words import absent, mean, mean_span, quantile, span
+from trimtab.reports.memory.words import absent, mean, mean_span, percent, quantile, span
 from trimtab.reports.style import BLUE, INK, ORANGE, TEAL
 
 KEY, TITLE = "leaks", "Leaks"
@@ -32,9 +32,9 @@ def leaks(records: Records) -> Section:
         return absent(KEY, TITLE, "Leaks were not measured: there is no leaks.json, or it holds no bits.")
     about = (
         "The loss of a whole text under the memory minus its loss without one (the model's prior), in bits, means over pairs "
-        "with 95% intervals. Far below zero: the memory makes the model say that text. A sound memory says its question in "
-        "question mode and its answer in answer mode, and does nothing for the other texts: what a model knew before is in "
-        "the prior."
+        "with 95% intervals. Far below zero: the memory makes the model say that text; what the model knew before is in the "
+        "prior. Each of the pair's own texts should be lowest in its own mode, and how near it comes to that in the other "
+        "mode, or in none, is how weak a lock the mode is. Texts of other pairs should not be below zero."
     )
     texts = [*(text for text in TEXTS if text in found.bits), *sorted(set(found.bits) - set(TEXTS))]
     modes = [*MODES, *sorted({mode for row in found.bits.values() for mode in row} - set(MODES))]
@@ -48,6 +48,7 @@ def leaks(records: Records) -> Section:
     )
     blocks: list[Block] = [
         Text(about),
+        *_locks(found),
         Plots((_plot(found, texts, modes),)),
         Table("Bits, minus the prior", columns, rows),
     ]
@@ -55,6 +56,18 @@ def leaks(records: Records) -> Section:
     if lacking:
         blocks.append(Text(f"Not measured: {', '.join(lacking)}.", "missing"))
     return Section(KEY, TITLE, tuple(blocks))
+
+
+def _locks(found: Leaks) -> list[Text]:
+    """What of its bits a text keeps when the other mode, or none, is asked."""
+    told = []
+    for side, other in (("question", "answer"), ("answer", "question")):
+        row = found.bits.get(side, {})
+        own = row[side].mean if side in row else 0.0
+        if own < 0:
+            kept = [f"{percent(row[mode].mean / own)} in {MODES[mode]}" for mode in (other, "none") if mode in row]
+            told.append(f"Of what it gains in its own mode, {TEXTS[side]} keeps {' and '.join(kept)}.")
+    return [Text(" ".join(told))] if told else []
 
 
 def _parts(estimate: Estimate | None) -> tuple[str, str]:

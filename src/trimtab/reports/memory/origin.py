@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from trimtab.reports.blocks import Block, Code, Section, Table, Text, counted
+from trimtab.config.words import counted
+from trimtab.reports.blocks import Block, Code, Section, Table, Text
 from trimtab.reports.memory.records import CONFIG, Records
 from trimtab.reports.memory.words import clipped
 

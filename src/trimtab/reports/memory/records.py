@@ -84,6 +84,8 @@ class Stage:
     name: str
     candidates: tuple[Candidate, ...]
     steps: tuple[Step, ...]
+    planned: int = 0
+    """The pairs that it is of, where the records tell."""
 
     @cached_property
     def pairs(self) -> dict[str, Solving]:
@@ -97,6 +99,11 @@ class Stage:
     def solved(self) -> int:
         """How many pairs were solved."""
         return sum(pair.solved for pair in self.pairs.values())
+
+    @property
+    def trials(self) -> int:
+        """What shares are of: all that were planned, as those that have ended before the others are mostly the solved ones."""
+        return max(self.planned, len(self.pairs))
 
 
 @dataclass(frozen=True)
@@ -155,16 +162,26 @@ class Records:
 def read_records(folder: Path) -> Records:
     """Read a memory run's folder. Raises `RunError`, in one paragraph, where it is damaged or another kind of folder."""
     run = RunDirectory(folder)
+    config, pairs = _config(folder / CONFIG), _once(_rows(Pair, folder / "pairs.jsonl"), folder / "pairs.jsonl")
+    single = min(len(pairs), config.get("single_pairs") or 0)
+    counterfactual = len(_rows(Baseline, folder / "baselines_counterfactual.jsonl"))
+    planned = {
+        "single_question": single,
+        "single_answer": single,
+        "joint": len(pairs),
+        "joint_counterfactual": counterfactual,
+    }
+    found = {name: _stage(folder / "stages" / name, name, planned.get(name, 0)) for name in STAGES}
     return Records(
         folder=folder,
-        config=_config(folder / CONFIG),
+        config=config,
         manifest=run.manifest() if run.exists() else None,
         summary=run.summary(),
         events=run.events(),
-        pairs=_once(_rows(Pair, folder / "pairs.jsonl"), folder / "pairs.jsonl"),
+        pairs=pairs,
         baselines=_once(_rows(Baseline, folder / "baselines.jsonl"), folder / "baselines.jsonl"),
         controls=_rows(Control, folder / "controls.jsonl"),
-        stages={name: stage for name in STAGES if (stage := _stage(folder / "stages" / name, name)) is not None},
+        stages={name: stage for name, stage in found.items() if stage is not None},
         cells=dict(_cells(folder / "stages" / "ablation")),
         again=_stage(folder / "stages" / "joint_again", "joint_again"),
         gates=read_list(Gate, folder / "gates.json", KIND) or [],
@@ -211,10 +228,10 @@ def _once(rows: list[_P], path: Path) -> dict[str, _P]:
     return found
 
 
-def _stage(folder: Path, name: str) -> Stage | None:
+def _stage(folder: Path, name: str, planned: int = 0) -> Stage | None:
     """A stage, None where no candidate of it has ended."""
     candidates = _rows(Candidate, folder / "candidates.jsonl")
-    return Stage(name, tuple(candidates), tuple(_rows(Step, folder / "steps.jsonl"))) if candidates else None
+    return Stage(name, tuple(candidates), tuple(_rows(Step, folder / "steps.jsonl")), planned) if candidates else None
 
 
 def _cells(folder: Path) -> Iterator[tuple[str, Stage]]:

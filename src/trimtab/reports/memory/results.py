@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from trimtab.reports.blocks import DASH, Block, Section, Table, Text, counted, figure
+from trimtab.config.words import counted
+from trimtab.reports.blocks import DASH, Block, Section, Table, Text, figure
 from trimtab.reports.memory.contract import SIDES, Said, Sides
 from trimtab.reports.memory.records import Records, Solving, Stage
 from trimtab.reports.memory.words import absent, finite, mean, percent, quantile, share_of, wilson
@@ -43,17 +44,20 @@ def results(records: Records) -> Section:
     about = (
         "A pair counts as converged by the strict criterion, as the engine recorded it: final loss below 0.3 times that under "
         "random vectors, and every target token first by the margin. The loss ratio is a pair's final loss over that under "
-        "random vectors, both as the mean of question and answer, of its solving restart or else its best. The last "
-        "threshold counts the converged pairs whose question and answer both pass the generation check."
+        "random vectors, both as the mean of question and answer, of its solving restart or else its best."
     )
-    rows = [_convergence(records, joint), _ratio(records, joint), _times(records, joint), *_passes(records, joint)]
+    if records.generation:
+        about += (
+            " The last threshold counts the converged pairs whose question and answer both pass the generation check."
+        )
+    rows = [_convergence(joint), _ratio(records, joint), _times(records, joint), *_passes(records, joint)]
     columns = ("figure", "value", "95% interval", *LEVELS, "reached")
     blocks: list[Block] = [Text(about), Table("Against the thresholds", columns, tuple(rows), words=frozenset({0, 6}))]
     if not records.baselines:
         blocks.append(Text("The losses are held against no baseline: there is no baselines.jsonl.", "missing"))
     if not records.generation:
         blocks.append(Text("No pass rate: the generation check was not run.", "missing"))
-    return Section(KEY, TITLE, (*blocks, _criteria(joint), *_within(records, joint), *_waited(records, joint)))
+    return Section(KEY, TITLE, (*blocks, _criteria(joint), *_within(records, joint), *_waited(joint)))
 
 
 def why_no_joint(records: Records) -> str:
@@ -65,16 +69,10 @@ def why_no_joint(records: Records) -> str:
     return "it was not run" if ended else "no candidate of it has ended"
 
 
-def _convergence(records: Records, joint: Stage) -> tuple[str, ...]:
-    """Of all pairs: while the stage is under way those that have ended are mostly the solved ones."""
-    hits, trials = joint.solved, planned(records, joint)
+def _convergence(joint: Stage) -> tuple[str, ...]:
+    hits, trials = joint.solved, joint.trials
     word = CONVERGENCE.reached(hits / trials) if trials == len(joint.pairs) else "not ended"
     return ("converged (strict)", share_of(hits, trials), wilson(hits, trials), *_bars(CONVERGENCE, ">"), word)
-
-
-def planned(records: Records, joint: Stage) -> int:
-    """How many pairs the joint stage is of."""
-    return max(len(records.pairs), len(joint.pairs))
 
 
 def _ratio(records: Records, joint: Stage) -> tuple[str, ...]:
@@ -125,7 +123,7 @@ def _passes(records: Records, joint: Stage) -> list[tuple[str, ...]]:
         bars = (f"> {percent(PASS.thresholds[0])}", DASH, DASH)
         rows.append((f"pass among converged, {precision}", share_of(hits, len(solved)), wilson(hits, len(solved)), *bars,
                      PASS.reached(share)))  # fmt: skip
-        every, trials = sum(words.get(pair) == "pass" for pair in joint.pairs), planned(records, joint)
+        every, trials = sum(words.get(pair) == "pass" for pair in joint.pairs), joint.trials
         rows.append((f"pass among all pairs, {precision}", share_of(every, trials), wilson(every, trials),
                      DASH, DASH, DASH, DASH))  # fmt: skip
     return rows
@@ -151,10 +149,10 @@ def _criteria(joint: Stage) -> Table:
     rows = tuple(
         (
             name,
-            share_of(hits, len(pairs)),
-            wilson(hits, len(pairs)),
-            share_of(start, len(pairs)),
-            wilson(start, len(pairs)),
+            share_of(hits, joint.trials),
+            wilson(hits, joint.trials),
+            share_of(start, joint.trials),
+            wilson(start, joint.trials),
         )
         for name, hits, start in counts
     )
@@ -170,10 +168,10 @@ def _within(records: Records, joint: Stage) -> list[Block]:
     return [Table("Pairs whose Q and A are both below full context", ("below", "pairs", "95% interval"), rows)]
 
 
-def _waited(records: Records, joint: Stage) -> list[Block]:
-    waiting = planned(records, joint) - len(joint.pairs)
+def _waited(joint: Stage) -> list[Block]:
+    waiting = joint.trials - len(joint.pairs)
     return (
-        [Text(f"{counted(waiting, 'pair')} more were planned and have no candidate that ended.", "missing")]
+        [Text(f"{counted(waiting, 'pair')} of the run had not ended yet: shares count them as not solved.", "warning")]
         if waiting > 0
         else []
     )

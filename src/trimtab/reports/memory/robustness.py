@@ -95,8 +95,8 @@ def _checked(rows: list[Disturbed]) -> str:
     if not against:
         return f"{told}No decode says otherwise than the margins."
     return (
-        f"{told}{share_of(len(against), len(known))} of these decodes say otherwise than the margins, and count as decoded; the "
-        f"clearest smallest margin among them is {figure(max(against), 3)} logits from 0."
+        f"{told}{share_of(len(against), len(known))} of these decodes say otherwise than the margins, and count as decoded; "
+        f"their smallest margins are within {figure(max(against), 3)} logits of 0."
     )
 
 

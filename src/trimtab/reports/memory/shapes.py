@@ -4,7 +4,8 @@ import math
 from collections import Counter
 from typing import Any
 
-from trimtab.reports.blocks import Block, Plot, Plots, Table, Text, counted
+from trimtab.config.words import counted
+from trimtab.reports.blocks import Block, Plot, Plots, Table, Text
 from trimtab.reports.drawing import drawable, file_name, fit, legend, log_axis, plot, steps_axis
 from trimtab.reports.memory.contract import Candidate
 from trimtab.reports.memory.records import STAGES, Records, Stage
