@@ -12,6 +12,7 @@ from tests.memory.test_run import Quiet, config
 from trimtab.cli.main import app
 from trimtab.config import RunError
 from trimtab.memory.run import run_memory
+from trimtab.memory.staging import Pace, StageInterruptedError
 from trimtab.memory.store import load_memory
 from trimtab.records import RunDirectory, read_rows
 from trimtab.reports.memory import write_report
@@ -72,7 +73,7 @@ def test_an_interrupted_stage_counts_all_its_pairs(plain: dict[str, Any], tmp_pa
 
 def test_a_stop_is_heeded_between_decodes_and_analyses(plain: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    for words in ("Greedy decoding", "Robustness", "Leaks"):
+    for words in ("Baselines", "Controls", "Greedy decoding", "Robustness", "Leaks", "Landscape"):
         watcher = Quiet()
         watcher.say = lambda text, watcher=watcher, words=words: setattr(
             watcher, "left", 0 if text.startswith(words) else watcher.left
@@ -114,6 +115,18 @@ def test_pairs_that_were_asked_for_and_are_left_out_are_told(plain: dict[str, An
     run_memory(config(plain, pairs=pairs, count=2, stages=["baselines"]), tmp_path / "run", watcher)
     assert "1 pair of jsonl; 2 were asked for, and the rest is left out" in watcher.said
     assert "Baselines of 1 pair." in watcher.said
+
+
+def test_long_work_is_told_and_stopped_between_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    watcher = Quiet()
+    look = Pace(watcher, "Leaks in bits")
+    look(1, 4)
+    monkeypatch.setattr(Pace, "EVERY", 0.0)
+    look(2, 4)
+    assert watcher.said == ["Leaks in bits.", "Leaks in bits: 50%"]
+    watcher.left = 0
+    with pytest.raises(StageInterruptedError, match="asked"):
+        look(3, 4)
 
 
 def test_accepted_changes_do_not_mix_two_runs(plain: dict[str, Any], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from trimtab.memory.analysis.shared import neighbours
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.pairs import EncodedPair, counterfactuals
 from trimtab.memory.stages import Bench
-from trimtab.memory.staging import Bounds, heed
+from trimtab.memory.staging import Bounds, Pace, heed
 from trimtab.memory.store import Memory, load_memories
 from trimtab.records import read_rows, to_json
 from trimtab.records.atomic import write_bytes, write_json
@@ -40,26 +40,26 @@ def analyse(
     wide = cache(lambda: exact() if config.solve.precision == "bf16" else network)
     if not (path := bench.folder / "robustness.jsonl").exists():
         heed(bench.watcher)
-        bench.watcher.say(f"Robustness of {len(memories)} memories.")
+        look = Pace(bench.watcher, f"Robustness of {len(memories)} memories")
         narrow = network if config.solve.precision == "bf16" else None
-        rows = robustness(narrow, wide(), memories, config.seed, positions=positions, look=lambda: heed(bench.watcher))
+        rows = robustness(narrow, wide(), memories, config.seed, positions=positions, look=look)
         write_bytes(path, b"".join(map(encode_row, rows)))
     if not (path := bench.folder / "leaks.json").exists():
         heed(bench.watcher)
-        bench.watcher.say("Leaks in bits.")
+        look = Pace(bench.watcher, "Leaks in bits")
         others = {
             memory.card.pair: other.card.answer_ids
             for memory, other in zip(memories, neighbours(memories), strict=True)
             if other is not None
         }
         counterfactual, starts = _counterfactual(bench, memories), _document_starts(bench)
-        found = leak_matrix(wide(), memories, counterfactual, others, starts=starts, positions=positions)
+        found = leak_matrix(wide(), memories, counterfactual, others, starts=starts, positions=positions, look=look)
         write_json(path, to_json(found))
     if config.landscape_pairs and not (path := bench.folder / "landscape.json").exists():
         heed(bench.watcher)
-        bench.watcher.say("Landscape.")
         couples = _couples(bench, memories[: config.landscape_pairs], bounds)
-        write_json(path, to_json(landscape(network, memories, couples, config.seed, positions=positions)))
+        look = Pace(bench.watcher, "Landscape of the loss")
+        write_json(path, to_json(landscape(network, memories, couples, config.seed, positions=positions, look=look)))
     if not (path := bench.folder / "geometry.json").exists():
         heed(bench.watcher)
         every = [*memories, *load_memories(bench.folder / AGAIN, network.fingerprint)]

@@ -12,7 +12,7 @@ from trimtab.memory.analysis.shared import neighbours
 from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.engine.solve import Settings
-from trimtab.memory.measure import Modes, measure
+from trimtab.memory.measure import Look, Modes, measure, unseen
 from trimtab.memory.pairs import EncodedPair
 from trimtab.memory.staging import SIDES, Bounds
 from trimtab.memory.store import Memory
@@ -31,7 +31,12 @@ def branches_of(pair: EncodedPair) -> tuple[Branch, Branch]:
 
 
 def baseline_rows(
-    network: FrozenNetwork, modes: Modes, pairs: Sequence[EncodedPair], tokenizer: Tokenizer, settings: Settings
+    network: FrozenNetwork,
+    modes: Modes,
+    pairs: Sequence[EncodedPair],
+    tokenizer: Tokenizer,
+    settings: Settings,
+    look: Look = unseen,
 ) -> list[dict[str, Any]]:
     """A row a pair: mean NLL in nats a token, of question and answer, under random vectors at the embedding's scale, under the
     embedding of a random token, and in full context.
@@ -51,7 +56,7 @@ def baseline_rows(
         before, after = ([int(token) for token in tokenizer.encode(text)] for text in BEFORE_QUESTION)
         asked.append((_embedded(network, before + answer + after), [_plain(both[0])]))
         asked.append((_embedded(network, question), [_plain(both[1])]))
-    found = iter(measure(network, modes, asked, settings.layout, settings.positions))
+    found = iter(measure(network, modes, asked, settings.layout, settings.positions, look))
     return [{"pair": pair.pair.id, **_row(found)} for pair in pairs]
 
 
@@ -74,14 +79,17 @@ def _row(found: Iterator[Any]) -> dict[str, Any]:
     }
 
 
-def control_rows(network: FrozenNetwork, memories: Sequence[Memory], positions: int) -> list[dict[str, Any]]:
+def control_rows(
+    network: FrozenNetwork, memories: Sequence[Memory], positions: int, look: Look = unseen
+) -> list[dict[str, Any]]:
     """A row a memory: its pair under another memory's vectors (of other texts: `neighbours`), and under its own with the modes
     exchanged; None in place of the former where there is no such memory.
 
     `*_exact` is whether greedy decoding, which says the target's tokens while each of them leads, would say the target.
     """
     rows = []
-    for memory, neighbour in zip(memories, neighbours(memories), strict=True):
+    for place, (memory, neighbour) in enumerate(zip(memories, neighbours(memories), strict=True)):
+        look(place, len(memories))
         other = neighbour or memory
         question, answer = memory.branches
         swapped = Branch(1, question.ids), Branch(0, answer.ids)

@@ -1,6 +1,6 @@
 """What texts cost under given vectors: many variants of vectors in one forward pass, without gradients."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,13 @@ Modes = tuple[Float[Tensor, "q d"], Float[Tensor, "a d"]]
 
 Candidate = tuple[Float[Tensor, "_ d"], Sequence[Branch]]
 """Vectors, and the texts that are measured under them."""
+
+Look = Callable[[int, int], None]
+"""Called between blocks of work with how much of how much is done; it may raise."""
+
+
+def unseen(done: int, total: int) -> None:
+    """Looks at nothing."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,12 @@ class _Asked:
 
 @torch.no_grad()
 def measure(
-    network: FrozenNetwork, modes: Modes, candidates: Sequence[Candidate], layout: Layout, positions: int = 1024
+    network: FrozenNetwork,
+    modes: Modes,
+    candidates: Sequence[Candidate],
+    layout: Layout,
+    positions: int = 1024,
+    look: Look = unseen,
 ) -> list[Measured]:
     """What each candidate's branches cost, in the order of the candidates.
 
@@ -71,6 +83,7 @@ def measure(
     for count in dict.fromkeys(len(one.vectors) for one in asked):
         for chunk in _chunks([one for one in asked if len(one.vectors) == count], positions):
             found.update(_measured(network, stacked, chunk))
+            look(len(found), len(asked))
     return [found[index] for index in range(len(asked))]
 
 

@@ -19,7 +19,7 @@ from trimtab.memory.opening import network_of, open_run, wordings
 from trimtab.memory.pairs import EncodedPair, counterfactuals
 from trimtab.memory.recording import begin, changes, metrics, refuse, unacceptable, write_config
 from trimtab.memory.stages import MEMORIES, Bench
-from trimtab.memory.staging import Bounds, StageInterruptedError, Watcher, heed
+from trimtab.memory.staging import Bounds, Pace, StageInterruptedError, Watcher
 from trimtab.memory.store import Memory, load_memories
 from trimtab.records import (
     JsonlWriter,
@@ -163,7 +163,7 @@ class MemoryRun:
             return "stopped"
         memories = list(load_memories(self.folder / MEMORIES, opened.network.fingerprint))
         if memories:
-            self._rows("controls.jsonl", lambda: control_rows(opened.network, memories, opened.settings.positions))
+            self._rows("controls.jsonl", lambda: self._controls(memories))
         if "counterfactual" in listed:
             self._counterfactual(bench)
         if "paraphrases" in listed:
@@ -180,10 +180,14 @@ class MemoryRun:
         opened = self.opened
 
         def make() -> list[dict[str, Any]]:
-            self.watcher.say(f"Baselines of {counted(len(pairs), 'pair')}.")
-            return baseline_rows(opened.network, opened.modes, pairs, opened.tokenizer, opened.settings)
+            look = Pace(self.watcher, f"Baselines of {counted(len(pairs), 'pair')}")
+            return baseline_rows(opened.network, opened.modes, pairs, opened.tokenizer, opened.settings, look)
 
         return {row["pair"]: bounds_of(row) for row in self._rows(name, make)}
+
+    def _controls(self, memories: Sequence[Memory]) -> list[dict[str, Any]]:
+        look = Pace(self.watcher, "Controls: another pair's vectors, and modes exchanged")
+        return control_rows(self.opened.network, memories, self.opened.settings.positions, look)
 
     def _counterfactual(self, bench: Bench) -> None:
         opened, config = self.opened, self.opened.config
@@ -199,15 +203,15 @@ class MemoryRun:
         """Decodes of the memories, and of the best vectors of unsolved pairs: low loss without the text shows there."""
         opened, rows = self.opened, list[dict[str, Any]]()
         unsolved = stages.best_unsolved(self.folder, opened.network.fingerprint)
-        self.watcher.say(
-            f"Greedy decoding of {len(memories)} memories and {len(unsolved)} unsolved pairs' best vectors."
-        )
+        every = len(memories) + len(unsolved)
+        what = f"{len(memories)} memories and {len(unsolved)} unsolved pairs' best vectors"
         precision = opened.config.solve.precision
         for name in dict.fromkeys(("fp32", precision)):
+            look = Pace(self.watcher, f"Greedy decoding in {name}: {what}")
             network = opened.network if name == precision else network_of(opened.config, name)
             for found, solved in ((memories, True), (unsolved, False)):
                 for start in range(0, len(found), _DECODED):
-                    heed(self.watcher)
+                    look(start + (0 if solved else len(memories)), every)
                     part = found[start : start + _DECODED]
                     rows += generation_rows(network, name, part, opened.tokenizer, opened.end, solved=solved)
         return rows

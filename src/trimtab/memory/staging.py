@@ -1,5 +1,6 @@
 """A solver run to its end in a folder: its candidates and steps as records, its state in checkpoints; a kill loses nothing."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,23 @@ def heed(watcher: Watcher) -> None:
     """Raise `StageInterruptedError` when the watcher asks for a stop."""
     if (reason := watcher.stop()) is not None:
         raise StageInterruptedError(reason)
+
+
+class Pace:
+    """Between blocks of work: heeds a stop, and tells every `EVERY` seconds how much is done. Says what the work is at once."""
+
+    EVERY = 15.0
+
+    def __init__(self, watcher: Watcher, what: str) -> None:
+        self._watcher, self._what, self._told = watcher, what, time.monotonic()
+        watcher.say(f"{what}.")
+
+    def __call__(self, done: int, total: int) -> None:
+        """`done` of `total` parts are done. Raises `StageInterruptedError` when a stop is asked for."""
+        heed(self._watcher)
+        if time.monotonic() - self._told > self.EVERY:
+            self._told = time.monotonic()
+            self._watcher.say(f"{self._what}: {done / total:.0%}")
 
 
 def run_stage(

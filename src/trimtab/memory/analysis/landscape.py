@@ -19,7 +19,7 @@ from trimtab.memory.analysis.shared import one_a_pair, setting
 from trimtab.memory.engine.layout import segments
 from trimtab.memory.engine.network import FrozenNetwork, vector_gradient
 from trimtab.memory.engine.packing import pack
-from trimtab.memory.measure import Measured, measure
+from trimtab.memory.measure import Look, Measured, measure, unseen
 from trimtab.memory.store import Memory
 from trimtab.random import derive_seed
 
@@ -46,8 +46,10 @@ def landscape(
     widths: int = 40,
     random_directions: int = 2,
     positions: int = 1024,
+    look: Look = unseen,
 ) -> dict[str, Any]:
-    """The content of `landscape.json`; a loss of both sides is the mean of the question's and the answer's, in nats a token.
+    """The content of `landscape.json`; `look` is called between memories. A loss of both sides is the mean of the
+    question's and the answer's, in nats a token.
 
     `lines`: both sides' losses along random directions (`direction` 0, 1, ...) and along the gradient ("gradient") of the first
     `lined` pairs' memories. `plane`: the loss of the first memory over its first two random directions. `widths`: of the first
@@ -61,7 +63,9 @@ def landscape(
     memories = one_a_pair(memories)
     lines: list[dict[str, Any]] = []
     basins = []
-    for place, memory in enumerate(memories[: max(lined, widths)]):
+    looked_at = memories[: max(lined, widths)]
+    for place, memory in enumerate(looked_at):
+        look(place, len(looked_at))
         own = [
             _line(network, memory, number, _direction(memory, seed, number), positions)
             for number in range(random_directions)

@@ -9,7 +9,7 @@ from trimtab.evidence import t_interval
 from trimtab.memory.analysis.shared import one_a_pair, setting
 from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.measure import Candidate, measure
+from trimtab.memory.measure import Candidate, Look, measure, unseen
 from trimtab.memory.store import Memory
 
 MODES: dict[str, int | None] = {"question": 0, "answer": 1, "none": None}
@@ -26,8 +26,9 @@ def leak_matrix(
     *,
     starts: Sequence[int] = (),
     positions: int = 1024,
+    look: Look = unseen,
 ) -> dict[str, Any]:
-    """The content of `leaks.json`.
+    """The content of `leaks.json`. `look` is called between blocks of work.
 
     `bits`: for each text (the question, the answer, a counterfactual answer, another pair's answer) under the memory in each
     mode, or [c] alone ("none"), NLL of the whole text, end token included, minus the prior's, in bits: the mean over pairs
@@ -58,8 +59,10 @@ def leak_matrix(
         for ids in own.values():
             asked.append((memory.vectors, [Branch(mode, ids) for mode in MODES.values()]))
             priors += [(begin, [Branch(None, ids)]) for begin in begins]
-    under = iter(measure(network, modes, asked, layout, positions))
-    before = iter(measure(network, modes, priors, "two_sequences", positions))
+    every = len(asked) + len(priors)
+    under = iter(measure(network, modes, asked, layout, positions, lambda done, _: look(done, every)))
+    rest = measure(network, modes, priors, "two_sequences", positions, lambda done, _: look(len(asked) + done, every))
+    before = iter(rest)
     found: dict[str, dict[str, list[float]]] = {text: {mode: [] for mode in MODES} for text in TEXTS}
     prior: dict[str, list[float]] = {text: [] for text in TEXTS}
     stored: list[float] = []

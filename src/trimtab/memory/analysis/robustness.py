@@ -14,7 +14,7 @@ margin is near 0 are decoded all the same, and so is a random sample of the othe
 these decodes say otherwise.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from trimtab.memory.analysis.disturbing import Disturbance, disturbances, distur
 from trimtab.memory.analysis.shared import setting
 from trimtab.memory.decode import opening, say
 from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.measure import measure
+from trimtab.memory.measure import Look, measure, unseen
 from trimtab.memory.store import Memory
 from trimtab.random import derive_seed
 
@@ -59,14 +59,14 @@ def robustness(
     *,
     verified: int = 64,
     positions: int = 1024,
-    look: Callable[[], None] = lambda: None,
+    look: Look = unseen,
 ) -> list[dict[str, Any]]:
     """The rows of `robustness.jsonl`: one for each memory, disturbance, level and draw.
 
     Noise and roundings are measured in bf16, or in fp32 without a bf16 network; bf16 and fp32 rows are of the vectors as they
     are, in the networks there are. Besides what the report reads, a row has `lowest`, the smallest margin of both sides'
     tokens under the disturbance, and `decoded`, whether a fresh greedy decode decided (of all that are doubtful, and of
-    `verified` drawn ones in each precision) or the margins did. `look` is called between blocks of work; it may raise.
+    `verified` drawn ones in each precision) or the margins did. `look` is called between blocks of work.
 
     Raises:
         ValueError: no network, one of another precision than its name, or memories of different runs.
@@ -93,13 +93,13 @@ def _rows(
     seed: int,
     verified: int,
     positions: int,
-    look: Callable[[], None],
+    look: Look,
 ) -> list[dict[str, Any]]:
     modes, layout = setting(memories)
     trials: list[_Trial] = []
     margins: list[tuple[float, ...]] = []
     for start in range(0, len(memories), _BLOCK):
-        look()
+        look(start, len(memories))
         block = [_Trial(memory, kind, seed) for memory in memories[start : start + _BLOCK] for kind in kinds]
         candidates = [(trial.vectors, trial.memory.branches) for trial in block]
         margins += [found.margins for found in measure(network, modes, candidates, layout, positions)]
@@ -129,12 +129,12 @@ def _rows(
     return rows
 
 
-def _said(network: FrozenNetwork, trials: dict[int, _Trial], look: Callable[[], None]) -> dict[int, tuple[bool, bool]]:
+def _said(network: FrozenNetwork, trials: dict[int, _Trial], look: Look) -> dict[int, tuple[bool, bool]]:
     """Whether each trial's decode is the target, on both sides; trials of like length are decoded together."""
     order = sorted(trials, key=lambda index: _longest(trials[index]))
     found: dict[int, tuple[bool, bool]] = {}
     for start in range(0, len(order), _DECODED):
-        look()
+        look(start, len(order))
         part = order[start : start + _DECODED]
         sides: list[list[bool]] = []
         for side in range(2):
