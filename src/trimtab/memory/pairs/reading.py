@@ -12,7 +12,10 @@ from trimtab.memory.pairs.pair import Pair, Reading, pairs_fingerprint, question
 from trimtab.random import derive_seed
 
 OnBadRow = Annotated[
-    Literal["error", "skip"], Field(description="a row that cannot be read as a pair is an error, or is left out; a pair with an empty text always is")
+    Literal["error", "skip"],
+    Field(
+        description="a row that is no pair is an error, or is left out and named; one with an empty text is always left out"
+    ),
 ]
 
 
