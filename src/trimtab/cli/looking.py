@@ -116,9 +116,8 @@ def show(
         "  " + yaml.safe_dump(manifest.config, sort_keys=False, default_flow_style=None).rstrip().replace("\n", "\n  ")
     )
     for row in content["events"]:
-        when = (
-            f"at step {row['step']}" if "step" in row else f"on {row['time'][:19]}"
-        )  # memory runs have no steps of their own
+        # a memory run has no steps of its own
+        when = f"at step {row['step']}" if "step" in row else f"on {row['time'][:19]}"
         typer.echo(f"event {when}: {row['kind']}: {row['reason']}")
 
 
