@@ -12,6 +12,7 @@ from tests.reports.memory.measured import PAIRS, SOLVED, name
 from trimtab.evidence import wilson_interval
 from trimtab.reports.blocks import Judgements, Plots, Table, Text
 from trimtab.reports.memory import generation as generated
+from trimtab.reports.memory.answer import answer
 from trimtab.reports.memory.controls import controls
 from trimtab.reports.memory.convergence import convergence, spent
 from trimtab.reports.memory.cost import cost
@@ -276,3 +277,16 @@ def test_what_the_modes_keep_apart_is_said(records):
     bits = records.leaks.bits
     share = bits["answer"]["question"].mean / bits["answer"]["answer"].mean
     assert f"the answer keeps {100 * share:.3g}% in question mode" in texts(leaks(records))
+
+
+def test_what_came_out_stands_at_the_head(records, tmp_path):
+    told = texts(answer(records))
+    assert f"Solved are 95% (38 of 40) of the pairs (95% interval {ends(38, 40)})." in told
+    passed = [row.passed for row in records.robustness if row.disturbance == "int8"]
+    assert f"{100 * sum(passed) / len(passed):.3g}% withstand int8 rounding" in told
+    others = [row.other for row in records.controls if row.other is not None]
+    said = sum(bool(row.question_exact and row.answer_exact) for row in others)
+    assert f"another pair's vectors say {said} of {len(others)}" in told
+    folder = make_memory(tmp_path / "m")
+    (folder / "stages/joint/candidates.jsonl").unlink()
+    assert "What came out is not known: of the joint stage" in texts(answer(read_records(folder)), "missing")

@@ -27,7 +27,7 @@ from trimtab.config.errors import RunError
 from trimtab.reports.memory import write_report
 
 PARTS = [
-    "gates", "run", "results", "controls", "convergence", "generation", "ablations", "robustness", "leaks", "bits", "geometry",
+    "answer", "gates", "run", "results", "controls", "convergence", "generation", "ablations", "robustness", "leaks", "bits", "geometry",
     "landscape", "cost", "origin",
 ]  # fmt: skip
 
@@ -50,7 +50,8 @@ def test_every_part_is_there_in_order_under_the_question(full):
     assert f"<title>{QUESTION}</title>" in html and f"<h1>{QUESTION}</h1>" in html
     assert '<p class="kind">Content memory</p>' in html and "Paired experiment" not in html
     assert len(re.findall(r"^## ", markdown, re.MULTILINE)) == len(PARTS)
-    assert markdown.startswith(f"# {QUESTION}\n\n## Gates\n\n- **passed** (question alone): 100% solved")
+    assert markdown.startswith(f"# {QUESTION}\n\n## In short\n\nSolved are 95% (38 of 40) of the pairs")
+    assert "\n\n## Gates\n\n- **passed** (question alone): 100% solved" in markdown
     assert html.count('<div class="verdict passed">') == 4
 
 

@@ -1,6 +1,7 @@
 """What the report of a memory run says, in order."""
 
 from trimtab.reports.memory.ablations import ablations
+from trimtab.reports.memory.answer import answer
 from trimtab.reports.memory.controls import controls
 from trimtab.reports.memory.convergence import convergence
 from trimtab.reports.memory.cost import cost
@@ -16,8 +17,8 @@ from trimtab.reports.memory.robustness import robustness
 from trimtab.reports.page import Report
 
 _PARTS = (
-    gates, about, results, controls, convergence, generation, ablations, robustness, leaks, bits, geometry, landscape, cost,
-    origin,
+    answer, gates, about, results, controls, convergence, generation, ablations, robustness, leaks, bits, geometry, landscape,
+    cost, origin,
 )  # fmt: skip
 
 
