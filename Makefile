@@ -30,6 +30,7 @@ format: $(STAMP)  ## Mend what ruff can mend
 
 bench: $(STAMP)  ## Speed against a straightforward loop; about ten minutes on an idle machine
 	$(BIN)/trimtab bench
+	$(BIN)/trimtab bench tasks
 
 docs: $(STAMP)  ## Write the generated page docs/config.md anew
 	$(BIN)/python -m trimtab.cli.reference docs/config.md

@@ -42,10 +42,11 @@ def import_model(
     begun = time.monotonic()
     if (known := EMBEDDED.get(what)) is not None:
         source = f"{known.package} {known.version}"
-        if out is None and (there := imported_models() / (name or what)).is_dir() and described(there).source == source:
+        there = imported_models() / (name or what)
+        if out is None and there.is_dir() and (made := described(there)).source == source:
             typer.echo(f"{there} holds it already, from {source}; remove that folder to import it anew.", err=True)
             if as_json:
-                typer.echo(json.dumps(asdict(described(there))))
+                typer.echo(json.dumps(asdict(made)))
             return
         target = target_folder(name or what, out)
         if installed_file(known) is None:

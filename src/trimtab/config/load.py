@@ -33,7 +33,7 @@ def load_root(root: type[Root], path: FilePath | None = None, overrides: Iterabl
     """As `load_config`, for any kind of config in `ROOTS`."""
     data, lines = load_yaml(path) if path is not None else ({}, {})
     if path is not None:
-        refuse_other_kinds(data, str(path), "training run" if issubclass(root, RunConfig) else "memory run")
+        refuse_other_kinds(data, str(path), "a training run" if issubclass(root, RunConfig) else "a memory run")
     where = Source(str(path) if path is not None else "--set", lines)
     for changed in apply_overrides(data, overrides):
         where.override(changed)

@@ -25,7 +25,7 @@ def load_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     pairing that contradicts the arms.
     """
     data, lines = load_yaml(path)
-    refuse_other_kinds(data, str(path), "experiment")
+    refuse_other_kinds(data, str(path), "an experiment")
     apply_overrides(data, overrides)
     return experiment_from(data, Source(str(path), lines))
 

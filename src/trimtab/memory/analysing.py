@@ -39,13 +39,11 @@ def analyse(
     config, network, positions = bench.opened.config, bench.opened.network, bench.opened.settings.positions
     wide = cache(lambda: exact() if config.solve.precision == "bf16" else network)
     if not (path := bench.folder / "robustness.jsonl").exists():
-        heed(bench.watcher)
         look = Pace(bench.watcher, f"Robustness of {len(memories)} memories")
         narrow = network if config.solve.precision == "bf16" else None
         rows = robustness(narrow, wide(), memories, config.seed, positions=positions, look=look)
         write_bytes(path, b"".join(map(encode_row, rows)))
     if not (path := bench.folder / "leaks.json").exists():
-        heed(bench.watcher)
         look = Pace(bench.watcher, "Leaks in bits")
         others = {
             memory.card.pair: other.card.answer_ids
@@ -56,7 +54,6 @@ def analyse(
         found = leak_matrix(wide(), memories, counterfactual, others, starts=starts, positions=positions, look=look)
         write_json(path, to_json(found))
     if config.landscape_pairs and not (path := bench.folder / "landscape.json").exists():
-        heed(bench.watcher)
         couples = _couples(bench, memories[: config.landscape_pairs], bounds)
         look = Pace(bench.watcher, "Landscape of the loss")
         write_json(path, to_json(landscape(network, memories, couples, config.seed, positions=positions, look=look)))

@@ -8,9 +8,9 @@ from trimtab.config.load import load_root
 from trimtab.config.memory import MemoryConfig
 from trimtab.memory.decode import opening, say
 from trimtab.memory.opening import network_of, tokenizer_of
-from trimtab.memory.recording import CONFIG
 from trimtab.memory.staging import SIDES
 from trimtab.memory.store import Memory, load_memory
+from trimtab.records import MEMORY_CONFIG
 from trimtab.training.device import set_numerics
 
 LONGEST = 1024
@@ -23,9 +23,9 @@ def recall(folder: Path, pair: str, modes: Sequence[str], precision: str = "fp32
     Raises:
         RunError: no memory run, no memory of that pair, a damaged one, or one of another model.
     """
-    if not (folder / CONFIG).is_file():
-        raise RunError(f"{folder} is not the folder of a memory run: there is no {CONFIG} in it.")
-    config = load_root(MemoryConfig, folder / CONFIG)
+    if not (folder / MEMORY_CONFIG).is_file():
+        raise RunError(f"{folder} is not the folder of a memory run: there is no {MEMORY_CONFIG} in it.")
+    config = load_root(MemoryConfig, folder / MEMORY_CONFIG)
     place = folder / "memories" / pair
     if place.parent != folder / "memories" or not place.is_dir():
         raise RunError(

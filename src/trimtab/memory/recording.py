@@ -15,6 +15,7 @@ from trimtab.memory.analysis.disturbing import names
 from trimtab.memory.opening import Opened
 from trimtab.memory.stages import solved
 from trimtab.records import (
+    MEMORY_CONFIG,
     Manifest,
     RunDirectory,
     environment,
@@ -27,7 +28,6 @@ from trimtab.records import (
 from trimtab.records.atomic import write_bytes, write_text
 from trimtab.records.jsonl import encode_row
 
-CONFIG = "memory.yaml"
 _FREE = {"question", "threads", "device", "stages", "gates", "ablations", "landscape_pairs"}
 """Keys of the config that may change within a run, if the user accepts it."""
 
@@ -65,7 +65,7 @@ def begin(run: RunDirectory, opened: Opened, command: Sequence[str]) -> None:
 
 def write_config(folder: Path, config: MemoryConfig) -> None:
     """Write the resolved config."""
-    write_text(folder / CONFIG, yaml.safe_dump(config.plain, sort_keys=False, allow_unicode=True))
+    write_text(folder / MEMORY_CONFIG, yaml.safe_dump(config.plain, sort_keys=False, allow_unicode=True))
 
 
 def unacceptable(then: Manifest, opened: Opened) -> list[str]:

@@ -72,6 +72,7 @@ class Pace:
 
     def __init__(self, watcher: Watcher, what: str) -> None:
         self._watcher, self._what, self._told = watcher, what, time.monotonic()
+        heed(watcher)
         watcher.say(f"{what}.")
 
     def __call__(self, done: int, total: int) -> None:

@@ -14,6 +14,8 @@ from trimtab.records.manifest import Manifest, Status, Summary
 
 LOCK_NAME = ".lock"
 INDEX_NAME = ".trimtab-index.sqlite"
+MEMORY_CONFIG = "memory.yaml"
+"""The resolved config of a memory run, which tells its folder from a training run's."""
 
 RunStatus = Literal["running"] | Status
 

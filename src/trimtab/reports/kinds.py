@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from trimtab.config.errors import RunError
+from trimtab.records import MEMORY_CONFIG
 
 
 def write_report(folder: Path) -> list[Path]:
@@ -10,7 +11,7 @@ def write_report(folder: Path) -> list[Path]:
 
     Raises `RunError` for a folder of nothing that has a report, and for a damaged one; `WorkError` when the disk refuses.
     """
-    if (folder / "memory.yaml").exists():
+    if (folder / MEMORY_CONFIG).exists():
         from trimtab.reports import memory
 
         return memory.write_report(folder)
@@ -19,6 +20,6 @@ def write_report(folder: Path) -> list[Path]:
 
         return experiment.write_report(folder)
     raise RunError(
-        f"{folder} is not the folder of an experiment or of a memory run: it has neither an experiment.yaml nor a memory.yaml. "
-        "Give the folder that `trimtab run` or `trimtab memory run` was given as --out."
+        f"{folder} is not the folder of an experiment or of a memory run: it has neither an experiment.yaml nor a "
+        f"{MEMORY_CONFIG}. Give the folder that `trimtab run` or `trimtab memory run` was given as --out."
     )

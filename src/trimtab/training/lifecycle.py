@@ -10,6 +10,7 @@ from trimtab import __version__
 from trimtab.config import RunConfig, RunError, WorkError, apply_overrides, config_hash, path_keys, resolve_config
 from trimtab.data import Progress
 from trimtab.records import (
+    MEMORY_CONFIG,
     Manifest,
     Parent,
     RunDirectory,
@@ -281,7 +282,7 @@ def recorded_config(manifest: Manifest, run: RunDirectory) -> RunConfig:
 
 def refuse_memory_run(run: RunDirectory) -> None:
     """Raise `RunError` where training steps are asked of a memory run."""
-    if (memory := run.path / "memory.yaml").is_file():
+    if (memory := run.path / MEMORY_CONFIG).is_file():
         raise RunError(
             f"{run.path} holds a memory run, which has no training steps. `trimtab memory run {memory} --out {run.path}` goes on "
             f"with it, and `trimtab show {run.path}` tells how it stands."

@@ -8,7 +8,7 @@ from trimtab.data import Progress
 from trimtab.records import Difference, Parent, RunDirectory, tensors_sha256
 from trimtab.training.assembly import assemble
 from trimtab.training.checkpoint import Snapshot, checkpoint_path, checkpoint_steps, read_checkpoint
-from trimtab.training.lifecycle import differences, recorded_config, refuse_memory_run
+from trimtab.training.lifecycle import differences, recorded_config
 from trimtab.training.trunk import passage, rerun, trunk
 
 
@@ -41,7 +41,7 @@ def replay(path: Path | str, progress: Progress | None = None) -> Replay:
     """
     run = RunDirectory(path)
     manifest = run.manifest()
-    refuse_memory_run(run)
+    config = recorded_config(manifest, run)
     begun = manifest.parent.step if manifest.parent is not None else 0
     start = None if manifest.parent is None else _start(run, manifest.parent, progress)
     until, recorded = _last_weights(run)
@@ -50,7 +50,7 @@ def replay(path: Path | str, progress: Progress | None = None) -> Replay:
     snapshot, log = rerun(run, start, (passage(run.steps(), until), until), progress, strict=False)
     replayed = tensors_sha256(snapshot.model)
     same = None if recorded is None or log.difference is not None else recorded == replayed
-    changes = differences(manifest, assemble(recorded_config(manifest, run), progress))
+    changes = differences(manifest, assemble(config, progress))
     changes += [
         f"at step {row['step']} the run went on with changes: {change}"
         for row in run.events()

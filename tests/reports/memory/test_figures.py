@@ -262,7 +262,14 @@ def test_while_a_stage_is_under_way_every_share_is_of_all_its_pairs(tmp_path):
     write_rows(folder / "stages/joint/candidates.jsonl", solved)
     records = read_records(folder)
     wanted = "75% (30 of 40)"
-    assert table(results(records), "Both criteria")["strict, which gates"]["met"] == wanted
+    strict = table(results(records), "Both criteria")["strict, which gates"]
+    assert strict["met"] == wanted and strict["met at step 0"].endswith(
+        "of 30)"
+    )  # how the others began is not recorded yet
+    assert table(results(records), "Pairs whose Q and A are both below full context")["2 times"]["pairs"].endswith(
+        "of 40)"
+    )
+    assert texts(answer(records)).startswith("Solved so far are 75% (30 of 40)")
     assert table(results(records), "Against the thresholds")["converged (strict)"]["value"] == wanted
     assert (
         table(controls(records), "Pairs solved, beside what is solved without fitting")["joint"]["pairs solved"]

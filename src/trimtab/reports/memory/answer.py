@@ -16,7 +16,8 @@ def answer(records: Records) -> Section:
     if joint is None:
         return absent(KEY, TITLE, f"What came out is not known: of the joint stage {why_no_joint(records)}.")
     between = wilson(joint.solved, joint.trials)
-    told = [f"Solved are {share_of(joint.solved, joint.trials)} of the pairs (95% interval {between})."]
+    so_far = " so far" if joint.trials > len(joint.pairs) else ""
+    told = [f"Solved{so_far} are {share_of(joint.solved, joint.trials)} of the pairs (95% interval {between})."]
     for precision, words in verdicts(records.generation).items():
         said = sum(words.get(pair) == "pass" for pair, solving in joint.pairs.items() if solving.solved)
         told.append(f"Greedy decoding in {precision} says both texts of {said:,} of these {joint.solved:,}.")

@@ -159,6 +159,6 @@ def _solved(stage: Stage) -> tuple[str, ...]:
         STAGES[stage.name],
         share_of(stage.solved, trials),
         wilson(stage.solved, trials),
-        share_of(sum(one.start_converged for one in starts), trials),
-        share_of(sum(one.start_lenient for one in starts), trials),
+        share_of(sum(one.start_converged for one in starts), len(starts)),  # known of those alone that have ended
+        share_of(sum(one.start_lenient for one in starts), len(starts)),
     )

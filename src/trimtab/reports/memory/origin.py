@@ -7,12 +7,13 @@ from typing import Any
 import yaml
 
 from trimtab.config.words import counted
+from trimtab.records import MEMORY_CONFIG
 from trimtab.reports.blocks import Block, Code, Section, Table, Text
-from trimtab.reports.memory.records import CONFIG, Records
+from trimtab.reports.memory.records import Records
 from trimtab.reports.memory.words import clipped
 
 FILES = {
-    CONFIG: "the resolved config",
+    MEMORY_CONFIG: "the resolved config",
     "pairs.jsonl": "the pairs",
     "baselines.jsonl": "losses without a memory",
     "controls.jsonl": "losses and decodes under other vectors",
@@ -32,7 +33,11 @@ def origin(records: Records) -> Section:
     """Manifest, commands, config, files and events."""
     blocks: list[Block] = [
         Text("The run is repeated, from the resolved config in its folder, by"),
-        Code(shlex.join(["trimtab", "memory", "run", CONFIG, "--out", "again", *(["--no-gates"] * records.ungated)])),
+        Code(
+            shlex.join(
+                ["trimtab", "memory", "run", MEMORY_CONFIG, "--out", "again", *(["--no-gates"] * records.ungated)]
+            )
+        ),
     ]
     manifest = records.manifest
     if manifest is None:

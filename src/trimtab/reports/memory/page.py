@@ -1,5 +1,6 @@
 """What the report of a memory run says, in order."""
 
+from trimtab.records import MEMORY_CONFIG
 from trimtab.reports.memory.ablations import ablations
 from trimtab.reports.memory.answer import answer
 from trimtab.reports.memory.controls import controls
@@ -11,7 +12,7 @@ from trimtab.reports.memory.judging import about, gates
 from trimtab.reports.memory.landscape import landscape
 from trimtab.reports.memory.leaks import bits, leaks
 from trimtab.reports.memory.origin import origin
-from trimtab.reports.memory.records import CONFIG, Records
+from trimtab.reports.memory.records import Records
 from trimtab.reports.memory.results import results
 from trimtab.reports.memory.robustness import robustness
 from trimtab.reports.page import Report
@@ -31,7 +32,7 @@ def compose(records: Records) -> Report:
         else "Content memory: can a frozen model be made to say a pair?"
     )
     footer = (
-        f"Drawn by Trimtab from the records beside this file: {CONFIG}, gates.json, the stages and what was measured of the "
-        "memories."
+        f"Drawn by Trimtab from the records beside this file: {MEMORY_CONFIG}, gates.json, the stages and what was "
+        "measured of the memories."
     )
     return Report("Content memory", title, tuple(part(records) for part in _PARTS), footer)

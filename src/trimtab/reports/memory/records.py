@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from trimtab.config.errors import ConfigError, RunError
 from trimtab.config.yaml_file import load_yaml
-from trimtab.records import Manifest, RunDirectory, Summary
+from trimtab.records import MEMORY_CONFIG, Manifest, RunDirectory, Summary
 from trimtab.records.jsonl import read_rows
 from trimtab.records.values import flatten
 from trimtab.reports.memory.contract import (
@@ -27,7 +27,6 @@ from trimtab.reports.memory.measures import Geometry, Landscape, Leaks
 from trimtab.reports.reading import Read, checked_rows, read_if_there, read_list
 
 KIND = "a memory run"
-CONFIG = "memory.yaml"
 """The file by which a memory run's folder is known."""
 
 STAGES = {
@@ -162,7 +161,7 @@ class Records:
 def read_records(folder: Path) -> Records:
     """Read a memory run's folder. Raises `RunError`, in one paragraph, where it is damaged or another kind of folder."""
     run = RunDirectory(folder)
-    config, pairs = _config(folder / CONFIG), _once(_rows(Pair, folder / "pairs.jsonl"), folder / "pairs.jsonl")
+    config, pairs = _config(folder / MEMORY_CONFIG), _once(_rows(Pair, folder / "pairs.jsonl"), folder / "pairs.jsonl")
     single = min(len(pairs), config.get("single_pairs") or 0)
     counterfactual = len(_rows(Baseline, folder / "baselines_counterfactual.jsonl"))
     planned = {

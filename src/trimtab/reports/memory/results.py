@@ -151,8 +151,8 @@ def _criteria(joint: Stage) -> Table:
             name,
             share_of(hits, joint.trials),
             wilson(hits, joint.trials),
-            share_of(start, joint.trials),
-            wilson(start, joint.trials),
+            share_of(start, len(pairs)),  # known of those alone that have ended
+            wilson(start, len(pairs)),
         )
         for name, hits, start in counts
     )
@@ -160,7 +160,7 @@ def _criteria(joint: Stage) -> Table:
 
 
 def _within(records: Records, joint: Stage) -> list[Block]:
-    trials = sum(pair in records.baselines for pair in joint.pairs)
+    trials = len({*records.pairs, *joint.pairs} & records.baselines.keys())
     if not trials:
         return []
     hits = [(times, both_below(records, joint, times)) for times in TIMES.thresholds]
