@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.config.errors import ConfigError, DataError, WorkError
 from trimtab.data import embedded_corpus, train_bpe
+from trimtab.errors import ConfigError, DataError, WorkError
 
 
 def test_the_same_text_gives_the_same_file_in_another_process(bpe_file: Path, tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.config.errors import ConfigError, DataError
 from trimtab.data import CharacterTokenizer, FileTokenizer, build_corpus, corpus, embedded_corpus, opening_text
 from trimtab.data.build import _train_tokens
+from trimtab.errors import ConfigError, DataError
 
 
 def test_the_embedded_corpus_is_split_into_a_first_and_a_last_part() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trimtab.config.errors import WorkError
 from trimtab.data import CharacterTokenizer, FileTokenizer, cache_folder, open_corpus
 from trimtab.data.cache import encoded
+from trimtab.errors import WorkError
 
 TEXT = "Some text, naïve and long enough.\n" * 50
 
@@ -144,7 +144,7 @@ def test_a_full_disk_leaves_nothing_and_says_where_the_cache_is(tmp_path: Path, 
     path.write_text(TEXT * 1000)
     code = (
         "import resource, signal\n"
-        "from trimtab.config.errors import WorkError\n"
+        "from trimtab.errors import WorkError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, resource.RLIM_INFINITY))\n"
         "try:\n    exec(BUILD)\nexcept WorkError as error:\n    print('WorkError:', error)\n"

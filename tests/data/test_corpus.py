@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.config.errors import DataError
 from trimtab.data import embedded_corpus, files, open_corpus
+from trimtab.errors import DataError
 
 
 def text_of(path: str | list[str]) -> str:

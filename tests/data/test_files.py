@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.config.errors import DataError
 from trimtab.data import files
 from trimtab.data.files import NotTextError, ScanMemory, TextDecoder, read_text, scan, text_files
+from trimtab.errors import DataError
 
 
 def decoded(content: bytes, step: int) -> str:

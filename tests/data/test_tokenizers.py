@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import models, normalizers, pre_tokenizers
 
-from trimtab.config.errors import DataError
 from trimtab.data import PAD, UNK, CharacterTokenizer, FileTokenizer
+from trimtab.errors import DataError
 
 PRINTABLE = "".join(map(chr, range(32, 127)))
 POLICIES = {

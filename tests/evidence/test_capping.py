@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from trimtab.config.errors import DataError
+from trimtab.errors import DataError
 from trimtab.evidence import cap
 
 

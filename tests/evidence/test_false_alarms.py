@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trimtab.config.errors import ConfigError, DataError
+from trimtab.errors import ConfigError, DataError
 from trimtab.evidence import Claim, aa_false_alarms, binomial_interval, noise_floor
 
 CLAIM = Claim("val_loss", False, 1e-6)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.config.errors import DataError
+from trimtab.errors import DataError
 from trimtab.evidence import given_action, paired_differences, treatment_wins, trunk_means
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from trimtab.config.errors import ConfigError
+from trimtab.errors import ConfigError
 from trimtab.evidence import confirmable_claims, pairs_needed, plan, power, smallest_p
 
 

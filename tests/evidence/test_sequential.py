@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from trimtab.config.errors import ConfigError, DataError
+from trimtab.errors import ConfigError, DataError
 from trimtab.evidence import Claim, Sequential
 
 CLAIM = Claim("val_loss", higher_is_better=False, margin=0.02)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trimtab.config.errors import DataError
+from trimtab.errors import DataError
 from trimtab.evidence import binomial_interval, wilson_interval
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimtab.config.errors import DataError
+from trimtab.errors import DataError
 from trimtab.evidence import sign_flip_test, smallest_p
 from trimtab.evidence.sign_flip import EXACT_UP_TO, clip_magnitudes, sign_flip_p_values
 

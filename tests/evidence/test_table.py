@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from trimtab.config.errors import ConfigError, DataError
+from trimtab.errors import ConfigError, DataError
 from trimtab.evidence import Claim, judge, judge_table, read_table
 
 LOSS = Claim("val_loss", False, 0.02)

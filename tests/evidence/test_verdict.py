@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimtab.config.errors import ConfigError, DataError
+from trimtab.errors import ConfigError, DataError
 from trimtab.evidence import Claim, Comparison, judge, judge_all
 from trimtab.records import to_json
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.config.errors import WorkError
+from trimtab.errors import WorkError
 from trimtab.records import (
     atomic_directory,
     clean_leftovers,
@@ -45,7 +45,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     program = textwrap.dedent(
         """
         import resource, sys
-        from trimtab.config.errors import WorkError
+        from trimtab.errors import WorkError
         from trimtab.records import write_bytes
         write_bytes(sys.argv[1], b"old")
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.records.runs import make_run, step
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records import ABSENT, config_delta, first_difference, rows_difference
 
 ROWS = [step(n) for n in range(1, 6)]

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.records.runs import make_run, step
-from trimtab.config.errors import ConfigError, RunError
+from trimtab.errors import ConfigError, RunError
 from trimtab.records import export_csv, export_tensorboard
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records.hashing import file_sha256, folder_source_hash, package_source_hash, source_hash, tensors_sha256
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.records.test_values import trees
-from trimtab.config.errors import RunError, WorkError
+from trimtab.errors import RunError, WorkError
 from trimtab.records import JsonlReader, JsonlWriter, last_row, read_rows, truncate
 from trimtab.records.values import same, to_json
 
@@ -157,7 +157,7 @@ def test_a_full_disk_stops_with_a_message_and_whole_lines(tmp_path):
         """
         import resource, sys
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-        from trimtab.config.errors import WorkError
+        from trimtab.errors import WorkError
         from trimtab.records import JsonlWriter
         writer = JsonlWriter(sys.argv[1])
         try:

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from tests.records.runs import make_run, parent, step, summary
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records import JsonlWriter, find, ledger, runs
 from trimtab.records.run_directory import INDEX_NAME
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.records.runs import manifest, parent, summary
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records import Manifest, Summary, new_run_id, now
 
 

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from tests.records.runs import make_run, manifest, step, summary
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records import JsonlWriter, RunDirectory
 from trimtab.records.lock import is_held
 

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from tests.records.runs import make_run, step
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records import RunDirectory
 from trimtab.reports import curves
 from trimtab.reports.curves import loss_curve

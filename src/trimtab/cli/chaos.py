@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trimtab.cli.running import AcceptChanges, AsJson, Run
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trimtab.config.errors import ConfigError
+from trimtab.errors import ConfigError
 
 if TYPE_CHECKING:
     from trimtab.evidence import Verdict

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trimtab.config.errors import ConfigError
+from trimtab.errors import ConfigError
 
 if TYPE_CHECKING:
     from trimtab.losses.propriety import Finding

@@ -17,7 +17,7 @@ from trimtab.cli import (
     reporting,
     running,
 )
-from trimtab.config.errors import TrimtabError
+from trimtab.errors import TrimtabError
 
 app = typer.Typer(
     name="trimtab",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trimtab.config.errors import ConfigError
+from trimtab.errors import ConfigError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -3,7 +3,6 @@
 from trimtab.config.canonical import canonical_json, config_hash
 from trimtab.config.changes import changed_keys
 from trimtab.config.components import REGISTRIES
-from trimtab.config.errors import ConfigError, DataError, RunError, TrimtabError, WorkError
 from trimtab.config.load import load_config, resolve_config
 from trimtab.config.nested import nested_components, resolve_component
 from trimtab.config.overrides import apply_overrides, set_key
@@ -24,6 +23,7 @@ from trimtab.config.schema import (
     SampleConfig,
 )
 from trimtab.config.slots import SLOTS
+from trimtab.errors import ConfigError, DataError, RunError, TrimtabError, WorkError
 
 __all__ = [
     "FILE_PATH",

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from trimtab.config.components import LOSSES
-from trimtab.config.errors import ConfigError
 from trimtab.config.nested import inner_components
 from trimtab.config.schema import ExamConfig
 from trimtab.config.wording import Source
+from trimtab.errors import ConfigError
 
 
 def refuse_misfits(config: Mapping[str, Any], where: Source) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from trimtab.config.errors import ConfigError
+from trimtab.errors import ConfigError
 
 Kind = Literal["an experiment", "a memory run", "a training run"]
 

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from trimtab.config.errors import ConfigError
 from trimtab.config.fitting import refuse_misfits
 from trimtab.config.kinds import refuse_other_kinds
 from trimtab.config.nested import resolve_component
@@ -17,6 +16,7 @@ from trimtab.config.schema import RunConfig
 from trimtab.config.slots import ROOTS, default_name
 from trimtab.config.wording import Source, worded
 from trimtab.config.yaml_file import Lines, Path, load_yaml
+from trimtab.errors import ConfigError
 
 Root = TypeVar("Root", bound=BaseModel)
 

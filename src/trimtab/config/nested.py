@@ -6,12 +6,12 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from trimtab.config.components import REGISTRIES
-from trimtab.config.errors import ConfigError
 from trimtab.config.registry import Registry
 from trimtab.config.schema import NestedComponent
 from trimtab.config.slots import BESIDE
 from trimtab.config.wording import Source, worded
 from trimtab.config.yaml_file import Path
+from trimtab.errors import ConfigError
 
 
 def resolve_component(

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from trimtab.config.errors import ConfigError, WorkError
 from trimtab.config.model_paths import HUB
+from trimtab.errors import ConfigError, WorkError
 
 _TRUE = {"1", "ON", "YES", "TRUE"}
 _OURS = "TRIMTAB_SWITCHED_THE_HUB_OFF"

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from trimtab.config.errors import ConfigError
 from trimtab.config.slots import BESIDE, default_name, slot_of
 from trimtab.config.yaml_file import Path, dotted, parse_value
+from trimtab.errors import ConfigError
 
 _PART = re.compile(r"([^.\[\]]+)((?:\[\d+\])*)")
 

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
 from trimtab.config.describe import type_text
-from trimtab.config.errors import ConfigError
 from trimtab.config.schema import Component, Frozen
 from trimtab.config.wording import unknown_name
+from trimtab.errors import ConfigError
 
 Factory = Callable[..., Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from trimtab.config.errors import ConfigError
+from trimtab.errors import ConfigError
 
 Path = tuple[str | int, ...]
 """Where a value stands in a config: keys, and places in lists."""

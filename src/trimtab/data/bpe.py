@@ -6,11 +6,11 @@ from pathlib import Path
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from trimtab.config.errors import ConfigError
 from trimtab.data.corpus import open_corpus
 from trimtab.data.durable import write_durably
 from trimtab.data.pieces import pieces
 from trimtab.data.tokenizers import FileTokenizer
+from trimtab.errors import ConfigError
 
 SPECIAL_TOKENS = ("<PAD>",)
 SMALLEST = 256 + len(SPECIAL_TOKENS)

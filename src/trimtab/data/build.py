@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from pydantic import Field
 
-from trimtab.config.errors import ConfigError, DataError
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.batch import TaskDataset
 from trimtab.data.cache import encoded, fingerprint
@@ -17,6 +16,7 @@ from trimtab.data.files import Progress
 from trimtab.data.report import CorpusReport, UnknownCharacter
 from trimtab.data.tokenizers import Ids, Tokenizer
 from trimtab.data.windows import WindowDataset
+from trimtab.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from trimtab.data.tasks.problem import Task

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
-from trimtab.config.errors import DataError
 from trimtab.config.model_paths import cache_folder
 from trimtab.data import files
 from trimtab.data.files import Progress, Scan, ScanMemory, shown
 from trimtab.data.report import FileEntry, SkippedFile
+from trimtab.errors import DataError
 
 REMEMBER_ABOVE = 256 << 20
 """Corpora above this many bytes are not read again only to see whether they changed: their scans are remembered."""

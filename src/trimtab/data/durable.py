@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from trimtab.config.errors import WorkError
 from trimtab.config.model_paths import cache_folder
+from trimtab.errors import WorkError
 from trimtab.records.atomic import sync_folder
 from trimtab.records.failures import write_failure
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trimtab.config.errors import DataError
 from trimtab.data.durable import write_durably
+from trimtab.errors import DataError
 
 BLOCK = 1 << 18
 """Bytes read at a time."""

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from trimtab.config.errors import DataError
 from trimtab.config.model_paths import AllowHub, check_hub, expanded_path
 from trimtab.config.offline import local_folder
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.pieces import Cuts
 from trimtab.data.tokenizers import FileTokenizer
+from trimtab.errors import DataError
 
 
 class PretrainedTokenizer(FileTokenizer):

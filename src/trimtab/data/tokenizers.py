@@ -13,9 +13,9 @@ import tokenizers
 from jaxtyping import Int
 from pydantic import Field
 
-from trimtab.config.errors import DataError
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.pieces import Cuts, parts
+from trimtab.errors import DataError
 
 PAD = 0
 """The id that fills up short examples."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.config.errors import DataError
+from trimtab.errors import DataError
 
 Floats = NDArray[np.float64]
 Numbers = Sequence[float] | Floats

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.config.errors import DataError
+from trimtab.errors import DataError
 from trimtab.evidence.arrays import Floats, Numbers
 
 

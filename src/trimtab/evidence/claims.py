@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import get_args
 
-from trimtab.config.errors import ConfigError
+from trimtab.errors import ConfigError
 from trimtab.evidence.intervals import Scale
 
 _EXAMPLE = (

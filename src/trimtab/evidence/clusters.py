@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimtab.config.errors import DataError
+from trimtab.errors import DataError
 from trimtab.evidence.arrays import Numbers, as_differences
 from trimtab.evidence.intervals import estimates
 

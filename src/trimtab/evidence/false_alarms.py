@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from trimtab.config.errors import ConfigError, DataError
+from trimtab.errors import ConfigError, DataError
 from trimtab.evidence.arrays import Floats, Numbers, as_differences
 from trimtab.evidence.claims import Claim
 from trimtab.evidence.pairing import paired_differences

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trimtab.config.errors import ConfigError, DataError
+from trimtab.errors import ConfigError, DataError
 from trimtab.evidence.arrays import Floats
 from trimtab.evidence.capping import cap
 from trimtab.evidence.claims import Claim

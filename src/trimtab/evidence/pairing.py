@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from trimtab.config.errors import DataError
+from trimtab.errors import DataError
 from trimtab.evidence.arrays import Floats, Numbers, as_differences
 from trimtab.evidence.intervals import Scale, TInterval, t_interval
 

@@ -1,6 +1,6 @@
 """Before the run: what a plan can reach, and a refusal where it cannot."""
 
-from trimtab.config.errors import ConfigError
+from trimtab.errors import ConfigError
 from trimtab.evidence.intervals import Scale
 from trimtab.evidence.power import confirmable_claims, pairs_needed, power, smallest_p
 from trimtab.evidence.rule import FEWEST_PAIRS

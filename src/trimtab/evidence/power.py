@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimtab.config.errors import ConfigError
+from trimtab.errors import ConfigError
 from trimtab.evidence.claims import Claim
 from trimtab.evidence.intervals import Scale, estimates
 from trimtab.evidence.rule import FEWEST_PAIRS, rule, rulings

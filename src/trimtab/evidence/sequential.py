@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from trimtab.config.errors import ConfigError, DataError
+from trimtab.errors import ConfigError, DataError
 from trimtab.evidence.arrays import as_differences
 from trimtab.evidence.claims import Claim
 from trimtab.evidence.e_values import t_confidence_sequence, t_e_value

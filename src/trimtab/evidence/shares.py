@@ -2,7 +2,7 @@
 
 import math
 
-from trimtab.config.errors import DataError
+from trimtab.errors import DataError
 
 
 def wilson_interval(hits: float, trials: int, level: float = 0.95) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.config.errors import DataError
+from trimtab.errors import DataError
 from trimtab.evidence.arrays import Floats
 
 _KEYS = ("arm", "seed", "trunk", "diverged", "untrained")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.config.errors import ConfigError
+from trimtab.errors import ConfigError
 from trimtab.evidence.arrays import Floats, Numbers, as_differences
 from trimtab.evidence.claims import Claim
 from trimtab.evidence.e_values import sign_flip_e_values, t_e_value

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from trimtab.config import resolve_component
 from trimtab.config.components import LOSSES
-from trimtab.config.errors import TrimtabError, WorkError
 from trimtab.config.wording import Source
+from trimtab.errors import TrimtabError, WorkError
 from trimtab.losses.claims import Bias, Claim
 
 TEXTS = (*"0123456789", " ", "-", "a", "b")

@@ -6,8 +6,8 @@ from typing import Annotated, Protocol
 import torch
 from pydantic import Field
 
-from trimtab.config.errors import ConfigError
 from trimtab.data.tokenizers import Tokenizer
+from trimtab.errors import ConfigError
 from trimtab.memory.engine.adam import Adam
 from trimtab.memory.engine.layout import segments
 from trimtab.memory.engine.network import FrozenNetwork, vector_gradient

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trimtab.config.errors import DataError, RunError
 from trimtab.config.memory import MemoryConfig
 from trimtab.config.words import counted
+from trimtab.errors import DataError, RunError
 from trimtab.memory import stages
 from trimtab.memory.ablating import ablations
 from trimtab.memory.analysing import analyse

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from trimtab.config.errors import WorkError
 from trimtab.config.words import counted
+from trimtab.errors import WorkError
 from trimtab.memory.curves import curve_shape, thinned
 from trimtab.memory.engine.solve import Finished, Solver, Step
 from trimtab.records import JsonlWriter, now, read_rows, to_json, truncate

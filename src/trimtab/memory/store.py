@@ -11,7 +11,7 @@ import safetensors.torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.memory.engine.layout import Branch, Layout
 from trimtab.records.atomic import atomic_directory, write_json
 from trimtab.records.hashing import tensors_sha256

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from trimtab.config.errors import ConfigError, RunError
+from trimtab.errors import ConfigError, RunError
 from trimtab.records.atomic import atomic_directory, clean_leftovers, write_json, write_text
 from trimtab.records.run_directory import RunDirectory
 from trimtab.records.values import flatten, is_number, to_json

@@ -3,7 +3,7 @@
 import errno
 from pathlib import Path
 
-from trimtab.config.errors import WorkError
+from trimtab.errors import WorkError
 
 _REASONS = {
     errno.ENOSPC: ("the disk is full", "Free some space on it"),

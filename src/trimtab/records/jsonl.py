@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records.failures import write_failure
 from trimtab.records.values import from_json, to_json
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records.jsonl import last_row
 from trimtab.records.lock import is_held
 from trimtab.records.run_directory import INDEX_NAME, RunDirectory

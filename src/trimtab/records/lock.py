@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records.failures import write_failure
 
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}

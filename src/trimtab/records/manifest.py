@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records.atomic import write_json
 from trimtab.records.values import from_json
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records.atomic import is_leftover
 from trimtab.records.jsonl import read_rows
 from trimtab.records.lock import RunLock, is_held

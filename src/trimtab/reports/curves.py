@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records.atomic import write_bytes
 from trimtab.records.run_directory import RunDirectory
 from trimtab.reports.series import Series, column, final_passage, overwritten, smooth, speed

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records import MEMORY_CONFIG
 
 

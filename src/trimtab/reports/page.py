@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records.atomic import write_text
 from trimtab.reports.blocks import Code, Plot, Section, Table
 from trimtab.reports.style import INK

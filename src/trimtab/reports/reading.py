@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records.values import from_json
 
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trimtab.config.components import TASKS
-from trimtab.config.errors import DataError
 from trimtab.data.tasks import Problem
 from trimtab.data.tasks.generated import VALIDATION_SHARE, GeneratedTask, is_validation
+from trimtab.errors import DataError
 
 
 def shipped() -> list[str]:

@@ -5,7 +5,6 @@ import pytest
 import trimtab
 from trimtab.config import ConfigError, load_config
 from trimtab.config.components import DATA, TASKS
-from trimtab.config.errors import DataError
 from trimtab.data import CharacterTokenizer, DataBundle
 from trimtab.data.batch import IGNORE
 from trimtab.data.loader import collate_indices
@@ -13,6 +12,7 @@ from trimtab.data.tasks import Problem, Task, task_data
 from trimtab.data.tasks.arithmetic import Arithmetic
 from trimtab.data.tasks.noise import Noise
 from trimtab.data.tasks.urns import Urns
+from trimtab.errors import DataError
 
 CHARACTERS = CharacterTokenizer()
 

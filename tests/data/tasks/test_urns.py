@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.config.errors import DataError
 from trimtab.data.tasks import Problem, Role
 from trimtab.data.tasks.urns import Urns
+from trimtab.errors import DataError
 
 LEVELS = (1, 2, 3, 4, 5)
 

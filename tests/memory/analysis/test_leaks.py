@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.memory.analysis import made
-from trimtab.config.errors import ConfigError
+from trimtab.errors import ConfigError
 from trimtab.evidence import t_interval
 from trimtab.memory.analysis.leaks import estimate, leak_matrix, start_tokens
 from trimtab.memory.analysis.shared import neighbours

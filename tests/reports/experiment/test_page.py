@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.reports.experiment.folders import QUESTION, add_optional, make_experiment, make_factors, write_json
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.reports.experiment import write_report
 from trimtab.reports.experiment.contract import Finding
 from trimtab.reports.reading import read_list

@@ -12,7 +12,7 @@ from tests.reports.experiment.answers import OVER, add_predictions, answers, wri
 from tests.reports.experiment.folders import make_experiment
 from tests.reports.experiment.test_browser import BROWSER, CONTRASTS, FLAGS, OVERFLOW, OVERLAPS
 from tests.reports.experiment.test_page import PARTS, Page
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.evaluation.calibration import calibration_report, reliability_diagram
 from trimtab.reports.experiment import write_report
 from trimtab.reports.experiment.records import read_records

@@ -23,7 +23,7 @@ from tests.reports.memory.folders import (
     write_rows,
 )
 from tests.reports.memory.measured import ablations, geometry, landscape, leaks, name
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.reports.memory import write_report
 
 PARTS = [

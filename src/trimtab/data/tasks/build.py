@@ -10,7 +10,6 @@ import numpy as np
 from pydantic import Field
 
 from trimtab.config.canonical import canonical_json
-from trimtab.config.errors import ConfigError, DataError
 from trimtab.data.build import DataBundle
 from trimtab.data.files import Progress
 from trimtab.data.report import UnknownCharacter
@@ -18,6 +17,7 @@ from trimtab.data.tasks.dataset import ProblemDataset
 from trimtab.data.tasks.noise import Noise, with_noise
 from trimtab.data.tasks.problem import Problem, Task
 from trimtab.data.tokenizers import Tokenizer
+from trimtab.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)

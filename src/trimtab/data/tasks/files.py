@@ -12,10 +12,10 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
 
 from pydantic import Field
 
-from trimtab.config.errors import DataError
 from trimtab.data.files import shown
 from trimtab.data.tasks.generated import is_validation
 from trimtab.data.tasks.problem import Problem, Split
+from trimtab.errors import DataError
 from trimtab.random import derive_seed
 
 LONGEST_LINE = 1 << 26

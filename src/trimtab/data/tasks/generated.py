@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, ClassVar
 
-from trimtab.config.errors import DataError
 from trimtab.data.tasks.problem import Problem, Split
+from trimtab.errors import DataError
 from trimtab.random import derive_seed
 
 VALIDATION_SHARE = 0.2

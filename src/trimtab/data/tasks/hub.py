@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from trimtab.config.errors import ConfigError, DataError
 from trimtab.config.model_paths import cache_folder
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.tasks.files import FileTask, OnBadRow, Row
@@ -27,6 +26,7 @@ from trimtab.data.tasks.jsonl_rows import (
     UncertaintyKey,
 )
 from trimtab.data.tasks.problem import Problem
+from trimtab.errors import ConfigError, DataError
 
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
 

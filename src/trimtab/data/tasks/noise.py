@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field, model_validator
 
-from trimtab.config.errors import ConfigError, DataError
 from trimtab.config.schema import Frozen
 from trimtab.data.tasks.noise_answers import (
     Label,
@@ -21,6 +20,7 @@ from trimtab.data.tasks.noise_answers import (
     rounded,
 )
 from trimtab.data.tasks.problem import Problem, Split
+from trimtab.errors import ConfigError, DataError
 from trimtab.random import derive_seed
 
 

@@ -10,10 +10,10 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
-from trimtab.config.errors import ConfigError
 from trimtab.config.wording import unknown_name
 from trimtab.data.tasks.reasoning_gym_known import REFUSED
 from trimtab.data.tasks.reasoning_gym_syllogisms import Quantity, Statement, Syllogism, follows
+from trimtab.errors import ConfigError
 
 Generator = tuple[Callable[[Any], Any], Any]
 """A generator's class, and the config that it is made with."""

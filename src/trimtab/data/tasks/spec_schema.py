@@ -3,7 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from trimtab.config.errors import ConfigError
+from trimtab.errors import ConfigError
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator

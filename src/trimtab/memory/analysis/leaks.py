@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trimtab.config.errors import ConfigError
+from trimtab.errors import ConfigError
 from trimtab.evidence import t_interval
 from trimtab.memory.analysis.shared import one_a_pair, setting
 from trimtab.memory.engine.layout import Branch

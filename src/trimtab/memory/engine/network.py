@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trimtab.config.errors import ConfigError
 from trimtab.config.model_paths import AllowHub, ModelPath, check_hub, expanded_path
+from trimtab.errors import ConfigError
 from trimtab.memory.engine import attention
 from trimtab.memory.engine.layout import Branch, segments
 from trimtab.memory.engine.norms import replace_norms

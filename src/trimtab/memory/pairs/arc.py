@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trimtab.config.errors import DataError
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.files import shown
 from trimtab.data.tasks.files import BadRowError, Row, existing_file, kind_of, value_of
+from trimtab.errors import DataError
 from trimtab.memory.pairs.json_file import json_content
 from trimtab.memory.pairs.pair import Pair, Reading, safe_id
 from trimtab.memory.pairs.reading import EmptyPairError, OnBadRow, read_pairs

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from trimtab.config.errors import DataError
 from trimtab.data.tasks.arithmetic import Arithmetic
 from trimtab.data.tasks.arithmetic_working import Operation
+from trimtab.errors import DataError
 from trimtab.memory.pairs.pair import Pair, Reading
 from trimtab.memory.pairs.reading import chosen
 from trimtab.random import derive_seed

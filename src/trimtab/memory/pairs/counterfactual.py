@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trimtab.config.errors import DataError
+from trimtab.errors import DataError
 from trimtab.memory.pairs.pair import Pair
 from trimtab.memory.pairs.scoring import comparable
 from trimtab.random import derive_seed

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trimtab.config.errors import DataError
 from trimtab.data.files import shown
 from trimtab.data.tasks.files import DECODER, BadRowError, Row, existing_file, kind_of, value_of
+from trimtab.errors import DataError
 
 
 def json_content(place: Path) -> Any:

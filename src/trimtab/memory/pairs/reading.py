@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trimtab.config.errors import DataError
 from trimtab.data.tasks.files import BadRowError, Row, checked_text, question_key, value_of
+from trimtab.errors import DataError
 from trimtab.memory.pairs.pair import Pair, Reading, pairs_fingerprint, question_id, safe_id
 from trimtab.random import derive_seed
 

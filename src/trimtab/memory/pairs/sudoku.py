@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trimtab.config.errors import DataError
+from trimtab.errors import DataError
 from trimtab.memory.pairs.arithmetic import needed_count
 from trimtab.memory.pairs.pair import Pair, Reading, text_hash
 from trimtab.memory.pairs.reading import chosen

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from trimtab.config.errors import ConfigError
 from trimtab.data.tokenizers import Tokenizer
+from trimtab.errors import ConfigError
 from trimtab.memory.pairs.pair import Pair
 
 

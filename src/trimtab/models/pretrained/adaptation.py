@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import nn
 
-from trimtab.config.errors import ConfigError
 from trimtab.config.offline import offline_import
+from trimtab.errors import ConfigError
 from trimtab.models.pretrained.loading import blocks_of
 from trimtab.models.pretrained.parts import Adaptation, Embeddings, Full, LastLayers, Lora, Norms
 

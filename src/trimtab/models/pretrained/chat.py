@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trimtab.config.errors import DataError
 from trimtab.config.offline import offline_import
+from trimtab.errors import DataError
 
 
 def chat_prompt(folder: str | Path, messages: Sequence[dict[str, str]]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from trimtab.config.errors import WorkError
+from trimtab.errors import WorkError
 from trimtab.records.hashing import file_sha256
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from trimtab.config.errors import DataError
 from trimtab.config.model_paths import cache_folder
 from trimtab.config.offline import local_folder
+from trimtab.errors import DataError
 from trimtab.records.atomic import write_json
 from trimtab.records.hashing import file_sha256
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trimtab.config.errors import ConfigError, DataError, WorkError
 from trimtab.config.model_paths import imported_models
 from trimtab.config.offline import offline_import
+from trimtab.errors import ConfigError, DataError, WorkError
 from trimtab.models.pretrained.files import ModelFiles, model_files, stored_numbers
 from trimtab.models.pretrained.gguf_tokenizer import gguf_tokenizer
 from trimtab.models.pretrained.loading import load_network

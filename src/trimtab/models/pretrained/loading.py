@@ -8,8 +8,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from trimtab.config.errors import DataError
 from trimtab.config.offline import offline_import
+from trimtab.errors import DataError
 from trimtab.models.pretrained.files import ModelFiles, stored_numbers
 
 

@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
-from trimtab.config.errors import ConfigError
 from trimtab.config.model_paths import AllowHub, ModelPath, check_hub, expanded_path
 from trimtab.config.offline import offline_import
+from trimtab.errors import ConfigError
 from trimtab.models.positions import position_ids
 from trimtab.models.pretrained.adaptation import adapt_network
 from trimtab.models.pretrained.files import model_files

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from trimtab.config.errors import ConfigError
 from trimtab.config.offline import offline_import
+from trimtab.errors import ConfigError
 from trimtab.records.atomic import atomic_directory
 
 TOKENIZER_FILES = (

@@ -5,8 +5,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from trimtab.config.errors import ConfigError, RunError
 from trimtab.config.yaml_file import load_yaml
+from trimtab.errors import ConfigError, RunError
 from trimtab.reports.reading import Read, checked
 
 

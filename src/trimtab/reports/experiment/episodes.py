@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from trimtab.config.errors import RunError
+from trimtab.errors import RunError
 from trimtab.records.manifest import Manifest, Summary
 from trimtab.records.run_directory import RunDirectory
 from trimtab.records.values import flatten, is_number

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from trimtab.config.errors import ConfigError, RunError
 from trimtab.config.yaml_file import load_yaml
+from trimtab.errors import ConfigError, RunError
 from trimtab.records import MEMORY_CONFIG, Manifest, RunDirectory, Summary
 from trimtab.records.jsonl import read_rows
 from trimtab.records.values import flatten

@@ -1,0 +1,26 @@
+"""What enters and leaves the program: files, names and text that others wrote, and the libraries that parse them."""
+
+from trimtab.boundary.files import (
+    NotRegularFileError,
+    TooLargeError,
+    open_regular,
+    open_to_write,
+    read_regular,
+)
+from trimtab.boundary.foreign import foreign
+from trimtab.boundary.names import folder_name, is_plain_name
+from trimtab.boundary.text import csv_cell, printable, shortened
+
+__all__ = [
+    "NotRegularFileError",
+    "TooLargeError",
+    "csv_cell",
+    "folder_name",
+    "foreign",
+    "is_plain_name",
+    "open_regular",
+    "open_to_write",
+    "printable",
+    "read_regular",
+    "shortened",
+]

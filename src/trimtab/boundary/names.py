@@ -1,0 +1,26 @@
+"""Names of folders and files made from values that a user or a file chose."""
+
+import hashlib
+import re
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
+_LONGEST = 80
+
+
+def folder_name(value: object) -> str:
+    """A readable name for one folder, safe on every file system; different texts have different names.
+
+    A text of at most 80 letters, digits and `._=,+-` that does not begin with a dot is its own name. Any other is shortened,
+    its other characters become `_`, and the first 8 hex digits of its SHA-256 follow after `~`, which no plain name holds.
+    """
+    text = str(value)
+    safe = _UNSAFE.sub("_", text).lstrip(".")
+    if safe == text and 0 < len(text) <= _LONGEST:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{safe[: _LONGEST - 9] or '_'}~{digest}"
+
+
+def is_plain_name(name: object) -> bool:
+    """Whether `name` names an entry of a folder: text without a separator or NUL that is not `.` or `..`."""
+    return isinstance(name, str) and name not in ("", ".", "..") and not any(char in name for char in "/\\\0")

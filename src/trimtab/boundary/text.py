@@ -1,0 +1,52 @@
+"""Text from data made safe for a terminal, a spreadsheet and an error message."""
+
+import unicodedata
+
+_KEPT = "\n\t"
+_HIDDEN = {
+    "Cc",
+    "Cf",
+    "Cs",
+    "Co",
+    "Zl",
+    "Zp",
+}  # control, invisible format (bidi overrides), surrogates, line separators
+_JOINERS = "\u200c\u200d"  # part of ordinary words and emoji
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def printable(text: object, *, lines: bool = False) -> str:
+    """`text` with every control, invisible and undecodable character written as an escape such as `\\x1b`.
+
+    With `lines`, line ends and tabs stay as they are.
+    """
+    plain = str(text)
+    if plain.isascii() and plain.isprintable():
+        return plain
+    return "".join(char if (lines and char in _KEPT) or not _is_hidden(char) else _escape(char) for char in plain)
+
+
+def shortened(text: str, limit: int) -> str:
+    """`text` of at most `limit` characters: the middle of a longer one is replaced by how many are left out."""
+    if len(text) <= limit:
+        return text
+    mark = f" … ({len(text) - limit:,} characters more) … "
+    room = max(limit - len(mark), 2)
+    return text[: room - room // 3] + mark + text[len(text) - room // 3 :]
+
+
+def csv_cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula: text that begins with = + - @ or a control character gets a leading '.
+
+    Numbers stay as they are.
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _is_hidden(char: str) -> bool:
+    return unicodedata.category(char) in _HIDDEN and char not in _JOINERS
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

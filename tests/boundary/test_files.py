@@ -1,0 +1,84 @@
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from trimtab.boundary import NotRegularFileError, TooLargeError, open_regular, open_to_write, read_regular
+
+
+def test_a_regular_file_is_read_whole(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    assert read_regular(tmp_path / "file") == b"content"
+    assert read_regular(tmp_path / "file", at_most=7) == b"content"
+
+
+def test_a_file_over_the_limit_is_refused_after_reading_no_more_than_the_limit(tmp_path):
+    with (tmp_path / "file").open("wb") as file:
+        file.truncate(1 << 40)  # sparse: reading all of it would take minutes
+    with pytest.raises(TooLargeError, match="more than 1,000 bytes"):
+        read_regular(tmp_path / "file", at_most=1000)
+
+
+@pytest.mark.parametrize("make", ["fifo", "folder", "device", "socket"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path, make):
+    path = tmp_path / "it"
+    bound = None
+    if make == "fifo":
+        os.mkfifo(path)
+    elif make == "folder":
+        path.mkdir()
+    elif make == "device":
+        path = Path("/dev/zero")
+    else:
+        bound = socket.socket(socket.AF_UNIX)
+        bound.bind(str(path))
+    with pytest.raises(NotRegularFileError) as error:
+        open_regular(path)
+    assert "not a regular file" in error.value.strerror
+    if bound is not None:
+        bound.close()
+
+
+def test_a_fifo_is_refused_for_writing_at_once(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for mode in ("append", "update"):
+        with pytest.raises(NotRegularFileError):
+            open_to_write(tmp_path / "fifo", mode)
+
+
+@pytest.mark.parametrize("mode", ["append", "update"])
+def test_a_link_is_not_followed_for_writing(tmp_path, mode):
+    (tmp_path / "mine").write_text("precious")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    with pytest.raises(NotRegularFileError, match="symbolic link"):
+        open_to_write(tmp_path / "link", mode)
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
+def test_a_link_is_read_unless_links_are_refused(tmp_path):
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert read_regular(tmp_path / "link") == b"text"
+    with pytest.raises(NotRegularFileError, match="symbolic link"):
+        read_regular(tmp_path / "link", follow=False)
+
+
+def test_a_new_file_must_be_new_and_follows_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        os.close(open_to_write(tmp_path / "file", "new"))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+    with pytest.raises(FileExistsError):
+        open_to_write(tmp_path / "file", "new")
+
+
+def test_appending_keeps_what_is_there(tmp_path):
+    (tmp_path / "file").write_text("a")
+    descriptor = open_to_write(tmp_path / "file", "append")
+    os.write(descriptor, b"b")
+    os.close(descriptor)
+    assert (tmp_path / "file").read_text() == "ab"
