@@ -21,8 +21,8 @@ def main() -> None:
 
 def _command(config: Path) -> list[str]:
     """A memory run has pairs where an experiment has arms."""
-    from trimtab.config.errors import ConfigError
     from trimtab.config.yaml_file import load_yaml
+    from trimtab.errors import ConfigError
 
     try:
         content, _ = load_yaml(config)
