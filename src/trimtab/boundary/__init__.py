@@ -8,10 +8,12 @@ from trimtab.boundary.files import (
     read_regular,
 )
 from trimtab.boundary.foreign import foreign
+from trimtab.boundary.limited import LimitedError, run_limited
 from trimtab.boundary.names import folder_name, is_plain_name
 from trimtab.boundary.text import csv_cell, printable, shortened
 
 __all__ = [
+    "LimitedError",
     "NotRegularFileError",
     "TooLargeError",
     "csv_cell",
@@ -22,5 +24,6 @@ __all__ = [
     "open_to_write",
     "printable",
     "read_regular",
+    "run_limited",
     "shortened",
 ]

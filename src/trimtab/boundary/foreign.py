@@ -6,6 +6,10 @@ from contextlib import contextmanager
 from trimtab.boundary.text import printable, shortened
 from trimtab.errors import TrimtabError
 
+_TOO_MUCH = {"MemoryError": "it needs more memory than there is", "RecursionError": "it is nested too deeply"}
+_UNSAID = {"KeyError", "IndexError", "AttributeError", "TypeError", "ZeroDivisionError"}
+"""Types whose texts alone do not say what went wrong."""
+
 
 @contextmanager
 def foreign(error_type: type[TrimtabError], worded: Callable[[str], str]) -> Iterator[None]:
@@ -32,11 +36,13 @@ def foreign(error_type: type[TrimtabError], worded: Callable[[str], str]) -> Ite
 
 def reason(error: BaseException) -> str:
     """An error in one short line, with its type where the text alone does not say what went wrong."""
-    text = shortened(printable(" ".join(str(error).split())), 300).rstrip(". ")
-    if isinstance(error, MemoryError):
-        return "it needs more memory than there is"
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    if isinstance(error, KeyError | IndexError | AttributeError | TypeError | ZeroDivisionError) or not text:
-        return f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return text
+    names = [kind.__name__ for kind in type(error).__mro__]
+    return reason_of(next((name for name in names if name in _TOO_MUCH or name in _UNSAID), names[0]), str(error))
+
+
+def reason_of(kind: str, text: str) -> str:
+    """The line that `reason` gives for an error of the type named `kind` with this text."""
+    if kind in _TOO_MUCH:
+        return _TOO_MUCH[kind]
+    text = shortened(printable(" ".join(text.split())), 300).rstrip(". ")
+    return text if text and kind not in _UNSAID else f"{kind}: {text}" if text else kind
