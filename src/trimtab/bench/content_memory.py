@@ -46,18 +46,8 @@ def bench_memory(path: str, rounds: int, threads: int, say: Callable[[str], None
     torch.set_num_threads(threads)
     keep_freed_memory()
     dtype = torch.bfloat16 if has_native_bf16("cpu") else torch.float32
-    tokenizer = PretrainedTokenizer(path=path)
     plain = Pretrained(path=path, adapt=()).network.float().requires_grad_(False).eval()
-    network = FrozenNetwork(path=path, dtype=dtype)
-    assert tokenizer.end is not None
-    end = tokenizer.end
-    tasks = [
-        Task(
-            str(number),
-            tuple(Branch(mode, (*map(int, tokenizer.encode(text)), end)) for mode, text in enumerate(pair)),
-        )
-        for number, pair in enumerate(TEXTS)
-    ]
+    network, tasks = _network_and_tasks(path, dtype)
     peak = matmul_peak(dtype)
     figures: dict[str, float] = {"memory.peak_flops": peak}
     for vectors in (8, 32):
@@ -69,10 +59,36 @@ def bench_memory(path: str, rounds: int, threads: int, say: Callable[[str], None
     return figures | _solved(network, tasks, figures["memory.plain_seconds_k32"])
 
 
+def pair_steps(path: str, vectors: int) -> Callable[[], object]:
+    """A call that makes one step of all pairs of `TEXTS` with the model at `path`, without end."""
+    keep_freed_memory()
+    network, tasks = _network_and_tasks(path, torch.bfloat16 if has_native_bf16("cpu") else torch.float32)
+    settings = _endless(vectors)
+    return Solver(network, RandomModes.drawn(network, settings.seed), tasks, settings).step
+
+
+def _endless(vectors: int) -> Settings:
+    return Settings(vectors=vectors, steps=1 << 30, restarts=1, margin=float("inf"), positions=1 << 20)
+
+
+def _network_and_tasks(path: str, dtype: torch.dtype) -> tuple[FrozenNetwork, list[Task]]:
+    tokenizer = PretrainedTokenizer(path=path)
+    assert tokenizer.end is not None
+    end = tokenizer.end
+    tasks = [
+        Task(
+            str(number),
+            tuple(Branch(mode, (*map(int, tokenizer.encode(text)), end)) for mode, text in enumerate(pair)),
+        )
+        for number, pair in enumerate(TEXTS)
+    ]
+    return FrozenNetwork(path=path, dtype=dtype), tasks
+
+
 def _speed(
     plain: torch.nn.Module, network: FrozenNetwork, tasks: list[Task], vectors: int, rounds: int, peak: float
 ) -> dict[str, float]:
-    settings = Settings(vectors=vectors, steps=1 << 30, restarts=1, margin=float("inf"), positions=1 << 20)
+    settings = _endless(vectors)
     modes = RandomModes.drawn(network, settings.seed)
     solver = Solver(network, modes, tasks, settings)
     turn = itertools.cycle(tasks)

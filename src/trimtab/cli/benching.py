@@ -117,6 +117,39 @@ def memory(
     _print(bench_memory(path, rounds, threads, _say(as_json)), as_json)
 
 
+@bench_app.command()
+def spinning(
+    works: Annotated[
+        str, typer.Option(help="What to measure, by commas: training, tiny_training, generation, memory.")
+    ] = "training,tiny_training",
+    settings: Annotated[
+        str, typer.Option(help="By commas: library, spin_1000, spin_3000, spin_10000, spin_100000, passive.")
+    ] = "library,spin_1000,spin_10000,passive",
+    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds of each measurement.")] = 5.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds; medians are taken over them.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how long idle OpenMP threads should spin: two threads alone, beside a busy process, beside a second run.
+
+    Generation and memory need smollm2-135m (`trimtab models import smollm2-135m`). Leave the machine idle otherwise.
+
+    trimtab bench spinning --works training,memory --rounds 3
+    """
+    from trimtab.bench.spinning import SETTINGS, WORKS, bench_spinning
+    from trimtab.errors import ConfigError
+
+    chosen = {"--works": (works.split(","), WORKS), "--settings": (settings.split(","), tuple(SETTINGS))}
+    for option, (names, known) in chosen.items():
+        if unknown := [name for name in names if name not in known]:
+            raise ConfigError(f"{option} has no '{unknown[0]}'. Known: {', '.join(known)}.")
+    if "library" not in chosen["--settings"][0]:
+        raise ConfigError("--settings needs 'library', which the others are compared with.")
+    figures = bench_spinning(
+        tuple(chosen["--works"][0]), tuple(chosen["--settings"][0]), seconds, rounds, _say(as_json)
+    )
+    _print(figures, as_json)
+
+
 def _say(quiet: bool) -> Any:
     return lambda text: typer.echo(text, err=quiet)
 
