@@ -65,7 +65,7 @@ CASES: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"data": {"path": ["a", 3]}}, ("data.path[1]: it should be a valid string; found 3",)),
     ({"seed": float("inf")}, ("seed: inf is not a finite number.",)),
     ({"seed": {1, 2}}, ("seed: a set ({1, 2}) has no place in a config.",)),
-    ({3: 4}, ("the key 3 is a int; keys are text. Quote it.",)),
+    ({3: 4}, ("the key 3 is a whole number; keys are text. Quote it.",)),
     ({"data": {"path": "a\udcff"}}, ("data.path: 'a\\udcff' is not valid Unicode",)),
 ]
 

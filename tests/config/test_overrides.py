@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -84,7 +85,31 @@ def test_a_key_that_leads_nowhere(key: str, message: str) -> None:
 def test_the_value_is_yaml(tmp_path: Any) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(str(base()))
-    config = load_config(path, ["episode.optimizer.lr=1e-3", "threads=auto", "data.path=", "model.heads=4"])
+    config = load_config(path, ["episode.optimizer.lr=1e-3", "threads=auto", "data.path=null", "model.heads=4"])
     assert config.episode.optimizer.spec["lr"] == 1e-3
     assert config.data.spec["path"] is None
     assert config.model.spec["heads"] == 4
+
+
+@pytest.mark.parametrize(
+    "key", ["data.path", "seed", "episode", "hooks", "model.preset", "episode.clip", "hooks[0].every"]
+)
+def test_an_empty_value_is_refused_for_every_key(key: str) -> None:
+    for text in ("", " ", "# a comment"):
+        with pytest.raises(ConfigError, match=re.escape(f"--set {key}: there is no value")):
+            load_config(None, [f"{key}={text}"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=1180591620717411303424", "episode.steps=1" + "0" * 30, "seed=" + "9" * 5000, "episode.optimizer.lr=1e400",
+        "a." * 3000 + "b=1", "hooks[99999999999999999999].x=1", "hooks[" + "9" * 5000 + "]=1", "x" * 9000 + "=1",
+        "seed." + "x" * 9000 + "=1", "x" * 9000, "model={x: " + "y" * 9000 + "}", "seed='" + "y" * 9000 + "'",
+        'data.path="\\ud800"', "model.preset={}", "model={name: {}}", "model={name: [x]}", "data.tokenizer=17",
+    ],
+)  # fmt: skip
+def test_an_extreme_value_is_refused_in_one_short_sentence(override: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, [override])
+    assert len(str(caught.value)) < 1000

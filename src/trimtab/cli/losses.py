@@ -55,14 +55,11 @@ def check(
 
 
 def _spec(text: str) -> dict[str, Any]:
-    import yaml
+    from trimtab.config.yaml_file import parse_value
 
     if not text.lstrip().startswith("{"):
         return {"name": text}
-    try:
-        spec = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"losses check: '{text}' is not valid YAML. Write {{name: NAME, key: value}}.") from error
+    spec = parse_value(text, "losses check")
     if not isinstance(spec, dict) or not isinstance(spec.get("name"), str):
         raise ConfigError(f"losses check: '{text}' names no loss. Write {{name: NAME, key: value}}.")
     return spec

@@ -5,13 +5,13 @@ import types
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import yaml
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from trimtab.config.schema import Component
+from trimtab.config.yaml_file import dump_yaml
 
 _PLAIN = {str: "text", bool: "true or false", int: "whole number", float: "number", dict: "mapping", type(None): "null"}
 
@@ -25,7 +25,7 @@ def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:
 def value_text(value: Any) -> str:
     """A default as YAML on one line."""
     value = to_jsonable_python(value)
-    text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True)
+    text = dump_yaml(value, default_flow_style=True, width=10_000)
     return text.removesuffix("\n").removesuffix("\n...")
 
 

@@ -1,7 +1,6 @@
 """From a file, a mapping and `--set` options to a validated, resolved config."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
@@ -12,10 +11,11 @@ from trimtab.config.fitting import refuse_misfits
 from trimtab.config.kinds import refuse_other_kinds
 from trimtab.config.nested import resolve_component
 from trimtab.config.overrides import apply_overrides
+from trimtab.config.plain import plain_values
 from trimtab.config.schema import RunConfig
 from trimtab.config.slots import ROOTS, default_name
 from trimtab.config.wording import Source, worded
-from trimtab.config.yaml_file import Lines, Path, load_yaml
+from trimtab.config.yaml_file import Lines, load_yaml
 from trimtab.errors import ConfigError
 
 Root = TypeVar("Root", bound=BaseModel)
@@ -51,7 +51,7 @@ def resolve_config(data: Mapping[str, Any], *, source: str = "config", lines: Li
 
 def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Root:
     """As `resolve_config`, for any kind of config in `ROOTS`."""
-    plain = _plain(data, where)
+    plain = plain_values(data, where)
     _name_defaults(root, plain)
     try:
         resolved = _validated(root, plain).model_dump(mode="json")
@@ -86,35 +86,3 @@ def _name_defaults(root: type[BaseModel], data: dict[str, Any]) -> None:
             here = here.get(part) if isinstance(here, dict) else None
         if isinstance(here, dict) and "name" not in here and (name := default_name(slot, root)) is not None:
             here["name"] = name
-
-
-def _plain(value: Any, where: Source, path: Path = ()) -> Any:
-    """A copy made of mappings, lists, text and numbers; refuses what JSON has no word for."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                raise ConfigError(
-                    f"{where.at(path)}the key {key!r} is a {type(key).__name__}; keys are text. Quote it."
-                )
-        return {_text(key, where, path): _plain(item, where, (*path, key)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, where, (*path, index)) for index, item in enumerate(value)]
-    if isinstance(value, str):
-        return _text(value, where, path)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{where.at(path)}{value} is not a finite number. Give a finite one.")
-    if value is None or isinstance(value, int | float | bool):
-        return value
-    raise ConfigError(f"{where.at(path)}a {type(value).__name__} ({value}) has no place in a config. Quote it as text.")
-
-
-def _text(text: str, where: Source, path: Path) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ConfigError(
-            f"{where.at(path)}{text!a} is not valid Unicode (a lone surrogate at character {error.start}). Write it in UTF-8."
-        ) from error
-    return text

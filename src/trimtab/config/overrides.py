@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from trimtab.boundary import shortened
 from trimtab.config.slots import BESIDE, default_name, slot_of
 from trimtab.config.yaml_file import Path, dotted, parse_value
 from trimtab.errors import ConfigError
 
-_PART = re.compile(r"([^.\[\]]+)((?:\[\d+\])*)")
+_PART = re.compile(r"([^.\[\]]+)((?:\[[0-9]{1,9}\])*)")
 
 
 def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> list[Path]:
@@ -17,8 +18,10 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> list[Path
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key.strip():
-            raise ConfigError(f"--set takes key=value, such as episode.optimizer.lr=1e-3; got '{override}'.")
-        paths.append(set_key(data, key.strip(), parse_value(text)))
+            got = shortened(override, 80)
+            raise ConfigError(f"--set takes key=value, such as episode.optimizer.lr=1e-3; got '{got}'.")
+        key = key.strip()
+        paths.append(set_key(data, key, parse_value(text, f"--set {shortened(key, 80)}")))
     return paths
 
 
@@ -29,6 +32,7 @@ def set_key(data: dict[str, Any], key: str, value: Any) -> Path:
     whole of `episode.optimizer`) drops the old one's parameters, which would not fit it.
     """
     path = _parsed(key)
+    key = shortened(key, 80)
     here: Any = data
     for depth, (part, after) in enumerate(zip(path[:-1], path[1:], strict=True)):
         _reach(here, part, path[:depth], key)
@@ -59,7 +63,8 @@ def _parsed(key: str) -> Path:
         match = _PART.fullmatch(part)
         if match is None:
             raise ConfigError(
-                f"--set {key}: '{part}' is not a key. Keys are joined by dots, and a place in a list is written hooks[0]."
+                f"--set {shortened(key, 80)}: '{shortened(part, 40)}' is not a key. Keys are joined by dots, and a place in a "
+                "list is written hooks[0]."
             )
         path += [match[1], *(int(index) for index in re.findall(r"\d+", match[2]))]
     return tuple(path)
@@ -80,7 +85,7 @@ def _reach(here: Any, part: str | int, path: Path, key: str) -> None:
         raise ConfigError(f"--set {key}: {name} is a mapping, not a list; [{part}] has no meaning there.")
     if isinstance(here, list):
         raise ConfigError(f"--set {key}: {name} is a list; write {dotted(path)}[0].{part} for its first entry.")
-    raise ConfigError(f"--set {key}: {name} is the plain value {here!r}; it has no keys.")
+    raise ConfigError(f"--set {key}: {name} is the plain value {shortened(repr(here), 80)}; it has no keys.")
 
 
 def _drop_parameters(component: dict[str, Any], kept: tuple[str, ...]) -> None:

@@ -173,6 +173,7 @@ class Registry:
         factory, schema = self.load(name, where), self.schema(name, where)
         parameters = {key: value for key, value in spec.items() if key != "name"}
         if (expand := getattr(factory, "expand", None)) is not None:
+            _check_given(schema, parameters)
             parameters = _asked(lambda: expand(dict(parameters)), where, name)
         resolved = schema.model_validate_json(json.dumps(parameters), strict=True).model_dump(mode="json")
         if (check := getattr(factory, "check", None)) is not None:
@@ -209,6 +210,15 @@ def _parameters(model: type[BaseModel], prefix: str = "") -> list[Parameter]:
 def accepts(factory: Factory, name: str) -> bool:
     """Whether a component takes a parameter of this name."""
     return name in inspect.signature(factory).parameters
+
+
+def _check_given(schema: type[BaseModel], parameters: Mapping[str, Any]) -> None:
+    """Validate the parameters that are given before `expand` sees them; it may fill in those that are missing."""
+    try:
+        schema.model_validate_json(json.dumps(parameters), strict=True)
+    except ValidationError as error:
+        if any(problem["type"] != "missing" for problem in error.errors(include_url=False)):
+            raise
 
 
 def _asked(question: Callable[[], Any], where: str, name: str) -> Any:

@@ -10,17 +10,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from trimtab.boundary import shortened
 from trimtab.config.schema import Component
-from trimtab.config.yaml_file import Lines, Path, dotted
-
-_KINDS = {
-    str: "text",
-    bool: "a truth value",
-    int: "a whole number",
-    float: "a number",
-    list: "a list",
-    dict: "a mapping",
-}
+from trimtab.config.yaml_file import NAMES, Lines, Path, dotted
 
 
 @dataclass
@@ -85,16 +77,20 @@ def _sentence(problem: list[ErrorDetails], model: type[BaseModel], place: Path, 
         own = beside if len(place) == 1 else ()
         known = [*own, *(holder.model_fields if holder is not None else ())]
         listing = f"Known keys: {', '.join(known)}." if known else "Nothing can be set here."
-        return f"there is no key '{place[-1]}' here.{unknown_name(str(place[-1]), known)} {listing}"
+        return f"there is no key '{dotted(place[-1:])}' here.{unknown_name(str(place[-1]), known)} {listing}"
     if kind == "missing" and isinstance(place[-1], int):
         return "the list is too short: this entry is missing. Add it."
     if kind == "missing":
-        return f"the key '{place[-1]}' is missing. Add it."
+        return f"the key '{dotted(place[-1:])}' is missing. Add it."
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tags = [tag for member in _members(_annotation(model, place)) if (tag := _tag(member)) is not None]
         found = problem[0]["input"].get("name") if isinstance(problem[0]["input"], dict) else None
         hint = unknown_name(found, tags) if isinstance(found, str) else ""
-        wrong = f"there is no '{found}' here.{hint}" if isinstance(found, str) else "the key 'name' is missing."
+        wrong = (
+            f"there is no '{shortened(found, 80)}' here.{hint}"
+            if isinstance(found, str)
+            else "the key 'name' is missing."
+        )
         return f"{wrong} Known names: {', '.join(tags)}."
     if kind in ("model_type", "model_attributes_type"):
         target = _model(_annotation(model, place))
@@ -109,7 +105,7 @@ def _sentence(problem: list[ErrorDetails], model: type[BaseModel], place: Path, 
 def shown(value: Any) -> str:
     """A found value as a config writes it, shortened, with its kind: `"4" (text)`."""
     text = json.dumps(value, ensure_ascii=False, default=str)
-    kind = f" ({_KINDS[type(value)]})" if type(value) in _KINDS else ""
+    kind = f" ({NAMES[type(value)]})" if value is not None and type(value) in NAMES else ""
     return (text if len(text) <= 80 else text[:77] + "…") + kind
 
 

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trimtab import __version__
 from trimtab.config import RunError, config_hash
+from trimtab.config.yaml_file import dump_yaml
 from trimtab.experiments.spec import Experiment
 from trimtab.records import git_state, now
 from trimtab.records.atomic import write_json, write_text
@@ -65,7 +64,7 @@ def reserve(folder: ExperimentDirectory, experiment: Experiment, command: tuple[
     # The progress was written first: a kill in between leaves a folder that can be gone on with.
     if not folder.spec_path.exists():
         plain = {key: value for key, value in spec.items() if key != "base"} | spec["base"]
-        write_text(folder.spec_path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+        write_text(folder.spec_path, dump_yaml(plain))
 
 
 def _begin(folder: ExperimentDirectory, experiment: Experiment, spec: dict[str, Any], command: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from trimtab.config import ConfigError
 from trimtab.config.kinds import refuse_other_kinds
 from trimtab.config.overrides import apply_overrides
+from trimtab.config.plain import plain_values
 from trimtab.config.wording import Source, worded
 from trimtab.config.yaml_file import load_yaml
 from trimtab.experiments.checking import check
@@ -32,8 +33,9 @@ def load_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
 
 def experiment_from(data: Mapping[str, Any], where: Source) -> Experiment:
     """The experiment that a mapping describes, checked."""
-    plain = {key: value for key, value in data.items() if key in _OWN}
-    plain["base"] = {key: value for key, value in data.items() if key not in _OWN}
+    values = plain_values(data, where)
+    plain = {key: value for key, value in values.items() if key in _OWN}
+    plain["base"] = {key: value for key, value in values.items() if key not in _OWN}
     try:
         experiment = Experiment.model_validate_json(json.dumps(plain), strict=True)
     except ValidationError as error:

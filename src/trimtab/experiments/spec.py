@@ -180,7 +180,8 @@ class Experiment(Frozen):
     def episode_config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> RunConfig | MemoryConfig:
         """The resolved config of an episode, its paths absolute. Raises `ConfigError` that names the arm."""
         data = json.loads(json.dumps(self.base))
-        for key, value in {**self.arms[arm], **cell, "seed": seed}.items():
+        overrides = json.loads(json.dumps({**self.arms[arm], **cell, "seed": seed}))
+        for key, value in overrides.items():
             set_key(data, key, value)
         return absolute_paths(self.resolved(data, f"arm '{arm}'"))
 

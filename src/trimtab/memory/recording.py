@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trimtab import __version__
 from trimtab.config import RunError, config_hash
 from trimtab.config.memory import MemoryConfig
+from trimtab.config.yaml_file import dump_yaml
 from trimtab.evidence import wilson_interval
 from trimtab.memory.analysing import analysed
 from trimtab.memory.analysis.disturbing import names
@@ -65,7 +64,7 @@ def begin(run: RunDirectory, opened: Opened, command: Sequence[str]) -> None:
 
 def write_config(folder: Path, config: MemoryConfig) -> None:
     """Write the resolved config."""
-    write_text(folder / MEMORY_CONFIG, yaml.safe_dump(config.plain, sort_keys=False, allow_unicode=True))
+    write_text(folder / MEMORY_CONFIG, dump_yaml(config.plain))
 
 
 def unacceptable(then: Manifest, opened: Opened) -> list[str]:

@@ -4,9 +4,8 @@ import json
 import shlex
 from typing import Any
 
-import yaml
-
 from trimtab.config.words import counted
+from trimtab.config.yaml_file import dump_yaml
 from trimtab.records import MEMORY_CONFIG
 from trimtab.reports.blocks import Block, Code, Section, Table, Text
 from trimtab.reports.memory.records import Records
@@ -46,7 +45,7 @@ def origin(records: Records) -> Section:
         if manifest.command:
             blocks += [Text("It was started by"), Code(shlex.join(manifest.command))]
         blocks.append(Table("Manifest", ("what", "recorded"), _manifest(records), words=frozenset({0, 1})))
-    config = yaml.safe_dump(records.config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
+    config = dump_yaml(records.config, default_flow_style=None, width=100)
     blocks += [Text("Its config is"), Code(config.rstrip(), "yaml"), _files(records), *_events(records)]
     return Section("origin", "Where this comes from", tuple(blocks))
 
