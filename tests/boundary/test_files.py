@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.boundary import NotRegularFileError, TooLargeError, open_regular, open_to_write, read_regular
+from trimtab.boundary import (
+    NotRegularFileError,
+    TooLargeError,
+    leads_outside,
+    open_regular,
+    open_to_write,
+    read_regular,
+)
 
 
 def test_a_regular_file_is_read_whole(tmp_path):
@@ -82,3 +89,16 @@ def test_appending_keeps_what_is_there(tmp_path):
     os.write(descriptor, b"b")
     os.close(descriptor)
     assert (tmp_path / "file").read_text() == "ab"
+
+
+def test_a_link_out_of_a_folder_leads_outside(tmp_path):
+    inside, folder = tmp_path / "folder" / "inside", tmp_path / "folder"
+    folder.mkdir()
+    inside.write_text("x")
+    (tmp_path / "folder2").write_text("x")
+    targets = {"in": inside, "relative": "inside", "out": "../folder2", "away": "/etc/hostname", "itself": "itself"}
+    for name, target in targets.items():
+        (folder / name).symlink_to(target)
+    (tmp_path / "alias").symlink_to(folder)
+    for root in (folder, tmp_path / "alias"):
+        assert [name for name in targets if leads_outside(root / name, root)] == ["out", "away"]

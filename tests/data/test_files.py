@@ -50,6 +50,7 @@ def test_a_folder_is_listed_in_order_without_hidden_files(tmp_path: Path) -> Non
         (tmp_path / name).write_text("x")
     (tmp_path / "broken").symlink_to("nowhere")
     (tmp_path / "linked").symlink_to("b.txt")
+    (tmp_path / "system").symlink_to("/etc/hostname")
     (tmp_path / "loop").symlink_to(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     found, odd = text_files(tmp_path)
@@ -64,6 +65,7 @@ def test_a_folder_is_listed_in_order_without_hidden_files(tmp_path: Path) -> Non
         ("broken", "a broken link"),
         ("loop", "a link to a folder"),
         ("pipe", "not a regular file"),
+        ("system", "a link to a file outside the folder"),
     ]
 
 

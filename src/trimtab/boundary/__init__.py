@@ -3,27 +3,35 @@
 from trimtab.boundary.files import (
     NotRegularFileError,
     TooLargeError,
+    leads_outside,
     open_regular,
     open_to_write,
     read_regular,
 )
 from trimtab.boundary.foreign import foreign
+from trimtab.boundary.json_stream import json_items
 from trimtab.boundary.limited import LimitedError, run_limited
 from trimtab.boundary.names import folder_name, is_plain_name
+from trimtab.boundary.strict_json import StrictJsonError, kind_of, strict_json
 from trimtab.boundary.text import csv_cell, printable, shortened
 
 __all__ = [
     "LimitedError",
     "NotRegularFileError",
+    "StrictJsonError",
     "TooLargeError",
     "csv_cell",
     "folder_name",
     "foreign",
     "is_plain_name",
+    "json_items",
+    "kind_of",
+    "leads_outside",
     "open_regular",
     "open_to_write",
     "printable",
     "read_regular",
     "run_limited",
     "shortened",
+    "strict_json",
 ]

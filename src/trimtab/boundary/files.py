@@ -44,6 +44,12 @@ def read_regular(path: str | Path, *, at_most: int = RECORD_LIMIT, follow: bool 
     return data
 
 
+def leads_outside(path: Path, folder: Path) -> bool:
+    """Whether a path below a folder is, through symbolic links, a file or folder that is not below it."""
+    # `Path.resolve` raises at a link that leads to itself.
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
 def open_to_write(path: str | Path, mode: Literal["append", "new", "update"]) -> int:
     """A descriptor to write a regular file with, which is never reached through a symbolic link.
 

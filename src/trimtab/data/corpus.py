@@ -80,8 +80,9 @@ def open_corpus(path: str | list[str] | None, progress: Progress | None = None) 
     """Find and check the text of `data.path`: None (embedded), a file, a folder, or a list of these.
 
     Files are UTF-8; a byte order mark is dropped, and CRLF and a lone CR are read as a newline. In a folder, hidden
-    files and folders are ignored, and files that are no text are skipped and named in the report; a file named directly
-    must be text. Raises DataError for what is missing, empty, unreadable, no file, or no text.
+    files and folders are ignored; links to files outside it and files that are no text are skipped and named in the report. A
+    file named directly may be a link, and must be text. Raises DataError for what is missing, empty, unreadable, no file,
+    or no text.
     """
     if path is None:
         return embedded_corpus()

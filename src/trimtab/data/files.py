@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trimtab.boundary import leads_outside, open_regular
 from trimtab.data.durable import write_durably
 from trimtab.errors import DataError
 
@@ -72,7 +73,7 @@ def read_text(path: Path, sha256: str) -> Iterator[tuple[str, int]]:
     digest = hashlib.sha256()
     decoder = TextDecoder()
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while block := file.read(BLOCK):
                 digest.update(block)
                 yield decoder.feed(block), len(block)
@@ -91,7 +92,7 @@ def scan(path: Path, advance: Callable[[int], None] | None = None) -> Scan:
     decoder = TextDecoder()
     size = 0
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while block := file.read(BLOCK):
                 if size and advance is not None:
                     advance(size)
@@ -153,8 +154,8 @@ def _state(path: Path) -> list[int]:
 def text_files(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     """The files below a folder, sorted by their path in it, and those that cannot be read as files, with the reason.
 
-    Hidden files and folders (a leading dot) are ignored, linked folders are not entered. Raises DataError for a folder
-    that may not be listed.
+    Hidden files and folders (a leading dot) are ignored, linked folders are not entered, and a link to a file outside the
+    folder cannot be read. Raises DataError for a folder that may not be listed.
     """
 
     def fail(error: OSError) -> None:
@@ -169,7 +170,7 @@ def text_files(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
         ]
         folders[:] = [name for name in folders if name[0] != "."]
         for path in (here / name for name in names if name[0] != "."):
-            reason = _not_a_file(path)
+            reason = _not_a_file(path, folder)
             if reason is None:
                 files.append(path)
             else:
@@ -177,14 +178,16 @@ def text_files(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     return sorted(files, key=lambda path: path.relative_to(folder).parts), sorted(odd)
 
 
-def _not_a_file(path: Path) -> str | None:
+def _not_a_file(path: Path, folder: Path) -> str | None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return "a broken link"
     except OSError as error:
         raise unreadable(path, error) from error
-    return None if stat.S_ISREG(mode) else "not a regular file"
+    if not stat.S_ISREG(mode):
+        return "not a regular file"
+    return "a link to a file outside the folder" if path.is_symlink() and leads_outside(path, folder) else None
 
 
 def shown(path: Path) -> str:

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,9 @@ def problem_with(path: str) -> list[str]:
         (b"null", "null where an object is needed"),
         (b'"text"', "text where an object is needed"),
         (b'{"prompt": NaN}', "NaN is no number"),
+        (b'{"prompt": "a", "prompt": "b"}', "an object in it has the key 'prompt' twice, with 'a' and with 'b'"),
+        (b'{"prompt": "a", "more": {"b": 1, "b": 1}}', "an object in it has the key 'b' twice"),
+        (b'{"prompt": 1e999}', "the number 1e999 in it is too large"),
         (b'{"prompt": -Infinity}', "-Infinity is no number"),
         (b'{"prompt": ' + b"9" * 5000 + b"}", "a number in it is too large"),
         (b"[" * 100_000, "nested too deeply"),
@@ -67,9 +71,11 @@ def test_a_line_that_is_too_long_is_left_out_and_the_next_is_read(
     assert found[-1] == (f"{path}, line 4", {"a": 1})
 
 
-@pytest.mark.parametrize("name", ["nothing.jsonl", "", "\0", "folder", "x" * 5000])
+@pytest.mark.parametrize("name", ["nothing.jsonl", "", "\0", "folder", "pipe", "device", "x" * 5000])
 def test_a_file_that_is_not_there_is_one_clear_paragraph(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
+    (tmp_path / "device").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match=r"`data\.task\.path`"):
         list(json_lines(str(tmp_path / name) if name else "", key="data.task.path"))
 

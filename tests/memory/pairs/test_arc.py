@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,29 @@ def test_files_that_are_no_tasks(tmp_path: Path) -> None:
         source("arc", path=write_json(tmp_path / "list.json", [TASK])).read(None, 0)
     with pytest.raises(DataError, match=r"odd\.json: abc: it is a number where a task is needed"):
         source("arc", path=write_json(tmp_path / "odd.json", {"abc": 3})).read(None, 0)
+
+
+def test_links_out_of_the_folder_and_pipes_are_no_tasks(tmp_path: Path) -> None:
+    outside = write_json(tmp_path / "outside.json", TASK)
+    path = folder(tmp_path / "tasks", abc=TASK)
+    (tmp_path / "tasks" / "linked.json").symlink_to(outside)
+    with pytest.raises(DataError, match=r"linked\.json: it is a link to a file outside the folder; put a copy"):
+        source("arc", path=path).read(None, 0)
+    reading = source("arc", path=path, on_bad_row="skip").read(None, 0)
+    assert (len(reading.pairs), len(reading.skipped)) == (2, 1)
+    os.mkfifo(tmp_path / "tasks" / "pipe.json")
+    with pytest.raises(DataError, match=r"pipe\.json cannot be read \(it is a FIFO, not a regular file\)"):
+        source("arc", path=path, on_bad_row="skip").read(None, 0)
+    linked = tmp_path / "linked.json"
+    linked.symlink_to(outside)
+    assert len(source("arc", path=str(linked)).read(None, 0).pairs) == 2, "a file named directly may be a link"
+
+
+def test_a_key_twice_is_named_with_its_file(tmp_path: Path) -> None:
+    path = folder(tmp_path / "tasks", abc=TASK)
+    (tmp_path / "tasks" / "twice.json").write_text('{"train": [], "test": [], "train": []}')
+    with pytest.raises(DataError, match=r"twice\.json: an object in it has the key 'train' twice"):
+        source("arc", path=path).read(None, 0)
 
 
 def test_real_tasks() -> None:

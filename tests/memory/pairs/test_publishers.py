@@ -140,6 +140,11 @@ def test_what_is_wrong_with_squad(tmp_path: Path, content: Any, place: str, reas
         (b'{"data": [\n{"title": }]}', "not valid JSON (Expecting value, line 2, column 11)"),
         (b'{"data": [\n"\xff"]}', "byte 12 of it (0xff, in line 2) is not UTF-8"),
         (b'{"data": [NaN]}', "NaN is no number"),
+        (
+            b'{"data": [{"title": "a", "title": "b"}]}',
+            "an object in it has the key 'title' twice, with 'a' and with 'b'",
+        ),
+        (b'{"data": [], "data": []}', "has the key 'data' twice"),
         (b'{"data": ' + b"[" * 100_000, "nested too deeply"),
         (b"1" * 5_000, "a number in it is too large"),
         (b"", "not valid JSON"),

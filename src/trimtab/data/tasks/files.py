@@ -1,7 +1,6 @@
 """Tasks whose problems stand in files: rows of JSON lines, bad ones by name, and two splits that share no question."""
 
 import hashlib
-import json
 import random
 import unicodedata
 from abc import ABC, abstractmethod
@@ -12,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
 
 from pydantic import Field
 
+from trimtab.boundary import StrictJsonError, kind_of, open_regular, strict_json
 from trimtab.data.files import shown
 from trimtab.data.tasks.generated import is_validation
 from trimtab.data.tasks.problem import Problem, Split
@@ -49,7 +49,7 @@ def json_lines(path: str, *, key: str) -> Iterator[Row]:
     """
     place = existing_file(path, key)
     try:
-        with place.open("rb") as file:
+        with open_regular(place) as file:
             number = 0
             while line := file.readline(LONGEST_LINE + 1):
                 number += 1
@@ -265,46 +265,10 @@ def _content(problem: Problem) -> tuple[Any, ...]:
 
 def _parsed(line: bytes) -> Mapping[str, Any] | BadRowError:
     try:
-        values = DECODER.decode(line.decode())
-    except UnicodeDecodeError as error:
-        return BadRowError(f"byte {error.start} of it (0x{line[error.start]:02x}) is not UTF-8 ({error.reason})")
-    except json.JSONDecodeError as error:
-        return BadRowError(f"it is not valid JSON ({error.msg}, column {error.colno})")
-    except BadRowError as error:
-        return error
-    except RecursionError:
-        return BadRowError("it is nested too deeply")
-    except ValueError:
-        # Python refuses to read a whole number of more than 4,300 digits.
-        return BadRowError("a number in it is too large")
+        values = strict_json(line, one_line=True)
+    except StrictJsonError as error:
+        return BadRowError(str(error))
     return values if isinstance(values, dict) else BadRowError(f"it is {kind_of(values)} where an object is needed")
-
-
-def _no_number(constant: str) -> NoReturn:
-    raise BadRowError(f"it is not valid JSON ({constant} is no number)")
-
-
-DECODER = json.JSONDecoder(parse_constant=_no_number)
-"""JSON as its standard has it: NaN and infinities are a `BadRowError`."""
-
-
-def kind_of(value: Any) -> str:
-    """What a value of JSON is, in words: `a list`."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "text"
-        case list():
-            return "a list"
-        case dict():
-            return "an object"
-        case _:
-            return f"a {type(value).__name__}"
 
 
 def existing_file(text: str, key: str, wanted: str = "a JSONL file, an object a line,") -> Path:

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from trimtab.boundary import kind_of, leads_outside
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.files import shown
-from trimtab.data.tasks.files import BadRowError, Row, existing_file, kind_of, value_of
+from trimtab.data.tasks.files import BadRowError, Row, existing_file, value_of
 from trimtab.errors import DataError
 from trimtab.memory.pairs.json_file import json_content
 from trimtab.memory.pairs.pair import Pair, Reading, safe_id
@@ -104,6 +105,8 @@ def _tasks(path: str) -> Iterator[tuple[str, Row]]:
             raise DataError(f"The folder {shown(folder)} holds no .json file. Name {_WANTED}, in `pairs.path`.")
         for file in files:
             try:
+                if leads_outside(file, folder):
+                    raise BadRowError("it is a link to a file outside the folder; put a copy in its place")
                 yield file.stem, Row(shown(file), _object(json_content(file), "it"))
             except BadRowError as error:
                 yield file.stem, Row(shown(file), error)

@@ -1,63 +1,49 @@
 """Whole JSON files: reading them, and the objects inside them with the place of each."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from trimtab.boundary import StrictJsonError, json_items, kind_of, open_regular, read_regular, strict_json
 from trimtab.data.files import shown
-from trimtab.data.tasks.files import DECODER, BadRowError, Row, existing_file, kind_of, value_of
+from trimtab.data.tasks.files import BadRowError, Row, existing_file, value_of
 from trimtab.errors import DataError
+
+LARGEST_DOCUMENT = 1 << 28
+"""Bytes of a JSON file that is read whole. ARC-AGI's largest file has 4 MB; long lists are read item by item, at any length."""
 
 
 def json_content(place: Path) -> Any:
-    """What a JSON file (UTF-8) holds.
+    """What a JSON file (UTF-8) of at most `LARGEST_DOCUMENT` bytes holds.
 
     Raises `BadRowError` where it is no valid JSON, with line and column, and `DataError` where it cannot be read.
     """
     try:
-        content = place.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        return strict_json(read_regular(place, at_most=LARGEST_DOCUMENT))
     except OSError as error:
-        raise DataError(f"{shown(place)} cannot be read ({error.strerror}). Check `pairs.path`.") from error
-    try:
-        return DECODER.decode(content.decode())
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise BadRowError(
-            f"byte {error.start} of it (0x{error.object[error.start]:02x}, in line {line}) is not UTF-8 ({error.reason})"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise BadRowError(f"it is not valid JSON ({error.msg}, line {error.lineno}, column {error.colno})") from error
-    except RecursionError as error:
-        raise BadRowError("it is nested too deeply") from error
-    except BadRowError:
-        raise
-    except ValueError as error:  # Python refuses to read a whole number of more than 4,300 digits
-        raise BadRowError("a number in it is too large") from error
+        raise _unreadable(place, error) from error
+    except StrictJsonError as error:
+        raise BadRowError(str(error)) from error
 
 
 def json_list(path: str, under: str | None, wanted: str) -> Iterator[Row]:
     """The objects of a JSON file's list, which stands under the key `under`, or is the file's whole content (None).
 
-    An item that is no object is a row with its `BadRowError`. Raises `DataError` where there is no such list; `wanted` says
-    what the file should be, as in "SQuAD's JSON file".
+    They are read one at a time. An item that is no object is a row with its `BadRowError`. Raises `DataError` where there is
+    no such list and, at its place, where the file is no valid JSON; `wanted` says what the file should be, as in "SQuAD's
+    JSON file".
     """
     place = existing_file(path, "pairs.path", f"{wanted},")
     try:
-        content = json_content(place)
-        if under is not None:
-            if not isinstance(content, dict):
-                raise BadRowError(f"it is {kind_of(content)} where an object with {under!r} is needed")
-            content = value_of(content, under)
-        if not isinstance(content, list):
-            name = "it" if under is None else repr(under)
-            raise BadRowError(f"{name} is {kind_of(content)} where a list is needed")
-    except BadRowError as error:
+        with open_regular(place) as file:
+            yield from _objects(json_items(file, under), f"{shown(place)}: {under or ''}")
+    except OSError as error:
+        raise _unreadable(place, error) from error
+    except StrictJsonError as error:
         raise DataError(
             f"{shown(place)}: {error}. Name {wanted}, in `pairs.path`; a file with an object a line is read by the source "
             "`jsonl`."
         ) from error
-    return _objects(content, f"{shown(place)}: {under or ''}")
 
 
 def objects_under(row: Row, key: str) -> Iterator[Row]:
@@ -80,9 +66,13 @@ def objects_under(row: Row, key: str) -> Iterator[Row]:
         yield Row(f"{where}.{key}", BadRowError(f"it is {kind_of(found)} where a list is needed"))
 
 
-def _objects(items: list[Any], where: str) -> Iterator[Row]:
+def _objects(items: Iterable[Any], where: str) -> Iterator[Row]:
     for index, item in enumerate(items):
         good = isinstance(item, dict)
         yield Row(
             f"{where}[{index}]", item if good else BadRowError(f"it is {kind_of(item)} where an object is needed")
         )
+
+
+def _unreadable(place: Path, error: OSError) -> DataError:
+    return DataError(f"{shown(place)} cannot be read ({error.strerror}). Check `pairs.path`.")

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from trimtab.boundary import kind_of
 from trimtab.config.wording import unknown_name
-from trimtab.data.tasks.files import BadRowError, checked_number, checked_text, json_lines, kind_of, value_of
+from trimtab.data.tasks.files import BadRowError, checked_number, checked_text, json_lines, value_of
 from trimtab.errors import DataError
 from trimtab.memory.pairs.pair import safe_id
 

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from trimtab.boundary import kind_of
 from trimtab.config.schema import FILE_PATH
-from trimtab.data.tasks.files import BadRowError, Row, kind_of, value_of
+from trimtab.data.tasks.files import BadRowError, Row, value_of
 from trimtab.memory.pairs.json_file import json_list, objects_under
 from trimtab.memory.pairs.pair import Pair, Reading
 from trimtab.memory.pairs.reading import (

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from trimtab.boundary import kind_of
 from trimtab.config.schema import FILE_PATH
-from trimtab.data.tasks.files import BadRowError, kind_of, value_of
+from trimtab.data.tasks.files import BadRowError, value_of
 from trimtab.memory.pairs.json_file import json_list
 from trimtab.memory.pairs.pair import Pair, Reading
 from trimtab.memory.pairs.reading import OnBadRow, pair_text, plain_pair, read_pairs, row_id

@@ -1,0 +1,100 @@
+"""JSON of others, read strictly: RFC 8259 without what readers disagree on."""
+
+import json
+from typing import Any, NoReturn
+
+from trimtab.boundary.text import printable, shortened
+
+
+class StrictJsonError(ValueError):
+    """Content that is no JSON, or JSON that two readers would read differently; the message is a clause about `it`."""
+
+
+def strict_json(content: bytes | str, *, one_line: bool = False) -> Any:
+    """The value of a JSON text; bytes are UTF-8, with or without a byte order mark.
+
+    Refused beside invalid JSON: one key twice in an object (most readers keep the last), NaN and infinities, numbers beyond
+    the range of a float, whole numbers of more than 4,300 digits, and nesting that exceeds Python's stack. A message names the
+    place by line and column, with `one_line` by the column alone.
+
+    Raises StrictJsonError.
+    """
+    try:
+        return DECODER.decode(_text(content, one_line=one_line))
+    except json.JSONDecodeError as error:
+        raise StrictJsonError(_invalid(error, one_line=one_line)) from error
+    except RecursionError as error:
+        raise StrictJsonError("it is nested too deeply") from error
+    except StrictJsonError:
+        raise
+    except ValueError as error:
+        raise StrictJsonError("a number in it is too large") from error
+
+
+def _text(content: bytes | str, *, one_line: bool) -> str:
+    if isinstance(content, str):
+        return content.removeprefix("\ufeff")
+    try:
+        return content.removeprefix(b"\xef\xbb\xbf").decode()
+    except UnicodeDecodeError as error:
+        line = "" if one_line else f", in line {content.count(10, 0, error.start) + 1}"
+        byte = error.object[error.start]
+        raise StrictJsonError(f"byte {error.start} of it (0x{byte:02x}{line}) is not UTF-8 ({error.reason})") from error
+
+
+def _invalid(error: json.JSONDecodeError, *, one_line: bool) -> str:
+    line = "" if one_line else f"line {error.lineno}, "
+    return f"it is not valid JSON ({error.msg}, {line}column {error.colno})"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        seen: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in seen:
+                raise StrictJsonError(
+                    f"an object in it has the key {_shown(key)} twice, with {_shown(seen[key])} and with {_shown(value)}"
+                )
+            seen[key] = value
+    return content
+
+
+def _shown(value: Any) -> str:
+    return shortened(
+        printable(repr(value) if isinstance(value, str | int | float) else f"a {type(value).__name__}"), 60
+    )
+
+
+def _constant(name: str) -> NoReturn:
+    raise StrictJsonError(f"it is not valid JSON ({name} is no number)")
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise StrictJsonError(f"the number {shortened(digits, 40)} in it is too large")
+    return number
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+"""A decoder by the rules of `strict_json`, for callers that parse a part of a text."""
+
+
+def kind_of(value: Any) -> str:
+    """What a value of JSON is, in words: `a list`."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+        case _:
+            return f"a {type(value).__name__}"
