@@ -71,6 +71,40 @@ def test_any_response_has_a_score(text: str) -> None:
     assert score["exact_match"] in (0.0, 1.0)
 
 
+@pytest.mark.parametrize("final", ["1/2", "2 1/2", "3:30", "5 km", "1,5", "5-6", "\\frac{1}{2}", "5\nno, then\n#### 7"])
+@pytest.mark.parametrize("solution", [False, True])
+def test_a_row_whose_number_can_be_read_two_ways_is_counted_and_named(
+    tmp_path: Path, final: str, solution: bool
+) -> None:
+    rows = [{"question": f"How many is {number} and 1?", "answer": f"#### {number + 1}"} for number in range(20)]
+    path = write_rows(tmp_path / "rows.jsonl", [*rows, {"question": "q", "answer": f"x\n#### {final}"}])
+    with pytest.raises(DataError, match=r"rows\.jsonl, line 21: its answer "):
+        GSM8K(path=path, solution=solution).split("train", None, 0)
+    skipping = GSM8K(path=path, solution=solution, on_bad_row="skip")
+    assert len(skipping.split("train", None, 0)) + len(skipping.split("validation", None, 0)) == 20
+    assert len(skipping.skipped) == 1
+
+
+@pytest.mark.parametrize("solution", [False, True])
+def test_the_right_answer_scores_1_in_every_spelling(tmp_path: Path, solution: bool) -> None:
+    there = task(tmp_path, solution=solution)
+    for final, others in {
+        "1,000": ["1000", "1 000"],
+        "$18": ["18"],
+        "-$5": ["-5"],
+        "50%": ["50"],
+        "7.50": ["7.5"],
+    }.items():
+        problem = there.problem({"question": "q", "answer": f"3 + 4 = 7\n#### {final}"})
+        for response in (final, *others, problem.answer, f"#### {final}"):
+            assert there.score(problem, response) == {"exact_match": 1.0}
+
+
+def test_a_line_break_that_brings_a_mark_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="with this `line_break`"):
+        task(tmp_path, solution=True, line_break=" #### 1 ").split("train", None, 0)
+
+
 @pytest.mark.parametrize("answer", ["18", "####", "#### eighteen", "#### 18\nor so", "", " ", 18, None, ["#### 18"]])
 def test_a_row_without_its_final_number_is_named(tmp_path: Path, answer: object) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [ROW, {"question": "q", "answer": answer}])

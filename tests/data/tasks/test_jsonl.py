@@ -172,7 +172,7 @@ def test_probabilities_without_options_are_refused() -> None:
 
 def test_a_number_is_asked_for_where_numbers_are_compared(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [{"prompt": "q", "answer": "many"}])
-    with pytest.raises(DataError, match="the answer 'many' has no number"):
+    with pytest.raises(DataError, match="the answer 'many' has no plain number"):
         JsonLines(path=path, match="number").split("train", None, 0)
 
 

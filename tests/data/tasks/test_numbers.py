@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.data.tasks.numbers import final_number, numbers_in, same_number
+from trimtab.data.tasks.numbers import final_number, gold_number, numbers_in, same_number
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,77 @@ def test_the_final_number(text: str, value: str) -> None:
 def test_no_final_number(text: str) -> None:
     assert final_number(text) is None
     assert not same_number(text, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("18", "18"),
+        ("1,000", "1000"),
+        ("12,34,567", "1234567"),
+        ("-3.50", "-3.5"),
+        ("$18", "18"),
+        ("$18$", "18"),
+        ("-$5", "-5"),
+        ("$-5", "-5"),
+        ("\u22127", "-7"),
+        ("50%", "50"),
+        ("5 €", "5"),
+        ("**42**", "42"),
+        ("18.", "18"),
+        ("1 000", "1000"),
+        ("1\u202f000.5", "1000.5"),
+        ("1.5e3", "1500"),
+        (".5", "0.5"),
+    ],
+)
+def test_a_plain_number_is_a_right_answer(text: str, value: str) -> None:
+    assert gold_number(f"#### {text}") == Decimal(value) == final_number(f"#### {text}")
+    assert gold_number(f"3 + 4 = 7\n#### {text}\n") == Decimal(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "1/2",
+            "2 1/2",
+            "5 1/2 hours",
+            "½",
+            "1,5",
+            "1,23",
+            "1,2345",
+            "1,000,00",
+            "1.000,50",
+            "1.000.000",
+            "1.5.2",
+            "12 34",
+        ),
+        *("1'000", "1_000", "3:30", "3:30 pm", "5-6", "5 - 6", "5–6", "2 million", "3 dozen", "two", "1e5.5"),
+        *("\\boxed{18}", "\\frac{1}{2}", "5^2", "x^{2}", "2π", "√2", "5²"),
+    ],
+)
+def test_a_number_that_can_be_read_two_ways_is_no_right_answer(text: str) -> None:
+    assert gold_number(text) is None
+    assert gold_number(f"#### {text}") is None
+
+
+def test_a_right_answer_in_words_is_its_last_number() -> None:
+    for text, value in {
+        "She has 5 left.": 5,
+        "5 apples": 5,
+        "It costs $1,250.75.": Decimal("1250.75"),
+        "12 or 5": 5,
+    }.items():
+        assert gold_number(text) == value
+    for text in ("#### 5 apples", "#### 5\n#### 6", "#### 5\nor 6", "####", "no number"):
+        assert gold_number(text) is None
+
+
+@given(text=st.text(alphabet="0123456789 ,.#/:-$%e\u00a0x\n") | st.text())
+def test_a_right_answer_is_read_as_any_answer_is(text: str) -> None:
+    gold = gold_number(text)
+    assert gold is None or gold == final_number(text)
 
 
 def test_numbers_and_where_they_stand() -> None:

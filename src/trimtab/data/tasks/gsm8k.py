@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from trimtab.boundary import printable, shortened
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.tasks.files import BadRowError, FileTask, OnBadRow, json_lines, question_key, text_of
 from trimtab.data.tasks.files_roles import NumbersOf
-from trimtab.data.tasks.numbers import MARK, final_number, final_words
+from trimtab.data.tasks.numbers import MARK, final_number, final_words, gold_number
 from trimtab.data.tasks.problem import Number, Problem, Role
 from trimtab.errors import ConfigError
 
@@ -25,9 +26,10 @@ class GSM8K(FileTask):
     """Problems of GSM8K (Cobbe et al. 2021, *Training Verifiers to Solve Math Word Problems*) from its own files.
 
     A prompt is the question and a line break. The answer is the final number, or (`solution`) the worked solution, which
-    ends in `#### ` and that number; its calculator annotations, `<<3*4=12>>`, are kept or taken out. The number is written
-    without its commas when it stands alone. A problem's level is the number of annotations of its solution, from 1 to 8:
-    the steps of calculation. `exact_match` is 1 when the response's final number (`final_number`) equals the right one.
+    ends in `#### ` and that number; a row whose number is not plain (`gold_number`) is a bad row. A solution's calculator
+    annotations, `<<3*4=12>>`, are kept or taken out. The number is written without its commas when it stands alone. A
+    problem's level is the number of annotations of its solution, from 1 to 8: the steps of calculation. `exact_match` is 1
+    when the response's final number (`final_number`) equals the right one.
     """
 
     name = "gsm8k"
@@ -87,15 +89,27 @@ class GSM8K(FileTask):
     def problem(self, values: Mapping[str, Any]) -> Problem:
         """The problem of a row of GSM8K. Raises `BadRowError` where it is none."""
         question, written = text_of(values, "question"), text_of(values, "answer").replace("\r\n", "\n")
-        work, mark, final = written.rpartition(MARK)
+        work, mark, final = written.partition(MARK)
         final = final.strip()
-        number = None if not mark or "\n" in final else final_number(f"{MARK} {final}")
+        if MARK in final:
+            raise BadRowError(
+                f"its answer has `{MARK}` more than once, so that it is not clear which number is the answer"
+            )
+        number = gold_number(f"{MARK} {final}") if mark else None
         if number is None:
-            raise BadRowError(f"its answer does not end in `{MARK} ` and a number")
+            ends = shortened(printable(f"{mark} {final}" if mark else written[-40:]), 60)
+            raise BadRowError(
+                f"its answer must end in `{MARK} ` and one plain number, and ends in {ends!r}; fractions, times, units and "
+                "markup are not read"
+            )
         steps = len(_ANNOTATION.findall(work))
         if self.solution:
             work = work.rstrip() if self.annotations else _ANNOTATION.sub("", work).rstrip()
             answer = f"{work}\n{MARK} {final}".lstrip("\n").replace("\n", self.line_break)
+            if final_number(answer) != number:
+                raise BadRowError(
+                    "with this `line_break`, the number that its solution ends in is not the first after a mark"
+                )
             numbers: Sequence[Number] = NumbersOf(answer)
         else:
             answer = format(number, "f")

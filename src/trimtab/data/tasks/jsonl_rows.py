@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from trimtab.boundary import printable, shortened
 from trimtab.data.tasks.files import BadRowError, checked_number, checked_text, question_key, text_of, value_of
 from trimtab.data.tasks.files_roles import NumbersOf
-from trimtab.data.tasks.numbers import final_number, final_words
+from trimtab.data.tasks.numbers import final_number, final_words, gold_number
 from trimtab.data.tasks.problem import Problem
 
 Match = Annotated[
@@ -81,8 +82,10 @@ class RowReader:
         answers = self._answers(values)
         if self.match == "number":
             for answer in answers:
-                if final_number(answer) is None:
-                    raise BadRowError(f"the answer {answer[:60]!r} has no number, which `match: number` compares")
+                if gold_number(answer) is None:
+                    raise BadRowError(
+                        f"the answer {shortened(printable(answer), 60)!r} has no plain number, which `match: number` compares"
+                    )
         options, probabilities = self._options(values, answers[0])
         accepted = tuple((answer, 1 / len(answers)) for answer in answers) if len(answers) > 1 else ()
         answer = answers[0]

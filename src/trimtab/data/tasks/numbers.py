@@ -35,6 +35,17 @@ _MARKED = re.compile(
     + _EXPONENT
 )
 _ALONE = re.compile(r"[-+\u2212$€£¥]*+[0-9]{1,3}(?: [0-9]{3}(?![0-9]))++(?:\.[0-9]++)?+\.?+")
+_PLAIN = re.compile(
+    r"\**+(?:[$€£¥]?(?P<sign>[-+\u2212]?)|(?P<before>[-+\u2212])[$€£¥])"
+    rf"(?P<digits>(?:[0-9]{{1,3}}(?:(?:,[0-9]{{3}})++|(?:[ {_FIXED}][0-9]{{3}})++)"
+    r"|[0-9]{1,2}(?:,[0-9]{2})+?,[0-9]{3}|[0-9]++)(?:\.[0-9]++)?|\.[0-9]++)(?P<exponent>[eE][-+]?[0-9]{1,3})?\s?[%$€£¥]?\.?\**+"
+)
+# What joins the last number of a text to something before or after it: a fraction, a time, a range, a power, markup.
+_JOINED_BEFORE = re.compile(r"(?:[/:^_\\{'’√]\s*|[0-9]\s*[-\u2013]\s*|[0-9][.,eE]|[0-9]\s+)\Z")
+_JOINED_AFTER = re.compile(
+    r"\s*[/:^_\\}'’][0-9A-Za-z\\{(]?|[¹²³½¼¾π]|[.,][0-9]|\s*(?:dozen|hundred|thousand|million|billion|trillion|half|halves|squared)\b",
+    re.I,
+)
 _SEPARATORS = str.maketrans("", "", f", {_FIXED}")
 _MARKED_LINE = re.compile(MARK + r"([^\n]*+)")
 
@@ -79,6 +90,29 @@ def final_number(text: str) -> Decimal | None:
     for last in _ANSWER.finditer(text):  # noqa: B007
         pass
     return None if last is None else _value(last)
+
+
+def gold_number(text: str) -> Decimal | None:
+    """The number of a right answer, or None where a reader could take it for another one than `final_number` does.
+
+    After the only `####` of a text there must be nothing but a number: digits, with commas or spaces between groups, a
+    decimal point, a sign, a currency or per cent sign. The same holds for a text without a mark that is all number; in any
+    other text the last number counts, unless it is a part of something: `1/2`, `3:30`, `5-6`, `2 million`, `\\boxed{5}`.
+    """
+    before, mark, after = text.partition(MARK)
+    last = (after if mark else before).strip()
+    if (match := _PLAIN.fullmatch(last)) is not None:
+        value = Decimal(match["digits"].translate(_SEPARATORS) + (match["exponent"] or ""))
+        value = value.copy_negate() if (match["sign"] or match["before"]) in ("-", "\u2212") else value
+        return value if final_number(text) == value else None
+    if mark:
+        return None
+    found: re.Match[str] | None = None
+    for found in _ANSWER.finditer(last):  # noqa: B007
+        pass
+    if found is None or _JOINED_BEFORE.search(last[: found.start()]) or _JOINED_AFTER.match(last, found.end()):
+        return None
+    return _value(found)
 
 
 def same_number(response: str, truth: str) -> bool:
