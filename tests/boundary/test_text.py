@@ -3,7 +3,7 @@ import io
 
 import pytest
 
-from trimtab.boundary import csv_cell, printable, shortened
+from trimtab.boundary import csv_cell, listed, printable, shortened
 
 
 @pytest.mark.parametrize("text", ["plain", "Grüße, 世界", "👩\u200d💻", "[bold]x[/bold]", "tab inside is"])
@@ -53,3 +53,11 @@ def test_no_text_is_a_formula_in_a_spreadsheet(text):
 @pytest.mark.parametrize("value", [-1.5, 3, None, True, "a=b", "x-1", ""])
 def test_numbers_and_other_text_are_cells_as_they_are(value):
     assert csv_cell(value) == value
+
+
+def test_a_list_of_names_is_short_and_printable():
+    assert listed(["a", "b\x1b"]) == "a, b\\x1b"
+    many = listed([f"column{i}" for i in range(10_000)])
+    assert many.startswith("column0, column1, ")
+    assert many.endswith(" and 9,988 more")
+    assert len(listed(["x" * 10_000])) <= 60

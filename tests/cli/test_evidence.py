@@ -1,6 +1,8 @@
 """`trimtab evidence` on files as anybody would bring them."""
 
 import json
+import math
+import random
 import re
 import shlex
 import subprocess
@@ -10,7 +12,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from trimtab.cli.evidence import _print_table
 from trimtab.cli.main import app
+from trimtab.errors import TrimtabError
+from trimtab.evidence import judge_table, parse_claim, read_table
+from trimtab.evidence.wording import percent
+from trimtab.records import to_json
 
 ROWS = [
     (0, 3.02, 2.95),
@@ -77,8 +84,6 @@ def test_without_a_claim_there_is_no_verdict(tmp_path: Path) -> None:
 def test_the_table_on_a_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from trimtab.cli.evidence import _print_table
-    from trimtab.evidence import judge_table, parse_claim, read_table
 
     monkeypatch.setenv("COLUMNS", "160")
     _print_table(judge_table(read_table(results(tmp_path)), [parse_claim("val_loss lower 0.02")]))
@@ -104,6 +109,103 @@ def test_bad_options(tmp_path: Path, arguments: list[str], words: list[str]) -> 
     assert paragraph.startswith("trimtab: ") and "\n" not in paragraph
     for word in words:
         assert word in paragraph
+
+
+def mutated(generator: random.Random) -> tuple[bytes, str, float]:
+    """A table with a few faults in it, a claim and an alpha."""
+    scale = generator.choice([1, 1, 1, 1e-300, 5e-324, 1e150, 1e307])
+    extra = generator.choice([[], [], ["acc"], ["trunk"], ["diverged", "untrained_val_loss"]])
+    rows = [["arm", "seed", "val_loss", *extra]]
+    for seed in range(generator.choice([1, 5, 6, 8])):
+        for arm in ("plain", "hot"):
+            more = {"trunk": str(seed // 2), "diverged": generator.choice(["0", "1", "0.0", "true"])}
+            rows.append(
+                [arm, str(seed), *(more.get(name, repr(scale * generator.gauss(3, 1))) for name in rows[0][2:])]
+            )
+    odd = [
+        "0",
+        "1e-320",
+        "1.7976931348623157e308",
+        "nan",
+        "-inf",
+        "",
+        "abc",
+        "1e400",
+        "3,5",
+        "9" * 5000,
+        "\x1b[31m",
+        "é",
+        "\x00",
+    ]
+    for _ in range(generator.choice([0, 0, 1, 1, 2])):
+        row = generator.choice(rows)
+        place = generator.randrange(len(row) or 1)
+        match generator.randrange(5):
+            case 0 | 1:
+                row[place : place + 1] = [generator.choice(odd)]
+            case 2:
+                row.insert(place, generator.choice(odd))
+            case 3:
+                del row[place : place + 1]
+            case _:
+                rows.insert(generator.randrange(len(rows)), list(row))
+    separator = generator.choice([*",,,,,,,,,,", ";", "\t"])
+    data = bytearray("\n".join(separator.join(row) for row in rows), "utf-8")
+    if generator.random() < 0.1:
+        data[generator.randrange(len(data))] = generator.randrange(256)
+    margin = generator.choice(["0.02", "0.02", "1e-300", "1e300", "5e-324", "0.02 log", "0.02 trimmed", "nan"])
+    alpha = 0.05 if generator.random() < 0.9 else generator.choice([1e-320, 1e-9, 0.4999, 0.7])
+    return bytes(data), f"val_loss lower {margin}", alpha
+
+
+@pytest.mark.parametrize("tables", [100, pytest.param(2000, marks=pytest.mark.slow)])
+def test_a_mutated_table_gives_a_verdict_or_one_paragraph(tmp_path, tables):
+    generator, counts = random.Random(tables), {0: 0, 2: 0}
+    path = tmp_path / "table.csv"
+    for _ in range(tables):
+        data, claim, alpha = mutated(generator)
+        path.write_bytes(data)
+        try:
+            verdicts = judge_table(read_table(path), [parse_claim(claim, alpha)])
+        except TrimtabError as error:
+            counts[error.exit_code] += 1
+            assert len(str(error)) < 1000 + len(str(path))
+            assert str(error).isprintable()
+        else:
+            counts[0] += 1
+            for verdict in verdicts:
+                assert math.isfinite(verdict.mean_difference)
+                assert " 100% interval" not in verdict.sentence
+                json.dumps(to_json(verdict.as_dict()), allow_nan=False)
+    print(f"{tables} mutated tables: {counts[0]} judged, {counts[2]} refused, 0 faults")
+    assert min(counts.values()) > tables / 10
+
+
+def test_names_from_the_file_reach_the_terminal_as_text(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "160")
+    path = tmp_path / "names.csv"
+    arms = ("[bold]base[/bold]", "a[/red]\x1b[2J")
+    lines = [f"{arm},{s},{(a, b)[arm == arms[1]]}" for s, a, b in ROWS for arm in arms]
+    path.write_text("\n".join(["arm,seed,loss[/x]", *lines]))
+    done = CliRunner().invoke(app, ["evidence", str(path), "--claim", "loss[/x] lower 0.02"])
+    assert done.exit_code == 0
+    assert "a[/red]\\x1b[2J against [bold]base[/bold], loss[/x]: superior" in done.stdout
+    assert "\x1b" not in done.stdout
+    _print_table(judge_table(read_table(path), [parse_claim("loss[/x] lower 0.02")]))
+    table = capsys.readouterr().out
+    assert "loss[/x]" in table
+    assert "a[/red]\\x1b[2J" in table
+
+
+@pytest.mark.parametrize(("level", "words"), [(0.95, "95%"), (0.98333, "98.3%"), (0.99996, "99.996%"), (1 - 1e-12, "99.9999999999%"),
+                                              (1.0, "100%"), (0.0, "0%"), (2e-5, "0.002%")])  # fmt: skip
+def test_only_a_whole_share_is_a_hundred_per_cent(level, words):
+    assert percent(level) == words
+
+
+def test_an_alpha_is_checked_without_a_claim(tmp_path):
+    done = CliRunner().invoke(app, ["evidence", str(results(tmp_path)), "--alpha", "7"])
+    assert "--alpha" in str(done.exception)
 
 
 def test_a_bad_file(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +57,20 @@ def test_a_table(tmp_path):
         ("arm,seed,x,y,untrained\na,0,1,1,1\nb,0,1,1,1\n", ["belongs to one metric", "untrained_METRIC"]),
         ("arm,seed,x,untrained_y\na,0,1,1\nb,0,1,1\n", ["'untrained_y' belongs to no metric"]),
         ("arm,trunk,seed,x\na,t,0,1\nb,t,0,1\nb,t,1,1\n", ["arm 'a' has no run with trunk t and seed 1"]),
+        ("arm;seed;x\na;0;3,5\nb;0;3,6\n", ["separated by semicolons", "commas between the columns", "not 0,5"]),
+        ('"arm";"seed";"x"\n"a";"0";"3"\n', ["separated by semicolons"]),
+        ("arm\tseed\tx\na\t0\t1\n", ["separated by tabs"]),
+        ("arm|seed|x\na|0|1\n", ["separated by vertical bars"]),
+        ("arm,seed,x\na;0;1\nb;0;1\n", ["line 2", "1 cells under 3 columns", "separated by semicolons"]),
+        ("arm,seed,x\na,0,3,5\nb,0,3,6\n", ["line 2", "4 cells under 3 columns", "decimal point"]),
+        ('arm,seed,x\na,0,"3,5"\nb,0,1\n', ["line 2", "'3,5' has a decimal comma"]),
+        ("arm,seed,x,\na,0,1,\nb,0,1,\n", ["column 4 has no name"]),
+        ("Arm,seed,x\na,0,1\nb,0,1\n", ["column 'arm' is missing", "Rename 'Arm'"]),
+        ("arm,seed,x\na,0,1e400\nb,0,1\n", ["line 2", "'1e400' is beyond the largest number"]),
+        ("arm,seed,x\na,0,1_000\nb,0,1\n", ["'1_000' is not a number"]),
+        ("arm,seed,x\na,0,٣\nb,0,1\n", ["is not a number"]),
+        ("arm,seed,x\na,0,\x1b[31m\nb,0,1\n", ["'\\x1b[31m' is not a number"]),
+        ("arm,seed,x\na,1,1\na,1.0,1\nb,1,1\n", ["line 3", "seed 1 already, on line 2"]),
         ('arm,seed,x\na,0,"1\n', ["cannot be read"]),
     ],
 )
@@ -70,6 +86,69 @@ def test_a_table_that_cannot_be_used(tmp_path, text, words):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         read_table(tmp_path / "none.csv")
+
+
+def test_a_table_that_is_no_regular_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", tmp_path, Path("/dev/zero")):
+        with pytest.raises(DataError, match="cannot be read.*not a regular file"):
+            read_table(path)
+
+
+def test_a_giant_table_is_refused_without_being_read(tmp_path):
+    with (tmp_path / "giant.csv").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(DataError, match="more than 67,108,864 bytes"):
+        read_table(tmp_path / "giant.csv")
+
+
+def test_more_pairs_than_can_be_judged_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("trimtab.evidence.table.MOST_PAIRS", 2)
+    lines = "".join(f"{arm},{seed},1\n" for arm in "ab" for seed in range(3))
+    with pytest.raises(DataError, match="3 pairs, and a table may have 2"):
+        read_table(written(tmp_path, f"arm,seed,x\n{lines}"))
+
+
+def test_a_long_header_is_named_in_part(tmp_path):
+    names = ",".join(f"metric{i}" for i in range(5000))
+    with pytest.raises(DataError) as error:
+        read_table(written(tmp_path, f"name,{names}\n"[:-1] + "\n" + "1," * 5000 + "1\n"))
+    assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("text", [
+    "\ufeffarm,seed,x\na,0,1\nb,0,2\n",
+    '"arm","seed","x"\r\n"a","0","1"\r\n"b","0","2"\r\n',
+    "\n\n,,\narm,seed,x\n\na,0,1\n , , \nb,0,2\n\n",
+    "arm,seed,x\na,0,1\nb,0.0,2",
+    "arm , seed, x\na,0.00,1\nb,0,2\n",
+])  # fmt: skip
+def test_tables_as_programs_write_them(tmp_path, text):
+    table = read_table(written(tmp_path, text))
+    assert (table.arms, table.metrics, table.keys) == (("a", "b"), ("x",), (("0", "0"),))
+    assert [table.values[arm, "x"].tolist() for arm in "ab"] == [[1], [2]]
+
+
+@pytest.mark.parametrize("text", ["1", "1.0", "1.00", "1e0", "true", "TRUE", "Yes"])
+def test_what_says_that_a_run_diverged(tmp_path, text):
+    table = read_table(written(tmp_path, f"arm,seed,x,diverged\na,0,1,{text}\nb,0,2,\n"))
+    assert table.diverged["a"].tolist() == [True]
+
+
+@pytest.mark.parametrize("text", ["0", "0.0", "-0.0", "false", "No", ""])
+def test_what_says_that_a_run_did_not_diverge(tmp_path, text):
+    table = read_table(written(tmp_path, f"arm,seed,x,diverged\na,0,1,{text}\nb,0,2,\n"))
+    assert table.diverged["a"].tolist() == [False]
+
+
+@pytest.mark.parametrize("unit", [1e-302, 1e-150, 1e150, 1e300])
+def test_tables_of_any_scale_get_the_verdict_of_their_unit(tmp_path, unit):
+    lines = [f"{arm},{s},{(3 + s / 10 - shift * (1 + s / 20)) * unit!r}"
+             for s in range(8) for arm, shift in (("plain", 0), ("hot", 0.05))]  # fmt: skip
+    table = read_table(written(tmp_path, "\n".join(["arm,seed,val_loss", *lines])))
+    (verdict,) = judge_table(table, [Claim("val_loss", False, 0.02 * unit)])
+    assert verdict.verdict == "superior"
+    assert verdict.sd_difference == pytest.approx(0.00612 * unit, rel=0.01)
 
 
 def test_claims_first_then_everything_else(tmp_path):

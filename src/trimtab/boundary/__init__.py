@@ -13,7 +13,7 @@ from trimtab.boundary.json_stream import json_items
 from trimtab.boundary.limited import LimitedError, run_limited
 from trimtab.boundary.names import folder_name, is_plain_name
 from trimtab.boundary.strict_json import StrictJsonError, kind_of, strict_json
-from trimtab.boundary.text import csv_cell, printable, shortened
+from trimtab.boundary.text import csv_cell, listed, printable, shortened
 
 __all__ = [
     "LimitedError",
@@ -27,6 +27,7 @@ __all__ = [
     "json_items",
     "kind_of",
     "leads_outside",
+    "listed",
     "open_regular",
     "open_to_write",
     "printable",

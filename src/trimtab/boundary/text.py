@@ -1,6 +1,7 @@
 """Text from data made safe for a terminal, a spreadsheet and an error message."""
 
 import unicodedata
+from collections.abc import Iterable
 
 _KEPT = "\n\t"
 _HIDDEN = {
@@ -33,6 +34,13 @@ def shortened(text: str, limit: int) -> str:
     mark = f" … ({len(text) - limit:,} characters more) … "
     room = max(limit - len(mark), 2)
     return text[: room - room // 3] + mark + text[len(text) - room // 3 :]
+
+
+def listed(names: Iterable[object], most: int = 12) -> str:
+    """Names for an error message: `a, b, c`, each printable and short; beyond `most` of them, how many more there are."""
+    found = [shortened(printable(name), 60) for name in names]
+    more = f" and {len(found) - most:,} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
 
 
 def csv_cell(value: object) -> object:

@@ -43,13 +43,17 @@ def evidence(
 
     trimtab evidence results.csv --baseline plain --claim 'val_loss lower 0.02'
 
-    Optional columns: trunk, diverged (1 or 0), untrained_METRIC (what a diverged run is capped at).
+    Optional columns: trunk, diverged (1 or 0, true or false), untrained_METRIC (what a diverged run is capped at).
     """
+    from trimtab.boundary import printable
     from trimtab.evidence import judge_table, parse_claim, read_table
+    from trimtab.evidence.claims import LEVELS, is_level
     from trimtab.records.values import to_json
 
     if pairing not in (None, "seed", "fork"):
         raise ConfigError(f"--pairing takes seed or fork; got '{pairing}'.")
+    if not is_level(alpha):
+        raise ConfigError(f"--alpha takes a number that is {LEVELS}; got {alpha}.")
     claims = [parse_claim(text, alpha) for text in claim or []]
     verdicts = judge_table(read_table(file), claims, baseline=baseline, pairing=pairing, twin=twin)  # type: ignore[arg-type]
     if as_json:
@@ -58,7 +62,7 @@ def evidence(
     if sys.stdout.isatty():
         _print_table(verdicts)
     for verdict in verdicts:
-        typer.echo(verdict.sentence)
+        typer.echo(printable(verdict.sentence))
     if not claims:
         typer.echo(
             "No claim was given, so there is no verdict. Name one before the run: --claim 'METRIC lower MARGIN'."
@@ -68,6 +72,10 @@ def evidence(
 def _print_table(verdicts: "list[Verdict]") -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from trimtab.boundary import printable
+    from trimtab.evidence.wording import percent
 
     table = Table(box=None, header_style="bold")
     for name in ("metric", "treatment", "verdict", "difference", "interval", "p", "wins", "E", "n", "noise floor"):
@@ -75,13 +83,13 @@ def _print_table(verdicts: "list[Verdict]") -> None:
     for verdict in verdicts:
         low, high = verdict.confidence_interval
         table.add_row(
-            verdict.metric,
-            verdict.treatment,
+            Text(printable(verdict.metric)),
+            Text(printable(verdict.treatment)),
             verdict.verdict,
             f"{verdict.mean_difference:+.4g}",
             f"{low:+.4g} to {high:+.4g}",
             f"{verdict.p_value if verdict.p_adjusted is None else verdict.p_adjusted:.2g}",
-            "" if verdict.p_win is None else f"{verdict.p_win:.0%}",
+            "" if verdict.p_win is None else percent(verdict.p_win, 0),
             f"{verdict.e_value:.3g}",
             str(verdict.n),
             "" if verdict.noise_floor is None else f"{verdict.noise_floor:.3g}",

@@ -1,4 +1,4 @@
-"""What comes in: one-dimensional arrays of finite numbers."""
+"""What comes in: one-dimensional arrays of finite numbers, of any size that a float can have."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,9 @@ from trimtab.errors import DataError
 Floats = NDArray[np.float64]
 Numbers = Sequence[float] | Floats
 """Anything that becomes a one-dimensional array of floats."""
+
+LARGEST = float(np.finfo(np.float64).max)
+"""The largest float, to which results beyond it are brought down."""
 
 
 def as_differences(values: Numbers, what: str = "differences") -> Floats:
@@ -28,3 +31,40 @@ def as_differences(values: Numbers, what: str = "differences") -> Floats:
             "Cap the metric of a diverged run at the untrained model's (trimtab.evidence.cap) before pairing."
         )
     return array
+
+
+def scaled(values: Floats) -> tuple[Floats, Floats]:
+    """`values` with magnitudes below 2 along the last axis, and the unit (kept as an axis) that they were divided by.
+
+    The unit is a power of two, so nothing is rounded: sums and squares of the result have the bits that those of `values`
+    would have, and neither overflow nor vanish. Multiply back with `unscaled`.
+    """
+    largest = np.abs(values).max(axis=-1, keepdims=True)
+    unit = np.ldexp(1.0, np.frexp(largest)[1] - 1)
+    return values / unit, unit
+
+
+def unscaled(values: Floats, unit: Floats | float) -> Floats:
+    """`values` · `unit`, where finite values stay finite: a product beyond the largest float becomes that float."""
+    with np.errstate(over="ignore"):
+        product = values * unit
+    found: Floats = np.where(np.isfinite(values), np.clip(product, -LARGEST, LARGEST), values)
+    return found
+
+
+def mean(values: Floats) -> float:
+    """The mean of a one-dimensional array."""
+    small, unit = scaled(values)
+    return float(unscaled(small.mean(), unit)[0])
+
+
+def standard_deviation(values: Floats) -> float:
+    """The standard deviation of at least two numbers, with n − 1 in the denominator."""
+    small, unit = scaled(values)
+    return float(unscaled(small.std(ddof=1), unit)[0])
+
+
+def root_mean_square(values: Floats) -> float:
+    """The root of the mean of the squares of a one-dimensional array."""
+    small, unit = scaled(values)
+    return float(unscaled(np.sqrt(np.mean(np.square(small))), unit)[0])

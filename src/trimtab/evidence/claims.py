@@ -4,12 +4,24 @@ import math
 from dataclasses import dataclass
 from typing import get_args
 
+from trimtab.boundary import printable, shortened
 from trimtab.errors import ConfigError
 from trimtab.evidence.intervals import Scale
 
 _EXAMPLE = (
     "'val_loss lower 0.02': a metric, 'lower' or 'higher' for the better direction, the smallest effect that matters"
 )
+
+
+SMALLEST_ALPHA = 1e-9
+"""Below it the quantiles that intervals need are lost to rounding."""
+
+LEVELS = f"{SMALLEST_ALPHA:g} or more and below 0.5"
+
+
+def is_level(alpha: float) -> bool:
+    """Whether `alpha` can be the chance of a false claim."""
+    return SMALLEST_ALPHA <= alpha < 0.5
 
 
 @dataclass(frozen=True)
@@ -19,7 +31,7 @@ class Claim:
     `scale` decides what is averaged: 'plain' differences; 'trimmed', without the most extreme fifth at either end; 'log',
     differences of logarithms (the margin is then a log ratio: 0.02 is about two per cent). `alpha` is the chance of a
     false claim, shared by all claims of an experiment. Raises ConfigError for a margin that is not above 0 or an alpha
-    outside (0, 0.5).
+    that is not in [1e-9, 0.5).
     """
 
     metric: str
@@ -36,10 +48,8 @@ class Claim:
                 f"The claim on '{self.metric}': the margin should be a number above 0, the smallest effect that matters; "
                 f"found {self.margin}."
             )
-        if not 0 < self.alpha < 0.5:
-            raise ConfigError(
-                f"The claim on '{self.metric}': alpha should be above 0 and below 0.5; found {self.alpha}."
-            )
+        if not is_level(self.alpha):
+            raise ConfigError(f"The claim on '{self.metric}': alpha should be {LEVELS}; found {self.alpha}.")
         if self.scale not in get_args(Scale):
             raise ConfigError(
                 f"The claim on '{self.metric}': the scale is one of {', '.join(get_args(Scale))}; found '{self.scale}'."
@@ -54,15 +64,17 @@ class Claim:
 
 def parse_claim(text: str, alpha: float = 0.05) -> Claim:
     """A claim from `METRIC lower|higher MARGIN [trimmed|log]`. Raises ConfigError that says what is wrong."""
-    words = text.split()
+    words, shown = text.split(), shortened(printable(text), 200)
     scale: Scale = "plain"
     if len(words) > 3 and words[-1] in get_args(Scale):
         scale = words.pop()  # type: ignore[assignment]
     if len(words) < 3 or words[-2] not in ("lower", "higher"):
-        raise ConfigError(f"The claim '{text}' cannot be read. Write {_EXAMPLE}; 'trimmed' or 'log' may follow.")
+        raise ConfigError(f"The claim '{shown}' cannot be read. Write {_EXAMPLE}; 'trimmed' or 'log' may follow.")
     *metric, direction, size = words
     try:
         margin = float(size)
     except ValueError:
-        raise ConfigError(f"The claim '{text}': the margin '{size}' is not a number. Write {_EXAMPLE}.") from None
+        raise ConfigError(
+            f"The claim '{shown}': the margin '{shortened(printable(size), 60)}' is not a number. Write {_EXAMPLE}."
+        ) from None
     return Claim(" ".join(metric), direction == "higher", margin, alpha, scale)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trimtab.errors import DataError
-from trimtab.evidence.arrays import Numbers, as_differences
+from trimtab.evidence.arrays import Numbers, as_differences, mean
 from trimtab.evidence.intervals import estimates
 
 
@@ -37,7 +37,7 @@ def clustered_interval(effects: Numbers, clusters: Sequence[Hashable], level: fl
         raise DataError(f"Each effect needs its cluster: {values.size} effects, {len(clusters)} clusters.")
     names = list(dict.fromkeys(clusters))
     members = [np.array([cluster == name for cluster in clusters]) for name in names]
-    means = np.array([values[member].mean() for member in members])
+    means = np.array([mean(values[member]) for member in members])
     found = estimates(means[None, :])
     low, high = (float(end[0]) for end in found.interval(level))
     interval: tuple[float, float] | None = (low, high)
@@ -48,5 +48,5 @@ def clustered_interval(effects: Numbers, clusters: Sequence[Hashable], level: fl
         interval, note = None, "the cluster means are all equal: their spread cannot be estimated, so no interval"
     sizes = tuple(int(member.sum()) for member in members)
     return ClusteredEffect(
-        float(means.mean()), interval, level, values.size, len(names), sizes, "every cluster counts once", note
+        mean(means), interval, level, values.size, len(names), sizes, "every cluster counts once", note
     )

@@ -9,10 +9,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from trimtab.evidence.arrays import Floats, Numbers, as_differences
+from trimtab.evidence.arrays import LARGEST, Floats, Numbers, as_differences, scaled, unscaled
 
 GRID = (0.125, 0.25, 0.5, 1.0, 2.0)
 """The λ of the sign-flip e-process, in units of the typical difference."""
+
+_LONGEST_ODDS = 1e300  # a difference this many times the typical one is brought down to it, so that sums stay finite
+_SMALLEST_SQUARES = 1e-280  # below it squares lose digits
 
 
 def t_e_values(differences: Numbers) -> Floats:
@@ -25,9 +28,7 @@ def t_e_values(differences: Numbers) -> Floats:
     for an empty list or a value that is not finite.
     """
     d = as_differences(differences)
-    largest = float(np.abs(d).max())
-    d = d / largest if largest > 0 else d
-    first = int(np.flatnonzero(d)[0]) if largest > 0 else d.size
+    first = int(np.flatnonzero(d)[0]) if d.any() else d.size
     values = [_exp(_log_e(n, float(share))) for n, share in enumerate(_shares(d), start=1)]
     return np.array([1.0] * first + values[first:])
 
@@ -35,8 +36,7 @@ def t_e_values(differences: Numbers) -> Floats:
 def t_e_value(differences: Numbers) -> float:
     """The last of `t_e_values`."""
     d = as_differences(differences)
-    largest = float(np.abs(d).max())
-    return _exp(_log_e(d.size, float(_shares(d / largest)[-1]))) if largest > 0 else 1.0
+    return _exp(_log_e(d.size, float(_shares(d)[-1]))) if d.any() else 1.0
 
 
 def t_confidence_sequence(differences: Numbers, alpha: float = 0.05) -> tuple[float, float]:
@@ -53,10 +53,12 @@ def t_confidence_sequence(differences: Numbers, alpha: float = 0.05) -> tuple[fl
     mean = float((d / unit).mean())
     spread = float(((d / unit - mean) ** 2).sum())
     limit = _share_reaching(d.size, -math.log(alpha))
-    if limit is None or np.ptp(d) <= 1e-9 * unit:
+    small = scaled(d)[0]
+    if limit is None or np.ptp(small) <= 1e-9 * np.abs(small).max():
         return -math.inf, math.inf
     half = math.sqrt(limit / (1.0 - limit) * spread / d.size)
-    return unit * (mean - half), unit * (mean + half)
+    low, high = unscaled(np.array([mean - half, mean + half]), unit).tolist()
+    return low, high
 
 
 def sign_flip_e_values(differences: Numbers) -> Floats:
@@ -68,13 +70,15 @@ def sign_flip_e_values(differences: Numbers) -> Floats:
     that of a zero. Raises as `t_e_values`.
     """
     d = as_differences(differences)
+    if np.abs(d).max() > LARGEST / 2:
+        d = d / 2  # the mean of two such numbers, in a median, is beyond the largest float
     seen: list[float] = []
     logs = np.zeros(2 * len(GRID))
     stakes = np.concatenate([GRID, [-value for value in GRID]])
     values = []
     for difference in d.tolist():
         if difference and seen:
-            bet = stakes * (difference / float(np.median(seen)))
+            bet = stakes * max(-_LONGEST_ODDS, min(difference / float(np.median(seen)), _LONGEST_ODDS))
             logs = logs + bet - (np.abs(bet) + np.log1p(np.exp(-2 * np.abs(bet))) - math.log(2.0))
         if difference:
             seen.append(abs(difference))
@@ -86,8 +90,14 @@ def sign_flip_e_values(differences: Numbers) -> Floats:
 def _shares(d: Floats) -> Floats:
     """n · mean² / Σ d² after each pair, in [0, 1]: t² / (ν + t²), which has no degenerate case but all zeros (0)."""
     n = np.arange(1, d.size + 1)
-    total, squares = np.cumsum(d), np.cumsum(d**2)
+    small = d / (np.abs(d).max() or 1.0)
+    total, squares = np.cumsum(small), np.cumsum(small**2)
     shares: Floats = np.divide(total**2, n * squares, out=np.zeros(d.size), where=squares > 0)
+    for last in np.flatnonzero(
+        (squares < _SMALLEST_SQUARES) & (np.cumsum(d != 0) > 0)
+    ):  # before a far larger difference
+        first = scaled(d[: last + 1])[0]
+        shares[last] = first.sum() ** 2 / (n[last] * (first**2).sum())
     return np.minimum(shares, 1.0)
 
 

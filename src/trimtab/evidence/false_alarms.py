@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from trimtab.errors import ConfigError, DataError
-from trimtab.evidence.arrays import Floats, Numbers, as_differences
+from trimtab.evidence.arrays import Floats, Numbers, as_differences, standard_deviation
 from trimtab.evidence.claims import Claim
 from trimtab.evidence.pairing import paired_differences
 from trimtab.evidence.rule import rulings
@@ -47,7 +47,7 @@ def noise_floor(differences: Numbers) -> float:
     d = as_differences(differences, "A/A differences")
     if d.size < 2:
         raise DataError("A noise floor takes two A/A differences at least; found one.")
-    return float(d.std(ddof=1))
+    return standard_deviation(d)
 
 
 def aa_false_alarms(

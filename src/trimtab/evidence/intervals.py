@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from trimtab.evidence.arrays import Floats, Numbers, as_differences
+from trimtab.evidence.arrays import Floats, Numbers, as_differences, scaled, standard_deviation, unscaled
 
 Scale = Literal["plain", "trimmed", "log"]
 """What is averaged: differences, differences without their most extreme fifths, or differences of logarithms."""
@@ -32,8 +32,9 @@ class Estimates:
         """Lower and upper ends of the two-sided t interval at `level` in (0, 1)."""
         from scipy.special import stdtrit
 
-        half = self.se * float(stdtrit(max(self.df, 1), 0.5 + level / 2))
-        return self.mean - half, self.mean + half
+        half = unscaled(self.se, float(stdtrit(max(self.df, 1), 0.5 + level / 2)))
+        with np.errstate(over="ignore"):
+            return self.mean - half, self.mean + half
 
     def p_values(self) -> Floats:
         """Two-sided p values of the t test of mean 0; 1 where the mean is 0 or no spread can be estimated."""
@@ -66,10 +67,8 @@ def estimates(differences: Floats, scale: Scale = "plain") -> Estimates:
     measured to cover .935 to .943 for 6 to 20 normal differences.
     """
     count = differences.shape[1]
-    largest = np.abs(differences).max(axis=1)
-    # Squares of very small differences would vanish; a power of two scales without rounding.
-    unit = np.ldexp(1.0, np.frexp(largest)[1] - 1)
-    ordered = np.sort(differences / unit[:, None], axis=1)
+    small, unit = scaled(differences)
+    ordered = np.sort(small, axis=1)
     cut = int(TRIM * count) if scale == "trimmed" else 0
     core = ordered[:, cut : count - cut]
     held = np.clip(ordered, core[:, :1], core[:, -1:])
@@ -77,8 +76,8 @@ def estimates(differences: Floats, scale: Scale = "plain") -> Estimates:
     if count > 1:
         spread = held.std(axis=1, ddof=1) * np.sqrt(count) / core.shape[1]
         se = np.where(np.ptp(held, axis=1) > _FLAT * np.abs(held).max(axis=1), spread, np.inf)
-    se = np.where(largest > 0, se, 0.0)
-    return Estimates(core.mean(axis=1) * unit, se * unit, core.shape[1] - 1)
+    se = np.where(small.any(axis=1), se, 0.0)
+    return Estimates(unscaled(core.mean(axis=1), unit[:, 0]), unscaled(se, unit[:, 0]), core.shape[1] - 1)
 
 
 def t_interval(differences: Numbers, level: float = 0.95, scale: Scale = "plain") -> TInterval:
@@ -91,5 +90,5 @@ def t_interval(differences: Numbers, level: float = 0.95, scale: Scale = "plain"
     d = as_differences(differences)
     found = estimates(d[None, :], scale)
     low, high = found.interval(level)
-    sd = float(d.std(ddof=1)) if d.size > 1 else float("nan")
+    sd = standard_deviation(d) if d.size > 1 else float("nan")
     return TInterval(d.size, float(found.mean[0]), sd, float(low[0]), float(high[0]), level, float(found.p_values()[0]))

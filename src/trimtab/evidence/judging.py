@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from trimtab.boundary import listed
 from trimtab.errors import ConfigError, DataError
 from trimtab.evidence.arrays import Floats
 from trimtab.evidence.capping import cap
+from trimtab.evidence.cells import shown
 from trimtab.evidence.claims import Claim
 from trimtab.evidence.false_alarms import noise_floor
 from trimtab.evidence.intervals import Scale
@@ -37,7 +39,7 @@ def judge_table(
     first = _baseline(table, baseline)
     if twin is not None and (twin not in table.arms or twin == first):
         raise ConfigError(
-            f"The twin is an arm other than the baseline '{first}'; found '{twin}'. Arms: {', '.join(table.arms)}."
+            f"The twin is an arm other than the baseline '{shown(first)}'; found '{twin}'. Arms: {listed(table.arms)}."
         )
     way = _pairing(table, pairing)
     by_metric = _by_metric(table, claims)
@@ -61,7 +63,7 @@ def _baseline(table: Table, name: str | None) -> str:
     if name is None:
         return "baseline" if "baseline" in table.arms else table.arms[0]
     if name not in table.arms:
-        raise ConfigError(f"{table.source} has no arm '{name}' to be the baseline. Arms: {', '.join(table.arms)}.")
+        raise ConfigError(f"{table.source} has no arm '{name}' to be the baseline. Arms: {listed(table.arms)}.")
     return name
 
 
@@ -74,7 +76,7 @@ def _pairing(table: Table, pairing: Pairing | None) -> Pairing:
     if pairing == "seed" and len(set(trunks)) < len(trunks):
         shared = next(trunk for trunk in trunks if trunks.count(trunk) > 1)
         raise DataError(
-            f"{table.source}: trunk {shared} has several futures, which are not independent pairs. Pair by fork: each "
+            f"{table.source}: trunk {shown(shared)} has several futures, which are not independent pairs. Pair by fork: each "
             "trunk's futures are averaged to one difference."
         )
     return pairing
@@ -85,10 +87,10 @@ def _by_metric(table: Table, claims: Sequence[Claim]) -> dict[str, Claim]:
     for claim in claims:
         if claim.metric not in table.metrics:
             raise ConfigError(
-                f"{table.source} has no metric '{claim.metric}' to make a claim on. Metrics: {', '.join(table.metrics)}."
+                f"{table.source} has no metric '{shown(claim.metric)}' to make a claim on. Metrics: {listed(table.metrics)}."
             )
         if claim.metric in found:
-            raise ConfigError(f"There are two claims on '{claim.metric}'; a metric takes one.")
+            raise ConfigError(f"There are two claims on '{shown(claim.metric)}'; a metric takes one.")
         found[claim.metric] = claim
     return found
 
@@ -102,7 +104,7 @@ def _differences(
     try:
         d = paired_differences(one, other, scale)
     except DataError as error:
-        raise DataError(f"{table.source}, column '{metric}': {error}") from None
+        raise DataError(f"{table.source}, column '{shown(metric)}': {error}") from None
     if pairing == "fork":
         d = trunk_means(d, [trunk for trunk, _ in table.keys])[1]
     return d, a + b
@@ -111,10 +113,11 @@ def _differences(
 def _capped(table: Table, arm: str, metric: str, better: bool | None) -> tuple[Floats, int]:
     values, untrained = table.values[arm, metric], table.untrained[arm, metric]
     flags = table.diverged[arm] | ~np.isfinite(values)
+    name = shown(metric)
     if lacking := np.flatnonzero(flags & ~np.isfinite(untrained)).tolist():
         raise DataError(
-            f"{table.source}, line {table.lines[arm][lacking[0]]}: this run diverged ({metric} {values[lacking[0]]:g}) and the "
-            f"file does not say what the untrained model's {metric} is. Add a column 'untrained_{metric}' with it: a "
+            f"{table.source}, line {table.lines[arm][lacking[0]]}: this run diverged ({name} {values[lacking[0]]:g}) and the "
+            f"file does not say what the untrained model's {name} is. Add a column 'untrained_{name}' with it: a "
             "diverged run is capped there and counted, never dropped."
         )
     held = cap(values, flags, untrained, better)

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from trimtab.errors import DataError
-from trimtab.evidence.arrays import Floats, Numbers, as_differences
+from trimtab.evidence.arrays import Floats, Numbers, as_differences, mean
 from trimtab.evidence.intervals import Scale, TInterval, t_interval
 
 Pairing = Literal["seed", "fork"]
@@ -25,14 +25,29 @@ def paired_differences(baseline: Numbers, treatment: Numbers, scale: Scale = "pl
             f"The arms should be paired: the baseline has {first.size} values, the treatment {second.size}."
         )
     if scale != "log":
-        return second - first
+        return _apart(first, second)
     if min(first.min(), second.min()) <= 0:
         raise DataError(
             f"A log-scale claim needs values above 0; found {min(first.min(), second.min()):g}. Plan a plain or trimmed claim."
         )
     # log1p of the relative change: equal values give exactly 0, and nearby ones lose no digits.
-    ratios: Floats = np.log1p((second - first) / first)
+    with np.errstate(over="ignore"):
+        change = (second - first) / first
+    far = ~np.isfinite(change) | (change < -1 + 1e-6)
+    ratios: Floats = np.where(far, np.log(second) - np.log(first), np.log1p(np.where(far, 0.0, change)))
     return ratios
+
+
+def _apart(first: Floats, second: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        found: Floats = second - first
+    if not np.isfinite(found).all():
+        place = int(np.flatnonzero(~np.isfinite(found))[0])
+        raise DataError(
+            f"Pair {place + 1} of {found.size} ({first[place]:g} and {second[place]:g}) is further apart than the largest "
+            "number, 1.8e308. Divide the metric by a constant."
+        )
+    return found
 
 
 def trunk_means(differences: Numbers, trunks: Sequence[Hashable]) -> tuple[tuple[Hashable, ...], Floats]:
@@ -44,8 +59,10 @@ def trunk_means(differences: Numbers, trunks: Sequence[Hashable]) -> tuple[tuple
     d = as_differences(differences)
     if len(trunks) != d.size:
         raise DataError(f"Each difference needs its trunk: {d.size} differences, {len(trunks)} trunks.")
-    names = tuple(dict.fromkeys(trunks))
-    return names, np.array([d[[trunk == name for trunk in trunks]].mean() for name in names])
+    places: dict[Hashable, list[int]] = {}
+    for place, trunk in enumerate(trunks):
+        places.setdefault(trunk, []).append(place)
+    return tuple(places), np.array([mean(d[own]) for own in places.values()])
 
 
 def treatment_wins(differences: Numbers, higher_is_better: bool) -> float:

@@ -1,8 +1,9 @@
 """Before the run: what a plan can reach, and a refusal where it cannot."""
 
 from trimtab.errors import ConfigError
+from trimtab.evidence.claims import LEVELS, is_level
 from trimtab.evidence.intervals import Scale
-from trimtab.evidence.power import confirmable_claims, pairs_needed, power, smallest_p
+from trimtab.evidence.power import MOST_PAIRS, confirmable_claims, pairs_needed, power, smallest_p
 from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.evidence.sign_flip import EXACT_UP_TO
 
@@ -43,7 +44,7 @@ def plan(
     )
     lines = [
         f"{n} pairs, {_count(claims, 'claim')}, alpha {alpha:g}.",
-        f"The smallest two-sided sign-flip p is 2/2^{n} = {smallest_p(n):.2g}: up to {confirmable_claims(n, alpha)} "
+        f"The smallest two-sided sign-flip p is 2/2^{n} = {smallest_p(n):.2g}: {_confirmable(n, alpha)} "
         "claims can be confirmed at once under Holm.",
         f"Chance of 'superior' for {step}, by the size of the effect in SDs of a paired difference"
         + (" (simulated):" if n <= EXACT_UP_TO else " (simulated, by the t test):"),
@@ -56,21 +57,21 @@ def plan(
         reached = power(margin / sd, n, share=claims, alpha=alpha, scale=scale, seed=seed).verdict
         lines.append(
             f"An effect as large as the margin ({margin:g}, SD {sd:g}, so {margin / sd:.2g} SD): {reached:.2f}; "
-            f"{needed} pairs would give the t test a power of 0.80."
+            f"{_pairs(needed)} would give the t test a power of 0.80."
         )
         if promise is not None and reached < promise:
             enough = pairs_needed(margin, sd, alpha=alpha, share=claims, wanted=promise)
             raise ConfigError(
                 f"This plan promises a power of {promise:g} and has {reached:.2f} at an effect of {margin:g} (SD {sd:g}, "
-                f"{n} pairs, {_count(claims, 'claim')}). Plan {enough} "
-                "pairs or a few more, fewer claims, or a larger margin."
+                f"{n} pairs, {_count(claims, 'claim')}). Plan {_pairs(enough)} "
+                "or a few more, fewer claims, or a larger margin."
             )
     return "\n".join(lines)
 
 
 def _reachable(n: int, claims: int, alpha: float) -> None:
-    if claims < 1 or not 0 < alpha < 0.5:
-        raise ConfigError(f"A plan has at least one claim and an alpha between 0 and 0.5; found {claims} and {alpha}.")
+    if claims < 1 or not is_level(alpha):
+        raise ConfigError(f"A plan has at least one claim, and an alpha of {LEVELS}; found {claims} and {alpha}.")
     if n < FEWEST_PAIRS:
         raise ConfigError(
             f"{_count(n, 'pair')} can reach no verdict: {FEWEST_PAIRS} pairs is the fewest, as the smallest two-sided "
@@ -83,6 +84,15 @@ def _reachable(n: int, claims: int, alpha: float) -> None:
             f"{smallest_p(n):.2g}, times {claims} is {smallest_p(n) * claims:.2g}. Plan {enough} pairs, or at most "
             f"{_count(confirmable_claims(n, alpha), 'claim')}."
         )
+
+
+def _confirmable(n: int, alpha: float) -> str:
+    most = confirmable_claims(n, alpha)
+    return f"up to {most}" if most <= 1_000_000 else "more than a million"
+
+
+def _pairs(needed: int | None) -> str:
+    return f"more than {MOST_PAIRS:.0e} pairs" if needed is None else f"{needed} pairs"
 
 
 def _count(number: int, noun: str) -> str:

@@ -13,6 +13,9 @@ from trimtab.evidence.sign_flip import EXACT_UP_TO
 from trimtab.evidence.tails import heavy_rows
 
 _LARGE = 400  # pairs from which the normal approximation is exact to a pair
+_DRAWN = 4_000_000  # differences that a simulation draws at most
+MOST_PAIRS = 10**24
+"""Above this many pairs `pairs_needed` names no number."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,13 @@ def smallest_p(n: int) -> float:
 
 
 def confirmable_claims(n: int, alpha: float = 0.05) -> int:
-    """How many claims n pairs can confirm at once under Holm: the largest m with 2 / 2ⁿ ≤ α / m; 0 under 6 pairs."""
+    """How many claims n pairs can confirm at once under Holm: the largest m with 2 / 2ⁿ ≤ α / m; 0 under 6 pairs.
+
+    Above 1,000 pairs, as many as with 1,000.
+    """
     if n < FEWEST_PAIRS:
         return 0
-    return math.floor(alpha / smallest_p(n) * (1 + 1e-9))
+    return math.floor(alpha / smallest_p(min(n, 1000)) * (1 + 1e-9))
 
 
 def power(
@@ -50,11 +56,13 @@ def power(
     `share`: the Holm step, 1 for a single claim, m for the strictest of m. Standard error at most 0.5 / √draws. At effect
     1 and n = 8 (20,000 draws, seed 0): both tests .64 for one claim and .22 at the strictest step of five; a verdict .61
     and .21, for a normal sample looks heavy-tailed in 5 of 100 cases. The margin is taken as negligible. Above 20 pairs
-    the t test's p stands for the sign-flip's, which would take minutes and hardly differs.
+    the t test's p stands for the sign-flip's, which would take minutes and hardly differs. Above 1,000 pairs there are fewer
+    draws, so that they fit into memory.
     """
     if n < FEWEST_PAIRS:
         return Power(0.0, 0.0)
-    differences = np.random.default_rng(seed).normal(abs(effect), 1.0, size=(draws, n))
+    draws = max(100, min(draws, _DRAWN // n))
+    differences = np.random.default_rng(seed).normal(min(abs(effect), 1e9), 1.0, size=(draws, n))
     claim = Claim("metric", True, 1e-12, alpha, scale)
     if n <= EXACT_UP_TO:
         found = rulings(differences, claim, share=share)
@@ -66,12 +74,13 @@ def power(
     return Power(float((found.differs & right).mean()), float((found.ruling == "superior").mean()))
 
 
-def pairs_needed(effect: float, sd: float, *, alpha: float = 0.05, share: int = 1, wanted: float = 0.8) -> int:
+def pairs_needed(effect: float, sd: float, *, alpha: float = 0.05, share: int = 1, wanted: float = 0.8) -> int | None:
     """The fewest pairs that tell an effect of `effect` from 0 with probability `wanted`, given the SD of a difference.
 
     `effect` and `sd` in the same units. The power is that of the two-sided t test at α / `share` on its right side
     (noncentral t); never under 6 pairs, nor under what the sign-flip test needs to reach α / `share`. Needing both tests,
-    and no heavy-looking tail, costs a pair or two more at small n. Raises ConfigError unless effect and sd are above 0.
+    and no heavy-looking tail, costs a pair or two more at small n. None where it would take more than `MOST_PAIRS`. Raises
+    ConfigError unless effect and sd are finite and above 0.
     """
     if not (effect > 0 and sd > 0 and math.isfinite(effect) and math.isfinite(sd)):
         raise ConfigError(f"The effect and the SD should be finite and above 0; found {effect} and {sd}.")
@@ -80,6 +89,8 @@ def pairs_needed(effect: float, sd: float, *, alpha: float = 0.05, share: int = 
     high = fewest
     while _t_power(d, high, step) < wanted:
         high *= 2
+        if high > MOST_PAIRS:
+            return None
     low = max(fewest, high // 2)
     while low < high:
         middle = (low + high) // 2

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimtab.evidence.arrays import Floats, Numbers, as_differences
+from trimtab.evidence.arrays import Floats, Numbers, as_differences, scaled
 
 # fmt: off
 THRESHOLDS: dict[int, float] = {
@@ -49,7 +49,7 @@ def tail(differences: Numbers) -> Tail:
     None and False for under 6 pairs and for differences that are all equal. Raises DataError for an empty list or a value
     that is not finite.
     """
-    d = as_differences(differences)
+    d = scaled(as_differences(differences))[0]
     if d.size < FEWEST or np.ptp(d) <= 1e-9 * np.abs(d).max():
         return Tail(None, False)
     measure, heavy = heavy_rows(d[None, :])
@@ -59,6 +59,7 @@ def tail(differences: Numbers) -> Tail:
 def heavy_rows(differences: Floats) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
     """`tail` of each row (experiments × pairs, at least 6 pairs): the measures and the flags. An even row measures 0."""
     n = differences.shape[1]
+    differences = scaled(differences)[0]
     centred = differences - differences.mean(axis=1, keepdims=True)
     largest = np.abs(centred).max(axis=1, keepdims=True)
     even = largest[:, 0] <= 1e-9 * np.abs(differences).max(axis=1)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from trimtab.errors import ConfigError
-from trimtab.evidence.arrays import Floats, Numbers, as_differences
+from trimtab.evidence.arrays import Floats, Numbers, as_differences, standard_deviation
 from trimtab.evidence.claims import Claim
 from trimtab.evidence.e_values import sign_flip_e_values, t_e_value
 from trimtab.evidence.holm import holm
@@ -154,7 +154,7 @@ def _verdict(
         "p_adjusted": p_adjusted,
         "p_win": treatment_wins(d, claim.higher_is_better) if claim else None,
         "e_value": e_value,
-        "sd_difference": float(d.std(ddof=1)) if d.size > 1 else None,
+        "sd_difference": standard_deviation(d) if d.size > 1 else None,
         "noise_floor": comparison.noise_floor,
         "tail": shape,
         "capped": comparison.capped,

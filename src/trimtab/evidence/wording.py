@@ -27,9 +27,14 @@ def estimand(pairing: Pairing, scale: Scale) -> str:
     return f"{_AVERAGE[scale]}, {_PAIRS[pairing]}"
 
 
-def percent(level: float) -> str:
-    """A level as a percentage: 0.95 as `95%`, 0.9833 as `98.3%`."""
-    return f"{round(100 * level, 1):g}%"
+def percent(share: float, digits: int = 1) -> str:
+    """A share as a percentage with `digits` decimals: 0.95 as `95%`, 0.9833 as `98.3%`.
+
+    Only 0 is written `0%` and only 1 `100%`: a share beside them gets as many decimals as it takes, 0.99995 as `99.995%`.
+    """
+    while 0 < share < 1 and digits < 15 and round(100 * share, digits) in (0.0, 100.0):
+        digits += 1
+    return f"{round(100 * share, digits):.15g}%"
 
 
 def _signed(value: float) -> str:
