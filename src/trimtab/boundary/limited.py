@@ -45,6 +45,7 @@ def run_limited(
         "arguments": arguments,
         "limits": {"seconds": seconds, "memory": memory, "output": output},
     }
+    patience = 60 + 10 * seconds  # many processes may share a core
     with tempfile.TemporaryFile() as answer:
         try:
             done = subprocess.run(
@@ -52,11 +53,11 @@ def run_limited(
                 input=json.dumps(request).encode(),
                 stdout=answer,
                 stderr=subprocess.DEVNULL,
-                timeout=30 + 5 * seconds,  # processes that share a core take longer than their processor time
+                timeout=patience,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise LimitedError(f"it takes longer than {30 + 5 * seconds} s") from error
+            raise LimitedError(f"it takes longer than {patience} s") from error
         except OSError as error:
             raise WorkError(
                 f"A process with limits cannot be started: {error.strerror}. Free memory or processes."

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trimtab.errors import ConfigError
+from trimtab.errors import ConfigError, DataError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -129,6 +129,10 @@ def ask(
     tokenizer = REGISTRIES["tokenizer"].build(spec)
     network = Pretrained(vocabulary=tokenizer.vocabulary, path=spec["path"], adapt=()).eval()
     prompt = tokenizer.encode(chat_prompt(network.source, [{"role": "user", "content": question}]))
+    if not len(prompt):
+        raise DataError(
+            f"The tokenizer of {model} makes no token of the question in its chat template. Ask something else."
+        )
     if len(prompt) > network.context:
         raise ConfigError(
             f"The question has {len(prompt):,} tokens with the chat template of {model}, and the model reads {network.context:,} "
@@ -140,7 +144,7 @@ def ask(
         tokens,
         generator=torch.Generator().manual_seed(derive_seed(seed, "sampling")),
         temperature=temperature,
-        stop=() if tokenizer.end is None else (tokenizer.end,),
+        stop=tokenizer.ends,
         decode=tokenizer.decode,
     )
     if as_json:

@@ -58,7 +58,7 @@ class Tokenizer(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of all that decides the ids."""
+        """SHA-256 (hex) of all that decides the ids and where an answer ends."""
 
     @property
     def dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
@@ -71,6 +71,10 @@ class Tokenizer(Protocol):
     @property
     def end(self) -> int | None:
         """The id that ends an answer; None where the vocabulary has no such token."""
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The ids that stop generation, `end` first; empty where there is none."""
 
     def encode(self, text: str) -> Ids:
         """The ids of a text, in `dtype`."""
@@ -102,6 +106,7 @@ class CharacterTokenizer:
     name = "character"
     cuts: Cuts = "anywhere"
     end: int | None = None
+    ends: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -200,6 +205,7 @@ class FileTokenizer:
             raise _unusable(self.path, "its vocabulary is empty")
         self.name = self.path.stem
         self.end: int | None = None
+        self.ends: tuple[int, ...] = ()
         self.vocabulary = 1 + max(vocabulary.values())
         self.dtype: np.dtype[np.unsignedinteger[Any]] = np.min_scalar_type(self.vocabulary - 1)
         self.fingerprint = hashlib.sha256(b"file 1\0" + content).hexdigest()

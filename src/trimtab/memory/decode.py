@@ -1,6 +1,6 @@
 """What a frozen model says under a mode and a memory's vectors: fresh greedy decoding, token by token."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from jaxtyping import Float
@@ -18,9 +18,13 @@ def opening(mode: Float[Tensor, "rows d"], vectors: Float[Tensor, "k d"], layout
 
 @torch.no_grad()
 def say(
-    network: FrozenNetwork, openings: Sequence[Float[Tensor, "_ d"]], tokens: int, end: int, batch_size: int = 32
+    network: FrozenNetwork,
+    openings: Sequence[Float[Tensor, "_ d"]],
+    tokens: int,
+    ends: Collection[int],
+    batch_size: int = 32,
 ) -> list[tuple[int, ...]]:
-    """What follows each opening, greedily, up to `tokens` tokens; the end token, if it came, is the last.
+    """What follows each opening, greedily, up to `tokens` tokens; one of the tokens `ends`, if it came, is the last.
 
     Openings of one length are read together, so nothing is padded. The model's own key-value cache is used.
     """
@@ -30,12 +34,14 @@ def say(
         rows = [index for index, one in enumerate(openings) if len(one) == length]
         for start in range(0, len(rows), batch_size):
             part = rows[start : start + batch_size]
-            said = _said(network, torch.stack([openings[index] for index in part]), tokens, end)
+            said = _said(network, torch.stack([openings[index] for index in part]), tokens, ends)
             found.update(zip(part, said, strict=True))
     return [found[index] for index in range(len(openings))]
 
 
-def _said(network: FrozenNetwork, read: Float[Tensor, "rows length d"], tokens: int, end: int) -> list[tuple[int, ...]]:
+def _said(
+    network: FrozenNetwork, read: Float[Tensor, "rows length d"], tokens: int, ends: Collection[int]
+) -> list[tuple[int, ...]]:
     said: list[list[int]] = [[] for _ in range(len(read))]
     live = list(range(len(read)))
     with network.reading_plainly() as model:
@@ -46,7 +52,7 @@ def _said(network: FrozenNetwork, read: Float[Tensor, "rows length d"], tokens: 
             chosen = logits[:, -1].argmax(-1)
             for row, token in zip(live, chosen.tolist(), strict=True):
                 said[row].append(token)
-            going = [place for place, row in enumerate(live) if said[row][-1] != end]
+            going = [place for place, row in enumerate(live) if said[row][-1] not in ends]
             if not going:
                 break
             if len(going) < len(live):

@@ -16,7 +16,6 @@ def generation_rows(
     precision: str,
     memories: Sequence[Memory],
     tokenizer: Tokenizer,
-    end: int,
     *,
     solved: bool = True,
 ) -> list[dict[str, Any]]:
@@ -30,10 +29,10 @@ def generation_rows(
     for side, name in enumerate(SIDES):
         asked = [opening(memory.modes[side], memory.vectors, memory.card.layout) for memory in memories]
         longest = max(len(memory.branches[side].ids) for memory in memories) + 4
-        for memory, said in zip(memories, say(network, asked, longest, end), strict=True):
+        for memory, said in zip(memories, say(network, asked, longest, tokenizer.ends), strict=True):
             expected = memory.branches[side].ids
             given = said[: len(expected) + 4]
-            text = tokenizer.decode([token for token in given if token != end])
+            text = tokenizer.decode([token for token in given if token not in tokenizer.ends])
             wanted = memory.card.question if side == 0 else memory.card.answer
             judged = grade(expected, given, wanted, text, exact=memory.card.exact)
             rows.append(

@@ -37,11 +37,10 @@ def recall(folder: Path, pair: str, modes: Sequence[str], precision: str = "fp32
     network = network_of(config, precision)
     memory = load_memory(place, network.fingerprint, network.width)
     tokenizer = tokenizer_of(config)
-    assert tokenizer.end is not None
     asked = [opening(memory.modes[SIDES.index(mode)], memory.vectors, memory.card.layout) for mode in modes]
     room = network.context - max(len(one) for one in asked)
-    said = say(network, asked, min(LONGEST, room), tokenizer.end)
-    texts = [tokenizer.decode([token for token in tokens if token != tokenizer.end]) for tokens in said]
+    said = say(network, asked, min(LONGEST, room), tokenizer.ends)
+    texts = [tokenizer.decode([token for token in tokens if token not in tokenizer.ends]) for tokens in said]
     return memory, dict(zip(modes, texts, strict=True))
 
 

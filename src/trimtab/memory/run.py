@@ -213,7 +213,7 @@ class MemoryRun:
                 for start in range(0, len(found), _DECODED):
                     look(start + (0 if solved else len(memories)), every)
                     part = found[start : start + _DECODED]
-                    rows += generation_rows(network, name, part, opened.tokenizer, opened.end, solved=solved)
+                    rows += generation_rows(network, name, part, opened.tokenizer, solved=solved)
         return rows
 
     # --- records -----------------------------------------------------------------------------------------------------

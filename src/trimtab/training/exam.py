@@ -119,7 +119,7 @@ class Exam:
             self.config.tokens,
             generator=generator,
             temperature=temperature,
-            stop=(self.dataset.end,),
+            stop=self.dataset.ends,
             decode=self.dataset.tokenizer.decode,
             batch_size=self.batch_size,
         )

@@ -50,7 +50,7 @@ def test_the_margins_are_above_zero_exactly_where_the_greedy_decode_is_the_targe
             own = memory.vectors + 0.06 * seed * directions(memory.vectors, seed)
             (one,) = measure(net, memory.modes, [(own, memory.branches)], memory.card.layout)
             for mode, branch, margin in zip(memory.modes, memory.branches, one.margins, strict=True):
-                (said,) = say(net, [opening(mode, own, memory.card.layout)], len(branch.ids), made.END)
+                (said,) = say(net, [opening(mode, own, memory.card.layout)], len(branch.ids), [made.END])
                 assert (said == branch.ids) == (margin > 0)
                 seen.add(margin > 0)
     assert seen == {True, False}

@@ -14,8 +14,11 @@ TEMPLATE = (
 TOKENS = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet()), *(merge.replace(" ", "") for merge in MERGES)]
 
 
-def write_gguf(path: Path, *, rule: str = "smollm") -> Path:
-    """A model of two layers and width 32 with 263 tokens; `rule` is the name of the rule that splits text."""
+def write_gguf(path: Path, *, rule: str = "smollm", parts: int = 1) -> Path:
+    """A model of two layers and width 32 with 263 tokens; `rule` is the name of the rule that splits text.
+
+    With `parts` its metadata says that it is the first of so many parts of a split file.
+    """
     from gguf import GGUFWriter, TokenType
 
     writer = GGUFWriter(str(path), "llama")
@@ -38,6 +41,9 @@ def write_gguf(path: Path, *, rule: str = "smollm") -> Path:
     writer.add_token_merges(MERGES)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
+    if parts > 1:
+        writer.add_uint16("split.count", parts)
+        writer.add_uint16("split.no", 0)
     writer.add_unk_token_id(0)
     writer.add_pad_token_id(2)
     writer.add_chat_template(TEMPLATE)

@@ -38,6 +38,7 @@ class ProblemDataset:
         self.template = template
         self._before, self._after = before, after
         self.end = end_token(tokenizer)
+        self.ends = tokenizer.ends or (self.end,)
         self._items: dict[int, Item] = {}
 
     def __len__(self) -> int:

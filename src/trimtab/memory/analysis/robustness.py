@@ -144,7 +144,7 @@ def _said(network: FrozenNetwork, trials: dict[int, _Trial], look: Look) -> dict
                 opening(memory.modes[side], trials[index].vectors, memory.card.layout)
                 for index, memory in zip(part, memories, strict=True)
             ]
-            told = say(network, openings, max(map(len, targets)), targets[0][-1])
+            told = say(network, openings, max(map(len, targets)), targets[0][-1:])
             sides.append([one == target for one, target in zip(told, targets, strict=True)])
         found.update(zip(part, zip(*sides, strict=True), strict=True))
     return found

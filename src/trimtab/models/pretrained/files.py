@@ -2,29 +2,50 @@
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
+from trimtab.boundary import printable
+from trimtab.config.model_folder import entries, member, read_mapping
 from trimtab.config.model_paths import cache_folder
 from trimtab.config.offline import local_folder
 from trimtab.errors import DataError
+from trimtab.models.pretrained.weights import PICKLED, pickled, weight_files
 from trimtab.records.atomic import write_json
 from trimtab.records.hashing import file_sha256
 
-PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
-"""Endings of weight files that are unpickled or that transformers alone can convert."""
+_NO_PART_OF_THE_MODEL = {
+    # how the folder was written
+    *("transformers_version", "_name_or_path", "_model_name_or_path", "name_or_path", "torch_dtype", "dtype"),
+    # what this program chooses itself: how attention and experts are computed, and what a forward pass returns
+    *("attn_implementation", "_attn_implementation", "_attn_implementation_internal"),
+    *("experts_implementation", "_experts_implementation", "_experts_implementation_internal"),
+    *("return_dict", "use_return_dict", "output_attentions", "output_hidden_states", "torchscript"),
+    # classification heads and pipelines
+    *("num_labels", "id2label", "label2id", "problem_type", "custom_pipelines", "task_specific_params"),
+}
+"""Keys of a config.json, at any depth, that never reach the transformers library and are left out of the fingerprint."""
 
-_VOLATILE = {"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"}
-"""Keys of a config.json that say how a folder was written, not what the model is."""
+_REFUSED = {
+    "auto_map": "asks for Python code that comes with the model (`auto_map`), and Trimtab runs no such code. Use a model whose "
+    "architecture is a part of the transformers library.",
+    "configuration_files": "names other config files (`configuration_files`), which Trimtab does not read. Write the one that "
+    "applies to config.json.",
+    "transformers_weights": "names its weight files itself (`transformers_weights`), which Trimtab does not follow. Name them "
+    "model.safetensors, or in model.safetensors.index.json, and remove the key.",
+    "fusion_config": "asks for other modules than those of the model (`fusion_config`), which changes its outputs. Remove "
+    "the key.",
+    "kernel_config": "asks for kernels from the Hugging Face hub (`kernel_config`), which Trimtab does not load. Remove the key.",
+}
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model folder with a config and safetensors weights, or (`gguf` is its name) a GGUF file in a folder."""
+    """A model folder with a config and safetensors weights, or (`gguf` is its name) a GGUF file in a folder.
+
+    `config` is what config.json says of the model; loading uses it and the weights, and nothing else of the folder.
+    """
 
     folder: Path
     gguf: str | None
@@ -47,25 +68,24 @@ class ModelFiles:
         Large files are read once: the hash of a file is remembered for as long as its size, times and inode stay.
         """
         digest = hashlib.sha256(b"trimtab pretrained 1\n")
-        said = {key: value for key, value in self.config.items() if key not in _VOLATILE}
-        digest.update(json.dumps(said, sort_keys=True).encode() + b"\n")
+        digest.update(json.dumps(self.config, sort_keys=True).encode() + b"\n")
         for path in self.weights:
             digest.update(f"{path.name} {_remembered_sha256(path)}\n".encode())
         return digest.hexdigest()
 
 
 def model_files(path: str) -> ModelFiles:
-    """What stands at a `path` of a config.
+    """The model at a `path` of a config.
 
-    Raises DataError for what is not there, holds no safetensors weights, brings Python code of its own or is quantised in
-    a way that cannot be trained; the message says what to do.
+    Raises DataError for what is not there, holds no safetensors weights, brings Python code or an adapter, reaches out of its
+    folder or is quantised in a way that cannot be trained; the message says what to do.
     """
     found = local_folder(path)
     if found.is_file():
         if found.suffix == ".gguf":
             return ModelFiles(found.parent, found.name, (found,), {})
         if found.suffix in PICKLED:
-            raise _pickled(found, found.parent)
+            raise pickled(found, found.parent)
         raise DataError(
             f"{found} is no model: name the folder of a model with config.json and *.safetensors files, or a .gguf file."
         )
@@ -75,23 +95,14 @@ def model_files(path: str) -> ModelFiles:
             "smollm2-135m` makes one."
         )
     config = _config(found)
-    return ModelFiles(found, None, _weights(found), config)
-
-
-def stored_numbers(weights: Path) -> int:
-    """How many numbers a safetensors file holds, from its header. Raises DataError for a file that is damaged or cut short."""
-    try:
-        with safe_open(weights, "pt") as file:
-            names = file.keys()
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
-    except SafetensorError as error:
-        raise DataError(f"{weights} is damaged or was cut short ({error}). Copy the file anew.") from error
+    return ModelFiles(found, None, weight_files(found), config)
 
 
 def _config(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
-    if not file.exists():
-        if (folder / "adapter_config.json").exists():
+    config, adapter = read_mapping(folder, "config.json"), member(folder, "adapter_config.json")
+    if config is None:
+        if adapter is not None:
             raise DataError(
                 f"{folder} holds an adapter without its model. Merge it into the model first (peft's merge_and_unload), or "
                 "name the model's folder."
@@ -99,51 +110,30 @@ def _config(folder: Path) -> dict[str, Any]:
         if ggufs := sorted(folder.glob("*.gguf")):
             raise DataError(f"{folder} holds no config.json. To use a GGUF file, name the file itself: {ggufs[0]}.")
         raise DataError(f"{folder} holds no config.json, so it is no model's folder. Name a folder that has one.")
-    try:
-        config = json.loads(file.read_bytes())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{file} is not JSON: {error}. Copy the model's folder anew.") from error
-    if not isinstance(config, dict):
-        raise DataError(f"{file} holds no mapping, so it is no model's config. Copy the model's folder anew.")
-    if "auto_map" in config:
+    if adapter is not None:
         raise DataError(
-            f"{file} asks for Python code that comes with the model (`auto_map`), and Trimtab runs no such code. Use a model "
-            "whose architecture is a part of the transformers library."
+            f"{adapter} describes an adapter beside the model's own weights, and Trimtab does not apply it. Merge it into the "
+            "model first (peft's merge_and_unload and save_pretrained), or move the adapter's files out of the folder."
         )
-    if quantized := config.get("quantization_config"):
-        kind = quantized.get("quant_method", "unknown") if isinstance(quantized, dict) else "unknown"
-        raise DataError(
-            f"{file}: the weights are quantised ({kind}), which cannot be trained. Use the model's unquantised folder, or a "
-            "GGUF file, which is dequantised when it is read."
-        )
-    return config
+    for key, value, _ in entries(config):
+        if key in _REFUSED:
+            raise DataError(f"{file} {_REFUSED[key]}")
+        if key in ("quantization_config", "compression_config") and value:
+            kind = value.get("quant_method", "unknown") if isinstance(value, dict) else "unknown"
+            raise DataError(
+                f"{file}: the weights are quantised ({printable(kind)}), which cannot be trained. Use the model's unquantised "
+                "folder, or a GGUF file, which is dequantised when it is read."
+            )
+    model: dict[str, Any] = _part_of_the_model(config)
+    return model
 
 
-def _weights(folder: Path) -> tuple[Path, ...]:
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if single.exists():
-        return (single,)
-    if index.exists():
-        try:
-            names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{index} is no index of weight files. Copy the model's folder anew.") from error
-        missing = [name for name in names if not (folder / name).is_file()]
-        if missing:
-            raise DataError(f"{folder} lacks {', '.join(missing)}, which its index names. Copy the folder anew.")
-        return tuple(folder / name for name in names)
-    for path in sorted(folder.iterdir()):
-        if path.suffix in PICKLED:
-            raise _pickled(path, folder)
-    raise DataError(f"{folder} holds no model.safetensors. Copy the model's folder anew.")
-
-
-def _pickled(file: Path, folder: Path) -> DataError:
-    return DataError(
-        f"{file} keeps its weights in a form that can run code when it is read, so Trimtab does not open it. Convert it once, "
-        f"where you trust the file: python -c \"from transformers import AutoModelForCausalLM as M; M.from_pretrained('{folder}')"
-        f".save_pretrained('{folder}-safe')\", then name {folder}-safe."
-    )
+def _part_of_the_model(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _part_of_the_model(value) for key, value in content.items() if key not in _NO_PART_OF_THE_MODEL}
+    if isinstance(content, list):
+        return [_part_of_the_model(value) for value in content]
+    return content
 
 
 def _remembered_sha256(path: Path) -> str:

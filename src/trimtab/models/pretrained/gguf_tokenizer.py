@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.config.offline import offline_import
+from trimtab.models.pretrained.files import ModelFiles
+from trimtab.models.pretrained.staging import staged
 
 DIGITS_FIRST = {"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"}
 """Rules that split every digit off and then the rest as GPT-2 does (llama.cpp, src/llama-vocab.cpp)."""
@@ -21,7 +23,10 @@ def gguf_tokenizer(path: Path) -> tuple[Any, str | None]:
     transformers = offline_import("transformers")
     from tokenizers import pre_tokenizers
 
-    made = transformers.AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name, local_files_only=True)
+    with staged(ModelFiles(path.parent, path.name, (path,), {})) as folder:
+        made = transformers.AutoTokenizer.from_pretrained(
+            str(folder), gguf_file=path.name, local_files_only=True, trust_remote_code=False
+        )
     backend = made.backend_tokenizer
     if not isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel):
         return made, None

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trimtab.boundary import foreign
+from trimtab.config.model_folder import read_mapping
 from trimtab.config.model_paths import imported_models
 from trimtab.config.offline import offline_import
 from trimtab.errors import ConfigError, DataError, WorkError
-from trimtab.models.pretrained.files import ModelFiles, model_files, stored_numbers
+from trimtab.models.pretrained.files import ModelFiles, model_files
 from trimtab.models.pretrained.gguf_tokenizer import gguf_tokenizer
 from trimtab.models.pretrained.loading import load_network
 from trimtab.models.pretrained.saving import merged_weights, write_network
+from trimtab.models.pretrained.weights import stored_in
 from trimtab.records.atomic import atomic_directory, write_json
 from trimtab.records.hashing import file_sha256
 
@@ -66,12 +69,10 @@ def import_gguf(file: Path, target: Path, *, source: str | None = None, licence:
     if file.suffix != ".gguf" or not file.is_file():
         raise DataError(f"{file} is no .gguf file. Name a GGUF file, or a model that Trimtab knows by name.")
     network: Any = load_network(ModelFiles(file.parent, file.name, (file,), {}))
-    try:
+    with foreign(
+        DataError, lambda reason: f"{file}: its tokenizer cannot be read: {reason}. Use the model's own folder instead."
+    ):
         tokenizer, note = gguf_tokenizer(file)
-    except (ValueError, KeyError, TypeError, NotImplementedError) as error:
-        raise DataError(
-            f"{file}: its tokenizer cannot be read: {error}. Use the model's own folder instead."
-        ) from error
     card = {
         "source": source or file.name,
         "sha256": file_sha256(file),
@@ -97,16 +98,16 @@ def import_gguf(file: Path, target: Path, *, source: str | None = None, licence:
 def described(folder: Path) -> ImportedModel:
     """What is known of a model's folder. Raises DataError for a folder that holds no usable model."""
     files = model_files(str(folder))
-    card = _card(folder / CARD)
+    card = _card(folder)
     return ImportedModel(
         name=folder.name,
         path=str(folder),
-        parameters=int(card.get("parameters") or sum(map(stored_numbers, files.weights))),
+        parameters=int(card.get("parameters") or stored_in(files.weights).numbers),
         size=files.size,
         fingerprint=files.fingerprint(),
         source=str(card.get("source", "")),
         licence=card.get("licence"),
-        notes=tuple(card.get("notes", ())),
+        notes=tuple(map(str, card.get("notes", ()))),
     )
 
 
@@ -124,16 +125,15 @@ def _described_or_not(folder: Path) -> ImportedModel | UnusableModel:
         return UnusableModel(folder.name, str(folder), str(error))
 
 
-def _card(file: Path) -> dict[str, Any]:
+def _card(folder: Path) -> dict[str, Any]:
     """What an imported model's folder says of itself; nothing where it was copied here by hand."""
-    try:
-        card = json.loads(file.read_bytes())
-        if not isinstance(card, dict) or not isinstance(card.get("parameters", 0), int):
-            raise ValueError("no mapping with a whole number of parameters")
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise DataError(f"{file} cannot be read: {error}. Remove the folder and import the model anew.") from error
+    card = read_mapping(folder, CARD) or {}
+    kinds = {"parameters": int, "source": str, "licence": str | None, "notes": list}
+    for key, kind in kinds.items():
+        if key in card and not isinstance(card[key], kind):
+            raise DataError(
+                f"{folder / CARD}: the value of '{key}' is of the wrong type. Remove the folder and import the model anew."
+            )
     return card
 
 

@@ -1,63 +1,65 @@
 """A pretrained network from its files, by the transformers library, without the network and without running its code."""
 
 import functools
-import struct
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
+from trimtab.boundary import foreign, run_limited
 from trimtab.config.offline import offline_import
 from trimtab.errors import DataError
-from trimtab.models.pretrained.files import ModelFiles, stored_numbers
+from trimtab.models.pretrained.bounds import bounded, check_numbers
+from trimtab.models.pretrained.files import ModelFiles
+from trimtab.models.pretrained.gguf_facts import gguf_facts
+from trimtab.models.pretrained.staging import staged
+from trimtab.models.pretrained.weights import Stored, stored_in
+
+_ATTENTION = {"eager", "sdpa"}
 
 
 def load_network(files: ModelFiles) -> nn.Module:
-    """The causal language model of a folder or GGUF file, with its weights as they are stored (a GGUF file's in fp32).
+    """The causal language model of a folder or GGUF file, in the type that most weights have (a GGUF file's in fp32).
 
-    Memory holds one copy of the weights. Raises ConfigError without the extra, and DataError for files that are no causal
-    language model of a known architecture or whose weights do not fit their config.
+    Only the config, as `files` has it, and the weights are read. Memory holds one copy of the weights. Raises ConfigError
+    without the extra, and DataError for files that are no causal language model of a known architecture, whose weights do
+    not fit their config, or that describe a network far larger than their weights.
     """
     transformers = offline_import("transformers")
-    from_gguf: dict[str, Any] = {}
+    stored = stored_in(files.weights) if files.gguf is None else _stored_in_gguf(files)
+    check_numbers(files.config, stored, files.shown)
+    options: dict[str, Any] = {"dtype": stored.dtype}
     if files.gguf is not None:
-        offline_import("gguf")
         _show_bar_on_terminals_only()
-        from_gguf = {"gguf_file": files.gguf}
+        options["gguf_file"] = files.gguf
         if hasattr(
             transformers, "GgufConfig"
         ):  # otherwise some releases leave matrices packed, for other kernels to use
-            from_gguf["quantization_config"] = transformers.GgufConfig(dequantize=True)
-    try:
-        network, report = transformers.AutoModelForCausalLM.from_pretrained(
-            str(files.folder),
-            dtype=torch.float32 if files.gguf is not None else "auto",
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-            **from_gguf,
-        )
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        RuntimeError,
-        ImportError,
-        IndexError,
-        struct.error,
-        SafetensorError,
-    ) as error:
-        if isinstance(error, SafetensorError):
-            for path in files.weights:
-                stored_numbers(path)  # says which file it is
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            options["quantization_config"] = transformers.GgufConfig(dequantize=True)
+    with staged(files) as folder:
+
+        def worded(reason: str) -> str:
+            return (
+                f"{files.shown} cannot be loaded as a language model: {reason.replace(str(folder), str(files.folder))}. Use the "
+                "folder of a causal language model that the installed transformers library knows."
+            )
+
+        with bounded(stored, files.shown), foreign(DataError, worded):
+            network, report = transformers.AutoModelForCausalLM.from_pretrained(
+                str(folder),
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+                **options,
+            )
+            network.config.name_or_path = str(files.folder)
+            attention = network.config._attn_implementation
+    if attention is not None and attention not in _ATTENTION:
         raise DataError(
-            f"{files.shown} cannot be loaded as a language model: {reason}. Use the folder of a causal language model that the "
-            "installed transformers library knows."
-        ) from error
+            f"{files.shown}: a {type(network).__name__} computes attention by '{attention}', and Trimtab uses none but "
+            f"{' and '.join(sorted(_ATTENTION))}. Use a model of another architecture."
+        )
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if found := sorted(map(str, report.get(what) or ())):
             raise DataError(
@@ -66,6 +68,24 @@ def load_network(files: ModelFiles) -> nn.Module:
             )
     module: nn.Module = network
     return module
+
+
+def _stored_in_gguf(files: ModelFiles) -> Stored:
+    offline_import("gguf")
+    size = files.size
+    with foreign(
+        DataError,
+        lambda reason: f"{files.shown} cannot be read as a GGUF file: {reason}. Copy the file anew.",
+    ):
+        facts = run_limited(gguf_facts, str(files.shown), seconds=120, memory=size + (4 << 30))
+    if facts["parts"] > 1:
+        raise DataError(
+            f"{files.shown} is one of the {facts['parts']} parts of a split GGUF file, and Trimtab reads whole ones. Merge them "
+            "with llama.cpp (llama-gguf-split --merge FIRST_PART.gguf WHOLE.gguf) and name the merged file."
+        )
+    stored = Stored(facts["numbers"], facts["tensors"], torch.float32)
+    check_numbers(facts["counts"], stored, files.shown)
+    return stored
 
 
 def _show_bar_on_terminals_only() -> None:
@@ -81,7 +101,7 @@ def blocks_of(network: nn.Module) -> tuple[str, nn.ModuleList]:
 
     Raises DataError where there is none.
     """
-    layers = int(_config(network).get_text_config().num_hidden_layers)
+    layers = getattr(_text_config(network), "num_hidden_layers", None)
     for name, module in network.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == layers:
             return name, module
@@ -92,10 +112,21 @@ def blocks_of(network: nn.Module) -> tuple[str, nn.ModuleList]:
 
 
 def positions_of(network: nn.Module) -> int | None:
-    """The longest sequence that a network's config allows; None where it names no bound."""
-    found = getattr(_config(network).get_text_config(), "max_position_embeddings", None)
-    return None if found is None else int(found)
+    """The longest sequence that a network's config allows; None where it names no bound. Raises DataError for another value."""
+    longest = getattr(_text_config(network), "max_position_embeddings", None)
+    if longest is None:
+        return None
+    if not isinstance(longest, int) or longest < 1:
+        raise DataError(
+            f"The {type(network).__name__}'s config names {longest!r} as its longest sequence (max_position_embeddings). "
+            "Copy the model's config.json anew."
+        )
+    return longest
 
 
-def _config(network: nn.Module) -> Any:
-    return getattr(network, "config")  # noqa: B009 - transformers' networks are typed as plain modules
+def _text_config(network: nn.Module) -> Any:
+    config = getattr(network, "config")  # noqa: B009 - transformers' networks are typed as plain modules
+    with foreign(
+        DataError, lambda reason: f"The {type(network).__name__}'s config is damaged: {reason}. Copy it anew."
+    ):
+        return config.get_text_config()

@@ -1,6 +1,5 @@
 """A pretrained model written to a folder that transformers (or peft) loads."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from trimtab.config.model_folder import read_member
 from trimtab.config.offline import offline_import
 from trimtab.errors import ConfigError
 from trimtab.records.atomic import atomic_directory
@@ -20,13 +20,17 @@ TOKENIZER_FILES = (
 )
 """What a model folder holds of its tokenizer."""
 
+COPY_LIMIT = 256 << 20
+"""Bytes that a copied file may have; tokenizers of 250,000 tokens have 30 million."""
+
 
 def save_model(model: Any, folder: str | Path, *, adapter: bool = False) -> None:
     """Write a `Pretrained` to a new folder; the model itself stays as it is.
 
     By default all its weights, in fp32, low-rank additions merged into their matrices. With `adapter` the additions alone,
-    as peft writes them, naming the model's folder as their base. The tokenizer's files are copied from there. Raises
-    ConfigError when the folder exists, and for an adapter of a model that trains anything else than additions, or none.
+    as peft writes them, naming the model's folder as their base. The tokenizer's files are copied from
+    there, and for a whole model the settings of generation. Raises ConfigError when the folder exists, and for an adapter of
+    a model that trains anything else than additions, or none.
     """
     target = Path(folder).expanduser()
     if target.exists():
@@ -37,9 +41,10 @@ def save_model(model: Any, folder: str | Path, *, adapter: bool = False) -> None
             _write_adapter(model, temporary)
         else:
             write_network(model.network, merged_weights(model.network), temporary)
-        for name in TOKENIZER_FILES:
-            if (model.source / name).is_file() and not (temporary / name).exists():
-                shutil.copyfile(model.source / name, temporary / name)
+        if model.source.is_dir():
+            for name in TOKENIZER_FILES if adapter else (*TOKENIZER_FILES, "generation_config.json"):
+                if (content := read_member(model.source, name, at_most=COPY_LIMIT)) is not None:
+                    (temporary / name).write_bytes(content)
 
 
 def write_network(network: Any, weights: dict[str, Tensor], folder: Path) -> None:

@@ -1,0 +1,85 @@
+"""Rendering a chat template. The function runs in a process with limits, so this module imports nothing of Trimtab.
+
+The environment is the one that transformers 5 renders chat templates in (`transformers/utils/chat_template_utils.py`): an
+immutable sandbox with the tags `generation`, `break` and `continue`, and the same filters and globals.
+"""
+
+import datetime
+import json
+from typing import Any
+
+import jinja2
+import jinja2.ext
+import jinja2.nodes
+import jinja2.parser
+import jinja2.sandbox
+import jinja2.utils
+
+
+class _Generation(jinja2.ext.Extension):
+    """The tag `generation`, which marks what the assistant says: its content is rendered as it is."""
+
+    tags = {"generation"}  # noqa: RUF012 - the class attribute of jinja2's interface
+
+    def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return jinja2.nodes.CallBlock(self.call_method("_render"), [], [], body).set_lineno(line)
+
+    def _render(self, caller: Any) -> Any:
+        return caller()
+
+
+class _Dict:
+    """The global `dict`, without the attributes of the class."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        return dict(*args, **kwargs)
+
+    def fromkeys(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        return dict.fromkeys(*args, **kwargs)
+
+
+class _Namespace(jinja2.utils.Namespace):
+    """The global `namespace`, without attributes that begin with an underscore."""
+
+    def __init__(*args: Any, **kwargs: Any) -> None:
+        # A template may name an attribute `self`.
+        namespace, arguments = args[0], args[1:]
+        attributes = dict(*arguments, **kwargs)
+        for name in attributes:
+            _check(name)
+        jinja2.utils.Namespace.__init__(namespace, attributes)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check(name)
+        super().__setitem__(name, value)
+
+
+def rendered(template: str, variables: dict[str, Any]) -> str:
+    """The text of a chat template with these variables, which are JSON values."""
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals.update(raise_exception=_raise, strftime_now=_now, dict=_Dict(), namespace=_Namespace)
+    return environment.from_string(template).render(variables)
+
+
+def _check(name: object) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise jinja2.exceptions.SecurityError(f"a namespace has no attribute '{name}'")
+
+
+def _raise(message: str) -> None:
+    raise jinja2.exceptions.TemplateError(message)
+
+
+def _to_json(
+    value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
+) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def _now(format: str) -> str:
+    return datetime.datetime.now().strftime(format)
