@@ -11,9 +11,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from trimtab.boundary import foreign, leads_outside
 from trimtab.config.model_paths import cache_folder
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.tasks.files import FileTask, OnBadRow, Row
+from trimtab.data.tasks.hub_files import TYPED, check_folder, saved_split, text_rows
 from trimtab.data.tasks.jsonl_rows import (
     AcceptedKey,
     AnswerKey,
@@ -110,7 +112,11 @@ class Hub(FileTask):
         return self.reader.final_answer(response)
 
     def _rows(self, split: str) -> Iterator[Row]:
-        table = self._table(split)
+        source = self._source(split)
+        if isinstance(source, Iterator):
+            yield from source
+            return
+        table = source
         columns = [name for name in table.column_names if any(key.split(".")[0] == name for key in self.reader.keys)]
         columns += [key for key in self.reader.keys if key in table.column_names and key not in columns]
         if not columns:
@@ -119,34 +125,79 @@ class Hub(FileTask):
                 "for. Set `data.task.prompt_key` and `data.task.answer_key`."
             )
         # Other columns are not decoded: they may be pictures.
-        for number, values in enumerate(table.select_columns(columns)):
-            yield Row(f"{self._shown}, split {split}, row {number}", values)
+        rows = iter(table.select_columns(columns))
+        for number in range(len(table)):
+            where = f"{self._shown}, split {split}, row {number}"
+            with foreign(
+                DataError, lambda reason, where=where: f"{where} cannot be read: {reason}. Copy the data set anew."
+            ):
+                values = next(rows)
+            yield Row(where, values)
 
-    def _table(self, split: str) -> Any:
+    def _source(self, split: str) -> Any:
+        """An iterator over the rows of a split's text files, or its table as the `datasets` library reads it."""
         with _network(self.allow_hub and self.path is None):
             import datasets
 
-            try:
-                if self.path is None:
-                    return datasets.load_dataset(
-                        self.dataset, self.subset, split=split, revision=self.revision, cache_dir=_cache()
-                    )
-                place = Path(self.path).expanduser()
-                if not place.is_dir():
-                    raise DataError(f"There is no folder {self.path}. Name one with a data set in `data.task.path`.")
-                if (place / "state.json").is_file():
-                    return datasets.load_from_disk(str(place))
-                if (place / "dataset_dict.json").is_file():
-                    parts = datasets.load_from_disk(str(place))
-                    if split not in parts:
-                        raise ValueError(f"it has no split {split!r}; it has {', '.join(parts)}")
-                    return parts[split]
-                return datasets.load_dataset(str(place), self.subset, split=split, cache_dir=_cache())
-            except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-                raise DataError(
-                    f"The split {split} of {self._shown} cannot be loaded ({type(error).__name__}: {error}). Check "
-                    "`data.task`: its `dataset` or `path`, `subset`, and the names of the splits."
-                ) from error
+            if self.path is not None:
+                check_folder(folder := self._folder())
+                if (saved := saved_split(folder, split)) is not None:
+                    with foreign(DataError, partial(self._not_loaded, split)):
+                        return datasets.load_from_disk(str(saved))
+            with foreign(DataError, partial(self._not_loaded, split)):
+                builder = datasets.load_dataset_builder(
+                    self.dataset if self.path is None else str(folder),
+                    self.subset,
+                    revision=self.revision if self.path is None else None,
+                    cache_dir=_cache(),
+                )
+            files = self._files(builder, split)
+            if all(Path(file).suffix.lower() in TYPED for file in files):
+                with foreign(DataError, partial(self._not_loaded, split)):
+                    builder.download_and_prepare()
+                    return builder.as_dataset(split=split)
+            if self.path is None:
+                with foreign(DataError, partial(self._not_loaded, split)):
+                    files = datasets.DownloadManager(
+                        download_config=datasets.DownloadConfig(cache_dir=_cache())
+                    ).download(list(files))
+            return text_rows(
+                [Path(file) for file in files],
+                separator=getattr(builder.config, "sep", None),
+                under=getattr(builder.config, "field", None),
+                numbers=[key for key in (self.reader.level_key, self.reader.uncertainty_key) if key is not None],
+                optional=self.reader.accepted_key,
+            )
+
+    def _folder(self) -> Path:
+        with foreign(
+            DataError,
+            lambda reason: f"The folder {self.path!a} cannot be looked for ({reason}). Check `data.task.path`.",
+        ):
+            place = Path(str(self.path)).expanduser()
+            found = place.is_dir()
+        if not found:
+            raise DataError(f"There is no folder {self.path}. Name one with a data set in `data.task.path`.")
+        return place
+
+    def _files(self, builder: Any, split: str) -> list[str]:
+        """The data files of a split. Raises DataError for a split without any and for one outside the folder."""
+        known = builder.config.data_files or {}
+        if split not in known:
+            raise DataError(
+                self._not_loaded(split, f"it has no split {split!r}; it has {', '.join(map(str, known)) or 'none'}")
+            )
+        files = [str(file) for file in known[split]]
+        for file in files:
+            if self.path is not None and ("://" in file or leads_outside(Path(file), self._folder())):
+                raise DataError(self._not_loaded(split, f"it names the file {file}, which is outside the folder"))
+        return files
+
+    def _not_loaded(self, split: str, reason: str) -> str:
+        return (
+            f"The split {split} of {self._shown} cannot be loaded: {reason}. Check `data.task`: its `dataset` or `path`, "
+            "`subset`, and the names of the splits."
+        )
 
     @property
     def _shown(self) -> str:
@@ -182,6 +233,8 @@ def _network(allowed: bool) -> Iterator[None]:
         asked = any((before[name] or "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
         shown = datasets.is_progress_bar_enabled()
         datasets.disable_progress_bars()
+        verbosity = datasets.logging.get_verbosity()
+        datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # its errors are raised too, and worded by us
         earlier = [getattr(module, name) for module, name in own]
         for module, name in own:
             setattr(module, name, not allowed or asked)
@@ -190,6 +243,7 @@ def _network(allowed: bool) -> Iterator[None]:
         finally:
             for (module, name), value in zip(own, earlier, strict=True):
                 setattr(module, name, value)
+            datasets.logging.set_verbosity(verbosity)
             if shown:
                 datasets.enable_progress_bars()
     finally:

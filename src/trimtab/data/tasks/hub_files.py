@@ -1,0 +1,208 @@
+"""The rows of a data set's CSV and JSON files as they are written: no library guesses what a text might mean."""
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from trimtab.boundary import (
+    StrictJsonError,
+    is_plain_name,
+    json_items,
+    kind_of,
+    leads_outside,
+    open_regular,
+    printable,
+    read_regular,
+    shortened,
+    strict_json,
+)
+from trimtab.data.files import shown
+from trimtab.data.tasks.files import LONGEST_LINE, BadRowError, Row, json_lines
+from trimtab.errors import DataError
+
+TABLES = (".csv", ".tsv")
+JSON = (".json", ".jsonl", ".ndjson")
+TYPED = (".parquet", ".arrow")
+"""Formats that hold the type of each column, which the `datasets` library reads."""
+
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+_DECIMAL = re.compile(r"[-+]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][-+]?[0-9]{1,2})?")
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def check_folder(folder: Path) -> None:
+    """Raise DataError for a link out of a data folder and for anything in it that is no file or folder."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    try:
+        for top, folders, names in os.walk(folder, onerror=fail):
+            for path in (Path(top, name) for name in [*folders, *names]):
+                if path.is_symlink() and leads_outside(path, folder):
+                    raise DataError(
+                        f"{shown(path)} is a link to a place outside the data folder, which is not read. Copy the folder with "
+                        f"its contents (cp -rL {shown(folder)} NEW) and name the copy in `data.task.path`."
+                    )
+                if not path.is_file() and not path.is_dir():
+                    raise DataError(
+                        f"{shown(path)} is neither a regular file nor a folder. Take it out of the data folder."
+                    )
+    except OSError as error:
+        raise DataError(
+            f"{shown(folder)} cannot be read ({error.strerror}). Check `data.task.path` and your permission to read it."
+        ) from error
+
+
+def saved_split(folder: Path, split: str) -> Path | None:
+    """The folder that `save_to_disk` wrote for a split, or None where the data set is not in that form."""
+    if (folder / "dataset_dict.json").is_file():
+        splits = _described(folder / "dataset_dict.json", "splits")
+        if split not in splits or not is_plain_name(split):
+            raise DataError(f"The data set {folder} has no split {split!r}; it has {', '.join(map(str, splits))}.")
+        folder = folder / split
+    if not (folder / "state.json").is_file():
+        return None
+    for entry in _described(folder / "state.json", "_data_files"):
+        name = entry.get("filename") if isinstance(entry, dict) else None
+        if not is_plain_name(name):
+            raise DataError(
+                f"{folder / 'state.json'} names {name!r}, which is no file of its own folder. Save the data set anew."
+            )
+    return folder
+
+
+def _described(file: Path, key: str) -> list[Any]:
+    """The list under a key of a JSON file that `save_to_disk` wrote."""
+    try:
+        content = strict_json(read_regular(file))
+    except (OSError, StrictJsonError) as error:
+        raise DataError(f"{file} cannot be read: {error}. Save the data set anew.") from error
+    if not isinstance(content, dict) or not isinstance(content.get(key), list):
+        raise DataError(f"{file} has no list under {key!r}. Save the data set anew.")
+    return list(content[key])
+
+
+def text_rows(
+    files: Sequence[Path],
+    *,
+    separator: str | None = None,
+    under: str | None = None,
+    numbers: Sequence[str] = (),
+    optional: str | None = None,
+) -> Iterator[Row]:
+    """The rows of CSV, TSV and JSON files, one file after the other; in a table every value is the text of its cell.
+
+    `separator` is that of the tables' cells, a tab in `.tsv` files; `under` is the key of the list in a JSON file that is an
+    object. The cells of the columns `numbers` are numbers where they can be; an empty cell of the column `optional` is none.
+    Raises DataError for a file that is none of these or cannot be read.
+    """
+    for file in files:
+        kind = file.suffix.lower()
+        if kind in TABLES:
+            for row in _table(file, "\t" if kind == ".tsv" else separator or ","):
+                yield _with_numbers(row, numbers, optional)
+        elif kind in JSON:
+            yield from _json(file, under)
+        else:
+            raise DataError(
+                f"{shown(file)} is not read: a data folder holds {', '.join([*TABLES, *JSON, *TYPED])} files. Unpack or "
+                "convert it."
+            )
+
+
+def _table(file: Path, separator: str) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_LINE)
+    try:
+        with open_regular(file) as opened:
+            # A byte that is no UTF-8 becomes a lone surrogate, so that the row that has it is named and not the whole file.
+            text = io.TextIOWrapper(opened, encoding="utf-8-sig", errors="surrogateescape", newline="")
+            reader = csv.reader(text, delimiter=separator, strict=True)
+            header = _header(file, next(reader, []), separator)
+            while (row := _next(reader, header, shown(file))) is not None:
+                if row.values:
+                    yield row
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    except csv.Error as error:
+        raise DataError(f"{shown(file)}: the header is no line of CSV ({error}). Mend it.") from error
+
+
+def _header(file: Path, cells: list[str], separator: str) -> list[str]:
+    if not cells:
+        raise DataError(f"{shown(file)} has no header: the first line of a table names its columns. Add one.")
+    twice = sorted({cell for cell in cells if cells.count(cell) > 1}) if len(cells) < 10_000 else cells[:1]
+    if twice:
+        raise DataError(
+            f"{shown(file)} has the column {twice[0]!r} more than once. Give each column a name of its own."
+        )
+    for mark, word in _SEPARATORS.items():
+        if len(cells) == 1 and mark in cells[0] and mark != separator:
+            raise DataError(
+                f"{shown(file)} has one column, {shortened(printable(cells[0]), 80)!r}: its cells are separated by {word}. Save "
+                "it with commas, or with tabs as .tsv."
+            )
+    return cells
+
+
+def _next(reader: Any, header: list[str], name: str) -> Row | None:
+    """The next row of a table; one without values for a blank line."""
+    try:
+        cells: list[str] = next(reader)
+    except StopIteration:
+        return None
+    except csv.Error as error:
+        return Row(f"{name}, line {reader.line_num}", BadRowError(f"it is no line of CSV ({error})"))
+    where = f"{name}, line {reader.line_num}"
+    if not cells:
+        return Row(where, {})
+    if len(cells) != len(header):
+        return Row(where, BadRowError(f"it has {len(cells)} cells, and the header names {len(header)} columns"))
+    if (escaped := re.search(r"[\udc80-\udcff]", "".join(cells))) is not None:
+        return Row(where, BadRowError(f"it has the byte 0x{ord(escaped[0]) & 0xFF:02x}, which is not UTF-8"))
+    return Row(where, dict(zip(header, cells, strict=True)))
+
+
+def _with_numbers(row: Row, numbers: Sequence[str], optional: str | None) -> Row:
+    if isinstance(row.values, BadRowError):
+        return row
+    kept = {key: value for key, value in row.values.items() if key != optional or value}
+    return Row(row.where, {**kept, **{key: _number(kept[key]) for key in numbers if key in kept}})
+
+
+def _number(text: str) -> int | float | str:
+    """The number that a cell is; other text as it is, for the reader of the row to refuse."""
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if _DECIMAL.fullmatch(text) else text
+
+
+def _json(file: Path, under: str | None) -> Iterator[Row]:
+    try:
+        with open_regular(file) as opened:
+            is_list = under is not None or _first(opened) == b"["
+            if is_list:
+                opened.seek(0)
+                for index, item in enumerate(json_items(opened, under)):
+                    where = f"{shown(file)}, item {index}"
+                    good = isinstance(item, dict)
+                    yield Row(where, item if good else BadRowError(f"it is {kind_of(item)} where an object is needed"))
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    except StrictJsonError as error:
+        raise DataError(f"{shown(file)}: {error}. Mend the file.") from error
+    if not is_list:
+        yield from json_lines(str(file), key="data.task.path")
+
+
+def _first(file: BinaryIO) -> bytes:
+    """The first byte of a file that is no white space or byte order mark."""
+    return file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+
+
+def _unreadable(file: Path, error: OSError) -> DataError:
+    return DataError(f"{shown(file)} cannot be read ({error.strerror}). Check `data.task.path`.")
