@@ -128,9 +128,7 @@ class Hub(FileTask):
         rows = iter(table.select_columns(columns))
         for number in range(len(table)):
             where = f"{self._shown}, split {split}, row {number}"
-            with foreign(
-                DataError, lambda reason, where=where: f"{where} cannot be read: {reason}. Copy the data set anew."
-            ):
+            with foreign(DataError, partial(_unreadable, where)):
                 values = next(rows)
             yield Row(where, values)
 
@@ -202,6 +200,10 @@ class Hub(FileTask):
     @property
     def _shown(self) -> str:
         return f"the data set {self.path or self.dataset}"
+
+
+def _unreadable(where: str, reason: str) -> str:
+    return f"{where} cannot be read: {reason}. Copy the data set anew."
 
 
 def _refuse(dataset: str | None, path: str | None, allow_hub: bool) -> None:
