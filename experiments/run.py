@@ -32,4 +32,6 @@ def _command(config: Path) -> list[str]:
 
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the checkout: `python -m` put it there, and nothing more is imported from it
     main()

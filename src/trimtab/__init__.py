@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from trimtab.openmp import set_waiting
+
 if TYPE_CHECKING:
     from trimtab.config import EpisodeConfig, RunConfig, load_config
     from trimtab.data import Batch, TaskDataset
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     )
 
 __version__ = "0.1.0"
+
+set_waiting()
 
 _MODULES = {
     "EpisodeConfig": "trimtab.config",

@@ -97,9 +97,9 @@ def test_the_members_of_a_union_count_as_one_problem() -> None:
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("no_such_package.losses:Mine", ("could not be imported (ModuleNotFoundError", "PYTHONPATH")),
+        ("no_such_package.losses:Mine", ("could not be imported (No module named", "PYTHONPATH")),
         ("tests.config.parts:Missing", ("could not be imported (AttributeError", "'Missing'")),
-        (":Missing", ("could not be imported (ValueError",)),
+        (":Missing", ("could not be imported (Empty module name",)),
         (".parts:Loss", ("could not be imported (TypeError",)),
         ("tests.config.parts:NOT_A_COMPONENT", ("is a float; a loss must be a class or a function",)),
         ("tests.config.parts:Positional", ("the parameter 'temperature' is not keyword-only", "after a *")),
@@ -121,7 +121,7 @@ def test_a_module_with_a_syntax_error(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "broken_losses.py").write_text("def mine(:\n")
     monkeypatch.syspath_prepend(tmp_path)
     message = refusal({"episode": {"loss": {"name": "broken_losses:mine"}}})
-    assert "SyntaxError" in message
+    assert "invalid syntax" in message
     assert "broken_losses.py, line 1" in message
 
 

@@ -1,11 +1,14 @@
 """Invariant 3: a fork with no new decision is the original; forks at any step; replay tells the truth."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.training.runs import DECODER, EVERYTHING, config, weights
+from trimtab.cli.main import app
 from trimtab.config import ConfigError, RunError
 from trimtab.records import RunDirectory, first_difference
 from trimtab.training import Caller, fork, replay, resume, train
@@ -162,5 +165,67 @@ def test_another_hook_in_front_costs_a_rule_no_state(tmp_path: Path) -> None:
 
 def test_replay_misses_rows_that_are_gone(tmp_path: Path) -> None:
     train(config(), tmp_path / "run")
-    (tmp_path / "run" / "steps.jsonl").write_text("")
-    assert not replay(tmp_path / "run").identical
+    steps = tmp_path / "run" / "steps.jsonl"
+    rows = steps.read_text().splitlines(keepends=True)
+    without_loss = {key: value for key, value in json.loads(rows[6]).items() if key != "train_loss"}
+    damages = [(rows[:3], 3), ([*rows[:6], json.dumps(without_loss) + "\n", *rows[7:]], 23), ([], 0)]
+    for left, compared in damages:
+        steps.write_text("".join(left))
+        found = replay(tmp_path / "run")
+        assert (found.steps, found.expected, found.difference, found.weights_identical) == (compared, 24, None, True)
+        assert not found.losses_identical and not found.identical
+
+
+def test_replay_without_rows_says_that_nothing_was_compared(tmp_path: Path) -> None:
+    train(config(), tmp_path / "run")
+    (tmp_path / "run" / "steps.jsonl").unlink()
+    result = CliRunner().invoke(app, ["replay", str(tmp_path / "run")], catch_exceptions=False)
+    assert result.exit_code == 1
+    assert "24 of the 24 steps up to step 24 have no loss in" in result.output
+    assert "Every loss is identical" not in result.output and "The weights are identical" in result.output
+
+
+def test_replay_says_which_checkpoint_it_ends_with_and_why(tmp_path: Path) -> None:
+    train(config(), tmp_path / "run")
+    (tmp_path / "run" / "summary.json").unlink()  # as after a kill
+    assert replay(tmp_path / "run").notes == []
+    newest = max((tmp_path / "run" / "checkpoints").iterdir())
+    with (newest / "model.safetensors").open("r+b") as file:
+        file.seek(-4, 2)
+        file.write(b"\xff\xff\xff\xff")
+    found = replay(tmp_path / "run")
+    assert found.identical and found.until == found.steps == 18
+    assert "step-00000024 is damaged: model.safetensors" in found.notes[0]
+    assert found.notes[1] == (
+        "The newest sound checkpoint is of step 18, and the records go on to step 24; the replay ends there."
+    )
+    result = CliRunner().invoke(app, ["replay", str(tmp_path / "run")], catch_exceptions=False)
+    assert result.exit_code == 0 and found.notes[1] in result.output and "18 steps compared" in result.output
+
+
+def test_a_child_whose_own_first_checkpoint_is_damaged_is_replayed_from_its_parent(trunk: Path, tmp_path: Path) -> None:
+    fork(trunk, 20, tmp_path / "child")
+    (tmp_path / "child" / "checkpoints" / "step-00000020" / "state.json").write_text("{}")
+    found = replay(tmp_path / "child")
+    assert found.identical and "began with the state of the parent" in found.notes[0]
+
+
+@pytest.mark.parametrize("left", ["manifest", "event"])
+def test_a_fork_killed_before_its_first_checkpoint_keeps_its_event(trunk: Path, tmp_path: Path, left: str) -> None:
+    fork(trunk, 10, tmp_path / "whole", ["episode.lr_factor=0.5"])
+    fork(trunk, 10, tmp_path / "child", ["episode.lr_factor=0.5"])
+    child = RunDirectory(tmp_path / "child")
+    rows = [row for row in child.events() if row["kind"] == "fork"]
+    shutil.rmtree(child.checkpoints_path)
+    for name in ("summary.json", "steps.jsonl", "evaluations.jsonl", "events.jsonl"):
+        (child.path / name).unlink()
+    if left == "event":
+        child.events_path.write_text(json.dumps(rows[0]) + "\n")
+    resume(child.path)
+    events = child.events()
+    whole = RunDirectory(tmp_path / "whole").events()
+    assert [row["kind"] for row in events if row["kind"] in ("fork", "resume")] == ["fork", "resume"]
+    (again,) = [row for row in events if row["kind"] == "fork"]
+    (first,) = [row for row in whole if row["kind"] == "fork"]
+    assert again["after"] == first["after"] and again["after"]["changed"] == ["episode.lr_factor"]
+    assert weights(child.path) == weights(tmp_path / "whole")

@@ -36,8 +36,8 @@ def killed_at(out: Path, *steps: int, rule: str = "") -> None:
     first = command("train", *arguments, "--out", str(out))
     assert first.returncode == -signal.SIGKILL, first.stderr
     for _ in steps[1:]:
-        assert command("resume", str(out)).returncode == -signal.SIGKILL
-    last = command("resume", str(out))
+        assert command("resume", str(out), "--allow-code").returncode == -signal.SIGKILL
+    last = command("resume", str(out), "--allow-code")
     assert last.returncode == 0, last.stderr
 
 
@@ -158,7 +158,7 @@ def test_more_threads_than_cpus_may_be_recorded_but_not_asked_for(
     stopped = iter([None] * 14 + ["test"] * 99)
     run = tmp_path / "run"
     train(config("threads=2"), run, Caller(stop=lambda: next(stopped)))
-    monkeypatch.setattr("trimtab.training.device._usable_cpus", lambda: 1)
+    monkeypatch.setattr("trimtab.training.device.usable_cpus", lambda: 1)
     with pytest.raises(ConfigError, match="threads: 2 threads were asked for, and this process may use 1 CPU:"):
         train(config("threads=2"), tmp_path / "other")
     for ask in (

@@ -51,7 +51,7 @@ def test_five_kills_at_random_moments_end_in_the_uninterrupted_runs_weights(tmp_
         time.sleep(moments.uniform(0.0, 0.06))
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
-        arguments = ["resume", str(out)]
+        arguments = ["resume", str(out), "--allow-code"]
     resumed = command(*arguments)
     assert resumed.returncode == 0, resumed.stderr
     again = RunDirectory(out).summary()

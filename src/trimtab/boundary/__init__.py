@@ -12,6 +12,7 @@ from trimtab.boundary.foreign import foreign
 from trimtab.boundary.json_stream import json_items
 from trimtab.boundary.limited import LimitedError, run_limited
 from trimtab.boundary.names import folder_name, is_plain_name
+from trimtab.boundary.parent import end_with, identity
 from trimtab.boundary.strict_json import StrictJsonError, kind_of, strict_json
 from trimtab.boundary.text import csv_cell, listed, printable, shortened
 
@@ -21,8 +22,10 @@ __all__ = [
     "StrictJsonError",
     "TooLargeError",
     "csv_cell",
+    "end_with",
     "folder_name",
     "foreign",
+    "identity",
     "is_plain_name",
     "json_items",
     "kind_of",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trimtab.cli.running import AcceptChanges, AsJson, Run
+from trimtab.cli.running import AcceptChanges, AllowCode, AsJson, Run
 from trimtab.errors import RunError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def chaos(
     ] = 1,
     discard: Annotated[int, typer.Option("--discard", help="Steps before those that are counted.")] = 20,
     accept_changes: AcceptChanges = False,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure the largest Lyapunov exponent of a recorded run at a step, from twins forked there.
@@ -60,6 +61,7 @@ def chaos(
                 renormalise_every=renormalise_every,
                 discard=discard,
                 accept_changes=accept_changes,
+                allow_code=allow_code,
                 progress=EncodingDisplay(console),
                 told=told,
             )

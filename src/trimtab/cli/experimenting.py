@@ -1,7 +1,6 @@
 """Commands that run experiments."""
 
 import json
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trimtab.cli.running import AsJson, Set
+from trimtab.cli.running import AllowCode, AsJson, Set
 
 if TYPE_CHECKING:
     from trimtab.experiments import Experiment, Means
@@ -35,6 +34,7 @@ def run(
         bool,
         typer.Option("--pilot", help="Run although so few pairs cannot confirm what is claimed, for the estimates."),
     ] = False,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a paired experiment and judge it.
@@ -43,9 +43,12 @@ def run(
 
     trimtab run configs/regime_controller.yaml --set seeds=6 --out runs/rc6 --workers 2
     """
+    from trimtab.config import allowing_code
     from trimtab.experiments import load_experiment
 
-    _run(load_experiment(experiment, overrides or ()), experiment, out, workers, pilot=pilot, as_json=as_json)
+    with allowing_code(allow_code):
+        loaded = load_experiment(experiment, overrides or ())
+    _run(loaded, experiment, out, workers, pilot=pilot, as_json=as_json)
 
 
 def ablate(
@@ -62,18 +65,22 @@ def ablate(
     overrides: Set = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Worker processes, as for `trimtab run`.")] = None,
     pilot: Annotated[bool, typer.Option("--pilot", help="Run it for the estimates, as for `trimtab run`.")] = False,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Change one thing at a time: an arm a change, one base, the same seeds.
 
     trimtab ablate configs/baseline.yaml --over model.dropout=0,episode.clip=null --out runs/ablation
     """
-    from trimtab.config import apply_overrides
+    from trimtab.config import allowing_code, apply_overrides
+    from trimtab.config.permission import refuse_recorded_code
     from trimtab.config.yaml_file import load_yaml
     from trimtab.evidence import parse_claim
     from trimtab.experiments.ablation import ablation
 
     base, _ = load_yaml(config)
+    with allowing_code(allow_code):
+        refuse_recorded_code(base, config)
     apply_overrides(base, overrides or ())
     spec = ablation(base, over, parse_claim(claim), seeds)
     _run(spec, out / "experiment.yaml", out, workers, pilot=pilot, as_json=as_json)
@@ -128,17 +135,20 @@ def aa(
     copies: Annotated[int, typer.Option(min=2, help="Runs a seed, which differ in the dropout draw alone.")] = 3,
     draws: Annotated[int, typer.Option(min=100, help="A/A experiments resampled from those runs.")] = 500,
     workers: Annotated[int | None, typer.Option(min=0, help="Worker processes, as for `trimtab run`.")] = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Run arms that differ in nothing that matters: the noise floor, and how often the rule calls a difference anyway.
 
     trimtab aa configs/regime_controller.yaml --out runs/aa
     """
+    from trimtab.config import allowing_code
     from trimtab.experiments import load_experiment
     from trimtab.experiments.aa import run_aa
     from trimtab.training.signals import StopOnSignal
 
-    spec = load_experiment(experiment, overrides or ())
+    with allowing_code(allow_code):
+        spec = load_experiment(experiment, overrides or ())
     with StopOnSignal() as stop:
         found = run_aa(spec, out, copies, draws, _means(spec, workers, stop, as_json))
     if as_json:
@@ -177,6 +187,8 @@ def _means(spec: "Experiment", workers: int | None, stop: "StopOnSignal", as_jso
 
 def _workers(threads: object) -> int:
     """As many workers as fill the cores; in this process where a run takes them all."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from trimtab.records.cpus import usable_cpus
+
+    cores = usable_cpus()
     count = cores // threads if isinstance(threads, int) and threads > 0 else 1
     return count if count > 1 else 0

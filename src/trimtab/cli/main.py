@@ -1,6 +1,8 @@
 """The command `trimtab`. Heavy imports come late: `trimtab --help` loads no torch."""
 
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import typer
 
@@ -17,6 +19,7 @@ from trimtab.cli import (
     reporting,
     running,
 )
+from trimtab.config.own_code import search
 from trimtab.errors import TrimtabError
 
 app = typer.Typer(
@@ -57,7 +60,8 @@ def _root(
 
 def main() -> None:
     """Run the command line: 0 done, 1 the work failed, 2 the input was wrong, 130 interrupted."""
-    sys.path.append("")  # a user's own component may stand in the folder that the command is called from
+    with suppress(OSError):  # the folder may have been removed
+        search([Path.cwd()])  # components of the user's own; nothing else is imported from there
     try:
         app()
     except TrimtabError as error:
@@ -68,4 +72,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        del sys.path[0]  # `python -m` put the working folder there
     main()

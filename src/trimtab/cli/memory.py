@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from trimtab.cli.running import AcceptChanges, AsJson
+from trimtab.cli.running import AcceptChanges, AllowCode, AsJson
 from trimtab.config.words import counted
 
 if TYPE_CHECKING:
@@ -41,16 +41,19 @@ def run(
     overrides: Set = None,
     no_gates: Annotated[bool, typer.Option("--no-gates", help="Go on where a gate would stop the run.")] = False,
     accept_changes: AcceptChanges = False,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the protocol: baselines, each side alone, both together, controls, greedy decoding, ablations, analysis.
 
     trimtab memory run configs/memory_squad.yaml --set pairs.path=dev-v2.0.json --out runs/squad
     """
+    from trimtab.config import allowing_code
     from trimtab.config.load import load_root
     from trimtab.config.memory import MemoryConfig
 
-    loaded = load_root(MemoryConfig, config, overrides or ())
+    with allowing_code(allow_code):
+        loaded = load_root(MemoryConfig, config, overrides or ())
     with _watching(as_json) as watcher:
         from trimtab.memory.run import run_memory
         from trimtab.reports.memory import write_report
@@ -72,12 +75,12 @@ def run(
 
 
 @memory_app.command()
-def show(folder: Folder, pair: PairName, as_json: AsJson = False) -> None:
+def show(folder: Folder, pair: PairName, allow_code: AllowCode = False, as_json: AsJson = False) -> None:
     """Decode one memory under both modes, beside what it was found for.
 
     trimtab memory show runs/squad 56ddde6b9a695914005b9629
     """
-    memory, said = _said(folder, pair, ("question", "answer"))
+    memory, said = _said(folder, pair, ("question", "answer"), allow_code)
     card = memory.card
     if as_json:
         typer.echo(json.dumps({"pair": pair, "question": card.question, "answer": card.answer, "said": said}))
@@ -96,20 +99,21 @@ def ask(
     folder: Folder,
     pair: PairName,
     mode: Annotated[Literal["question", "answer"], typer.Option(help="What the memory is asked for.")] = "answer",
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Print what the model says from one memory under one mode.
 
     trimtab memory ask runs/squad 56ddde6b9a695914005b9629 --mode answer
     """
-    _, said = _said(folder, pair, (mode,))
+    _, said = _said(folder, pair, (mode,), allow_code)
     typer.echo(json.dumps({"pair": pair, "mode": mode, "said": said[mode]}) if as_json else said[mode])
 
 
-def _said(folder: Path, pair: str, modes: tuple[str, ...]) -> "tuple[Memory, dict[str, str]]":
+def _said(folder: Path, pair: str, modes: tuple[str, ...], allow_code: bool) -> "tuple[Memory, dict[str, str]]":
     from trimtab.memory.recall import recall
 
-    return recall(folder, pair, modes)
+    return recall(folder, pair, modes, allow_code=allow_code)
 
 
 def _account(result: dict[str, Any]) -> str:

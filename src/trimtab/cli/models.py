@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from trimtab.cli.running import AllowCode
 from trimtab.errors import ConfigError, DataError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -160,6 +161,7 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     adapter: Annotated[bool, typer.Option("--adapter", help="Low-rank additions alone, as peft writes them.")] = False,
     step: Annotated[int | None, typer.Option(help="The checkpoint to use; the newest when missing.")] = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Write a run's model as a folder that transformers loads.
 
@@ -169,7 +171,7 @@ def export(
     from trimtab.models.pretrained.saving import save_model
     from trimtab.training.sampling import load_model
 
-    loaded = load_model(run, step)
+    loaded = load_model(run, step, allow_code=allow_code)
     if not isinstance(loaded.model, Pretrained):
         raise ConfigError(
             f"The model of {run} is a {type(loaded.model).__name__}; only pretrained models are exported."

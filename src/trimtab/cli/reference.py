@@ -38,7 +38,10 @@ def page() -> str:
     lines.append(
         "\n# Components\n\nA component is named in a config as `{name: NAME, parameter: value}`; `name` may also be"
     )
-    lines.append("a dotted path `package.module:Name` to a class or function of your own (see adding-components.md).")
+    lines.append(
+        "a dotted path `package.module:Name` to a class or function of your own. It is imported from installed packages,"
+    )
+    lines.append("`PYTHONPATH` and the folder that the command is called from (see adding-components.md).")
     for kind, registry in REGISTRIES.items():
         lines.append(f"\n## {kind}\n")
         if not list(registry):

@@ -24,6 +24,12 @@ Run = Annotated[Path, typer.Argument(help="The folder of a run.")]
 AcceptChanges = Annotated[
     bool, typer.Option("--accept-changes", help="Go on although something that matters has changed.")
 ]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code", help="Import the code that the records name (dotted paths). Only for code that you know."
+    ),
+]
 
 tokenizer_app = typer.Typer(help="Make tokenizers.", no_args_is_help=True)
 
@@ -60,6 +66,7 @@ def resume(
     run: Run,
     overrides: Set = None,
     accept_changes: AcceptChanges = False,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Go on with a run that was interrupted or killed.
@@ -71,7 +78,8 @@ def resume(
     with calling(as_json) as caller:
         from trimtab.training import resume as go_on
 
-        finish(go_on(run, overrides or (), accept_changes=accept_changes, caller=caller), run, as_json)
+        result = go_on(run, overrides or (), accept_changes=accept_changes, allow_code=allow_code, caller=caller)
+        finish(result, run, as_json)
 
 
 def fork(
@@ -80,6 +88,7 @@ def fork(
     out: Out,
     overrides: Set = None,
     accept_changes: AcceptChanges = False,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Start a child from any step of a run, under another decision.
@@ -89,10 +98,11 @@ def fork(
     with calling(as_json) as caller:
         from trimtab.training import fork as begin
 
-        finish(begin(run, at, out, overrides or (), accept_changes=accept_changes, caller=caller), out, as_json)
+        options = {"accept_changes": accept_changes, "allow_code": allow_code}
+        finish(begin(run, at, out, overrides or (), **options, caller=caller), out, as_json)
 
 
-def replay(run: Run, as_json: AsJson = False) -> None:
+def replay(run: Run, allow_code: AllowCode = False, as_json: AsJson = False) -> None:
     """Make a run again and say whether every loss and the weights are identical.
 
     trimtab replay runs/first
@@ -101,14 +111,17 @@ def replay(run: Run, as_json: AsJson = False) -> None:
     with console.status("replaying") if console.is_terminal else _nothing():
         from trimtab.training import replay as again
 
-        found = again(run)
+        found = again(run, allow_code=allow_code)
     where = None if found.difference is None else found.difference.message
     if as_json:
         typer.echo(
             json.dumps(
                 {
                     "identical": found.identical,
+                    "until": found.until,
                     "steps_compared": found.steps,
+                    "steps_expected": found.expected,
+                    "notes": found.notes,
                     "first_difference": where,
                     "weights_identical": found.weights_identical,
                     "weights_recorded": found.weights_recorded,
@@ -119,9 +132,18 @@ def replay(run: Run, as_json: AsJson = False) -> None:
             )
         )
     else:
+        for note in found.notes:
+            typer.echo(note)
         typer.echo(f"{found.steps} steps compared in full precision.")
         if found.difference is None:
-            typer.echo("Every loss is identical.")
+            if found.losses_identical:
+                typer.echo("Every loss is identical.")
+            else:
+                missing = found.expected - found.steps
+                typer.echo(
+                    f"{missing} of the {found.expected} steps up to step {found.until} have no loss in {run / 'steps.jsonl'}, "
+                    "so they were not compared: the records are not complete."
+                )
             word = {True: "identical", False: "different", None: "not recorded, so not compared"}[
                 found.weights_identical
             ]
@@ -151,6 +173,7 @@ def sample(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same text.")] = 0,
     step: Annotated[int | None, typer.Option(help="The checkpoint to use; the newest when missing.")] = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Write text with a run's model. One trained on a task answers in the task's template and stops at the answer's end.
@@ -160,7 +183,7 @@ def sample(
     from trimtab.training.sampling import sample_run
 
     options = {"tokens": tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p}
-    written = sample_run(run, prompt=prompt, options=options, seed=seed, step=step)
+    written = sample_run(run, prompt=prompt, options=options, seed=seed, step=step, allow_code=allow_code)
     for refused in written["refused_checkpoints"]:
         typer.echo(f"{refused} The text is by the checkpoint of step {written['step']}.", err=True)
     if unknown := written["unknown_characters"]:

@@ -7,6 +7,7 @@ from trimtab.config.load import load_config, resolve_config
 from trimtab.config.nested import nested_components, resolve_component
 from trimtab.config.overrides import apply_overrides, set_key
 from trimtab.config.paths import absolute_paths, missing_paths, path_keys
+from trimtab.config.permission import allowing_code
 from trimtab.config.registry import Registry
 from trimtab.config.schema import (
     FILE_PATH,
@@ -47,6 +48,7 @@ __all__ = [
     "TrimtabError",
     "WorkError",
     "absolute_paths",
+    "allowing_code",
     "apply_overrides",
     "canonical_json",
     "changed_keys",

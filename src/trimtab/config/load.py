@@ -7,16 +7,18 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from trimtab.config.canonical import config_hash
 from trimtab.config.fitting import refuse_misfits
 from trimtab.config.kinds import refuse_other_kinds
 from trimtab.config.nested import resolve_component
 from trimtab.config.overrides import apply_overrides
+from trimtab.config.permission import refuse_code, refuse_recorded_code
 from trimtab.config.plain import plain_values
 from trimtab.config.schema import RunConfig
 from trimtab.config.slots import ROOTS, default_name
 from trimtab.config.wording import Source, worded
 from trimtab.config.yaml_file import Lines, load_yaml
-from trimtab.errors import ConfigError
+from trimtab.errors import ConfigError, RunError
 
 Root = TypeVar("Root", bound=BaseModel)
 
@@ -30,10 +32,14 @@ def load_config(path: FilePath | None = None, overrides: Iterable[str] = ()) -> 
 
 
 def load_root(root: type[Root], path: FilePath | None = None, overrides: Iterable[str] = ()) -> Root:
-    """As `load_config`, for any kind of config in `ROOTS`."""
+    """As `load_config`, for any kind of config in `ROOTS`.
+
+    Raises `RunError` for a file in a folder of records that names code, unless that is allowed (`allowing_code`).
+    """
     data, lines = load_yaml(path) if path is not None else ({}, {})
     if path is not None:
         refuse_other_kinds(data, str(path), "a training run" if issubclass(root, RunConfig) else "a memory run")
+        refuse_recorded_code(data, path)
     where = Source(str(path) if path is not None else "--set", lines)
     for changed in apply_overrides(data, overrides):
         where.override(changed)
@@ -47,6 +53,35 @@ def resolve_config(data: Mapping[str, Any], *, source: str = "config", lines: Li
     resolved config again changes nothing. Raises `ConfigError`, which begins with `source`.
     """
     return resolve_root(RunConfig, data, Source(source, lines or {}))
+
+
+def recorded_root(root: type[Root], data: Mapping[str, Any], expected_hash: str, source: str) -> Root:
+    """The config `data` that the records in the file `source` hold, validated.
+
+    Before any component is imported, the hash is compared with the recorded one and dotted paths are refused unless they are
+    allowed (`allowing_code`). Raises `RunError` for these two, `ConfigError` for a config that is not valid.
+    """
+    if not _has_hash(data, expected_hash):
+        raise RunError(
+            f"The config in {source} is not the one that the run was started with: its hash is not the recorded one, so it was "
+            "changed by hand. Undo that; to change a run on purpose use `trimtab resume --set key=value --accept-changes` or "
+            "`trimtab fork`."
+        )
+    refuse_code(data, source)
+    config = resolve_root(root, data, Source(source))
+    if config_hash(config) != expected_hash:
+        raise RunError(
+            f"The config in {source} was written by another version of Trimtab, or with another version of a component of your "
+            "own, and means something else now: its keys or their defaults have changed. Use that version."
+        )
+    return config
+
+
+def _has_hash(data: Mapping[str, Any], expected: str) -> bool:
+    try:
+        return config_hash(data) == expected
+    except (ValueError, RecursionError):  # nothing that we wrote: an infinity, half a character, a thousand levels
+        return False
 
 
 def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Root:

@@ -64,7 +64,9 @@ def local_folder(path: str) -> Path:
                 "variable, or copy the model's folder here and name the folder."
             ) from None
     online = {**os.environ, "HF_HUB_OFFLINE": "0"}
-    done = subprocess.run([sys.executable, "-c", _FETCH, name], env=online, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _FETCH, name], env=online, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise WorkError(

@@ -10,7 +10,9 @@ from typing import Any, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
+from trimtab.boundary import foreign
 from trimtab.config.describe import type_text
+from trimtab.config.own_code import import_own
 from trimtab.config.schema import Component, Frozen
 from trimtab.config.wording import unknown_name
 from trimtab.errors import ConfigError
@@ -92,22 +94,24 @@ class Registry:
         if entry is None and ":" not in name:
             raise ConfigError(self._unknown(name, where))
         module_name, _, attribute = (entry.target if entry is not None else name).partition(":")
-        try:
+        if entry is not None and entry.origin == _SHIPPED:
             found = getattr(importlib.import_module(module_name), attribute)
-        except (ImportError, AttributeError, ValueError, SyntaxError, TypeError) as error:
-            if entry is not None and entry.origin == _SHIPPED:
-                raise
-            raise ConfigError(
-                f"{where}the {self.kind} '{name}' could not be imported ({type(error).__name__}: {error}). A component of "
-                "your own is named 'package.module:Name', and its package must be importable: install it, or put its "
-                "folder on PYTHONPATH."
-            ) from error
+        else:
+            with foreign(ConfigError, lambda reason: f"{where}{self._not_importable(name, reason)}"):
+                found = import_own(module_name, attribute)
         if not callable(found):
             raise ConfigError(
                 f"{where}'{name}' is a {type(found).__name__}; a {self.kind} must be a class or a function."
             )
         factory: Factory = found
         return factory
+
+    def _not_importable(self, name: str, reason: str) -> str:
+        return (
+            f"the {self.kind} '{name}' could not be imported ({reason}). A component of your own is named "
+            "'package.module:Name'. Its package is installed, in a folder on PYTHONPATH, or in the folder that the command is "
+            "called from."
+        )
 
     def _unknown(self, name: str, where: str) -> str:
         known = ", ".join(sorted(self._entries)) or "none yet"

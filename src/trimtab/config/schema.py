@@ -248,7 +248,8 @@ class RunConfig(Frozen):
     threads: Annotated[
         Annotated[int, Field(ge=1)] | Literal["auto"],
         Field(
-            description="CPU threads; results depend on it bit for bit; auto is the physical cores, resolved at the start"
+            description="CPU threads; results depend on it bit for bit; auto is the physical cores within the affinity and the "
+            "CPU quota, resolved at the start"
         ),
     ] = "auto"
     device: Annotated[

@@ -12,6 +12,9 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
+from trimtab.boundary import identity
+from trimtab.config.own_code import searched_folders
+from trimtab.config.permission import permission
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.worker import work
 
@@ -127,22 +130,39 @@ def _next(
                     worker.interrupt()
 
 
+_PROGRAM = """
+import json, sys
+terms = json.loads(sys.argv[1])
+sys.path.append(terms["trimtab"])
+from trimtab.boundary.parent import end_with
+end_with(*terms["parent"])
+from trimtab.experiments.worker import main
+main(terms)
+"""
+
+
 class Worker:
     """One worker process, in a session of its own so that a Ctrl-C reaches only this process, which passes it on.
 
-    Its idle OpenMP threads sleep unless the environment says otherwise: where workers have more threads than there are cores,
-    those that spin take the cores from those that compute.
+    It imports nothing from the working folder but what dotted paths name, finds these where this process does, and allows
+    records to name those that are allowed here. It ends with this process.
     """
 
     def __init__(self, errors: Any) -> None:
+        allowed = permission()
+        terms = {
+            "trimtab": str(Path(__file__).parents[2]),
+            "parent": [os.getpid(), identity(os.getpid())],
+            "folders": searched_folders(),
+            "code": {"names": sorted(allowed.names), "every": allowed.every},
+        }
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from trimtab.experiments.worker import main; main()"],
+            [sys.executable, "-P", "-c", _PROGRAM, json.dumps(terms)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
             start_new_session=True,
-            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
         )
 
     def start(self, job: Job, answers: "Queue[tuple[Worker, Job, Answer | None]]") -> None:

@@ -9,7 +9,8 @@ from trimtab.records import RunDirectory
 from trimtab.records.atomic import write_json
 from trimtab.training import Caller, fork_as, resume, train
 from trimtab.training.assembly import assemble
-from trimtab.training.lifecycle import differences, recorded_config
+from trimtab.training.lifecycle import differences
+from trimtab.training.recorded import recorded_config
 
 Kind = Literal["train", "fork", "lazy_fork", "twins", "memory"]
 SAME_AS = "same_as.json"

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from trimtab.config import ConfigError
 from trimtab.config.kinds import refuse_other_kinds
 from trimtab.config.overrides import apply_overrides
+from trimtab.config.permission import refuse_recorded_code
 from trimtab.config.plain import plain_values
 from trimtab.config.wording import Source, worded
 from trimtab.config.yaml_file import load_yaml
@@ -23,10 +24,12 @@ def load_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     """Read an experiment's YAML, apply `key=value` overrides and check it all.
 
     Raises `ConfigError` for what is wrong with it: unknown keys, a missing margin, one seed, an arm that changes nothing, a
-    pairing that contradicts the arms.
+    pairing that contradicts the arms. Raises `RunError` for a file in a folder of records that names code, unless that is
+    allowed (`allowing_code`).
     """
     data, lines = load_yaml(path)
     refuse_other_kinds(data, str(path), "an experiment")
+    refuse_recorded_code(data, path)
     apply_overrides(data, overrides)
     return experiment_from(data, Source(str(path), lines))
 

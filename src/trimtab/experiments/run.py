@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from trimtab.config import WorkError
+from trimtab.config import WorkError, allowing_code
+from trimtab.config.permission import dotted_paths
 from trimtab.evidence import plan
 from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.experiments.design import episode_jobs
@@ -29,12 +30,13 @@ def run_experiment(experiment: Experiment, out: Path | str, means: Means = Means
     Finished episodes are taken as they are when nothing that decides them has changed. An interrupted experiment is not
     judged: a look before the planned pairs are in would be another test. Raises `RunError` when `out` holds another
     experiment, `ConfigError` when an arm's loss cannot be computed on its data. Whether so many pairs can show what is
-    claimed, `planned` says.
+    claimed, `planned` says. The dotted paths that the experiment names are the caller's own; its episodes' records may name
+    them and no others.
     """
     folder = ExperimentDirectory(out)
     rehearse(folder, experiment)
     reserve(folder, experiment, means.command)
-    with RunLock(folder.path / ".lock"):
+    with allowing_code(names=dotted_paths(experiment.model_dump())), RunLock(folder.path / ".lock"):
         progress = Progress(folder, means)
         status, experiment = _phases(folder, experiment, means, progress)
         found = [] if status == "interrupted" else conclude(folder, experiment)

@@ -16,8 +16,8 @@ from trimtab.regimes import Controller, Decision, RegimeController, RegimeState
 from trimtab.training import Caller
 from trimtab.training.assembly import assemble
 from trimtab.training.checkpoint import Snapshot
-from trimtab.training.lifecycle import recorded_config
 from trimtab.training.logger import MemoryLogger
+from trimtab.training.recorded import recorded_config
 from trimtab.training.trunk import restore_run, state_at
 
 NAME = "twins.json"

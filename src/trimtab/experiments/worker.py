@@ -3,13 +3,12 @@
 import json
 import os
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trimtab.config import TrimtabError
+from trimtab.config import TrimtabError, allowing_code
+from trimtab.config.own_code import search
 from trimtab.experiments.jobs import Job, Kind, run_job
 from trimtab.experiments.twins import run_twins
 from trimtab.training import Caller
@@ -63,18 +62,16 @@ def _runner(kind: Kind) -> Callable[[Job, Caller], dict[str, Any]]:
     return run_twins if kind == "twins" else run_job
 
 
-def main() -> None:
-    """Serve until the input ends; leave at once when the process that started this one is gone (a kill is safe at any time)."""
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+def main(terms: Mapping[str, Any]) -> None:
+    """Serve until the input ends.
+
+    `terms` says where dotted paths are imported from (`folders`) and which of them records may name (`code`).
+    """
+    search(terms["folders"])
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a component prints goes to the log, and not between the answers
-    for line in sys.stdin:
-        answer = work(Job(**json.loads(line)))
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-
-
-def _leave_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)
+    with allowing_code(**terms["code"]):
+        for line in sys.stdin:
+            answer = work(Job(**json.loads(line)))
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()

@@ -28,11 +28,11 @@ from trimtab.memory.pairs import (
     target_ids,
 )
 from trimtab.memory.pairs.targets import UnfitError
+from trimtab.records.cpus import physical_cores
 from trimtab.training.device import (
     check_threads,
     has_native_bf16,
     keep_freed_memory,
-    physical_cores,
     resolve_device,
     set_numerics,
 )

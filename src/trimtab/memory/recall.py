@@ -3,29 +3,35 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trimtab.config import RunError
-from trimtab.config.load import load_root
+from trimtab.config import RunError, allowing_code
+from trimtab.config.load import recorded_root
 from trimtab.config.memory import MemoryConfig
 from trimtab.memory.decode import opening, say
 from trimtab.memory.opening import network_of, tokenizer_of
 from trimtab.memory.staging import SIDES
 from trimtab.memory.store import Memory, load_memory
-from trimtab.records import MEMORY_CONFIG
+from trimtab.records import MEMORY_CONFIG, RunDirectory
 from trimtab.training.device import set_numerics
 
 LONGEST = 1024
 """Tokens after which a memory that does not end is cut off."""
 
 
-def recall(folder: Path, pair: str, modes: Sequence[str], precision: str = "fp32") -> tuple[Memory, dict[str, str]]:
+def recall(
+    folder: Path, pair: str, modes: Sequence[str], precision: str = "fp32", *, allow_code: bool = False
+) -> tuple[Memory, dict[str, str]]:
     """A pair's memory in a run's folder, and what the model says under each of the `modes`.
 
     Raises:
-        RunError: no memory run, no memory of that pair, a damaged one, or one of another model.
+        RunError: no memory run, no memory of that pair, a damaged one, or one of another model; a config that does not have
+            its recorded hash, or that names code (a dotted path) unless `allow_code`.
     """
     if not (folder / MEMORY_CONFIG).is_file():
         raise RunError(f"{folder} is not the folder of a memory run: there is no {MEMORY_CONFIG} in it.")
-    config = load_root(MemoryConfig, folder / MEMORY_CONFIG)
+    run = RunDirectory(folder)
+    manifest = run.manifest()
+    with allowing_code(allow_code):
+        config = recorded_root(MemoryConfig, manifest.config, manifest.config_hash, str(run.manifest_path))
     place = folder / "memories" / pair
     if place.parent != folder / "memories" or not place.is_dir():
         raise RunError(

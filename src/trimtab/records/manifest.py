@@ -59,19 +59,23 @@ class ModelRecord(_Record):
 class Parent(_Record):
     """The run and the step that a fork started from, where it lay, and what the fork decided otherwise.
 
-    `changed` are the config keys. `controller` is the memory that its regime controller began with, in place of the
-    parent's or of none: as JSON of `training.nested`.
+    `changed` are the config keys; `changes` says what had changed since the parent was made, and was accepted. `controller`
+    is the memory that its regime controller began with, in place of the parent's or of none: as JSON of `training.nested`.
     """
 
     run_id: str
     step: int
     path: str = ""
     changed: list[str] = Field(default_factory=list)
+    changes: list[str] = Field(default_factory=list)
     controller: dict[str, Any] | None = None
 
 
 class Manifest(_Record):
-    """`manifest.json`: everything that is known of a run before its first step. `created_at` is ISO 8601, UTC."""
+    """`manifest.json`: everything that is known of a run before its first step. `created_at` is ISO 8601, UTC.
+
+    `unrecorded_changes` are accepted changes that no event in a checkpoint's records tells yet.
+    """
 
     run_id: str
     created_at: str
@@ -86,6 +90,7 @@ class Manifest(_Record):
     model: ModelRecord | None = None
     environment: dict[str, Any]
     parent: Parent | None = None
+    unrecorded_changes: list[str] = Field(default_factory=list)
     trimtab: str
     command: list[str] = Field(default_factory=list)
     format_version: int = FORMAT_VERSION

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trimtab.config import ConfigError, RunError
+from trimtab.config import ConfigError, RunError, allowing_code
 from trimtab.data import Progress
 from trimtab.records import Manifest, RunDirectory
 from trimtab.regimes.instruments import batch_means_interval
 from trimtab.training.assembly import Assembly, assemble
 from trimtab.training.excursion import Futures, excursion
-from trimtab.training.lifecycle import differences, recorded_config
+from trimtab.training.lifecycle import differences
 from trimtab.training.logger import MemoryLogger
+from trimtab.training.recorded import recorded_config
 from trimtab.training.trunk import restore_run, trunk
 from trimtab.training.twins import Coordinates, distances, exponent
 
@@ -30,6 +31,7 @@ def chaos(
     renormalise_every: int = 1,
     discard: int = 20,
     accept_changes: bool = False,
+    allow_code: bool = False,
     progress: Progress | None = None,
     told: Told = lambda done, total: None,
 ) -> dict[str, Any]:
@@ -45,13 +47,15 @@ def chaos(
 
     Raises:
         ConfigError: a number that makes no sense, such as an `epsilon` that is not positive.
-        RunError: no such run or step, too few steps left, or something that changed since, unless `accept_changes`.
+        RunError: no such run or step, too few steps left, or something that changed since, unless `accept_changes`; a config that
+            names code (a dotted path), unless `allow_code`.
     """
     _check(at, steps, epsilon, twins, renormalise_every, discard)
     run = RunDirectory(path)
     manifest, horizon = run.manifest(), discard + steps
-    assembly = _assembly(run, manifest, at, horizon, accept_changes=accept_changes, progress=progress)
-    start = trunk(run.path, at, progress)
+    with allowing_code(allow_code):
+        assembly = _assembly(run, manifest, at, horizon, accept_changes=accept_changes, progress=progress)
+        start = trunk(run.path, at, progress)
     assert start is not None  # only step 0 has no state
     trainer = assembly.trainer(MemoryLogger())
     restore_run(trainer, start, manifest.run_id, manifest.parent)

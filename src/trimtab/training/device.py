@@ -6,10 +6,10 @@ import sys
 from contextlib import nullcontext
 from typing import Literal
 
-import psutil
 import torch
 
 from trimtab.config import ConfigError, RunConfig
+from trimtab.records.cpus import physical_cores, usable_cpus
 
 Precision = Literal["bf16", "fp32"]
 
@@ -43,22 +43,13 @@ def check_threads(threads: int | str) -> None:
 
     For threads that somebody asks for now: what a recorded run used on another machine is not asked for.
     """
-    usable = _usable_cpus()
+    usable = usable_cpus()
     if isinstance(threads, int) and threads > usable:
         raise ConfigError(
-            f"threads: {threads} threads were asked for, and this process may use {usable} CPU{'s' if usable > 1 else ''}: "
+            f"threads: {threads} threads were asked for, and this process may use {usable} CPU{'s' if usable > 1 else ''} "
+            "(its affinity and the CPU quota of its container): "
             f"more threads than CPUs wait for each other at every operation. Set threads to {usable} at most, or to auto."
         )
-
-
-def physical_cores() -> int:
-    """The physical cores that this process may use."""
-    usable = _usable_cpus()
-    return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
-
-
-def _usable_cpus() -> int:
-    return len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count() or 1
 
 
 def has_native_bf16(device: str) -> bool:

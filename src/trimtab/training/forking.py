@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from trimtab.config import RunConfig, RunError, apply_overrides, resolve_config
+from trimtab.config import RunConfig, RunError, allowing_code, apply_overrides, resolve_config
 from trimtab.records import Parent, RunDirectory
 from trimtab.training.assembly import assemble
 from trimtab.training.device import check_threads
-from trimtab.training.lifecycle import Caller, asked_keys, begin, differences, recorded_config
+from trimtab.training.lifecycle import Caller, asked_keys, begin, differences
 from trimtab.training.nested import split
+from trimtab.training.recorded import recorded_config
 from trimtab.training.trunk import trunk
 
 
@@ -20,16 +21,24 @@ def fork(
     overrides: Iterable[str] = (),
     *,
     accept_changes: bool = False,
+    allow_code: bool = False,
     caller: Caller = Caller(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """Start a run in `out` from the state of the run in `parent` after step `at`, with `key=value` overrides.
 
     The state comes from the parent's nearest checkpoint and an exact replay to the step. Without overrides the child is
     the original, bit for bit. The child needs its parent no more once its first checkpoint (of step `at`) is written.
-    Raises `RunError` for a step that the parent does not have or an override that does not fit its state.
+    Raises `RunError` for a step that the parent does not have, for an override that does not fit its state, and for a parent
+    whose config names code (a dotted path) unless `allow_code`.
     """
-    run = RunDirectory(parent)
     RunDirectory(out).check_free()
+    with allowing_code(allow_code):
+        return _fork(RunDirectory(parent), at, out, overrides, accept_changes, caller)
+
+
+def _fork(
+    run: RunDirectory, at: int, out: Path | str, overrides: Iterable[str], accept_changes: bool, caller: Caller
+) -> dict[str, Any]:
     manifest = run.manifest()
     old = recorded_config(manifest, run)
     changes = differences(manifest, assemble(old, caller.progress))
@@ -59,8 +68,8 @@ def fork_as(
 ) -> dict[str, Any]:
     """Start a run in `out` from the state of `run` after step `at`, under a whole config.
 
-    `changed` are the keys (as `changed_keys` gives them) that the child decides for itself. `controller` is the memory that
-    its regime controller begins with.
+    `changed` are the keys (as `changed_keys` gives them) that the child decides for itself; `changes` says what has changed
+    since the parent was made. `controller` is the memory that its regime controller begins with.
     """
     start = trunk(run.path, at, caller.progress)
     memory = None if controller is None else split(controller, "controller")[0]
@@ -69,6 +78,7 @@ def fork_as(
         step=at,
         path=str(run.path.resolve()),
         changed=sorted(changed),
+        changes=list(changes),
         controller=memory,
     )
-    return begin(config, Path(out), caller, start=start, parent=lineage, changes=changes)
+    return begin(config, Path(out), caller, start=start, parent=lineage)

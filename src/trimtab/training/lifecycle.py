@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from trimtab import __version__
-from trimtab.config import RunConfig, RunError, WorkError, apply_overrides, config_hash, path_keys, resolve_config
+from trimtab.config import (
+    RunConfig,
+    RunError,
+    WorkError,
+    allowing_code,
+    apply_overrides,
+    config_hash,
+    path_keys,
+    resolve_config,
+)
 from trimtab.data import Progress
 from trimtab.records import (
-    MEMORY_CONFIG,
     Manifest,
     Parent,
     RunDirectory,
@@ -31,11 +39,14 @@ from trimtab.training.assembly import Assembly, assemble, own_components
 from trimtab.training.checkpoint import Snapshot, drop_after, newest_sound
 from trimtab.training.device import check_threads
 from trimtab.training.logger import Display, MemoryLogger, RunLogger
+from trimtab.training.recorded import recorded_config
 from trimtab.training.trainer import Trainer
 from trimtab.training.trunk import restore_run, trunk
 from trimtab.training.untrained import is_needed, untrained_figures
 
 Stop = Callable[[], str | None]
+_Event = tuple[str, dict[str, Any]]
+"""Kind and details of an event."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +78,8 @@ def begin(
     *,
     start: Snapshot | None = None,
     parent: Parent | None = None,
-    changes: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Start a run, from its own initial weights or from `start`, a state of `parent`; `changes` are told in its records."""
+    """Start a run, from its own initial weights or from `start`, a state of `parent`."""
     run = RunDirectory(out)
     run.check_free()
     if parent is None:
@@ -86,8 +96,12 @@ def begin(
                 raise write_failure(run.manifest_path, error.__cause__, again) from error
             raise
         trainer.state.run_id = manifest.run_id
-        detail = None if parent is None else {**parent.model_dump(exclude={"controller"}), "changes": list(changes)}
-        return _go(run, assembly, trainer, caller, event=None if detail is None else ("fork", detail))
+        return _go(run, assembly, trainer, caller, events=_beginning(parent))
+
+
+def _beginning(parent: Parent | None) -> list[_Event]:
+    """The events that a run's records begin with: of a fork, where it comes from."""
+    return [] if parent is None else [("fork", parent.model_dump(exclude={"controller"}))]
 
 
 def resume(
@@ -95,17 +109,19 @@ def resume(
     overrides: Iterable[str] = (),
     *,
     accept_changes: bool = False,
+    allow_code: bool = False,
     caller: Caller = Caller(),
 ) -> dict[str, Any]:
     """Go on with the run in `out` from its newest sound checkpoint, after an interruption or a kill at any moment.
 
     What changed since (config, corpus, code, threads, hardware) is named in a `RunError` unless `accept_changes`; accepted
-    changes leave an event. A run that has ended returns its figures and trains nothing, unless its config was changed.
+    changes leave an event. A run whose config names code (a dotted path) is refused before anything is imported unless
+    `allow_code`. A run that has ended returns its figures and trains nothing, unless its config was changed.
     Nothing is written before the state is restored, so that a refusal leaves the run as it was.
     """
     run = RunDirectory(out)
     manifest = run.manifest()
-    with run.lock():
+    with allowing_code(allow_code), run.lock():
         for folder in (run.path, run.checkpoints_path):
             clean_leftovers(folder)
         old = recorded_config(manifest, run)
@@ -132,14 +148,17 @@ def resume(
         trainer = _restored(assembly, caller, snapshot, manifest.run_id, manifest.parent, asked)
         trainer.state.run_id = manifest.run_id
         run.clear_summary()
+        changes = [*manifest.unrecorded_changes, *changes]
         if changes or config_hash(assembly.config) != manifest.config_hash:
-            _manifest(assembly, caller, None, keep=manifest).write(run.manifest_path)
+            rewritten = _manifest(assembly, caller, None, keep=manifest)
+            rewritten.model_copy(update={"unrecorded_changes": changes}).write(run.manifest_path)
         for name, length in records.items():
             if (run.path / name).exists() or length:
                 truncate(run.path / name, length)
         drop_after(run.checkpoints_path, step)
         detail = {"from_step": step, "changes": changes, "refused_checkpoints": refused}
-        return _go(run, assembly, trainer, caller, event=("resume", detail))
+        first = _beginning(manifest.parent) if found is None else []
+        return _go(run, assembly, trainer, caller, events=[*first, ("resume", detail)])
 
 
 def _newest_fitting(run: RunDirectory) -> tuple[int, Snapshot, dict[str, int], list[str]] | None:
@@ -182,7 +201,7 @@ def _restored(
 
 
 def _go(
-    run: RunDirectory, assembly: Assembly, trainer: Trainer, caller: Caller, *, event: tuple[str, Any] | None
+    run: RunDirectory, assembly: Assembly, trainer: Trainer, caller: Caller, *, events: list[_Event]
 ) -> dict[str, Any]:
     logger = RunLogger(run, caller.display)
     trainer.logger = logger
@@ -193,8 +212,7 @@ def _go(
         if state.step == 0:
             facts = assembly.data.report.lines()
             logger.event(0, 0, "data", "; ".join(facts), after=facts)
-        if event is not None:
-            kind, detail = event
+        for kind, detail in events:
             told = [
                 f"goes on from step {state.step}",
                 *detail.get("changes", ()),
@@ -202,9 +220,10 @@ def _go(
             ]
             logger.event(state.step, state.attempt, kind, "; ".join(told), after=detail)
             if kind == "fork" or detail["changes"]:
-                trainer.checkpoint(
-                    kind
-                )  # a fork needs its parent no more; an accepted change is in the records for good
+                # From now on a fork does not need its parent, and a kill does not lose the record of an accepted change.
+                trainer.checkpoint(kind)
+        if (manifest := run.manifest()).unrecorded_changes:
+            manifest.model_copy(update={"unrecorded_changes": []}).write(run.manifest_path)
         result = trainer.train(assembly.train_loader, assembly.val_loader)
         if is_needed(result):
             result["untrained"] = untrained_figures(assembly)
@@ -265,28 +284,6 @@ def _model_record(assembly: Assembly) -> dict[str, Any]:
 def _environment(config: RunConfig) -> dict[str, Any]:
     assert isinstance(config.threads, int)
     return environment(config.threads, config.episode.precision, config.device)
-
-
-def recorded_config(manifest: Manifest, run: RunDirectory) -> RunConfig:
-    """The config in a manifest, validated. Raises `RunError` for a memory run, and when it is not what its hash says."""
-    refuse_memory_run(run)
-    config = resolve_config(manifest.config, source=str(run.manifest_path))
-    if config_hash(config) != manifest.config_hash:
-        raise RunError(
-            f"The config in {run.manifest_path} is not the one that the run was started with: it was changed by hand, or by "
-            "another version of Trimtab that knows other keys. Undo that; to change a run on purpose use `trimtab resume --set "
-            "key=value --accept-changes` or `trimtab fork`."
-        )
-    return config
-
-
-def refuse_memory_run(run: RunDirectory) -> None:
-    """Raise `RunError` where training steps are asked of a memory run."""
-    if (memory := run.path / MEMORY_CONFIG).is_file():
-        raise RunError(
-            f"{run.path} holds a memory run, which has no training steps. `trimtab memory run {memory} --out {run.path}` goes on "
-            f"with it, and `trimtab show {run.path}` tells how it stands."
-        )
 
 
 _CONFIGURED = ("threads", "precision", "device")

@@ -1,25 +1,29 @@
-"""A recorded run made again, and held against its records."""
+"""A recorded run made again and compared with its records."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from trimtab.config import RunError
+from trimtab.config import RunError, allowing_code
 from trimtab.data import Progress
 from trimtab.records import Difference, Parent, RunDirectory, tensors_sha256
 from trimtab.training.assembly import assemble
 from trimtab.training.checkpoint import Snapshot, checkpoint_path, checkpoint_steps, read_checkpoint
-from trimtab.training.lifecycle import differences, recorded_config
+from trimtab.training.lifecycle import differences
+from trimtab.training.recorded import recorded_config
 from trimtab.training.trunk import passage, rerun, trunk
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay found.
+    """The result of a replay to step `until`.
 
-    `steps` of the `expected` steps that were made again stand in the records and were compared; `changes` says what is not
-    as it was recorded. `weights_identical` is None when the records hold no weights at the last step compared.
+    `steps` were made again, had a loss in the records and were compared, of `expected` ones that the records should hold.
+    `weights_identical` is None when the records hold no weights at the last step. `changes` says what is not as it was
+    recorded, `notes` why the replay went no further or began elsewhere, each as one sentence.
     """
 
+    until: int
     steps: int
     difference: Difference | None
     weights_identical: bool | None
@@ -27,29 +31,54 @@ class Replay:
     weights_replayed: str
     expected: int
     changes: list[str]
+    notes: list[str]
+
+    @property
+    def losses_identical(self) -> bool:
+        """Whether every expected loss was compared and is the recorded one."""
+        return self.difference is None and self.steps == self.expected
 
     @property
     def identical(self) -> bool:
         """Whether every loss and the weights are the recorded ones."""
-        return self.difference is None and self.weights_identical is not False and self.steps == self.expected
+        return self.losses_identical and self.weights_identical is not False
 
 
-def replay(path: Path | str, progress: Progress | None = None) -> Replay:
+@dataclass(frozen=True)
+class _Goal:
+    """The step that a replay ends with, the hash of the weights there if it is known, and why it is not a later step."""
+
+    step: int
+    weights: str | None
+    notes: list[str]
+
+
+def replay(path: Path | str, progress: Progress | None = None, *, allow_code: bool = False) -> Replay:
     """Make the run in `path` again from its beginning (a fork: from its parent's step), in memory.
 
-    It ends with the run's last step or at the first step that differs. Raises `RunError` for a run without a step.
+    It ends with the run's last step or at the first step that differs. Raises `RunError` for a run without a step, and for one
+    whose config names code (a dotted path) unless `allow_code`.
     """
-    run = RunDirectory(path)
+    with allowing_code(allow_code):
+        return _replay(RunDirectory(path), progress)
+
+
+def _replay(run: RunDirectory, progress: Progress | None) -> Replay:
     manifest = run.manifest()
     config = recorded_config(manifest, run)
-    begun = manifest.parent.step if manifest.parent is not None else 0
-    start = None if manifest.parent is None else _start(run, manifest.parent, progress)
-    until, recorded = _last_weights(run)
-    if until <= begun:
-        raise RunError(f"The run in {run.path} has no step to replay yet.")
-    snapshot, log = rerun(run, start, (passage(run.steps(), until), until), progress, strict=False)
+    rows = run.steps()
+    goal = _goal(run, rows)
+    begun, start, notes = 0, None, goal.notes
+    if manifest.parent is not None:
+        begun = manifest.parent.step
+        start, refused = _start(run, manifest.parent, progress)
+        notes = [*notes, *refused]
+    if goal.step <= begun:
+        raise RunError(" ".join([f"The run in {run.path} has no step to replay yet.", *notes]))
+    until = (passage(rows, goal.step) if rows else _attempt(run, goal.step), goal.step)
+    snapshot, log = rerun(run, start, until, progress, strict=False)
     replayed = tensors_sha256(snapshot.model)
-    same = None if recorded is None or log.difference is not None else recorded == replayed
+    same = None if goal.weights is None or log.difference is not None else goal.weights == replayed
     changes = differences(manifest, assemble(config, progress))
     changes += [
         f"at step {row['step']} the run went on with changes: {change}"
@@ -57,26 +86,50 @@ def replay(path: Path | str, progress: Progress | None = None) -> Replay:
         if row["kind"] == "resume"
         for change in row["after"]["changes"]
     ]
-    return Replay(log.compared, log.difference, same, recorded, replayed, len(log.steps), changes)
+    there = sum((row.get("attempt", 0), row["step"]) <= until for row in rows)
+    expected = max(there, len(log.steps))
+    return Replay(goal.step, log.compared, log.difference, same, goal.weights, replayed, expected, changes, notes)
 
 
-def _start(run: RunDirectory, parent: Parent, progress: Progress | None) -> Snapshot | None:
-    """The state that a fork's child began with: its own first checkpoint while it is kept, else made from its parent."""
+def _start(run: RunDirectory, parent: Parent, progress: Progress | None) -> tuple[Snapshot | None, list[str]]:
+    """The state that a fork's child began with, and why it is not its own first checkpoint where that is damaged.
+
+    It is made from the parent where the child no longer keeps its first checkpoint.
+    """
+    refused = []
     if parent.step in checkpoint_steps(run.checkpoints_path):
-        return read_checkpoint(checkpoint_path(run.checkpoints_path, parent.step))[0]
-    return trunk(Path(parent.path), parent.step, progress)
+        try:
+            return read_checkpoint(checkpoint_path(run.checkpoints_path, parent.step))[0], []
+        except RunError as error:
+            refused = [f"{error} So the replay began with the state of the parent in {parent.path}."]
+    return trunk(Path(parent.path), parent.step, progress), refused
 
 
-def _last_weights(run: RunDirectory) -> tuple[int, str | None]:
-    """The last step whose weights are known, and their hash; the last recorded step when there is none."""
-    summary = run.summary()
+def _attempt(run: RunDirectory, step: int) -> int:
+    """The attempt that the checkpoint of a step belongs to, for a run whose rows are gone."""
+    try:
+        snapshot, _ = read_checkpoint(checkpoint_path(run.checkpoints_path, step))
+    except RunError:
+        return 0
+    return int(snapshot.values["counters"]["attempt"])
+
+
+def _goal(run: RunDirectory, rows: list[dict[str, Any]]) -> _Goal:
+    """The last step whose weights are known; the last recorded step when there is none."""
+    summary, last = run.summary(), max((row["step"] for row in rows), default=0)
     if summary is not None and summary.weights_sha256 is not None:
-        return summary.steps, summary.weights_sha256
+        return _Goal(summary.steps, summary.weights_sha256, [])
+    refused: list[str] = []
     for step in reversed(checkpoint_steps(run.checkpoints_path)):
         try:
             snapshot, _ = read_checkpoint(checkpoint_path(run.checkpoints_path, step))
-        except RunError:
-            continue  # a damaged one says nothing; an earlier one may
-        return step, tensors_sha256(snapshot.model)
-    rows = run.steps()
-    return (rows[-1]["step"] if rows else 0), None
+        except RunError as error:
+            refused.append(str(error))
+            continue
+        if refused or last > step:
+            reach = f", and the records go on to step {last}" if last > step else ""
+            refused.append(f"The newest sound checkpoint is of step {step}{reach}; the replay ends there.")
+        return _Goal(step, tensors_sha256(snapshot.model), refused)
+    if refused:
+        refused.append(f"No checkpoint is sound, so only the losses up to step {last} can be compared.")
+    return _Goal(last, None, refused)

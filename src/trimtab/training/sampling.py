@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from trimtab.config import ConfigError, RunConfig, RunError, SampleConfig, resolve_config
+from trimtab.config import ConfigError, RunConfig, RunError, SampleConfig, allowing_code
 from trimtab.data import Tokenizer
 from trimtab.data.tasks import end_token
 from trimtab.models import complete
@@ -16,8 +16,8 @@ from trimtab.training.assembly import build_model, build_tokenizer, sample_texts
 from trimtab.training.checkpoint import checkpoint_path, newest_sound, read_checkpoint
 from trimtab.training.device import apply_precision, resolve_hardware, set_numerics
 from trimtab.training.hooks import HookSet
-from trimtab.training.lifecycle import refuse_memory_run
 from trimtab.training.nested import named_tensors
+from trimtab.training.recorded import recorded_config
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,14 @@ class LoadedModel:
     refused: list[str]
 
 
-def load_model(path: Path | str, step: int | None = None) -> LoadedModel:
-    """The model of a run at its newest sound checkpoint, or at `step`. Raises `RunError` when there is no such checkpoint."""
+def load_model(path: Path | str, step: int | None = None, *, allow_code: bool = False) -> LoadedModel:
+    """The model of a run at its newest sound checkpoint, or at `step`.
+
+    Raises `RunError` when there is no such checkpoint, and when the run's config names code (a dotted path) unless `allow_code`.
+    """
     run = RunDirectory(path)
-    refuse_memory_run(run)
-    config = resolve_hardware(resolve_config(run.manifest().config, source=str(run.manifest_path)))
+    with allowing_code(allow_code):
+        config = resolve_hardware(recorded_config(run.manifest(), run))
     refused: list[str] = []
     if step is not None:
         snapshot, _ = read_checkpoint(checkpoint_path(run.checkpoints_path, step))
@@ -60,14 +63,20 @@ def load_model(path: Path | str, step: int | None = None) -> LoadedModel:
 
 
 def sample_run(
-    path: Path | str, *, prompt: str | None, options: dict[str, Any], seed: int, step: int | None = None
+    path: Path | str,
+    *,
+    prompt: str | None,
+    options: dict[str, Any],
+    seed: int,
+    step: int | None = None,
+    allow_code: bool = False,
 ) -> dict[str, Any]:
     """A continuation of `prompt` by a run's model; the same seed gives the same text.
 
     The prompt of None is the config's own. A run on a task continues the prompt in the data's template and stops at the
     token that ends an answer, as in its exam; there None is the exam's first problem. `unknown_characters` counts the
     prompt's characters that the run's tokenizer does not have: the model sees its unknown token in their place. Raises
-    `ConfigError` for a prompt that is empty or no text, or too long for a task.
+    `ConfigError` for a prompt that is empty or no text, or too long for a task, and as `load_model`.
     """
     if prompt == "":
         raise ConfigError(
@@ -78,7 +87,7 @@ def sample_run(
         (prompt or "").encode()
     except UnicodeEncodeError as error:
         raise ConfigError("--prompt: the prompt is not valid UTF-8. Write it in UTF-8.") from error
-    loaded = load_model(path, step)
+    loaded = load_model(path, step, allow_code=allow_code)
     text = _asked(RunDirectory(path), loaded.config) if prompt is None else prompt
     if loaded.config.data.task is not None:
         text = str(loaded.config.data.spec["template"]).replace("{prompt}", text, 1)

