@@ -22,7 +22,7 @@ check: $(STAMP)  ## Lint, types, floors, generated pages
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m trimtab.cli.reference --check docs/config.md
+	$(BIN)/python -P -m trimtab.cli.reference --check docs/config.md
 
 format: $(STAMP)  ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -33,13 +33,13 @@ bench: $(STAMP)  ## Speed against a straightforward loop; about ten minutes on a
 	$(BIN)/trimtab bench tasks
 
 docs: $(STAMP)  ## Write the generated page docs/config.md anew
-	$(BIN)/python -m trimtab.cli.reference docs/config.md
+	$(BIN)/python -P -m trimtab.cli.reference docs/config.md
 
 lock:  ## Renew constraints.txt: the newest versions that pyproject.toml allows
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet -e '.[dev]'
-	.venv-lock/bin/python -m trimtab.cli.constraints > constraints.txt.new
+	.venv-lock/bin/python -P -m trimtab.cli.constraints > constraints.txt.new
 	mv constraints.txt.new constraints.txt
 	rm -rf .venv-lock
 

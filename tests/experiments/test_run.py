@@ -15,8 +15,8 @@ import yaml
 
 from tests.experiments.specs import GUARDED, SMALL, spec
 from tests.training.runs import environment, weights
-from trimtab.config import ConfigError, RunError
-from trimtab.experiments import Means, run_experiment
+from trimtab.config import ConfigError, RunError, allowing_code, config_hash
+from trimtab.experiments import Means, load_experiment, run_experiment
 from trimtab.experiments.checking import FIGURES
 from trimtab.experiments.jobs import SAME_AS, Job, run_job
 from trimtab.experiments.reading import figures_of
@@ -384,3 +384,29 @@ def same_findings(tmp_path: Path) -> bool:
     names = [path.name for path in (tmp_path / "whole").glob("*.json") if path.name != "experiment.json"]
     assert "verdicts.json" in names
     return all((tmp_path / "e" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes() for name in names)
+
+
+def test_an_episode_may_name_the_code_that_the_experiment_names_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sends an experiment's folder may have changed its manifests."""
+    brake = {"episode.regime_controller": {"name": "tests.experiments.test_run:Brake"}}
+    short = {"arms": {"plain": {}, "brake": brake}, "episode": {**SMALL["episode"], "steps": 4}}
+    run_experiment(spec(**short), tmp_path / "e", QUIET)
+    episode = RunDirectory(tmp_path / "e/episodes/brake/seed-1")
+    episode.summary_path.unlink()
+    (tmp_path / "evil_part.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    run_experiment(spec(**short), tmp_path / "e", QUIET)  # goes on: its manifest names what the experiment names
+    assert episode.summary() is not None
+    manifest = json.loads(episode.manifest_path.read_text())
+    manifest["config"]["hooks"] = [{"name": "evil_part:Part", "enabled": False}]
+    manifest["config_hash"] = config_hash(manifest["config"])
+    episode.manifest_path.write_text(json.dumps(manifest))
+    episode.summary_path.unlink()
+    result = run_experiment(spec(**short), tmp_path / "e", QUIET)
+    assert result["status"] == "failed" and not (tmp_path / "executed").exists()
+    with pytest.raises(RunError, match=r"experiment\.yaml names code to execute: 'tests\.experiments\.test_run:Brake'"):
+        load_experiment(tmp_path / "e/experiment.yaml")
+    with allowing_code(True):
+        assert load_experiment(tmp_path / "e/experiment.yaml").arms == spec(**short).arms

@@ -263,12 +263,14 @@ def finish(result: dict[str, Any], out: Path, as_json: bool) -> None:
     elif result.get("already_ended"):
         typer.echo(
             f"The run in {out} has ended ({result['status']} after {result['steps']} steps). To go on longer: trimtab resume "
-            f"{out} --set episode.steps=N --accept-changes."
+            f"{out} --set episode.steps=N --accept-changes{_allowance(out)}."
         )
     else:
         typer.echo(_account(result, out))
     if result["status"] == "interrupted":
-        typer.echo(f"Interrupted after step {result['steps']}. Go on with: trimtab resume {out}", err=True)
+        typer.echo(
+            f"Interrupted after step {result['steps']}. Go on with: trimtab resume {out}{_allowance(out)}", err=True
+        )
         raise typer.Exit(130)
     if result["status"] == "diverged":
         raise typer.Exit(1)
@@ -284,8 +286,16 @@ def _account(result: dict[str, Any], out: Path) -> str:
     speed = result["tokens"] / result["seconds"] if result["seconds"] else 0.0
     return (
         f"{result['status']} after {result['steps']} steps{figures}, {speed:,.0f} tokens/s. Records in {out}, loss curve in "
-        f"{out / 'plots'}. Try: trimtab sample {shlex.quote(str(out))}{_prompt(out)}"
+        f"{out / 'plots'}. Try: trimtab sample {shlex.quote(str(out))}{_prompt(out)}{_allowance(out)}"
     )
+
+
+def _allowance(out: Path) -> str:
+    """The option without which a run that names code of the user's own is refused; nothing for any other run."""
+    from trimtab.config.permission import dotted_paths
+    from trimtab.records import RunDirectory
+
+    return " --allow-code" if dotted_paths(RunDirectory(out).manifest().config) else ""
 
 
 def _prompt(out: Path) -> str:
