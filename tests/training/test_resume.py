@@ -324,6 +324,20 @@ def test_an_accepted_change_survives_a_kill_right_after_it(tmp_path: Path) -> No
     assert any("clip" in row["reason"] for row in RunDirectory(tmp_path / "run").events() if row["kind"] == "resume")
 
 
+def test_an_accepted_change_is_told_although_a_kill_came_before_its_event(tmp_path: Path) -> None:
+    """The manifest is written first, so a kill right after it leaves nothing that differs."""
+    train(config(), tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    killed_there = {"unrecorded_changes": ["the corpus: another one"]}
+    run.manifest().model_copy(update=killed_there).write(run.manifest_path)
+    run.summary_path.unlink()
+    resume(run.path)
+    (told,) = [row for row in run.events() if row["kind"] == "resume"]
+    assert told["after"]["changes"] == ["the corpus: another one"]
+    assert run.manifest().unrecorded_changes == []
+    assert any("the corpus: another one" in change for change in replay(run.path).changes)
+
+
 def test_a_refused_resume_leaves_the_run_as_it_was(tmp_path: Path) -> None:
     train(config(), tmp_path / "run")
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}

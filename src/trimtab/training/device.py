@@ -46,9 +46,9 @@ def check_threads(threads: int | str) -> None:
     usable = usable_cpus()
     if isinstance(threads, int) and threads > usable:
         raise ConfigError(
-            f"threads: {threads} threads were asked for, and this process may use {usable} CPU{'s' if usable > 1 else ''} "
-            "(its affinity and the CPU quota of its container): "
-            f"more threads than CPUs wait for each other at every operation. Set threads to {usable} at most, or to auto."
+            f"threads: {threads} threads were asked for, and this process may use {usable} CPU{'s' if usable > 1 else ''}: "
+            f"more threads than CPUs wait for each other at every operation. The CPU affinity and the "
+            f"quota of a container set that number. Set threads to {usable} at most, or to auto."
         )
 
 
