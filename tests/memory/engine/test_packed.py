@@ -9,6 +9,7 @@ import transformers
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.memory.engine import small
+from tests.models.pretrained.families import tiny
 from trimtab.bench.plain_memory import plain_losses
 from trimtab.config import ConfigError
 from trimtab.memory.engine.layout import Branch, segments
@@ -223,9 +224,18 @@ def test_a_model_without_a_head_that_can_be_reached_is_refused(tmp_path: Path, m
     folder = small.folders.write(tmp_path / "llama", "llama")
     monkeypatch.setattr(transformers.LlamaForCausalLM, "get_output_embeddings", lambda self: None)
     with pytest.raises(
-        ConfigError, match=r"LlamaForCausalLM in .* has no token embedding or no linear head.*usual kind"
+        ConfigError,
+        match=r"LlamaForCausalLM in .*: it has no token embedding or no linear head.*plain causal attention",
     ):
         FrozenNetwork(path=str(folder))
+
+
+def test_a_head_that_reads_something_else_than_the_last_hidden_states_is_refused(tmp_path: Path) -> None:
+    tiny("rembert", output_embedding_size=40).save_pretrained(tmp_path / "rembert")
+    with pytest.raises(
+        ConfigError, match=r"RemBertForCausalLM in .*: it cannot read packed segments: .*plain causal attention"
+    ):
+        FrozenNetwork(path=str(tmp_path / "rembert"))
 
 
 def test_cuda_running_out_of_memory_halves_the_positions_and_changes_nothing(

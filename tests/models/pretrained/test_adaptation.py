@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch.nn import functional
 
+from tests.models.pretrained.families import tiny
 from tests.models.pretrained.folders import KINDS, ids, load
 from trimtab.config import REGISTRIES, ConfigError
 from trimtab.config.load import resolve_config
+from trimtab.models.pretrained.adaptation import adapt_network, linear_maps
+from trimtab.models.pretrained.parts import Lora
 
 
 def names(model) -> set[str]:
@@ -136,3 +139,12 @@ def test_wrong_parts_are_named_by_their_place(adapt: list[dict], message: str) -
 def test_the_defaults_of_a_part_stand_in_the_resolved_config() -> None:
     spec = REGISTRIES["model"].resolve({"name": "pretrained", "path": "x", "adapt": [{"name": "lora"}]})
     assert spec["adapt"] == [{"name": "lora", "rank": 8, "alpha": 16.0, "dropout": 0.0, "targets": None, "lr": 1.0}]
+
+
+@pytest.mark.parametrize("targets", [None, ("q_proj", "gate_proj")])
+def test_additions_are_on_the_named_maps_and_never_on_fused_experts(targets: tuple[str, ...] | None) -> None:
+    network = tiny("glm4_moe")
+    wanted = {name for name in linear_maps(network) if targets is None or name.rpartition(".")[2] in targets}
+    trained = adapt_network(network, (Lora(rank=2, targets=targets),))
+    assert {name.partition(".lora_")[0] for name in trained} == wanted
+    assert any("shared_experts.gate_proj" in name for name in wanted)

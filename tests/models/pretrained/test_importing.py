@@ -47,6 +47,13 @@ def test_an_imported_model_is_the_gguf_file_without_its_quantisation(gguf: Path,
     assert direct.fingerprint != folder.fingerprint
 
 
+def test_an_imported_model_has_been_probed_and_is_not_probed_again(tiny: Path, home: Path) -> None:
+    (memo,) = (home / "probes").iterdir()
+    before = memo.stat().st_mtime_ns
+    Pretrained(path=str(tiny))
+    assert [memo.stat().st_mtime_ns] == [path.stat().st_mtime_ns for path in (home / "probes").iterdir()] == [before]
+
+
 def test_the_list_says_what_is_at_hand(tiny: Path) -> None:
     (model,) = list_models()
     weights = Pretrained(path=str(tiny))

@@ -97,7 +97,7 @@ def test_a_context_or_vocabulary_beyond_the_models_is_refused(folders: dict[str,
 
     with pytest.raises(ConfigError, match="tokenizer has 62 tokens, and the model in .* knows 61"):
         Pretrained(vocabulary=62, context=8, path=str(folders["llama"]))
-    with pytest.raises(ConfigError, match="data.context: 65 tokens were asked for, .* reads 64 at most"):
+    with pytest.raises(ConfigError, match="data.context is 65 tokens, .* reads 64 at most"):
         Pretrained(vocabulary=61, context=65, path=str(folders["llama"]))
 
 

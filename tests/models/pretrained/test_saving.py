@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.models.pretrained.folders import KINDS, ids, load, write
-from trimtab.config import ConfigError
+from tests.models.pretrained.families import tiny
+from tests.models.pretrained.folders import KINDS, edit, ids, load, write
+from trimtab.config import ConfigError, WorkError
 from trimtab.config.offline import offline_import
+from trimtab.models.pretrained.model import Pretrained
+from trimtab.models.pretrained.parts import Lora
+from trimtab.models.pretrained.saving import check_written
 
 
 def shaken(model):
@@ -80,6 +84,36 @@ def test_an_untied_head_and_sharded_files_are_saved_too(tmp_path: Path) -> None:
     assert len(model.lr_multipliers) == 2
     model.save(tmp_path / "saved")
     torch.testing.assert_close(theirs(tmp_path / "saved"), model(ids()), rtol=1e-5, atol=1e-5)
+
+
+def test_a_head_of_its_own_is_saved_though_the_config_says_that_it_is_the_embedding(tmp_path: Path) -> None:
+    folder = write(tmp_path / "base", "llama", tie_word_embeddings=False)
+    edit(folder, tie_word_embeddings=True)
+    model = load(folder).eval()
+    model.save(tmp_path / "saved")
+    assert torch.equal(theirs(tmp_path / "saved"), model(ids()))
+    assert json.loads((tmp_path / "saved" / "config.json").read_text())["tie_word_embeddings"] is False
+
+
+def test_a_folder_that_would_hold_another_model_does_not_appear(folders: dict[str, Path], tmp_path: Path) -> None:
+    model = load(folders["llama"])
+    other = load(write(tmp_path / "other", "llama", seed=1))
+    with pytest.raises(WorkError, match=r"out is not written: loaded again, the LlamaForCausalLM gives other logits"):
+        check_written(model.network, other.network, tmp_path / "out")
+    model.network.config.rms_norm_eps = 0.5  # the weights fit, and the model is another
+    with pytest.raises(WorkError, match="gives other logits than now"):
+        model.save(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_additions_beside_fused_experts_are_merged_and_no_adapter_of_them_is_written(tmp_path: Path) -> None:
+    tiny("glm4_moe").save_pretrained(tmp_path / "moe")
+    model = shaken(Pretrained(path=str(tmp_path / "moe"), adapt=(Lora(rank=2),)))
+    model.save(tmp_path / "saved")
+    torch.testing.assert_close(theirs(tmp_path / "saved"), model(ids()), rtol=1e-4, atol=1e-4)
+    with pytest.raises(WorkError, match=r"puts these additions elsewhere; write the merged model instead"):
+        model.save(tmp_path / "adapter", adapter=True)
+    assert not (tmp_path / "adapter").exists()
 
 
 def test_the_tokenizer_goes_along(folders: dict[str, Path], tmp_path: Path) -> None:

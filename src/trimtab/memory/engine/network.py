@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from trimtab.boundary import foreign
 from trimtab.config.model_paths import AllowHub, ModelPath, check_hub, expanded_path
+from trimtab.config.offline import offline_import
 from trimtab.errors import ConfigError
 from trimtab.memory.engine import attention
 from trimtab.memory.engine.layout import Branch, segments
@@ -51,24 +53,32 @@ class FrozenNetwork:
     ) -> None:
         loaded = Pretrained(path=path, adapt=(), allow_hub=allow_hub)
         network, fingerprint = self.weighted(loaded)
-        name = str(loaded.source)
-        self.name, self.fingerprint, self.context = name, fingerprint, loaded.context
+        self.name, self.fingerprint, self.context = str(loaded.source), fingerprint, loaded.context
         self.dtype, self.device = dtype, torch.device(device)
         self.network = network.to(device=device, dtype=dtype).requires_grad_(False).eval()
         table, head = network.get_input_embeddings(), network.get_output_embeddings()
         if not isinstance(table, nn.Embedding) or not isinstance(head, nn.Linear):
-            raise ConfigError(
-                f"model: the {type(network).__name__} in {name} has no token embedding or no linear head that could be reached, "
-                "so no vectors can stand in place of its tokens. Use a causal language model of the usual kind."
-            )
+            raise self._refusal("it has no token embedding or no linear head that can be reached")
         self.embedding: Tensor = read_rows_of(table)
         self.head: Tensor = head.weight
         self.head_bias: Tensor | None = head.bias  # a linear map may have none, whatever its type says
         self.width = int(self.embedding.shape[1])
         self.scale = float(self.embedding.float().std())
-        replace_norms(network)
         attention.register()
-        self._check_packing()
+        with foreign(ConfigError, lambda reason: str(self._refusal(f"it cannot read packed segments: {reason}"))):
+            replace_norms(network)
+            apart = self._distance_to_the_library()
+        if not apart < (0.2 if self.dtype in (torch.bfloat16, torch.float16) else 1e-3):
+            raise self._refusal(
+                "packed segments or vectors in place of tokens give other logits than the library gives for each text alone "
+                f"({apart:.2g} standard deviations apart)"
+            )
+
+    def _refusal(self, why: str) -> ConfigError:
+        return ConfigError(
+            f"model: memory vectors cannot be read by the {type(self.network).__name__} in {self.name}: {why}. Use a model with "
+            "plain causal attention and a linear head (Llama, Qwen2, Mistral, GPT-2 and their like)."
+        )
 
     @classmethod
     def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -172,9 +182,9 @@ class FrozenNetwork:
             config._attn_implementation = before
 
     @torch.no_grad()
-    def _check_packing(self) -> None:
-        """Whether segments packed together give the logits that the library gives for each alone, and rows of the embedding those
-        that it gives for their tokens."""
+    def _distance_to_the_library(self) -> float:
+        """How far three things are from what the library gives for each text alone, in standard deviations of the logits:
+        segments packed together, rows of the embedding in place of tokens, and those read in two parts with a cache."""
         tokens = int(self.embedding.shape[0])
         asked = [
             (Branch(0, tuple((7 * i + 3) % tokens for i in range(5))),),
@@ -185,13 +195,7 @@ class FrozenNetwork:
         modes, vectors = made[:2], made[2:].repeat(2, 1, 1)
         packing = pack([segments(branches, 3, (1, 1), "two_sequences") for branches in asked], 3, self.device)
         inputs = self.inputs(packing, modes, vectors)
-        try:
-            found = self.logits(self.read(packing, inputs))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ConfigError(
-                f"model: the {type(self.network).__name__} in {self.name} cannot read packed segments: {error}. Use a model with "
-                "plain causal attention (Llama, Qwen2, Mistral, GPT-2 and their like)."
-            ) from error
+        found = [self.logits(self.read(packing, inputs))]
         expected, start = [], 0
         with self.reading_plainly() as network:
             for (branch,) in asked:
@@ -200,16 +204,16 @@ class FrozenNetwork:
                 expected.append(logits[3:])
                 start += length
             ids = torch.tensor([asked[1][0].ids], device=self.device)
-            expected.append(network(input_ids=ids, use_cache=False).logits[0])
-            found = torch.cat((found, network(inputs_embeds=self.embedding[ids], use_cache=False).logits[0]))
+            expected += [network(input_ids=ids, use_cache=False).logits[0]] * 2
+            rows = self.embedding[ids]
+            found.append(network(inputs_embeds=rows, use_cache=False).logits[0])
+            cache = offline_import("transformers").DynamicCache(config=network.config)
+            found += [
+                network(inputs_embeds=part, past_key_values=cache, use_cache=True).logits[0]
+                for part in (rows[:, :4], rows[:, 4:])
+            ]
         wanted = torch.cat(expected)
-        apart = float((found.double() - wanted.double()).abs().max() / wanted.double().std())
-        if not apart < (0.2 if self.dtype in (torch.bfloat16, torch.float16) else 1e-3):
-            raise ConfigError(
-                f"model: packed segments give other logits than the {type(self.network).__name__} in {self.name} gives for each "
-                f"alone (they differ by {apart:.2g} standard deviations), so it is not a model with plain causal attention and a "
-                "linear head. Use another one."
-            )
+        return float((torch.cat(found).double() - wanted.double()).abs().max() / wanted.double().std())
 
 
 @torch.no_grad()

@@ -5,7 +5,9 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 
+from trimtab.boundary import foreign
 from trimtab.config.model_paths import AllowHub, ModelPath
+from trimtab.errors import ConfigError
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.models.pretrained.model import Pretrained
 from trimtab.records.hashing import tensors_sha256
@@ -32,7 +34,16 @@ class UntrainedNetwork(FrozenNetwork):
     def weighted(self, loaded: Pretrained) -> tuple[Any, str]:
         """A network of the same kind with drawn weights, and their fingerprint."""
         network: Any = loaded.network
-        with torch.random.fork_rng(devices=[]):
+        with (
+            torch.random.fork_rng(devices=[]),
+            foreign(
+                ConfigError,
+                lambda reason: (
+                    f"model: a {type(network).__name__} with drawn weights cannot be made from the config in "
+                    f"{loaded.source}: {reason}. Use another model."
+                ),
+            ),
+        ):
             torch.manual_seed(self.seed)
             drawn = type(network)(network.config)
         return drawn, tensors_sha256(dict(drawn.named_parameters()))

@@ -72,13 +72,18 @@ def _embeddings(network: nn.Module, part: Embeddings) -> set[int]:
 def linear_maps(network: nn.Module) -> list[str]:
     """The full names of the linear maps inside a network's blocks (GPT-2's transposed ones included)."""
     prefix, blocks = blocks_of(network)
+    return [f"{prefix}.{name}" for name in _maps_within(blocks)]
+
+
+def _maps_within(blocks: nn.ModuleList) -> list[str]:
     kinds = (nn.Linear, offline_import("transformers").pytorch_utils.Conv1D)
-    return [f"{prefix}.{name}" for name, module in blocks.named_modules() if isinstance(module, kinds)]
+    return [name for name, module in blocks.named_modules() if isinstance(module, kinds)]
 
 
 def _add_lora(network: nn.Module, part: Lora) -> None:
     peft = offline_import("peft")
-    maps = linear_maps(network)
+    _, blocks = blocks_of(network)
+    maps = _maps_within(blocks)
     if part.targets is None:
         targets = maps
     else:
@@ -90,7 +95,7 @@ def _add_lora(network: nn.Module, part: Lora) -> None:
                     f"There are: {', '.join(endings)}."
                 )
         targets = [name for name in maps if name.rpartition(".")[2] in part.targets]
-    transposed = [not isinstance(network.get_submodule(name), nn.Linear) for name in targets]
+    transposed = [not isinstance(blocks.get_submodule(name), nn.Linear) for name in targets]
     if any(transposed) and not all(transposed):
         raise ConfigError(
             "model.adapt: lora cannot serve this model's linear maps of two kinds at once. Name targets of one kind."
@@ -104,4 +109,13 @@ def _add_lora(network: nn.Module, part: Lora) -> None:
         bias="none",
         task_type="CAUSAL_LM",
     )
-    peft.inject_adapter_in_model(settings, network)
+    # Given the whole network, peft recognises mixtures of experts and puts additions on their fused experts instead of on the
+    # maps that are named, and those cannot be merged. The list of blocks says nothing of the kind of its network.
+    peft.inject_adapter_in_model(settings, blocks)
+    adapted = {name for name, module in blocks.named_modules() if isinstance(module, peft.tuners.lora.LoraLayer)}
+    if adapted != set(targets):
+        odd = min(adapted ^ set(targets))
+        raise ConfigError(
+            f"model.adapt: peft {peft.__version__} does not put low-rank additions on the maps that lora names ({odd} differs). "
+            "Name other targets, or adapt another part of the model."
+        )

@@ -14,7 +14,8 @@ from trimtab.errors import ConfigError, DataError, WorkError
 from trimtab.models.pretrained.files import ModelFiles, model_files
 from trimtab.models.pretrained.gguf_tokenizer import gguf_tokenizer
 from trimtab.models.pretrained.loading import load_network
-from trimtab.models.pretrained.saving import merged_weights, write_network
+from trimtab.models.pretrained.properties import passed, remember
+from trimtab.models.pretrained.saving import check_written, merged_weights, write_network
 from trimtab.models.pretrained.weights import stored_in
 from trimtab.records.atomic import atomic_directory, write_json
 from trimtab.records.hashing import file_sha256
@@ -64,7 +65,8 @@ def target_folder(name: str, out: str | Path | None = None) -> Path:
 def import_gguf(file: Path, target: Path, *, source: str | None = None, licence: str | None = None) -> ImportedModel:
     """Dequantise a GGUF file into fp32 safetensors in the new folder `target`, with its config and tokenizer.
 
-    Raises ConfigError without the extra, DataError for a file that is no such model and WorkError when the disk refuses.
+    Raises ConfigError without the extra or for a model that lacks a property (see `properties`), DataError for a file that is
+    no such model, and WorkError when the disk refuses or what was written is another model.
     """
     if file.suffix != ".gguf" or not file.is_file():
         raise DataError(f"{file} is no .gguf file. Name a GGUF file, or a model that Trimtab knows by name.")
@@ -73,6 +75,7 @@ def import_gguf(file: Path, target: Path, *, source: str | None = None, licence:
         DataError, lambda reason: f"{file}: its tokenizer cannot be read: {reason}. Use the model's own folder instead."
     ):
         tokenizer, note = gguf_tokenizer(file)
+    measured = passed(network, file)
     card = {
         "source": source or file.name,
         "sha256": file_sha256(file),
@@ -92,7 +95,10 @@ def import_gguf(file: Path, target: Path, *, source: str | None = None, licence:
         tokenizer.save_pretrained(folder)
         _tidy(folder / "tokenizer_config.json")
         write_json(folder / CARD, card)
-    return described(target)
+        check_written(network, load_network(model_files(str(folder))), target)
+    made = described(target)
+    remember(network, made.fingerprint, measured)
+    return made
 
 
 def described(folder: Path) -> ImportedModel:

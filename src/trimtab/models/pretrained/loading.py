@@ -66,6 +66,7 @@ def load_network(files: ModelFiles) -> nn.Module:
                 f"{files.shown}: its weights do not fit its config: {what.replace('_', ' ')} {', '.join(found[:3])}"
                 f"{' and others' if len(found) > 3 else ''}. Copy the model's files anew."
             )
+    _say_how_it_is_tied(network)
     module: nn.Module = network
     return module
 
@@ -86,6 +87,19 @@ def _stored_in_gguf(files: ModelFiles) -> Stored:
     stored = Stored(facts["numbers"], facts["tensors"], torch.float32)
     check_numbers(facts["counts"], stored, files.shown)
     return stored
+
+
+def _say_how_it_is_tied(network: Any) -> None:
+    """Correct a config that says that the head is the embedding where the files hold another head; exports follow the config."""
+    with foreign(
+        DataError, lambda reason: f"The {type(network).__name__} has no embedding and head to compare: {reason}."
+    ):
+        table, head = network.get_input_embeddings(), network.get_output_embeddings()
+    if getattr(head, "weight", None) is getattr(table, "weight", None):
+        return
+    for config in (network.config, network.config.get_text_config()):
+        if getattr(config, "tie_word_embeddings", False):
+            config.tie_word_embeddings = False
 
 
 def _show_bar_on_terminals_only() -> None:

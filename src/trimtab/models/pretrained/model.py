@@ -1,6 +1,5 @@
 """The model component `pretrained`."""
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +11,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from trimtab.config.model_paths import AllowHub, ModelPath, check_hub, expanded_path
-from trimtab.config.offline import offline_import
 from trimtab.errors import ConfigError
-from trimtab.models.positions import position_ids
 from trimtab.models.pretrained.adaptation import adapt_network
 from trimtab.models.pretrained.files import model_files
 from trimtab.models.pretrained.loading import load_network, positions_of
 from trimtab.models.pretrained.parts import Adaptation, Full, check_parts
-
-HALF = (torch.bfloat16, torch.float16)
+from trimtab.models.pretrained.probe import empty_cache
+from trimtab.models.pretrained.properties import checked_context
+from trimtab.models.pretrained.reading import HALF, read_network
 
 
 class Pretrained(nn.Module):
@@ -67,7 +65,7 @@ class Pretrained(nn.Module):
         self.network = load_network(files)
         self._compute_dtype: torch.dtype | None = None
         self._settled, self._mapped = False, True
-        self._check_signature()
+        longest = checked_context(self.network, files.shown, self.fingerprint)
         rows = int(self._network.get_input_embeddings().weight.shape[0])
         self.vocabulary = rows if vocabulary is None else vocabulary
         if self.vocabulary > rows:
@@ -75,10 +73,15 @@ class Pretrained(nn.Module):
                 f"model.path: the tokenizer has {self.vocabulary} tokens, and the model in {files.shown} knows {rows}. Use the "
                 f"model's own tokenizer: data.tokenizer={{name: pretrained, path: {files.folder}}}."
             )
-        longest = positions_of(self.network)
         if longest is not None and context is not None and context > longest:
+            beyond = positions_of(self.network)
+            why = (
+                f" (its config says {beyond}, but from {longest} on a row's logits depend on the longest row of its batch)"
+                if longest != beyond
+                else ""
+            )
             raise ConfigError(
-                f"data.context: {context} tokens were asked for, and the model in {files.shown} reads {longest} at most. "
+                f"data.context is {context} tokens, and the model in {files.shown} reads {longest} at most{why}. "
                 f"Set data.context to {longest} or less."
             )
         self.context = longest or context or 1 << 20
@@ -130,7 +133,7 @@ class Pretrained(nn.Module):
     def empty_cache(self, capacity: int | None = None) -> Any:
         """A cache for `extend` that holds nothing yet; it grows as it must, whatever `capacity` says."""
         del capacity
-        return offline_import("transformers").DynamicCache(config=self._network.config)
+        return empty_cache(self.network)
 
     def extend(
         self,
@@ -152,9 +155,8 @@ class Pretrained(nn.Module):
             self._check_length(int(cache.get_seq_length()) + input_ids.shape[1])
         else:
             self._check_length(int(attention_mask.sum(dim=1).max()))
-        keep = {"logits_to_keep": 1} if last else {}
         with self._evaluating():
-            return self._logits(input_ids, attention_mask, use_cache=True, past_key_values=cache, **keep)
+            return self._logits(input_ids, attention_mask, last=last, use_cache=True, past_key_values=cache)
 
     def keep_rows(self, cache: Any, rows: Int[Tensor, " kept"]) -> None:
         """Forget all rows of a cache but these."""
@@ -176,17 +178,7 @@ class Pretrained(nn.Module):
     ) -> Float[Tensor, "batch some vocab"]:
         if not self._settled:
             self._settle()
-        if attention_mask is not None:
-            places = position_ids(attention_mask.shape[1], attention_mask.bool(), input_ids.device)
-            options["position_ids"] = places[:, -input_ids.shape[1] :]
-            options["attention_mask"] = attention_mask.long()
-        mixed = self._compute_dtype is not None
-        with torch.autocast(input_ids.device.type, dtype=self._compute_dtype or torch.bfloat16, enabled=mixed):
-            table = self._network.get_input_embeddings()
-            if table.weight.dtype in HALF:  # the residual stream begins in fp32 all the same
-                logits: Tensor = self.network(inputs_embeds=table(input_ids).float(), **options).logits
-            else:
-                logits = self.network(input_ids=input_ids, **options).logits
+        logits = read_network(self.network, input_ids, attention_mask, dtype=self._compute_dtype, **options)
         logits = logits[..., : self.vocabulary]
         return logits.float() if logits.dtype in HALF else logits
 
@@ -214,15 +206,6 @@ class Pretrained(nn.Module):
     def _check_length(self, length: int) -> None:
         if length > self.context:
             raise ValueError(f"a sequence of {length} tokens does not fit a context of {self.context}")
-
-    def _check_signature(self) -> None:
-        taken = inspect.signature(self.network.forward).parameters
-        lacking = {"attention_mask", "position_ids", "inputs_embeds", "past_key_values", "use_cache"} - set(taken)
-        if lacking:
-            raise ConfigError(
-                f"model.path: a {type(self.network).__name__} takes no {', '.join(sorted(lacking))}, so padded batches or "
-                "generation would be wrong with it. Use a decoder-only transformer."
-            )
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:

@@ -1,5 +1,7 @@
 """A pretrained model written to a folder that transformers (or peft) loads."""
 
+import copy
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +9,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from trimtab.boundary import foreign
 from trimtab.config.model_folder import read_member
 from trimtab.config.offline import offline_import
-from trimtab.errors import ConfigError
+from trimtab.errors import ConfigError, WorkError
+from trimtab.models.pretrained.files import model_files
+from trimtab.models.pretrained.loading import blocks_of, load_network
+from trimtab.models.pretrained.twin import TOLERANCE, distance, logits_in_fp32
 from trimtab.records.atomic import atomic_directory
 
 TOKENIZER_FILES = (
@@ -22,15 +28,18 @@ TOKENIZER_FILES = (
 
 COPY_LIMIT = 256 << 20
 """Bytes that a copied file may have; tokenizers of 250,000 tokens have 30 million."""
+_ANOTHER_MODEL = "The installed transformers library cannot write this model; use another release of it."
+_ANOTHER_ADAPTER = "The installed peft library puts these additions elsewhere; write the merged model instead."
 
 
 def save_model(model: Any, folder: str | Path, *, adapter: bool = False) -> None:
     """Write a `Pretrained` to a new folder; the model itself stays as it is.
 
     By default all its weights, in fp32, low-rank additions merged into their matrices. With `adapter` the additions alone,
-    as peft writes them, naming the model's folder as their base. The tokenizer's files are copied from
-    there, and for a whole model the settings of generation. Raises ConfigError when the folder exists, and for an adapter of
-    a model that trains anything else than additions, or none.
+    as peft writes them, naming the model's folder as their base. The tokenizer's files are copied from there, and for a whole
+    model the settings of generation. What was written is loaded again, and the folder appears only if it gives the model's
+    logits. Raises ConfigError when the folder exists, and for an adapter of a model that trains anything else than additions,
+    or none, and WorkError when the logits differ.
     """
     target = Path(folder).expanduser()
     if target.exists():
@@ -41,17 +50,53 @@ def save_model(model: Any, folder: str | Path, *, adapter: bool = False) -> None
             _write_adapter(model, temporary)
         else:
             write_network(model.network, merged_weights(model.network), temporary)
+        if adapter:
+            check_written(model.network, _with_adapter(model, temporary), target, _ANOTHER_ADAPTER)
+        else:
+            check_written(model.network, load_network(model_files(str(temporary))), target)
         if model.source.is_dir():
             for name in TOKENIZER_FILES if adapter else (*TOKENIZER_FILES, "generation_config.json"):
                 if (content := read_member(model.source, name, at_most=COPY_LIMIT)) is not None:
                     (temporary / name).write_bytes(content)
 
 
+def check_written(network: nn.Module, written: nn.Module, target: Path, reason: str = _ANOTHER_MODEL) -> None:
+    """Raises WorkError where a network that was loaded from what was written gives other logits than the network itself.
+
+    `reason` says whose fault it is and what to do.
+    """
+    apart = distance(logits_in_fp32(written), logits_in_fp32(network))
+    if not apart < TOLERANCE:
+        raise WorkError(
+            f"{target} is not written: loaded again, the {type(network).__name__} gives other logits than now ({apart:.2g} "
+            f"standard deviations apart). {reason}"
+        )
+
+
+def _with_adapter(model: Any, folder: Path) -> nn.Module:
+    """The model's base with the additions of an adapter folder, as peft reads them."""
+    base = load_network(model_files(str(model.source)))
+    # The base as the model computes it: under bf16 its frozen matrices are rounded.
+    own = {name.replace(".base_layer.", "."): value for name, value in model.network.named_parameters()}
+    for name, parameter in base.named_parameters():
+        parameter.data = own[name].detach().to(parameter.device)
+    with (
+        warnings.catch_warnings(),
+        foreign(
+            ConfigError,
+            lambda reason: (
+                f"peft cannot read an adapter of this {type(base).__name__}: {reason}. Write the merged model."
+            ),
+        ),
+    ):
+        warnings.simplefilter("ignore")
+        read: nn.Module = offline_import("peft").PeftModel.from_pretrained(base, str(folder)).get_base_model()
+    return read
+
+
 def write_network(network: Any, weights: dict[str, Tensor], folder: Path) -> None:
     """Write weights and the config of a network's kind to an existing folder, in fp32 and without any quantisation entry."""
-    config = type(network.config).from_dict(_plain_config(network))
-    with torch.device("meta"):
-        bare = type(network)(config)
+    bare = _bare(network)
     own = set(bare.state_dict())
     bare.load_state_dict({name: value for name, value in weights.items() if name in own}, strict=False, assign=True)
     bare.tie_weights()
@@ -61,10 +106,39 @@ def write_network(network: Any, weights: dict[str, Tensor], folder: Path) -> Non
     bare.save_pretrained(folder)
 
 
-def _plain_config(network: Any) -> dict[str, Any]:
+def export_difference(network: Any) -> str | None:
+    """How a network that is built from this one's config would differ, by its weights' names, shapes and ties; None where it
+    would not."""
+    bare = _bare(network)
+    for what, mine, its in (
+        ("shapes", _shapes(network), _shapes(bare)),
+        ("ties", _ties(network), _ties(bare)),
+    ):
+        if different := sorted(mine ^ its):
+            return f"the {what} of {different[0][0]} differ"
+    return None
+
+
+def _bare(network: Any) -> Any:
+    """A network of the same kind from the same config, without memory for its weights."""
     config = network.config.to_dict()
     config.pop("quantization_config", None)
-    return {**config, "dtype": "float32"}
+    with torch.device("meta"):
+        bare = type(network)(type(network.config).from_dict({**config, "dtype": "float32"}))
+    bare.tie_weights()
+    return bare
+
+
+def _shapes(network: nn.Module) -> set[tuple[str, ...]]:
+    return {(name, str(tuple(value.shape))) for name, value in network.state_dict().items()}
+
+
+def _ties(network: nn.Module) -> set[tuple[str, ...]]:
+    """The names of each parameter that has several."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return {tuple(sorted(group)) for group in names.values() if len(group) > 1}
 
 
 @torch.no_grad()
@@ -102,7 +176,9 @@ def _write_adapter(model: Any, folder: Path) -> None:
             "An adapter folder holds low-rank additions alone, and this model trains "
             f"{others[0] + ' and more' if others else 'none'}. Write the merged model instead."
         )
-    (settings,) = {id(c): c for c in model.network.peft_config.values()}.values()
+    _, blocks = blocks_of(model.network)
+    (settings,) = map(copy.copy, getattr(blocks, "peft_config").values())  # noqa: B009 - set by peft, see `adaptation`
+    settings.target_modules = set(_lora_layers(model.network))
     settings.base_model_name_or_path = str(model.source)
     settings.inference_mode = True
     settings.save_pretrained(folder)

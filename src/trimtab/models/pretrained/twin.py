@@ -1,0 +1,113 @@
+"""Logits measured on a copy of a network that shares its weights, so the network itself stays as it is."""
+
+import copy
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trimtab.errors import DataError
+from trimtab.models.pretrained.loading import blocks_of
+from trimtab.models.pretrained.reading import read_network
+
+TOLERANCE = 0.01
+"""How far two readings in fp32 may differ, in standard deviations of the logits. Right networks differ by less than a tenth of
+it, wrong ones by more than tens of it."""
+
+_MASKED = 1e30
+"""Logits beyond this are not compared: some networks give the lowest number to tokens that they never say."""
+
+
+def logits_in_fp32(network: nn.Module, tokens: int = 12) -> Float[Tensor, "tokens vocab"]:
+    """The logits of a few random tokens, computed in fp32 without dropout whatever the network's precision and mode."""
+    twin = structural_copy(network)
+    place = next(network.parameters()).device
+    table = int(twin.get_input_embeddings().weight.shape[0])
+    ids = torch.randint(0, table, (1, tokens), generator=torch.Generator().manual_seed(0)).to(place)
+    with torch.random.fork_rng(), torch.no_grad(), in_precision(twin, fp32):
+        return read_network(twin, ids)[0].float().cpu()
+
+
+def structural_copy(network: nn.Module) -> Any:
+    """A copy of a network in evaluation mode: modules and buffers of its own, parameters that share the network's memory."""
+    shared: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
+    return copy.deepcopy(network, shared).eval()
+
+
+@contextmanager
+def in_precision(network: nn.Module, dtype_of: Callable[[Tensor], torch.dtype]) -> Iterator[None]:
+    """While the block runs, parameters have the precision that `dtype_of` says as long as their module computes.
+
+    Blocks are converted one at a time, so a large network in 16 bits is never in memory in 32. For a `structural_copy` only:
+    it exchanges the data of parameters.
+    """
+    stored: dict[nn.Module, list[tuple[nn.Parameter, Tensor]]] = {}
+
+    def enter(module: nn.Module, inputs: Any) -> None:
+        del inputs
+        named = list(module.parameters(recurse=module in blocks))
+        wrong = [p for p in named if p.is_floating_point() and p.dtype != dtype_of(p)]
+        stored[module] = [(parameter, parameter.data) for parameter in wrong]
+        for parameter in wrong:
+            parameter.data = parameter.data.to(dtype_of(parameter))
+
+    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+        del inputs, output
+        for parameter, data in stored.pop(module, ()):
+            parameter.data = data
+
+    blocks = _blocks(network)
+    inside = {id(module) for block in blocks for module in block.modules()} - {id(block) for block in blocks}
+    handles = []
+    for module in network.modules():
+        if id(module) not in inside and (module in blocks or next(module.parameters(recurse=False), None) is not None):
+            handles.append(module.register_forward_pre_hook(enter))
+            handles.append(module.register_forward_hook(leave, always_call=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def fp32(parameter: Tensor) -> torch.dtype:
+    """The rule of `in_precision` for everything in fp32."""
+    del parameter
+    return torch.float32
+
+
+def _blocks(network: nn.Module) -> Sequence[nn.Module]:
+    try:
+        return tuple(blocks_of(network)[1])
+    except DataError:
+        return ()
+
+
+def distance(one: Float[Tensor, "*shape"], other: Float[Tensor, "*shape"]) -> float:
+    """The largest difference of two sets of logits in standard deviations of the second; infinite where one is not finite."""
+    gap, spread = _compared(one, other)
+    return float(gap.max() / spread) if gap.numel() else float("inf")
+
+
+def typical_distance(one: Float[Tensor, "tokens vocab"], other: Float[Tensor, "tokens vocab"]) -> float:
+    """The median over tokens of their root mean squared difference in standard deviations of the second's logits.
+
+    Rounding sends some tokens of a mixture of experts to another expert, which the median leaves out.
+    """
+    each = []
+    for mine, its in zip(one, other, strict=True):
+        gap, spread = _compared(mine, its)
+        each.append(float(gap.square().mean().sqrt() / spread) if gap.numel() else float("inf"))
+    return statistics.median(each)
+
+
+def _compared(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    one, other = one.double(), other.double()
+    said = (one.abs() < _MASKED) | (other.abs() < _MASKED)
+    gap = (one - other)[said].abs().nan_to_num(nan=torch.inf)
+    spread = other[said].nan_to_num(posinf=0.0, neginf=0.0).std() if gap.numel() > 1 else other.new_ones(())
+    return gap, spread.clamp_min(1e-12)

@@ -1,0 +1,48 @@
+"""That a model passed its probe is remembered by its fingerprint; anything else is measured again."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.models.pretrained.families import tiny
+from tests.models.pretrained.folders import load, write
+from trimtab.config import ConfigError
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own."""
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "probes"
+
+
+def test_what_was_measured_is_remembered_for_the_same_weights_only(tmp_path: Path, home: Path) -> None:
+    folder = write(tmp_path / "one", "llama")
+    assert load(folder).context == 64
+    (memo,) = home.iterdir()
+    assert json.loads(memo.read_text()) == {"context": 64}
+    memo.write_text(json.dumps({"context": 40}))
+    assert load(folder).context == 40
+    assert load(write(tmp_path / "other", "llama", seed=1)).context == 64
+    assert len(list(home.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[", "null", "[64]", '{"context": "64"}', '{"context": 0}', '{"context": true}', "{}"]
+)
+def test_a_damaged_memory_is_measured_again(content: str, tmp_path: Path, home: Path) -> None:
+    folder = write(tmp_path / "one", "llama")
+    load(folder)
+    (memo,) = home.iterdir()
+    memo.write_text(content)
+    assert load(folder).context == 64
+    assert json.loads(memo.read_text()) == {"context": 64}
+
+
+def test_a_refusal_is_not_remembered(tmp_path: Path, home: Path) -> None:
+    tiny("bert", is_decoder=False).save_pretrained(tmp_path / "bert")
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="causality"):
+            load(tmp_path / "bert")
+    assert not home.exists()
