@@ -28,6 +28,7 @@ TOKENIZER_FILES = (
 
 COPY_LIMIT = 256 << 20
 """Bytes that a copied file may have; tokenizers of 250,000 tokens have 30 million."""
+
 _ANOTHER_MODEL = "The installed transformers library cannot write this model; use another release of it."
 _ANOTHER_ADAPTER = "The installed peft library puts these additions elsewhere; write the merged model instead."
 
@@ -48,11 +49,9 @@ def save_model(model: Any, folder: str | Path, *, adapter: bool = False) -> None
     with atomic_directory(target) as temporary:
         if adapter:
             _write_adapter(model, temporary)
-        else:
-            write_network(model.network, merged_weights(model.network), temporary)
-        if adapter:
             check_written(model.network, _with_adapter(model, temporary), target, _ANOTHER_ADAPTER)
         else:
+            write_network(model.network, merged_weights(model.network), temporary)
             check_written(model.network, load_network(model_files(str(temporary))), target)
         if model.source.is_dir():
             for name in TOKENIZER_FILES if adapter else (*TOKENIZER_FILES, "generation_config.json"):
