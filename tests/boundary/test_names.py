@@ -34,6 +34,10 @@ def test_different_texts_have_different_names(one, other):
     assert len(folder_name(one).encode()) <= 80
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "a\\b", "a\0", None, 3, ["a"]])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "a\\b", "a\0", "\ud800", None, 3, ["a"]])
 def test_what_is_not_the_name_of_an_entry(name):
     assert not is_plain_name(name)
+
+
+def test_a_name_that_is_not_utf_8_is_a_name():
+    assert is_plain_name(os.fsdecode(b"a\xff"))

@@ -3,7 +3,7 @@ import io
 
 import pytest
 
-from trimtab.boundary import csv_cell, listed, printable, shortened
+from trimtab.boundary import csv_cell, is_unicode, listed, printable, shortened
 
 
 @pytest.mark.parametrize("text", ["plain", "Grüße, 世界", "👩\u200d💻", "[bold]x[/bold]", "tab inside is"])
@@ -61,3 +61,8 @@ def test_a_list_of_names_is_short_and_printable():
     assert many.startswith("column0, column1, ")
     assert many.endswith(" and 9,988 more")
     assert len(listed(["x" * 10_000])) <= 60
+
+
+def test_text_with_a_lone_surrogate_is_not_unicode():
+    assert is_unicode("Grüße \U0001f469")
+    assert not any(is_unicode(value) for value in ("a\ud800", "\udfff", b"a", None, 7))

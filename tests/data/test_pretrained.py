@@ -141,7 +141,7 @@ def test_an_end_that_is_no_id_of_the_vocabulary_is_refused(
         PretrainedTokenizer(path=str(tmp_path))
 
 
-@pytest.mark.parametrize("text", [7, ["</s>"], {"content": 7}, "x" * 5000])
+@pytest.mark.parametrize("text", [7, ["</s>"], {"content": 7}, "x" * 5000, "\ud800"])
 def test_an_end_that_is_no_token_is_refused(text: Any, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
     write(tmp_path, "tokenizer_config.json", eos_token=text)

@@ -14,7 +14,7 @@ from trimtab.boundary.limited import LimitedError, run_limited
 from trimtab.boundary.names import folder_name, is_plain_name
 from trimtab.boundary.parent import end_with, identity
 from trimtab.boundary.strict_json import StrictJsonError, kind_of, strict_json
-from trimtab.boundary.text import csv_cell, listed, printable, shortened
+from trimtab.boundary.text import csv_cell, is_unicode, listed, printable, shortened
 
 __all__ = [
     "LimitedError",
@@ -27,6 +27,7 @@ __all__ = [
     "foreign",
     "identity",
     "is_plain_name",
+    "is_unicode",
     "json_items",
     "kind_of",
     "leads_outside",

@@ -1,6 +1,7 @@
 """Names of folders and files made from values that a user or a file chose."""
 
 import hashlib
+import os
 import re
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]+")
@@ -22,5 +23,14 @@ def folder_name(value: object) -> str:
 
 
 def is_plain_name(name: object) -> bool:
-    """Whether `name` names an entry of a folder: text without a separator or NUL that is not `.` or `..`."""
-    return isinstance(name, str) and name not in ("", ".", "..") and not any(char in name for char in "/\\\0")
+    """Whether `name` can name an entry of a folder: text without a separator or NUL that is not `.` or `..`.
+
+    A lone surrogate is allowed where it stands for a byte of a name that is not UTF-8, as `os.listdir` gives it.
+    """
+    if not isinstance(name, str) or name in ("", ".", "..") or any(char in name for char in "/\\\0"):
+        return False
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -27,6 +27,11 @@ def printable(text: object, *, lines: bool = False) -> str:
     return "".join(char if (lines and char in _KEPT) or not _is_hidden(char) else _escape(char) for char in plain)
 
 
+def is_unicode(value: object) -> bool:
+    """Whether `value` is text without lone surrogates, which JSON can spell and no encoding can write."""
+    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
+
+
 def shortened(text: str, limit: int) -> str:
     """`text` of at most `limit` characters: the middle of a longer one is replaced by how many are left out."""
     if len(text) <= limit:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from trimtab.boundary import foreign, printable, shortened
 from trimtab.config.model_paths import HUB
 from trimtab.errors import ConfigError, WorkError
 
@@ -55,22 +56,34 @@ def local_folder(path: str) -> Path:
         return Path(path).expanduser()
     hub = offline_import("huggingface_hub")
     name = path.removeprefix(HUB)
-    try:
-        return Path(hub.snapshot_download(name, local_files_only=True))
-    except hub.errors.LocalEntryNotFoundError:
-        if _OURS not in os.environ:
-            raise WorkError(
-                f"The model {name} is not in the hub's cache here, and HF_HUB_OFFLINE forbids to fetch it. Unset that "
-                "variable, or copy the model's folder here and name the folder."
-            ) from None
+    if (cached := _cached(hub, name)) is not None:
+        return cached
+    if _OURS not in os.environ:
+        raise WorkError(
+            f"The model {name} is not in the hub's cache here, and HF_HUB_OFFLINE forbids to fetch it. Unset that "
+            "variable, or copy the model's folder here and name the folder."
+        )
     online = {**os.environ, "HF_HUB_OFFLINE": "0"}
     done = subprocess.run(
         [sys.executable, "-P", "-c", _FETCH, name], env=online, capture_output=True, text=True, check=False
     )
-    if done.returncode:
+    fetched = done.stdout.strip().splitlines()
+    if done.returncode or not fetched:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise WorkError(
-            f"The model {name} could not be fetched from the Hugging Face hub: {reason[0]} Check the id and the network, or "
-            "copy the model's folder here and name the folder."
+            f"The model {name} could not be fetched from the Hugging Face hub: {shortened(printable(reason[0]), 300)} Check the "
+            "id and the network, or copy the model's folder here and name the folder."
         )
-    return Path(done.stdout.strip().splitlines()[-1])
+    return Path(fetched[-1])
+
+
+def _cached(hub: ModuleType, name: str) -> Path | None:
+    """The folder of a model in the hub's cache, or None where it is not there."""
+    with foreign(
+        ConfigError,
+        lambda reason: f"The hub's cache cannot be searched for {name}: {reason}. Check the id and the cache.",
+    ):
+        try:
+            return Path(hub.snapshot_download(name, local_files_only=True))
+        except hub.errors.LocalEntryNotFoundError:
+            return None

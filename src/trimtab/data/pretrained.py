@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from trimtab.boundary import shortened
+from trimtab.boundary import is_unicode, shortened
 from trimtab.config.model_folder import member, read_mapping
 from trimtab.config.model_paths import AllowHub, check_hub, expanded_path
 from trimtab.config.offline import local_folder
@@ -93,7 +93,7 @@ class PretrainedTokenizer(FileTokenizer):
         return (ends[0] if ends else None), tuple(dict.fromkeys(ends))
 
     def _token(self, folder: Path, text: object) -> int:
-        known = self._tokenizer.token_to_id(text) if isinstance(text, str) else None
+        known = self._tokenizer.token_to_id(text) if is_unicode(text) else None
         if known is None:
             raise DataError(
                 f"{folder / 'tokenizer_config.json'}: the eos_token {shortened(repr(text), 100)} is not in the vocabulary of "

@@ -150,6 +150,7 @@ NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in rang
         ("{{ messages[7].content }}", "has no element 7"),
         ("{{ nothing.at.all }}", "'nothing' is undefined"),
         ("{{ namespace(__class__=1) }}", "no attribute '__class__'"),
+        ("{{ '\\ud800' }}", "it gives characters that no text has"),
         ("", "it gives no text"),
         ("{% if false %}x{% endif %}", "it gives no text"),
     ],

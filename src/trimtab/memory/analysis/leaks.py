@@ -92,11 +92,13 @@ def start_tokens(network: FrozenNetwork, *, needed: bool = True) -> tuple[int, .
     found: list[int] = []
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         token = getattr(network.network.config, name, None)
-        found += [one for one in (token if isinstance(token, list) else [token]) if isinstance(one, int)]
+        listed = token if isinstance(token, list) else [token]
+        found += [one for one in listed if type(one) is int and 0 <= one < len(network.embedding)]
     if needed and not found:
         raise ConfigError(
-            f"model: the config of {network.name} names no bos_token_id, eos_token_id or pad_token_id, so there is no token "
-            "after which the model's prior for a text could be measured. Name one of them in its config.json."
+            f"model: the config of {network.name} names no bos_token_id, eos_token_id or pad_token_id of its "
+            "vocabulary, so there is no token after which the model's prior for a text could be measured. Name one of "
+            "them in its config.json."
         )
     return tuple(dict.fromkeys(found))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trimtab.boundary import foreign, run_limited
+from trimtab.boundary import foreign, is_unicode, run_limited
 from trimtab.config.model_folder import read_mapping, read_member
 from trimtab.errors import DataError
 from trimtab.models.pretrained.chat_template import rendered
@@ -39,8 +39,8 @@ def chat_prompt(folder: str | Path, messages: Sequence[dict[str, str]]) -> str:
     }
     with foreign(DataError, worded):
         prompt: str = run_limited(rendered, template, variables, seconds=SECONDS, memory=MEMORY, output=LONGEST)
-    if not prompt:
-        raise DataError(worded("it gives no text"))
+    if not prompt or not is_unicode(prompt):
+        raise DataError(worded("it gives characters that no text has" if prompt else "it gives no text"))
     return prompt
 
 
