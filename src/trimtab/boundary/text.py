@@ -1,6 +1,7 @@
 """Text from data made safe for a terminal, a spreadsheet and an error message."""
 
 import unicodedata
+from typing import TypeGuard
 from collections.abc import Iterable
 
 _KEPT = "\n\t"
@@ -27,7 +28,7 @@ def printable(text: object, *, lines: bool = False) -> str:
     return "".join(char if (lines and char in _KEPT) or not _is_hidden(char) else _escape(char) for char in plain)
 
 
-def is_unicode(value: object) -> bool:
+def is_unicode(value: object) -> TypeGuard[str]:
     """Whether `value` is text without lone surrogates, which JSON can spell and no encoding can write."""
     return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
 
