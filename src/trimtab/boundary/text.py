@@ -1,8 +1,8 @@
 """Text from data made safe for a terminal, a spreadsheet and an error message."""
 
 import unicodedata
-from typing import TypeGuard
 from collections.abc import Iterable
+from typing import TypeGuard
 
 _KEPT = "\n\t"
 _HIDDEN = {
