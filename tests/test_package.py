@@ -36,7 +36,7 @@ HEAVY = {"torch", "numpy", "matplotlib", "tokenizers", "safetensors", "scipy", "
         "import trimtab",
         "import trimtab.config",
         "from trimtab import EpisodeConfig, load_config",
-        "import typer; from trimtab.cli.main import app; typer.main.get_command(app)",
+        "import typer; from trimtab.cli.commands import app; typer.main.get_command(app)",
     ],
 )
 def test_nothing_heavy_is_loaded(code: str) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from trimtab.cli.commands import app
 from trimtab.cli.evidence import _print_table
-from trimtab.cli.main import app
 from trimtab.errors import TrimtabError
 from trimtab.evidence import judge_table, parse_claim, read_table
 from trimtab.evidence.wording import percent

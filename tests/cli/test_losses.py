@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from trimtab.cli.main import app
+from trimtab.cli.commands import app
 
 
 def test_a_loss_as_stated() -> None:

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.models.pretrained.gguf_files import write_gguf
-from trimtab.cli.main import app
+from trimtab.cli.commands import app
 from trimtab.config import ConfigError, DataError
 from trimtab.models.pretrained import embedded
 

@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tests.memory.test_run import Quiet, config
-from trimtab.cli.main import app
+from trimtab.cli.commands import app
 from trimtab.config import RunError
 from trimtab.memory.run import run_memory
 from trimtab.memory.staging import Pace, StageInterruptedError

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.training.runs import DECODER, EVERYTHING, config, weights
-from trimtab.cli.main import app
+from trimtab.cli.commands import app
 from trimtab.config import ConfigError, RunError
 from trimtab.records import RunDirectory, first_difference
 from trimtab.training import Caller, fork, replay, resume, train

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from trimtab.cli.output import say, working
 from trimtab.cli.running import calling, finish
+from trimtab.cli.table import say_table
 
 _MEASURED_STEPS = 6
 _ROUND = 100
@@ -18,6 +20,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(baseline)
 
 
+@working()
 def baseline(
     out: Annotated[Path, typer.Option("--out", help="The folder of the run.")] = Path("runs/baseline"),
     minutes: Annotated[float, typer.Option(min=0.1, help="About how long training may take.")] = 3.0,
@@ -31,7 +34,7 @@ def baseline(
 
     run = RunDirectory(out)
     if run.exists():
-        typer.echo(f"{out} holds a run already: going on with it (remove the folder to start anew).")
+        say(f"{out} holds a run already: going on with it (remove the folder to start anew).")
         with calling(quiet=False) as caller:
             from trimtab.training import resume
 
@@ -44,12 +47,12 @@ def baseline(
         base = [f"seed={seed}", "episode.evaluate_every=100"]
         steps = _steps_within(load_config(None, base), minutes * 60)
         config = load_config(None, [*base, f"episode.steps={steps}"])
-        typer.echo(f"Training the default model for {steps} steps on the CPython language documentation.")
+        say(f"Training the default model for {steps} steps on the CPython language documentation.")
         with calling(quiet=False) as caller:
             result = train(config, out, caller)
     _samples(run)
     _expectation(run)
-    finish(result, out, as_json=False)
+    finish(result, out, False, caller)
 
 
 def _steps_within(config: Any, seconds: float) -> int:
@@ -68,27 +71,22 @@ def _steps_within(config: Any, seconds: float) -> int:
 
 
 def _samples(run: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     rows = [row for row in run.evaluations() if row.get("sample")]
     if not rows:
         return
-    table = Table(box=None, header_style="bold")
-    for name in ("step", "validation loss", "dictionary words", "by letters", "character entropy", "4-gram repetition"):
-        table.add_column(name, justify="right")
+    columns = ("step", "validation loss", "dictionary words", "by letters", "character entropy", "4-gram repetition")
+    table = []
     for row in rows:
         figures = row["sample"]["figures"]
         values = [
             figures[name]
             for name in ("dictionary_word_share", "dictionary_letter_share", "character_entropy", "repetition_4")
         ]
-        table.add_row(str(row["step"]), f"{row['val_loss']:.4f}", *("-" if v is None else f"{v:.2f}" for v in values))
-    console = Console(soft_wrap=True)
-    console.print(table)
+        table.append((row["step"], f"{row['val_loss']:.4f}", *("-" if v is None else f"{v:.2f}" for v in values)))
+    say_table(columns, table, right=columns)
     last = rows[-1]
-    console.print(f"\nThe sample of step {last['step']}:", highlight=False)
-    console.print(last["sample"]["prompt"] + last["sample"]["text"] + "\n", highlight=False, markup=False)
+    say(f"\nThe sample of step {last['step']}:")
+    say(last["sample"]["prompt"] + last["sample"]["text"] + "\n")
 
 
 def _expectation(run: Any) -> None:
@@ -100,18 +98,16 @@ def _expectation(run: Any) -> None:
     known = json.loads(resources.files("trimtab.cli").joinpath("expected.json").read_text(encoding="utf-8"))
     corpus = known["corpora"].get(run.manifest().data.fingerprint)
     if corpus is None:
-        typer.echo(
+        say(
             "No expected loss is recorded for this Python's documentation text (it differs by version); with "
             f"{known['reference']} it is {known['reference_losses']}."
         )
         return
     expected = corpus["val_loss"].get(str(last["step"]))
     if expected is None:
-        typer.echo(
-            f"Validation loss {last['val_loss']:.4f}; the recorded ones are of steps {', '.join(corpus['val_loss'])}."
-        )
+        say(f"Validation loss {last['val_loss']:.4f}; the recorded ones are of steps {', '.join(corpus['val_loss'])}.")
         return
-    typer.echo(
+    say(
         f"Validation loss {last['val_loss']:.4f} after {last['step']} steps; expected {expected['mean']:.4f} ± "
         f"{expected['sd']:.4f} (mean ± sd over {expected['seeds']} seeds)."
     )

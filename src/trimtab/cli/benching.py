@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from trimtab.cli.output import deliver, say
+
 bench_app = typer.Typer(invoke_without_command=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON on standard output.")]
@@ -63,7 +65,7 @@ def quality(
     figures = bench_quality(seeds, steps, _say(as_json))
     _print(figures, as_json)
     if not figures["quality.within_margin"]:
-        typer.echo(f"The mean difference is outside ±{MARGIN} nats.", err=True)
+        say(f"The mean difference is outside ±{MARGIN} nats.", err=True)
         raise typer.Exit(1)
 
 
@@ -151,16 +153,16 @@ def spinning(
 
 
 def _say(quiet: bool) -> Any:
-    return lambda text: typer.echo(text, err=quiet)
+    return lambda text: say(text, err=quiet)
 
 
 def _print(figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(figures))
+        deliver(json.dumps(figures))
         return
     for key, value in figures.items():
         if not isinstance(value, list):
-            typer.echo(f"{key:44} {_number(value) if isinstance(value, float) else value}")
+            say(f"{key:44} {_number(value) if isinstance(value, float) else value}")
 
 
 def _number(value: float) -> str:

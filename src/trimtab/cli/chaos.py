@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AcceptChanges, AllowCode, AsJson, Run
 from trimtab.errors import RunError
 
@@ -21,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(chaos)
 
 
+@working()
 def chaos(
     run: Run,
     at: Annotated[int, typer.Option("--at", help="The step after which the twins begin; 1 at least.")],
@@ -66,15 +68,15 @@ def chaos(
                 told=told,
             )
     except KeyboardInterrupt:
-        typer.echo("Stopped. Nothing was written; run the command again to measure from the start.", err=True)
+        say("Stopped. Nothing was written; run the command again to measure from the start.", err=True)
         raise typer.Exit(130) from None
     _write(found, out)
     if as_json:
         from trimtab.records import to_json
 
-        typer.echo(json.dumps(to_json(found)))
+        deliver(json.dumps(to_json(found)))
     else:
-        typer.echo(_account(found, out))
+        say(_account(found, out))
 
 
 def _write(found: dict[str, Any], out: Path) -> None:
@@ -116,7 +118,7 @@ def _shown(console: "Console") -> Iterator[Callable[[int, int], None]]:
 
         def line(done: int, total: int) -> None:
             if done * 10 // total > (done - 1) * 10 // total:
-                console.print(f"step {done}/{total} of all twins", highlight=False)
+                say(f"step {done}/{total} of all twins", err=True)
 
         yield line
         return

@@ -15,7 +15,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
+from trimtab.boundary import printable
 from trimtab.cli.exam_words import exam_words
 
 Row = Mapping[str, Any]
@@ -82,16 +84,16 @@ class RunDisplay:
             self._bar.update(self._task, completed=step, loss=loss, validation=self._validation, speed=speed)
         elif step == self.steps or time.monotonic() - self._last_line >= self.seconds:
             self._last_line = time.monotonic()
-            self.console.print(f"step {step}/{self.steps}  loss {loss}  {self._validation}  {speed}", highlight=False)
+            self._line(f"step {step}/{self.steps}  loss {loss}  {self._validation}  {speed}")
 
     def event(self, row: Row) -> None:
         """Something was decided or happened."""
         if row["kind"] == "data":
             for fact in row["after"]:
-                self.console.print(f"data: {fact}", highlight=False, markup=False)
+                self._line(f"data: {fact}")
         elif row["kind"] not in _QUIET_EVENTS and row["kind"] != "end":
             kind = row["kind"] if row["kind"] != "regime" else f"regime: {row['before']} → {row['after']}"
-            self.console.print(f"step {row['step']}: {kind}: {row['reason']}", highlight=False, markup=False)
+            self._line(f"step {row['step']}: {kind}: {row['reason']}")
 
     def evaluation(self, row: Row) -> None:
         """The model was evaluated."""
@@ -112,7 +114,10 @@ class RunDisplay:
                 if value is not None
             )
             text += f"; sample: {shown}" if shown else ""
-        self.console.print(text, highlight=False, markup=False)
+        self._line(text)
+
+    def _line(self, text: str) -> None:
+        _print(self.console, text)
 
     def _measure(self, row: Row) -> None:
         tokens, self._tokens = float(row["tokens"]) - self._tokens, float(row["tokens"])
@@ -135,4 +140,9 @@ class EncodingDisplay:
         """`done` of `total` units of a phase are done."""
         if time.monotonic() >= self._next and total:
             self._next = time.monotonic() + self._every
-            self.console.print(f"corpus: {what} {done / total:.0%}", highlight=False)
+            _print(self.console, f"corpus: {what} {done / total:.0%}")
+
+
+def _print(console: Console, text: str) -> None:
+    """One line above the bar: no markup, emoji names or control characters of the text are taken for anything else."""
+    console.print(Text(printable(text)), soft_wrap=True)

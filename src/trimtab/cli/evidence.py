@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trimtab.cli.output import deliver, say
+from trimtab.cli.table import say_table
 from trimtab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,7 +47,6 @@ def evidence(
 
     Optional columns: trunk, diverged (1 or 0, true or false), untrained_METRIC (what a diverged run is capped at).
     """
-    from trimtab.boundary import printable
     from trimtab.evidence import judge_table, parse_claim, read_table
     from trimtab.evidence.claims import LEVELS, is_level
     from trimtab.records.values import to_json
@@ -57,41 +58,35 @@ def evidence(
     claims = [parse_claim(text, alpha) for text in claim or []]
     verdicts = judge_table(read_table(file), claims, baseline=baseline, pairing=pairing, twin=twin)  # type: ignore[arg-type]
     if as_json:
-        typer.echo(json.dumps([to_json(verdict.as_dict()) for verdict in verdicts]))
+        deliver(json.dumps([to_json(verdict.as_dict()) for verdict in verdicts]))
         return
     if sys.stdout.isatty():
         _print_table(verdicts)
     for verdict in verdicts:
-        typer.echo(printable(verdict.sentence))
+        say(verdict.sentence)
     if not claims:
-        typer.echo(
-            "No claim was given, so there is no verdict. Name one before the run: --claim 'METRIC lower MARGIN'."
-        )
+        say("No claim was given, so there is no verdict. Name one before the run: --claim 'METRIC lower MARGIN'.")
 
 
 def _print_table(verdicts: "list[Verdict]") -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from trimtab.boundary import printable
     from trimtab.evidence.wording import percent
 
-    table = Table(box=None, header_style="bold")
-    for name in ("metric", "treatment", "verdict", "difference", "interval", "p", "wins", "E", "n", "noise floor"):
-        table.add_column(name, justify="left" if name in {"metric", "treatment", "verdict"} else "right", no_wrap=True)
+    columns = ("metric", "treatment", "verdict", "difference", "interval", "p", "wins", "E", "n", "noise floor")
+    table = []
     for verdict in verdicts:
         low, high = verdict.confidence_interval
-        table.add_row(
-            Text(printable(verdict.metric)),
-            Text(printable(verdict.treatment)),
-            verdict.verdict,
-            f"{verdict.mean_difference:+.4g}",
-            f"{low:+.4g} to {high:+.4g}",
-            f"{verdict.p_value if verdict.p_adjusted is None else verdict.p_adjusted:.2g}",
-            "" if verdict.p_win is None else percent(verdict.p_win, 0),
-            f"{verdict.e_value:.3g}",
-            str(verdict.n),
-            "" if verdict.noise_floor is None else f"{verdict.noise_floor:.3g}",
+        table.append(
+            (
+                verdict.metric,
+                verdict.treatment,
+                verdict.verdict,
+                f"{verdict.mean_difference:+.4g}",
+                f"{low:+.4g} to {high:+.4g}",
+                f"{verdict.p_value if verdict.p_adjusted is None else verdict.p_adjusted:.2g}",
+                "" if verdict.p_win is None else percent(verdict.p_win, 0),
+                f"{verdict.e_value:.3g}",
+                str(verdict.n),
+                "" if verdict.noise_floor is None else f"{verdict.noise_floor:.3g}",
+            )
         )
-    Console().print(table)
+    say_table(columns, table, right=columns[3:])

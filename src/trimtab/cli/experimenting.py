@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trimtab.cli.running import AllowCode, AsJson, Set
+from trimtab.cli.output import deliver, say, working
+from trimtab.cli.running import AllowCode, AsJson, Set, say_stopping
 
 if TYPE_CHECKING:
     from trimtab.experiments import Experiment, Means
@@ -22,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(aa)
 
 
+@working()
 def run(
     experiment: Annotated[Path, typer.Argument(help="The experiment's YAML.")],
     out: Annotated[Path, typer.Option("--out", help="The experiment's folder; one that holds it is gone on with.")],
@@ -51,6 +53,7 @@ def run(
     _run(loaded, experiment, out, workers, pilot=pilot, as_json=as_json)
 
 
+@working()
 def ablate(
     config: Annotated[Path, typer.Argument(help="The base config's YAML, that of a run.")],
     over: Annotated[
@@ -98,12 +101,12 @@ def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pi
             raise ConfigError(f"{refusal} To run it for the estimates alone, add --pilot.") from refusal
         plan = f"A pilot, for estimates alone: {refusal}"
     if not as_json:
-        typer.echo(f"{spec.question}\n\n{plan}\n")
+        say(f"{spec.question}\n\n{plan}\n")
 
     from trimtab.experiments import run_experiment
     from trimtab.training.signals import StopOnSignal
 
-    with StopOnSignal() as stop:
+    with StopOnSignal(say_stopping) as stop:
         result = run_experiment(spec, out, _means(spec, workers, stop, as_json))
     if result["verdicts"]:
         from trimtab.reports.experiment import write_report
@@ -112,20 +115,21 @@ def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pi
     if as_json:
         from trimtab.records import to_json
 
-        typer.echo(json.dumps(to_json(result)))
+        deliver(json.dumps(to_json(result)))
     else:
         for verdict in result["verdicts"]:
             if verdict["p_adjusted"] is not None or (spec.sequential and verdict["higher_is_better"] is not None):
-                typer.echo(f"\n{verdict['sentence']}")
+                say(f"\n{verdict['sentence']}")
         judged = f", the report is {result['report']}" if result["verdicts"] else ""
-        typer.echo(f"\n{result['status']}. Records in {out}{judged}.")
+        say(f"\n{result['status']}. Records in {out}{judged}.")
     if result["status"] == "interrupted":
-        typer.echo(f"Interrupted. Go on with the same command: {_command()}", err=True)
-        raise typer.Exit(130)
+        say(f"Interrupted. Go on with the same command: {_command()}", err=True)
+        raise typer.Exit(stop.exit_code)
     if result["status"] == "failed":
         raise typer.Exit(1)
 
 
+@working()
 def aa(
     experiment: Annotated[
         Path, typer.Argument(help="An experiment's YAML; its baseline, seeds and pairing are taken.")
@@ -149,14 +153,14 @@ def aa(
 
     with allowing_code(allow_code):
         spec = load_experiment(experiment, overrides or ())
-    with StopOnSignal() as stop:
+    with StopOnSignal(say_stopping) as stop:
         found = run_aa(spec, out, copies, draws, _means(spec, workers, stop, as_json))
     if as_json:
         from trimtab.records import to_json
 
-        typer.echo(json.dumps(to_json(found)))
+        deliver(json.dumps(to_json(found)))
     elif found["status"] == "completed":
-        typer.echo(
+        say(
             f"\nNoise floor of {found['metric']}: a paired difference between equal arms has the standard deviation "
             f"{found['noise_floor']:.4g} ({found['pairing']} pairs, {found['seeds']} seeds of {copies} runs).\n"
             f"Of {found['draws']} resampled A/A experiments of {found['n']} pairs, {found['alarms']} were called different: "
@@ -164,8 +168,8 @@ def aa(
             f"{found['alpha']:g})."
         )
     if found["status"] != "completed":
-        typer.echo(f"{found['status']}. Go on with the same command: {_command()}", err=True)
-        raise typer.Exit(130 if found["status"] == "interrupted" else 1)
+        say(f"{found['status']}. Go on with the same command: {_command()}", err=True)
+        raise typer.Exit(stop.exit_code if found["status"] == "interrupted" else 1)
 
 
 def _command() -> str:
@@ -180,7 +184,7 @@ def _means(spec: "Experiment", workers: int | None, stop: "StopOnSignal", as_jso
     return Means(
         workers=_workers(spec.base.get("threads")) if workers is None else workers,
         stop=stop,
-        say=(lambda text: typer.echo(text, err=True)) if as_json else typer.echo,
+        say=(lambda text: say(text, err=True)) if as_json else say,
         command=("trimtab", *sys.argv[1:]),
     )
 

@@ -1,7 +1,6 @@
 """Commands that only look: list, show, diff, export, components."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,16 +39,11 @@ def list_runs(
     if not rows:
         typer.echo(f"No runs in {folder}. Start one: trimtab train --out {folder}/first")
         return
-    from rich.console import Console
-    from rich.table import Table
+    from trimtab.cli.table import say_table
 
-    table = Table(box=None, header_style="bold")
-    for name in ("run", "folder", "started", "status", "steps", "val_loss", "seconds", "seed", "data", "parent"):
-        table.add_column(
-            name, justify="right" if name in {"steps", "val_loss", "seconds", "seed"} else "left", no_wrap=True
-        )
-    for row in rows:
-        table.add_row(
+    columns = ("run", "folder", "started", "status", "steps", "val_loss", "seconds", "seed", "data", "parent")
+    table = [
+        (
             row.run_id,
             row.path,
             row.created_at[:16].replace("T", " "),
@@ -61,8 +55,9 @@ def list_runs(
             row.data,
             row.parent or "",
         )
-    # A pipe has no width; a table cut to 80 columns would be of no use to the program behind it.
-    Console(width=None if sys.stdout.isatty() else 240).print(table)
+        for row in rows
+    ]
+    say_table(columns, table, right={"steps", "val_loss", "seconds", "seed"})
 
 
 def show(

@@ -1,11 +1,12 @@
 """`trimtab losses check`: does each loss have the bias that it says it has?"""
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trimtab.cli.output import deliver, say
+from trimtab.cli.table import say_table
 from trimtab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def check(
     torch.set_num_threads(1)  # the fits are tiny
     findings = check_all([_spec(text) for text in losses] if losses else None)
     if as_json:
-        typer.echo(json.dumps([to_json(finding.as_dict()) for finding in findings]))
+        deliver(json.dumps([to_json(finding.as_dict()) for finding in findings]))
     else:
         _print(findings)
     if not all(finding.as_stated for finding in findings):
@@ -66,15 +67,9 @@ def _spec(text: str) -> dict[str, Any]:
 
 
 def _print(findings: "list[Finding]") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    table = Table(box=None, header_style="bold")
-    for name in ("loss", "parameters", "fitted", "stated", "found", "confidence", "contexts", "KL", ""):
-        table.add_column(name, justify="right" if name in {"confidence", "contexts", "KL"} else "left")
-    for finding in findings:
-        table.add_row(
+    columns = ("loss", "parameters", "fitted", "stated", "found", "confidence", "contexts", "KL", "")
+    rows = [
+        (
             finding.loss,
             ", ".join(f"{key}: {_short(value)}" for key, value in finding.parameters.items()),
             _setting(finding),
@@ -85,8 +80,10 @@ def _print(findings: "list[Finding]") -> None:
             f"{finding.divergence:.4f}",
             _judged(finding),
         )
-    console.print(table)
-    console.print(
+        for finding in findings
+    ]
+    say_table(columns, rows, right={"confidence", "contexts", "KL"})
+    say(
         "confidence: mean top probability minus the truth's; contexts: that of the lowest and the highest context; KL: from "
         "the truth to the fit, in nats."
     )

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from trimtab.cli.running import AcceptChanges, AllowCode, AsJson
+from trimtab.boundary import printable
+from trimtab.cli.output import deliver, say, working
+from trimtab.cli.running import AcceptChanges, AllowCode, AsJson, say_stopping
 from trimtab.config.words import counted
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 @memory_app.command("run")
+@working()
 def run(
     config: Annotated[Path, typer.Argument(help="A memory run's YAML.")],
     out: Annotated[Path, typer.Option("--out", help="The run's folder; one that holds it is gone on with.")],
@@ -64,12 +67,12 @@ def run(
     if as_json:
         from trimtab.records import to_json
 
-        typer.echo(json.dumps(to_json({**result, "report": str(report)})))
+        deliver(json.dumps(to_json({**result, "report": str(report)})))
     else:
-        typer.echo(f"\n{_account(result)} Records in {out}, the report is {report}.")
+        say(f"\n{_account(result)} Records in {out}, the report is {report}.")
     if result["status"] == "interrupted":
-        typer.echo("Go on with the same command.", err=True)
-        raise typer.Exit(130)
+        say("Go on with the same command.", err=True)
+        raise typer.Exit(watcher.exit_code)
     if result["status"] == "stopped":
         raise typer.Exit(1)
 
@@ -83,15 +86,15 @@ def show(folder: Folder, pair: PairName, allow_code: AllowCode = False, as_json:
     memory, said = _said(folder, pair, ("question", "answer"), allow_code)
     card = memory.card
     if as_json:
-        typer.echo(json.dumps({"pair": pair, "question": card.question, "answer": card.answer, "said": said}))
+        deliver(json.dumps({"pair": pair, "question": card.question, "answer": card.answer, "said": said}))
         return
-    typer.echo(
+    say(
         f"{card.vectors} vectors, {card.layout}, found in {card.steps} steps of start {card.restart + 1}; smallest margin "
         f"{card.margin:.2f} logits."
     )
     for side, wanted in (("question", card.question), ("answer", card.answer)):
         word = "as stored" if said[side] == wanted else f"stored was: {wanted}"
-        typer.echo(f"{side}: {said[side]}  [{word}]")
+        say(f"{side}: {said[side]}  [{word}]")
 
 
 @memory_app.command()
@@ -107,7 +110,7 @@ def ask(
     trimtab memory ask runs/squad 56ddde6b9a695914005b9629 --mode answer
     """
     _, said = _said(folder, pair, (mode,), allow_code)
-    typer.echo(json.dumps({"pair": pair, "mode": mode, "said": said[mode]}) if as_json else said[mode])
+    deliver(json.dumps({"pair": pair, "mode": mode, "said": said[mode]}) if as_json else said[mode])
 
 
 def _said(folder: Path, pair: str, modes: tuple[str, ...], allow_code: bool) -> "tuple[Memory, dict[str, str]]":
@@ -156,16 +159,23 @@ class _Watcher:
             f"loss {step.mean_loss:.3f}, {step.seconds / step.in_flight * 1000:.0f} ms a pair-step"
         )
         if self._live:
-            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.write(f"\r\x1b[K{printable(text)}")
             sys.stderr.flush()
         elif not self._quiet and (time.monotonic() - self._told > _EVERY or ended == self._pairs):
             self._told = time.monotonic()
-            typer.echo(text, err=True)
+            say(text, err=True)
 
     def say(self, text: str) -> None:
         """Something to tell."""
         if not self._quiet:
-            typer.echo(("\r\x1b[K" if self._live else "") + text, err=True)
+            if self._live:
+                sys.stderr.write("\r\x1b[K")
+            say(text, err=True)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a run that was asked to stop."""
+        return int(self._stop.exit_code)
 
     def stop(self) -> str | None:
         """The reason to stop, or None."""
@@ -177,9 +187,9 @@ class _Watcher:
 def _watching(quiet: bool) -> Iterator[_Watcher]:
     from trimtab.training.signals import StopOnSignal
 
-    with StopOnSignal() as stop:
+    with StopOnSignal(say_stopping) as stop:
         try:
             yield _Watcher(stop, quiet)
         except KeyboardInterrupt:
-            typer.echo("Stopped at once. What was finished is kept: go on with the same command.", err=True)
-            raise typer.Exit(130) from None
+            say("Stopped at once. What was finished is kept: go on with the same command.", err=True)
+            raise typer.Exit(stop.exit_code) from None

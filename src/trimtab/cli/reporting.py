@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from trimtab.cli.output import say, working
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(report)
 
 
+@working()
 def report(
     folder: Annotated[Path, typer.Argument(help="What `trimtab run` or `trimtab memory run` was given as --out.")],
 ) -> None:
@@ -23,4 +26,4 @@ def report(
     from trimtab.reports.kinds import write_report
 
     for path in write_report(folder):
-        typer.echo(str(path))
+        say(str(path))

@@ -1,6 +1,8 @@
 """Commands that make runs: train, resume, fork, replay, sample, tokenizer."""
 
+import contextlib
 import json
+import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from trimtab.cli.output import deliver, say, working
 
 if TYPE_CHECKING:
     from trimtab.training import Caller
@@ -41,6 +45,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(tokenizer_app, name="tokenizer")
 
 
+@working()
 def train(
     out: Out,
     config: Annotated[Path | None, typer.Argument(help="A YAML config; without one every default holds.")] = None,
@@ -59,9 +64,10 @@ def train(
     with calling(as_json) as caller:
         from trimtab.training import train as start
 
-        finish(start(loaded, out, caller), out, as_json)
+        finish(start(loaded, out, caller), out, as_json, caller)
 
 
+@working()
 def resume(
     run: Run,
     overrides: Set = None,
@@ -79,9 +85,10 @@ def resume(
         from trimtab.training import resume as go_on
 
         result = go_on(run, overrides or (), accept_changes=accept_changes, allow_code=allow_code, caller=caller)
-        finish(result, run, as_json)
+        finish(result, run, as_json, caller)
 
 
+@working()
 def fork(
     run: Run,
     at: Annotated[int, typer.Option("--at", min=0, help="The step after which the child goes its own way.")],
@@ -99,7 +106,7 @@ def fork(
         from trimtab.training import fork as begin
 
         options = {"accept_changes": accept_changes, "allow_code": allow_code}
-        finish(begin(run, at, out, overrides or (), **options, caller=caller), out, as_json)
+        finish(begin(run, at, out, overrides or (), **options, caller=caller), out, as_json, caller)
 
 
 def replay(run: Run, allow_code: AllowCode = False, as_json: AsJson = False) -> None:
@@ -114,7 +121,7 @@ def replay(run: Run, allow_code: AllowCode = False, as_json: AsJson = False) -> 
         found = again(run, allow_code=allow_code)
     where = None if found.difference is None else found.difference.message
     if as_json:
-        typer.echo(
+        deliver(
             json.dumps(
                 {
                     "identical": found.identical,
@@ -133,25 +140,25 @@ def replay(run: Run, allow_code: AllowCode = False, as_json: AsJson = False) -> 
         )
     else:
         for note in found.notes:
-            typer.echo(note)
-        typer.echo(f"{found.steps} steps compared in full precision.")
+            say(note)
+        say(f"{found.steps} steps compared in full precision.")
         if found.difference is None:
             if found.losses_identical:
-                typer.echo("Every loss is identical.")
+                say("Every loss is identical.")
             else:
                 missing = found.expected - found.steps
-                typer.echo(
+                say(
                     f"{missing} of the {found.expected} steps up to step {found.until} have no loss in {run / 'steps.jsonl'}, "
                     "so they were not compared: the records are not complete."
                 )
             word = {True: "identical", False: "different", None: "not recorded, so not compared"}[
                 found.weights_identical
             ]
-            typer.echo(f"The weights are {word} (SHA-256 {found.weights_replayed}).")
+            say(f"The weights are {word} (SHA-256 {found.weights_replayed}).")
         else:
-            typer.echo(f"The runs part (A as recorded, B now): {where}.")
+            say(f"The runs part (A as recorded, B now): {where}.")
         for change in found.changes:
-            typer.echo(f"Changed since: {change}.")
+            say(f"Changed since: {change}.")
     if not found.identical:
         raise typer.Exit(1)
 
@@ -185,19 +192,20 @@ def sample(
     options = {"tokens": tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p}
     written = sample_run(run, prompt=prompt, options=options, seed=seed, step=step, allow_code=allow_code)
     for refused in written["refused_checkpoints"]:
-        typer.echo(f"{refused} The text is by the checkpoint of step {written['step']}.", err=True)
+        say(f"{refused} The text is by the checkpoint of step {written['step']}.", err=True)
     if unknown := written["unknown_characters"]:
         count = sum(unknown.values())
         named = ", ".join(f"{char!r} x{times}" for char, times in list(unknown.items())[:10])
-        typer.echo(
+        say(
             f"{count} character{'s' if count > 1 else ''} of the prompt {'are' if count > 1 else 'is'} not in this run's "
             f"tokenizer ({named}); the model saw its unknown token there, so the text may not follow the prompt.",
             err=True,
         )
-    typer.echo(json.dumps(written) if as_json else written["prompt"] + written["text"])
+    deliver(json.dumps(written) if as_json else written["prompt"] + written["text"])
 
 
 @tokenizer_app.command("train")
+@working()
 def tokenizer_train(
     files: Annotated[
         list[str] | None, typer.Argument(help="Text files or folders; none is the embedded corpus.")
@@ -213,7 +221,7 @@ def tokenizer_train(
     from trimtab.data import train_bpe
 
     made = train_bpe(files or None, vocabulary, out, overwrite=overwrite)
-    typer.echo(f"{out}: {made.vocabulary} tokens. Use it by --set data.tokenizer='{{name: file, path: {out}}}'.")
+    say(f"{out}: {made.vocabulary} tokens. Use it by --set data.tokenizer='{{name: file, path: {out}}}'.")
 
 
 # --- how a run is shown ----------------------------------------------------------------------------------------------
@@ -232,7 +240,7 @@ def _nothing() -> Iterator[None]:
 
 @contextmanager
 def calling(quiet: bool) -> Iterator["Caller"]:
-    """A display, and the polite handling of Ctrl-C, around a run."""
+    """A display around a run, and signals that end it after a checkpoint."""
     import sys
 
     from trimtab.cli.display import EncodingDisplay, RunDisplay
@@ -240,38 +248,42 @@ def calling(quiet: bool) -> Iterator["Caller"]:
     from trimtab.training.signals import StopOnSignal
 
     console = _console(quiet)
-    with StopOnSignal() as stop, RunDisplay(console, begun=stop.arm) as display:
+    with StopOnSignal(say_stopping) as stop, RunDisplay(console, begun=stop.arm) as display:
         try:
             yield Caller(display, EncodingDisplay(console), stop, ("trimtab", *sys.argv[1:]))
         except KeyboardInterrupt:
-            # typer would leave with 130 and no word
-            typer.echo(
+            say(
                 "Stopped at once. What the last checkpoint holds is kept: go on with `trimtab resume`."
                 if stop.armed
                 else "Stopped before the first step.",
                 err=True,
             )
-            raise typer.Exit(130) from None
+            raise typer.Exit(stop.exit_code) from None
 
 
-def finish(result: dict[str, Any], out: Path, as_json: bool) -> None:
-    """Say how a run ended; leaves with 130 when it was interrupted and 1 when it diverged."""
+def say_stopping(text: str) -> None:
+    """Say on standard error that a run is about to stop; safe in a signal handler."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"\n{text}\n".encode())
+
+
+def finish(result: dict[str, Any], out: Path, as_json: bool, caller: "Caller") -> None:
+    """Say how a run ended; leaves with 128 + the signal's number when it was interrupted and 1 when it diverged."""
     if as_json:
         from trimtab.records import to_json
 
-        typer.echo(json.dumps(to_json(result)))
+        deliver(json.dumps(to_json(result)))
     elif result.get("already_ended"):
-        typer.echo(
+        say(
             f"The run in {out} has ended ({result['status']} after {result['steps']} steps). To go on longer: trimtab resume "
-            f"{out} --set episode.steps=N --accept-changes{_allowance(out)}."
+            f"{shlex.quote(str(out))} --set episode.steps=N --accept-changes{_allowance(out)}."
         )
     else:
-        typer.echo(_account(result, out))
+        say(_account(result, out))
     if result["status"] == "interrupted":
-        typer.echo(
-            f"Interrupted after step {result['steps']}. Go on with: trimtab resume {out}{_allowance(out)}", err=True
-        )
-        raise typer.Exit(130)
+        again = f"trimtab resume {shlex.quote(str(out))}{_allowance(out)}"
+        say(f"Interrupted after step {result['steps']}. Go on with: {again}", err=True)
+        raise typer.Exit(getattr(caller.stop, "exit_code", 130))
     if result["status"] == "diverged":
         raise typer.Exit(1)
 

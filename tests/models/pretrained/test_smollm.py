@@ -46,7 +46,7 @@ def child(code: str, folder: Path, threads: int = 2) -> dict:
 
 
 def test_it_answers_the_question_with_the_network_blocked(smollm2: Path) -> None:
-    code = f"{BLOCKED}\nimport sys\nfrom trimtab.cli.main import app\n" + (
+    code = f"{BLOCKED}\nimport sys\nfrom trimtab.cli.commands import app\n" + (
         "question = 'What is the capital of France?'\n"
         "try:\n    app(['models', 'ask', sys.argv[1], question, '--json'])\n"
         "except SystemExit as end:\n    assert not end.code\nassert not attempts, attempts"

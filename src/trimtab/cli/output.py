@@ -1,0 +1,156 @@
+"""What the command line prints: text that no data can disguise, on streams whose trouble never ends a run."""
+
+import contextlib
+import errno
+import io
+import os
+import sys
+from collections.abc import Iterator
+from typing import TextIO, cast
+
+from trimtab.boundary import printable
+
+
+class OutputLostError(Exception):
+    """Standard output cannot be written, and the command is of no use without it."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(f"standard output cannot be written: {_reason(cause)}.")
+        self.reader_left = isinstance(cause, BrokenPipeError)
+        """Whether the program behind a pipe has ended (`trimtab list | head`), which is no fault."""
+
+
+class Stream(io.TextIOBase):
+    """Standard output (`needed`) or standard error. After the first write that fails all further text is dropped.
+
+    That failure is passed over for standard error and, with one line there, while work is done (`working`); else it raises
+    `OutputLostError`. The descriptor then leads to the null device, so no later flush fails, not even Python's last.
+    """
+
+    def __init__(self, stream: TextIO | None, descriptor: int, *, needed: bool) -> None:
+        self.lost: Exception | None = None
+        self.excused = False
+        self.needed = self._announced = needed
+        self._stream, self._descriptor = stream, descriptor
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a character that the terminal lacks is written as an escape
+
+    @property
+    def errors(self) -> str:  # type: ignore[override]
+        """How characters that the encoding lacks are written."""
+        return "backslashreplace"
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of what is written."""
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def writable(self) -> bool:
+        """Returns `True`."""
+        return True
+
+    def isatty(self) -> bool:
+        """Returns `True` for a terminal."""
+        return self._stream is not None and not self._stream.closed and self._stream.isatty()
+
+    def fileno(self) -> int:
+        """The stream's descriptor."""
+        return self._descriptor
+
+    def write(self, text: str) -> int:
+        """Write `text`, or drop it where an earlier write failed."""
+        if not isinstance(text, str):
+            raise TypeError("a text stream takes text")  # click finds out by writing bytes and then an empty text
+        if self.lost is None and text:
+            try:
+                if self._stream is None:
+                    raise OSError(errno.EBADF, "it is closed")
+                self._stream.write(text)
+            except (OSError, ValueError) as error:
+                self._lose(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand over what is buffered."""
+        if self.lost is None and self._stream is not None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError) as error:
+                self._lose(error)
+
+    def _lose(self, error: Exception) -> None:
+        self.lost = error
+        with contextlib.suppress(OSError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._descriptor)
+            os.close(null)
+        if self.needed:
+            raise OutputLostError(error)
+        self.excused = True
+        if self._announced:
+            say(f"Standard output cannot be written ({_reason(error)}): the work goes on without it.", err=True)
+
+
+_OUT: list[Stream] = []
+"""The guarded standard output of this process, once `guard` was called."""
+
+
+def guard() -> None:
+    """Put a `Stream` in the place of standard output and error, for the life of the process."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # closed: the next file that is opened would get its number, and what others print
+            os.open(os.devnull, os.O_RDWR)
+    _OUT.append(Stream(sys.stdout, 1, needed=True))
+    sys.stdout, sys.stderr = cast(TextIO, _OUT[-1]), cast(TextIO, Stream(sys.stderr, 2, needed=False))
+
+
+def finish() -> None:
+    """Hand over what is buffered. Raises `OutputLostError` where that fails and the command is of no use without it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for stream in _OUT:
+        if stream.lost is not None and not stream.excused:
+            raise OutputLostError(stream.lost)
+
+
+@contextlib.contextmanager
+def working() -> Iterator[None]:
+    """While work is done whose results are in files: standard output that fails is dropped, and the work goes on."""
+    before = [stream.needed for stream in _OUT]
+    for stream in _OUT:
+        stream.needed = False
+    try:
+        yield
+    finally:
+        for stream, needed in zip(_OUT, before, strict=True):
+            stream.flush()
+            stream.needed = needed
+
+
+def say(text: object = "", *, err: bool = False) -> None:
+    """Print a text with its line ends; other control and invisible characters are written as escapes."""
+    stream = sys.stderr if err else sys.stdout
+    if stream is not None:
+        stream.write(printable(text, lines=True) + "\n")
+        stream.flush()
+
+
+def deliver(text: str) -> None:
+    """Print a command's product: JSON, or a text of a model. As it is for a program, with escapes on a terminal.
+
+    Raises `OutputLostError` where standard output has failed, also if that was passed over while work was done.
+    """
+    for stream in _OUT:
+        stream.needed = True
+        if stream.lost is not None:
+            raise OutputLostError(stream.lost)
+    if sys.stdout.isatty():
+        text = printable(text, lines=True)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
