@@ -210,6 +210,18 @@ def test_a_child_whose_own_first_checkpoint_is_damaged_is_replayed_from_its_pare
     assert found.identical and "began with the state of the parent" in found.notes[0]
 
 
+def test_another_run_in_the_parents_place_is_not_taken_for_the_parent(tmp_path: Path) -> None:
+    train(config(base=DECODER), tmp_path / "parent")
+    fork(tmp_path / "parent", 10, tmp_path / "child")
+    shutil.rmtree(tmp_path / "child" / "checkpoints")
+    (tmp_path / "child" / "summary.json").unlink()
+    shutil.rmtree(tmp_path / "parent")
+    train(config("seed=1", base=DECODER), tmp_path / "parent")
+    for command in (resume, replay):
+        with pytest.raises(RunError, match="is a fork of the run .* holds the run"):
+            command(tmp_path / "child")
+
+
 @pytest.mark.parametrize("left", ["manifest", "event"])
 def test_a_fork_killed_before_its_first_checkpoint_keeps_its_event(trunk: Path, tmp_path: Path, left: str) -> None:
     fork(trunk, 10, tmp_path / "whole", ["episode.lr_factor=0.5"])

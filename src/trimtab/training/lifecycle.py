@@ -41,7 +41,7 @@ from trimtab.training.device import check_threads
 from trimtab.training.logger import Display, MemoryLogger, RunLogger
 from trimtab.training.recorded import recorded_config
 from trimtab.training.trainer import Trainer
-from trimtab.training.trunk import restore_run, trunk
+from trimtab.training.trunk import restore_run, state_of_parent
 from trimtab.training.untrained import is_needed, untrained_figures
 
 Stop = Callable[[], str | None]
@@ -144,7 +144,7 @@ def resume(
         step, snapshot, records, refused = found or (0, None, dict.fromkeys(_RECORDS, 0), [])
         if found is None and manifest.parent is not None:
             step = manifest.parent.step
-            snapshot = trunk(Path(manifest.parent.path), step, caller.progress)
+            snapshot = state_of_parent(manifest.parent, caller.progress)
         trainer = _restored(assembly, caller, snapshot, manifest.run_id, manifest.parent, asked)
         trainer.state.run_id = manifest.run_id
         run.clear_summary()

@@ -11,7 +11,7 @@ from trimtab.training.assembly import assemble
 from trimtab.training.checkpoint import Snapshot, checkpoint_path, checkpoint_steps, read_checkpoint
 from trimtab.training.lifecycle import differences
 from trimtab.training.recorded import recorded_config
-from trimtab.training.trunk import passage, rerun, trunk
+from trimtab.training.trunk import passage, rerun, state_of_parent
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _start(run: RunDirectory, parent: Parent, progress: Progress | None) -> tupl
             return read_checkpoint(checkpoint_path(run.checkpoints_path, parent.step))[0], []
         except RunError as error:
             refused = [f"{error} So the replay began with the state of the parent in {parent.path}."]
-    return trunk(Path(parent.path), parent.step, progress), refused
+    return state_of_parent(parent, progress), refused
 
 
 def _attempt(run: RunDirectory, step: int) -> int:

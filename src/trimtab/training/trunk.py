@@ -93,7 +93,21 @@ def _newest_before(run: RunDirectory, position: Position, begun: int) -> Snapsho
 
 def _beginning(run: RunDirectory, progress: Progress | None) -> Snapshot | None:
     parent = run.manifest().parent
-    return None if parent is None else trunk(Path(parent.path), parent.step, progress)
+    return None if parent is None else state_of_parent(parent, progress)
+
+
+def state_of_parent(parent: Parent, progress: Progress | None = None) -> Snapshot | None:
+    """The state that a fork began with, made from its parent's records; None for step 0 of a run that is no fork itself.
+
+    Raises `RunError` when the folder that the fork names holds another run, and as `state_at`.
+    """
+    found = RunDirectory(parent.path).manifest().run_id
+    if found != parent.run_id:
+        raise RunError(
+            f"This run is a fork of the run {parent.run_id}, and {parent.path} holds the run {found} now. Its first state "
+            "is made from its parent's records: put the parent back there."
+        )
+    return trunk(Path(parent.path), parent.step, progress)
 
 
 def _position(snapshot: Snapshot | None, begun: int) -> Position:
