@@ -142,3 +142,11 @@ def test_the_component_is_built_from_a_config() -> None:
     assert all(parameter.description for parameter in DATA.parameters("corpus"))
     for name in ("character", "file"):
         assert all(parameter.description for parameter in TOKENIZERS.parameters(name))
+
+
+@pytest.mark.parametrize("share", [0.9999999999999999, 1e-300, 1e-12])
+def test_a_share_that_leaves_a_part_nothing_is_refused_at_once(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "corpus.txt"
+    path.write_text("x" * 5000)
+    with pytest.raises(DataError, match="another `data.validation_share`"):
+        build_corpus(path=str(path), tokenizer=CharacterTokenizer(), context=32, validation_share=share)

@@ -13,6 +13,7 @@ from trimtab.boundary.json_stream import json_items
 from trimtab.boundary.limited import LimitedError, run_limited
 from trimtab.boundary.names import folder_name, is_plain_name
 from trimtab.boundary.parent import end_with, identity
+from trimtab.boundary.paths import user_path
 from trimtab.boundary.strict_json import StrictJsonError, kind_of, strict_json
 from trimtab.boundary.text import csv_cell, is_unicode, listed, printable, shortened
 
@@ -39,4 +40,5 @@ __all__ = [
     "run_limited",
     "shortened",
     "strict_json",
+    "user_path",
 ]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from trimtab.boundary import user_path
 from trimtab.cli.output import say, working
 from trimtab.cli.running import calling, finish
 from trimtab.cli.table import say_table
@@ -22,7 +23,9 @@ def add_to(app: typer.Typer) -> None:
 
 @working()
 def baseline(
-    out: Annotated[Path, typer.Option("--out", help="The folder of the run.")] = Path("runs/baseline"),
+    out: Annotated[Path, typer.Option("--out", parser=user_path, help="The folder of the run.")] = Path(
+        "runs/baseline"
+    ),
     minutes: Annotated[float, typer.Option(min=0.1, help="About how long training may take.")] = 3.0,
     seed: Annotated[int, typer.Option(min=0, help="The seed.")] = 0,
 ) -> None:

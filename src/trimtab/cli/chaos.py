@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trimtab.boundary import user_path
 from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AcceptChanges, AllowCode, AsJson, Run
 from trimtab.errors import RunError
@@ -26,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 def chaos(
     run: Run,
     at: Annotated[int, typer.Option("--at", help="The step after which the twins begin; 1 at least.")],
-    out: Annotated[Path, typer.Option("--out", help="The new folder for chaos.json and the plots.")],
+    out: Annotated[Path, typer.Option("--out", parser=user_path, help="The new folder for chaos.json and the plots.")],
     steps: Annotated[int, typer.Option("--steps", help="Steps that the exponent is measured over.")] = 100,
     epsilon: Annotated[float, typer.Option("--epsilon", help="How far apart the twins are, relative.")] = 1e-5,
     twins: Annotated[int, typer.Option("--twins", help="Twins, each in a random direction of its own.")] = 3,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trimtab.boundary import user_path
 from trimtab.cli.output import deliver, say
 from trimtab.cli.table import say_table
 from trimtab.errors import ConfigError
@@ -21,7 +22,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def evidence(
-    file: Annotated[Path, typer.Argument(help="A CSV file with the columns arm, seed and one a metric.")],
+    file: Annotated[
+        Path, typer.Argument(parser=user_path, help="A CSV file with the columns arm, seed and one a metric.")
+    ],
     claim: Annotated[
         list[str] | None,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trimtab.boundary import user_path
 from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AllowCode, AsJson, Set, say_stopping
 
@@ -25,8 +26,11 @@ def add_to(app: typer.Typer) -> None:
 
 @working()
 def run(
-    experiment: Annotated[Path, typer.Argument(help="The experiment's YAML.")],
-    out: Annotated[Path, typer.Option("--out", help="The experiment's folder; one that holds it is gone on with.")],
+    experiment: Annotated[Path, typer.Argument(parser=user_path, help="The experiment's YAML.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", parser=user_path, help="The experiment's folder; one that holds it is gone on with."),
+    ],
     overrides: Set = None,
     workers: Annotated[
         int | None,
@@ -55,12 +59,15 @@ def run(
 
 @working()
 def ablate(
-    config: Annotated[Path, typer.Argument(help="The base config's YAML, that of a run.")],
+    config: Annotated[Path, typer.Argument(parser=user_path, help="The base config's YAML, that of a run.")],
     over: Annotated[
         list[str],
         typer.Option("--over", help="Changes, KEY=VALUE,KEY=VALUE: each is an arm of its own beside the base config."),
     ],
-    out: Annotated[Path, typer.Option("--out", help="The experiment's folder; one that holds it is gone on with.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", parser=user_path, help="The experiment's folder; one that holds it is gone on with."),
+    ],
     claim: Annotated[
         str, typer.Option("--claim", help="METRIC lower|higher MARGIN: the better direction, what matters.")
     ] = "val_loss lower 0.02",
@@ -132,9 +139,12 @@ def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pi
 @working()
 def aa(
     experiment: Annotated[
-        Path, typer.Argument(help="An experiment's YAML; its baseline, seeds and pairing are taken.")
+        Path, typer.Argument(parser=user_path, help="An experiment's YAML; its baseline, seeds and pairing are taken.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="The folder; one that holds this A/A experiment is gone on with.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", parser=user_path, help="The folder; one that holds this A/A experiment is gone on with."),
+    ],
     overrides: Set = None,
     copies: Annotated[int, typer.Option(min=2, help="Runs a seed, which differ in the dropout draw alone.")] = 3,
     draws: Annotated[int, typer.Option(min=100, help="A/A experiments resampled from those runs.")] = 500,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from trimtab.boundary import user_path
 from trimtab.errors import ConfigError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -21,7 +22,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_runs(
-    folder: Annotated[Path, typer.Argument(help="The folder that holds runs.")] = Path("runs"), as_json: AsJson = False
+    folder: Annotated[Path, typer.Argument(parser=user_path, help="The folder that holds runs.")] = Path("runs"),
+    as_json: AsJson = False,
 ) -> None:
     """List the runs in a folder. The index it keeps there may be deleted at any time.
 
@@ -62,7 +64,7 @@ def list_runs(
 
 def show(
     run: Annotated[str, typer.Argument(help="A run's folder, or the first letters of its id.")],
-    folder: Annotated[Path, typer.Option("--in", help="Where to look for an id.")] = Path("runs"),
+    folder: Annotated[Path, typer.Option("--in", parser=user_path, help="Where to look for an id.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
     """Show one run: its config, where it stands, its last figures and sample.
@@ -117,8 +119,8 @@ def show(
 
 
 def diff(
-    a: Annotated[Path, typer.Argument(help="A run's folder.")],
-    b: Annotated[Path, typer.Argument(help="Another run's folder.")],
+    a: Annotated[Path, typer.Argument(parser=user_path, help="A run's folder.")],
+    b: Annotated[Path, typer.Argument(parser=user_path, help="Another run's folder.")],
     as_json: AsJson = False,
 ) -> None:
     """Say in what the configs of two runs differ, and the first step at which the runs part.
@@ -155,9 +157,11 @@ def diff(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: Annotated[Path, typer.Argument(parser=user_path, help="A run's folder.")],
     to: Annotated[str, typer.Option("--to", help="csv or tensorboard.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Where to; RUN/exports when missing.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", parser=user_path, help="Where to; RUN/exports when missing.")
+    ] = None,
 ) -> None:
     """Export a run's records. Exports are views: they can be deleted and made again.
 

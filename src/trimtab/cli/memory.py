@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from trimtab.boundary import printable
+from trimtab.boundary import printable, user_path
 from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AcceptChanges, AllowCode, AsJson, say_stopping
 from trimtab.config.words import counted
@@ -23,7 +23,7 @@ memory_app = typer.Typer(
     help="Find vectors that make a frozen model say a question and its answer.", no_args_is_help=True
 )
 
-Folder = Annotated[Path, typer.Argument(help="The folder of a memory run.")]
+Folder = Annotated[Path, typer.Argument(parser=user_path, help="The folder of a memory run.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as vectors=16. May be repeated."),
@@ -39,8 +39,10 @@ def add_to(app: typer.Typer) -> None:
 @memory_app.command("run")
 @working()
 def run(
-    config: Annotated[Path, typer.Argument(help="A memory run's YAML.")],
-    out: Annotated[Path, typer.Option("--out", help="The run's folder; one that holds it is gone on with.")],
+    config: Annotated[Path, typer.Argument(parser=user_path, help="A memory run's YAML.")],
+    out: Annotated[
+        Path, typer.Option("--out", parser=user_path, help="The run's folder; one that holds it is gone on with.")
+    ],
     overrides: Set = None,
     no_gates: Annotated[bool, typer.Option("--no-gates", help="Go on where a gate would stop the run.")] = False,
     accept_changes: AcceptChanges = False,

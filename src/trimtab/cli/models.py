@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from trimtab.boundary import user_path
 from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AllowCode
 from trimtab.errors import ConfigError, DataError
@@ -25,7 +26,9 @@ def add_to(app: typer.Typer) -> None:
 @working()
 def import_model(
     what: Annotated[str, typer.Argument(help="A model that Trimtab knows (smollm2-135m), or a .gguf file.")],
-    out: Annotated[Path | None, typer.Option("--out", help="The folder to write; in the cache when missing.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", parser=user_path, help="The folder to write; in the cache when missing.")
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="The name to use it by; the file's when missing.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -60,7 +63,7 @@ def import_model(
         with gguf_file(known) as file:
             made = import_gguf(file, target, source=source, licence=known.licence)
     elif what.endswith(".gguf"):
-        file = Path(what).expanduser()
+        file = user_path(what)
         made = import_gguf(file, target_folder(name or file.stem, out))
     else:
         raise ConfigError(
@@ -160,8 +163,8 @@ def ask(
 @models_app.command()
 @working()
 def export(
-    run: Annotated[Path, typer.Argument(help="The folder of a run that trained a pretrained model.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    run: Annotated[Path, typer.Argument(parser=user_path, help="The folder of a run that trained a pretrained model.")],
+    out: Annotated[Path, typer.Option("--out", parser=user_path, help="The folder to write.")],
     adapter: Annotated[bool, typer.Option("--adapter", help="Low-rank additions alone, as peft writes them.")] = False,
     step: Annotated[int | None, typer.Option(help="The checkpoint to use; the newest when missing.")] = None,
     allow_code: AllowCode = False,

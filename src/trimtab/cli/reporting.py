@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from trimtab.boundary import user_path
 from trimtab.cli.output import say, working
 
 
@@ -15,7 +16,9 @@ def add_to(app: typer.Typer) -> None:
 
 @working()
 def report(
-    folder: Annotated[Path, typer.Argument(help="What `trimtab run` or `trimtab memory run` was given as --out.")],
+    folder: Annotated[
+        Path, typer.Argument(parser=user_path, help="What `trimtab run` or `trimtab memory run` was given as --out.")
+    ],
 ) -> None:
     """Draw the report of an experiment or of a memory run from its records.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trimtab.boundary import user_path
 from trimtab.cli.output import deliver, say, working
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ Set = Annotated[
         "--set", metavar="KEY=VALUE", help="Override a key, such as episode.optimizer.lr=1e-3. May be repeated."
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="The new folder that the run is recorded in.")]
+Out = Annotated[Path, typer.Option("--out", parser=user_path, help="The new folder that the run is recorded in.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else, on standard output.")]
-Run = Annotated[Path, typer.Argument(help="The folder of a run.")]
+Run = Annotated[Path, typer.Argument(parser=user_path, help="The folder of a run.")]
 AcceptChanges = Annotated[
     bool, typer.Option("--accept-changes", help="Go on although something that matters has changed.")
 ]
@@ -48,7 +49,9 @@ def add_to(app: typer.Typer) -> None:
 @working()
 def train(
     out: Out,
-    config: Annotated[Path | None, typer.Argument(help="A YAML config; without one every default holds.")] = None,
+    config: Annotated[
+        Path | None, typer.Argument(parser=user_path, help="A YAML config; without one every default holds.")
+    ] = None,
     overrides: Set = None,
     as_json: AsJson = False,
 ) -> None:
@@ -211,7 +214,7 @@ def tokenizer_train(
         list[str] | None, typer.Argument(help="Text files or folders; none is the embedded corpus.")
     ] = None,
     vocabulary: Annotated[int, typer.Option(help="Tokens in all, 257 at least.")] = 1024,
-    out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("tokenizer.json"),
+    out: Annotated[Path, typer.Option("--out", parser=user_path, help="The file to write.")] = Path("tokenizer.json"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Train a byte-level BPE tokenizer.

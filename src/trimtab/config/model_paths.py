@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from trimtab.boundary import user_path
 from trimtab.config.schema import FILE_PATH
 
 HUB = "hub:"
@@ -36,11 +37,11 @@ _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 def cache_folder() -> Path:
     """What Trimtab keeps for a user: $TRIMTAB_CACHE, else $XDG_CACHE_HOME/trimtab, else ~/.cache/trimtab."""
     if own := os.environ.get("TRIMTAB_CACHE"):
-        return Path(own).expanduser()
+        return user_path(own)
     xdg = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG base directory specification has relative paths ignored.
-    base = Path(xdg) if Path(xdg).is_absolute() else Path("~/.cache").expanduser()
-    return base / "trimtab"
+    base = Path(xdg) if Path(xdg).is_absolute() else Path("~/.cache")
+    return user_path(base / "trimtab")
 
 
 def imported_models() -> Path:

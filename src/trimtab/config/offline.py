@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from trimtab.boundary import foreign, printable, shortened
+from trimtab.boundary import foreign, printable, shortened, user_path
 from trimtab.config.model_paths import HUB
 from trimtab.errors import ConfigError, WorkError
 
@@ -53,7 +53,7 @@ def local_folder(path: str) -> Path:
     WorkError when the hub does not give the model.
     """
     if not path.startswith(HUB):
-        return Path(path).expanduser()
+        return user_path(path)
     hub = offline_import("huggingface_hub")
     name = path.removeprefix(HUB)
     if (cached := _cached(hub, name)) is not None:

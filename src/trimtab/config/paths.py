@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from trimtab.boundary import user_path
 from trimtab.config.components import REGISTRIES
 from trimtab.config.model_paths import HUB
 from trimtab.config.schema import FILE_PATH, RunConfig
@@ -42,7 +43,7 @@ def missing_paths(config: BaseModel) -> list[tuple[str, str]]:
     for spec, key, dotted in _paths(config, config.model_dump(mode="json")):
         named = spec[key] if isinstance(spec[key], list) else [spec[key]]
         if not spec.get("allow_hub"):
-            found += [(dotted, path) for path in named if path and not Path(path).expanduser().exists()]
+            found += [(dotted, path) for path in named if path and not user_path(path, dotted).exists()]
     return found
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from trimtab.boundary import user_path
 from trimtab.data.corpus import open_corpus
 from trimtab.data.durable import write_durably
 from trimtab.data.pieces import pieces
@@ -38,7 +39,7 @@ def train_bpe(
     Raises ConfigError for a vocabulary below 257 and for an `out` that exists (unless `overwrite`), DataError for text
     that cannot be read and WorkError when `out` cannot be written.
     """
-    target = Path(out).expanduser()
+    target = user_path(out)
     if vocabulary < SMALLEST:
         raise ConfigError(
             f"A byte-level vocabulary of {vocabulary} is too small: the 256 bytes and {', '.join(SPECIAL_TOKENS)} alone are "

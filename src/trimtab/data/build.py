@@ -183,14 +183,21 @@ def _train_tokens(tokens: int, validation_share: float) -> int:
     return round(tokens * (1 - validation_share))
 
 
+def _needed(window: int, validation_share: float) -> int:
+    """The fewest tokens of which both parts hold a window."""
+    too_few, enough = 0, math.ceil(2 * window / max(min(validation_share, 1 - validation_share), 1e-18))
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        train = _train_tokens(middle, validation_share)
+        too_few, enough = (middle, enough) if min(train, middle - train) < window else (too_few, middle)
+    return enough
+
+
 def _check_length(report: CorpusReport, context: int, validation_share: float) -> None:
     window = context + 1
     if min(report.train_tokens, report.validation_tokens) >= window:
         return
-    share = min(validation_share, 1 - validation_share)
-    needed = math.floor((window - 1) / share)
-    while min(first := _train_tokens(needed, validation_share), needed - first) < window:
-        needed += 1
+    needed = _needed(window, validation_share)
     per_token = report.characters / report.tokens if report.tokens else 1.0
     part = "training" if report.train_tokens < window else "validation"
     raise DataError(

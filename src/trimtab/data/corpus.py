@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
+from trimtab.boundary import user_path
 from trimtab.config.model_paths import cache_folder
 from trimtab.data import files
 from trimtab.data.files import Progress, Scan, ScanMemory, shown
@@ -113,19 +114,14 @@ def open_corpus(path: str | list[str] | None, progress: Progress | None = None) 
             f"There is no text in {', '.join(named)} ({len(skipped)} files were skipped{seen}). Hidden files are ignored. "
             "Name a folder with UTF-8 text files."
         )
-    name = shown(Path(Path(named[0]).expanduser().resolve().name))
+    name = shown(Path(user_path(named[0]).resolve().name))
     return Corpus(name if len(named) == 1 else f"{name} and {len(named) - 1} more", documents, tuple(skipped))
 
 
 def _existing(text: str) -> Path:
-    try:
-        place = Path(text).expanduser()
-        if text and place.exists():
-            return place
-    except OSError as error:
-        raise files.unreadable(Path(text), error) from error
-    except RuntimeError as error:
-        raise DataError(f"The corpus '{text}' cannot be found: {error} Write the path out in `data.path`.") from error
+    place = user_path(text, "data.path")
+    if place.exists():
+        return place
     looked = "" if place.is_absolute() and str(place) == text else f" (looked for {shown(place.absolute())})"
     raise DataError(
         f"The corpus '{text}' does not exist{looked}. Name a text file or a folder in "

@@ -13,6 +13,7 @@ import tokenizers
 from jaxtyping import Int
 from pydantic import Field
 
+from trimtab.boundary import user_path
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.pieces import Cuts, parts
 from trimtab.errors import DataError
@@ -185,7 +186,7 @@ class FileTokenizer:
             str, Field(min_length=1, description="The tokenizer.json file to use.", json_schema_extra=FILE_PATH)
         ],
     ) -> None:
-        self.path = Path(path).expanduser()
+        self.path = user_path(path, "data.tokenizer.path")
         content, model = _tokenizer_file(self.path)
         try:
             self._tokenizer = tokenizers.Tokenizer.from_buffer(content)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
 
 from pydantic import Field
 
-from trimtab.boundary import StrictJsonError, kind_of, open_regular, strict_json
+from trimtab.boundary import StrictJsonError, kind_of, open_regular, strict_json, user_path
 from trimtab.data.files import shown
 from trimtab.data.tasks.generated import is_validation
 from trimtab.data.tasks.problem import Problem, Split
@@ -273,13 +273,9 @@ def _parsed(line: bytes) -> Mapping[str, Any] | BadRowError:
 
 def existing_file(text: str, key: str, wanted: str = "a JSONL file, an object a line,") -> Path:
     """The path of a file that is there; raises `DataError` otherwise. `wanted` says what `key` is to name."""
-    try:
-        place = Path(text).expanduser()
-        found = bool(text) and place.is_file()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise DataError(f"The file {text!a} cannot be looked for ({error}). Check `{key}`.") from error
-    if not found:
-        what = "is not a regular file" if text and place.exists() else "does not exist"
-        looked = f" (looked for {shown(place.absolute())})" if text and not place.is_absolute() else ""
+    place = user_path(text, key)
+    if not place.is_file():
+        what = "is not a regular file" if place.exists() else "does not exist"
+        looked = f" (looked for {shown(place.absolute())})" if not place.is_absolute() else ""
         raise DataError(f"The file '{text}' {what}{looked}. Name {wanted} in `{key}`.")
     return place

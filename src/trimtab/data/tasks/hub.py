@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from trimtab.boundary import foreign, leads_outside
+from trimtab.boundary import foreign, leads_outside, user_path
 from trimtab.config.model_paths import cache_folder
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.tasks.files import FileTask, OnBadRow, Row
@@ -168,13 +168,8 @@ class Hub(FileTask):
             )
 
     def _folder(self) -> Path:
-        with foreign(
-            DataError,
-            lambda reason: f"The folder {self.path!a} cannot be looked for ({reason}). Check `data.task.path`.",
-        ):
-            place = Path(str(self.path)).expanduser()
-            found = place.is_dir()
-        if not found:
+        place = user_path(str(self.path), "data.task.path")
+        if not place.is_dir():
             raise DataError(f"There is no folder {self.path}. Name one with a data set in `data.task.path`.")
         return place
 

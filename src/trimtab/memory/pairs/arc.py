@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trimtab.boundary import kind_of, leads_outside
+from trimtab.boundary import kind_of, leads_outside, user_path
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.files import shown
 from trimtab.data.tasks.files import BadRowError, Row, existing_file, value_of
@@ -99,7 +99,7 @@ class Arc:
 
 def _tasks(path: str) -> Iterator[tuple[str, Row]]:
     """Every task with its id, in the order of the ids."""
-    if path and (folder := Path(path).expanduser()).is_dir():
+    if path and (folder := user_path(path, "pairs.path")).is_dir():
         files = sorted(file for file in folder.iterdir() if file.suffix == ".json")
         if not files:
             raise DataError(f"The folder {shown(folder)} holds no .json file. Name {_WANTED}, in `pairs.path`.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trimtab.boundary import foreign
+from trimtab.boundary import foreign, user_path
 from trimtab.config.model_folder import read_mapping
 from trimtab.config.model_paths import imported_models
 from trimtab.config.offline import offline_import
@@ -56,7 +56,7 @@ def target_folder(name: str, out: str | Path | None = None) -> Path:
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"'{name}' cannot name a model: use letters, digits, dots, dashes and underscores.")
-    target = imported_models() / name if out is None else Path(out).expanduser()
+    target = imported_models() / name if out is None else user_path(out)
     if target.exists():
         raise ConfigError(f"{target} exists already. Remove it to import the model anew, or choose another --out.")
     return target

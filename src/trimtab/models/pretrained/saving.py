@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from trimtab.boundary import foreign
+from trimtab.boundary import foreign, user_path
 from trimtab.config.model_folder import read_member
 from trimtab.config.offline import offline_import
 from trimtab.errors import ConfigError, WorkError
@@ -42,7 +42,7 @@ def save_model(model: Any, folder: str | Path, *, adapter: bool = False) -> None
     logits. Raises ConfigError when the folder exists, and for an adapter of a model that trains anything else than additions,
     or none, and WorkError when the logits differ.
     """
-    target = Path(folder).expanduser()
+    target = user_path(folder)
     if target.exists():
         raise ConfigError(f"{target} exists already. Name a new folder.")
     target.parent.mkdir(parents=True, exist_ok=True)
