@@ -9,8 +9,9 @@ from trimtab.errors import ConfigError
 def user_path(text: str | Path, key: str | None = None) -> Path:
     """The path that `text` names, with a leading `~` or `~user` replaced by the home folder. It need not exist.
 
-    Raises `ConfigError`, which names the config's `key` where there is one, where no file can have that path: it is empty, a name in it is too long, it holds a NUL or what is
-    not Unicode, a folder on the way is closed to this user, or the home folder is not known.
+    Raises `ConfigError`, which names the config's `key` where there is one, where no file can have that path: it is empty, a
+    name in it is too long, it holds a NUL or what is not Unicode, a folder on the way is closed to this user, or the home
+    folder is not known.
     """
     shown = shortened(printable(text), 200)
     at = f"{key}: " if key else ""
