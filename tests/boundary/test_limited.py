@@ -66,3 +66,14 @@ def test_the_reason_is_worded_as_any_foreign_error() -> None:
         foreign(DataError, lambda reason: f"the file is damaged: {reason}"),
     ):
         run_limited(functions.missing_key)
+
+
+def test_a_deleted_working_folder_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here").rmdir()
+    assert run_limited(functions.double, 2) == {"twice": 4}
+
+
+def test_ctrl_c_is_for_the_program_that_waits() -> None:
+    assert run_limited(functions.interrupted) == "still here"

@@ -88,5 +88,8 @@ def _result(text: bytes, code: int, *, seconds: int, memory: int, output: int) -
 
 def _import_path() -> list[str]:
     """This process's import path without the working folder, which may be a stranger's."""
-    here = Path.cwd()
-    return [entry for entry in sys.path if entry == _OWN_FOLDER or (entry and Path(entry).absolute() != here)]
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError:
+        here = ""  # it was deleted
+    return [entry for entry in sys.path if entry == _OWN_FOLDER or (Path(entry).is_absolute() and entry != here)]

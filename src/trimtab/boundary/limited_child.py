@@ -6,6 +6,7 @@ Only the standard library is loaded before the limits are set.
 import importlib.util
 import json
 import resource
+import signal
 import sys
 from typing import Any
 
@@ -15,6 +16,7 @@ def main() -> None:
     request = json.loads(sys.stdin.buffer.read())
     limits = request["limits"]
     sys.path[:] = request["path"]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that waits for the answer
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_CPU, limits["seconds"])
     _limit(resource.RLIMIT_FSIZE, limits["output"])  # the answer goes to a file

@@ -117,3 +117,10 @@ def test_the_fingerprint_notices_a_file_written_anew(folder: Path) -> None:
     content[-1] ^= 1
     (folder / "model.safetensors").write_bytes(content)
     assert model_files(str(folder)).fingerprint() != first
+
+
+def test_a_cache_that_cannot_be_written_is_no_obstacle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = model_files(str(folder)).fingerprint()
+    (folder.parent / "file").write_text("no folder")
+    monkeypatch.setenv("TRIMTAB_CACHE", str(folder.parent / "file" / "cache"))
+    assert model_files(str(folder)).fingerprint() == first

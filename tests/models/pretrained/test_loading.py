@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.models.pretrained.folders import edit, ids, load, write
 from tests.models.pretrained.gguf_files import write_gguf
-from trimtab.config import DataError
+from trimtab.config import DataError, WorkError
 from trimtab.config.offline import offline_import
 from trimtab.models.pretrained import files as pretrained_files
 from trimtab.models.pretrained.files import model_files
@@ -208,3 +209,9 @@ def test_an_export_copies_nothing_from_behind_a_link_that_leads_out(folder: Path
     with pytest.raises(DataError, match="outside the model's folder"):
         load(folder).save(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_without_room_for_a_temporary_folder_the_error_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "missing"))
+    with pytest.raises(WorkError, match="No temporary folder can be made: No such file or directory"):
+        load_network(model_files(str(folder)))

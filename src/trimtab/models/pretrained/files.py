@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from trimtab.boundary import printable
 from trimtab.config.model_folder import entries, member, read_mapping
 from trimtab.config.model_paths import cache_folder
 from trimtab.config.offline import local_folder
-from trimtab.errors import DataError
+from trimtab.errors import DataError, WorkError
 from trimtab.models.pretrained.weights import PICKLED, pickled, weight_files
 from trimtab.records.atomic import write_json
 from trimtab.records.hashing import file_sha256
@@ -147,6 +148,7 @@ def _remembered_sha256(path: Path) -> str:
         except (ValueError, KeyError, TypeError):
             pass  # a damaged memo is written anew
     digest = file_sha256(path)
-    memo.parent.mkdir(parents=True, exist_ok=True)
-    write_json(memo, {"file": key[0], "sha256": digest})
+    with suppress(OSError, WorkError):  # where the cache cannot be written, the file is read again the next time
+        memo.parent.mkdir(parents=True, exist_ok=True)
+        write_json(memo, {"file": key[0], "sha256": digest})
     return digest
