@@ -17,9 +17,10 @@ from tests.experiments.specs import GUARDED, SMALL, spec
 from tests.training.runs import environment, weights
 from trimtab.config import ConfigError, RunError, allowing_code, config_hash
 from trimtab.experiments import Means, load_experiment, run_experiment
-from trimtab.experiments.checking import FIGURES
+from trimtab.experiments.figures import FIGURES
 from trimtab.experiments.jobs import SAME_AS, Job, run_job
-from trimtab.experiments.reading import figures_of
+from trimtab.experiments.measures import verdicts
+from trimtab.experiments.reading import Episode, figures_of
 from trimtab.records import RunDirectory
 from trimtab.regimes import Controller, Decision
 from trimtab.reports.experiment import write_report
@@ -165,6 +166,80 @@ def test_an_episode_made_under_other_conditions_is_not_reused(tmp_path: Path) ->
     result = run_experiment(spec(), tmp_path / "e", Means(say=said.append))
     assert result["status"] == "failed"
     assert any("other conditions" in text and "code" in text for text in said)
+    # what an earlier try left in the folder of a failed episode is no half of a pair
+    found = verdict(result, "hot")
+    assert (found["n"], found["seeds"], found["planned"]) == (1, [0], 2)
+    (failed,) = found["failed"]
+    assert failed["episode"] == "episodes/hot/seed-1"
+    assert "other conditions" in failed["error"]
+    assert result["failed"] == [failed]
+    assert "1 seed pair," in found["sentence"]
+    assert "1 of 2 planned pairs finished; 1 lack an episode that failed (episodes/hot/seed-1: " in found["sentence"]
+    write_report(tmp_path / "e")
+    page = (tmp_path / "e/report.html").read_text()
+    assert "1 of 4 episodes failed (1 of hot)" in page
+    assert "other conditions" in page
+
+
+@pytest.mark.parametrize("name", ["y" * 300, "a\0b", "file/below"])
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_built(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match=r"cannot be used: .*--out") as caught:
+        run_experiment(spec(), tmp_path / name, QUIET)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_names_and_values_that_are_no_folder_names_run_go_on_and_are_reported(tmp_path: Path) -> None:
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / name).write_text("to be or not to be that is the question " * 60)
+    paths = [f"{tmp_path}/{name}" for name in ("one.txt", "two.txt")]
+    arms: dict[str, Any] = {
+        "plain": {},
+        "../../<b>|$x_{^ [a](b) \\frac": {"episode.clip": 0.5},
+        "x" * 300: {"episode.clip": 0.4},
+    }
+    short = {**SMALL["episode"], "steps": 2, "evaluate_every": 2}
+    design = spec(arms=arms, factors={"data.path": paths}, episode=short, question="Is <i>this</i> | $a_{$ safe?")
+    out = tmp_path / "deep" / "er" / "e"
+    result = run_experiment(design, out, QUIET)
+    assert result["status"] == "completed"
+    assert {entry.name for entry in tmp_path.iterdir()} == {"one.txt", "two.txt", "deep"}
+    assert len(list((out / "episodes").glob("*/*/*/summary.json"))) == 12
+    said: list[str] = []
+    assert run_experiment(design, out, Means(say=said.append))["verdicts"] == result["verdicts"]
+    assert len(said) == 12 and all("found done" in text for text in said)
+    write_report(out)
+    page = (out / "report.html").read_text()
+    assert "<b>" not in page and "&lt;b&gt;|$x_{^ [a](b) \\frac" in page
+    assert {v["treatment"] for v in result["verdicts"]} == set(arms) - {"plain"}
+
+
+def test_data_that_cannot_be_read_are_refused_before_the_folder_is_made(tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("x")
+    with pytest.raises(ConfigError, match="The arm 'bad' cannot be trained, so nothing was run"):
+        arms = {"plain": {}, "bad": {"data.path": str(tmp_path / "short.txt")}}
+        run_experiment(spec(arms=arms), tmp_path / "e", QUIET)
+    assert not (tmp_path / "e").exists()
+
+
+def test_a_log_claim_on_a_figure_that_is_0_is_inconclusive_and_costs_nothing_else(tmp_path: Path) -> None:
+    claim = {"metric": "val_accuracy", "higher_is_better": True, "margin": 0.1, "scale": "log"}
+    design = spec(claim=claim)
+    rows = [Episode(arm, seed, (), "completed", {"val_accuracy": 0.1 * seed, "val_loss": 1.0 + seed})
+            for arm in design.arms for seed in design.seed_list]  # fmt: skip
+    claimed, other = verdicts(design, rows)
+    assert (claimed.verdict.verdict, claimed.verdict.claim) == ("inconclusive", "val_accuracy higher 0.1 log")
+    assert "needs values above 0" in claimed.verdict.sentence
+    assert other.verdict.metric == "val_loss"
+
+
+def test_runs_that_are_capped_count_where_their_pair_is_complete() -> None:
+    design = spec(seeds=3)
+    figures = {"val_loss": 9.0, "untrained_loss": 5.0}
+    rows = [Episode("plain", seed, (), "diverged", figures) for seed in range(3)]
+    rows += [Episode("hot", 0, (), "completed", {"val_loss": 2.0, "untrained_loss": 5.0})]
+    (found,) = [judged.verdict for judged in verdicts(design, rows) if judged.verdict.metric == "val_loss"]
+    assert (found.n, found.capped) == (1, 1)
 
 
 def test_processes_give_what_this_process_gives(tmp_path: Path) -> None:

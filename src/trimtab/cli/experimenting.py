@@ -98,7 +98,9 @@ def ablate(
 
 def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pilot: bool, as_json: bool) -> None:
     """Say what the plan can show, run it and tell its verdicts; `source` is the YAML with which it can be gone on with."""
+    from trimtab.boundary import shortened
     from trimtab.config import ConfigError
+    from trimtab.config.words import counted
     from trimtab.experiments import planned
 
     try:
@@ -127,6 +129,9 @@ def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pi
         for verdict in result["verdicts"]:
             if verdict["p_adjusted"] is not None or (spec.sequential and verdict["higher_is_better"] is not None):
                 say(f"\n{verdict['sentence']}")
+        if failed := result["failed"]:
+            first = f"{failed[0]['episode']}: {shortened(failed[0]['error'], 300)}"
+            say(f"\n{counted(len(failed), 'episode')} failed; the first, {first}")
         judged = f", the report is {result['report']}" if result["verdicts"] else ""
         say(f"\n{result['status']}. Records in {out}{judged}.")
     if result["status"] == "interrupted":

@@ -8,7 +8,8 @@ import numpy as np
 
 from trimtab.config import ConfigError
 from trimtab.evidence import Claim, aa_false_alarms, noise_floor, paired_differences
-from trimtab.evidence.arrays import Numbers
+from trimtab.evidence.arrays import Numbers, root_mean_square
+from trimtab.experiments.checking import check
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.measures import metric_table
 from trimtab.experiments.progress import Means
@@ -33,6 +34,16 @@ def aa_experiment(experiment: Experiment, copies: int) -> Experiment:
     if pairing.name == "lazy_fork":
         steps = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0]).episode.steps
         pairing = Pairing(name="fork", at=max(1, steps // 2))
+    if (
+        experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0]).model.spec.get(
+            "dropout"
+        )
+        == 0
+    ):
+        raise ConfigError(
+            "model.dropout: this model has no dropout, so the dropout draw changes nothing and the copies would be identical. "
+            "An A/A experiment needs an irrelevant stream."
+        )
     changes = {"arms": arms, "baseline": "copy-0", "pairing": pairing, "sequential": False}
     changes |= {"tune": {}, "noise_floor": 0, "twin": False, "budget": Budget()}
     return experiment.model_copy(update={**changes, "question": f"A/A: {experiment.question}"})
@@ -49,6 +60,7 @@ def run_aa(experiment: Experiment, out: Path | str, copies: int, draws: int, mea
         raise ConfigError(
             f"seeds: {len(seeds)} pairs can reach no verdict, so there is no false alarm to count. Take 6 or more."
         )
+    check(twin, "A/A: ")
     result = run_experiment(twin, out, means)
     if result["status"] != "completed":
         return {"status": result["status"]}
@@ -71,7 +83,7 @@ def run_aa(experiment: Experiment, out: Path | str, copies: int, draws: int, mea
         "status": "completed",
         "metric": spec.metric,
         "pairing": twin.pairing.name,
-        "noise_floor": float(np.sqrt(np.mean(np.square(floors)))),
+        "noise_floor": root_mean_square(np.array(floors)),
         "seeds": len(seeds),
         "copies": copies,
         "n": alarms.n,

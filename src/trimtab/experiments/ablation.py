@@ -31,7 +31,9 @@ def ablation(base: Mapping[str, Any], over: Iterable[str], claim: Claim, seeds: 
             raise ConfigError(
                 f"--over takes KEY=VALUE,KEY=VALUE, such as model.dropout=0,episode.clip=null; got '{change}'."
             )
-        name = f"{key.strip().rsplit('.', 1)[-1]}={value.strip()}".replace("/", "_")
+        name = f"{key.strip().rsplit('.', 1)[-1]}={value.strip()}"
+        if name in arms and key.strip() not in arms[name]:
+            name = f"{key.strip()}={value.strip()}"  # keys of two parts of the config that end alike
         if name in arms:
             raise ConfigError(f"--over: '{name}' stands twice. An arm is one change.")
         arms[name] = {key.strip(): parse_value(value)}

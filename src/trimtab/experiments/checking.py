@@ -1,51 +1,26 @@
 """What an experiment's design may not be."""
 
-import difflib
+import math
+from collections.abc import Mapping
 
-from trimtab.config import REGISTRIES, ConfigError, RunConfig, canonical_json, missing_paths
+from trimtab.boundary import folder_name, printable, shortened
+from trimtab.config import ConfigError, RunConfig, canonical_json, missing_paths
+from trimtab.evidence.claims import LEVELS, is_level
 from trimtab.evidence.rule import FEWEST_PAIRS
+from trimtab.experiments.figures import check_figures
 from trimtab.experiments.memory_episodes import check_memory
 from trimtab.experiments.spec import Experiment
+from trimtab.records.places import cell_folder
 
-FIGURES = (
-    "val_loss",
-    "val_accuracy",
-    "val_calibration_error",
-    "best_val_loss",
-    "best_step",
-    "train_loss",
-    "tokens",
-    *(
-        f"stability.{name}"
-        for name in (
-            "skipped_steps",
-            "flagged_steps",
-            "unstable_steps",
-            "largest_loss_rise",
-            "largest_grad_norm",
-            "loss_volatility",
-            "rewinds",
-        )
-    ),
-)
-"""Figures of every episode's summary that a claim may name."""
-
-
-EXAM_FIGURES = (
-    "answer_loss",
-    "confidence",
-    *(f"calibration.{name}.value" for name in ("ece", "ece_mass", "debiased", "smooth_ece", "brier", "nll", "aurc")),
-)
-"""Figures of every task's exam (`exam.NAME`)."""
-
-TRUTH_FIGURES = tuple(
-    f"truth.{name}.value" for name in ("kl", "total_variation", "ece_to_truth", "confidence_error", "confidence_bias")
-)
-"""Figures of the exam of a task that knows the exact distribution of its answers."""
+MOST_PAIRS = 10_000
+MOST_EPISODES = 1_000_000
+LARGEST_SEED = 2**63 - 1
+LONGEST_NAME = 300
 
 
 def check(experiment: Experiment, at: str) -> None:
     """Refuse a design that contradicts itself. `at` says where it stands. Raises `ConfigError`."""
+    _check_size(experiment, at)
     seeds = experiment.seed_list
     if len(seeds) < 2 or len(set(seeds)) != len(seeds) or min(seeds) < 0:
         raise ConfigError(
@@ -56,14 +31,7 @@ def check(experiment: Experiment, at: str) -> None:
         raise ConfigError(
             f"{at}baseline: there is no arm '{experiment.baseline}'. The arms are {', '.join(experiment.arms)}."
         )
-    if any("/" in arm or arm.startswith(".") or not arm for arm in experiment.arms):
-        raise ConfigError(
-            f"{at}arms: a name becomes a folder, so it is not empty, has no '/' and does not begin with a dot."
-        )
-    if any(len(arm) > 100 for arm in experiment.arms):
-        raise ConfigError(f"{at}arms: a name becomes a folder, so it has 100 characters at most.")
-    if any(not values for values in experiment.factors.values()):
-        raise ConfigError(f"{at}factors: a factor needs a value at least.")
+    _check_names(experiment, at)
     _check_cells(experiment, at)
     experiment.resolved(experiment.base, f"{at}the base config")
     for arm in experiment.arms:
@@ -84,10 +52,54 @@ def check(experiment: Experiment, at: str) -> None:
     if experiment.episodes == "memory":
         check_memory(experiment, at)
         return
-    _check_metric(experiment, at)
-    _check_derived(experiment, at)
+    check_figures(experiment, at)
     _check_pairing(experiment, at)
     _check_plan(experiment, at)
+
+
+def _check_size(experiment: Experiment, at: str) -> None:
+    """A design whose episodes nobody could run, or whose lists would not fit into memory, is refused before they are made."""
+    count = experiment.seeds if isinstance(experiment.seeds, int) else len(experiment.seeds)
+    for key, values in experiment.factors.items():
+        if not values:
+            raise ConfigError(f"{at}factors.{key}: a factor needs a value at least.")
+    cells = math.prod(len(values) for values in experiment.factors.values())
+    episodes = count * cells * len(experiment.arms)
+    if count > MOST_PAIRS or episodes > MOST_EPISODES:
+        raise ConfigError(
+            f"{at}seeds: {count:,} seeds of {len(experiment.arms):,} arms and {cells:,} cells are {episodes:,} episodes. An "
+            f"experiment has at most {MOST_PAIRS:,} seeds and {MOST_EPISODES:,} episodes."
+        )
+    listed_seeds = [] if isinstance(experiment.seeds, int) else experiment.seeds
+    for seed in (*listed_seeds, *(seed for tune in experiment.tune.values() for seed in tune.seeds)):
+        if not 0 <= seed <= LARGEST_SEED:
+            raise ConfigError(
+                f"{at}seeds: a seed is a whole number from 0 to 2⁶³ − 1; found {shortened(str(seed), 40)}."
+            )
+
+
+def _check_names(experiment: Experiment, at: str) -> None:
+    """Names that folders are made from: printable, short, and of different folders also where case does not count."""
+    for arm in experiment.arms:
+        if not arm.strip() or len(arm) > LONGEST_NAME or printable(arm) != arm:
+            raise ConfigError(
+                f"{at}arms: '{shortened(printable(arm), 60)}' is no name for an arm. A name has 1 to {LONGEST_NAME} printable "
+                "characters; what the arm is for belongs to the question."
+            )
+    _check_distinct(f"{at}arms", {arm: folder_name(arm) for arm in experiment.arms})
+    for key, values in experiment.factors.items():
+        _check_distinct(f"{at}factors.{key}", {canonical_json(value): cell_folder(key, value) for value in values})
+
+
+def _check_distinct(where: str, folders: Mapping[str, str]) -> None:
+    seen: dict[str, str] = {}
+    for name, folder in folders.items():
+        other = seen.setdefault(folder.casefold(), name)
+        if other != name:
+            raise ConfigError(
+                f"{where}: '{shortened(printable(other), 60)}' and '{shortened(printable(name), 60)}' would share a folder on a "
+                "file system that ignores case. Rename one."
+            )
 
 
 def _check_files(experiment: Experiment, at: str) -> None:
@@ -118,41 +130,17 @@ def _check_cells(experiment: Experiment, at: str) -> None:
             )
 
 
-def _check_metric(experiment: Experiment, at: str) -> None:
-    """A figure that no episode will have is found before the episodes are run."""
-    metric = experiment.claim.metric
-    config = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0])
-    instruments = [f"instruments.{instrument.name}." for instrument in config.monitor.instruments]
-    known = [*FIGURES, *_exam_figures(config), *(["sensitivity"] if experiment.derived is not None else [])]
-    if metric in known or any(metric.startswith(prefix) for prefix in instruments):
-        return
-    if metric == "sensitivity":
-        raise ConfigError(f"{at}claim.metric: 'sensitivity' is derived; say over which factor under 'derived'.")
-    near = difflib.get_close_matches(metric, known, 1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    raise ConfigError(
-        f"{at}claim.metric: no episode has a figure '{metric}'.{hint} They are {', '.join(known)}, and "
-        "instruments.NAME.FIELD of those that monitor.instruments names."
-    )
-
-
-def _exam_figures(config: RunConfig) -> list[str]:
-    """The figures of the exam that the config's task will hold; those that only some tasks have are let through."""
-    if config.data.task is None or not config.episode.exam.problems:
-        return []
-    task = REGISTRIES["task"].load(config.data.task.name)
-    own = getattr(task, "figures", ())
-    own = own if isinstance(own, tuple) else ("exact_match",)
-    sampled = ["agreement"] if config.episode.exam.samples else []
-    return [f"exam.{name}" for name in (*own, *EXAM_FIGURES, *TRUTH_FIGURES, *sampled)]
-
-
 def _check_pairs(experiment: Experiment, at: str) -> None:
     seeds, budget = len(experiment.seed_list), experiment.budget.pairs
     if budget is not None and (not experiment.sequential or budget > seeds):
         raise ConfigError(
             f"{at}budget.pairs: a bound for a sequential experiment, of its {seeds} seeds at most; found {budget}"
             f"{'' if experiment.sequential else ', and the experiment is not sequential'}."
+        )
+    share = experiment.claim.alpha / len(experiment.treatments)
+    if experiment.sequential and not is_level(share):
+        raise ConfigError(
+            f"{at}claim.alpha: each of {len(experiment.treatments)} treatments gets {share:g}, and a level is {LEVELS}."
         )
     if experiment.sequential and experiment.claim.scale == "trimmed":
         raise ConfigError(f"{at}claim.scale: a trimmed claim cannot be judged sequentially. Use plain or log.")
@@ -193,10 +181,15 @@ def _check_tune(experiment: Experiment, at: str) -> None:
                 f"{at}tune.{arm}.seeds: {shared} are seeds of the experiment too; what is judged on the runs that chose it "
                 "looks better than it is."
             )
-        runs = len(tune.candidates) * len(tune.seeds)
+        if "seed" in tune.over or not all(tune.over.values()) or len(set(tune.seeds)) < len(tune.seeds):
+            raise ConfigError(
+                f"{at}tune.{arm}: every key under 'over' has a value at least and none is 'seed', and no seed stands twice."
+            )
+        count = math.prod(len(values) for values in tune.over.values())
+        runs = count * len(tune.seeds)
         if runs > len(seeds):
             raise ConfigError(
-                f"{at}tune.{arm}: {len(tune.candidates)} candidates on {len(tune.seeds)} seed(s) are {runs} runs, and an arm "
+                f"{at}tune.{arm}: {count:,} candidates on {len(tune.seeds)} seed(s) are {runs} runs, and an arm "
                 f"has {len(seeds)}: it would be given more compute than it is held against. Take fewer candidates."
             )
         for candidate in tune.candidates:
@@ -207,14 +200,6 @@ def _check_tune(experiment: Experiment, at: str) -> None:
                 raise ConfigError(f"{at}tune.{arm}: a tuned arm is a static one, and has no regime controller.")
 
 
-def _check_derived(experiment: Experiment, at: str) -> None:
-    derived = experiment.derived
-    if derived is None:
-        return
-    if derived.over not in experiment.factors or len(experiment.factors) != 1:
-        raise ConfigError(f"{at}derived.over: '{derived.over}' must be the experiment's one factor.")
-
-
 def _check_pairing(experiment: Experiment, at: str) -> None:
     pairing = experiment.pairing
     if (pairing.at is not None) != (pairing.name == "fork"):
@@ -223,8 +208,7 @@ def _check_pairing(experiment: Experiment, at: str) -> None:
     if pairing.name == "seed":
         return
     base = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0])
-    if pairing.at is not None and pairing.at >= base.episode.steps:
-        raise ConfigError(f"{at}pairing.at: {pairing.at} is not before the last step, {base.episode.steps}.")
+    _check_parting(experiment, at)
     for arm in experiment.treatments:
         other = experiment.config(arm, experiment.seed_list[0], experiment.cells[0])
         if experiment.runs_alone(arm):
@@ -241,6 +225,15 @@ def _check_pairing(experiment: Experiment, at: str) -> None:
         raise ConfigError(
             f"{at}pairing: no arm has a regime controller, so a lazy fork would never start. Use pairing {{name: seed}}."
         )
+
+
+def _check_parting(experiment: Experiment, at: str) -> None:
+    parting = experiment.pairing.at
+    for arm in experiment.arms:
+        for cell in experiment.cells:
+            steps = experiment.config(arm, experiment.seed_list[0], cell).episode.steps
+            if parting is not None and parting >= steps:
+                raise ConfigError(f"{at}pairing.at: {parting} is not before the last step of the arm '{arm}', {steps}.")
 
 
 def _check_lazy(experiment: Experiment, at: str, arm: str, base: RunConfig, other: RunConfig) -> None:

@@ -1,15 +1,19 @@
 """The files of one experiment."""
 
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
 from trimtab import __version__
+from trimtab.boundary import folder_name, printable, shortened
 from trimtab.config import RunError, config_hash
 from trimtab.config.yaml_file import dump_yaml
 from trimtab.experiments.spec import Experiment
 from trimtab.records import git_state, now
 from trimtab.records.atomic import write_json, write_text
+from trimtab.records.places import place
 
 
 class ExperimentDirectory:
@@ -24,15 +28,32 @@ class ExperimentDirectory:
 
     def episode(self, arm: str, seed: int, cell: dict[str, Any]) -> Path:
         """The folder of an episode."""
-        return self.path.joinpath("episodes", arm, f"seed-{seed}", *_parts(cell))
+        return self.path / place("episodes", arm, seed, cell)
 
     def noise(self, seed: int, cell: dict[str, Any]) -> Path:
         """The folder of the baseline's copy under another dropout draw."""
-        return self.path.joinpath("noise", f"seed-{seed}", *_parts(cell))
+        return self.path / place("noise", None, seed, cell)
 
     def twins(self, arm: str, seed: int, cell: dict[str, Any]) -> Path:
         """The folder of what an episode's interventions did."""
-        return self.path.joinpath("twins", arm, f"seed-{seed}", *_parts(cell))
+        return self.path / place("twins", arm, seed, cell)
+
+    def tuning(self, arm: str, candidate: int, seed: int) -> Path:
+        """The folder of a run of a tuned arm's candidate, counted from 0."""
+        return self.path / "tuning" / folder_name(arm) / str(candidate) / f"seed-{seed}"
+
+    def name(self, folder: Path | str) -> str:
+        """An episode's folder as the progress names it: relative to the experiment's."""
+        return Path(os.path.relpath(folder, self.path)).as_posix()
+
+    def failures(self) -> dict[str, str]:
+        """Why the episodes failed whose last try failed, by the name of their folder; empty before the experiment begins."""
+        if not self.progress_path.exists():
+            return {}
+        content = self.progress()
+        reasons = {event["episode"]: str(event.get("error", "no reason was recorded")) for event in content["events"]}
+        failed = [name for name, state in content["episodes"].items() if state["status"] == "failed"]
+        return {name: reasons.get(name, "no reason was recorded") for name in failed}
 
     def progress(self) -> dict[str, Any]:
         """The manifest and progress. Raises `RunError` when it is damaged."""
@@ -45,8 +66,25 @@ class ExperimentDirectory:
         return dict(found)
 
 
-def _parts(cell: dict[str, Any]) -> list[str]:
-    return [f"{key.rsplit('.', 1)[-1]}-{value}" for key, value in cell.items()]
+def check_free(folder: ExperimentDirectory) -> None:
+    """Raise `RunError` unless the folder holds an experiment or could take one: it is missing or empty. Touches nothing."""
+    path = folder.path
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISDIR(mode):
+            raise RunError(f"{path} is a file, and an experiment needs a folder of its own. Choose another --out.")
+        entries = {entry.name for entry in path.iterdir()}
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise _unusable(path, error) from error
+    if folder.progress_path.name not in entries and entries - {".lock"}:
+        raise RunError(f"{path} is not empty, and an experiment needs a folder of its own. Choose another --out.")
+
+
+def _unusable(path: Path, error: OSError | ValueError) -> RunError:
+    reason = getattr(error, "strerror", None) or error
+    return RunError(f"The folder {shortened(printable(path), 120)} cannot be used: {reason}. Choose another --out.")
 
 
 def reserve(folder: ExperimentDirectory, experiment: Experiment, command: tuple[str, ...]) -> None:
@@ -68,13 +106,11 @@ def reserve(folder: ExperimentDirectory, experiment: Experiment, command: tuple[
 
 
 def _begin(folder: ExperimentDirectory, experiment: Experiment, spec: dict[str, Any], command: tuple[str, ...]) -> None:
-    if folder.path.exists() and not folder.path.is_dir():
-        raise RunError(f"{folder.path} is a file, and an experiment needs a folder of its own. Choose another --out.")
-    if folder.path.exists() and any(entry.name != ".lock" for entry in folder.path.iterdir()):
-        raise RunError(
-            f"{folder.path} is not empty, and an experiment needs a folder of its own. Choose another --out."
-        )
-    folder.path.mkdir(parents=True, exist_ok=True)
+    check_free(folder)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise _unusable(folder.path, error) from error
     commit, dirty = git_state(Path(__file__).parent)
     write_json(
         folder.progress_path,

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from trimtab.errors import DataError
 from trimtab.evidence import Claim, Comparison, Decision, Sequential, Verdict, judge_all, paired_differences
+from trimtab.evidence.arrays import Floats, mean
 from trimtab.evidence.rule import Ruling
 from trimtab.experiments.capping import flattered, held, higher_is_better, worst_of
 from trimtab.experiments.lost import Lost, guarded
@@ -40,18 +42,21 @@ EXPLORED = (
 
 @dataclass(frozen=True)
 class Judged:
-    """A verdict and the pairs it was reached on, seed by seed."""
+    """A verdict and the pairs it was reached on, seed by seed; `planned` pairs, and the episodes that `failed` of them."""
 
     verdict: Verdict
     seeds: list[int]
     baseline_values: list[float]
     treatment_values: list[float]
     differences: list[float]
+    planned: int = 0
+    failed: list[dict[str, str]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict's fields and the pairs beside them; `differences` are on the scale of the claim."""
         pairs = {name: list(getattr(self, name)) for name in ("seeds", "baseline_values", "treatment_values")}
-        return self.verdict.as_dict() | pairs | {"differences": list(self.differences)}
+        missing = {"planned": self.planned, "failed": self.failed}
+        return self.verdict.as_dict() | pairs | {"differences": list(self.differences)} | missing
 
 
 @dataclass(frozen=True)
@@ -61,20 +66,27 @@ class _Pairs:
     baseline: list[float]
     treatment: list[float]
     lost: Lost
+    unjudged: str = ""
 
     def first(self, count: int) -> "_Pairs":
         """The first pairs alone: those on which a sequential comparison ended."""
         comparison = replace(self.comparison, differences=np.asarray(self.comparison.differences)[:count])
-        return _Pairs(comparison, self.seeds[:count], self.baseline[:count], self.treatment[:count], self.lost)
+        return replace(
+            self,
+            comparison=comparison,
+            seeds=self.seeds[:count],
+            baseline=self.baseline[:count],
+            treatment=self.treatment[:count],
+        )
 
 
 @dataclass(frozen=True)
 class Table:
-    """A metric by arm and seed; by arm, how many runs are capped, and how many of them where nothing but the worst is known."""
+    """A metric by arm and seed; also how many runs are capped, and how many of them where nothing but the worst is known."""
 
     values: dict[str, dict[int, float]]
-    capped: dict[str, int]
-    unfounded: dict[str, int]
+    capped: dict[str, dict[int, int]]
+    unfounded: dict[str, dict[int, int]]
 
 
 def metric_table(experiment: Experiment, episodes: list[Episode], metric: str) -> Table:
@@ -93,14 +105,14 @@ def metric_table(experiment: Experiment, episodes: list[Episode], metric: str) -
             if len(own) < len(experiment.cells):
                 continue
             those = held(own, source, higher=higher, worst=worst)
-            found.capped[arm] = found.capped.get(arm, 0) + those.capped
-            found.unfounded[arm] = found.unfounded.get(arm, 0) + those.unfounded
+            found.capped.setdefault(arm, {})[seed] = those.capped
+            found.unfounded.setdefault(arm, {})[seed] = those.unfounded
             values = those.values
             if derived is None:
-                found.values.setdefault(arm, {})[seed] = float(np.mean(values))
+                found.values.setdefault(arm, {})[seed] = mean(values)
             else:
                 best = values.max() if higher else values.min()
-                found.values.setdefault(arm, {})[seed] = float(np.mean(np.abs(values - best)))
+                found.values.setdefault(arm, {})[seed] = mean(np.abs(values - best))
     return found
 
 
@@ -126,11 +138,26 @@ def verdicts(
     found = judge_all([pair.comparison for pair in pairs], family=len(experiment.treatments))
     if experiment.sequential:
         found = [_sequential(v, decisions[v.treatment], share) if v.p_adjusted is not None else v for v in found]
-    found = [guarded(verdict, pair.lost) for verdict, pair in zip(found, pairs, strict=True)]
+    found = [
+        _inconclusive(verdict, claim, pair.unjudged) if pair.unjudged else guarded(verdict, pair.lost)
+        for verdict, pair in zip(found, pairs, strict=True)
+    ]
     return [
         Judged(verdict, pair.seeds, pair.baseline, pair.treatment, np.asarray(pair.comparison.differences).tolist())
         for verdict, pair in zip(found, pairs, strict=True)
     ]
+
+
+def _inconclusive(verdict: Verdict, claim: Claim, reason: str) -> Verdict:
+    """The verdict on a claim that its own scale cannot judge; the estimates are of plain differences."""
+    about = f"{verdict.treatment} against {verdict.baseline}, {verdict.metric}"
+    return replace(
+        verdict,
+        verdict="inconclusive",
+        claim=claim.text,
+        reason=reason,
+        sentence=f"{about}: inconclusive; {reason}",
+    )
 
 
 def sequential_decisions(experiment: Experiment, episodes: list[Episode]) -> dict[str, Decision]:
@@ -142,6 +169,9 @@ def sequential_decisions(experiment: Experiment, episodes: list[Episode]) -> dic
     found = {}
     for pair in _compared(experiment, episodes, spec.metric, claim, None):
         comparison = pair.comparison
+        if pair.unjudged:
+            found[comparison.treatment] = Decision(len(pair.seeds), "go on", 1.0, -math.inf, math.inf, pair.unjudged)
+            continue
         judge, decision = Sequential(claim, len(seeds)), None
         for difference in np.asarray(comparison.differences).tolist():
             decision = judge.feed(difference)
@@ -191,19 +221,31 @@ def _compared(
         if not seeds:
             continue
         baseline, treatment = [values[base][seed] for seed in seeds], [values[arm][seed] for seed in seeds]
+        differences, unjudged = _differences(baseline, treatment, claim)
         comparison = Comparison(
             metric,
-            paired_differences(baseline, treatment, claim.scale if claim is not None else "plain"),
-            claim,
+            differences,
+            None if unjudged else claim,
             base,
             arm,
             "seed" if alone else "fork",
             noise_floor.get(metric) if noise_floor is not None and alone == by_seed else None,
-            table.capped[base] + table.capped[arm],
+            sum(table.capped[name][seed] for name in (base, arm) for seed in seeds),
         )
-        runs = {name: [e for e in episodes if e.arm == name] for name in (base, arm)}
+        runs = {name: [e for e in episodes if e.arm == name and e.seed in seeds] for name in (base, arm)}
         wrecked = {name: len(own) for name, own in runs.items() if all(e.status == "diverged" for e in own)}
         gaining = flattered([*runs[base], *runs[arm]], source, higher=higher_is_better(experiment, source))
-        lost = Lost(wrecked, gaining, table.unfounded[base] + table.unfounded[arm])
-        found.append(_Pairs(comparison, seeds, baseline, treatment, lost))
+        unfounded = sum(table.unfounded[name][seed] for name in (base, arm) for seed in seeds)
+        lost = Lost(wrecked, gaining, unfounded)
+        found.append(_Pairs(comparison, seeds, baseline, treatment, lost, unjudged))
     return found
+
+
+def _differences(baseline: list[float], treatment: list[float], claim: Claim | None) -> tuple[Floats, str]:
+    """The paired differences, and why the claim cannot be judged on them (plain ones, then); empty where it can."""
+    if claim is None or claim.scale != "log":
+        return paired_differences(baseline, treatment, "plain"), ""
+    try:
+        return paired_differences(baseline, treatment, "log"), ""
+    except DataError as error:
+        return paired_differences(baseline, treatment, "plain"), str(error)

@@ -94,9 +94,11 @@ def noise_floors(folder: ExperimentDirectory, experiment: Experiment) -> dict[st
 
 
 def _copies(folder: ExperimentDirectory, experiment: Experiment) -> list[Episode]:
-    found = []
+    found, failed = [], folder.failures()
     for seed in experiment.seed_list[: experiment.noise_floor]:
         for cell in experiment.cells:
+            if folder.name(folder.noise(seed, cell)) in failed:
+                continue
             episode = Episode.read(RunDirectory(folder.noise(seed, cell)), COPY, seed, cell)
             if episode is not None:
                 found.append(episode)

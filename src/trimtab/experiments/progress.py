@@ -1,10 +1,10 @@
 """How an experiment is run, and its account of what has been done."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from trimtab.boundary import printable
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.executor import Answer
 from trimtab.experiments.jobs import Job
@@ -38,7 +38,7 @@ class Progress:
 
     def told(self, job: Job, answer: Answer) -> None:
         """An episode was answered for."""
-        name = os.path.relpath(job.folder, self.folder.path)
+        name = self.folder.name(job.folder)
         if answer["status"] in ("lost", "failed"):
             self.content["events"].append({"time": now(), "episode": name, **answer})
         if answer["status"] != "lost":
@@ -50,7 +50,8 @@ class Progress:
             self.done += 1
             self.made += not answer.get("reused", False)
         self._write()
-        self.means.say(f"[{self.done}/{self.total}] {job.name}: {self._account(job, answer)}{self._time_left()}")
+        text = f"[{self.done}/{self.total}] {job.name}: {self._account(job, answer)}{self._time_left()}"
+        self.means.say(printable(text))
 
     def _time_left(self) -> str:
         if not self.made or self.done == self.total:

@@ -55,12 +55,20 @@ def run_of(folder: ExperimentDirectory, experiment: Experiment, arm: str, seed: 
 
 
 def finished(folder: ExperimentDirectory, experiment: Experiment) -> list[Episode]:
-    """The episodes that have ended, from the records alone."""
-    found = []
+    """The episodes that have ended, from the records alone.
+
+    An episode whose last try failed has not, whatever an earlier try left in its folder; nor has one that is its baseline's
+    where that failed.
+    """
+    found, failed = [], folder.failures()
     for seed in experiment.seed_list:
         for arm in experiment.arms:
             for cell in experiment.cells:
+                if folder.name(folder.episode(arm, seed, cell)) in failed:
+                    continue
                 run, same = run_of(folder, experiment, arm, seed, cell)
+                if same and folder.name(run.path) in failed:
+                    continue
                 episode = Episode.read(run, arm, seed, cell, same=same)
                 if episode is not None:
                     found.append(episode)

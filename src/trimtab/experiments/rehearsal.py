@@ -1,4 +1,6 @@
-"""Each arm's loss on one batch, before anything is run: a tag that the data lack is no matter for the last episode."""
+"""Each arm's data, model and loss, before anything is run: what cannot be read is no matter for the last episode."""
+
+from typing import Any
 
 import torch
 
@@ -14,10 +16,10 @@ _NEEDS_NOTHING = "cross_entropy"
 
 
 def rehearse(folder: ExperimentDirectory, experiment: Experiment) -> None:
-    """Evaluate the loss of every arm and cell on its first batch. Raises `ConfigError` that names the arm and the reason.
+    """Build every arm and cell, and evaluate its loss on its first batch. Raises `ConfigError` that names the arm and the reason.
 
-    Arms that have begun, and arms with the plain cross-entropy, are left out; equal ones are tried once, and arms on the same
-    data share them. Memory runs have no loss to choose.
+    Arms that have begun are left out, and arms with the plain cross-entropy are built alone; equal ones are tried once, and
+    arms on the same data share them. Memory runs open their model themselves.
     """
     if experiment.episodes == "memory":
         return
@@ -27,12 +29,11 @@ def rehearse(folder: ExperimentDirectory, experiment: Experiment) -> None:
     for arm in experiment.arms:
         for cell in experiment.cells:
             config = experiment.config(arm, seed, cell)
-            parts = config.model_dump(
-                mode="json", include={"episode": {"loss"}, "data": True, "hooks": True, "model": True}
-            )
+            deciding: Any = {"episode": {"loss"}} | dict.fromkeys(("data", "hooks", "model", "monitor", "faults"), True)
+            parts = config.model_dump(mode="json", include=deciding)
             asked = canonical_json(parts)
             begun = folder.episode(arm, seed, cell).exists()
-            if config.episode.loss.name == _NEEDS_NOTHING or begun or asked in tried:
+            if begun or asked in tried:
                 continue
             tried.add(asked)
             try:
@@ -41,8 +42,8 @@ def rehearse(folder: ExperimentDirectory, experiment: Experiment) -> None:
                 raise ConfigError(f"The arm '{arm}' cannot be trained, so nothing was run. {error}") from error
             except Exception as error:
                 raise ConfigError(
-                    f"The arm '{arm}' cannot be trained, so nothing was run: on its first batch its loss "
-                    f"'{config.episode.loss.name}' raised {type(error).__name__}: {error}."
+                    f"The arm '{arm}' cannot be trained, so nothing was run: building it, or its loss "
+                    f"'{config.episode.loss.name}' on its first batch, raised {type(error).__name__}: {error}."
                 ) from error
 
 
@@ -53,5 +54,7 @@ def _try(config: RunConfig, data: dict[str, DataBundle]) -> None:
     assembly = assemble(config, data=data.get(key))
     data[key] = assembly.data
     trainer = assembly.trainer(MemoryLogger())
+    if config.episode.loss.name == _NEEDS_NOTHING:
+        return
     trainer.prepare()
     next(trainer.passes.outputs(assembly.train_loader, 0, config.episode, 1, 0))

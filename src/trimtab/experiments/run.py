@@ -3,16 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from trimtab.config import WorkError, allowing_code
+from trimtab.config import TrimtabError, WorkError, allowing_code
 from trimtab.config.permission import dotted_paths
 from trimtab.evidence import plan
 from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.experiments.design import episode_jobs
-from trimtab.experiments.directory import ExperimentDirectory, reserve
+from trimtab.experiments.directory import ExperimentDirectory, check_free, reserve
 from trimtab.experiments.executor import Answer, run_inline, run_processes
 from trimtab.experiments.findings import twin_jobs, write_detections, write_interventions
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.measures import Judged, sequential_decisions, verdicts
+from trimtab.experiments.missing import failed_episodes, with_missing
 from trimtab.experiments.noise import noise_floors, noise_jobs
 from trimtab.experiments.progress import Means, Progress
 from trimtab.experiments.reading import finished
@@ -34,14 +35,24 @@ def run_experiment(experiment: Experiment, out: Path | str, means: Means = Means
     them and no others.
     """
     folder = ExperimentDirectory(out)
+    check_free(folder)
     rehearse(folder, experiment)
     reserve(folder, experiment, means.command)
     with allowing_code(names=dotted_paths(experiment.model_dump())), RunLock(folder.path / ".lock"):
         progress = Progress(folder, means)
         status, experiment = _phases(folder, experiment, means, progress)
-        found = [] if status == "interrupted" else conclude(folder, experiment)
+        try:
+            found = [] if status == "interrupted" else conclude(folder, experiment)
+        except TrimtabError:
+            progress.end("failed")
+            raise
         progress.end(status)
-    return {"status": status, "folder": str(folder.path), "verdicts": [judged.as_dict() for judged in found]}
+    return {
+        "status": status,
+        "folder": str(folder.path),
+        "verdicts": [judged.as_dict() for judged in found],
+        "failed": failed_episodes(folder),
+    }
 
 
 def _phases(
@@ -116,9 +127,15 @@ def conclude(folder: ExperimentDirectory, experiment: Experiment) -> list[Judged
     arms = {episode.arm for episode in episodes}
     if experiment.baseline_arm not in arms or not arms.intersection(experiment.treatments):
         return []
-    found = verdicts(experiment, episodes, noise_floors(folder, experiment))
+    found = with_missing(folder, experiment, verdicts(experiment, episodes, noise_floors(folder, experiment)))
     if not found:
-        raise WorkError(f"No pair of {folder.path} is complete, so there is nothing to compare.")
+        failed = failed_episodes(folder)
+        why = (
+            f" {len(failed)} episodes failed, the first ({failed[0]['episode']}) so: {failed[0]['error']}"
+            if failed
+            else ""
+        )
+        raise WorkError(f"No pair of {folder.path} is complete, so there is nothing to compare.{why}")
     write_json(folder.verdicts_path, to_json([judged.as_dict() for judged in found]))
     write_detections(folder, experiment)
     write_interventions(folder, experiment)

@@ -20,7 +20,7 @@ class ClaimSpec(Frozen):
     metric: Annotated[str, Field(min_length=1, description="a figure of the episodes' summaries, or a derived one")]
     higher_is_better: Annotated[bool, Field(description="the metric's direction")]
     margin: Annotated[float, Field(gt=0, description="the smallest difference that matters, in the metric's units")]
-    alpha: Annotated[float, Field(gt=0, lt=0.5, description="the level of all claims together (Holm)")] = 0.05
+    alpha: Annotated[float, Field(ge=1e-9, lt=0.5, description="the level of all claims together (Holm)")] = 0.05
     scale: Annotated[
         Literal["plain", "trimmed", "log"], Field(description="the scale on which differences are taken")
     ] = "plain"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from trimtab.config import RunError
+from trimtab.evidence.arrays import mean
 from trimtab.experiments.capping import held, worst_of
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.jobs import Job
@@ -25,7 +26,7 @@ def tuning_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job
             tried = with_settings(experiment, arm, candidate)
             for seed in tune.seeds:
                 config = tried.config(arm, seed, {}).model_dump(mode="json")
-                jobs.append(Job(f"{arm} {candidate}", seed, str(_place(folder, arm, number, seed)), config))
+                jobs.append(Job(f"{arm} {candidate}", seed, str(folder.tuning(arm, number, seed)), config))
     return jobs
 
 
@@ -45,13 +46,13 @@ def tuned(folder: ExperimentDirectory, experiment: Experiment) -> Experiment:
         runs, means, steps = [], [], 0
         metric, higher = experiment.claim.metric, experiment.claim.higher_is_better
         tried = [
-            [_episode(_place(folder, arm, number, seed), arm, seed) for seed in tune.seeds]
+            [_episode(folder.tuning(arm, number, seed), arm, seed) for seed in tune.seeds]
             for number in range(len(tune.candidates))
         ]
         worst = worst_of([episode for episodes in tried for episode in episodes], metric, higher=higher)
         for candidate, episodes in zip(tune.candidates, tried, strict=True):
             values = held(episodes, metric, higher=higher, worst=worst).values
-            means.append(float(np.mean(values)))
+            means.append(mean(values))
             steps += sum(episode.steps for episode in episodes)
             runs += [
                 {"overrides": candidate, "seed": episode.seed, "status": episode.status, "value": value}
@@ -70,10 +71,6 @@ def tuned(folder: ExperimentDirectory, experiment: Experiment) -> Experiment:
     if found:
         write_json(folder.path / NAME, to_json({"arms": found}))
     return experiment
-
-
-def _place(folder: ExperimentDirectory, arm: str, number: int, seed: int) -> Path:
-    return folder.path / "tuning" / arm / str(number) / f"seed-{seed}"
 
 
 def _episode(place: Path, arm: str, seed: int) -> Episode:

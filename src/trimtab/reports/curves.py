@@ -9,6 +9,7 @@ import numpy as np
 from trimtab.errors import RunError
 from trimtab.records.atomic import write_bytes
 from trimtab.records.run_directory import RunDirectory
+from trimtab.reports.drawing import drawable
 from trimtab.reports.series import Series, column, final_passage, overwritten, smooth, speed
 from trimtab.reports.style import BLUE, GREEN, INK, ORANGE, RED, VIOLET, rendered, style
 
@@ -52,7 +53,7 @@ def _draw(run: RunDirectory) -> "Figure":
         upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3.2, 1.0]})
         _draw_loss(upper, rows, evaluations)
         _draw_process(lower, rows)
-        upper.set_title(_title(run), loc="left", fontsize=10)
+        upper.set_title(drawable(_title(run), 120), loc="left", fontsize=10)
         lower.set_xlabel("step")
         lower.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.align_ylabels([upper, lower])

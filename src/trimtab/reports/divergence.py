@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trimtab.records.atomic import write_bytes
+from trimtab.reports.drawing import drawable
 from trimtab.reports.series import Series
 from trimtab.reports.style import BLUE, INK, ORANGE, rendered, style
 
@@ -69,7 +70,7 @@ def _draw(chaos: Mapping[str, Any]) -> "Figure":
         axes.set_ylabel("relative distance of the twins")
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_title(_title(chaos), loc="left", fontsize=10)
+        axes.set_title(drawable(_title(chaos), 120), loc="left", fontsize=10)
         axes.legend(loc="best")
     return figure
 

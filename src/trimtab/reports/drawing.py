@@ -22,6 +22,8 @@ WIDTH = 4.8
 POINTS = 400
 """Points drawn of a line at most."""
 
+_LONGEST_WORD = 60  # characters of a part of a file's name
+
 _DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5)))
 _MARKERS = ("s", "^", "D", "v", "P", "X")
 _COLOURS = (BLUE, ORANGE, TEAL, MAGENTA)
@@ -69,9 +71,9 @@ def _own_ids(svg: str, name: str) -> str:
 
 
 def file_name(*parts: str | int) -> str:
-    """A name for a file and for ids, from any text."""
+    """A name for a file and for ids, from any text; a long part is cut, so a number before it has to tell it from others."""
     words = (re.sub(r"[^a-z0-9]+", "-", str(part).lower()).strip("-") for part in parts)
-    return "-".join(word for word in words if word)
+    return "-".join(word[:_LONGEST_WORD] for word in words if word)
 
 
 def drawable(text: str, longest: int = 26) -> str:

@@ -6,12 +6,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from trimtab.boundary import printable
 from trimtab.errors import RunError
 from trimtab.records.atomic import write_text
 from trimtab.reports.blocks import Code, Plot, Section, Table
 from trimtab.reports.style import INK
 
-_SPECIAL = re.compile(r"[\\`*{}\[\]<>|#!$~]|(?<!\w)_|_(?!\w)")
+_SPECIAL = re.compile(r"[\\`*{}\[\]<>&|#!$~@]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.|^[-+=]|(?<=^\d)[.)]", re.IGNORECASE)
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,13 @@ def fenced(code: Code) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Text as Markdown shows it: its special characters escaped, on one line. Markup stays as it is."""
+    """Text as Markdown shows it: special and control characters escaped, no link, on one line. Markup stays as it is."""
     from markupsafe import Markup
 
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    escaped = _SPECIAL.sub(lambda found: "\\" + found[0], " ".join(value.split()))
-    return Markup(escaped.replace("\\<", "&lt;").replace("\\>", "&gt;"))
+    line = printable(" ".join(value.split()))
+    return Markup(_SPECIAL.sub(lambda found: _ENTITIES.get(found[0], "\\" + found[0]), line))
 
 
 def ruler(table: Table) -> Any:

@@ -124,6 +124,8 @@ class Finding(Read):
     baseline_values: list[float]
     treatment_values: list[float]
     differences: list[float]
+    planned: int = 0
+    failed: list[dict[str, str]] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -1,5 +1,8 @@
 """What the report of a paired experiment says, in order."""
 
+from collections import Counter
+
+from trimtab.boundary import shortened
 from trimtab.config.words import counted
 from trimtab.reports.blocks import Block, Judgement, Judgements, Listing, Section, Text
 from trimtab.reports.experiment.cost import cost
@@ -75,9 +78,13 @@ def _judgements(records: Records) -> tuple[Judgement, ...]:
 
 
 def _warning(records: Records) -> str:
-    lost = sum(episode.status == "failed" for episode in records.episodes)
+    lost = [episode for episode in records.episodes if episode.status == "failed"]
     if not lost or not records.judged:
         return ""
+    arms = ", ".join(f"{number} of {arm}" for arm, number in Counter(episode.arm for episode in lost).items())
+    reasons = {event.get("episode"): str(event.get("error", "")) for event in records.progress.events}
+    first = shortened(reasons.get(lost[0].name, "no reason was recorded"), 300).rstrip(".")
     return (
-        f"Episodes that failed: {lost}. Their pairs are missing from the verdict; 'Where this comes from' lists them."
+        f"{len(lost)} of {counted(len(records.episodes), 'episode')} failed ({arms}). Their pairs are missing from the verdict, "
+        f"which is of the pairs that finished. The first, {lost[0].name}: {first}. 'Where this comes from' lists them all."
     )

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from trimtab.records.places import place
 from trimtab.records.run_directory import RunDirectory
 from trimtab.reports.experiment.contract import Design, Finding, Progress, read_design
 from trimtab.reports.experiment.episodes import Episode, opened
@@ -84,7 +85,7 @@ def _episodes(folder: Path, design: Design, progress: Progress) -> list[Episode]
     for seed in design.seed_list:
         for arm in design.order:
             for cell in cells:
-                name = _name(arm, seed, dict(zip(design.factors, cell, strict=True)))
+                name = place("episodes", arm, seed, dict(zip(design.factors, cell, strict=True)))
                 base = bases.get((seed, cell))
                 episode = _episode(folder, progress, Episode(arm, seed, cell, name, "not begun", parent=base))
                 if arm == design.baseline:
@@ -93,17 +94,12 @@ def _episodes(folder: Path, design: Design, progress: Progress) -> list[Episode]
     return found
 
 
-def _name(arm: str, seed: int, cell: dict[str, Any]) -> str:
-    parts = [f"{key.rsplit('.', 1)[-1]}-{value}" for key, value in cell.items()]
-    return "/".join(["episodes", arm, f"seed-{seed}", *parts])
-
-
 def _episode(folder: Path, progress: Progress, plan: Episode) -> Episode:
-    place, base = folder / plan.name, plan.parent
+    path, base = folder / plan.name, plan.parent
     about = (plan.arm, plan.seed, plan.cell, plan.name)
-    if (place / SAME_AS).exists() and base is not None:
+    if (path / SAME_AS).exists() and base is not None:
         return Episode(*about, base.status, True, base.run, base.manifest, base.summary, base.parent)
-    run = RunDirectory(place)
+    run = RunDirectory(path)
     manifest, summary = opened(run)
     told = progress.episodes.get(plan.name)
     if manifest is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from trimtab.records.values import is_number
 from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text, figure
-from trimtab.reports.drawing import file_name, log_axis, plot
+from trimtab.reports.drawing import drawable, file_name, log_axis, plot
 from trimtab.reports.memory.contract import Ablations, Cell
 from trimtab.reports.memory.records import Records
 from trimtab.reports.memory.words import absent, percent, share_of, span
@@ -148,4 +148,4 @@ def _values_axis(axes: Any, values: Sequence[float], title: str) -> None:
     if len(values) <= 9:
         axes.xaxis.set_major_locator(FixedLocator(values))
     axes.minorticks_off()
-    axes.set_xlabel(title)
+    axes.set_xlabel(drawable(title, 40))
