@@ -76,14 +76,11 @@ def test_no_command_executes_a_file_of_the_folder_that_it_is_called_in(stranger:
     commands = [
         ["list", "."],
         ["show", "run"],
-        ["diff", "run", "run"],
         ["components"],
-        ["export", "run", "--to", "csv"],
         ["models", "list"],
         ["sample", "run", "--prompt", "The ", "--tokens", "3"],
         ["replay", "run"],
         ["resume", "run"],
-        ["fork", "run", "--at", "2", "--out", "child"],
         ["run", "mine.yaml", "--out", "experiment", "--workers", "2", "--pilot"],
         ["report", "experiment"],
     ]

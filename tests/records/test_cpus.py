@@ -1,6 +1,8 @@
 """How many CPUs a process may use."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,11 +60,8 @@ def test_automatic_threads_are_whole_cpus_of_the_quota(
     assert physical_cores(root) == (physical_cores(nothing) if cores is None else cores)
 
 
-def test_a_real_group_with_a_quota(tmp_path: Path) -> None:
+def test_a_real_group_with_a_quota() -> None:
     """Makes a control group, enters it in a process of its own and leaves it; skipped where that is not allowed."""
-    import subprocess
-    import sys
-
     root = Path("/sys/fs/cgroup")
     v2 = (root / "cgroup.controllers").exists()
     group = (root if v2 else root / "cpu") / f"trimtab-test-{os.getpid()}"
