@@ -8,10 +8,12 @@ import pytest
 from trimtab.boundary import (
     NotRegularFileError,
     TooLargeError,
+    inside,
     leads_outside,
     open_regular,
     open_to_write,
     read_regular,
+    refuse_links,
 )
 
 
@@ -102,3 +104,22 @@ def test_a_link_out_of_a_folder_leads_outside(tmp_path):
     (tmp_path / "alias").symlink_to(folder)
     for root in (folder, tmp_path / "alias"):
         assert [name for name in targets if leads_outside(root / name, root)] == ["out", "away"]
+
+
+def test_a_path_below_a_folder_leads_through_no_link(tmp_path):
+    (tmp_path / "root" / "a").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "root")
+    assert inside(tmp_path / "link", "a", "new") == tmp_path / "link" / "a" / "new"
+    (tmp_path / "root" / "a" / "b").symlink_to(tmp_path)
+    for names in (("a", "b"), ("a", "b", "c")):
+        with pytest.raises(NotRegularFileError, match="symbolic link") as error:
+            inside(tmp_path / "root", *names)
+        assert error.value.filename == str(tmp_path / "root" / "a" / "b")
+
+
+def test_a_link_is_found_at_any_depth(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    refuse_links(tmp_path)
+    (tmp_path / "a" / "b" / "dangling").symlink_to("nowhere")
+    with pytest.raises(NotRegularFileError, match="dangling"):
+        refuse_links(tmp_path)

@@ -11,6 +11,8 @@ import torch
 
 from trimtab.config import RunError
 from trimtab.memory.store import CARD, TENSORS, Card, Memory, load_memories, load_memory, save_memory
+from trimtab.records import tensors_sha256
+from trimtab.records.manifest import with_checksum
 
 WIDTH = 6
 
@@ -27,22 +29,20 @@ def memory() -> Memory:
     return Memory(card, vectors, (question, answer))
 
 
-def without_digest(folder: Path) -> None:
-    """Make the card one of an earlier version."""
+def sealed_anew(folder: Path) -> None:
+    """Make the card say that the tensors are what was stored."""
     card = json.loads((folder / CARD).read_text())
-    del card["tensors_sha256"]
-    (folder / CARD).write_text(json.dumps(card))
+    del card["checksum"]
+    card["tensors_sha256"] = tensors_sha256(safetensors.torch.load_file(folder / TENSORS))
+    (folder / CARD).write_text(json.dumps(with_checksum(card)))
 
 
 def test_what_was_stored_comes_back(memory: Memory, tmp_path: Path) -> None:
     folder = save_memory(tmp_path, memory)
     assert len(json.loads((folder / CARD).read_text())["tensors_sha256"]) == 64
-    for earlier in (False, True):
-        if earlier:
-            without_digest(folder)
-        (found,) = load_memories(tmp_path, "f" * 64)
-        assert found.card == memory.card and torch.equal(found.vectors, memory.vectors)
-        assert all(torch.equal(own, other) for own, other in zip(found.modes, memory.modes, strict=True))
+    (found,) = load_memories(tmp_path, "f" * 64)
+    assert found.card == memory.card and torch.equal(found.vectors, memory.vectors)
+    assert all(torch.equal(own, other) for own, other in zip(found.modes, memory.modes, strict=True))
     assert load_memory(folder, width=WIDTH).card == memory.card
 
 
@@ -55,8 +55,14 @@ def test_flipped_bytes_are_noticed(memory: Memory, tmp_path: Path) -> None:
         folder,
         "is damaged: the tensors in memory.safetensors are not those whose SHA-256 is in memory.json. Restore it",
     )
-    without_digest(folder)
+    sealed_anew(folder)
     load_memory(folder)
+
+
+def test_a_changed_card_is_noticed(memory: Memory, tmp_path: Path) -> None:
+    folder = save_memory(tmp_path, memory)
+    (folder / CARD).write_text((folder / CARD).read_text().replace('"margin": 1.5', '"margin": 9.5'))
+    refused(folder, "its content is not what was written")
 
 
 @pytest.mark.parametrize(
@@ -74,9 +80,9 @@ def test_tensors_that_no_model_can_read_are_damage(
     memory: Memory, tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], words: str
 ) -> None:
     folder = save_memory(tmp_path, memory)
-    without_digest(folder)
     changed = change(safetensors.torch.load_file(folder / TENSORS))
     safetensors.torch.save_file({name: own.contiguous() for name, own in changed.items()}, folder / TENSORS)
+    sealed_anew(folder)
     refused(folder, words)
 
 

@@ -1,10 +1,12 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from tests.records.test_values import trees
 from trimtab.errors import RunError, WorkError
 from trimtab.records import JsonlReader, JsonlWriter, last_row, read_rows, truncate
+from trimtab.records.hashing import seal_of
 from trimtab.records.values import same, to_json
 
 
@@ -179,9 +182,83 @@ def test_a_full_disk_stops_with_a_message_and_whole_lines(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
-def test_no_space_left_says_so():
-    with JsonlWriter("/dev/full") as writer, pytest.raises(WorkError, match="the disk is full"):
+def test_no_space_left_says_so(tmp_path):
+    with JsonlWriter(tmp_path / "a.jsonl") as writer:
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, writer._descriptor)
+        os.close(full)
+        with pytest.raises(WorkError, match="the disk is full"):
+            writer.write({"step": 1})
+
+
+def test_the_seal_is_that_of_the_whole_lines_also_after_opening_anew(tmp_path):
+    path = tmp_path / "a.jsonl"
+    with JsonlWriter(path) as writer:
         writer.write({"step": 1})
+        assert writer.seal() == seal_of(path)
+    with path.open("ab") as file:
+        file.write(b'{"step": ')
+    with JsonlWriter(path) as writer:
+        writer.write({"step": 2})
+        assert writer.seal() == seal_of(path) != seal_of(path, 5)
+    assert seal_of(path, 5).bytes == 5
+
+
+@pytest.mark.parametrize("make", ["link", "fifo", "folder", "device"])
+def test_rows_are_written_to_a_regular_file_only(tmp_path, make):
+    path, mine = tmp_path / "a.jsonl", tmp_path / "mine"
+    mine.write_text("precious")
+    if make == "link":
+        path.symlink_to(mine)
+    elif make == "fifo":
+        os.mkfifo(path)
+    elif make == "folder":
+        path.mkdir()
+    else:
+        path = Path("/dev/null")
+    for attempt in (lambda: JsonlWriter(path), lambda: truncate(path, 0)):
+        with pytest.raises(RunError, match="Nothing was written to"):
+            attempt()
+    assert mine.read_text() == "precious"
+
+
+@pytest.mark.parametrize("make", ["fifo", "folder", "device", "giant", "giant line"])
+def test_what_is_no_file_of_rows_is_refused_at_once(tmp_path, make, monkeypatch):
+    path = tmp_path / "a.jsonl"
+    if make == "fifo":
+        os.mkfifo(path)
+    elif make == "folder":
+        path.mkdir()
+    elif make == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        monkeypatch.setattr("trimtab.records.jsonl.RECORD_LIMIT", 1000)
+        with path.open("wb") as file:
+            file.truncate(1 << 40 if make == "giant" else 1 << 20)
+            if make == "giant line":
+                file.seek(0, os.SEEK_END)
+                file.write(b"\n")
+    for read in (read_rows, last_row):
+        with pytest.raises(RunError, match=re.escape(str(path))):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"[" * 50_000 + b"]" * 50_000, "nested too deeply"),
+        (b'{"a": ' * 150 + b"1" + b"}" * 150, "nested deeper than 100 levels"),
+        (b'{"step": ' + b"9" * 5000 + b"}", "a number in it is too large"),
+        (b'{"step": ' + b"9" * 61 + b"}", "an integer of more than 60 digits"),
+        (b'{"step": 1, "step": 2}', "the key 'step' twice"),
+        (b'{"a": "\x1b[2J\xff"}', "is not UTF-8"),
+    ],
+)
+def test_json_that_no_record_holds_is_damage(tmp_path, line, reason):
+    (tmp_path / "a.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(RunError, match=reason) as error:
+        read_rows(tmp_path / "a.jsonl")
+    assert "\x1b" not in str(error.value)
 
 
 def test_a_kill_leaves_whole_lines_and_at_most_one_half(tmp_path):

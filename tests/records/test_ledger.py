@@ -1,28 +1,30 @@
 import json
-import logging
 import math
+import os
 import shutil
-import sqlite3
 
 import pytest
 
 from tests.records.runs import make_run, parent, step, summary
 from trimtab.errors import RunError
-from trimtab.records import JsonlWriter, find, ledger, runs
-from trimtab.records.run_directory import INDEX_NAME
+from trimtab.records import RunDirectory, find, runs
 
 
 @pytest.fixture
 def folder(tmp_path):
     evaluations = [{"step": 2, "val_loss": 2.5}]
     make_run(
-        tmp_path / "b", [step(1), step(2)], evaluations, run_id="20260102-000000-bbbbbbbb", created_at="2026-01-02"
+        tmp_path / "b",
+        [step(1), step(2)],
+        evaluations,
+        run_id="20260102-000000-bbbbbbbb",
+        created_at="2026-01-02T00:00:00+00:00",
     )
     make_run(
         tmp_path / "exp" / "episodes" / "arm" / "seed-0",
         ended=summary(),
         run_id="20260101-000000-aaaaaaaa",
-        created_at="2026-01-01",
+        created_at="2026-01-01T00:00:00+00:00",
         seed=7,
         parent=parent("older", 5),
     )
@@ -49,27 +51,12 @@ def test_rows_say_what_the_runs_say(folder):
     assert first.directory.manifest().seed == 7
 
 
-def test_the_index_is_a_view(folder):
-    before = runs(folder)
-    assert (folder / INDEX_NAME).exists()
-    assert runs(folder) == before
-    (folder / INDEX_NAME).unlink()
-    assert runs(folder) == before
-
-
-def test_only_changed_runs_are_read_again(folder, monkeypatch):
-    runs(folder)
-    read = []
-    original = ledger._read_run
-    monkeypatch.setattr(ledger, "_read_run", lambda base, path: read.append(path.name) or original(base, path))
-    runs(folder)
-    assert read == []
-    with JsonlWriter(folder / "b" / "steps.jsonl") as writer:
-        writer.write(step(3))
-    make_run(folder / "new", run_id="20260103-000000-cccccccc", created_at="2026-01-03")
-    shutil.rmtree(folder / "exp")
-    assert [(row.path, row.steps) for row in runs(folder)] == [("b", 3), ("new", 0)]
-    assert sorted(read) == ["b", "new"]
+def test_listing_writes_nothing_and_believes_no_index(folder):
+    (folder / ".trimtab-index.sqlite").write_text("poison")
+    before = sorted(path for path in folder.rglob("*"))
+    assert [row.status for row in runs(folder)] == ["completed", "interrupted"]
+    assert sorted(path for path in folder.rglob("*")) == before
+    assert (folder / ".trimtab-index.sqlite").read_text() == "poison"
 
 
 def test_a_running_run_is_seen_at_once(folder):
@@ -86,9 +73,8 @@ def test_checkpoints_exports_and_hidden_folders_are_not_searched(folder):
     assert len(runs(folder)) == 2
 
 
-def test_a_non_finite_loss_survives_the_index(folder):
-    make_run(folder / "nan", ended=summary(metrics={"val_loss": math.nan}), created_at="2026-01-09")
-    runs(folder)
+def test_a_non_finite_loss_is_listed(folder):
+    make_run(folder / "nan", ended=summary(metrics={"val_loss": math.nan}), created_at="2026-01-09T00:00:00+00:00")
     assert math.isnan(runs(folder)[-1].val_loss)
 
 
@@ -102,32 +88,62 @@ def test_a_damaged_run_is_listed_as_such_and_a_foreign_manifest_not(folder):
     ]
 
 
-@pytest.mark.parametrize("damage", ["text", "pages", "schema"])
-def test_a_corrupt_index_is_rebuilt(folder, caplog, damage):
-    before = runs(folder)
-    index = folder / INDEX_NAME
-    if damage == "text":
-        index.write_text("this is no database at all" * 100)
-    elif damage == "pages":
-        index.write_bytes(index.read_bytes()[:100] + b"\xff" * (index.stat().st_size - 100))
-    else:
-        with sqlite3.connect(index) as connection:
-            connection.execute("DROP TABLE runs")
-            connection.execute("CREATE TABLE runs (path, other)")
-            connection.execute("PRAGMA user_version = 0")
-        connection.close()
-    with caplog.at_level(logging.WARNING):
-        assert runs(folder) == before
-    assert ("has been rebuilt" in caplog.text) == (damage != "schema")
-    caplog.clear()
-    assert runs(folder) == before and not caplog.text
+def _fifo(path):
+    path.unlink()
+    os.mkfifo(path)
 
 
-def test_without_a_place_for_an_index_the_list_is_made_in_memory(folder):
-    before = runs(folder)
-    (folder / INDEX_NAME).unlink()
-    (folder / INDEX_NAME).mkdir()  # nothing can be written under this name, not even by root
-    assert runs(folder) == before
+def _folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def _giant(path):
+    with path.open("r+b") as file:
+        file.truncate(1 << 40)
+
+
+def _content(content):
+    return lambda path: path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "summary.json"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _fifo,
+        _folder,
+        _giant,
+        lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
+        _content(b""),
+        _content(b"[]"),
+        _content(b"null"),
+        _content(b"\xff"),
+        _content(b"[" * 100_000),
+        _content(b'{"config_hash": ' + b"9" * 5000 + b"}"),
+        _content(b'{"config_hash": {"config": 1}}'),
+    ],
+)
+def test_a_damaged_run_does_not_end_the_list(folder, name, damage):
+    make_run(folder / "bad", [step(1)], ended=summary(), created_at="2026-01-03T00:00:00+00:00")
+    damage(folder / "bad" / name)
+    rows = {row.path: row for row in runs(folder)}
+    assert rows["bad"].status == "damaged" and name in rows["bad"].problem and len(rows["bad"].problem) <= 250
+    assert rows["b"].status == "interrupted" and rows["exp/episodes/arm/seed-0"].status == "completed"
+
+
+def test_integers_beyond_64_bits_and_names_that_are_not_utf8_are_listed(folder):
+    make_run(folder / "big", ended=summary(steps=2**70), seed=2**70, created_at="2026-01-04T00:00:00+00:00")
+    odd = os.fsdecode(os.fsencode(folder) + b"/\xff\xfe")
+    make_run(RunDirectory(odd).path, ended=summary(), created_at="2026-01-05T00:00:00+00:00")
+    assert [(row.steps, row.seed) for row in runs(folder)][2:] == [(2**70, 2**70), (3, 0)]
+
+
+def test_a_hand_edited_summary_is_damaged(folder):
+    path = folder / "exp" / "episodes" / "arm" / "seed-0" / "summary.json"
+    path.write_text(path.read_text().replace("1.5", "0.5"))
+    row = runs(folder)[0]
+    assert row.status == "damaged" and "not what was written" in row.problem
 
 
 def test_a_folder_that_is_itself_a_run(folder):

@@ -41,7 +41,6 @@ def test_a_new_folder_is_made_and_locked(tmp_path):
 def test_an_empty_folder_will_do_and_so_will_a_killed_starts(tmp_path):
     (tmp_path / ".lock").write_text("123 host\n")
     (tmp_path / ".tmp-manifest.json-123").write_text("{")
-    (tmp_path / ".trimtab-index.sqlite").write_text("")
     with RunDirectory(tmp_path).create():
         pass
 

@@ -11,9 +11,10 @@ import pytest
 from tests.training.runs import SMALL, config, environment, options
 from trimtab.config import RunError
 from trimtab.records import RunDirectory
+from trimtab.records.checkpoints import checkpoint_path, checkpoint_steps
 from trimtab.training import resume, train
 from trimtab.training.assembly import assemble
-from trimtab.training.checkpoint import checkpoint_path, checkpoint_steps, newest_sound, read_checkpoint
+from trimtab.training.checkpoint import newest_sound, read_checkpoint
 
 
 @pytest.fixture

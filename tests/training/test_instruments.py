@@ -12,10 +12,11 @@ from tests.training.runs import DECODER, SMALL, config
 from trimtab.config import ConfigError
 from trimtab.experiments.reading import figures_of
 from trimtab.records import RunDirectory, Summary, first_difference
+from trimtab.records.checkpoints import checkpoint_path
 from trimtab.regimes.instruments import sharpness
 from trimtab.training import Caller, resume, train
 from trimtab.training.assembly import assemble
-from trimtab.training.checkpoint import checkpoint_path, read_checkpoint
+from trimtab.training.checkpoint import read_checkpoint
 
 CURVATURES = [0.2, 1.0, 3.0]
 BOWL = [

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import pytest
 from tests.training.runs import DECODER, EVERYTHING, ROOT, SMALL, command, config, environment, options, weights
 from trimtab.config import ConfigError, DataError, RunError
 from trimtab.records import RunDirectory, first_difference
+from trimtab.records.checkpoints import checkpoint_path, checkpoint_steps
+from trimtab.records.integrity import altered
 from trimtab.training import Caller, fork, replay, resume, train
-from trimtab.training.checkpoint import checkpoint_path, checkpoint_steps
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +72,13 @@ def test_a_kill_in_the_middle_of_writing_a_checkpoint(whole: Path, tmp_path: Pat
 import os, signal
 from tests.training.runs import DECODER, EVERYTHING, config
 from trimtab.training import train, checkpoint
-hashed, written = checkpoint.file_sha256, []
+hashed, written = checkpoint.seal_of, []
 def dying(path):
     written.append(path)
     if len(written) == 3:  # the second checkpoint: its model file is written, its optimiser file is not
         os.kill(os.getpid(), signal.SIGKILL)
     return hashed(path)
-checkpoint.file_sha256 = dying
+checkpoint.seal_of = dying
 train(config(*EVERYTHING, base=DECODER), {str(out)!r})
 """
     process = subprocess.run([sys.executable, "-c", script], env=environment(), check=False, capture_output=True)
@@ -362,7 +364,7 @@ def test_records_that_were_cut_short_are_made_again_from_an_older_checkpoint(tmp
     resume(tmp_path / "run")
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
     event = next(row for row in RunDirectory(tmp_path / "run").events() if row["kind"] == "resume")
-    assert "shorter" in event["after"]["refused_checkpoints"][0]
+    assert "steps.jsonl is not what the run wrote (" in event["after"]["refused_checkpoints"][0]
 
 
 def test_what_the_corpus_lost_is_told(tmp_path: Path) -> None:
@@ -375,3 +377,27 @@ def test_what_the_corpus_lost_is_told(tmp_path: Path) -> None:
     assert "b.bin" in told and "400 unknown tokens" in told
     report = RunDirectory(tmp_path / "run").manifest().model_dump()["data"]["report"]
     assert report["unknown_tokens"] == 400 and report["skipped"][0]["name"].endswith("b.bin")
+
+
+def test_altered_records_are_made_again_from_an_older_checkpoint_or_refused(tmp_path: Path) -> None:
+    stopped = iter([None] * 19 + ["test"] * 9)
+    train(config(), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    run = RunDirectory(tmp_path / "run")
+    whole = run.steps_path.read_bytes()
+    assert [path.stat().st_mode & 0o077 for path in run.checkpoints_path.rglob("*.safetensors")] == [0o044] * 6
+
+    lines = whole.splitlines(keepends=True)
+    run.steps_path.write_bytes(b"".join([*lines[:17], lines[17].replace(b'"lr": ', b'"lr": 1'), *lines[18:]]))
+    shutil.copytree(run.path, tmp_path / "late")
+    resume(tmp_path / "late")
+    late = RunDirectory(tmp_path / "late")
+    event = next(row for row in late.events() if row["kind"] == "resume")
+    assert event["after"]["from_step"] == 16 and "steps.jsonl is not what the run wrote" in event["reason"]
+    assert [row["lr"] for row in late.steps()] == [late.steps()[0]["lr"]] * 24
+    assert altered(late.path, late.summary()) == []
+
+    run.steps_path.write_bytes(b"".join([lines[0].replace(b'"lr": ', b'"lr": 1'), *lines[1:]]))
+    before = run.steps_path.read_bytes()
+    with pytest.raises(RunError, match=r"no checkpoint fits .* steps\.jsonl .* trimtab fork") as error:
+        resume(run.path, accept_changes=True)
+    assert "\n" not in str(error.value) and run.steps_path.read_bytes() == before

@@ -1,12 +1,15 @@
 """What enters and leaves the program: files, names and text that others wrote, and the libraries that parse them."""
 
 from trimtab.boundary.files import (
+    RECORD_LIMIT,
     NotRegularFileError,
     TooLargeError,
+    inside,
     leads_outside,
     open_regular,
     open_to_write,
     read_regular,
+    refuse_links,
 )
 from trimtab.boundary.foreign import foreign
 from trimtab.boundary.json_stream import json_items
@@ -18,6 +21,7 @@ from trimtab.boundary.strict_json import StrictJsonError, kind_of, strict_json
 from trimtab.boundary.text import csv_cell, is_unicode, listed, printable, shortened
 
 __all__ = [
+    "RECORD_LIMIT",
     "LimitedError",
     "NotRegularFileError",
     "StrictJsonError",
@@ -27,6 +31,7 @@ __all__ = [
     "folder_name",
     "foreign",
     "identity",
+    "inside",
     "is_plain_name",
     "is_unicode",
     "json_items",
@@ -37,6 +42,7 @@ __all__ = [
     "open_to_write",
     "printable",
     "read_regular",
+    "refuse_links",
     "run_limited",
     "shortened",
     "strict_json",

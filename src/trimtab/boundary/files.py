@@ -64,14 +64,41 @@ def open_to_write(path: str | Path, mode: Literal["append", "new", "update"]) ->
     return _open(Path(path), flags | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
+def inside(root: str | Path, *names: str) -> Path:
+    """The path `root/names…`, to write at: no link below `root` is on the way there, and the last name is no link either.
+
+    `root` itself may be reached through links: its path is the user's own. Makes nothing. Raises `NotRegularFileError`.
+    """
+    path = Path(root)
+    for name in names:
+        path /= name
+        if path.is_symlink():
+            raise _is_a_link(path)
+    return path
+
+
+def refuse_links(root: str | Path) -> None:
+    """Raise `NotRegularFileError`, which names it, where there is a symbolic link at any depth below the folder `root`."""
+    folders = [str(root)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    raise _is_a_link(entry.path)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+
+
+def _is_a_link(path: str | Path) -> NotRegularFileError:
+    return NotRegularFileError(errno.ELOOP, "it is a symbolic link, which is not followed here", str(path))
+
+
 def _open(path: Path, flags: int) -> int:
     try:
         descriptor = os.open(path, flags, 0o666)
     except OSError as error:
         if error.errno == errno.ELOOP and flags & os.O_NOFOLLOW:
-            raise NotRegularFileError(
-                errno.ELOOP, "it is a symbolic link, which is not followed here", str(path)
-            ) from error
+            raise _is_a_link(path) from error
         if error.errno in (errno.ENXIO, errno.EISDIR):
             raise NotRegularFileError(errno.EINVAL, "it is not a regular file", str(path)) from error
         raise

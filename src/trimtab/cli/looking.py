@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trimtab.boundary import user_path
+from trimtab.cli.output import say
 from trimtab.errors import ConfigError
+
+if TYPE_CHECKING:
+    from trimtab.records import Manifest, RunDirectory, Summary
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -25,7 +29,7 @@ def list_runs(
     folder: Annotated[Path, typer.Argument(parser=user_path, help="The folder that holds runs.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """List the runs in a folder. The index it keeps there may be deleted at any time.
+    """List the runs in a folder. Nothing is written; the hashes of the records are not compared, `trimtab show` does that.
 
     trimtab list runs
     """
@@ -39,7 +43,7 @@ def list_runs(
         typer.echo(json.dumps([to_json(asdict(row)) for row in rows]))
         return
     if not rows:
-        typer.echo(f"No runs in {folder}. Start one: trimtab train --out {folder}/first")
+        say(f"No runs in {folder}. Start one: trimtab train --out {folder}/first")
         return
     from trimtab.cli.table import say_table
 
@@ -60,6 +64,9 @@ def list_runs(
         for row in rows
     ]
     say_table(columns, table, right={"steps", "val_loss", "seconds", "seed"})
+    for row in rows:
+        if row.problem:
+            say(f"damaged: {row.path}: {row.problem}")
 
 
 def show(
@@ -67,55 +74,73 @@ def show(
     folder: Annotated[Path, typer.Option("--in", parser=user_path, help="Where to look for an id.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """Show one run: its config, where it stands, its last figures and sample.
+    """Show one run: its config, where it stands, its last figures and sample, and whether its records were altered.
 
     trimtab show runs/first
     """
-    import yaml
-
-    from trimtab.cli.exam_words import exam_words
+    from trimtab.records.integrity import altered, altered_warning
     from trimtab.records.ledger import find
     from trimtab.records.values import to_json
 
     directory = find(folder if folder.is_dir() else Path(), run).directory
     manifest, summary, evaluations = directory.manifest(), directory.summary(), directory.evaluations()
-    content: dict[str, Any] = {
-        "folder": str(directory.path),
-        "status": directory.status(),
-        "manifest": manifest.model_dump(),
-        "summary": None if summary is None else summary.model_dump(),
-        "last_evaluation": evaluations[-1] if evaluations else None,
-        "events": [row for row in directory.events() if row["kind"] != "checkpoint"],
-    }
+    events = [row for row in directory.events() if row["kind"] != "checkpoint"]
+    status, changed = directory.status(), altered(directory.path, summary)
     if as_json:
+        content: dict[str, Any] = {
+            "folder": str(directory.path),
+            "status": status,
+            "altered": changed,
+            "manifest": manifest.model_dump(),
+            "summary": None if summary is None else summary.model_dump(exclude={"records"}),
+            "last_evaluation": evaluations[-1] if evaluations else None,
+            "events": events,
+        }
         typer.echo(json.dumps(to_json(content)))
         return
-    typer.echo(f"{manifest.run_id}  {directory.path}  {content['status']}")
+    say(f"{manifest.run_id}  {directory.path}  {status}")
+    if changed:
+        say(altered_warning(directory.path, changed))
+    _show_manifest(manifest, summary)
+    if evaluations:
+        _show_evaluation(evaluations[-1])
+    _show_config(manifest)
+    for row in events:
+        # a memory run has no steps of its own
+        when = f"at step {row['step']}" if row.get("step") is not None else f"on {row.get('time', '')[:19]}"
+        say(f"event {when}: {row['kind']}: {row['reason']}")
+
+
+def _show_manifest(manifest: "Manifest", summary: "Summary | None") -> None:
     parent = f", forked from {manifest.parent.run_id} at step {manifest.parent.step}" if manifest.parent else ""
-    typer.echo(f"started {manifest.created_at}, commit {manifest.git_commit or 'unknown'}{parent}")
+    say(f"started {manifest.created_at}, commit {manifest.git_commit or 'unknown'}{parent}")
     tokens = "" if manifest.data.tokens is None else f", {manifest.data.tokens:,} tokens"
-    typer.echo(f"data {manifest.data.name}{tokens}, fingerprint {manifest.data.fingerprint[:16]}")
+    say(f"data {manifest.data.name}{tokens}, fingerprint {manifest.data.fingerprint[:16]}")
     if summary is not None:
         weights = "" if summary.weights_sha256 is None else f", weights {summary.weights_sha256}"
-        typer.echo(f"{summary.steps} steps in {summary.seconds:.0f} s{weights}")
-        if (solved := summary.metrics.get("joint")) is not None:  # a memory run's
-            typer.echo(f"{solved['solved']} of {solved['pairs']} pairs solved")
-    if evaluations:
-        last = evaluations[-1]
-        figures = ", ".join(f"{k} {v:.4f}" for k, v in last.items() if k.startswith("val_") and isinstance(v, float))
-        typer.echo(f"step {last['step']}: {figures}")
-        if last.get("exam"):
-            typer.echo(exam_words(last["exam"]))
-        if last.get("sample"):
-            typer.echo(f"sample: {last['sample']['prompt']}{last['sample']['text']}")
-    typer.echo(f"config, hash {manifest.config_hash[:16]}:")
-    typer.echo(
-        "  " + yaml.safe_dump(manifest.config, sort_keys=False, default_flow_style=None).rstrip().replace("\n", "\n  ")
-    )
-    for row in content["events"]:
-        # a memory run has no steps of its own
-        when = f"at step {row['step']}" if "step" in row else f"on {row['time'][:19]}"
-        typer.echo(f"event {when}: {row['kind']}: {row['reason']}")
+        say(f"{summary.steps} steps in {summary.seconds:.0f} s{weights}")
+        solved = summary.metrics.get("joint")
+        if isinstance(solved, dict) and {"solved", "pairs"} <= solved.keys():  # a memory run's
+            say(f"{solved['solved']} of {solved['pairs']} pairs solved")
+
+
+def _show_evaluation(last: dict[str, Any]) -> None:
+    from trimtab.cli.exam_words import exam_words
+
+    figures = ", ".join(f"{k} {v:.4f}" for k, v in last.items() if k.startswith("val_") and isinstance(v, float))
+    say(f"step {last['step']}: {figures}")
+    if last.get("exam"):
+        say(exam_words(last["exam"]))
+    if last.get("sample"):
+        say(f"sample: {last['sample']['prompt']}{last['sample']['text']}")
+
+
+def _show_config(manifest: "Manifest") -> None:
+    import yaml
+
+    say(f"config, hash {manifest.config_hash[:16]}:")
+    text = yaml.safe_dump(manifest.config, sort_keys=False, default_flow_style=None)
+    say("  " + text.rstrip().replace("\n", "\n  "))
 
 
 def diff(
@@ -136,24 +161,26 @@ def diff(
     delta = config_delta(one.config, other.config)
     machine = environment_differences(one.environment, other.environment)
     parting = first_difference(first, second)
+    changed = [_warn_of_changes(run, quiet=as_json) for run in (first, second)]
     if as_json:
         content = {
             "config": [{"key": k, "a": x, "b": y} for k, x, y in delta],
             "environment": [{"key": k, "a": x, "b": y} for k, x, y in machine],
             "data_identical": one.data.fingerprint == other.data.fingerprint,
             "first_difference": None if parting is None else {"step": parting.step, "message": parting.message},
+            "altered": {"a": changed[0], "b": changed[1]},
         }
         typer.echo(json.dumps(content, default=str))
         return
     for key, x, y in delta:
-        typer.echo(f"config {key}: {x} in A, {y} in B")
+        say(f"config {key}: {x} in A, {y} in B")
     if one.data.fingerprint != other.data.fingerprint:
-        typer.echo("data: the corpora differ")
+        say("data: the corpora differ")
     for key, x, y in machine:
-        typer.echo(f"environment {key}: {x} in A, {y} in B")
+        say(f"environment {key}: {x} in A, {y} in B")
     if not delta:
-        typer.echo("The configs are the same.")
-    typer.echo("The runs never part." if parting is None else f"First difference: {parting.message}.")
+        say("The configs are the same.")
+    say("The runs never part." if parting is None else f"First difference: {parting.message}.")
 
 
 def export(
@@ -172,8 +199,21 @@ def export(
     exporters = {"csv": export_csv, "tensorboard": export_tensorboard}
     if to not in exporters:
         raise ConfigError(f"--to takes one of {', '.join(exporters)}; got '{to}'.")
-    for path in exporters[to](RunDirectory(run), out):
-        typer.echo(str(path))
+    directory = RunDirectory(run)
+    paths = exporters[to](directory, out)
+    _warn_of_changes(directory)
+    for path in paths:
+        say(path)
+
+
+def _warn_of_changes(run: "RunDirectory", *, quiet: bool = False) -> list[str]:
+    """What of a run's records is not what it wrote; said on standard error unless `quiet`."""
+    from trimtab.records.integrity import altered, altered_warning
+
+    changed = altered(run.path, run.summary())
+    if changed and not quiet:
+        say(altered_warning(run.path, changed), err=True)
+    return changed
 
 
 def components(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from trimtab.boundary import open_to_write
 from trimtab.config.model_paths import cache_folder
 from trimtab.data.corpus import REMEMBER_ABOVE, Corpus
 from trimtab.data.durable import cannot_write, write_durably
@@ -140,7 +142,7 @@ def _lock(tokens: Path) -> Iterator[None]:
     """Hold the lock of one cache file; the system lets go of it when a process ends in any way."""
     try:
         tokens.parent.mkdir(parents=True, exist_ok=True)
-        file = tokens.with_suffix(".lock").open("w")
+        file = os.fdopen(open_to_write(tokens.with_suffix(".lock"), "append"), "wb")
     except OSError as error:
         raise cannot_write(tokens, error) from error
     with file:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from trimtab.boundary import open_to_write
 from trimtab.config.model_paths import cache_folder
-from trimtab.errors import WorkError
+from trimtab.errors import TrimtabError, WorkError
 from trimtab.records.atomic import sync_folder
 from trimtab.records.failures import write_failure
 
@@ -23,7 +24,7 @@ def write_durably(path: Path, content: bytes | Callable[[BinaryIO], None]) -> No
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("xb") as file:
+            with os.fdopen(open_to_write(temporary, "new"), "wb") as file:
                 if isinstance(content, bytes):
                     file.write(content)
                 else:
@@ -38,9 +39,9 @@ def write_durably(path: Path, content: bytes | Callable[[BinaryIO], None]) -> No
         raise cannot_write(path, error) from error
 
 
-def cannot_write(path: Path, error: OSError) -> WorkError:
+def cannot_write(path: Path, error: OSError) -> TrimtabError:
     """The error for a file that could not be written; for one of the cache it says how to keep the cache elsewhere."""
     failure = write_failure(path, error)
-    if not path.is_relative_to(cache_folder()):
+    if not isinstance(failure, WorkError) or not path.is_relative_to(cache_folder()):
         return failure
     return WorkError(f"{failure} Encoded text is kept in {cache_folder()}; set $TRIMTAB_CACHE to keep it elsewhere.")

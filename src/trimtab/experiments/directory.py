@@ -1,10 +1,11 @@
 """The files of one experiment."""
 
-import json
 import os
 import stat
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from trimtab import __version__
 from trimtab.boundary import folder_name, printable, shortened
@@ -13,7 +14,12 @@ from trimtab.config.yaml_file import dump_yaml
 from trimtab.experiments.spec import Experiment
 from trimtab.records import git_state, now
 from trimtab.records.atomic import write_json, write_text
+from trimtab.records.hashing import Seal, seal_of
+from trimtab.records.manifest import problems_of, read_object, with_checksum, without_checksum
 from trimtab.records.places import place
+
+_JUDGED = ("summary.json", "same_as.json", "twins.json")
+"""Files in the folder of an episode that the verdicts are made of; an episode's summary has the hashes of its other records."""
 
 
 class ExperimentDirectory:
@@ -57,13 +63,31 @@ class ExperimentDirectory:
 
     def progress(self) -> dict[str, Any]:
         """The manifest and progress. Raises `RunError` when it is damaged."""
+        raw = read_object(self.progress_path, "progress of an experiment", f"is {self.path} an experiment?")
+        found = without_checksum(raw, f"The progress of the experiment in {self.progress_path}")
         try:
-            found: Any = json.loads(self.progress_path.read_bytes())
-            if not isinstance(found, dict) or not {"spec_hash", "question", "episodes", "events"} <= set(found):
-                raise ValueError("it is no progress of an experiment")
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.progress_path} cannot be read ({error}). Is {self.path} an experiment?") from error
-        return dict(found)
+            _Progress.model_validate(found)
+        except ValidationError as error:
+            raise RunError(f"{self.progress_path} is damaged: {problems_of(error)}. Restore it from a copy.") from error
+        return found
+
+    def write_progress(self, content: dict[str, Any]) -> None:
+        """Write what `progress` reads. Raises `WorkError` when the disk refuses."""
+        write_json(self.progress_path, with_checksum(content))
+
+    def seals(self) -> dict[str, Seal]:
+        """The hash of every file that the verdicts and the report are made of, but for the episodes' own records."""
+        paths = [self.spec_path, *(path for path in self.path.glob("*.json") if path != self.progress_path)]
+        for top in ("episodes", "noise", "tuning", "twins"):
+            paths += [path for name in _JUDGED for path in (self.path / top).rglob(name)]
+        return {path.relative_to(self.path).as_posix(): seal_of(path) for path in sorted(paths) if path.is_file()}
+
+
+class _Progress(BaseModel):
+    spec_hash: str
+    question: str
+    episodes: dict[str, dict[str, Any]]
+    events: list[dict[str, Any]]
 
 
 def check_free(folder: ExperimentDirectory) -> None:
@@ -112,8 +136,7 @@ def _begin(folder: ExperimentDirectory, experiment: Experiment, spec: dict[str, 
     except (OSError, ValueError) as error:
         raise _unusable(folder.path, error) from error
     commit, dirty = git_state(Path(__file__).parent)
-    write_json(
-        folder.progress_path,
+    folder.write_progress(
         {
             "question": experiment.question,
             "spec_hash": config_hash(spec),

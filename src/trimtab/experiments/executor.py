@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
-from trimtab.boundary import identity
+from trimtab.boundary import identity, open_to_write
 from trimtab.config.own_code import searched_folders
 from trimtab.config.permission import permission
 from trimtab.experiments.jobs import Job
@@ -82,7 +82,7 @@ def run_processes(jobs: Sequence[Job], workers: int, told: Told, stop: Callable[
     """
     schedule, lost = Schedule(jobs), set[str]()
     answers: Queue[tuple[Worker, Job, Answer | None]] = Queue()
-    with log.open("ab") as errors:
+    with os.fdopen(open_to_write(log, "append"), "ab") as errors:
         pool = [Worker(errors) for _ in range(min(workers, len(jobs)))]
         idle = list(pool)
         try:

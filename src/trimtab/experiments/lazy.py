@@ -5,8 +5,8 @@ from typing import Any
 
 from trimtab.config import REGISTRIES, RunConfig
 from trimtab.records import RunDirectory
+from trimtab.records.checkpoints import checkpoint_steps
 from trimtab.regimes import RegimeState, observations
-from trimtab.training.checkpoint import checkpoint_steps
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from trimtab.boundary import printable
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.executor import Answer
 from trimtab.experiments.jobs import Job
-from trimtab.records import RunDirectory, now, to_json
-from trimtab.records.atomic import write_json
+from trimtab.records import RunDirectory, now
 
 Say = Callable[[str], None]
 
@@ -30,6 +29,7 @@ class Progress:
     def __init__(self, folder: ExperimentDirectory, means: Means) -> None:
         self.folder, self.means = folder, means
         self.content = folder.progress()
+        self.content.pop("records", None)  # those of an earlier end
         self.expect(0)
 
     def expect(self, jobs: int) -> None:
@@ -72,9 +72,10 @@ class Progress:
         return f"{answer['status']}{loss}{again}"
 
     def end(self, status: str) -> None:
-        """The experiment has ended, for now or for good."""
-        self.content |= {"status": status, "ended_at": now()}
+        """The experiment has ended, for now or for good: the hashes of what its verdicts are made of are kept."""
+        records = {name: seal.model_dump() for name, seal in self.folder.seals().items()}
+        self.content |= {"status": status, "ended_at": now(), "records": records}
         self._write()
 
     def _write(self) -> None:
-        write_json(self.folder.progress_path, to_json(self.content))
+        self.folder.write_progress(self.content)

@@ -13,10 +13,12 @@ from trimtab.memory.analysing import analysed
 from trimtab.memory.analysis.disturbing import names
 from trimtab.memory.opening import Opened
 from trimtab.memory.stages import solved
+from trimtab.memory.staging import DONE, RECORDS
 from trimtab.records import (
     MEMORY_CONFIG,
     Manifest,
     RunDirectory,
+    Summary,
     environment,
     git_state,
     new_run_id,
@@ -25,7 +27,12 @@ from trimtab.records import (
     read_rows,
 )
 from trimtab.records.atomic import write_bytes, write_text
+from trimtab.records.hashing import Seal, seal_of
+from trimtab.records.integrity import SEALS, differing, read_seals, write_seals
 from trimtab.records.jsonl import encode_row
+
+_GROWING = {"events.jsonl", "gates.json", "memory.yaml", "manifest.json", "summary.json", SEALS}
+"""Files that change while a run goes on; the others are written once."""
 
 _FREE = {"question", "threads", "device", "stages", "gates", "ablations", "landscape_pairs"}
 """Keys of the config that may change within a run, if the user accepts it."""
@@ -104,6 +111,45 @@ def refuse(folder: Path, found: Sequence[str], *, for_good: bool = False) -> Non
         f"The memory run in {folder} was begun under other conditions: {'; '.join(found)} changed. {reason}. Undo the change, "
         f"{'or ' if for_good else ''}choose another --out{way_out}"
     )
+
+
+def refuse_altered(folder: Path, summary: Summary | None) -> None:
+    """Raise `RunError` where a part that has ended is not as the run wrote it. A missing part is made anew."""
+    seals = read_seals(folder) if summary is None else summary.records
+    wrong = differing(folder, {name: seal for name, seal in seals.items() if (folder / name).exists()})
+    if wrong:
+        raise RunError(
+            f"The memory run in {folder} cannot go on with records that were changed after it wrote them: {'; '.join(wrong)}. "
+            "Restore them from a copy, or remove those files: their parts are then made anew."
+        )
+
+
+def seal_parts(folder: Path) -> None:
+    """Keep the hash of every part that has ended since, so that a later change of it is seen."""
+    known = read_seals(folder)
+    parts = {path.relative_to(folder).as_posix(): path for path in _parts(folder)}
+    seals = {name: known[name] if name in known else seal_of(path) for name, path in parts.items()}
+    if seals != known:
+        write_seals(folder, seals)
+
+
+def all_seals(folder: Path) -> dict[str, Seal]:
+    """The hash of every file of records, for the summary."""
+    seal_parts(folder)
+    growing = (folder / name for name in sorted(_GROWING - {"summary.json", SEALS}))
+    unended = (path for path in _stage_rows(folder) if not (path.parent / DONE).exists())
+    others = [path for path in (*growing, *unended) if path.exists()]
+    return read_seals(folder) | {path.relative_to(folder).as_posix(): seal_of(path) for path in others}
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The files that are whole: those of the run, and the rows of the stages that have ended."""
+    own = [path for pattern in ("*.jsonl", "*.json") for path in folder.glob(pattern) if path.name not in _GROWING]
+    return sorted([*own, *(path for path in _stage_rows(folder) if (path.parent / DONE).exists())])
+
+
+def _stage_rows(folder: Path) -> list[Path]:
+    return [path for name in RECORDS for path in folder.glob(f"stages/**/{name}")]
 
 
 def metrics(folder: Path, opened: Opened) -> dict[str, Any]:

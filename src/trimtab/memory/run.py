@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,17 @@ from trimtab.memory.gates import Gate
 from trimtab.memory.generation import generation_rows
 from trimtab.memory.opening import network_of, open_run, wordings
 from trimtab.memory.pairs import EncodedPair, counterfactuals
-from trimtab.memory.recording import begin, changes, metrics, refuse, unacceptable, write_config
+from trimtab.memory.recording import (
+    all_seals,
+    begin,
+    changes,
+    metrics,
+    refuse,
+    refuse_altered,
+    seal_parts,
+    unacceptable,
+    write_config,
+)
 from trimtab.memory.stages import MEMORIES, Bench
 from trimtab.memory.staging import Bounds, Pace, StageInterruptedError, Watcher
 from trimtab.memory.store import Memory, load_memories
@@ -94,6 +104,7 @@ class MemoryRun:
                 begin(self.run, opened, self.command)
             elif found:
                 write_config(self.run.path, opened.config)
+            refuse_altered(self.folder, self.run.summary())
             if not found and (done := self._done()) is not None:
                 return done
             self.run.clear_summary()
@@ -124,6 +135,7 @@ class MemoryRun:
                     tokens_per_second=None,
                     seconds=time.perf_counter() - started,
                     peak_rss_mb=peak_rss_mb(),
+                    records=all_seals(self.folder),
                 ).write(self.run.summary_path)
         return self._result(status, figures)
 
@@ -155,8 +167,10 @@ class MemoryRun:
         opened, listed = self.opened, set(self.opened.config.stages)
         bench = Bench(self.folder, opened, self.watcher)
         bounds = self._bounds("baselines.jsonl", opened.pairs) if "baselines" in listed else {}
+        seal_parts(self.folder)
         if "single" in listed and not self._open(stages.single(bench, bounds)):
             return "stopped"
+        seal_parts(self.folder)
         if "joint" not in listed:
             return "completed"
         if not self._open([stages.joint(bench, bounds, self._record)]):
@@ -164,17 +178,26 @@ class MemoryRun:
         memories = list(load_memories(self.folder / MEMORIES, opened.network.fingerprint))
         if memories:
             self._rows("controls.jsonl", lambda: self._controls(memories))
-        if "counterfactual" in listed:
-            self._counterfactual(bench)
-        if "paraphrases" in listed:
-            stages.with_wordings(bench, self.wordings, bounds)
-        if "generation" in listed:
-            self._rows("generation.jsonl", lambda: self._generation(memories))
-        if "ablations" in listed and not (path := self.folder / "ablations.json").exists():
-            write_json(path, to_json(ablations(bench, bounds)))
-        if "analysis" in listed and memories:
-            analyse(bench, memories, bounds, lambda: network_of(opened.config, "fp32"))
+        for part in self._further(bench, bounds, memories):
+            seal_parts(self.folder)
+            part()
         return "completed"
+
+    def _further(
+        self, bench: Bench, bounds: Mapping[str, Bounds], memories: Sequence[Memory]
+    ) -> Iterator[Callable[[], object]]:
+        """The parts of the protocol that come after the joint stage."""
+        opened, listed = self.opened, set(self.opened.config.stages)
+        if "counterfactual" in listed:
+            yield lambda: self._counterfactual(bench)
+        if "paraphrases" in listed:
+            yield lambda: stages.with_wordings(bench, self.wordings, bounds)
+        if "generation" in listed:
+            yield lambda: self._rows("generation.jsonl", lambda: self._generation(memories))
+        if "ablations" in listed and not (path := self.folder / "ablations.json").exists():
+            yield lambda: write_json(path, to_json(ablations(bench, bounds)))
+        if "analysis" in listed and memories:
+            yield lambda: analyse(bench, memories, bounds, lambda: network_of(opened.config, "fp32"))
 
     def _bounds(self, name: str, pairs: Sequence[EncodedPair]) -> dict[str, Bounds]:
         opened = self.opened

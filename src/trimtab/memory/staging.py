@@ -9,14 +9,20 @@ from typing import Any, Protocol
 import numpy as np
 
 from trimtab.config.words import counted
-from trimtab.errors import WorkError
+from trimtab.errors import RunError
 from trimtab.memory.curves import curve_shape, thinned
 from trimtab.memory.engine.solve import Finished, Solver, Step
 from trimtab.records import JsonlWriter, now, read_rows, to_json, truncate
 from trimtab.records.atomic import clean_leftovers, write_json
+from trimtab.records.hashing import Seal
+from trimtab.records.integrity import differing
 from trimtab.training.checkpoint import Snapshot, drop_after, newest_sound, prune, write_checkpoint
 
 SIDES = ("question", "answer")
+DONE = "done.json"
+"""Is in the folder of a stage that has ended."""
+RECORDS = ("candidates.jsonl", "steps.jsonl")
+"""The files of a stage's rows."""
 
 
 class Watcher(Protocol):
@@ -102,7 +108,7 @@ def run_stage(
     `StageInterruptedError` when the watcher asks for a stop.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    done = folder / "done.json"
+    done = folder / DONE
     if done.exists():
         return read_rows(folder / "candidates.jsonl", numbers=True)
     _restore(folder, solver)
@@ -201,7 +207,7 @@ def _checkpoint(folder: Path, solver: Solver, candidates: JsonlWriter, steps: Js
     vectors, moments, values = solver.state()
     for writer in (candidates, steps):
         writer.flush(sync=True)
-    records = {"candidates.jsonl": candidates.offset(), "steps.jsonl": steps.offset()}
+    records = {"candidates.jsonl": candidates.seal(), "steps.jsonl": steps.seal()}
     write_checkpoint(
         folder / "checkpoints",
         Snapshot(vectors, moments, to_json({**values, "step": solver.steps})),
@@ -211,18 +217,33 @@ def _checkpoint(folder: Path, solver: Solver, candidates: JsonlWriter, steps: Js
     prune(folder / "checkpoints", 2)
 
 
+def _newest_fitting(folder: Path) -> tuple[int, Snapshot | None, Mapping[str, Seal]]:
+    """The newest sound checkpoint up to which the stage's rows are as they were written; step 0 where there is none yet.
+
+    Raises `RunError` where the rows were altered before every checkpoint.
+    """
+    found, wrong = newest_sound(folder / "checkpoints"), list[str]()
+    while found is not None:
+        step, snapshot, records, _ = found
+        wrong = differing(folder, records, whole=False)
+        if not wrong:
+            return step, snapshot, records
+        found = newest_sound(folder / "checkpoints", at_most=step - 1)
+    if wrong:
+        raise RunError(
+            f"The stage in {folder} cannot go on: {'; '.join(wrong)}. Restore the rows from a copy, or remove {folder}: it "
+            "then begins again."
+        )
+    return 0, None, {}
+
+
 def _restore(folder: Path, solver: Solver) -> None:
     checkpoints = folder / "checkpoints"
     clean_leftovers(checkpoints)
-    found = newest_sound(checkpoints)
-    step, snapshot, records, _ = found or (0, None, {"candidates.jsonl": 0, "steps.jsonl": 0}, [])
-    for name, length in records.items():
+    step, snapshot, records = _newest_fitting(folder)
+    for name in RECORDS:
         if (folder / name).exists():
-            truncate(folder / name, length)
-        elif length:
-            raise WorkError(
-                f"{folder / name} is missing, so the stage cannot go on. Restore it from a copy, or remove {folder}."
-            )
+            truncate(folder / name, records[name].bytes if name in records else 0)
     drop_after(checkpoints, step)
     if snapshot is not None:
         solver.restore(snapshot.model, snapshot.optimizer, snapshot.values)

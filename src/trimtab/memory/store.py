@@ -1,10 +1,8 @@
 """Memories on the disk: safetensors and JSON, bound to the model that they were found for."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -15,12 +13,13 @@ from trimtab.errors import RunError
 from trimtab.memory.engine.layout import Branch, Layout
 from trimtab.records.atomic import atomic_directory, write_json
 from trimtab.records.hashing import tensors_sha256
+from trimtab.records.manifest import read_object, with_checksum, without_checksum
 
 TENSORS, CARD = "memory.safetensors", "memory.json"
 NAMES = ("vectors", "question_mode", "answer_mode")
 """The tensors of a memory."""
 DIGEST = "tensors_sha256"
-"""The field of the card's file that has the SHA-256 of the tensors; cards of earlier versions have none."""
+"""The field of the card's file that has the SHA-256 of the tensors."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def save_memory(folder: Path, memory: Memory) -> Path:
         own = (memory.vectors, *memory.modes)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in zip(NAMES, own, strict=True)}
         safetensors.torch.save_file(tensors, temporary / TENSORS)
-        write_json(temporary / CARD, {**asdict(memory.card), DIGEST: tensors_sha256(tensors)})
+        write_json(temporary / CARD, with_checksum({**asdict(memory.card), DIGEST: tensors_sha256(tensors)}))
     return target
 
 
@@ -85,10 +84,12 @@ def load_memory(folder: Path, fingerprint: str | None = None, width: int | None 
             f"{folder} holds no memory: there is no {CARD} in it. `memories/` in a memory run's folder has them."
         )
     try:
-        content: dict[str, Any] = json.loads((folder / CARD).read_bytes())
+        content = without_checksum(
+            read_object(folder / CARD, "memory", "nothing was stored"), f"The memory in {folder}"
+        )
         for name in ("question_ids", "answer_ids"):
             content[name] = tuple(int(token) for token in content[name])
-        digest = content.pop(DIGEST, None)
+        digest = content.pop(DIGEST)
         card = Card(**content)
         tensors = safetensors.torch.load_file(folder / TENSORS)
         _check(tensors, card.vectors, digest)
@@ -111,9 +112,9 @@ def load_memory(folder: Path, fingerprint: str | None = None, width: int | None 
     return memory
 
 
-def _check(tensors: dict[str, Tensor], vectors: int, digest: str | None) -> None:
+def _check(tensors: dict[str, Tensor], vectors: int, digest: str) -> None:
     """Raise `ValueError` where tensors are not what was stored, or nothing that a model could read."""
-    if digest is not None and tensors_sha256(tensors) != digest:
+    if tensors_sha256(tensors) != digest:
         raise ValueError(f"the tensors in {TENSORS} are not those whose SHA-256 is in {CARD}")
     if set(tensors) != set(NAMES):
         raise ValueError(

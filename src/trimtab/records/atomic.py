@@ -4,13 +4,15 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from trimtab.boundary import open_to_write
 from trimtab.records.failures import write_failure
 from trimtab.records.values import to_json
 
@@ -36,7 +38,7 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     """
     path = Path(path)
     with _temporary(path) as temporary:
-        with temporary.open("wb") as file:
+        with os.fdopen(open_to_write(temporary, "new"), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -48,7 +50,8 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 def atomic_directory(target: str | Path, *, replace: bool = False) -> Iterator[Path]:
     """A folder to fill, `.tmp-<name>-<pid>` beside `target`; it becomes `target` when the block ends without an error.
 
-    Every file and folder in it is fsynced before the rename, and the parent after it. On an error (Ctrl-C included) it is
+    Every file and folder in it is fsynced before the rename, and the parent after it; every file gets the mode that the umask
+    gives new files, whatever the library that wrote it chose. On an error (Ctrl-C included) it is
     removed; an OSError becomes a WorkError. A kill leaves a folder that `clean_leftovers` removes. With `replace` an
     existing `target` is moved aside first, and comes back by `clean_leftovers` if a kill falls between the two renames.
     Raises FileExistsError when `target` exists and `replace` is false.
@@ -59,7 +62,7 @@ def atomic_directory(target: str | Path, *, replace: bool = False) -> Iterator[P
     with _temporary(target) as temporary:
         temporary.mkdir(parents=True)
         yield temporary
-        _sync_tree(temporary)
+        _sync_tree(temporary, stat.S_IMODE(temporary.stat().st_mode) & 0o666)
         _rename_over(temporary, target)
 
 
@@ -155,12 +158,15 @@ def _rename_over(source: Path, target: Path) -> None:
     _delete(old)
 
 
-def _sync_tree(folder: Path) -> None:
+def _sync_tree(folder: Path, mode: int) -> None:
     for path in folder.iterdir():
         if path.is_dir():
-            _sync_tree(path)
+            _sync_tree(path, mode)
         else:
             with path.open("rb") as file:
+                if stat.S_IMODE(os.fstat(file.fileno()).st_mode) != mode:
+                    with suppress(PermissionError):  # a file system without modes
+                        os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())
     sync_folder(folder)
 

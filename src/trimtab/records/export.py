@@ -3,15 +3,18 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from trimtab.boundary import NotRegularFileError, csv_cell, inside, printable, read_regular
 from trimtab.errors import ConfigError, RunError
 from trimtab.records.atomic import atomic_directory, clean_leftovers, write_json, write_text
+from trimtab.records.failures import refused_place
 from trimtab.records.run_directory import RunDirectory
-from trimtab.records.values import flatten, is_number, to_json
+from trimtab.records.values import NON_FINITE, flatten, is_number, parse_json, to_json
 
 MARKER = ".trimtab-export.json"
 """Lies in an exported folder and names its run and files: only such a folder is ever overwritten."""
@@ -21,7 +24,8 @@ def export_csv(run: RunDirectory, out: str | Path | None = None) -> list[Path]:
     """Write `steps.csv`, `evaluations.csv` and `events.csv` into `out` (default: the run's `exports/csv`).
 
     A table's columns are the union of its rows' keys in order of appearance, nested ones joined by dots; numbers in full
-    precision, lists as JSON, nothing where a row has no value. Returns the files. Raises RunError when `out` holds
+    precision, lists as JSON, nothing where a row has no value. Text that a spreadsheet would take for a formula gets a
+    leading '. Returns the files. Raises RunError when `out` holds
     anything but an earlier export of the same run, or a record is damaged.
     """
 
@@ -30,7 +34,7 @@ def export_csv(run: RunDirectory, out: str | Path | None = None) -> list[Path]:
         write_text(folder / "evaluations.csv", _table(run.evaluations()))
         write_text(folder / "events.csv", _table(run.events()))
 
-    return _export(run, Path(out) if out else run.exports_path / "csv", "csv", fill)
+    return _export(run, out, "csv", fill)
 
 
 def export_tensorboard(run: RunDirectory, out: str | Path | None = None) -> list[Path]:
@@ -56,16 +60,23 @@ def export_tensorboard(run: RunDirectory, out: str | Path | None = None) -> list
         finally:
             writer.close()
 
-    return _export(run, Path(out) if out else run.exports_path / "tensorboard", "tensorboard", fill)
+    return _export(run, out, "tensorboard", fill)
 
 
-def _export(run: RunDirectory, out: Path, kind: str, fill: Callable[[Path], None]) -> list[Path]:
+def _export(run: RunDirectory, chosen: str | Path | None, kind: str, fill: Callable[[Path], None]) -> list[Path]:
     run_id = run.manifest().run_id
-    _check_ours(out, run_id, kind)
     try:
+        # A path of the user's own may be a link; one below the run, which somebody else may have made, may not.
+        out = Path(chosen) if chosen else inside(run.path, run.exports_path.name, kind)
+        out = Path(os.path.realpath(out)) if out.is_symlink() else out
+        _check_ours(out, run_id, kind)
         out.parent.mkdir(parents=True, exist_ok=True)
+    except NotRegularFileError as error:
+        raise refused_place(error, run.exports_path) from error
     except OSError as error:
-        raise RunError(f"Cannot export to {out}: {error.strerror}. Choose another --out.") from error
+        raise RunError(
+            f"Cannot export to {chosen or run.exports_path}: {error.strerror}. Choose another --out."
+        ) from error
     if out.parent == run.exports_path:
         clean_leftovers(out.parent)
     with atomic_directory(out, replace=True) as folder:
@@ -84,7 +95,7 @@ def _check_ours(out: Path, run_id: str, kind: str) -> None:
     if not present:
         return
     try:
-        marker = json.loads((out / MARKER).read_bytes())
+        marker = parse_json(read_regular(out / MARKER))
         owner, files = f"{marker['kind']} export of run {marker['run_id']}", {*marker["files"], MARKER}
     except (OSError, ValueError, KeyError, TypeError):
         owner, files = None, set()  # not an export's folder: everything in it is foreign
@@ -102,14 +113,16 @@ def _table(rows: list[dict[str, Any]]) -> str:
     columns = list(dict.fromkeys(column for row in flat for column in row))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow([csv_cell(column) for column in columns])
     writer.writerows([_cell(row.get(column)) for column in columns] for row in flat)
     return text.getvalue()
 
 
-def _cell(value: Any) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value if value in NON_FINITE else csv_cell(value)
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -124,7 +137,7 @@ def _tensorboard_events(run: RunDirectory) -> Iterable[Any]:
     def scalars(group: str, row: dict[str, Any]) -> list[Any]:
         skipped = ("step", "attempt")
         leaves = ((k, v) for k, v in flatten(row) if k not in skipped and is_number(v))
-        return [Summary.Value(tag=f"{group}/{k.replace('.', '/')}", simple_value=v) for k, v in leaves]
+        return [Summary.Value(tag=printable(f"{group}/{k.replace('.', '/')}"), simple_value=v) for k, v in leaves]
 
     for row in run.steps():
         clock += row["seconds"] if is_number(row.get("seconds")) else 0.0
@@ -153,5 +166,5 @@ def _text(tag: str, text: str) -> Any:
 
     plugin = SummaryMetadata.PluginData(plugin_name="text")
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
-    tensor = TensorProto(dtype="DT_STRING", string_val=[text.encode()], tensor_shape=shape)
-    return Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=tensor)
+    tensor = TensorProto(dtype="DT_STRING", string_val=[printable(text, lines=True).encode()], tensor_shape=shape)
+    return Summary.Value(tag=printable(tag), metadata=SummaryMetadata(plugin_data=plugin), tensor=tensor)

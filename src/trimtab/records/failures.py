@@ -3,7 +3,8 @@
 import errno
 from pathlib import Path
 
-from trimtab.errors import WorkError
+from trimtab.boundary import NotRegularFileError
+from trimtab.errors import RunError, TrimtabError, WorkError
 
 _REASONS = {
     errno.ENOSPC: ("the disk is full", "Free some space on it"),
@@ -18,10 +19,21 @@ _REASONS = {
 AGAIN = "run the command again (a training run goes on with `trimtab resume`). What was written before is whole."
 
 
-def write_failure(path: Path, error: OSError, again: str = AGAIN) -> WorkError:
+def write_failure(path: Path, error: OSError, again: str = AGAIN) -> TrimtabError:
     """The error to raise, from `error`, when writing `path` failed: the file, what happened, what to do.
 
-    `again` says how to go on once the cause is gone, and what there is to go on from.
+    `again` says how to go on once the cause is gone, and what there is to go on from. A link or anything but a regular file
+    in the place of one of ours is wrong input (`RunError`); the rest is a `WorkError`.
     """
+    if isinstance(error, NotRegularFileError):
+        return refused_place(error, path)
     happened, remedy = _REASONS.get(error.errno or 0, (error.strerror or str(error), "Remove the cause"))
     return WorkError(f"Could not write {path}: {happened}. {remedy}, then {again}")
+
+
+def refused_place(error: NotRegularFileError, path: Path) -> RunError:
+    """The error to raise where something else than a file or folder of ours is in its place, which is left untouched."""
+    return RunError(
+        f"Nothing was written to {error.filename or path}: {error.strerror}. Trimtab writes only to files and folders that lie "
+        "below the folder it was given. Put the file or folder itself there, or choose another --out."
+    )

@@ -8,8 +8,43 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
+from trimtab.boundary import open_regular
+from trimtab.config.canonical import canonical_json
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class Seal(BaseModel):
+    """The length in bytes and the hex SHA-256 of a file, or of its beginning."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    bytes: int = Field(ge=0)
+    sha256: str
+
+
+def seal_of(path: str | Path, length: int | None = None) -> Seal:
+    """The seal of a regular file, or of its first `length` bytes (of all of them where it is shorter).
+
+    Raises OSError when it cannot be read.
+    """
+    digest, size = hashlib.sha256(), 0
+    with open_regular(path) as file:
+        while length is None or size < length:
+            block = file.read(1 << 20 if length is None else min(1 << 20, length - size))
+            if not block:
+                break
+            digest.update(block)
+            size += len(block)
+    return Seal(bytes=size, sha256=digest.hexdigest())
+
+
+def content_sha256(content: Any) -> str:
+    """The hex SHA-256 of a JSON value, whatever the order of its keys and its layout."""
+    return hashlib.sha256(canonical_json(content).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def tensors_sha256(named: Mapping[str, "Tensor"]) -> str:
@@ -34,8 +69,7 @@ def tensors_sha256(named: Mapping[str, "Tensor"]) -> str:
 
 def file_sha256(path: str | Path) -> str:
     """The hex SHA-256 of a file's bytes, read in blocks. Raises OSError when it cannot be read."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return seal_of(path).sha256
 
 
 @functools.cache

@@ -1,5 +1,7 @@
 """Append-only JSONL: one JSON object a line, whole lines only."""
 
+import errno
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -8,9 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from trimtab.boundary import RECORD_LIMIT, TooLargeError, open_regular, open_to_write, printable
 from trimtab.errors import RunError
 from trimtab.records.failures import write_failure
-from trimtab.records.values import from_json, to_json
+from trimtab.records.hashing import Seal
+from trimtab.records.values import from_json, parse_json, to_json
+
+FILE_LIMIT = 4 << 30
+"""Bytes that a file of rows may have; a line may have `RECORD_LIMIT`."""
 
 
 def encode_row(row: Mapping[str, Any]) -> bytes:
@@ -34,26 +41,28 @@ class JsonlWriter:
         self.path = Path(path)
         self.dropped = 0
         try:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            self._descriptor = open_to_write(self.path, "append")
             size = os.fstat(self._descriptor).st_size
             self._offset = _end_of_last_line(self._descriptor, size)
             if self._offset < size:
                 os.ftruncate(self._descriptor, self._offset)
                 self.dropped = size - self._offset
+            self._digest = _digest(self._descriptor, self._offset)
         except OSError as error:
             raise write_failure(self.path, error) from error
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append `row`; it is with the operating system (safe from a kill, not from a power cut) when this returns."""
-        rest = memoryview(encode_row(row))
-        size = len(rest)
+        line = encode_row(row)
+        rest = memoryview(line)
         try:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError as error:
             self._cut_back()
             raise write_failure(self.path, error) from error
-        self._offset += size
+        self._offset += len(line)
+        self._digest.update(line)
 
     def flush(self, sync: bool = False) -> None:
         """With `sync`, wait until the rows are on the disk (safe from a power cut). Without, there is nothing to wait for."""
@@ -66,6 +75,10 @@ class JsonlWriter:
     def offset(self) -> int:
         """Bytes of whole lines in the file; durable after `flush(sync=True)`. What `truncate` takes on resume."""
         return self._offset
+
+    def seal(self) -> Seal:
+        """The length and the hash of the whole lines so far; durable after `flush(sync=True)`."""
+        return Seal(bytes=self._offset, sha256=self._digest.hexdigest())
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -114,9 +127,12 @@ class JsonlReader:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self.half_line = None
         try:
-            with self.path.open("rb") as file:
-                for number, line in enumerate(file, start=1):
+            with open_regular(self.path) as file:
+                _check_size(file.fileno(), self.path)
+                for number, line in enumerate(iter(lambda: file.readline(RECORD_LIMIT + 1), b""), start=1):
                     if not line.endswith(b"\n"):
+                        if len(line) > RECORD_LIMIT:
+                            raise _too_long(self.path, f"line {number}")
                         self.half_line = HalfLine(self.path, number, len(line))
                         return
                     row = _parse(self.path, number, line)
@@ -134,12 +150,14 @@ def last_row(path: str | Path, *, numbers: bool = False) -> dict[str, Any] | Non
     """The last whole row of a file, read from its end, or None where there is none. Raises RunError as the reader does."""
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
+        with open_regular(path) as file:
+            size = _check_size(file.fileno(), path)
             end = _end_of_last_line(file.fileno(), size)
             if end == 0:
                 return None
             start = _end_of_last_line(file.fileno(), end - 1)
+            if end - start > RECORD_LIMIT:
+                raise _too_long(path, "its last line")
             line = os.pread(file.fileno(), end - start, start)
     except OSError as error:
         raise RunError(f"Cannot read {path}: {error.strerror or error}.") from error
@@ -155,7 +173,7 @@ def truncate(path: str | Path, offset: int) -> int:
     """
     path = Path(path)
     try:
-        with path.open("r+b") as file:
+        with os.fdopen(open_to_write(path, "update"), "r+b") as file:
             size = file.seek(0, os.SEEK_END)
             if not 0 <= offset <= size or _end_of_last_line(file.fileno(), offset) != offset:
                 raise RunError(
@@ -174,12 +192,12 @@ def truncate(path: str | Path, offset: int) -> int:
 
 def _parse(path: Path, number: int | None, line: bytes) -> dict[str, Any]:
     try:
-        row = json.loads(line.decode(), parse_constant=_refuse_constant)
+        row = parse_json(line)
         if isinstance(row, dict):
             return row
         found = f"a JSON {type(row).__name__}, not an object"
-    except (ValueError, RecursionError) as error:
-        found = str(error)
+    except ValueError as error:
+        found = printable(error)
     where = "its last line" if number is None else f"line {number}"
     raise RunError(
         f"{path} is damaged at {where}: {found}. Found: {line[:60]!r}. "
@@ -187,8 +205,26 @@ def _parse(path: Path, number: int | None, line: bytes) -> dict[str, Any]:
     )
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _too_long(path: Path, where: str) -> RunError:
+    return RunError(
+        f"{path} is damaged at {where}: the line has more than {RECORD_LIMIT:,} bytes. Restore the file from a copy."
+    )
+
+
+def _check_size(descriptor: int, path: Path) -> int:
+    size = os.fstat(descriptor).st_size
+    if size > FILE_LIMIT:
+        raise TooLargeError(errno.EFBIG, f"it has {size:,} bytes, and a file of rows at most {FILE_LIMIT:,}", str(path))
+    return size
+
+
+def _digest(descriptor: int, length: int) -> "hashlib._Hash":
+    digest, at = hashlib.sha256(), 0
+    while at < length:
+        block = os.pread(descriptor, min(1 << 20, length - at), at)
+        digest.update(block)
+        at += len(block)
+    return digest
 
 
 def _end_of_last_line(descriptor: int, before: int) -> int:

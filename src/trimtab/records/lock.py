@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from trimtab.boundary import open_regular, open_to_write, refuse_links
 from trimtab.errors import RunError
 from trimtab.records.failures import write_failure
 
@@ -21,13 +22,16 @@ _RETRIES, _PAUSE = 10, 0.05
 class RunLock:
     """Holds `path` with `flock` from construction until `release`, the end of the `with` block, or the process's death.
 
-    The file says who holds it. Raises RunError when another writer does (naming it), or when the file system has no locks.
+    The file says who holds it. Raises RunError when another writer does (naming it), when the file system has no locks, and
+    when there is a symbolic link at any depth in the folder: whoever holds the lock writes there, and what he writes stays
+    below it.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            refuse_links(self.path.parent)
+            self._descriptor = open_to_write(self.path, "append")
         except OSError as error:
             raise write_failure(self.path, error) from error
         try:
@@ -85,15 +89,14 @@ class RunLock:
 def is_held(path: str | Path) -> bool:
     """Whether some process holds the lock at `path`. False where there is no such file or the file system has no locks."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = open_regular(path)
     except OSError:
         return False  # never locked, or not ours to read: nobody can be shown to hold it
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno in _HELD
-    finally:
-        os.close(descriptor)
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno in _HELD
     return False
 
 

@@ -1,21 +1,25 @@
 """What a run says of itself: `manifest.json` at its start, `summary.json` at its end."""
 
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from trimtab.boundary import printable, read_regular, shortened
 from trimtab.errors import RunError
 from trimtab.records.atomic import write_json
-from trimtab.records.values import from_json
+from trimtab.records.hashing import Seal, content_sha256
+from trimtab.records.values import from_json, parse_json, to_json
 
 FORMAT_VERSION = 1
 """The version of the files in a run directory; one with a higher number is refused."""
 
 Status = Literal["completed", "diverged", "stopped", "interrupted"]
+
+CHECKSUM = "checksum"
+"""The field of a JSON record that has the SHA-256 of all the others."""
 
 
 class _Record(BaseModel):
@@ -95,6 +99,13 @@ class Manifest(_Record):
     command: list[str] = Field(default_factory=list)
     format_version: int = FORMAT_VERSION
 
+    @field_validator("created_at")
+    @classmethod
+    def _is_a_time(cls, text: str) -> str:
+        if datetime.fromisoformat(text).tzinfo is None:
+            raise ValueError("it should be a time with its zone")
+        return text
+
     def write(self, path: str | Path) -> None:
         """Write the manifest atomically. Raises WorkError when the disk refuses."""
         write_json(path, self.model_dump())
@@ -102,7 +113,7 @@ class Manifest(_Record):
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """The manifest at `path`. Raises RunError when it is missing, damaged or of a later format."""
-        raw = _read_object(Path(path), "manifest", "the folder holds no run, or the run was killed before it began")
+        raw = read_object(Path(path), "manifest", "the folder holds no run, or the run was killed before it began")
         version = raw.get("format_version")
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise RunError(
@@ -112,7 +123,10 @@ class Manifest(_Record):
 
 
 class Summary(_Record):
-    """`summary.json`: how a run ended. `metrics` holds the final figures by name (`val_loss`, ...); seconds and MiB."""
+    """`summary.json`: how a run ended. `metrics` holds the final figures by name (`val_loss`, ...); seconds and MiB.
+
+    `records` are the run's other files as they were then, by their path within the run.
+    """
 
     status: Status
     steps: int
@@ -121,15 +135,21 @@ class Summary(_Record):
     tokens_per_second: float | None
     seconds: float
     peak_rss_mb: float
+    records: dict[str, Seal] = Field(default_factory=dict)
 
     def write(self, path: str | Path) -> None:
-        """Write the summary atomically. Raises WorkError when the disk refuses."""
-        write_json(path, self.model_dump())
+        """Write the summary atomically, with a checksum of itself. Raises WorkError when the disk refuses."""
+        write_json(path, with_checksum(self.model_dump()))
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """The summary at `path`, non-finite metrics as floats. Raises RunError when it is missing or damaged."""
-        raw = _read_object(Path(path), "summary", "the run has not ended, or was killed")
+        """The summary at `path`, non-finite metrics as floats.
+
+        Raises RunError when it is missing, damaged, or not what was written.
+        """
+        raw = without_checksum(
+            read_object(Path(path), "summary", "the run has not ended, or was killed"), f"The summary {path}"
+        )
         return _validated(cls, from_json(raw), Path(path))
 
 
@@ -143,15 +163,32 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(4).hex()}"
 
 
-def _read_object(path: Path, what: str, missing: str) -> dict[str, Any]:
+def with_checksum(content: dict[str, Any]) -> dict[str, Any]:
+    """A JSON object with the SHA-256 of its content as a last field."""
+    plain = to_json(content)
+    return {**plain, CHECKSUM: content_sha256(plain)}
+
+
+def without_checksum(raw: dict[str, Any], what: str) -> dict[str, Any]:
+    """The content of an object that `with_checksum` made. Raises RunError, which begins with `what`, where it was changed."""
+    content = {key: value for key, value in raw.items() if key != CHECKSUM}
+    if raw.get(CHECKSUM) != content_sha256(content):
+        raise RunError(
+            f"{what} is damaged: its content is not what was written (its checksum differs). Restore it from a copy."
+        )
+    return content
+
+
+def read_object(path: Path, what: str, missing: str) -> dict[str, Any]:
+    """The JSON object in a file of records. Raises RunError where it is `missing` (why), damaged, or something else."""
     try:
-        raw = json.loads(path.read_bytes())
+        raw = parse_json(read_regular(path))
     except FileNotFoundError as error:
         raise RunError(f"There is no {what} at {path}: {missing}.") from error
     except OSError as error:
         raise RunError(f"Cannot read the {what} {path}: {error.strerror or error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"The {what} {path} is damaged: {error}. Restore it from a copy.") from error
+    except ValueError as error:
+        raise RunError(f"The {what} {path} is damaged: {printable(error)}. Restore it from a copy.") from error
     if not isinstance(raw, dict):
         raise RunError(f"The {what} {path} is damaged: it holds a JSON {type(raw).__name__}, not an object.")
     return raw
@@ -164,7 +201,16 @@ def _validated(kind: type[_R], raw: dict[str, Any], path: Path) -> _R:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].lower()}" for problem in error.errors()[:3]
-        )
-        raise RunError(f"{path} is damaged: {problems}. Restore it from a copy.") from error
+        raise RunError(f"{path} is damaged: {problems_of(error)}. Restore it from a copy.") from error
+
+
+def problems_of(error: ValidationError) -> str:
+    """The first of what pydantic refuses in a record, each as one short phrase."""
+    return "; ".join(
+        f"{_shown_key(problem)}: {shortened(printable(problem['msg']), 200).lower()}"
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)[:3]
+    )
+
+
+def _shown_key(problem: Any) -> str:
+    return shortened(printable(".".join(map(str, problem["loc"]))), 100) or "it"

@@ -1,19 +1,22 @@
 """The folder of one run: its paths, its lock, its readers."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from trimtab.errors import RunError
 from trimtab.records.atomic import is_leftover
 from trimtab.records.jsonl import read_rows
 from trimtab.records.lock import RunLock, is_held
 from trimtab.records.manifest import Manifest, Status, Summary
+from trimtab.records.rows import EvaluationRow, EventRow, StepRow, check_rows
 
 LOCK_NAME = ".lock"
-INDEX_NAME = ".trimtab-index.sqlite"
 MEMORY_CONFIG = "memory.yaml"
 """The resolved config of a memory run, which tells its folder from a training run's."""
 
@@ -40,8 +43,8 @@ class RunDirectory:
         return f"RunDirectory({str(self.path)!r})"
 
     def exists(self) -> bool:
-        """Whether a run has begun here (its manifest is written)."""
-        return self.manifest_path.is_file()
+        """Whether a run has begun here: its manifest is written, or something else is in its place."""
+        return os.path.lexists(self.manifest_path)
 
     def check_free(self) -> None:
         """Raise RunError unless a new run could be put here: the folder is missing or empty. Touches nothing."""
@@ -104,25 +107,21 @@ class RunDirectory:
     def steps(self) -> list[dict[str, Any]]:
         """The rows of `steps.jsonl`, non-finite values as floats, a half-written last line left out; [] before the first.
 
-        Raises RunError for a malformed line, and for a row without a whole number as its `step` (and `attempt`, if any).
+        Raises RunError for a malformed line, and for a row that is no `StepRow`.
         """
-        rows = self._rows(self.steps_path)
-        for number, row in enumerate(rows, start=1):
-            if type(row.get("step")) is not int or type(row.get("attempt", 0)) is not int:
-                raise RunError(f"{self.steps_path} is damaged at line {number}: it does not say which step it is of.")
-        return rows
+        return self._rows(self.steps_path, StepRow)
 
     def events(self) -> list[dict[str, Any]]:
         """The rows of `events.jsonl`, as `steps` gives its."""
-        return self._rows(self.events_path)
+        return self._rows(self.events_path, EventRow)
 
     def evaluations(self) -> list[dict[str, Any]]:
         """The rows of `evaluations.jsonl`, as `steps` gives its."""
-        return self._rows(self.evaluations_path)
+        return self._rows(self.evaluations_path, EvaluationRow)
 
     def predictions(self) -> list[dict[str, Any]]:
         """The answers of the run's last exam, as `steps` gives its rows; [] where there was none."""
-        return self._rows(self.predictions_path)
+        return self._rows(self.predictions_path, None)
 
     def status(self) -> RunStatus:
         """`running` while a process holds the lock, else the summary's word, else `interrupted` (killed, no summary)."""
@@ -131,8 +130,11 @@ class RunDirectory:
         summary = self.summary()
         return summary.status if summary else "interrupted"
 
-    def _rows(self, path: Path) -> list[dict[str, Any]]:
-        return read_rows(path, numbers=True) if path.exists() else []
+    def _rows(self, path: Path, kind: type[BaseModel] | None) -> list[dict[str, Any]]:
+        rows = read_rows(path, numbers=True) if path.exists() else []
+        if kind is not None:
+            check_rows(rows, kind, path)
+        return rows
 
     def _named(self) -> str:
         try:
@@ -142,5 +144,5 @@ class RunDirectory:
 
 
 def _is_ours(entry: Path) -> bool:
-    """What may lie in the folder of a run that has not begun: a killed start's lock and temporary files, an index."""
-    return entry.name == LOCK_NAME or entry.name.startswith(INDEX_NAME) or is_leftover(entry.name)
+    """What may lie in the folder of a run that has not begun: a killed start's lock and temporary files."""
+    return entry.name == LOCK_NAME or is_leftover(entry.name)

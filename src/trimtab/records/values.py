@@ -2,14 +2,55 @@
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from trimtab.boundary import strict_json
 
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 """How a float that JSON does not have is written, and what it is read back as."""
 
 TEXT_KEYS = frozenset({"text", "prompt", "kind", "reason", "name", "run_id", "command", "answer", "response"})
 """Keys whose values are prose: `from_json` leaves them alone, so a generated sample that says "nan" stays a text."""
+
+
+DEEPEST = 100
+"""How many lists and objects may be nested in a record."""
+
+LONGEST_INTEGER = 60
+"""Digits of the longest integer in a record; the state of a random stream has 39."""
+
+
+_LONG_INTEGER = re.compile(rb"\d{%d}" % (LONGEST_INTEGER + 1))
+
+
+def parse_json(data: bytes) -> Any:
+    """The value of a record's JSON, read by `strict_json`.
+
+    Raises `ValueError`, a clause about `it`, for anything that no record of ours holds: what `strict_json` refuses, nesting
+    below `DEEPEST`, integers longer than `LONGEST_INTEGER`.
+    """
+    value = strict_json(data)
+    if data.count(b"[") + data.count(b"{") > DEEPEST or _LONG_INTEGER.search(data):
+        _check_bounds(value)
+    return value
+
+
+def _check_bounds(value: Any) -> None:
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        if any(isinstance(one, int) and abs(one) >= 10**LONGEST_INTEGER for one in level):
+            raise ValueError(f"it has an integer of more than {LONGEST_INTEGER} digits")
+        level = [
+            item
+            for one in level
+            if isinstance(one, dict | list)
+            for item in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return
+    raise ValueError(f"it is nested deeper than {DEEPEST} levels")
 
 
 def to_json(value: Any) -> Any:

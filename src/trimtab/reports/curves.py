@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trimtab.boundary import NotRegularFileError, inside
 from trimtab.errors import RunError
 from trimtab.records.atomic import write_bytes
+from trimtab.records.failures import refused_place
 from trimtab.records.run_directory import RunDirectory
 from trimtab.reports.drawing import drawable
 from trimtab.reports.series import Series, column, final_passage, overwritten, smooth, speed
@@ -30,7 +32,10 @@ def loss_curve(run: RunDirectory, out_folder: str | Path | None = None) -> list[
     folder = Path(out_folder) if out_folder else run.plots_path
     figure = _draw(run)
     try:
+        folder = folder if out_folder else inside(run.path, folder.name)
         folder.mkdir(parents=True, exist_ok=True)
+    except NotRegularFileError as error:
+        raise refused_place(error, folder) from error
     except OSError as error:
         raise RunError(f"Cannot make the folder {folder}: {error.strerror}. Choose another --out.") from error
     paths = []

@@ -6,9 +6,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trimtab.boundary import printable
+from trimtab.boundary import NotRegularFileError, inside, printable
 from trimtab.errors import RunError
 from trimtab.records.atomic import write_text
+from trimtab.records.failures import refused_place
 from trimtab.reports.blocks import Code, Plot, Section, Table
 from trimtab.reports.style import INK
 
@@ -38,7 +39,9 @@ def write_pages(report: Report, folder: Path) -> list[Path]:
     """
     plots = folder / "plots"
     try:
-        plots.mkdir(exist_ok=True)
+        inside(folder, plots.name).mkdir(exist_ok=True)
+    except NotRegularFileError as error:
+        raise refused_place(error, plots) from error
     except OSError as error:
         raise RunError(f"Cannot make the folder {plots}: {error.strerror}. Move what stands there.") from error
     texts = {folder / "report.html": html(report), folder / "report.md": markdown(report)}
@@ -80,7 +83,7 @@ def fenced(code: Code) -> Any:
 
     longest = max((len(run) for run in re.findall(r"`+", code.text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return Markup(f"{fence}{code.language}\n{code.text}\n{fence}")
+    return Markup(f"{fence}{code.language}\n{printable(code.text, lines=True)}\n{fence}")
 
 
 def plain(value: Any) -> Any:
@@ -100,6 +103,13 @@ def ruler(table: Table) -> Any:
     return Markup("|" + "|".join(" --- " if i in table.words else " ---: " for i in range(len(table.columns))) + "|")
 
 
+def _shown(value: Any) -> Any:
+    """Text of a record without control and invisible characters; Markup is ours."""
+    from markupsafe import Markup
+
+    return printable(value, lines=True) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 @cache
 def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -111,6 +121,7 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_shown,
     )
     found.filters |= {
         "inlined": inlined,

@@ -1,14 +1,18 @@
 """Files of records, each checked before a report uses it."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from trimtab.boundary import printable, read_regular
 from trimtab.errors import RunError
-from trimtab.records.values import from_json
+from trimtab.records.manifest import problems_of
+from trimtab.records.values import from_json, parse_json
+
+FILE_LIMIT = 1 << 30
+"""Bytes that a JSON file of measurements may have: one holds a landscape or the geometry of all memories."""
 
 
 class Read(BaseModel):
@@ -45,10 +49,9 @@ def checked_rows(kind: type[_R], rows: Iterable[Any], path: Path) -> list[_R]:
         try:
             found.append(kind.model_validate(row))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "it"
-            told = f"{where}: {first['msg'].lower()}"
-            raise RunError(f"{path} is damaged at line {number}: {told}. Restore it from a copy.") from error
+            raise RunError(
+                f"{path} is damaged at line {number}: {problems_of(error)}. Restore it from a copy."
+            ) from error
     return found
 
 
@@ -57,16 +60,15 @@ def checked(adapter: Any, raw: Any, path: Path) -> Any:
     try:
         return adapter.validate_python(raw)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'it'}: {p['msg'].lower()}" for p in error.errors()[:3])
-        raise RunError(f"{path} is damaged: {problems}. Restore it from a copy.") from error
+        raise RunError(f"{path} is damaged: {problems_of(error)}. Restore it from a copy.") from error
 
 
 def _content(path: Path, of: str) -> Any:
     try:
-        return from_json(json.loads(path.read_bytes()))
+        return from_json(parse_json(read_regular(path, at_most=FILE_LIMIT)))
     except FileNotFoundError as error:
         raise RunError(f"There is no {path.name} in {path.parent}: it is not the folder of {of}.") from error
     except OSError as error:
         raise RunError(f"Cannot read {path}: {error.strerror or error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged: {error}. Restore it from a copy.") from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {printable(error)}. Restore it from a copy.") from error

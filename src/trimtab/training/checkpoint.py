@@ -1,10 +1,9 @@
 """Checkpoints: safetensors and JSON in a folder that appears whole or not at all, and is verified when read."""
 
-import hashlib
-import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,13 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from trimtab.config import RunError, WorkError, canonical_json
+from trimtab.boundary import foreign
+from trimtab.config import RunError, WorkError
 from trimtab.records.atomic import atomic_directory, remove_tree_atomically, write_json
+from trimtab.records.checkpoints import FORMAT, checkpoint_path, checkpoint_steps, read_state
 from trimtab.records.failures import write_failure
-from trimtab.records.hashing import file_sha256, tensors_sha256
-
-FORMAT = 1
-_NAME = re.compile(r"step-(\d{8,})")
+from trimtab.records.hashing import Seal, seal_of, tensors_sha256
+from trimtab.records.manifest import with_checksum
 
 
 @dataclass(frozen=True)
@@ -38,20 +37,8 @@ class Snapshot:
         )
 
 
-def checkpoint_path(folder: Path, step: int) -> Path:
-    """Where the checkpoint of a step lies."""
-    return folder / f"step-{step:08d}"
-
-
-def checkpoint_steps(folder: Path) -> list[int]:
-    """The steps that have a checkpoint, ascending."""
-    if not folder.is_dir():
-        return []
-    return sorted(int(match[1]) for entry in folder.iterdir() if (match := _NAME.fullmatch(entry.name)) is not None)
-
-
-def write_checkpoint(folder: Path, snapshot: Snapshot, records: dict[str, int], command: str | None = None) -> Path:
-    """Write a snapshot; `records` are the lengths in bytes of the JSONL files that belong to it. Returns its folder.
+def write_checkpoint(folder: Path, snapshot: Snapshot, records: Mapping[str, Seal], command: str | None = None) -> Path:
+    """Write a snapshot; `records` are the JSONL files that belong to it, as they are now. Returns its folder.
     `command` is what the user goes on with after a failure: `trimtab resume` of the run unless it is another.
 
     Raises `WorkError` when the disk refuses, which says from where the run can go on; nothing half-written is left then, and
@@ -74,7 +61,7 @@ def write_checkpoint(folder: Path, snapshot: Snapshot, records: dict[str, int], 
     return target
 
 
-def _write(target: Path, snapshot: Snapshot, records: dict[str, int]) -> None:
+def _write(target: Path, snapshot: Snapshot, records: Mapping[str, Seal]) -> None:
     with atomic_directory(target, replace=True) as temporary:
         files = {"model.safetensors": snapshot.model, "optimizer.safetensors": snapshot.optimizer}
         sealed = {}
@@ -85,56 +72,44 @@ def _write(target: Path, snapshot: Snapshot, records: dict[str, int]) -> None:
             except safetensors.SafetensorError as error:
                 number = re.search(r"os error (\d+)", str(error))
                 raise OSError(int(number[1]) if number else 0, str(error), str(target / name)) from error
-            sealed[name] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+            sealed[name] = seal_of(path).model_dump()
         content = {
             "format": FORMAT,
             "step": int(snapshot.values["step"]),
             "weights_sha256": tensors_sha256(snapshot.model),
             "files": sealed,
-            "records": records,
+            "records": {name: seal.model_dump() for name, seal in records.items()},
             "values": snapshot.values,
         }
-        write_json(temporary / "state.json", {**content, "checksum": _checksum(content)})
+        write_json(temporary / "state.json", with_checksum(content))
 
 
-def read_checkpoint(path: Path) -> tuple[Snapshot, dict[str, int]]:
-    """The snapshot in a checkpoint folder and the lengths of its records.
+def read_checkpoint(path: Path) -> tuple[Snapshot, dict[str, Seal]]:
+    """The snapshot in a checkpoint folder and its records as they were then.
 
     Every byte is verified first. Raises `RunError` naming the file for a missing, truncated or altered one.
     """
     if not path.is_dir():
         there = ", ".join(str(step) for step in checkpoint_steps(path.parent)) or "none"
         raise RunError(f"There is no checkpoint {path}. The steps that have one: {there}.")
-    content = _read_state(path)
+    state = read_state(path)
     tensors = []
     for name in ("model.safetensors", "optimizer.safetensors"):
-        file, sealed = path / name, content["files"][name]
-        if not file.is_file():
+        file, sealed = path / name, state.files.get(name)
+        if not file.is_file() or sealed is None:
             raise RunError(f"The checkpoint {path} is damaged: {name} is missing.")
-        if file.stat().st_size != sealed["bytes"] or file_sha256(file) != sealed["sha256"]:
+        size = file.stat().st_size
+        if size != sealed.bytes or seal_of(file).sha256 != sealed.sha256:
             raise RunError(
-                f"The checkpoint {path} is damaged: {name} has {file.stat().st_size} bytes and not the content that was "
-                f"written ({sealed['bytes']} bytes, SHA-256 {sealed['sha256'][:12]}…)."
+                f"The checkpoint {path} is damaged: {name} has {size} bytes and not the content that was "
+                f"written ({sealed.bytes} bytes, SHA-256 {sealed.sha256[:12]}…)."
             )
-        tensors.append(safetensors.torch.load_file(file))
-    return Snapshot(tensors[0], tensors[1], content["values"]), content["records"]
+        with foreign(RunError, partial("The checkpoint {} is damaged: {}: {}.".format, path, name)):
+            tensors.append(safetensors.torch.load_file(file))
+    return Snapshot(tensors[0], tensors[1], state.values), state.records
 
 
-def _read_state(path: Path) -> dict[str, Any]:
-    file = path / "state.json"
-    try:
-        content = json.loads(file.read_bytes())
-        checksum = content.pop("checksum")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise RunError(f"The checkpoint {path} is damaged: state.json cannot be read ({error}).") from error
-    if checksum != _checksum(content):
-        raise RunError(f"The checkpoint {path} is damaged: state.json is not what was written.")
-    if content["format"] != FORMAT:
-        raise RunError(f"The checkpoint {path} is of format {content['format']}; this Trimtab reads format {FORMAT}.")
-    return dict(content)
-
-
-def newest_sound(folder: Path, at_most: int | None = None) -> tuple[int, Snapshot, dict[str, int], list[str]] | None:
+def newest_sound(folder: Path, at_most: int | None = None) -> tuple[int, Snapshot, dict[str, Seal], list[str]] | None:
     """The newest checkpoint (of step `at_most` or before) that verifies, and why newer ones were refused; None if none does."""
     refused: list[str] = []
     for step in reversed(checkpoint_steps(folder)):
@@ -163,7 +138,3 @@ def drop_after(folder: Path, step: int) -> None:
     for later in checkpoint_steps(folder):
         if later > step:
             remove_tree_atomically(checkpoint_path(folder, later))
-
-
-def _checksum(content: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(json.loads(json.dumps(content))).encode()).hexdigest()

@@ -1,5 +1,6 @@
 """A run in a folder: started, resumed."""
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ from trimtab.records import (
     truncate,
 )
 from trimtab.records.failures import write_failure
+from trimtab.records.hashing import Seal, seal_of
+from trimtab.records.integrity import differing
 from trimtab.reports.curves import loss_curve
 from trimtab.training.assembly import Assembly, assemble, own_components
 from trimtab.training.checkpoint import Snapshot, drop_after, newest_sound
@@ -141,7 +144,7 @@ def resume(
                 "what the uninterrupted run gives. Undo the change, or go on all the same with --accept-changes."
             )
         found = _newest_fitting(run)
-        step, snapshot, records, refused = found or (0, None, dict.fromkeys(_RECORDS, 0), [])
+        step, snapshot, records, refused = found or (0, None, dict.fromkeys(_RECORDS, NOTHING), [])
         if found is None and manifest.parent is not None:
             step = manifest.parent.step
             snapshot = state_of_parent(manifest.parent, caller.progress)
@@ -152,32 +155,44 @@ def resume(
         if changes or config_hash(assembly.config) != manifest.config_hash:
             rewritten = _manifest(assembly, caller, None, keep=manifest)
             rewritten.model_copy(update={"unrecorded_changes": changes}).write(run.manifest_path)
-        for name, length in records.items():
-            if (run.path / name).exists() or length:
-                truncate(run.path / name, length)
+        for name, seal in records.items():
+            if (run.path / name).exists() or seal.bytes:
+                truncate(run.path / name, seal.bytes)
         drop_after(run.checkpoints_path, step)
         detail = {"from_step": step, "changes": changes, "refused_checkpoints": refused}
         first = _beginning(manifest.parent) if found is None else []
         return _go(run, assembly, trainer, caller, events=[*first, ("resume", detail)])
 
 
-def _newest_fitting(run: RunDirectory) -> tuple[int, Snapshot, dict[str, int], list[str]] | None:
-    """The newest sound checkpoint whose records are all still there; the newest sound one where none fits."""
-    found = first = newest_sound(run.checkpoints_path)
-    refused: list[str] = []
+Found = tuple[int, Snapshot, dict[str, Seal], list[str]]
+
+
+def _newest_fitting(run: RunDirectory) -> Found | None:
+    """The newest sound checkpoint up to which the records are as they were written; None where there is no checkpoint.
+
+    Raises `RunError` where the records were altered or cut before every checkpoint.
+    """
+    found, refused = newest_sound(run.checkpoints_path), list[str]()
+    newest = None if found is None else found[0]
     while found is not None:
         step, snapshot, records, damaged = found
         refused += damaged
-        sizes = {name: (run.path / name).stat().st_size if (run.path / name).exists() else 0 for name in records}
-        short = [name for name, length in records.items() if sizes[name] < length]
-        if not short:
+        wrong = differing(run.path, records, whole=False)
+        if not wrong:
             return step, snapshot, records, refused
-        refused.append(f"The checkpoint of step {step} does not fit: {', '.join(short)} is shorter than it was then.")
+        refused.append(f"The checkpoint of step {step} does not fit: {', '.join(wrong)}.")
         found = newest_sound(run.checkpoints_path, at_most=step - 1)
-    return first
+    if newest is None:
+        return None
+    raise RunError(
+        f"The records of the run in {run.path} are not what it wrote, so no checkpoint fits them. {' '.join(refused)} Restore "
+        f"them from a copy, or begin a new run with the weights by `trimtab fork {run.path} --at {newest} --out NEW`."
+    )
 
 
 _RECORDS = ("steps.jsonl", "events.jsonl", "evaluations.jsonl")
+NOTHING = Seal(bytes=0, sha256=hashlib.sha256().hexdigest())
+"""The seal of a file without a row."""
 
 
 def asked_keys(paths: Iterable[tuple[str | int, ...]]) -> frozenset[str]:
@@ -239,10 +254,17 @@ def _go(
         tokens_per_second=result["tokens"] / seconds if seconds else None,
         seconds=seconds,
         peak_rss_mb=peak_rss_mb(),
+        records=_records(run),
     ).write(run.summary_path)
     if caller.plots:
         loss_curve(run, run.plots_path)
     return result
+
+
+def _records(run: RunDirectory) -> dict[str, Seal]:
+    """The files that say what the run did, as they are now."""
+    paths = [run.manifest_path, *(run.path / name for name in _RECORDS), run.predictions_path]
+    return {path.name: seal_of(path) for path in paths if path.exists()}
 
 
 def _manifest(assembly: Assembly, caller: Caller, parent: Parent | None, keep: Manifest | None = None) -> Manifest:

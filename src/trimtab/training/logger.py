@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from trimtab.records import JsonlWriter, RunDirectory, now
 from trimtab.records.atomic import write_bytes
+from trimtab.records.hashing import Seal
 from trimtab.records.jsonl import encode_row
 
 Row = Mapping[str, Any]
@@ -52,8 +53,8 @@ class Logger(Protocol):
         """Record the answers of an exam, in place of those of an earlier one."""
         ...
 
-    def offsets(self) -> dict[str, int]:
-        """The lengths of the records in bytes, once they are safe on the disk."""
+    def seals(self) -> dict[str, Seal]:
+        """The lengths and the hashes of the records, once they are safe on the disk."""
         ...
 
 
@@ -84,7 +85,7 @@ class MemoryLogger:
         """Keep an exam's answers."""
         self.answers = [dict(row) for row in rows]
 
-    def offsets(self) -> dict[str, int]:
+    def seals(self) -> dict[str, Seal]:
         """Nothing is on a disk."""
         return {}
 
@@ -125,11 +126,11 @@ class RunLogger:
         """Write an exam's answers: a file that is whole or not there."""
         write_bytes(self._predictions, b"".join(encode_row(row) for row in rows))
 
-    def offsets(self) -> dict[str, int]:
-        """The lengths of the files, synced to the disk first."""
+    def seals(self) -> dict[str, Seal]:
+        """The lengths and the hashes of the files, synced to the disk first."""
         for writer in self._writers.values():
             writer.flush(sync=True)
-        return {name: writer.offset() for name, writer in self._writers.items()}
+        return {name: writer.seal() for name, writer in self._writers.items()}
 
     def close(self) -> None:
         """Close the files."""

@@ -7,8 +7,10 @@ from typing import Any
 from trimtab.config import RunError, allowing_code
 from trimtab.data import Progress
 from trimtab.records import Difference, Parent, RunDirectory, tensors_sha256
+from trimtab.records.checkpoints import checkpoint_path, checkpoint_steps
+from trimtab.records.integrity import altered
 from trimtab.training.assembly import assemble
-from trimtab.training.checkpoint import Snapshot, checkpoint_path, checkpoint_steps, read_checkpoint
+from trimtab.training.checkpoint import Snapshot, read_checkpoint
 from trimtab.training.lifecycle import differences
 from trimtab.training.recorded import recorded_config
 from trimtab.training.trunk import passage, rerun, state_of_parent
@@ -79,7 +81,7 @@ def _replay(run: RunDirectory, progress: Progress | None) -> Replay:
     snapshot, log = rerun(run, start, until, progress, strict=False)
     replayed = tensors_sha256(snapshot.model)
     same = None if goal.weights is None or log.difference is not None else goal.weights == replayed
-    changes = differences(manifest, assemble(config, progress))
+    changes = altered(run.path, run.summary()) + differences(manifest, assemble(config, progress))
     changes += [
         f"at step {row['step']} the run went on with changes: {change}"
         for row in run.events()

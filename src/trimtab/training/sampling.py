@@ -12,8 +12,9 @@ from trimtab.data.tasks import end_token
 from trimtab.models import complete
 from trimtab.random import Streams, derive_seed
 from trimtab.records import RunDirectory
+from trimtab.records.checkpoints import checkpoint_path
 from trimtab.training.assembly import build_model, build_tokenizer, sample_texts
-from trimtab.training.checkpoint import checkpoint_path, newest_sound, read_checkpoint
+from trimtab.training.checkpoint import newest_sound, read_checkpoint
 from trimtab.training.device import apply_precision, resolve_hardware, set_numerics
 from trimtab.training.hooks import HookSet
 from trimtab.training.nested import named_tensors

@@ -14,8 +14,9 @@ from trimtab.config import EpisodeConfig, RunConfig, WorkError
 from trimtab.losses import CrossEntropy, LossModule
 from trimtab.random import Streams
 from trimtab.records import rss_mb, tensors_sha256
+from trimtab.records.checkpoints import checkpoint_path
 from trimtab.regimes import Decision, Divergence, Monitor, NoController, RegimeController, RegimeState, UpdateSize
-from trimtab.training.checkpoint import Snapshot, checkpoint_path, drop_after, prune, write_checkpoint
+from trimtab.training.checkpoint import Snapshot, drop_after, prune, write_checkpoint
 from trimtab.training.device import apply_precision
 from trimtab.training.evaluated import Evaluated
 from trimtab.training.evaluator import Batches, Evaluator, Sampler
@@ -365,7 +366,7 @@ class Trainer:
             reason,
             after=checkpoint_path(folder, state.step).name,
         )
-        write_checkpoint(folder, state.snapshot(), self.logger.offsets())
+        write_checkpoint(folder, state.snapshot(), self.logger.seals())
         drop_after(folder, state.step)  # of a passage that a rewind gave up; before pruning, which keeps the newest
         best = [state.evaluated.best_step, *(found["evaluated"]["best_step"] for found in state.ring.found)]
         prune(folder, state.episode.keep_checkpoints, {step for step in best if step is not None})

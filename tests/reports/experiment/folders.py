@@ -8,6 +8,7 @@ import yaml
 
 from tests.records.runs import make_run, parent, step, summary
 from trimtab.evidence import Claim, Comparison, judge_all
+from trimtab.records.manifest import with_checksum
 
 QUESTION = "Does a guard help?"
 LOSSES = {"plain": [2.0, 2.1, 2.2, 2.05, 2.15, 2.25], "guard": [1.9, 2.1, 1.9, 1.85, 2.0, 2.0]}
@@ -60,6 +61,11 @@ def write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content))
 
 
+def write_progress(folder: Path, content: dict[str, Any]) -> None:
+    plain = {key: value for key, value in content.items() if key != "checksum"}
+    write_json(folder / "experiment.json", with_checksum(plain))
+
+
 def make_experiment(
     folder: Path, *, question: str = QUESTION, status: str = "completed", treatment: str = "guard"
 ) -> Path:
@@ -107,7 +113,7 @@ def make_experiment(
             {"time": "T", "episode": own, "status": "lost", "error": "its worker process died; it is tried once more"}
         ],
     }
-    write_json(folder / "experiment.json", progress)
+    write_progress(folder, progress)
     if status == "completed":
         write_json(folder / "verdicts.json", verdicts((treatment,)))
     return folder
@@ -161,8 +167,7 @@ def make_factors(folder: Path) -> Path:
                 make_run(
                     folder / f"episodes/{arm}/seed-{seed}/lr-{rate}", rows, [evaluation(5, value)], [], over, seed=seed
                 )
-    write_json(
-        folder / "experiment.json",
-        {"question": design["question"], "created_at": "T", "trimtab": "0.1.0", "status": "completed"},
+    write_progress(
+        folder, {"question": design["question"], "created_at": "T", "trimtab": "0.1.0", "status": "completed"}
     )
     return folder

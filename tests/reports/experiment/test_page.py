@@ -8,8 +8,17 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.reports.experiment.folders import QUESTION, add_optional, make_experiment, make_factors, write_json
+from tests.reports.experiment.folders import (
+    QUESTION,
+    add_optional,
+    make_experiment,
+    make_factors,
+    write_json,
+    write_progress,
+)
+from trimtab.boundary import printable
 from trimtab.errors import RunError
+from trimtab.records.hashing import seal_of
 from trimtab.reports.experiment import write_report
 from trimtab.reports.experiment.contract import Finding
 from trimtab.reports.reading import read_list
@@ -130,7 +139,7 @@ def test_what_the_records_say_is_text_and_never_markup(tmp_path):
     html, markdown = report(folder)
     page = Page(html)
     assert not page.named("script", "i", "b")
-    assert NASTY in "".join(page.texts)
+    assert printable(NASTY) in "".join(page.texts)
     assert "<script" not in markdown and "<b>" not in markdown
     assert markdown.startswith(
         "# &lt;script&gt;alert(1)&lt;/script&gt; & \"q\" 'a' \\| \\`b\\` \\$x_1\\$ \\*c\\* \\[d\\](e)"
@@ -139,6 +148,20 @@ def test_what_the_records_say_is_text_and_never_markup(tmp_path):
     assert rows and all("\\|b" in line for line in rows)
     for path in (folder / "plots").glob("*.svg"):
         ET.parse(path)
+
+
+def test_records_that_were_changed_are_said_above_the_verdict(tmp_path):
+    folder = make_experiment(tmp_path / "e")
+    progress = json.loads((folder / "experiment.json").read_text())
+    names = ["verdicts.json", *(path.relative_to(folder).as_posix() for path in folder.rglob("summary.json"))]
+    records = {name: seal_of(folder / name).model_dump() for name in names}
+    write_progress(folder, progress | {"records": records})
+    assert "were changed after" not in "".join(report(folder))
+    (folder / "verdicts.json").write_text((folder / "verdicts.json").read_text() + "\n")
+    (folder / "episodes/plain/seed-0/summary.json").unlink()
+    for text in report(folder):
+        assert "The records in this folder were changed after the run wrote them: verdicts" in text.replace("\\", "")
+        assert "seed-0/summary.json is missing" in text.replace("\\", "")
 
 
 def test_parts_that_were_not_recorded_are_named_where_one_would_look(tmp_path):
@@ -160,7 +183,7 @@ def test_an_interrupted_experiment_is_not_judged(tmp_path):
         shutil.rmtree(folder / f"episodes/guard/seed-{seed}")
         if seed > 3:
             del progress["episodes"][f"episodes/guard/seed-{seed}"]
-    write_json(folder / "experiment.json", progress)
+    write_progress(folder, progress)
     (folder / "episodes/guard/seed-2/summary.json").unlink()
     html, markdown = report(folder)
     assert '<strong class="badge">not judged yet</strong>' in html
@@ -173,7 +196,7 @@ def test_an_interrupted_experiment_is_not_judged(tmp_path):
 def test_verdicts_of_an_experiment_that_is_going_on_are_not_shown(tmp_path):
     folder = make_experiment(tmp_path / "e")
     progress = json.loads((folder / "experiment.json").read_text())
-    write_json(folder / "experiment.json", progress | {"status": "running"})
+    write_progress(folder, progress | {"status": "running"})
     html, _ = report(folder)
     assert "not judged yet" in html and "No comparison has been made yet." in html
 
@@ -195,7 +218,7 @@ def test_a_failed_episode_is_told_beside_the_verdict(tmp_path):
     folder = make_experiment(tmp_path / "e")
     progress = json.loads((folder / "experiment.json").read_text())
     progress["status"] = progress["episodes"]["episodes/guard/seed-5"]["status"] = "failed"
-    write_json(folder / "experiment.json", progress)
+    write_progress(folder, progress)
     html, _ = report(folder)
     assert "Episodes that failed: 1. Their pairs are missing from the verdict" in html
     assert "Of 12 episodes planned: 11 completed, 1 failed." in html

@@ -10,6 +10,7 @@ import pytest
 from tests.reports.memory.folders import baseline, candidate, generation, joint, make_memory, write_json, write_rows
 from tests.reports.memory.measured import PAIRS, SOLVED, name
 from trimtab.evidence import wilson_interval
+from trimtab.records import Summary
 from trimtab.reports.blocks import Judgements, Plots, Table, Text
 from trimtab.reports.memory import generation as generated
 from trimtab.reports.memory.answer import answer
@@ -215,8 +216,8 @@ def test_the_gates_words(records, tmp_path):
     ]
     (folder / "generation.jsonl").unlink()  # what was not made is no sign that a gate stopped the run
     assert gates(read_records(folder)).blocks[0].judgements[-1].word == "not passed"
-    ended = json.loads((folder / "summary.json").read_text())
-    write_json(folder / "summary.json", ended | {"status": "stopped"})
+    ended = Summary.read(folder / "summary.json")
+    ended.model_copy(update={"status": "stopped"}).write(folder / "summary.json")
     assert gates(read_records(folder)).blocks[0].judgements[-1].word == "stopped"
     told = gates(read_records(folder)).blocks[0].judgements[0].sentence
     assert told == f"10% solved (95% interval {ends(40, 40)}), at least 70% asked for. Go on to the joint stage."

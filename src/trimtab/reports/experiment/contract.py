@@ -7,6 +7,9 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from trimtab.config.yaml_file import load_yaml
 from trimtab.errors import ConfigError, RunError
+from trimtab.records.hashing import Seal
+from trimtab.records.manifest import read_object, without_checksum
+from trimtab.records.values import from_json
 from trimtab.reports.reading import Read, checked
 
 
@@ -92,6 +95,7 @@ class Progress(Read):
     ended_at: str | None = None
     episodes: dict[str, EpisodeState] = Field(default_factory=dict)
     events: list[dict[str, Any]] = Field(default_factory=list)
+    records: dict[str, Seal] = Field(default_factory=dict)
 
 
 class Finding(Read):
@@ -138,6 +142,14 @@ class Finding(Read):
     def primary(self) -> bool:
         """Whether it was claimed before the run."""
         return self.p_adjusted is not None or not self.claim.startswith("none")
+
+
+def read_progress(path: Path) -> Progress:
+    """The progress. Raises `RunError` where it is missing or damaged."""
+    raw = read_object(path, path.name, f"{path.parent} is not the folder of an experiment")
+    content = from_json(without_checksum(raw, f"The progress of the experiment in {path}"))
+    found: Progress = checked(TypeAdapter(Progress), content, path)
+    return found
 
 
 def read_design(path: Path) -> Design:

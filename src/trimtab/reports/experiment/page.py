@@ -4,6 +4,7 @@ from collections import Counter
 
 from trimtab.boundary import shortened
 from trimtab.config.words import counted
+from trimtab.records.integrity import altered_warning
 from trimtab.reports.blocks import Block, Judgement, Judgements, Listing, Section, Text
 from trimtab.reports.experiment.cost import cost
 from trimtab.reports.experiment.differences import differences
@@ -57,6 +58,8 @@ def _claim(records: Records) -> Section:
 
 def _verdict(records: Records) -> Section:
     blocks: list[Block] = [Judgements(_judgements(records))]
+    if records.altered:
+        blocks.insert(0, Text(altered_warning("this folder", records.altered), "warning"))
     warning = _warning(records)
     if warning:
         blocks.append(Text(warning, "warning"))

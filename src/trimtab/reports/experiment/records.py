@@ -6,12 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from trimtab.records.integrity import altered, differing
 from trimtab.records.places import place
 from trimtab.records.run_directory import RunDirectory
-from trimtab.reports.experiment.contract import Design, Finding, Progress, read_design
+from trimtab.reports.experiment.contract import Design, Finding, Progress, read_design, read_progress
 from trimtab.reports.experiment.episodes import Episode, opened
 from trimtab.reports.experiment.optional import DetectionScore, Interventions, NoiseFloor, Tuning
-from trimtab.reports.reading import read_if_there, read_list, read_one
+from trimtab.reports.reading import read_if_there, read_list
 
 KIND = "an experiment"
 
@@ -21,7 +22,10 @@ SAME_AS = "same_as.json"
 
 @dataclass(frozen=True)
 class Records:
-    """An experiment's folder. The optional files are None where they are missing."""
+    """An experiment's folder. The optional files are None where they are missing.
+
+    `altered` are the files that are not as the experiment wrote them, each as one phrase.
+    """
 
     folder: Path
     design: Design
@@ -32,6 +36,7 @@ class Records:
     interventions: Interventions | None
     noise: NoiseFloor | None
     tuning: Tuning | None
+    altered: list[str]
 
     @property
     def judged(self) -> bool:
@@ -63,19 +68,29 @@ class Records:
 def read_records(folder: Path) -> Records:
     """Read an experiment's folder. Raises `RunError`, in one paragraph, where it is damaged or another kind of folder."""
     design = read_design(folder / "experiment.yaml")
-    progress = read_one(Progress, folder / "experiment.json", KIND)
+    progress = read_progress(folder / "experiment.json")
     findings = read_list(Finding, folder / "verdicts.json", KIND) or []
+    episodes = _episodes(folder, design, progress)
     return Records(
         folder=folder,
         design=design,
         progress=progress,
         findings=findings if progress.status in ("completed", "failed") else [],
-        episodes=_episodes(folder, design, progress),
+        episodes=episodes,
+        altered=_altered(folder, progress, episodes),
         detection=read_list(DetectionScore, folder / "detection.json", KIND),
         interventions=read_if_there(Interventions, folder / "interventions.json", KIND),
         noise=read_if_there(NoiseFloor, folder / "noise_floor.json", KIND),
         tuning=read_if_there(Tuning, folder / "tuning.json", KIND),
     )
+
+
+def _altered(folder: Path, progress: Progress, episodes: list[Episode]) -> list[str]:
+    found = differing(folder, progress.records)
+    for episode in episodes:
+        if episode.run is not None and not episode.same:
+            found += [f"{episode.name}/{what}" for what in altered(episode.run.path, episode.summary)]
+    return found
 
 
 def _episodes(folder: Path, design: Design, progress: Progress) -> list[Episode]:

@@ -1,6 +1,10 @@
 """What the report of a memory run says, in order."""
 
+from dataclasses import replace
+
 from trimtab.records import MEMORY_CONFIG
+from trimtab.records.integrity import altered_warning
+from trimtab.reports.blocks import Text
 from trimtab.reports.memory.ablations import ablations
 from trimtab.reports.memory.answer import answer
 from trimtab.reports.memory.controls import controls
@@ -35,4 +39,8 @@ def compose(records: Records) -> Report:
         f"Drawn by Trimtab from the records beside this file: {MEMORY_CONFIG}, gates.json, the stages and what was "
         "measured of the memories."
     )
-    return Report("Content memory", title, tuple(part(records) for part in _PARTS), footer)
+    sections = tuple(part(records) for part in _PARTS)
+    if records.altered:
+        warning = Text(altered_warning("this folder", records.altered), "warning")
+        sections = (replace(sections[0], blocks=(warning, *sections[0].blocks)), *sections[1:])
+    return Report("Content memory", title, sections, footer)

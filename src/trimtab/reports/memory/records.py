@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from trimtab.config.yaml_file import load_yaml
 from trimtab.errors import ConfigError, RunError
 from trimtab.records import MEMORY_CONFIG, Manifest, RunDirectory, Summary
+from trimtab.records.integrity import altered
 from trimtab.records.jsonl import read_rows
 from trimtab.records.values import flatten
 from trimtab.reports.memory.contract import (
@@ -107,7 +108,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Records:
-    """A memory run's folder. What was not run is None or empty; `again` found other memories for the landscape's ways."""
+    """A memory run's folder. What was not run is None or empty; `again` found other memories for the landscape's ways.
+
+    `altered` are the files that are not as the run wrote them, each as one phrase.
+    """
 
     folder: Path
     config: dict[str, Any]
@@ -127,6 +131,7 @@ class Records:
     leaks: Leaks | None
     geometry: Geometry | None
     landscape: Landscape | None
+    altered: list[str]
 
     @property
     def joint(self) -> Stage | None:
@@ -161,6 +166,7 @@ class Records:
 def read_records(folder: Path) -> Records:
     """Read a memory run's folder. Raises `RunError`, in one paragraph, where it is damaged or another kind of folder."""
     run = RunDirectory(folder)
+    summary = run.summary()
     config, pairs = _config(folder / MEMORY_CONFIG), _once(_rows(Pair, folder / "pairs.jsonl"), folder / "pairs.jsonl")
     single = min(len(pairs), config.get("single_pairs") or 0)
     counterfactual = len(_rows(Baseline, folder / "baselines_counterfactual.jsonl"))
@@ -175,7 +181,7 @@ def read_records(folder: Path) -> Records:
         folder=folder,
         config=config,
         manifest=run.manifest() if run.exists() else None,
-        summary=run.summary(),
+        summary=summary,
         events=run.events(),
         pairs=pairs,
         baselines=_once(_rows(Baseline, folder / "baselines.jsonl"), folder / "baselines.jsonl"),
@@ -190,6 +196,7 @@ def read_records(folder: Path) -> Records:
         leaks=read_if_there(Leaks, folder / "leaks.json", KIND),
         geometry=read_if_there(Geometry, folder / "geometry.json", KIND),
         landscape=read_if_there(Landscape, folder / "landscape.json", KIND),
+        altered=altered(folder, summary),
     )
 
 

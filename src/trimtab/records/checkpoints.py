@@ -1,0 +1,77 @@
+"""What lies beside the weights of a checkpoint: its step, the records up to it, the state as JSON. Loads no weights."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from trimtab.boundary import printable, read_regular
+from trimtab.errors import RunError
+from trimtab.records.hashing import Seal, content_sha256
+from trimtab.records.manifest import CHECKSUM, problems_of
+from trimtab.records.values import parse_json
+
+FORMAT = 2
+STATE_LIMIT = 1 << 30
+"""Bytes that `state.json` may have: it holds the position in the data and what hooks and controllers remember."""
+
+_NAME = re.compile(r"step-(\d{8,18})")
+
+
+class CheckpointState(BaseModel):
+    """`state.json`: `files` are the checkpoint's own, `records` the JSONL files of the run as they were then."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: int
+    step: int
+    weights_sha256: str
+    files: dict[str, Seal]
+    records: dict[str, Seal]
+    values: dict[str, Any]
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"step-{step:08d}"
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """The steps that have a checkpoint, ascending."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(match[1]) for entry in folder.iterdir() if (match := _NAME.fullmatch(entry.name)) is not None)
+
+
+def read_state(path: Path) -> CheckpointState:
+    """The `state.json` of a checkpoint's folder. Raises `RunError` where it is damaged or of another format."""
+    try:
+        content = parse_json(read_regular(path / "state.json", at_most=STATE_LIMIT))
+        checksum = content.pop(CHECKSUM)
+    except OSError as error:
+        raise RunError(f"The checkpoint {path} is damaged: state.json cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise RunError(f"The checkpoint {path} is damaged: state.json is no record ({printable(error)}).") from error
+    except (KeyError, AttributeError, TypeError) as error:
+        raise RunError(f"The checkpoint {path} is damaged: state.json has no checksum.") from error
+    if checksum != content_sha256(content):
+        raise RunError(f"The checkpoint {path} is damaged: state.json is not what was written.")
+    if content.get("format") != FORMAT:
+        raise RunError(
+            f"The checkpoint {path} is of format {printable(content.get('format'))}; this Trimtab reads format {FORMAT}."
+        )
+    try:
+        return CheckpointState.model_validate(content)
+    except ValidationError as error:
+        raise RunError(f"The checkpoint {path} is damaged: state.json: {problems_of(error)}.") from error
+
+
+def states(folder: Path) -> Iterator[CheckpointState]:
+    """The states of the checkpoints in a folder whose `state.json` is sound, the newest first."""
+    for step in reversed(checkpoint_steps(folder)):
+        try:
+            yield read_state(checkpoint_path(folder, step))
+        except RunError:
+            continue  # `resume` says so; an earlier one may be sound

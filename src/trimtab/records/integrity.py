@@ -1,0 +1,102 @@
+"""Whether the records of a run are still what the run wrote: compared with the hashes that it left."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from trimtab.boundary import printable
+from trimtab.errors import RunError
+from trimtab.records.atomic import write_json
+from trimtab.records.checkpoints import states
+from trimtab.records.hashing import Seal, seal_of
+from trimtab.records.manifest import Summary, problems_of, read_object, with_checksum, without_checksum
+
+SEALS = "seals.json"
+"""The hashes of the parts of a memory run that have ended."""
+
+_SEALS = TypeAdapter(dict[str, Seal])
+
+
+def altered(folder: str | Path, summary: Summary | None) -> list[str]:
+    """What is not as the run in `folder` wrote it, one phrase for each file; [] where every hash fits.
+
+    A run that has ended left the hash of every file of records in its `summary`. Of one that has not, the rows up to its
+    newest checkpoint are compared (of a memory run, up to the newest one of each stage); later rows have no hash yet.
+    Reads those files whole.
+    """
+    folder = Path(folder)
+    if summary is not None:
+        return differing(folder, summary.records)
+    ended = read_seals(folder)
+    found = differing(folder, ended)
+    for place in (folder, *sorted({path.parent for path in folder.glob("stages/**/checkpoints")})):
+        newest = next(states(place / "checkpoints"), None)
+        if newest is not None:
+            rows = {(place.relative_to(folder) / name).as_posix(): seal for name, seal in newest.records.items()}
+            found += differing(folder, {name: rows[name] for name in rows if name not in ended}, whole=False)
+    return found
+
+
+def read_seals(folder: Path) -> dict[str, Seal]:
+    """The hashes of the parts of a memory run that have ended, by their path within `folder`; {} where there are none yet.
+
+    Raises `RunError` where the file is damaged.
+    """
+    path = folder / SEALS
+    if not path.exists():
+        return {}
+    content = without_checksum(
+        read_object(path, "list of hashes", "the run has not begun"), f"The list of hashes {path}"
+    )
+    try:
+        return _SEALS.validate_python(content)
+    except ValidationError as error:
+        raise RunError(
+            f"The list of hashes {path} is damaged: {problems_of(error)}. Restore it from a copy."
+        ) from error
+
+
+def write_seals(folder: Path, seals: Mapping[str, Seal]) -> None:
+    """Write what `read_seals` reads. Raises `WorkError` when the disk refuses."""
+    write_json(folder / SEALS, with_checksum({name: seal.model_dump() for name, seal in seals.items()}))
+
+
+def differing(folder: Path, seals: Mapping[str, Seal], *, whole: bool = True) -> list[str]:
+    """The files below `folder` whose content is not what `seals` says, one phrase each.
+
+    With `whole` a file must end where its seal does; without, only its beginning is compared.
+    """
+    found = []
+    for name, then in seals.items():
+        path, shown = folder / name, printable(name)
+        if not _is_below(name):
+            found.append(f"{shown} is no file of the run")
+            continue
+        try:
+            now = seal_of(path, None if whole else then.bytes)
+        except FileNotFoundError:
+            if then.bytes or whole:
+                found.append(f"{shown} is missing ({then.bytes:,} bytes were written)")
+            continue
+        except OSError as error:
+            found.append(f"{shown} cannot be read ({error.strerror})")
+            continue
+        if now != then:
+            length = f"{now.bytes:,} bytes, {then.bytes:,} were written" if now.bytes != then.bytes else "other content"
+            found.append(f"{shown} is not what the run wrote ({length})")
+    return found
+
+
+def _is_below(name: str) -> bool:
+    path = Path(name)
+    return bool(name) and "\0" not in name and not path.is_absolute() and ".." not in path.parts
+
+
+def altered_warning(folder: str | Path, phrases: list[str]) -> str:
+    """One sentence for a reader of what `altered` found."""
+    shown = "; ".join(phrases[:4]) + (f"; and {len(phrases) - 4} more" if len(phrases) > 4 else "")
+    return (
+        f"The records in {printable(folder)} were changed after the run wrote them: {shown}. What they say now is not what the "
+        "run measured. Restore them from a copy."
+    )
