@@ -398,6 +398,6 @@ def test_altered_records_are_made_again_from_an_older_checkpoint_or_refused(tmp_
 
     run.steps_path.write_bytes(b"".join([lines[0].replace(b'"lr": ', b'"lr": 1'), *lines[1:]]))
     before = run.steps_path.read_bytes()
-    with pytest.raises(RunError, match=r"no checkpoint fits .* steps\.jsonl .* trimtab fork") as error:
+    with pytest.raises(RunError, match=r"no checkpoint fits .* steps\.jsonl .*trimtab fork") as error:
         resume(run.path, accept_changes=True)
     assert "\n" not in str(error.value) and run.steps_path.read_bytes() == before
