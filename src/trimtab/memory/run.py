@@ -95,6 +95,7 @@ class MemoryRun:
         with self.run.create() if begun else self.run.lock():
             clean_leftovers(self.folder)
             clean_leftovers(self.folder / MEMORIES)
+            refuse_altered(self.folder, self.run.summary())
             found = [] if self.then is None else changes(self.then, opened)
             if self.then is not None and (fixed := unacceptable(self.then, opened)):
                 refuse(self.folder, fixed, for_good=True)
@@ -104,7 +105,6 @@ class MemoryRun:
                 begin(self.run, opened, self.command)
             elif found:
                 write_config(self.run.path, opened.config)
-            refuse_altered(self.folder, self.run.summary())
             if not found and (done := self._done()) is not None:
                 return done
             self.run.clear_summary()
