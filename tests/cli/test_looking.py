@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.records.runs import make_run, manifest, parent, step, summary
-from trimtab.cli.main import app
+from trimtab.cli.commands import app
 from trimtab.records import DataRecord, RunDirectory
 from trimtab.records.hashing import seal_of
 
