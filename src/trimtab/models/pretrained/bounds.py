@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
-from trimtab.boundary import shortened
+from trimtab.boundary import printable, shortened
 from trimtab.config.model_folder import entries
 from trimtab.errors import DataError
 from trimtab.models.pretrained.weights import Stored
@@ -30,15 +30,14 @@ def check_numbers(config: dict[str, Any], stored: Stored, shown: Path) -> None:
     """
     most = 1000 + 8 * stored.tensors
     for key, value, _ in entries(config):
+        named = shortened(printable(key), 60)
         if isinstance(value, int) and value > (most if _COUNTS.fullmatch(key) else _LARGEST):
             raise DataError(
-                f"{shown}: its config says {shortened(key, 60)} {shortened(str(value), 30)}, and its weight files hold "
+                f"{shown}: its config says {named} {shortened(str(value), 30)}, and its weight files hold "
                 f"{stored.tensors:,} tensors. Copy the model's files anew."
             )
         if ("dropout" in key or key.endswith("pdrop")) and isinstance(value, int | float) and not 0 <= value <= 1:
-            raise DataError(
-                f"{shown}: its config says {shortened(key, 60)} {value}, where a probability belongs. Mend config.json."
-            )
+            raise DataError(f"{shown}: its config says {named} {value}, where a probability belongs. Mend config.json.")
 
 
 @contextmanager

@@ -5,20 +5,18 @@ from typing import Any
 
 
 def gguf_facts(path: str) -> dict[str, Any]:
-    """The architecture, the splitting rule, the parts that a file was split into, and the number and size of its tensors."""
+    """The parts that a file was split into, its counts of blocks, and the number and size of its tensors."""
     from gguf import GGUFReader
 
     reader = GGUFReader(path)
     counts = {
-        key: field.contents() for key, field in reader.fields.items() if key.endswith((".block_count", "split.count"))
+        key: int(field.contents())
+        for key, field in reader.fields.items()
+        if key.endswith((".block_count", "split.count"))
     }
-    architecture = reader.fields.get("general.architecture")
-    rule = reader.fields.get("tokenizer.ggml.pre")
     return {
-        "architecture": None if architecture is None else str(architecture.contents()),
-        "rule": None if rule is None else str(rule.contents()),
-        "parts": int(counts.pop("split.count", 1)),
-        "counts": {key.rpartition(".")[2]: int(value) for key, value in counts.items()},
+        "parts": counts.pop("split.count", 1),
+        "counts": {key.rpartition(".")[2]: value for key, value in counts.items()},
         "tensors": len(reader.tensors),
         "numbers": sum(math.prod(map(int, tensor.shape)) for tensor in reader.tensors),
     }

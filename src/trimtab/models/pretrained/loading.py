@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from trimtab.boundary import foreign, run_limited
+from trimtab.boundary import foreign, printable, run_limited, shortened
 from trimtab.config.offline import offline_import
 from trimtab.errors import DataError
 from trimtab.models.pretrained.bounds import bounded, check_numbers
@@ -63,7 +63,8 @@ def load_network(files: ModelFiles) -> nn.Module:
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if found := sorted(map(str, report.get(what) or ())):
             raise DataError(
-                f"{files.shown}: its weights do not fit its config: {what.replace('_', ' ')} {', '.join(found[:3])}"
+                f"{files.shown}: its weights do not fit its config: {what.replace('_', ' ')} "
+                f"{shortened(printable(', '.join(found[:3])), 300)}"
                 f"{' and others' if len(found) > 3 else ''}. Copy the model's files anew."
             )
     _say_how_it_is_tied(network)
