@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from trimtab.boundary import user_path
+from trimtab.cli.options import finite
 from trimtab.cli.output import say, working
 from trimtab.cli.running import calling, finish
 from trimtab.cli.table import say_table
@@ -26,7 +27,7 @@ def baseline(
     out: Annotated[Path, typer.Option("--out", parser=user_path, help="The folder of the run.")] = Path(
         "runs/baseline"
     ),
-    minutes: Annotated[float, typer.Option(min=0.1, help="About how long training may take.")] = 3.0,
+    minutes: Annotated[float, typer.Option(min=0.1, callback=finite, help="About how long training may take.")] = 3.0,
     seed: Annotated[int, typer.Option(min=0, help="The seed.")] = 0,
 ) -> None:
     """Train the default model on the embedded corpus for about three minutes, and say what to expect of it.

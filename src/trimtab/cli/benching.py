@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from trimtab.cli.options import finite
 from trimtab.cli.output import deliver, say
 
 bench_app = typer.Typer(invoke_without_command=True)
@@ -127,7 +128,7 @@ def spinning(
     settings: Annotated[
         str, typer.Option(help="By commas: library, spin_1000, spin_3000, spin_10000, spin_100000, passive.")
     ] = "library,spin_1000,spin_10000,passive",
-    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds of each measurement.")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0.1, callback=finite, help="Seconds of each measurement.")] = 5.0,
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds; medians are taken over them.")] = 3,
     as_json: AsJson = False,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trimtab.boundary import user_path
+from trimtab.cli.options import finite
 from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AcceptChanges, AllowCode, AsJson, Run
 from trimtab.errors import RunError
@@ -29,7 +30,9 @@ def chaos(
     at: Annotated[int, typer.Option("--at", help="The step after which the twins begin; 1 at least.")],
     out: Annotated[Path, typer.Option("--out", parser=user_path, help="The new folder for chaos.json and the plots.")],
     steps: Annotated[int, typer.Option("--steps", help="Steps that the exponent is measured over.")] = 100,
-    epsilon: Annotated[float, typer.Option("--epsilon", help="How far apart the twins are, relative.")] = 1e-5,
+    epsilon: Annotated[
+        float, typer.Option("--epsilon", callback=finite, help="How far apart the twins are, relative.")
+    ] = 1e-5,
     twins: Annotated[int, typer.Option("--twins", help="Twins, each in a random direction of its own.")] = 3,
     renormalise_every: Annotated[
         int, typer.Option("--renormalise-every", help="Steps after which a twin is pulled back.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trimtab.boundary import user_path
+from trimtab.cli.options import finite
 from trimtab.cli.output import deliver, say
 from trimtab.cli.table import say_table
 from trimtab.errors import ConfigError
@@ -41,7 +42,9 @@ def evidence(
     twin: Annotated[
         str | None, typer.Option("--twin", help="An arm that repeats the baseline (A/A): it gives the noise floor.")
     ] = None,
-    alpha: Annotated[float, typer.Option("--alpha", help="The chance of a false claim, shared by all claims.")] = 0.05,
+    alpha: Annotated[
+        float, typer.Option("--alpha", callback=finite, help="The chance of a false claim, shared by all claims.")
+    ] = 0.05,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a list with one entry a comparison.")] = False,
 ) -> None:
     """Say which arms of a table of results may claim that something helped. Without a claim: estimates alone.

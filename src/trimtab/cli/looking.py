@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trimtab.boundary import user_path
-from trimtab.cli.output import say
+from trimtab.cli.output import deliver, say
 from trimtab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def list_runs(
 
     rows = runs(folder)
     if as_json:
-        typer.echo(json.dumps([to_json(asdict(row)) for row in rows]))
+        deliver(json.dumps([to_json(asdict(row)) for row in rows]))
         return
     if not rows:
         say(f"No runs in {folder}. Start one: trimtab train --out {folder}/first")
@@ -82,7 +82,7 @@ def show(
     from trimtab.records.ledger import find
     from trimtab.records.values import to_json
 
-    directory = find(folder if folder.is_dir() else Path(), run).directory
+    directory = find(folder if folder.is_dir() else Path(), str(user_path(run))).directory
     manifest, summary, evaluations = directory.manifest(), directory.summary(), directory.evaluations()
     events = [row for row in directory.events() if row["kind"] != "checkpoint"]
     status, changed = directory.status(), altered(directory.path, summary)
@@ -96,7 +96,7 @@ def show(
             "last_evaluation": evaluations[-1] if evaluations else None,
             "events": events,
         }
-        typer.echo(json.dumps(to_json(content)))
+        deliver(json.dumps(to_json(content)))
         return
     say(f"{manifest.run_id}  {directory.path}  {status}")
     if changed:
@@ -170,7 +170,7 @@ def diff(
             "first_difference": None if parting is None else {"step": parting.step, "message": parting.message},
             "altered": {"a": changed[0], "b": changed[1]},
         }
-        typer.echo(json.dumps(content, default=str))
+        deliver(json.dumps(content, default=str))
         return
     for key, x, y in delta:
         say(f"config {key}: {x} in A, {y} in B")
@@ -241,17 +241,15 @@ def components(
             for entry in registry
         }
     if as_json:
-        typer.echo(json.dumps(listing, default=str))
+        deliver(json.dumps(listing, default=str))
         return
     for name, entries in listing.items():
-        typer.echo(f"{name}:" + ("" if entries else " none ships yet; name your own as 'package.module:Name'"))
+        say(f"{name}:" + ("" if entries else " none ships yet; name your own as 'package.module:Name'"))
         for entry, content in entries.items():
-            typer.echo(f"  {entry}: {content['about']}")
+            say(f"  {entry}: {content['about']}")
             for parameter in content["parameters"]:
                 default = "required" if parameter["required"] else f"default {parameter['default']!r}"
-                typer.echo(
-                    f"    {parameter['name']} ({parameter['annotation']}, {default}): {parameter['description']}"
-                )
+                say(f"    {parameter['name']} ({parameter['annotation']}, {default}): {parameter['description']}")
 
 
 def _shown(value: Any) -> str:

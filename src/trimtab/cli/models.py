@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from trimtab.boundary import user_path
+from trimtab.cli.options import finite
 from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AllowCode
 from trimtab.errors import ConfigError, DataError
@@ -113,7 +114,7 @@ def ask(
     model: Annotated[str, typer.Argument(help="An imported model's name, or a model's folder.")],
     question: Annotated[str, typer.Argument(help="What to ask.")],
     tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 128,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    temperature: Annotated[float, typer.Option(min=0.0, callback=finite, help="0 is greedy.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same answer.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -124,6 +125,8 @@ def ask(
     import torch
 
     from trimtab.config import REGISTRIES
+    from trimtab.config.plain import plain_values
+    from trimtab.config.wording import Source
     from trimtab.models import complete
     from trimtab.models.pretrained.chat import chat_prompt
     from trimtab.models.pretrained.model import Pretrained
@@ -131,7 +134,8 @@ def ask(
 
     if not question.strip():
         raise ConfigError("The question is empty. Ask something.")
-    spec = REGISTRIES["tokenizer"].resolve({"name": "pretrained", "path": model}, "model: ")
+    path = plain_values(model, Source("model"))
+    spec = REGISTRIES["tokenizer"].resolve({"name": "pretrained", "path": path}, "model: ")
     tokenizer = REGISTRIES["tokenizer"].build(spec)
     network = Pretrained(vocabulary=tokenizer.vocabulary, path=spec["path"], adapt=()).eval()
     prompt = tokenizer.encode(chat_prompt(network.source, [{"role": "user", "content": question}]))

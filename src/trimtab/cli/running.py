@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trimtab.boundary import user_path
+from trimtab.cli.options import finite
 from trimtab.cli.output import deliver, say, working
 
 if TYPE_CHECKING:
@@ -176,10 +177,10 @@ def sample(
         ),
     ] = None,
     tokens: Annotated[int, typer.Option(min=1, help="Tokens to generate.")] = 400,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 1.0,
+    temperature: Annotated[float, typer.Option(min=0.0, callback=finite, help="0 is greedy.")] = 1.0,
     top_k: Annotated[int | None, typer.Option(min=1, help="Sample among the k likeliest tokens.")] = None,
     top_p: Annotated[
-        float | None, typer.Option(min=1e-9, max=1.0, help="Sample within this share of probability.")
+        float | None, typer.Option(min=1e-9, max=1.0, callback=finite, help="Sample within this share of probability.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same text.")] = 0,
     step: Annotated[int | None, typer.Option(help="The checkpoint to use; the newest when missing.")] = None,
