@@ -95,6 +95,13 @@ def test_a_folder_of_records_without_a_manifest_is_drawn_too(tmp_path):
     assert figure.axes[0].get_title(loc="left") == "bare"
 
 
+def test_a_folders_name_is_no_formula_in_the_title(tmp_path):
+    bare = tmp_path / "$x_{^ $"
+    bare.mkdir()
+    (bare / "steps.jsonl").write_text('{"step": 1, "train_loss": 2.0}\n')
+    assert [path.name for path in curves.loss_curve(RunDirectory(bare))] == ["loss_curve.svg", "loss_curve.png"]
+
+
 def test_damage_and_an_impossible_folder_are_named(tmp_path):
     run = make_run(tmp_path / "run", [step(1)])
     with pytest.raises(RunError, match="Cannot make the folder"):

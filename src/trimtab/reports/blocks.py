@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+_WRITTEN_OUT = 1e15  # from here on every digit of a number would be a digit too many
+
 DASH = "–"
 """Stands in a table where there is no number."""
 
@@ -91,7 +93,7 @@ def figure(value: float | None, digits: int = 4) -> str:
     """A number in up to `digits` significant digits; a dash for none and for NaN."""
     if value is None or math.isnan(value):
         return DASH
-    return f"{value:,.0f}" if abs(value) >= 10**digits and math.isfinite(value) else f"{value:.{digits}g}"
+    return f"{value:,.0f}" if 10**digits <= abs(value) < _WRITTEN_OUT else f"{value:.{digits}g}"
 
 
 def signed(value: float | None) -> str:
