@@ -142,7 +142,7 @@ def test_what_the_records_say_is_text_and_never_markup(tmp_path):
     assert printable(NASTY) in "".join(page.texts)
     assert "<script" not in markdown and "<b>" not in markdown
     assert markdown.startswith(
-        "# &lt;script&gt;alert(1)&lt;/script&gt; & \"q\" 'a' \\| \\`b\\` \\$x_1\\$ \\*c\\* \\[d\\](e)"
+        "# &lt;script&gt;alert(1)&lt;/script&gt; &amp; \"q\" 'a' \\| \\`b\\` \\$x_1\\$ \\*c\\* \\[d\\](e)"
     )
     rows = [line for line in markdown.splitlines() if line.startswith("| \\_x")]
     assert rows and all("\\|b" in line for line in rows)
