@@ -4,7 +4,7 @@ import pytest
 import tokenizers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, pre_tokenizers
+from tokenizers import Regex, normalizers, pre_tokenizers
 
 from trimtab.data import FileTokenizer, embedded_corpus
 from trimtab.data.pieces import parts, pieces
@@ -93,6 +93,41 @@ def test_pieces_encoded_one_by_one_equal_the_whole(byte_level: FileTokenizer, li
     blocks = [line + ("\n" if i + 1 < len(lines) else "") for i, line in enumerate(lines)]
     found = list(pieces(blocks, byte_level.cuts, size=size))
     assert [token for piece in found for token in byte_level.encode(piece.text).tolist()] == whole
+
+
+@pytest.fixture(scope="module", params=["rstrip", "lstrip", "single_word", "prefix", "strip", "newlines"])
+def odd(request: pytest.FixtureRequest, bpe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> FileTokenizer:
+    """The trained BPE with something that makes line ends, spaces or the ends of a text matter."""
+    made = tokenizers.Tokenizer.from_file(str(bpe_file))
+    if request.param in ("rstrip", "lstrip", "single_word"):
+        made.add_special_tokens([tokenizers.AddedToken("<|end|>", **{request.param: True})])
+        made.add_tokens([tokenizers.AddedToken("end", **{request.param: True})])
+    elif request.param == "prefix":
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    elif request.param == "strip":
+        made.normalizer = normalizers.Strip()
+    else:
+        made.normalizer = normalizers.Replace(Regex(r"\s*\n\s*"), " / ")
+    out = tmp_path_factory.mktemp("odd") / f"{request.param}.json"
+    made.save(str(out))
+    return FileTokenizer(path=str(out))
+
+
+@pytest.mark.parametrize("line", ["user says {}<|end|>\n", "the end {} \n\n", " a\n", "end{}end\n", "x{}!\n"])
+def test_cuts_change_no_token_or_are_counted(odd: FileTokenizer, line: str) -> None:
+    text = "".join(line.format(number) for number in range(1200))
+    whole = odd._encode_whole(text).tolist()
+    blocks = [text[start : start + 300] for start in range(0, len(text), 300)]
+    found = list(pieces(blocks, odd.cuts, size=2000, longest=6000, encode=odd.encode))
+    assert len(found) > 1 or len(text) < 6000
+    streamed = [token for piece in found for token in odd.encode(piece.text).tolist()]
+    inexact = sum(not piece.exact for piece in found)
+    assert streamed == whole or inexact
+    assert inexact == 0 or odd.path.stem in ("strip", "newlines", "prefix")
+    encoded = [
+        token for part in parts(text, odd.cuts, 1000, odd._encode_whole) for token in odd._encode_whole(part).tolist()
+    ]
+    assert encoded == whole
 
 
 def test_the_embedded_corpus_in_many_pieces_equals_the_whole(byte_level: FileTokenizer) -> None:

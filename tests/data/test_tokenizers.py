@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import models, normalizers, pre_tokenizers
 
-from trimtab.data import PAD, UNK, CharacterTokenizer, FileTokenizer
+from trimtab.data import PAD, UNK, CharacterTokenizer, FileTokenizer, tokenizer_check
 from trimtab.errors import DataError
 
 PRINTABLE = "".join(map(chr, range(32, 127)))
@@ -74,12 +75,18 @@ def test_an_unknown_policy_is_refused() -> None:
         CharacterTokenizer(policy="latin")
 
 
+@pytest.fixture(scope="module")
+def bpe(bpe_file: Path) -> FileTokenizer:
+    return FileTokenizer(path=str(bpe_file))
+
+
 @given(text=st.text())
-def test_a_bpe_file_round_trips_any_text_and_equals_the_library(bpe_file: Path, text: str) -> None:
-    tokenizer = FileTokenizer(path=str(bpe_file))
+def test_a_bpe_file_round_trips_any_text_and_equals_the_library(bpe: FileTokenizer, bpe_file: Path, text: str) -> None:
+    tokenizer = bpe
     ids = tokenizer.encode(text)
     assert ids.tolist() == tokenizers.Tokenizer.from_file(str(bpe_file)).encode(text).ids
     assert tokenizer.decode(ids) == text
+    assert tokenizer.dropped(text) == {}
     assert tokenizer.unknown_count(ids) == 0
 
 
@@ -138,9 +145,11 @@ def test_a_tokenizer_that_prefixes_every_text_says_that_it_cannot_be_cut(tmp_pat
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"\x00\xff", "not JSON"),
-        (b"{ half", "not JSON"),
+        (b"\x00\xff", "not UTF-8"),
+        (b"{ half", "not valid JSON"),
         (b"[]", "no `model` part"),
+        (b'{"model": {}, "model": {}}', "the key 'model' twice"),
+        (b"[" * 100_000, "nested too deeply"),
         (b"{}", "no `model` part"),
         (b'{"model": {"type": "BPE"}}', "no tokenizer that can be used"),
         (json.dumps({"version": "1.0", "model": {"type": "BPE", "vocab": {}, "merges": []}}).encode(), "is empty"),
@@ -154,8 +163,90 @@ def test_a_malformed_tokenizer_file_is_named(tmp_path: Path, content: bytes, rea
     assert "broken.json" in str(caught.value)
 
 
+def test_characters_that_no_token_stands_for_are_counted(tmp_path: Path) -> None:
+    characters = {char: number for number, char in enumerate("abcdefgh |<>")}
+    made = tokenizers.Tokenizer(models.BPE(vocab=characters, merges=[]))
+    made.pre_tokenizer = pre_tokenizers.Split(" ", "isolated")
+    made.add_special_tokens(["<zz>"])
+    made.save(str(tmp_path / "chars.json"))
+    tokenizer = FileTokenizer(path=str(tmp_path / "chars.json"))
+    text = "a zebra zzz | ü<zz> \n"
+    assert tokenizer.dropped(text) == {"z": 4, "r": 1, "ü": 1}
+    assert tokenizer.unknown_characters(text) == {"z": 4, "r": 1, "ü": 1}
+    assert tokenizer.dropped("a bad cab <zz>") == {}
+
+
+def test_characters_that_a_normaliser_takes_out_are_counted(tmp_path: Path, bpe_file: Path) -> None:
+    made = tokenizers.Tokenizer.from_file(str(bpe_file))
+    made.normalizer = normalizers.Replace(tokenizers.Regex("[^a-z ]"), "")
+    made.save(str(tmp_path / "letters.json"))
+    assert FileTokenizer(path=str(tmp_path / "letters.json")).dropped("We saw 12 cats.") == {
+        "W": 1,
+        "1": 1,
+        "2": 1,
+        ".": 1,
+    }
+
+
+def test_a_tokenizer_that_fails_on_unknown_words_is_refused(tmp_path: Path) -> None:
+    words = tokenizers.Tokenizer(models.WordLevel({"hello": 0}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.save(str(tmp_path / "words.json"))
+    with pytest.raises(DataError, match=r"words\.json is no tokenizer that can be used: .*Missing \[UNK\] token"):
+        FileTokenizer(path=str(tmp_path / "words.json"))
+
+
+def grown(bpe_file: Path, **parts: object) -> bytes:
+    return json.dumps({**json.loads(bpe_file.read_text()), **parts}).encode()
+
+
+def chain(letter: str, length: int) -> dict[str, object]:
+    """A normaliser that doubles a letter `length` times."""
+    double = {"type": "Replace", "pattern": {"String": letter}, "content": letter * 2}
+    return {"type": "Sequence", "normalizers": [double] * length}
+
+
+def refused(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"{path.name} is no tokenizer that can be used: ") as error:
+        FileTokenizer(path=str(path))
+    assert len(str(error.value)) < 800
+    return str(error.value)
+
+
+def test_a_file_that_grows_a_text_or_its_ids_out_of_proportion_is_refused(tmp_path: Path, bpe_file: Path) -> None:
+    assert "tokens of the character 'ж'" in refused(tmp_path / "a.json", grown(bpe_file, normalizer=chain("ж", 12)))
+    ids = json.loads(bpe_file.read_text())
+    ids["model"]["vocab"]["far"] = 1 << 31
+    assert "an id of 2,147,483,648" in refused(tmp_path / "b.json", json.dumps(ids).encode())
+
+
+@pytest.mark.slow
+def test_a_file_that_would_take_all_memory_or_time_is_refused_without_a_word_of_its_library(
+    tmp_path: Path, bpe_file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number, letter in enumerate("aж"):
+        refused(tmp_path / f"{number}.json", grown(bpe_file, normalizer=chain(letter, 40)))
+    pattern = {"type": "Split", "pattern": {"Regex": "(a+)+$b"}, "behavior": "Isolated", "invert": False}
+    refused(tmp_path / "pattern.json", grown(bpe_file, pre_tokenizer=pattern))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_sound_file_is_tried_once(
+    tmp_path: Path, bpe_file: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    path = tmp_path / "new.json"
+    path.write_bytes(bpe_file.read_bytes() + b" ")
+    FileTokenizer(path=str(path))
+    assert len(list((cache / "tokenizers").iterdir())) == 1
+    monkeypatch.setattr(tokenizer_check, "_sound", set())
+    monkeypatch.setattr(tokenizer_check, "run_limited", lambda *_, **__: pytest.fail("it was tried again"))
+    assert FileTokenizer(path=str(path)).encode("a").size == 1
+
+
 def test_a_missing_tokenizer_file_and_a_folder_are_named(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.json", tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    for path in (tmp_path / "none.json", tmp_path, tmp_path / "pipe.json"):
         with pytest.raises(DataError, match="cannot be read") as caught:
             FileTokenizer(path=str(path))
         assert str(path) in str(caught.value)

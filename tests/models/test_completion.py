@@ -5,7 +5,7 @@ import torch
 
 from tests.models.test_decoder import OPTIONS, decoder, ids, named
 from tests.tiny import TinyModel
-from trimtab.models import Completion, complete
+from trimtab.models import Completion, complete, continuation
 
 LENGTHS = (7, 30, 1, 12, 12)
 PROMPTS = [ids(1, length, seed=length)[0] for length in LENGTHS]
@@ -102,6 +102,35 @@ def test_rows_end_at_a_stop_token_a_stop_text_their_length_or_a_full_context():
     long = [ids(1, 90)[0], ids(1, 96)[0], ids(1, 3)[0]]
     full = complete(model, long, 50, generator=generator())
     assert [(len(row.tokens), row.ended) for row in full] == [(7, "context"), (1, "context"), (50, "length")]
+
+
+def words(tokens):
+    """A decoder of words that drops the space before the first, as that of Llama 2 does."""
+    return "".join(f" {decode([token])}" for token in tokens).removeprefix(" ")
+
+
+def test_a_completion_keeps_the_space_after_its_prompt():
+    model = decoder()
+    for row, prompt in zip(complete(model, PROMPTS, 6, generator=generator(), decode=words), PROMPTS, strict=True):
+        assert words(prompt) + row.text == words([*prompt, *row.tokens])
+        assert row.text == f" {words(row.tokens)}"
+    apart = complete(model, PROMPTS, 6, generator=generator(), decode=words, apart=True)
+    assert [row.text for row in apart] == [words(row.tokens) for row in apart]
+    first = f" {words(apart[0].tokens[:1])} "
+    (row,) = complete(model, PROMPTS[:1], 6, generator=generator(), decode=words, stop_texts=[first])
+    assert (row.ended, row.text, len(row.tokens)) == ("text", "", 2)
+
+
+def utf8(tokens):
+    return bytes(map(int, tokens)).decode(errors="replace")
+
+
+def test_a_character_that_begins_in_the_prompt_belongs_to_the_continuation():
+    text = "né ☃".encode()
+    for cut in range(len(text) + 1):
+        prompt, rest = text[:cut], text[cut:]
+        whole = len(prompt.decode(errors="ignore"))
+        assert continuation(utf8, list(prompt), list(rest)) == "né ☃"[whole:]
 
 
 def test_models_without_a_cache_are_read_whole():

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers
 
 from tests.training.runs import config
 from trimtab.config import ConfigError
@@ -47,6 +49,23 @@ def test_the_unknown_characters_of_a_prompt_are_counted(tmp_path: Path) -> None:
     assert sample_run(tmp_path / "run", prompt="The ", options=OPTIONS, seed=0)["unknown_characters"] == {}
     found = sample_run(tmp_path / "run", prompt="né, né ☃", options=OPTIONS, seed=0)
     assert found["unknown_characters"] == {"é": 2, "☃": 1}
+
+
+def test_a_sample_keeps_the_space_after_its_prompt(tmp_path: Path) -> None:
+    words = {f"▁{word}": number for number, word in enumerate(("the", "cat", "sat", "on", "a", "mat"))}
+    made = tokenizers.Tokenizer(models.WordLevel({**words, "▁else": 6}, unk_token="▁else"))
+    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    made.decoder = decoders.Metaspace()
+    made.save(str(tmp_path / "words.json"))
+    (tmp_path / "text.txt").write_text("the cat sat on a mat " * 200)
+    tokenizer = f"data.tokenizer={{name: file, path: {tmp_path / 'words.json'}}}"
+    train(
+        config(tokenizer, f"data.path={tmp_path / 'text.txt'}", "episode.sample={tokens: 3, prompt: the cat}"),
+        tmp_path / "run",
+    )
+    sample = sample_run(tmp_path / "run", prompt="the cat", options=OPTIONS, seed=0)
+    assert sample["text"].startswith(" ")
+    assert RunDirectory(tmp_path / "run").evaluations()[-1]["sample"]["text"].startswith(" ")
 
 
 def test_the_figures_of_an_evaluation_are_of_all_its_samples(tmp_path: Path) -> None:

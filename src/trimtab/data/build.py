@@ -140,6 +140,7 @@ def _bundle(
         characters=entry.characters,
         tokens=entry.tokens,
         unknown_tokens=entry.unknown_tokens,
+        dropped_characters=entry.dropped_characters,
         unknown_characters=tuple(UnknownCharacter(chr(code), count) for code, count in entry.unknown_characters),
         inexact_cuts=entry.inexact_cuts,
         train_tokens=train_tokens,

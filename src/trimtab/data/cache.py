@@ -41,6 +41,7 @@ class CacheEntry:
     sha256: str
     characters: int
     unknown_tokens: int
+    dropped_characters: int
     unknown_characters: list[list[int]]
     inexact_cuts: int
 
@@ -76,18 +77,19 @@ def _encode(corpus: Corpus, tokenizer: Tokenizer, target: Path, progress: Progre
             left.unlink(missing_ok=True)  # of a process that was killed: under the lock nobody else writes one
     digest = hashlib.sha256()
     unknown: Counter[str] = Counter()
-    counts = Counter(tokens=0, characters=0, unknown=0, inexact=0)
+    counts = Counter(tokens=0, characters=0, unknown=0, dropped=0, inexact=0)
 
     def write(file: BinaryIO) -> None:
-        for piece in pieces(corpus.blocks(progress), tokenizer.cuts):
+        for piece in pieces(corpus.blocks(progress), tokenizer.cuts, encode=tokenizer.encode):
             ids = tokenizer.encode(piece.text)
             content = np.ascontiguousarray(ids, dtype=tokenizer.dtype).tobytes()
             file.write(content)
             digest.update(content)
-            missing = tokenizer.unknown_count(ids)
-            if missing:
+            missing, dropped = tokenizer.unknown_count(ids), tokenizer.dropped(piece.text)
+            if missing or dropped:
                 unknown.update(tokenizer.unknown_characters(piece.text))
             counts.update(tokens=len(ids), characters=len(piece.text), unknown=missing, inexact=int(not piece.exact))
+            counts.update(dropped=sum(dropped.values()))
 
     write_durably(target, write)
     ranked = sorted(unknown.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_UNKNOWN]
@@ -98,6 +100,7 @@ def _encode(corpus: Corpus, tokenizer: Tokenizer, target: Path, progress: Progre
         sha256=digest.hexdigest(),
         characters=counts["characters"],
         unknown_tokens=counts["unknown"],
+        dropped_characters=counts["dropped"],
         unknown_characters=[[ord(character), count] for character, count in ranked],
         inexact_cuts=counts["inexact"],
     )

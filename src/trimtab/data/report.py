@@ -33,7 +33,8 @@ class CorpusReport:
     """The account of one encoded corpus.
 
     `characters` are counted as read (byte order marks dropped, CRLF one newline, joining newlines included).
-    `unknown_characters` are the most frequent ones, at most ten. `inexact_cuts` counts the places at which the text was
+    `dropped_characters` counts those that no token stands for. `unknown_characters` are the most frequent unknown or dropped
+    ones, at most ten. `inexact_cuts` counts the places at which the text was
     cut for encoding although the tokens there may differ from those of the whole text encoded at once (0 for character
     and byte-level tokenizers and text with line ends).
     """
@@ -44,6 +45,7 @@ class CorpusReport:
     characters: int
     tokens: int
     unknown_tokens: int
+    dropped_characters: int
     unknown_characters: tuple[UnknownCharacter, ...]
     inexact_cuts: int
     train_tokens: int
@@ -78,16 +80,20 @@ class CorpusReport:
             named = [f"{entry.name} ({entry.reason})" for entry in self.skipped[:10]]
             more = [f"and {len(self.skipped) - 10} more"] if len(self.skipped) > 10 else []
             found.append(f"{len(self.skipped)} skipped: {'; '.join(named + more)}")
+        unknown = ", ".join(f"{_visible(entry.character)} x{entry.occurrences:,}" for entry in self.unknown_characters)
+        dropped_share = self.dropped_characters / max(self.characters, 1)
         if self.unknown_tokens:
-            named = [f"{_visible(entry.character)} x{entry.occurrences:,}" for entry in self.unknown_characters]
+            found.append(f"{self.unknown_tokens:,} unknown tokens ({self.unknown_share:.3%}), most often: {unknown}")
+        if self.dropped_characters:
             found.append(
-                f"{self.unknown_tokens:,} unknown tokens ({self.unknown_share:.3%}), most often: {', '.join(named)}"
+                f"{self.dropped_characters:,} unknown characters ({dropped_share:.3%}) that the tokenizer drops without a token, "
+                f"most often: {unknown}"
             )
-            if self.unknown_share >= _MANY_UNKNOWN:
-                found.append(
-                    "the model can neither read nor write the unknown characters; a tokenizer trained on this text by "
-                    "`trimtab tokenizer train` has them all"
-                )
+        if max(self.unknown_share, dropped_share) >= _MANY_UNKNOWN:
+            found.append(
+                "the model can neither read nor write the unknown characters; a tokenizer trained on this text by "
+                "`trimtab tokenizer train` has them all"
+            )
         if self.inexact_cuts:
             found.append(
                 f"{self.inexact_cuts:,} cuts at which the tokens may differ from those of the whole text encoded at once"

@@ -1,21 +1,22 @@
 """Text to tokens: the `Tokenizer` interface, the character tokenizer and tokenizers kept in a file."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import tokenizers
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from pydantic import Field
 
-from trimtab.boundary import user_path
+from trimtab.boundary import StrictJsonError, foreign, read_regular, strict_json, user_path
 from trimtab.config.schema import FILE_PATH
-from trimtab.data.pieces import Cuts, parts
+from trimtab.data.pieces import Cuts, is_exact, parts
+from trimtab.data.tokenizer_check import LARGEST, check_tokenizer, unusable
 from trimtab.errors import DataError
 
 PAD = 0
@@ -44,6 +45,7 @@ _PROBE = (
     "\n six\n seven 8\n </i>\n"
     + "".join(f"a{mark}\nb{mark}{mark}\n\n c {mark}\n" for mark in "!#$%&'()*+,-./:<=>?@\\^_`{|}~”—")
 )
+_WORD_ENDS = [i for i in range(1, len(_PROBE)) if _PROBE[i] == " " and _PROBE[i - 1].isalnum()]
 
 
 class Tokenizer(Protocol):
@@ -92,8 +94,11 @@ class Tokenizer(Protocol):
     def unknown_count(self, ids: Ids) -> int:
         """How many of these ids stand for something the vocabulary does not have."""
 
+    def dropped(self, text: str) -> Mapping[str, int]:
+        """The characters of a text that no token stands for, with their counts."""
+
     def unknown_characters(self, text: str) -> Mapping[str, int]:
-        """The characters of a text that become unknown, with their counts."""
+        """The characters of a text that become unknown or are dropped, with their counts."""
 
 
 class CharacterTokenizer:
@@ -157,6 +162,11 @@ class CharacterTokenizer:
         """How many of these ids are `<UNK>`."""
         return int(np.count_nonzero(ids == UNK))
 
+    def dropped(self, text: str) -> Mapping[str, int]:
+        """None: what is outside the policy becomes `<UNK>`."""
+        del text
+        return {}
+
     def unknown_characters(self, text: str) -> Mapping[str, int]:
         """The characters outside the policy, with their counts."""
         code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
@@ -188,22 +198,18 @@ class FileTokenizer:
     ) -> None:
         self.path = user_path(path, "data.tokenizer.path")
         content, model = _tokenizer_file(self.path)
-        try:
+        with foreign(DataError, partial(unusable, self.path)):
             self._tokenizer = tokenizers.Tokenizer.from_buffer(content)
-        except ValueError as error:
-            raise _unusable(self.path, str(error)) from error
         if model.get("dropout"):
-            raise _unusable(
-                self.path,
-                "its model has BPE dropout, so that the ids of a text are drawn at random; set `dropout` to null",
-            )
+            reason = "its model has BPE dropout, so that the ids of a text are drawn at random; set `dropout` to null"
+            raise DataError(unusable(self.path, reason))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         # It adds tokens around a text, which nobody asks for here, and may trim spaces off the spans.
         self._tokenizer.post_processor = None
         vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
         if not vocabulary:
-            raise _unusable(self.path, "its vocabulary is empty")
+            raise DataError(unusable(self.path, "its vocabulary is empty"))
         self.name = self.path.stem
         self.end: int | None = None
         self.ends: tuple[int, ...] = ()
@@ -211,24 +217,31 @@ class FileTokenizer:
         self.dtype: np.dtype[np.unsignedinteger[Any]] = np.min_scalar_type(self.vocabulary - 1)
         self.fingerprint = hashlib.sha256(b"file 1\0" + content).hexdigest()
         # A Unigram model names its unknown token by id, the others by its text; a byte-level one has none.
-        self._unknown: int | None = model.get("unk_id", vocabulary.get(model.get("unk_token") or ""))
+        named = model.get("unk_token")
+        self._unknown: int | None = model.get("unk_id", vocabulary.get(named) if isinstance(named, str) else None)
         self._texts: list[str] = []
+        self._kept: dict[str, bool] = {}
         self.cuts: Cuts = self._probe()
 
     def encode(self, text: str) -> Ids:
-        """The ids of a text. Long texts are encoded in parts, on several cores, where that gives the same ids."""
-        if self.cuts == "never":
-            return self._encode_whole(text)
-        encodings = self._tokenizer.encode_batch_fast(parts(text, self.cuts, _PART), add_special_tokens=False)
+        """The ids of a text. Long texts are encoded in parts, on several cores, where that gives the same ids.
+
+        Raises DataError where the file's tokenizer fails on the text.
+        """
+        found = parts(text, self.cuts, _PART, self._encode_whole) if self.cuts != "never" else [text]
+        with foreign(DataError, self._failed):
+            encodings = self._tokenizer.encode_batch_fast(found, add_special_tokens=False)
         return np.concatenate([np.array(encoding.ids, dtype=self.dtype) for encoding in encodings])
 
     def decode(self, ids: npt.ArrayLike) -> str:
         """The text of `ids`; bytes that are no UTF-8 (a character cut in two) become U+FFFD."""
-        return self._tokenizer.decode(np.asarray(ids).reshape(-1).tolist(), skip_special_tokens=False)
+        numbers = np.asarray(ids).reshape(-1).tolist()
+        with foreign(DataError, self._failed):
+            return self._tokenizer.decode(numbers, skip_special_tokens=False)
 
     def spans(self, text: str) -> tuple[Ids, Int[np.ndarray, "ids 2"]]:
         """The ids of a text, encoded at once, and where each stands. Ids that share a character share its span."""
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        encoding = self._encoding(text)
         return np.array(encoding.ids, dtype=self.dtype), np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
 
     def texts(self) -> Sequence[str]:
@@ -241,24 +254,51 @@ class FileTokenizer:
         """How many of these ids are the file's unknown token; 0 where it has none (byte-level BPE)."""
         return 0 if self._unknown is None else int(np.count_nonzero(ids == self._unknown))
 
+    def dropped(self, text: str) -> Mapping[str, int]:
+        """The characters that no token of the text stands for, white space aside, with their counts.
+
+        A vocabulary of characters without an unknown token drops those that it lacks, and so may a normaliser. Each character
+        is tried once, three times in a row; one that is dropped there counts wherever it stands outside an added token.
+        """
+        new = sorted(char for char in set(text) if char not in self._kept and not char.isspace())
+        for char in new:
+            self._kept[char] = bool(_covered(3, self.spans(char * 3)[1]).all())
+        lacking = {char for char in set(text) if not self._kept.get(char, True)}
+        if not lacking:
+            return {}
+        ids, spans = self.spans(text)
+        added = spans[np.isin(ids, list(self._tokenizer.get_added_tokens_decoder()))]
+        spelt = _covered(len(text), added) if len(added) else np.zeros(len(text), dtype=bool)
+        return Counter(char for char, whole in zip(text, spelt.tolist(), strict=True) if char in lacking and not whole)
+
     def unknown_characters(self, text: str) -> Mapping[str, int]:
-        """The characters of the stretches that became the unknown token, with their counts."""
-        counter: Counter[str] = Counter()
+        """The characters of the stretches that became the unknown token and those that were dropped, with their counts."""
+        counter = Counter(self.dropped(text))
         if self._unknown is not None:
-            encoding = self._tokenizer.encode(text, add_special_tokens=False)
-            for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
-                if token == self._unknown:
-                    counter.update(text[start:end])
+            ids, spans = self.spans(text)
+            for start, end in spans[ids == self._unknown].tolist():
+                counter.update(text[start:end])
         return counter
 
     def _encode_whole(self, text: str) -> Ids:
-        (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
+        with foreign(DataError, self._failed):
+            (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
         return np.array(encoding.ids, dtype=self.dtype)
+
+    def _encoding(self, text: str) -> tokenizers.Encoding:
+        with foreign(DataError, self._failed):
+            return self._tokenizer.encode(text, add_special_tokens=False)
+
+    def _failed(self, reason: str) -> str:
+        return (
+            f"The tokenizer {self.path} fails on this text: {reason}. Use a tokenizer that has a token for every text."
+        )
 
     def _probe(self) -> Cuts:
         """Where texts may be cut, tried on one with every kind of line end: both halves' ids must be those of the whole.
 
-        Whether punctuation joins a newline depends on the vocabulary as well; for that the pre-tokenizer is asked.
+        Whether punctuation joins a newline depends on the vocabulary as well; for that the pre-tokenizer is asked. Where line
+        ends do not serve, places before a word's space may.
         """
         whole = self._encode_whole(_PROBE)
         places = [i for i in range(1, len(_PROBE)) if _PROBE[i] == "\n" and not _PROBE[i - 1].isspace()]
@@ -270,30 +310,34 @@ class FileTokenizer:
             safe &= edges
             if safe.issuperset(places):
                 return "lines"
-        return "words" if safe.issuperset(i for i in places if _PROBE[i - 1].isalnum()) else "never"
+        if safe.issuperset(i for i in places if _PROBE[i - 1].isalnum()):
+            return "words"
+        return "tried" if any(is_exact(_PROBE, i, self._encode_whole) for i in _WORD_ENDS) else "never"
+
+
+def _covered(length: int, spans: Int[np.ndarray, "ids 2"]) -> Bool[np.ndarray, " length"]:
+    """Which of `length` characters lie in a span."""
+    edges = np.zeros(length + 1, dtype=np.int64)
+    np.add.at(edges, spans[:, 0], 1)
+    np.add.at(edges, spans[:, 1], -1)
+    return np.cumsum(edges)[:-1] > 0
 
 
 def _tokenizer_file(path: Path) -> tuple[bytes, dict[str, Any]]:
     """A tokenizer file's bytes and the part of it that describes the model."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path, at_most=LARGEST)
     except OSError as error:
         raise DataError(
             f"The tokenizer file {path} cannot be read ({error.strerror}). Name a tokenizer.json that exists, or train one "
             "with `trimtab tokenizer train`."
         ) from error
     try:
-        whole = json.loads(content)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise _unusable(path, f"it is not JSON: {error}") from error
+        whole = strict_json(content)
+    except StrictJsonError as error:
+        raise DataError(unusable(path, str(error))) from error
     model = whole.get("model") if isinstance(whole, dict) else None
     if not isinstance(model, dict):
-        raise _unusable(path, "it has no `model` part")
+        raise DataError(unusable(path, "it has no `model` part"))
+    check_tokenizer(path, content)
     return content, model
-
-
-def _unusable(path: Path, reason: str) -> DataError:
-    return DataError(
-        f"The file {path} is no tokenizer that can be used: {reason}. A tokenizer file is the tokenizer.json that the "
-        "`tokenizers` library saves; `trimtab tokenizer train` makes one from your text."
-    )

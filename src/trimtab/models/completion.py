@@ -14,6 +14,9 @@ from trimtab.models.sampling import check_options, has_cache, pick
 Ended = Literal["stop", "text", "length", "context"]
 """Why a completion ended: a stop token, a stop text, as many tokens as asked for, or a full context."""
 
+_CONTEXT = 8
+"""So many tokens before a stretch of others are decoded with it while a stop text is looked for."""
+
 _COMPACT = 0.75
 """A batch is copied without its ended rows once no more than this share of them goes on."""
 
@@ -24,7 +27,7 @@ class Completion:
 
     `tokens` end with the stop token, if one ended them. `log_probabilities` are the natural logarithms of the model's own
     probabilities of these tokens, before temperature and filters. `text` has neither the stop token nor anything from a stop
-    text on; it is None where no `decode` was given.
+    text on; it is None where no `decode` was given. The prompt followed by `text` is what all tokens together spell.
     """
 
     tokens: Int[Tensor, " tokens"]
@@ -46,6 +49,7 @@ def complete(
     stop: Collection[int] = (),
     stop_texts: Sequence[str] = (),
     decode: Callable[[npt.ArrayLike], str] | None = None,
+    apart: bool = False,
     batch_size: int = 16,
     cached: bool = True,
 ) -> list[Completion]:
@@ -54,8 +58,9 @@ def complete(
     Prompts of similar length are read together, padded on the left under an attention mask, with a key-value cache where
     the model has one. A row ends at a token of `stop`, at a text of `stop_texts` (which needs `decode`, a tokenizer's), or
     when the model has read as many tokens as its `context`; ended rows are taken out of the batch. `temperature`, `top_k` and
-    `top_p` are those of `choose`. A row's draws depend on `generator` and its place among the prompts alone, never on the
-    other rows or on `batch_size`; at temperature 0 nothing is drawn.
+    `top_p` are those of `choose`. A completion is decoded together with its prompt (see `continuation`), or `apart`, for
+    models that were trained on answers that were encoded apart. A row's draws depend on `generator` and its place among the
+    prompts alone, never on the other rows or on `batch_size`; at temperature 0 nothing is drawn.
 
     Raises:
         ValueError: no tokens in a prompt, more of them than the context, or an option out of range.
@@ -82,20 +87,51 @@ def complete(
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             batch = _Batch(model, [prompts[row] for row in rows], tokens, context, cached=cached and has_cache(model))
+            spell = None if decode is None else _Speller(decode, None if apart else batch.prompts)
             for step in range(tokens):
                 logits = batch.read()
                 drawn = None if uniform is None else uniform[[rows[i] for i in batch.rows], step]
                 batch.add(
                     logits, pick(logits, drawn, temperature=temperature, top_k=top_k, top_p=top_p).to(logits.device)
                 )
-                batch.end(stop, stop_texts, decode)
+                batch.end(stop, stop_texts, spell)
                 if not batch.live:
                     break
             for place, row in enumerate(rows):
-                found[row] = batch.completion(place, stop, stop_texts, decode)
+                found[row] = batch.completion(place, stop_texts, spell)
     finally:
         model.train(training)
     return [found[row] for row in range(len(prompts))]
+
+
+def continuation(decode: Callable[[npt.ArrayLike], str], prompt: Sequence[int], tokens: Sequence[int]) -> str:
+    """What `tokens` add to the text of `prompt`: all are decoded together, and the prompt's text is cut off.
+
+    Tokens that are decoded alone may read otherwise: a tokenizer of words with spaces drops the space before the first of
+    them, and a character whose bytes began in the prompt is lost. Such a character belongs to the continuation.
+    """
+    whole, before = decode([*prompt, *tokens]), decode(prompt)
+    same = len(before)
+    if not whole.startswith(before):
+        same = next((i for i, (a, b) in enumerate(zip(whole, before, strict=False)) if a != b), min(len(whole), same))
+    return whole[same:]
+
+
+class _Speller:
+    """The text of a row's tokens so far: after its prompt, or by themselves where there are no prompts."""
+
+    def __init__(self, decode: Callable[[npt.ArrayLike], str], prompts: Sequence[Sequence[int]] | None) -> None:
+        self._decode, self._prompts = decode, prompts
+
+    def text(self, row: int, tokens: Sequence[int]) -> str:
+        return self._decode(tokens) if self._prompts is None else continuation(self._decode, self._prompts[row], tokens)
+
+    def tail(self, row: int, tokens: Sequence[int], count: int) -> str:
+        """The text of the last `count` tokens, in the context of a few before them."""
+        if self._prompts is None:
+            return self._decode(tokens[-count:])
+        before = [*self._prompts[row][-_CONTEXT:], *tokens[:-count]][-_CONTEXT:]
+        return continuation(self._decode, before, tokens[-count:])
 
 
 class _Batch:
@@ -105,6 +141,7 @@ class _Batch:
         device = next(model.parameters()).device
         width = max(len(prompt) for prompt in prompts)
         self.model, self.tokens = model, tokens
+        self.prompts: list[list[int]] = [prompt.tolist() for prompt in prompts]
         self.left = [context - len(prompt) + 1 for prompt in prompts]
         self.unread = torch.zeros(len(prompts), width, dtype=torch.long, device=device)
         self.real: Bool[Tensor, "rows all"] = torch.zeros(len(prompts), width, dtype=torch.bool, device=device)
@@ -142,9 +179,7 @@ class _Batch:
         if self.cache is None:
             self.window = torch.cat((self.window, self.unread), dim=1)
 
-    def end(
-        self, stop: Collection[int], stop_texts: Sequence[str], decode: Callable[[npt.ArrayLike], str] | None
-    ) -> None:
+    def end(self, stop: Collection[int], stop_texts: Sequence[str], spell: _Speller | None) -> None:
         """Find the rows that end here, and forget ended ones once they are many."""
         # A character takes four bytes at most, and a token holds one byte at least; one more for a cut character in front.
         tail = 4 * max(map(len, stop_texts), default=0) + 4
@@ -152,7 +187,7 @@ class _Batch:
             produced = self.produced[row]
             if produced[-1] in stop:
                 self.ended[row] = "stop"
-            elif decode is not None and any(text in decode(produced[-tail:]) for text in stop_texts):
+            elif spell is not None and stop_texts and _has(spell.tail(row, produced, tail), stop_texts):
                 self.ended[row] = "text"
             elif len(produced) == self.tokens:
                 self.ended[row] = "length"
@@ -170,19 +205,17 @@ class _Batch:
             if self.cache is not None:
                 self.model.keep_rows(self.cache, kept)
 
-    def completion(
-        self,
-        row: int,
-        stop: Collection[int],
-        stop_texts: Sequence[str],
-        decode: Callable[[npt.ArrayLike], str] | None,
-    ) -> Completion:
+    def completion(self, row: int, stop_texts: Sequence[str], spell: _Speller | None) -> Completion:
         """What a row has become."""
         produced, ended = self.produced[row], self.ended[row]
         text = None
-        if decode is not None:
-            text = decode(produced[:-1] if ended == "stop" else produced)
+        if spell is not None:
+            text = spell.text(row, produced[:-1] if ended == "stop" else produced)
             starts = [place for mark in stop_texts if (place := text.find(mark)) >= 0]
             text = text[: min(starts)] if ended == "text" and starts else text
         values = torch.tensor(self.log_probabilities[row], dtype=torch.float64)
         return Completion(torch.tensor(produced), values, ended, text)
+
+
+def _has(text: str, wanted: Sequence[str]) -> bool:
+    return any(part in text for part in wanted)

@@ -22,7 +22,7 @@ from trimtab.config.registry import accepts
 from trimtab.data import DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader, token_values
 from trimtab.evaluation.text import sample_figures, word_set
 from trimtab.losses import LossModule
-from trimtab.models import generate
+from trimtab.models import continuation, generate
 from trimtab.random import Streams, global_stream
 from trimtab.records import source_hash
 from trimtab.training.device import keep_freed_memory, resolve_hardware, set_numerics
@@ -199,4 +199,5 @@ def sample_texts(model: nn.Module, tokenizer: Tokenizer, config: SampleConfig, g
         top_k=config.top_k,
         top_p=config.top_p,
     )
-    return [tokenizer.decode(row) for row in ids[:, prompt.shape[1] :].cpu().numpy()]
+    length = prompt.shape[1]
+    return [continuation(tokenizer.decode, row[:length], row[length:]) for row in ids.tolist()]

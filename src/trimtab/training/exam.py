@@ -121,6 +121,7 @@ class Exam:
             temperature=temperature,
             stop=self.dataset.ends,
             decode=self.dataset.tokenizer.decode,
+            apart=True,  # as `ProblemDataset` encodes answers
             batch_size=self.batch_size,
         )
 

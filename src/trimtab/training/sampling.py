@@ -139,5 +139,6 @@ def _answer(loaded: LoadedModel, asked: SampleConfig, generator: torch.Generator
         top_p=asked.top_p,
         stop=(end_token(loaded.tokenizer),),
         decode=loaded.tokenizer.decode,
+        apart=True,  # as `ProblemDataset` encodes answers
     )
     return found.text or ""

@@ -149,8 +149,9 @@ def _lengths(dataset: ProblemDataset, name: str, part: str, context: int, unknow
     for problem in dataset.problems:
         prompt, answer = dataset.prompt_ids(problem), dataset.answer_ids(problem.answer)
         lengths.append(length := len(prompt) + len(answer))
-        if tokenizer.unknown_count(prompt) or tokenizer.unknown_count(answer):
-            unknown.update(tokenizer.unknown_characters(dataset.prompt_text(problem) + problem.answer))
+        text = dataset.prompt_text(problem) + problem.answer
+        if tokenizer.unknown_count(prompt) or tokenizer.unknown_count(answer) or tokenizer.dropped(text):
+            unknown.update(tokenizer.unknown_characters(text))
         if length > context + 1:
             raise DataError(
                 f"A {part} problem of {name} has {length} tokens, and `data.context` {context} holds {context + 1}: "

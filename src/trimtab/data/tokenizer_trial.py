@@ -1,0 +1,62 @@
+"""A trial of a tokenizer.json on a short text. It runs in a process with limits, so it imports nothing of Trimtab."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+_TEXT = (
+    'The 1st line\n\n  two = [3, "x9"]\n\tthree: it\'s 12345\r\nfour,  five;\n\n});\n\nÄrger — naïve 7½ é ﬁ ǅ İ \u200b\u00ad\n'
+    "中文字符 العربية हिन्दी ภาษาไทย 한국어 👩‍👩‍👧 \U0001d54f\n"
+)
+_RUNS = "aA1 -_\n\t.é中"
+_LONGEST = 20_000
+_GROWTH = 100
+_MOST_IDS = 1 << 24
+
+
+def trial(path: str) -> dict[str, int]:
+    """Load a tokenizer, encode and decode every printable ASCII character, long runs and the texts that the file names.
+
+    Returns how many ids there are and how many tokens the text has. Raises ValueError for ids or texts out of proportion and
+    whatever the tokenizers library raises.
+    """
+    os.environ["RAYON_NUM_THREADS"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    import tokenizers
+
+    content = Path(path).read_bytes()
+    tokenizer = tokenizers.Tokenizer.from_buffer(content)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.post_processor = None
+    count = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+    if count > _MOST_IDS:
+        raise ValueError(f"it has an id of {count - 1:,}, and {_MOST_IDS:,} ids are the most")
+    named = "".join(_named(json.loads(content)))[:_LONGEST]
+    for char in sorted(set(named))[:1000]:
+        if (grown := len(tokenizer.encode(char, add_special_tokens=False).ids)) > _GROWTH:
+            raise ValueError(f"it makes {grown:,} tokens of the character {char!r}")
+    text = _TEXT + "".join(map(chr, range(32, 127))) + "".join(char * 300 for char in _RUNS) + named
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    if len(ids) > _GROWTH * len(text):
+        raise ValueError(f"it makes {len(ids):,} tokens of {len(text):,} characters")
+    if len(decoded := tokenizer.decode(ids, skip_special_tokens=False)) > _GROWTH * len(text):
+        raise ValueError(f"it decodes {len(text):,} characters to {len(decoded):,}")
+    tokenizer.decode_batch([[index] for index in range(count)], skip_special_tokens=False)
+    return {"ids": count, "tokens": len(ids)}
+
+
+def _named(content: Any) -> list[str]:
+    """The texts in the parts of the file that change texts: patterns, replacements, added tokens."""
+    waiting = [content.get(part) for part in ("normalizer", "pre_tokenizer", "decoder", "added_tokens")]
+    found: list[str] = []
+    while waiting and len(found) < _LONGEST:
+        part = waiting.pop()
+        if isinstance(part, str):
+            found.append(part)
+        elif isinstance(part, dict):
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+    return found
