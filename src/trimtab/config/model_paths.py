@@ -37,11 +37,11 @@ _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 def cache_folder() -> Path:
     """What Trimtab keeps for a user: $TRIMTAB_CACHE, else $XDG_CACHE_HOME/trimtab, else ~/.cache/trimtab."""
     if own := os.environ.get("TRIMTAB_CACHE"):
-        return user_path(own)
+        return user_path(own, "TRIMTAB_CACHE")
     xdg = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG base directory specification has relative paths ignored.
     base = Path(xdg) if Path(xdg).is_absolute() else Path("~/.cache")
-    return user_path(base / "trimtab")
+    return user_path(base / "trimtab", "TRIMTAB_CACHE")
 
 
 def imported_models() -> Path:
