@@ -196,7 +196,9 @@ class _Batch:
             else:
                 continue
             self.live.discard(row)
-        if 0 < len(self.live) <= _COMPACT * len(self.rows):
+        # Recurrent states of some pretrained models cannot be taken apart; their ended rows are read on as padding.
+        can_drop = self.cache is None or getattr(self.model, "drops_rows", True)
+        if can_drop and 0 < len(self.live) <= _COMPACT * len(self.rows):
             kept = torch.tensor(
                 [place for place, row in enumerate(self.rows) if row in self.live], device=self.real.device
             )

@@ -43,6 +43,24 @@ _SIZES: dict[str, Any] = {
 _LARGEST = 20_000_000
 
 
+_HYBRIDS = (
+    *("qwen3_5_text", "qwen3_5_moe_text", "qwen3_next", "qwen4_exp_text"),
+    *("kimi_linear", "lfm3", "bailing_hybrid", "recurrent_gemma"),
+)
+"""Their first layers have no attention."""
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    **{name: {"mamba_n_heads": 8, "mamba_d_head": 8, "num_hidden_layers": 4} for name in ("bamba", "granitemoehybrid")},
+    **{name: {"num_hidden_layers": 4} for name in _HYBRIDS},
+    "dots1": {"moe_intermediate_size": 32, "n_shared_experts": 1},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+    "jamba": {"num_hidden_layers": 8},
+    "mamba2": {"num_heads": 8, "head_dim": 8},
+    "zaya": {"num_experts_per_tok": 1},
+}
+"""What some families need beside the sizes."""
+
+
 def families() -> list[str]:
     """The names of all families."""
     transformers = offline_import("transformers")
@@ -53,15 +71,7 @@ def tiny(family: str, **options: Any) -> Any:
     """A random network of a family. Raises whatever the library raises, and ValueError for one that stays large."""
     transformers = offline_import("transformers")
     kind = transformers.models.auto.configuration_auto.CONFIG_MAPPING[family]
-    known = kind().to_dict()
-    sizes = {name: value for name, value in _SIZES.items() if name in known and name not in options}
-    if "kv_lora_rank" in known:  # multi-head latent attention: a key a head, and head_dim is that of the rotated part
-        sizes = (
-            {**sizes, "num_key_value_heads": 4, "head_dim": 4}
-            if "head_dim" in known
-            else {**sizes, "num_key_value_heads": 4}
-        )
-    config = kind(**sizes, **options)
+    config = kind(**_sizes(kind().to_dict()) | _OPTIONS.get(family, {}) | options)
     with torch.device("meta"):
         large = sum(p.numel() for p in transformers.AutoModelForCausalLM.from_config(config).parameters())
     if large > _LARGEST:
@@ -72,6 +82,17 @@ def tiny(family: str, **options: Any) -> Any:
         for parameter in network.parameters():
             parameter.add_(torch.randn(parameter.shape), alpha=0.1)
     return network.eval()
+
+
+def _sizes(known: dict[str, Any]) -> dict[str, Any]:
+    """Small sizes for the keys of a config, in nested configs too."""
+    sizes = {name: value for name, value in _SIZES.items() if name in known}
+    if "kv_lora_rank" in known:  # multi-head latent attention: a key per head, and head_dim is that of the rotated part
+        sizes |= {"num_key_value_heads": 4} | ({"head_dim": 4} if "head_dim" in known else {})
+    nested = {
+        name: _sizes(value) for name, value in known.items() if name.endswith("_config") and isinstance(value, dict)
+    }
+    return sizes | nested
 
 
 def outcome(family: str) -> str:

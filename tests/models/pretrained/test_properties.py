@@ -21,15 +21,25 @@ def test_what_was_measured_is_remembered_for_the_same_weights_only(tmp_path: Pat
     folder = write(tmp_path / "one", "llama")
     assert load(folder).context == 64
     (memo,) = home.iterdir()
-    assert json.loads(memo.read_text()) == {"context": 64}
-    memo.write_text(json.dumps({"context": 40}))
+    assert json.loads(memo.read_text()) == {"context": 64, "drops_rows": True}
+    memo.write_text(json.dumps({"context": 40, "drops_rows": True}))
     assert load(folder).context == 40
     assert load(write(tmp_path / "other", "llama", seed=1)).context == 64
     assert len(list(home.iterdir())) == 2
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[", "null", "[64]", '{"context": "64"}', '{"context": 0}', '{"context": true}', "{}"]
+    "content",
+    [
+        "",
+        "[",
+        "null",
+        "[64]",
+        "{}",
+        '{"context": 64}',
+        '{"context": 0, "drops_rows": true}',
+        '{"context": 64, "drops_rows": 1}',
+    ],
 )
 def test_a_damaged_memory_is_measured_again(content: str, tmp_path: Path, home: Path) -> None:
     folder = write(tmp_path / "one", "llama")
@@ -37,7 +47,7 @@ def test_a_damaged_memory_is_measured_again(content: str, tmp_path: Path, home: 
     (memo,) = home.iterdir()
     memo.write_text(content)
     assert load(folder).context == 64
-    assert json.loads(memo.read_text()) == {"context": 64}
+    assert json.loads(memo.read_text()) == {"context": 64, "drops_rows": True}
 
 
 def test_a_refusal_is_not_remembered(tmp_path: Path, home: Path) -> None:

@@ -17,7 +17,7 @@ from trimtab.models.pretrained.files import model_files
 from trimtab.models.pretrained.loading import load_network, positions_of
 from trimtab.models.pretrained.parts import Adaptation, Full, check_parts
 from trimtab.models.pretrained.probe import empty_cache
-from trimtab.models.pretrained.properties import checked_context
+from trimtab.models.pretrained.properties import checked
 from trimtab.models.pretrained.reading import HALF, read_network
 
 
@@ -65,7 +65,8 @@ class Pretrained(nn.Module):
         self.network = load_network(files)
         self._compute_dtype: torch.dtype | None = None
         self._settled, self._mapped = False, True
-        longest = checked_context(self.network, files.shown, self.fingerprint)
+        measured = checked(self.network, files.shown, self.fingerprint)
+        longest, self.drops_rows = measured.context, measured.drops_rows
         rows = int(self._network.get_input_embeddings().weight.shape[0])
         self.vocabulary = rows if vocabulary is None else vocabulary
         if self.vocabulary > rows:
@@ -159,7 +160,7 @@ class Pretrained(nn.Module):
             return self._logits(input_ids, attention_mask, last=last, use_cache=True, past_key_values=cache)
 
     def keep_rows(self, cache: Any, rows: Int[Tensor, " kept"]) -> None:
-        """Forget all rows of a cache but these."""
+        """Forget all rows of a cache but these. `drops_rows` says whether this model's caches can."""
         cache.batch_select_indices(rows)
 
     def save(self, folder: str | Path, *, adapter: bool = False) -> None:

@@ -36,11 +36,13 @@ class Probe:
     """What was measured.
 
     `failures` has a sentence for every property that the network lacks, by the property's name. `context` is the longest
-    sequence whose positions do not depend on other rows, None where the network names no bound.
+    sequence whose positions do not depend on other rows, None where the network names no bound. `drops_rows` says whether rows
+    may be taken out of its cache.
     """
 
     context: int | None
     failures: dict[str, str] = field(default_factory=dict)
+    drops_rows: bool = True
 
 
 class _FailedError(DataError):
@@ -66,14 +68,14 @@ def probe(network: nn.Module) -> Probe:
             with _failing("export", failures):
                 if (different := export_difference(network)) is not None:
                     raise _FailedError(f"a written folder would hold another model: {different}")
-    return Probe(context, failures)
+    return Probe(context, failures, drops_rows=not failures and rows.drops_rows)
 
 
 class _Rows:
     """A short row, its logits alone, and a longer row to put beside it; all within a context."""
 
     def __init__(self, network: nn.Module, context: int | None) -> None:
-        self.network = network
+        self.network, self.drops_rows = network, True
         self.tokens = int(network.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
         self.wide = min(_TOKENS, context or _TOKENS)
         self.short = max(1, 2 * self.wide // 3)
@@ -144,7 +146,7 @@ def _check_neighbours(rows: _Rows, end: int, failures: dict[str, str]) -> None:
 
 
 def _check_cache(rows: _Rows) -> None:
-    """Reading in parts with a cache, alone or padded and without the other rows from some point on, gives the same."""
+    """Reading in parts with a cache, alone or padded, gives the same; finds out whether the other rows may be dropped."""
     cache, cut = empty_cache(rows.network), max(1, rows.short // 2)
     spans = [(0, cut), (cut, rows.short)] if cut < rows.short else [(0, cut)]
     parts = [rows.read(rows.row[None, i:j], past_key_values=cache, use_cache=True)[0] for i, j in spans]
@@ -152,14 +154,26 @@ def _check_cache(rows: _Rows) -> None:
     _expect(apart, "reading in parts with a key-value cache gives other logits than reading the whole")
     batch, real, places = rows.padded()
     batch, real, start = batch[[0, 2]], real[[0, 2]], places["left"].start
-    options, cut = {"past_key_values": empty_cache(rows.network), "use_cache": True}, max(start + 1, rows.wide - 3)
+    cut = max(start + 1, rows.wide - 3)
+    options = {"past_key_values": empty_cache(rows.network), "use_cache": True}
     first = rows.read(batch[:, :cut], real[:, :cut], **options)[1, -1]
     apart = distance(first, rows.alone[cut - start - 1])
     _expect(apart, "with a key-value cache a row padded on the left has other logits than alone")
-    if cut < rows.wide:
+    if cut == rows.wide:
+        return
+    without: dict[str, str] = {}
+    with _failing("rows", without):
         options["past_key_values"].batch_select_indices(torch.tensor([1]))
         rest = rows.read(batch[1:, cut:], real[1:], last=True, **options)[0, 0]
-        _expect(distance(rest, rows.alone[-1]), "a key-value cache gives other logits once other rows have ended")
+        _expect(distance(rest, rows.alone[-1]), "a key-value cache gives other logits once other rows are dropped")
+    if without:
+        rows.drops_rows = False
+        options["past_key_values"] = empty_cache(rows.network)
+        rows.read(batch[:, :cut], real[:, :cut], **options)
+        rest = rows.read(batch[:, cut:], real, last=True, **options)[1, 0]
+        _expect(
+            distance(rest, rows.alone[-1]), "a key-value cache gives other logits for the next tokens of a padded row"
+        )
 
 
 def _check_bf16(rows: _Rows) -> None:

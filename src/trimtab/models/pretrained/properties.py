@@ -21,8 +21,8 @@ VERSION = 1
 _LIMIT = 1 << 16
 
 
-def checked_context(network: nn.Module, shown: Path, fingerprint: str) -> int | None:
-    """The longest sequence that a model reads as it should; None where it names no bound.
+def checked(network: nn.Module, shown: Path, fingerprint: str) -> Probe:
+    """What a model's probe measured, without any failure.
 
     The network is probed once for every fingerprint, version of the probe, of transformers and of torch; that it passed is
     remembered in the cache folder. Raises ConfigError for a model that lacks a property.
@@ -31,7 +31,7 @@ def checked_context(network: nn.Module, shown: Path, fingerprint: str) -> int | 
     if known is None:
         known = passed(network, shown)
         remember(network, fingerprint, known)
-    return known.context
+    return known
 
 
 def passed(network: nn.Module, shown: Path) -> Probe:
@@ -50,7 +50,7 @@ def remember(network: nn.Module, fingerprint: str, measured: Probe) -> None:
     """Keep that a model passed for the next time that it is opened."""
     memo = _memo(network, fingerprint)
     memo.parent.mkdir(parents=True, exist_ok=True)
-    write_json(memo, {"context": measured.context})
+    write_json(memo, {"context": measured.context, "drops_rows": measured.drops_rows})
 
 
 def _memo(network: Any, fingerprint: str) -> Path:
@@ -72,7 +72,9 @@ def _remembered(memo: Path) -> Probe | None:
         content = json.loads(read_regular(memo, at_most=_LIMIT))
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(content, dict) or set(content) != {"context"}:
+    if not isinstance(content, dict) or set(content) != {"context", "drops_rows"}:
         return None
-    context = content["context"]
-    return Probe(context) if context is None or (type(context) is int and context > 0) else None
+    context, drops_rows = content["context"], content["drops_rows"]
+    if not isinstance(drops_rows, bool) or not (context is None or (type(context) is int and context > 0)):
+        return None
+    return Probe(context, drops_rows=drops_rows)
