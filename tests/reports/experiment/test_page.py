@@ -220,7 +220,7 @@ def test_a_failed_episode_is_told_beside_the_verdict(tmp_path):
     progress["status"] = progress["episodes"]["episodes/guard/seed-5"]["status"] = "failed"
     write_progress(folder, progress)
     html, _ = report(folder)
-    assert "Episodes that failed: 1. Their pairs are missing from the verdict" in html
+    assert "1 of 12 episodes failed (1 of guard). Their pairs are missing from the verdict" in html
     assert "Of 12 episodes planned: 11 completed, 1 failed." in html
 
 
