@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trimtab.config import allowing_code, load_config
-from trimtab.config.permission import dotted_paths, permission, refuse_code
+from trimtab.config.permission import dotted_paths, hub_ids, permission, refuse_code, refuse_fetching
 from trimtab.errors import RunError
 
 
@@ -75,3 +75,29 @@ def test_a_config_file_is_the_users_own_unless_it_lies_among_records(tmp_path: P
         load_config(path)
     with allowing_code(True):
         assert load_config(path).hooks[0].name == "tests.config.parts:Hook"
+
+
+HUBBED = {
+    "model": {"name": "pretrained", "path": "hub:owner/model", "allow_hub": True},
+    "data": {"task": {"name": "hub", "dataset": "owner/set", "path": None, "allow_hub": True}},
+    "a": {"path": "/models/own", "allow_hub": True},
+    "b": {"path": "hub:owner/other", "allow_hub": False},
+}
+
+
+def test_hub_ids_are_those_that_a_config_lets_be_fetched() -> None:
+    assert hub_ids(HUBBED) == {"owner/set": "data.task.dataset", "hub:owner/model": "model.path"}
+    assert hub_ids({"model": {"path": "owner/model", "allow_hub": True}}) == {"hub:owner/model": "model.path"}
+
+
+def test_records_let_nothing_be_fetched_unless_it_is_here_or_allowed() -> None:
+    with pytest.raises(
+        RunError, match=r"m\.json names what is fetched .*'owner/set'.*'hub:owner/model' .*--allow-code"
+    ):
+        refuse_fetching(HUBBED, "m.json", lambda path: False)
+    with pytest.raises(RunError, match=r"hub: 'owner/set' \(data\.task\.dataset\)\. Records"):
+        refuse_fetching(HUBBED, "m.json", lambda path: True)
+    with allowing_code(names=["owner/set", "hub:owner/model"]):
+        refuse_fetching(HUBBED, "m.json", lambda path: False)
+    with allowing_code(True):
+        refuse_fetching(HUBBED, "m.json", lambda path: False)

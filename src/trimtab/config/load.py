@@ -11,8 +11,9 @@ from trimtab.config.canonical import config_hash
 from trimtab.config.fitting import refuse_misfits
 from trimtab.config.kinds import refuse_other_kinds
 from trimtab.config.nested import resolve_component
+from trimtab.config.offline import is_here
 from trimtab.config.overrides import apply_overrides
-from trimtab.config.permission import refuse_code, refuse_recorded_code
+from trimtab.config.permission import refuse_code, refuse_fetching, refuse_recorded_code
 from trimtab.config.plain import plain_values
 from trimtab.config.schema import RunConfig
 from trimtab.config.slots import ROOTS, default_name
@@ -58,8 +59,9 @@ def resolve_config(data: Mapping[str, Any], *, source: str = "config", lines: Li
 def recorded_root(root: type[Root], data: Mapping[str, Any], expected_hash: str, source: str) -> Root:
     """The config `data` that the records in the file `source` hold, validated.
 
-    Before any component is imported, the hash is compared with the recorded one and dotted paths are refused unless they are
-    allowed (`allowing_code`). Raises `RunError` for these two, `ConfigError` for a config that is not valid.
+    Before any component is imported, the hash is compared with the recorded one; dotted paths, and hub ids of what would have
+    to be fetched, are refused unless they are allowed (`allowing_code`). Raises `RunError` for these, and `ConfigError` for a
+    config that is not valid.
     """
     if not _has_hash(data, expected_hash):
         raise RunError(
@@ -68,6 +70,7 @@ def recorded_root(root: type[Root], data: Mapping[str, Any], expected_hash: str,
             "`trimtab fork`."
         )
     refuse_code(data, source)
+    refuse_fetching(data, source, is_here)
     config = resolve_root(root, data, Source(source))
     if config_hash(config) != expected_hash:
         raise RunError(

@@ -65,6 +65,11 @@ def expanded_path(parameters: dict[str, Any]) -> dict[str, Any]:
     return parameters
 
 
+def as_hub_id(path: str) -> str | None:
+    """The hub id that a `path` beside `allow_hub: true` may mean, `hub:owner/name`; None for what can only be a path."""
+    return HUB + path.removeprefix(HUB) if _HUB_ID.fullmatch(path.removeprefix(HUB)) else None
+
+
 def check_hub(parameters: dict[str, Any]) -> None:
     """For the `check` hook: a hub id needs `allow_hub`.
 

@@ -46,6 +46,11 @@ def offline_import(name: str) -> ModuleType:
     return module
 
 
+def is_here(path: str) -> bool:
+    """Whether the model that a resolved `path` names needs no fetching. Raises ConfigError for a hub id without the extra."""
+    return not path.startswith(HUB) or _cached(offline_import("huggingface_hub"), path.removeprefix(HUB)) is not None
+
+
 def local_folder(path: str) -> Path:
     """The folder or file that a resolved `path` names; a `hub:` id is fetched first, if it is not here already.
 

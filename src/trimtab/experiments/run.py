@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.config import TrimtabError, WorkError, allowing_code
-from trimtab.config.permission import dotted_paths
+from trimtab.config.permission import dotted_paths, hub_ids
 from trimtab.evidence import plan
 from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.experiments.design import episode_jobs
@@ -31,14 +31,15 @@ def run_experiment(experiment: Experiment, out: Path | str, means: Means = Means
     Finished episodes are taken as they are when nothing that decides them has changed. An interrupted experiment is not
     judged: a look before the planned pairs are in would be another test. Raises `RunError` when `out` holds another
     experiment, `ConfigError` when an arm's loss cannot be computed on its data. Whether so many pairs can show what is
-    claimed, `planned` says. The dotted paths that the experiment names are the caller's own; its episodes' records may name
-    them and no others.
+    claimed, `planned` says. The dotted paths and hub ids that the experiment names are the caller's own; its
+    episodes' records may name them and no others.
     """
     folder = ExperimentDirectory(out)
     check_free(folder)
     rehearse(folder, experiment)
     reserve(folder, experiment, means.command)
-    with allowing_code(names=dotted_paths(experiment.model_dump())), RunLock(folder.path / ".lock"):
+    named = experiment.model_dump()
+    with allowing_code(names=[*dotted_paths(named), *hub_ids(named)]), RunLock(folder.path / ".lock"):
         progress = Progress(folder, means)
         status, experiment = _phases(folder, experiment, means, progress)
         try:
