@@ -1,5 +1,11 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+from tests.training.runs import environment
 from trimtab.reports import style
 
 COLOURS = {name: value for name, value in vars(style).items() if name.isupper() and str(value).startswith("#")}
@@ -25,3 +31,22 @@ def test_every_colour_can_be_seen_on_light_and_on_dark(name, paper):
 def test_there_are_colours_and_the_measure_is_right():
     assert len(COLOURS) == 8
     assert contrast("#ffffff", "#000000") == pytest.approx(21)
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        "from trimtab.reports.style import style\nwith style(): pass",
+        "from trimtab.reports.drawing import drawable\ndrawable('é')",
+        "from trimtab.reports.drawing import plot\nplot('a', 'b', 'c', lambda figure, axes: None)",
+        "from trimtab.records import RunDirectory\nfrom trimtab.reports.curves import _draw\n_draw(RunDirectory('none'))",
+    ],
+)
+def test_a_settings_file_in_the_working_folder_is_not_read(tmp_path: Path, drawing: str) -> None:
+    os.mkfifo(tmp_path / "matplotlibrc")  # reading it would never end
+    program = f"{drawing}\nimport os, sys\nassert 'matplotlib' in sys.modules\nprint(os.getcwd())"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.stdout == f"{tmp_path}\n", done.stderr

@@ -13,7 +13,7 @@ from trimtab.records.failures import refused_place
 from trimtab.records.run_directory import RunDirectory
 from trimtab.reports.drawing import drawable
 from trimtab.reports.series import Series, column, final_passage, overwritten, smooth, speed
-from trimtab.reports.style import BLUE, GREEN, INK, ORANGE, RED, VIOLET, rendered, style
+from trimtab.reports.style import BLUE, GREEN, INK, ORANGE, RED, VIOLET, load_matplotlib, rendered, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,6 +47,7 @@ def loss_curve(run: RunDirectory, out_folder: str | Path | None = None) -> list[
 
 
 def _draw(run: RunDirectory) -> "Figure":
+    load_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

@@ -10,7 +10,7 @@ import numpy as np
 from trimtab.records.atomic import write_bytes
 from trimtab.reports.drawing import drawable
 from trimtab.reports.series import Series
-from trimtab.reports.style import BLUE, INK, ORANGE, rendered, style
+from trimtab.reports.style import BLUE, INK, ORANGE, load_matplotlib, rendered, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,6 +52,7 @@ def _positive(series: Series) -> Series:
 
 
 def _draw(chaos: Mapping[str, Any]) -> "Figure":
+    load_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

@@ -10,7 +10,7 @@ import numpy as np
 
 from trimtab.reports.blocks import Plot
 from trimtab.reports.series import Series
-from trimtab.reports.style import BLUE, INK, MAGENTA, ORANGE, TEAL, rendered, style
+from trimtab.reports.style import BLUE, INK, MAGENTA, ORANGE, TEAL, load_matplotlib, rendered, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,6 +51,7 @@ def plot(
     name: str, caption: str, description: str, draw: Callable[..., None], *, height: float = 3.1, **subplots: Any
 ) -> Plot:
     """A figure of one column; `draw` is called with it and its axes (as `Figure.subplots` gives them)."""
+    load_matplotlib()
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -86,6 +87,7 @@ def drawable(text: str, longest: int = 26) -> str:
 
 @cache
 def _characters() -> frozenset[int]:
+    load_matplotlib()
     from matplotlib.font_manager import findfont, get_font
 
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())

@@ -1,7 +1,10 @@
 """How every plot looks, and turning a figure into bytes."""
 
 import io
+import os
+import sys
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,8 +39,25 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+def load_matplotlib() -> None:
+    """Import matplotlib without the `matplotlibrc` of the working folder, which it would read and which may be a stranger's.
+
+    Call it before any other import of matplotlib. While it imports, the process's working folder is another one.
+    """
+    if "matplotlib" in sys.modules:
+        return
+    here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)  # a descriptor also leads back to a folder that was removed
+    try:
+        os.chdir(Path(__file__).parent)
+        import matplotlib  # noqa: F401
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
 def style() -> AbstractContextManager[None]:
     """Our style over matplotlib's defaults: a user's own settings would change the bytes."""
+    load_matplotlib()
     from matplotlib import style
 
     return style.context(["default", _STYLE])

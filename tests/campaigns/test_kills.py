@@ -1,0 +1,179 @@
+"""Real signals at random moments: whatever is killed and started again ends as if nothing had happened."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.experiments.specs import GUARDED, SMALL
+from tests.training.runs import DECODER, EVERYTHING, environment, options, weights
+from trimtab.experiments.loading import load_experiment
+from trimtab.records import RunDirectory, first_difference
+
+pytestmark = pytest.mark.slow
+
+TRIALS = {"train": 6, "fork": 3, "experiment": 4, "memory": 2, "export": 2}
+SIGNALS = [signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
+PLAIN = [
+    *DECODER, *(item for item in EVERYTHING if "Brake" not in item),
+    "episode.steps=240", "episode.evaluate_every=40", "episode.checkpoint_every=30",
+]  # fmt: skip
+
+
+class Campaign:
+    """Runs commands, sends them signals, and counts."""
+
+    def __init__(self) -> None:
+        self.draw = random.Random(31)
+        self.trials = 0
+        self.signals: Counter[str] = Counter()
+
+    def until_done(self, command: Callable[[], list[str]], seconds: float, kills: int) -> None:
+        """Start `command()` again and again: the first `kills` times it, or one of its workers, gets a signal within `seconds`."""
+        self.trials += 1
+        for attempt in range(kills + 3):
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "trimtab.cli.main", *command()],
+                env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            )  # fmt: skip
+            if attempt < kills:
+                time.sleep(self.draw.uniform(0.05, 1.0) * seconds)
+                self._signal(process)
+            output, _ = process.communicate(timeout=240)
+            assert "Traceback (most recent call last)" not in output, output
+            if process.returncode == 0:
+                return
+            assert attempt < kills or process.returncode in (0, 130), output
+        pytest.fail(f"not done after {kills + 3} starts: {command()}\n{output}")
+
+    def _signal(self, process: "subprocess.Popen[str]") -> None:
+        number = self.draw.choice(SIGNALS)
+        try:
+            os.kill(process.pid, number)
+            self.signals[number.name] += 1
+        except ProcessLookupError:
+            return  # it has ended
+
+
+@pytest.fixture(scope="module")
+def campaign() -> Campaign:
+    return Campaign()
+
+
+def again(out: Path, first: list[str]) -> Callable[[], list[str]]:
+    """The command that goes on with a run: `first` until the run has a manifest, then `resume`."""
+    return lambda: ["resume", str(out)] if (out / "manifest.json").exists() else first
+
+
+def timed(command: list[str]) -> float:
+    begin = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "trimtab.cli.main", *command],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return time.monotonic() - begin
+
+
+def same(one: Path, other: Path) -> None:
+    assert weights(one) == weights(other)
+    assert first_difference(RunDirectory(one), RunDirectory(other)) is None
+    steps = [[row["step"] for row in RunDirectory(out).steps()] for out in (one, other)]
+    assert steps[0] == steps[1]
+    decisions = [
+        [row for row in RunDirectory(out).events() if row["kind"] in ("fork", "regime")] for out in (one, other)
+    ]
+    assert [row["kind"] for row in decisions[0]] == [row["kind"] for row in decisions[1]]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """A run that nothing interrupted, and its seconds."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    return out, timed(["train", *options(PLAIN), "--out", str(out)])
+
+
+def test_runs(whole: tuple[Path, float], tmp_path: Path, campaign: Campaign) -> None:
+    for trial in range(TRIALS["train"]):
+        out = tmp_path / f"run-{trial}"
+        campaign.until_done(again(out, ["train", *options(PLAIN), "--out", str(out)]), whole[1], kills=1 + trial % 2)
+        same(whole[0], out)
+
+
+def test_forks(whole: tuple[Path, float], tmp_path: Path, campaign: Campaign) -> None:
+    fork = ["fork", str(whole[0]), "--at", "130", "--set", "episode.optimizer.lr=1e-3", "--out"]
+    seconds = timed([*fork, str(tmp_path / "fork")])
+    for trial in range(TRIALS["fork"]):
+        out = tmp_path / f"fork-{trial}"
+        campaign.until_done(again(out, [*fork, str(out)]), seconds, kills=1 + trial % 2)
+        same(tmp_path / "fork", out)
+
+
+def test_experiments(tmp_path: Path, campaign: Campaign) -> None:
+    spec: dict[str, Any] = {**SMALL, **GUARDED}
+    (tmp_path / "e.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
+    load_experiment(tmp_path / "e.yaml")
+    run = ["run", str(tmp_path / "e.yaml"), "--pilot", "--workers", "2", "--out"]
+    seconds = timed([*run, str(tmp_path / "whole")])
+    for trial in range(TRIALS["experiment"]):
+        out = tmp_path / f"e-{trial}"
+        campaign.until_done(lambda out=out: [*run, str(out)], seconds, kills=1 + trial % 2)  # type: ignore[misc]
+        for name in ("verdicts.json",):
+            assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_exports(whole: tuple[Path, float], tmp_path: Path, campaign: Campaign) -> None:
+    seconds = timed(["export", str(whole[0]), "--to", "csv"])
+    reference = {path.name: path.read_bytes() for path in (whole[0] / "exports").rglob("*.csv")}
+    assert reference
+    for _ in range(TRIALS["export"]):
+        campaign.until_done(lambda: ["export", str(whole[0]), "--to", "csv"], seconds, kills=1)
+        assert {path.name: path.read_bytes() for path in (whole[0] / "exports").rglob("*.csv")} == reference
+
+
+def test_memories(model_folder: Path, tmp_path: Path, campaign: Campaign) -> None:
+    rows = "".join(f'{{"question": "{chr(97 + index)}", "answer": "{chr(110 + index)}"}}\n' for index in range(5))
+    (tmp_path / "pairs.jsonl").write_text(rows)
+    solve = {
+        "steps": 40,
+        "restarts": 2,
+        "margin": 0.2,
+        "lr": 0.5,
+        "precision": "fp32",
+        "checkpoint_every": 3,
+        "positions": 60,
+    }
+    config = {
+        "threads": 1, "model": {"name": "pretrained", "path": str(model_folder)}, "pairs": {"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")},
+        "count": 5, "vectors": 12, "solve": solve, "gates": {"single": 0.0, "joint": 0.0}, "single_pairs": 2, "stages": ["single", "joint"],
+    }  # fmt: skip
+    (tmp_path / "memory.yaml").write_text(yaml.safe_dump(config))
+    run = ["memory", "run", str(tmp_path / "memory.yaml"), "--out"]
+    seconds = timed([*run, str(tmp_path / "whole")])
+    for trial in range(TRIALS["memory"]):
+        out = tmp_path / f"m-{trial}"
+        campaign.until_done(lambda out=out: [*run, str(out)], seconds, kills=1 + trial % 2)  # type: ignore[misc]
+        vectors = [sorted((folder / "memories").rglob("*.safetensors")) for folder in (out, tmp_path / "whole")]
+        assert [path.read_bytes() for path in vectors[0]] == [path.read_bytes() for path in vectors[1]]
+        assert vectors[0]
+
+
+def test_the_count(campaign: Campaign, capsys: pytest.CaptureFixture[str]) -> None:
+    """Last in the file: every trial above was made, and most signals reached a process that was at work."""
+    with capsys.disabled():
+        sent = ", ".join(f"{name} {count}" for name, count in sorted(campaign.signals.items()))
+        print(f"\nkills: {campaign.trials} trials, {campaign.signals.total()} signals ({sent}), 0 faults")
+    assert campaign.trials == sum(TRIALS.values())
+    assert campaign.signals.total() >= campaign.trials
