@@ -62,7 +62,7 @@ def outcome(call: Callable[[], Any], name: str, faults: list[str]) -> bool:
         with limited():
             call()
     except TrimtabError as error:
-        if len(str(error)) > 5000:
+        if len(str(error)) > 20_000:  # printed and recorded errors are cut at 2,000
             faults.append(f"{name}: an error of {len(str(error))} characters: {str(error)[:300]}")
         return True
     except BaseException as error:

@@ -7,12 +7,16 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from trimtab.boundary import shortened
 from trimtab.config import TrimtabError, allowing_code
 from trimtab.config.own_code import search
 from trimtab.experiments.jobs import Job, Kind, run_job
 from trimtab.experiments.twins import run_twins
 from trimtab.training import Caller
 from trimtab.training.signals import StopOnSignal
+
+_LONGEST = 2000
+"""Characters of an error that an answer holds."""
 
 
 class Silent:
@@ -36,7 +40,7 @@ class Silent:
 
 
 def work(job: Job) -> dict[str, Any]:
-    """Run a job politely: SIGTERM or SIGINT ends it after a checkpoint. An error is part of the answer."""
+    """Run a job; a signal ends it after a checkpoint. An error is part of the answer."""
     with StopOnSignal() as stop:
         try:
             return _runner(job.kind)(
@@ -45,13 +49,11 @@ def work(job: Job) -> dict[str, Any]:
         except KeyboardInterrupt:
             return {"status": "interrupted"}
         except TrimtabError as error:
-            return {"status": "failed", "error": str(error)}
+            return {"status": "failed", "error": shortened(str(error), _LONGEST)}
         except Exception as error:  # noqa: BLE001 - a component of the user's may raise anything; the others go on
             traceback.print_exc()  # a worker's goes to the log
-            return {
-                "status": "failed",
-                "error": f"{type(error).__name__}: {error} (the traceback is printed or in workers.log)",
-            }
+            words = shortened(f"{type(error).__name__}: {error}", _LONGEST)
+            return {"status": "failed", "error": f"{words} (the traceback is printed or in workers.log)"}
 
 
 def _runner(kind: Kind) -> Callable[[Job, Caller], dict[str, Any]]:
