@@ -86,7 +86,8 @@ def test_a_figure_that_is_not_finite_is_capped_in_whatever_way_its_run_ended() -
     hot = [Episode("hot", seed, (), "completed", {KL: value}) for seed, value in enumerate(HEALTHY)]
     hot[3] = Episode("hot", 3, (), "completed", {KL: float("inf"), f"untrained.{KL}": 1.4})
     table = metric_table(spec(**TASK, claim=CLAIM, seeds=8), [*episodes("plain", [*HEALTHY]), *hot], KL)
-    assert table.values["hot"][3] == 1.4 and table.capped["hot"] == 1 and table.unfounded["hot"] == 0
+    assert table.values["hot"][3] == 1.4 and sum(table.unfounded["hot"].values()) == 0
+    assert table.capped["hot"] == {seed: int(seed == 3) for seed in range(8)}
 
 
 def test_each_figure_is_capped_in_its_own_direction() -> None:
@@ -127,7 +128,7 @@ def test_a_run_that_diverged_before_it_was_measured_counts_as_the_worst() -> Non
                 Episode("hot", 0, (), "completed", {metric: 0.2}), Episode("hot", 1, (), "diverged", {})]  # fmt: skip
     table = metric_table(spec(claim=claim, monitor=monitor), measured, metric)
     assert table.values == {"plain": {0: 0.1, 1: 0.3}, "hot": {0: 0.2, 1: 0.3}}
-    assert table.capped == table.unfounded == {"plain": 0, "hot": 1}
+    assert table.capped == table.unfounded == {"plain": {0: 0, 1: 0}, "hot": {0: 0, 1: 1}}
     unmeasured = [*measured[:3], Episode("hot", 1, (), "completed", {})]
     with pytest.raises(WorkError, match="has no figure"):
         metric_table(spec(claim=claim, monitor=monitor), unmeasured, metric)

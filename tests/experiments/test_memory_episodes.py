@@ -155,7 +155,7 @@ def test_an_episode_under_other_conditions_is_not_taken(design: dict[str, Any], 
     manifest.write_text(json.dumps(content))
     said: list[str] = []
     assert run_experiment(spec, out, Means(say=said.append))["status"] == "failed"
-    assert any("the pairs changed" in line for line in said)
+    assert any("manifest.json is not what the run wrote" in line for line in said)
 
 
 def _figures(run: Path) -> dict[str, Any]:

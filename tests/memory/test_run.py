@@ -22,6 +22,8 @@ from trimtab.memory.recall import recall
 from trimtab.memory.run import run_memory
 from trimtab.memory.store import load_memory, save_memory
 from trimtab.records import read_rows
+from trimtab.records.atomic import write_json
+from trimtab.records.manifest import CHECKSUM, with_checksum
 from trimtab.reports.memory import write_report
 
 
@@ -239,7 +241,9 @@ def test_a_memory_is_said_in_another_process_and_refused_by_another_model(
     done = subprocess.run(ask, env=environment(), capture_output=True, text=True, check=True)
     card = json.loads((out / "memories" / pair / "memory.json").read_text())
     assert done.stdout == card["answer"] + "\n"
-    (out / "memories" / pair / "memory.json").write_text(json.dumps({**card, "model_fingerprint": "0" * 64}))
+    other = {**card, "model_fingerprint": "0" * 64}
+    other.pop(CHECKSUM)
+    write_json(out / "memories" / pair / "memory.json", with_checksum(other))
     with pytest.raises(RunError, match="another model"):
         recall(out, pair, ("answer",))
     (out / "memories" / pair / "memory.json").write_text(json.dumps(card))

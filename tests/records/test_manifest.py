@@ -20,7 +20,14 @@ def test_manifest_round_trip_and_keys(tmp_path):
         {"name": "activation_stats", "kind": "observe", "config": {"every": 10}, "source_hash": "5ee"}
     ]
     assert raw["data"] == {"name": "corpus", "fingerprint": "f00", "tokens": 1000}
-    assert raw["parent"] == {"run_id": "older", "step": 40, "path": "", "changed": [], "controller": None}
+    assert raw["parent"] == {
+        "run_id": "older",
+        "step": 40,
+        "path": "",
+        "changed": [],
+        "changes": [],
+        "controller": None,
+    }
     read = Manifest.read(tmp_path / "manifest.json")
     assert read.parent == written.parent and read.hooks == written.hooks and read.config["lr"] == "inf"
 

@@ -112,10 +112,10 @@ def test_replay_names_the_first_step_that_differs(trunk: Path, tmp_path: Path) -
 
 def test_replay_sees_other_weights(tmp_path: Path) -> None:
     train(config(), tmp_path / "run")
-    path = tmp_path / "run" / "summary.json"
-    summary = json.loads(path.read_text())
-    summary["weights_sha256"] = "0" * 64
-    path.write_text(json.dumps(summary))
+    run = RunDirectory(tmp_path / "run")
+    summary = run.summary()
+    assert summary is not None
+    summary.model_copy(update={"weights_sha256": "0" * 64}).write(run.summary_path)
     found = replay(tmp_path / "run")
     assert found.difference is None
     assert found.weights_identical is False

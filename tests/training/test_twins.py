@@ -101,7 +101,10 @@ def test_the_exponent_is_the_same_over_a_decade_of_epsilon() -> None:
 
 
 def test_twins_of_which_one_is_rewound_are_not_compared() -> None:
-    with twins(4, "episode.regime_controller={name: 'tests.training.parts:Fickle'}") as (futures, coordinates):
+    with twins(4, "episode.regime_controller={name: 'tests.training.parts:Fickle'}", "episode.rewind={every: 2}") as (
+        futures,
+        coordinates,
+    ):
         direction = coordinates.direction(futures.begin, torch.Generator().manual_seed(0))
         found = exponent(futures, coordinates, direction, steps=20, epsilon=1e-3, every=1)
     assert math.isnan(found.exponent) and found.steps < 20
