@@ -102,6 +102,7 @@ def report(capsys: pytest.CaptureFixture[str], what: str, inputs: int, refused: 
     with capsys.disabled():
         print(f"\nfuzz: {inputs} {what}, {refused} refused, {len(faults)} faults")
     assert not faults, "\n".join(faults)
+    assert inputs - refused > 0.02 * inputs, "hardly any input was accepted, so little was tried"
 
 
 def loader(name: str, texts: dict[str, str]) -> Callable[[Path], Any]:
@@ -151,7 +152,7 @@ def table(draw: random.Random) -> str:
         for seed in range(6)
         for index, arm in enumerate(arms)
     ]
-    for _ in range(draw.randint(0, 3)):
+    for _ in range(draw.choice([0, 1, 1, 2, 3])):
         row = draw.choice(rows)
         way = draw.randrange(6)
         if way <= 2:
@@ -163,9 +164,8 @@ def table(draw: random.Random) -> str:
         else:
             rows.insert(draw.randrange(len(rows)), list(row))
         rows = [one for one in rows if one] or [["arm"]]
-    return (
-        draw.choice(["\n", "\r\n", "\n"]).join(draw.choice([",", ",", ",", ";", "\t"]).join(row) for row in rows) + "\n"
-    )
+    separator, end = draw.choice([*"," * 8, ";", "\t"]), draw.choice(["\n", "\r\n"])
+    return "".join(separator.join(row) + end for row in rows)
 
 
 def test_no_mutated_table_raises_anything_but_an_error_of_ours(
@@ -184,7 +184,7 @@ def test_no_mutated_table_raises_anything_but_an_error_of_ours(
     for trial in range(TABLES):
         path = tmp_path / "table.csv"
         path.write_text(table(draw), encoding="utf-8")
-        claim, twin = draw.choice(claims), draw.choice([None, None, "cold"])
+        claim, twin = draw.choice(claims), draw.choice([None] * 5 + ["cold"])
         name = f"table {trial} ({claim}, {twin}): {path.read_bytes()[:300]!r}"
         refused += outcome(partial(verdicts, path, claim, twin), name, faults)
     report(capsys, "tables", TABLES, refused, faults)
