@@ -157,7 +157,7 @@ def test_memories(model_folder: Path, tmp_path: Path, campaign: Campaign) -> Non
     }
     config = {
         "threads": 1, "model": {"name": "pretrained", "path": str(model_folder)}, "pairs": {"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")},
-        "count": 5, "vectors": 12, "solve": solve, "gates": {"single": 0.0, "joint": 0.0}, "single_pairs": 2, "stages": ["single", "joint"],
+        "count": 5, "vectors": 12, "solve": solve, "gates": {"single": 0.0, "joint": 0.0}, "single_pairs": 2, "stages": ["baselines", "single", "joint"],
     }  # fmt: skip
     (tmp_path / "memory.yaml").write_text(yaml.safe_dump(config))
     run = ["memory", "run", str(tmp_path / "memory.yaml"), "--out"]

@@ -65,6 +65,7 @@ print(json.dumps({"parameters": count, "seconds": seconds, "before": before, "lo
 """
 
 
+@pytest.mark.timeout(1800)  # the probe reads the weights a dozen times; beside other work that takes minutes
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
 def test_a_sharded_model_of_a_billion_parameters_trains_within_its_memory(tmp_path: Path) -> None:
     folder = tmp_path / "billion"
@@ -73,7 +74,7 @@ def test_a_sharded_model_of_a_billion_parameters_trains_within_its_memory(tmp_pa
     size = sum(path.stat().st_size for path in shards) / 1e9
     assert len(shards) > 3
     done = subprocess.run(
-        [sys.executable, "-c", USE, str(folder)], capture_output=True, text=True, timeout=900, check=False
+        [sys.executable, "-c", USE, str(folder)], capture_output=True, text=True, timeout=1500, check=False
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
