@@ -21,7 +21,7 @@ from trimtab.records import RunDirectory, first_difference
 
 pytestmark = pytest.mark.slow
 
-TRIALS = {"train": 6, "fork": 3, "experiment": 4, "memory": 2, "export": 2}
+TRIALS = {"train": 6, "fork": 3, "experiment": 2, "memory": 2, "export": 2}
 SIGNALS = [signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
 PLAIN = [
     *DECODER, *(item for item in EVERYTHING if "Brake" not in item),

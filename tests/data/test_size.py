@@ -64,5 +64,5 @@ def test_bpe_takes_a_bounded_amount_of_memory_even_without_line_ends(
     lines(tmp_path / "long.txt", 50, end)
     growth, tokens, cuts = peak_growth(tmp_path / "long.txt", str(bpe_file))
     assert tokens > 10 << 20
-    assert (cuts == 0) == (end == "\n")
+    assert cuts == 0  # a cut inside a line is tried, and changes no token here
     assert growth < limit  # MB
