@@ -1,20 +1,14 @@
 """Experiments from end to end: pairings, executors, resuming, verdicts that are true to the records."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from tests.experiments.specs import GUARDED, SMALL, spec
-from tests.training.runs import environment, weights
+from tests.training.runs import weights
 from trimtab.config import ConfigError, RunError, allowing_code, config_hash
 from trimtab.experiments import Means, load_experiment, run_experiment
 from trimtab.experiments.figures import FIGURES
@@ -325,37 +319,6 @@ def test_runs_that_all_diverged_are_not_equivalent(tmp_path: Path) -> None:
     assert accuracy["baseline_values"][1] == max(own, untrained)
 
 
-class Broken(Controller):
-    """Raises."""
-
-    def update(self, state: Any, episode_config: Any) -> Decision | None:
-        raise ValueError("my bug")
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_component_that_raises_fails_its_episode_alone(tmp_path: Path, workers: int) -> None:
-    arms = {"plain": {}, "broken": {"episode.regime_controller": {"name": "tests.experiments.test_run:Broken"}}}
-    said: list[str] = []
-    result = run_experiment(spec(arms=arms), tmp_path / "e", Means(workers=workers, say=said.append))
-    assert result["status"] == "failed"
-    assert sum("ValueError: my bug" in text for text in said) == 2
-    assert RunDirectory(tmp_path / "e/episodes/plain/seed-1").summary() is not None
-
-
-def test_an_arm_that_failed_does_not_cost_the_others_their_verdicts(tmp_path: Path) -> None:
-    broken = {"episode.regime_controller": {"name": "tests.experiments.test_run:Broken"}}
-    arms: dict[str, Any] = {"plain": {}, "slow": {"episode.optimizer.lr": 1e-6}, "also": {"episode.clip": 0.5}}
-    whole = run_experiment(spec(arms={**arms, "third": {"episode.clip": 0.4}}, seeds=7), tmp_path / "whole", QUIET)
-    result = run_experiment(spec(arms={**arms, "broken": broken}, seeds=7), tmp_path / "e", QUIET)
-    assert result["status"] == "failed"
-    found = verdict(result, "slow")
-    assert found["verdict"] == "inferior" and found["level"] == verdict(whole, "slow")["level"] == 1 - 0.05 / 3
-    assert found["p_adjusted"] == pytest.approx(3 * 2 / 2**7)  # of three planned claims, as if the third had been made
-    assert not [v for v in result["verdicts"] if v["treatment"] == "broken"]
-    write_report(tmp_path / "e")
-    assert found["sentence"] in (tmp_path / "e/report.html").read_text()
-
-
 class Raising:
     """A loss with a mistake in it."""
 
@@ -404,61 +367,6 @@ def test_a_diverged_run_is_capped_and_counted(tmp_path: Path) -> None:
         summary = RunDirectory(tmp_path / "e/episodes/wild" / f"seed-{seed}").summary()
         assert summary is not None and summary.status == "diverged"
     assert found["mean_difference"] < 3.0  # at most the untrained model's loss
-
-
-LONGER = {**SMALL["episode"], "steps": 300}
-
-
-def begun(folder: Path, size: int = 1) -> bool:
-    """Whether a run in `folder` has recorded something."""
-    return any(file.stat().st_size >= size for file in folder.rglob("steps.jsonl"))
-
-
-@pytest.mark.slow
-def test_a_workers_kill_changes_nothing(tmp_path: Path) -> None:
-    (tmp_path / "e.yaml").write_text(yaml.safe_dump({**SMALL, "episode": LONGER}, sort_keys=False))
-    run_experiment(spec(episode=LONGER), tmp_path / "whole", QUIET)
-    process = started(tmp_path, "--pilot")
-    steps = tmp_path / "e/episodes/plain/seed-0/steps.jsonl"
-    while not begun(steps.parent, 20_000):
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.01)
-    os.kill(int((steps.parent / ".lock").read_text().split()[0]), signal.SIGKILL)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    assert "lost" in output
-    assert same_findings(tmp_path)
-
-
-@pytest.mark.slow
-def test_kills_in_every_phase_of_an_experiment_change_nothing(tmp_path: Path) -> None:
-    everything = {**SMALL, **GUARDED, "episode": {**LONGER, "steps": 120}, "noise_floor": 2, "twin": {"steps": 8}}
-    everything["arms"] = {"plain": {}, "guard": GUARDED["arms"]["guard"], "static": {"episode.clip": 0.5}}
-    everything["tune"] = {"static": {"over": {"episode.optimizer.lr": [0.001, 0.003]}}}
-    (tmp_path / "e.yaml").write_text(yaml.safe_dump(everything, sort_keys=False))
-    run_experiment(spec(**everything), tmp_path / "whole", QUIET)
-    for phase in ("tuning", "episodes/guard", "noise", "twins"):
-        process = started(tmp_path, "--pilot")
-        while not ((tmp_path / "e" / phase).exists() if phase == "twins" else begun(tmp_path / "e" / phase)):
-            assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.005)
-        process.kill()  # its workers leave with it
-        process.communicate(timeout=60)
-    output, _ = started(tmp_path, "--pilot").communicate(timeout=300)
-    assert "completed. Records in" in output
-    assert same_findings(tmp_path)
-
-
-def started(tmp_path: Path, *options: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "trimtab.cli.main", "run", str(tmp_path / "e.yaml"), "--out", str(tmp_path / "e"),
-               "--workers", "2", *options]  # fmt: skip
-    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def same_findings(tmp_path: Path) -> bool:
-    names = [path.name for path in (tmp_path / "whole").glob("*.json") if path.name != "experiment.json"]
-    assert "verdicts.json" in names
-    return all((tmp_path / "e" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes() for name in names)
 
 
 def test_an_episode_may_name_the_code_that_the_experiment_names_and_no_other(

@@ -25,7 +25,7 @@ def folder_name(value: object) -> str:
 def is_plain_name(name: object) -> bool:
     """Whether `name` can name an entry of a folder: text without a separator or NUL that is not `.` or `..`.
 
-    A lone surrogate is allowed where it stands for a byte of a name that is not UTF-8, as `os.listdir` gives it.
+    A lone surrogate is allowed where it represents a byte of a name that is not UTF-8, as `os.listdir` gives it.
     """
     if not isinstance(name, str) or name in ("", ".", "..") or any(char in name for char in "/\\\0"):
         return False

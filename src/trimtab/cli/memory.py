@@ -176,7 +176,7 @@ class _Watcher:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a run that was asked to stop."""
+        """The exit code of a run that a signal ended."""
         return int(self._stop.exit_code)
 
     def stop(self) -> str | None:

@@ -33,7 +33,7 @@ class CorpusReport:
     """The account of one encoded corpus.
 
     `characters` are counted as read (byte order marks dropped, CRLF one newline, joining newlines included).
-    `dropped_characters` counts those that no token stands for. `unknown_characters` are the most frequent unknown or dropped
+    `dropped_characters` counts those that are encoded as no token. `unknown_characters` are the most frequent unknown or dropped
     ones, at most ten. `inexact_cuts` counts the places at which the text was
     cut for encoding although the tokens there may differ from those of the whole text encoded at once (0 for character
     and byte-level tokenizers and text with line ends).

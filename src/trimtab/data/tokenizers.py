@@ -95,7 +95,7 @@ class Tokenizer(Protocol):
         """How many of these ids stand for something the vocabulary does not have."""
 
     def dropped(self, text: str) -> Mapping[str, int]:
-        """The characters of a text that no token stands for, with their counts."""
+        """The characters of a text that are encoded as no token, with their counts."""
 
     def unknown_characters(self, text: str) -> Mapping[str, int]:
         """The characters of a text that become unknown or are dropped, with their counts."""
@@ -255,7 +255,7 @@ class FileTokenizer:
         return 0 if self._unknown is None else int(np.count_nonzero(ids == self._unknown))
 
     def dropped(self, text: str) -> Mapping[str, int]:
-        """The characters that no token of the text stands for, white space aside, with their counts.
+        """The characters that are encoded as no token, white space aside, with their counts.
 
         A vocabulary of characters without an unknown token drops those that it lacks, and so may a normaliser. Each character
         is tried once, three times in a row; one that is dropped there counts wherever it stands outside an added token.

@@ -56,7 +56,7 @@ def power(
     `share`: the Holm step, 1 for a single claim, m for the strictest of m. Standard error at most 0.5 / √draws. At effect
     1 and n = 8 (20,000 draws, seed 0): both tests .64 for one claim and .22 at the strictest step of five; a verdict .61
     and .21, for a normal sample looks heavy-tailed in 5 of 100 cases. The margin is taken as negligible. Above 20 pairs
-    the t test's p stands for the sign-flip's, which would take minutes and hardly differs. Above 1,000 pairs there are fewer
+    the t test's p replaces the sign-flip's, which would take minutes and hardly differs. Above 1,000 pairs there are fewer
     draws, so that they fit into memory.
     """
     if n < FEWEST_PAIRS:

@@ -31,11 +31,11 @@ def rehearse(folder: ExperimentDirectory, experiment: Experiment) -> None:
             config = experiment.config(arm, seed, cell)
             deciding: Any = {"episode": {"loss"}} | dict.fromkeys(("data", "hooks", "model", "monitor", "faults"), True)
             parts = config.model_dump(mode="json", include=deciding)
-            asked = canonical_json(parts)
+            key = canonical_json(parts)
             begun = folder.episode(arm, seed, cell).exists()
-            if begun or asked in tried:
+            if begun or key in tried:
                 continue
-            tried.add(asked)
+            tried.add(key)
             try:
                 _try(config, data)
             except TrimtabError as error:

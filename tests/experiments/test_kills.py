@@ -1,0 +1,72 @@
+"""Kills of an experiment or of one of its workers change nothing (slow tier)."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.experiments.specs import GUARDED, SMALL, spec
+from tests.training.runs import environment
+from trimtab.experiments import Means, run_experiment
+
+QUIET = Means(say=lambda text: None)
+
+
+LONGER = {**SMALL["episode"], "steps": 300}
+
+
+def begun(folder: Path, size: int = 1) -> bool:
+    """Whether a run in `folder` has recorded something."""
+    return any(file.stat().st_size >= size for file in folder.rglob("steps.jsonl"))
+
+
+@pytest.mark.slow
+def test_a_workers_kill_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "e.yaml").write_text(yaml.safe_dump({**SMALL, "episode": LONGER}, sort_keys=False))
+    run_experiment(spec(episode=LONGER), tmp_path / "whole", QUIET)
+    process = started(tmp_path, "--pilot")
+    steps = tmp_path / "e/episodes/plain/seed-0/steps.jsonl"
+    while not begun(steps.parent, 20_000):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    os.kill(int((steps.parent / ".lock").read_text().split()[0]), signal.SIGKILL)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert "lost" in output
+    assert same_findings(tmp_path)
+
+
+@pytest.mark.slow
+def test_kills_in_every_phase_of_an_experiment_change_nothing(tmp_path: Path) -> None:
+    everything = {**SMALL, **GUARDED, "episode": {**LONGER, "steps": 120}, "noise_floor": 2, "twin": {"steps": 8}}
+    everything["arms"] = {"plain": {}, "guard": GUARDED["arms"]["guard"], "static": {"episode.clip": 0.5}}
+    everything["tune"] = {"static": {"over": {"episode.optimizer.lr": [0.001, 0.003]}}}
+    (tmp_path / "e.yaml").write_text(yaml.safe_dump(everything, sort_keys=False))
+    run_experiment(spec(**everything), tmp_path / "whole", QUIET)
+    for phase in ("tuning", "episodes/guard", "noise", "twins"):
+        process = started(tmp_path, "--pilot")
+        while not ((tmp_path / "e" / phase).exists() if phase == "twins" else begun(tmp_path / "e" / phase)):
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.005)
+        process.kill()  # its workers leave with it
+        process.communicate(timeout=60)
+    output, _ = started(tmp_path, "--pilot").communicate(timeout=300)
+    assert "completed. Records in" in output
+    assert same_findings(tmp_path)
+
+
+def started(tmp_path: Path, *options: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "trimtab.cli.main", "run", str(tmp_path / "e.yaml"), "--out", str(tmp_path / "e"),
+               "--workers", "2", *options]  # fmt: skip
+    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def same_findings(tmp_path: Path) -> bool:
+    names = [path.name for path in (tmp_path / "whole").glob("*.json") if path.name != "experiment.json"]
+    assert "verdicts.json" in names
+    return all((tmp_path / "e" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes() for name in names)
