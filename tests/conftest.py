@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from jaxtyping import install_import_hook
 
-import tests.runtime_types  # noqa: F401 - the hook looks the checker up by its name
+from tests import runtime_types
 
 # Before any test imports them: the annotations of these packages, tensor shapes included, are checked at every call.
 # (`config` is left out: pydantic checks it, and its registry looks at its caller's frame.)
 CHECKED = ("random", "losses", "regimes", "models", "evaluation", "reports", "training", "memory")
-install_import_hook([f"trimtab.{name}" for name in CHECKED], "tests.runtime_types.checked")
+runtime_types.install([f"trimtab.{name}" for name in CHECKED])
 
 
 # A machine under load makes no example wrong: time is judged by the tests that measure it, on the processor's clock.

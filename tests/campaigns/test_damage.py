@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns.zygote import CommandLine
-from tests.training.runs import DECODER, EVERYTHING, config, weights
+from tests.training.runs import DECODER, EVERYTHING, config, environment, weights
+from tests.zygote import Command
 from trimtab.training import Caller, train
 
 pytestmark = pytest.mark.slow
@@ -104,37 +104,35 @@ def test_no_damage_to_a_run_ends_in_a_traceback_a_hang_or_a_silent_change(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw, faults, commands, refused = random.Random(20), [], 0, 0
-    outside = tmp_path / "mine"
-    with CommandLine() as line:
-        for trial in range(TRIALS):
-            kind = draw.choice(["whole", "stopped"])
-            folder = tmp_path / f"runs-{trial}"
-            shutil.copytree(base / kind, folder / "run")
-            outside.write_text(PRECIOUS)
-            files = sorted(p for p in (folder / "run").rglob("*") if p.is_file() and p.stat().st_size)
-            path = draw.choice(files)
-            ways = ANY + [other_json] * 3 * (path.suffix in (".json", ".jsonl"))
-            damage = draw.choice(ways + [row_missing] * 3 * (path.suffix == ".jsonl"))
-            damage(path, outside, draw)
-            where = f"{kind}: {path.relative_to(folder)}: {damage.__name__}"
-            for argv in (
-                ["list", "."], ["show", "run"], ["export", "run", "--to", "csv"], ["diff", "run", str(base / "whole")],
-                ["sample", "run", "--tokens", "4"], ["resume", "run"], ["replay", "run"],
-            ):  # fmt: skip
-                commands += 1
-                output = tmp_path / "output"
-                code = line.run(*argv, cwd=folder, output=output)
-                text = output.read_text(errors="replace")
-                refused += code == 2
-                if code not in (0, 1, 2) or "Traceback (most recent call last)" in text:
-                    faults.append(f"{where}: {argv[0]}: exit {code}\n{text[-1500:]}")
-                if "\x1b" in text:
-                    faults.append(f"{where}: {argv[0]}: a control character reaches the terminal\n{text[-300:]}")
-                if argv[0] == "resume" and code == 0 and weights(folder / "run") != weights(base / "whole"):
-                    faults.append(f"{where}: resume ends with other weights\n{text[-500:]}")
-            if outside.read_text() != PRECIOUS:
-                faults.append(f"{where}: a file outside of the run was written")
-            shutil.rmtree(folder)
+    outside, env = tmp_path / "mine", environment() | {"OMP_NUM_THREADS": "1"}
+    for trial in range(TRIALS):
+        kind = draw.choice(["whole", "stopped"])
+        folder = tmp_path / f"runs-{trial}"
+        shutil.copytree(base / kind, folder / "run")
+        outside.write_text(PRECIOUS)
+        files = sorted(p for p in (folder / "run").rglob("*") if p.is_file() and p.stat().st_size)
+        path = draw.choice(files)
+        ways = ANY + [other_json] * 3 * (path.suffix in (".json", ".jsonl"))
+        damage = draw.choice(ways + [row_missing] * 3 * (path.suffix == ".jsonl"))
+        damage(path, outside, draw)
+        where = f"{kind}: {path.relative_to(folder)}: {damage.__name__}"
+        for argv in (
+            ["list", "."], ["show", "run"], ["export", "run", "--to", "csv"], ["diff", "run", str(base / "whole")],
+            ["sample", "run", "--tokens", "4"], ["resume", "run"], ["replay", "run"],
+        ):  # fmt: skip
+            commands += 1
+            done = Command(*argv, cwd=folder, env=env, merged=True).finish(60)
+            code, text = done.returncode, done.stdout
+            refused += code == 2
+            if code not in (0, 1, 2) or "Traceback (most recent call last)" in text:
+                faults.append(f"{where}: {argv[0]}: exit {code}\n{text[-1500:]}")
+            if "\x1b" in text:
+                faults.append(f"{where}: {argv[0]}: a control character reaches the terminal\n{text[-300:]}")
+            if argv[0] == "resume" and code == 0 and weights(folder / "run") != weights(base / "whole"):
+                faults.append(f"{where}: resume ends with other weights\n{text[-500:]}")
+        if outside.read_text() != PRECIOUS:
+            faults.append(f"{where}: a file outside of the run was written")
+        shutil.rmtree(folder)
     with capsys.disabled():
         print(f"\ndamage: {TRIALS} damaged folders, {commands} commands, {refused} refusals, {len(faults)} faults")
     assert not faults, "\n\n".join(faults)

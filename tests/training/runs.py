@@ -2,10 +2,9 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
+from tests.zygote import Command
 from trimtab.config import RunConfig, load_config
 from trimtab.records import RunDirectory
 
@@ -46,18 +45,9 @@ def config(*overrides: str, base: list[str] = SMALL) -> RunConfig:
     return load_config(None, [*base, *overrides])
 
 
-def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
     """Run the command line in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "trimtab.cli.main", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        cwd=options.pop("cwd", ROOT),
-        timeout=300,
-        check=False,
-        **options,
-    )
+    return Command(*arguments, cwd=cwd, env=environment()).finish(300)
 
 
 def environment() -> dict[str, str]:

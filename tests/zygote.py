@@ -1,0 +1,145 @@
+"""Many commands in processes of their own without the seconds of an import each: one process imports, its children run.
+
+Run as a program it reads one JSON object a line. `{"argv", "cwd", "env", "stdout", "stderr"}` forks a child that is the command
+line, and the answer is its process id; `{"pid", "seconds"}` waits, and the answer is its exit code, `null` while it runs. It
+computes nothing itself, so no thread of torch exists when it forks.
+"""
+
+import atexit
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+
+class Zygote:
+    """The process that imports and forks."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tests.zygote"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=ROOT, text=True,
+        )  # fmt: skip
+        atexit.register(self.close)
+
+    def ask(self, order: dict[str, Any]) -> Any:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the zygote died"
+        return json.loads(line)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._process.stdout.close()
+
+
+class Command:
+    """`trimtab ARGV` at work in a process of its own: in another folder, under another environment, killed where need be."""
+
+    def __init__(self, *argv: str, cwd: Path, env: dict[str, str], merged: bool = False) -> None:
+        self._zygote = zygote()
+        self._folder = tempfile.TemporaryDirectory()
+        self._streams = [Path(self._folder.name) / name for name in ("stdout", "stdout" if merged else "stderr")]
+        stdout, stderr = map(str, self._streams)
+        order = {"argv": argv, "cwd": str(cwd), "env": env, "stdout": stdout, "stderr": stderr}
+        self.pid = int(self._zygote.ask(order))
+        self.returncode: int | None = None
+
+    def poll(self, seconds: float = 0) -> int | None:
+        """The exit code, None where it runs for longer than `seconds`."""
+        if self.returncode is None:
+            self.returncode = self._zygote.ask({"pid": self.pid, "seconds": seconds})
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def finish(self, seconds: float) -> "subprocess.CompletedProcess[str]":
+        """Its end, with all that it printed. One that runs for longer than `seconds` is killed: subprocess.TimeoutExpired."""
+        if self.poll(seconds) is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.poll(60)
+            raise subprocess.TimeoutExpired(f"process {self.pid}", seconds, self._streams[0].read_bytes())
+        assert self.returncode is not None
+        stdout, stderr = (path.read_text(errors="replace") if path.exists() else "" for path in self._streams)
+        self._folder.cleanup()
+        return subprocess.CompletedProcess([], self.returncode, stdout, stderr)
+
+
+@functools.cache
+def zygote() -> Zygote:
+    """The one zygote of this process."""
+    return Zygote()
+
+
+def _serve() -> None:
+    import trimtab.experiments  # noqa: F401
+    from trimtab.cli.main import main
+    from trimtab.reports.style import load_matplotlib
+
+    load_matplotlib()
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "argv" not in order:
+            print(json.dumps(_wait(order["pid"], order["seconds"])), flush=True)
+            continue
+        child = os.fork()
+        if child == 0:
+            _be(order, main)
+        print(child, flush=True)
+
+
+def _be(order: dict[str, Any], main: Any) -> None:
+    os.setsid()
+    for stream, path in ((1, order["stdout"]), (2, order["stderr"])):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(descriptor, stream)
+        os.close(descriptor)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.chdir(order["cwd"])
+    os.environ.clear()
+    os.environ.update(order["env"])
+    sys.argv = ["trimtab", *order["argv"]]
+    code = 0
+    try:
+        main()
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except BaseException:  # noqa: BLE001 - what Python itself would do with it
+        import traceback
+
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _wait(child: int, seconds: float) -> int | None:
+    end = time.monotonic() + seconds
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= end:
+            return None
+        time.sleep(0.005)
+
+
+if __name__ == "__main__":
+    _serve()
