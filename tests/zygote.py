@@ -64,6 +64,10 @@ class Command:
             self.returncode = self._zygote.ask({"pid": self.pid, "seconds": seconds})
         return self.returncode
 
+    def printed(self) -> str:
+        """What it has printed to standard error so far."""
+        return self._streams[1].read_text(errors="replace") if self._streams[1].exists() else ""
+
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
         if self.poll() is None:

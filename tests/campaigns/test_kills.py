@@ -1,10 +1,7 @@
 """Real signals at random moments: whatever is killed and started again ends as if nothing had happened."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +12,8 @@ import pytest
 import yaml
 
 from tests.experiments.specs import GUARDED, SMALL
-from tests.training.runs import DECODER, EVERYTHING, environment, options, weights
+from tests.training.runs import DECODER, EVERYTHING, command, options, started, weights
+from tests.zygote import Command
 from trimtab.experiments.loading import load_experiment
 from trimtab.records import RunDirectory, first_difference
 
@@ -37,31 +35,26 @@ class Campaign:
         self.trials = 0
         self.signals: Counter[str] = Counter()
 
-    def until_done(self, command: Callable[[], list[str]], seconds: float, kills: int) -> None:
-        """Start `command()` again and again: the first `kills` times it, or one of its workers, gets a signal within `seconds`."""
+    def until_done(self, next_command: Callable[[], list[str]], seconds: float, kills: int) -> None:
+        """Start `next_command()` again and again: the first `kills` times it, or one of its workers, gets a signal within `seconds`."""
         self.trials += 1
         for attempt in range(kills + 3):
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "trimtab.cli.main", *command()],
-                env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-            )  # fmt: skip
+            process = started(*next_command(), merged=True)
             if attempt < kills:
-                time.sleep(self.draw.uniform(0.05, 1.0) * seconds)
+                time.sleep(self.draw.uniform(0.02, 1.0) * seconds)
                 self._signal(process)
-            output, _ = process.communicate(timeout=240)
-            assert "Traceback (most recent call last)" not in output, output
-            if process.returncode == 0:
+            done = process.finish(240)
+            assert "Traceback (most recent call last)" not in done.stdout, done.stdout
+            if done.returncode == 0:
                 return
-            assert attempt < kills or process.returncode in (0, 130), output
-        pytest.fail(f"not done after {kills + 3} starts: {command()}\n{output}")
+            assert attempt < kills or done.returncode in (0, 130), done.stdout
+        pytest.fail(f"not done after {kills + 3} starts: {next_command()}\n{done.stdout}")
 
-    def _signal(self, process: "subprocess.Popen[str]") -> None:
+    def _signal(self, process: Command) -> None:
         number = self.draw.choice(SIGNALS)
-        try:
-            os.kill(process.pid, number)
+        if process.poll() is None:
+            process.send_signal(number)
             self.signals[number.name] += 1
-        except ProcessLookupError:
-            return  # it has ended
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +67,9 @@ def again(out: Path, first: list[str]) -> Callable[[], list[str]]:
     return lambda: ["resume", str(out)] if (out / "manifest.json").exists() else first
 
 
-def timed(command: list[str]) -> float:
+def timed(arguments: list[str]) -> float:
     begin = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "trimtab.cli.main", *command],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = command(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return time.monotonic() - begin
 

@@ -2,13 +2,11 @@
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.training.runs import DECODER, ROOT, command, config, environment
+from tests.training.runs import DECODER, command, config, started
 from trimtab.training import Caller, train
 
 
@@ -61,30 +59,12 @@ def test_no_such_run(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_writes_nothing(run: Path, tmp_path: Path) -> None:
-    arguments = [
-        "chaos",
-        str(run),
-        "--at",
-        "1",
-        "--steps",
-        "20",
-        "--discard",
-        "2",
-        "--twins",
-        "300",
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    with subprocess.Popen(
-        [sys.executable, "-m", "trimtab.cli.main", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), cwd=ROOT,
-    ) as process:  # fmt: skip
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("step "):
-                break
-        process.send_signal(signal.SIGINT)
-        rest = process.stderr.read()
-        assert process.wait() == 130
-    assert "Nothing was written" in rest and "Traceback" not in rest
+    many = ["--at", "1", "--steps", "20", "--discard", "2", "--twins", "300"]
+    process = started("chaos", str(run), *many, "--out", str(tmp_path / "out"))
+    while "\nstep " not in process.printed():
+        assert process.poll(0.05) is None, process.printed()
+    process.send_signal(signal.SIGINT)
+    done = process.finish(60)
+    assert done.returncode == 130
+    assert "Nothing was written" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,7 +9,8 @@ import pytest
 import yaml
 
 from tests.experiments.specs import GUARDED, SMALL, spec
-from tests.training.runs import environment
+from tests.training.runs import started
+from tests.zygote import Command
 from trimtab.experiments import Means, run_experiment
 
 QUIET = Means(say=lambda text: None)
@@ -29,15 +28,15 @@ def begun(folder: Path, size: int = 1) -> bool:
 def test_a_workers_kill_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "e.yaml").write_text(yaml.safe_dump({**SMALL, "episode": LONGER}, sort_keys=False))
     run_experiment(spec(episode=LONGER), tmp_path / "whole", QUIET)
-    process = started(tmp_path, "--pilot")
+    process = begin(tmp_path)
     steps = tmp_path / "e/episodes/plain/seed-0/steps.jsonl"
     while not begun(steps.parent, 20_000):
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, process.printed()
         time.sleep(0.01)
     os.kill(int((steps.parent / ".lock").read_text().split()[0]), signal.SIGKILL)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    assert "lost" in output
+    done = process.finish(300)
+    assert done.returncode == 0, done.stdout
+    assert "lost" in done.stdout
     assert same_findings(tmp_path)
 
 
@@ -49,21 +48,19 @@ def test_kills_in_every_phase_of_an_experiment_change_nothing(tmp_path: Path) ->
     (tmp_path / "e.yaml").write_text(yaml.safe_dump(everything, sort_keys=False))
     run_experiment(spec(**everything), tmp_path / "whole", QUIET)
     for phase in ("tuning", "episodes/guard", "noise", "twins"):
-        process = started(tmp_path, "--pilot")
+        process = begin(tmp_path)
         while not ((tmp_path / "e" / phase).exists() if phase == "twins" else begun(tmp_path / "e" / phase)):
-            assert process.poll() is None, process.communicate()[0]
+            assert process.poll() is None, process.printed()
             time.sleep(0.005)
-        process.kill()  # its workers leave with it
-        process.communicate(timeout=60)
-    output, _ = started(tmp_path, "--pilot").communicate(timeout=300)
-    assert "completed. Records in" in output
+        process.send_signal(signal.SIGKILL)  # its workers leave with it
+        process.finish(60)
+    assert "completed. Records in" in begin(tmp_path).finish(300).stdout
     assert same_findings(tmp_path)
 
 
-def started(tmp_path: Path, *options: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "trimtab.cli.main", "run", str(tmp_path / "e.yaml"), "--out", str(tmp_path / "e"),
-               "--workers", "2", *options]  # fmt: skip
-    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def begin(tmp_path: Path) -> Command:
+    out = ["--out", str(tmp_path / "e"), "--workers", "2", "--pilot"]
+    return started("run", str(tmp_path / "e.yaml"), *out, merged=True)
 
 
 def same_findings(tmp_path: Path) -> bool:

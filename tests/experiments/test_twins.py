@@ -9,6 +9,7 @@ import pytest
 
 from tests.experiments.specs import GUARDED, spec
 from tests.experiments.test_run import QUIET
+from trimtab.config import RunError
 from trimtab.experiments import ExperimentDirectory, run_experiment
 from trimtab.experiments.findings import write_interventions
 from trimtab.records import RunDirectory
@@ -71,6 +72,10 @@ def test_one_run_that_acted_has_an_effect_without_an_interval(tmp_path: Path) ->
     effect = read(tmp_path / "e" / "interventions.json")["effects"][0]
     assert (effect["runs"], effect["low"], effect["high"]) == (1, "-inf", "inf")
     write_report(tmp_path / "e")
+    for damaged in ("{", "[]", '{"decisions": 1}', '{"decisions": "x", "interventions": []}'):
+        (tmp_path / "e/twins/brake/seed-0/twins.json").write_text(damaged)
+        with pytest.raises(RunError, match=r"seed-0/twins\.json is damaged"):
+            write_interventions(ExperimentDirectory(tmp_path / "e"), experiment)
 
 
 def test_interventions_of_given_up_passages_are_looked_at_too(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.training.runs import ROOT, environment
+from tests.training.runs import ROOT, command, environment, started
 from trimtab.config import ConfigError, DataError, RunError
 from trimtab.config.load import resolve_root
 from trimtab.config.memory import MemoryConfig
@@ -187,19 +187,10 @@ def test_a_wording_that_does_not_fit_is_left_out_and_named(plain: dict[str, Any]
 def test_kills_lose_no_memory(whole: tuple[Path, dict[str, Any]], plain: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "memory.yaml").write_text(yaml.safe_dump(plain))
     out = tmp_path / "run"
-    command = [
-        sys.executable,
-        "-m",
-        "trimtab.cli.main",
-        "memory",
-        "run",
-        str(tmp_path / "memory.yaml"),
-        "--out",
-        str(out),
-    ]
+    arguments = ["memory", "run", str(tmp_path / "memory.yaml"), "--out", str(out)]
     stored: set[str] = set()
     for kills in range(4):
-        process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = started(*arguments)
         steps = out / "stages/joint/steps.jsonl"
         deadline = time.monotonic() + 240
         seen = len(read_rows(steps)) if steps.exists() else 0
@@ -208,11 +199,11 @@ def test_kills_lose_no_memory(whole: tuple[Path, dict[str, Any]], plain: dict[st
                 break
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.finish(60)
         now = {path.name for path in (out / "memories").glob("[!.]*")} if (out / "memories").exists() else set()
         assert stored <= now
         stored = now
-    assert subprocess.run(command, env=environment(), capture_output=True, check=False).returncode == 0
+    assert command(*arguments).returncode == 0
     same_memories(whole[0], out)
 
 
@@ -237,8 +228,8 @@ def test_a_memory_is_said_in_another_process_and_refused_by_another_model(
     out = tmp_path / "copy"
     shutil.copytree(whole[0], out)
     pair = sorted(path.name for path in (out / "memories").iterdir())[0]
-    ask = [sys.executable, "-m", "trimtab.cli.main", "memory", "ask", str(out), pair, "--mode", "answer"]
-    done = subprocess.run(ask, env=environment(), capture_output=True, text=True, check=True)
+    done = command("memory", "ask", str(out), pair, "--mode", "answer")
+    assert done.returncode == 0, done.stderr
     card = json.loads((out / "memories" / pair / "memory.json").read_text())
     assert done.stdout == card["answer"] + "\n"
     other = {**card, "model_fingerprint": "0" * 64}

@@ -47,7 +47,12 @@ def config(*overrides: str, base: list[str] = SMALL) -> RunConfig:
 
 def command(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
     """Run the command line in a process of its own."""
-    return Command(*arguments, cwd=cwd, env=environment()).finish(300)
+    return started(*arguments, cwd=cwd).finish(300)
+
+
+def started(*arguments: str, cwd: Path = ROOT, merged: bool = False) -> Command:
+    """A command line at work in a process of its own."""
+    return Command(*arguments, cwd=cwd, env=environment(), merged=merged)
 
 
 def environment() -> dict[str, str]:

@@ -12,6 +12,7 @@ from tests.training.runs import SMALL, config, environment, options
 from trimtab.config import RunError
 from trimtab.records import RunDirectory
 from trimtab.records.checkpoints import checkpoint_path, checkpoint_steps
+from trimtab.records.manifest import CHECKSUM, with_checksum
 from trimtab.training import resume, train
 from trimtab.training.assembly import assemble
 from trimtab.training.checkpoint import newest_sound, read_checkpoint
@@ -41,6 +42,23 @@ def test_damage_is_found(run: Path, name: str, damage: str) -> None:
     found = newest_sound(run / "checkpoints")
     assert found is not None
     assert found[0] == 18
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("monitor", 3), ("streams", {"a": 1}), ("episode", None), ("evaluated", {"x": 0})]
+)
+def test_a_state_of_another_shape_with_a_right_checksum_is_refused(run: Path, key: str, value: object) -> None:
+    file = checkpoint_path(run / "checkpoints", 24) / "state.json"
+    content = json.loads(file.read_text())
+    del content[CHECKSUM]
+    content["values"][key] = value
+    file.write_text(json.dumps(with_checksum(content)))
+    with pytest.raises(RunError, match=r"checkpoint of step 24 does not fit the run: .*\. Restore its state.json"):
+        resume(run, ["episode.steps=30"], accept_changes=True)
+    content["values"]["counters"] = []
+    file.write_text(json.dumps(with_checksum(content)))
+    with pytest.raises(RunError, match=r"step-00000024 is damaged: state.json: .*counters"):
+        read_checkpoint(file.parent)
 
 
 def test_nothing_is_pickled(run: Path) -> None:

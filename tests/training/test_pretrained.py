@@ -4,8 +4,6 @@ import json
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pytest
 import safetensors.torch
 
 from tests.models.pretrained.folders import write
-from tests.training.runs import SMALL, command, config, environment, options
+from tests.training.runs import SMALL, command, config, options, started
 from tests.training.test_slow import last_step
 from trimtab.config import RunError
 from trimtab.records import RunDirectory, first_difference
@@ -107,15 +105,12 @@ def test_smollm2_learns_by_lora_in_twenty_steps_and_survives_a_kill(tmp_path: Pa
     print(f"LoRA on SmolLM2, loss of the first and the last five steps: {losses[:5]} {losses[-5:]}")
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
     out = tmp_path / "run"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "trimtab.cli.main", "train", *options(run), "--out", str(out)],
-        env=environment(), stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    process = started("train", *options(run), "--out", str(out))
     target = random.Random(3).randint(5, 15)
     while process.poll() is None and last_step(out) < target:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    assert process.finish(60).returncode == -signal.SIGKILL, "the run ended before it could be killed"
     resumed = command("resume", str(out))
     assert resumed.returncode == 0, resumed.stderr
     assert first_difference(RunDirectory(tmp_path / "whole"), RunDirectory(out)) is None

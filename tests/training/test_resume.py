@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import DECODER, EVERYTHING, ROOT, SMALL, command, config, environment, options, weights
+from tests.training.runs import (
+    DECODER,
+    EVERYTHING,
+    ROOT,
+    SMALL,
+    command,
+    config,
+    environment,
+    options,
+    started,
+    weights,
+)
 from trimtab.config import ConfigError, DataError, RunError
 from trimtab.records import RunDirectory, first_difference
 from trimtab.records.checkpoints import checkpoint_path, checkpoint_steps
@@ -255,28 +266,14 @@ def test_resuming_an_ended_run_does_nothing(tmp_path: Path) -> None:
 
 def test_ctrl_c_checkpoints_and_leaves_130(tmp_path: Path) -> None:
     train(config("episode.steps=400"), tmp_path / "whole")
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "trimtab.cli.main",
-            "train",
-            *options([*SMALL, "episode.steps=400"]),
-            "--out",
-            str(tmp_path / "run"),
-        ],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = started("train", *options([*SMALL, "episode.steps=400"]), "--out", str(tmp_path / "run"))
     steps = tmp_path / "run" / "steps.jsonl"
     while process.poll() is None and not (steps.exists() and steps.stat().st_size > 2000):
         pass
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
-    assert "trimtab resume" in stderr
+    done = process.finish(60)
+    assert done.returncode == 130, done.stderr
+    assert "trimtab resume" in done.stderr
     assert RunDirectory(tmp_path / "run").status() == "interrupted"
     resume(tmp_path / "run")
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")

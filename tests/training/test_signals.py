@@ -2,14 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.training.runs import SMALL, environment, options
+from tests.training.runs import SMALL, options, started
 from trimtab.records import RunDirectory
 from trimtab.training import resume
 from trimtab.training.signals import StopOnSignal
@@ -76,13 +74,12 @@ def test_an_outer_request_is_told_by_an_inner_one() -> None:
 def test_a_run_that_a_signal_ends_has_a_checkpoint_and_the_signals_code(tmp_path: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         out = tmp_path / number.name
-        command = [sys.executable, "-m", "trimtab.cli.main", "train", *options([*SMALL, "episode.steps=100000"])]
-        process = subprocess.Popen([*command, "--out", str(out)], env=environment(), stderr=subprocess.PIPE, text=True)
+        process = started("train", *options([*SMALL, "episode.steps=100000"]), "--out", str(out))
         while process.poll() is None and not (out / "steps.jsonl").exists():
             time.sleep(0.05)
         process.send_signal(number)
-        _, stderr = process.communicate(timeout=120)
-        assert process.returncode == 128 + number, stderr
-        assert "with a checkpoint" in stderr and f"trimtab resume {out}" in stderr
+        done = process.finish(120)
+        assert done.returncode == 128 + number, done.stderr
+        assert "with a checkpoint" in done.stderr and f"trimtab resume {out}" in done.stderr
         steps = len(RunDirectory(out).steps())
         assert resume(out, [f"episode.steps={steps + 2}"], accept_changes=True)["steps"] == steps + 2

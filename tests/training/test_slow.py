@@ -3,13 +3,12 @@
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.training.runs import EVERYTHING, command, config, environment, options
+from tests.training.runs import EVERYTHING, command, config, options, started
 from trimtab.records import RunDirectory, first_difference, last_row
 from trimtab.training import resume, train
 
@@ -43,14 +42,12 @@ def test_five_kills_at_random_moments_end_in_the_uninterrupted_runs_weights(tmp_
     out, moments = tmp_path / "run", random.Random(7)
     arguments = ["train", *options(MIDDLING), "--out", str(out)]
     for target in sorted(moments.sample(range(5, 145), 5)):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "trimtab.cli.main", *arguments], env=environment(), stdout=subprocess.DEVNULL
-        )
+        process = started(*arguments)
         while process.poll() is None and last_step(out) < target:
             time.sleep(0.005)
         time.sleep(moments.uniform(0.0, 0.06))
         process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+        assert process.finish(60).returncode == -signal.SIGKILL, "the run ended before it could be killed"
         arguments = ["resume", str(out), "--allow-code"]
     resumed = command(*arguments)
     assert resumed.returncode == 0, resumed.stderr

@@ -1,6 +1,5 @@
 """What an experiment's records say besides its verdicts: detections of injected faults, effects of single interventions."""
 
-import json
 import math
 from typing import Any
 
@@ -11,6 +10,7 @@ from trimtab.experiments.jobs import Job
 from trimtab.experiments.reading import run_of
 from trimtab.experiments.spec import Experiment
 from trimtab.experiments.twins import NAME as TWINS
+from trimtab.experiments.twins import read_twins
 from trimtab.records import RunDirectory, to_json
 from trimtab.records.atomic import write_json
 
@@ -77,7 +77,7 @@ def write_interventions(folder: ExperimentDirectory, experiment: Experiment) -> 
                 path = folder.twins(arm, seed, cell) / TWINS
                 if not path.exists():
                     continue
-                content = json.loads(path.read_bytes())
+                content = read_twins(path)
                 decisions += content["decisions"]
                 about = {"arm": arm, "seed": seed, **({"cell": cell} if cell else {})}
                 found += [about | intervention for intervention in content["interventions"]]

@@ -1,6 +1,5 @@
 """What each intervention did by itself: the same state with and without it, on the same batches."""
 
-import json
 import math
 import statistics
 from pathlib import Path
@@ -9,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from trimtab.config import EpisodeConfig, RunConfig
+from trimtab.errors import RunError
 from trimtab.experiments.jobs import Job
 from trimtab.records import RunDirectory, to_json
 from trimtab.records.atomic import write_json
+from trimtab.records.manifest import read_object
 from trimtab.regimes import Controller, Decision, RegimeController, RegimeState
 from trimtab.training import Caller
 from trimtab.training.assembly import assemble
@@ -54,8 +55,12 @@ def run_twins(job: Job, caller: Caller) -> dict[str, Any]:
     assert job.parent is not None
     run, path = RunDirectory(job.parent), RunDirectory(job.folder).path / NAME
     wanted = {"weights_sha256": _weights(run), **job.options}
-    if path.exists() and (found := _read(path)) is not None and wanted.items() <= found.items():
-        return {"status": "completed", "reused": True}
+    if path.exists():
+        try:
+            if wanted.items() <= read_twins(path).items():
+                return {"status": "completed", "reused": True}
+        except RunError:
+            pass  # it is made anew
     config = recorded_config(run.manifest(), run)
     decisions = [row for row in run.events() if row["kind"].startswith("decision")]
     chosen = _spread(decisions, job.options["at_most"])
@@ -74,12 +79,12 @@ def run_twins(job: Job, caller: Caller) -> dict[str, Any]:
     return {"status": "completed"}
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None  # it is made anew
-    return found if isinstance(found, dict) else None
+def read_twins(path: Path) -> dict[str, Any]:
+    """What `run_twins` wrote. Raises RunError where it is damaged."""
+    found = read_object(path, "record of interventions", "no twins have been run")
+    if not (isinstance(found.get("decisions"), int) and isinstance(found.get("interventions"), list)):
+        raise RunError(f"The record of interventions {path} is damaged. Remove it and run the experiment again.")
+    return found
 
 
 def _weights(run: RunDirectory) -> str | None:

@@ -1,11 +1,11 @@
 """A memory run in a folder: begun, gone on with after any kill, and told in its records."""
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from trimtab.boundary import read_regular, strict_json
 from trimtab.config.memory import MemoryConfig
 from trimtab.config.words import counted
 from trimtab.errors import DataError, RunError
@@ -272,8 +272,8 @@ def _gates(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        return {row["gate"]: row for row in json.loads(path.read_bytes())}
-    except (ValueError, TypeError, KeyError) as error:
+        return {row["gate"]: row for row in strict_json(read_regular(path))}
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(
             f"{path} is damaged: {error}. Restore it from a copy, or remove it: gates are told anew."
         ) from error

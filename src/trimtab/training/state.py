@@ -1,12 +1,14 @@
 """The whole physical state of a run."""
 
 import json
+from collections.abc import Set
 from dataclasses import asdict, dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import nn
 
+from trimtab.boundary import foreign
 from trimtab.config import EpisodeConfig, RunConfig, RunError, changed_keys
 from trimtab.random import Streams
 from trimtab.regimes import Divergence, Monitor, RegimeController
@@ -111,6 +113,17 @@ class TrainState:
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(snapshot.model[name])
+        with foreign(
+            RunError,
+            lambda reason: (
+                f"The state in the checkpoint of step {snapshot.values['step']} does not fit the run: {reason}. Restore its "
+                "state.json from a copy, or remove that checkpoint: an older one is used then."
+            ),
+        ):
+            self._restore_values(snapshot, changed)
+
+    def _restore_values(self, snapshot: Snapshot, changed: Set[str]) -> None:
+        """Everything but the weights."""
         changing = join(snapshot.values, snapshot.optimizer)
         for name in self._COUNTERS:
             setattr(self, name, changing["counters"][name])
