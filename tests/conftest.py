@@ -1,4 +1,4 @@
-"""What every test runs under: checked annotations, two threads, a cache folder of its own, property tests without deadlines."""
+"""What every test runs under: checked annotations, one thread, a cache folder of its own, property tests without deadlines."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -25,6 +26,14 @@ settings.register_profile("trimtab", settings(), deadline=None, suppress_health_
 settings.load_profile("trimtab")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the slow tier are shared out by module, those that import SmolLM2 to one process (`--dist loadgroup`)."""
+    for item in items:
+        if item.get_closest_marker("slow") is not None:
+            fixtures = getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("smollm2" if "smollm2" in fixtures else str(item.path)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The cache folder of encoded corpora, empty at the start; subprocesses of tests inherit it."""
@@ -40,8 +49,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def threads() -> None:
-    """Results depend on the thread count, and a run sets its own: every test begins with two."""
-    torch.set_num_threads(2)
+    """Results depend on the thread count, and a run sets its own: every test begins with one, as two tests run at a time."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def shapes(request: pytest.FixtureRequest) -> None:
+    """Shapes are checked in the tests of the packages that have them; elsewhere the same calls would take twice the time."""
+    folder = request.path.relative_to(Path(__file__).parent).parts[0]
+    jaxtyping.config.update("jaxtyping_disable", folder not in CHECKED)
 
 
 @pytest.fixture(scope="session")

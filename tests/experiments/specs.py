@@ -18,12 +18,15 @@ SMALL: dict[str, Any] = {
         "batch_size": 4,
         "evaluate_every": 20,
         "evaluation_windows": 16,
-        "checkpoint_every": 5,
+        "checkpoint_every": 20,
         "keep_checkpoints": 50,
         "optimizer": {"name": "adamw", "lr": 0.003},
         "sample": {"tokens": 0},
     },
 }
+
+SHORT = {**SMALL["episode"], "steps": 12, "evaluate_every": 12}
+"""An episode that is long enough to tell a learning rate of 1e-6 from one that learns."""
 
 
 def spec(**changes: Any) -> Experiment:
@@ -31,6 +34,7 @@ def spec(**changes: Any) -> Experiment:
 
 
 GUARDED: dict[str, Any] = {
+    "episode": {**SMALL["episode"], "checkpoint_every": 5},
     "pairing": {"name": "lazy_fork"},
     "monitor": {"robust_window": 12},
     "faults": [{"name": "random_labels", "at": [28, 29, 30]}],

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.experiments.specs import spec
+from tests.experiments.specs import SHORT, spec
 from trimtab.experiments import Means, run_experiment
 from trimtab.records import RunDirectory
 from trimtab.regimes import Controller, Decision
@@ -39,8 +39,10 @@ def test_a_component_that_raises_fails_its_episode_alone(tmp_path: Path, workers
 def test_an_arm_that_failed_does_not_cost_the_others_their_verdicts(tmp_path: Path) -> None:
     broken = {"episode.regime_controller": {"name": "tests.experiments.test_failed:Broken"}}
     arms: dict[str, Any] = {"plain": {}, "slow": {"episode.optimizer.lr": 1e-6}, "also": {"episode.clip": 0.5}}
-    whole = run_experiment(spec(arms={**arms, "third": {"episode.clip": 0.4}}, seeds=7), tmp_path / "whole", QUIET)
-    result = run_experiment(spec(arms={**arms, "broken": broken}, seeds=7), tmp_path / "e", QUIET)
+    whole = run_experiment(
+        spec(arms={**arms, "third": {"episode.clip": 0.4}}, seeds=7, episode=SHORT), tmp_path / "whole", QUIET
+    )
+    result = run_experiment(spec(arms={**arms, "broken": broken}, seeds=7, episode=SHORT), tmp_path / "e", QUIET)
     assert result["status"] == "failed"
     found = verdict(result, "slow")
     assert found["verdict"] == "inferior" and found["level"] == verdict(whole, "slow")["level"] == 1 - 0.05 / 3

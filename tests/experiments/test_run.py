@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.experiments.specs import GUARDED, SMALL, spec
+from tests.experiments.specs import GUARDED, SHORT, SMALL, spec
 from tests.training.runs import weights
 from trimtab.config import ConfigError, RunError, allowing_code, config_hash
 from trimtab.experiments import Means, load_experiment, run_experiment
@@ -282,7 +282,7 @@ def test_factors_are_crossed_and_sensitivity_is_the_mean_excess(tmp_path: Path) 
 
 def test_a_sequential_experiment_stops_when_it_is_decided(tmp_path: Path) -> None:
     arms = {"plain": {}, "brake": {"episode.optimizer.lr": 1e-6}}
-    result = run_experiment(spec(arms=arms, seeds=12, sequential=True), tmp_path / "e", QUIET)
+    result = run_experiment(spec(arms=arms, seeds=12, sequential=True, episode=SHORT), tmp_path / "e", QUIET)
     found = verdict(result, "brake")
     assert found["verdict"] == "inferior"
     assert 6 <= found["n"] < 12
@@ -297,7 +297,7 @@ def test_a_sequential_experiment_stops_when_it_is_decided(tmp_path: Path) -> Non
 def test_every_figure_of_a_sequential_verdict_is_of_the_pairs_that_decided_it(tmp_path: Path) -> None:
     brake = {"episode.regime_controller": {"name": "tests.experiments.test_run:Brake"}}
     arms = {"plain": {}, "brake": brake, "same": {"episode.clip": 0.999}}  # the third goes on to the end
-    result = run_experiment(spec(arms=arms, seeds=9, sequential=True), tmp_path / "e", QUIET)
+    result = run_experiment(spec(arms=arms, seeds=9, sequential=True, episode=SHORT), tmp_path / "e", QUIET)
     found = next(v for v in result["verdicts"] if v["treatment"] == "brake" and v["higher_is_better"] is not None)
     assert found["n"] == len(found["differences"]) < 9 and found["level"] == 0.975
     assert found["mean_difference"] == pytest.approx(np.mean(found["differences"]))

@@ -1,16 +1,10 @@
-"""One thread, which small products are fastest in, and the config of a small memory run."""
+"""The config of a small memory run."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-
-
-@pytest.fixture(autouse=True)
-def one_thread(threads: None) -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trimtab.boundary import printable, read_regular
 from trimtab.errors import RunError
@@ -20,24 +20,6 @@ STATE_LIMIT = 1 << 30
 _NAME = re.compile(r"step-(\d{8,18})")
 
 
-class _Counters(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    step: int
-    attempt: int
-    run_id: str | None
-
-
-class _Values(BaseModel):
-    """What is read of a state without restoring it."""
-
-    model_config = ConfigDict(strict=True)
-
-    step: int
-    config: dict[str, Any]
-    counters: _Counters
-
-
 class CheckpointState(BaseModel):
     """`state.json`: `files` are the checkpoint's own, `records` the JSONL files of the run as they were then."""
 
@@ -49,12 +31,6 @@ class CheckpointState(BaseModel):
     files: dict[str, Seal]
     records: dict[str, Seal]
     values: dict[str, Any]
-
-    @field_validator("values")
-    @classmethod
-    def _check(cls, values: dict[str, Any]) -> dict[str, Any]:
-        _Values.model_validate(values)
-        return values
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:

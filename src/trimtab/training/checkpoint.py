@@ -28,6 +28,17 @@ class Snapshot:
     optimizer: dict[str, Tensor]
     values: dict[str, Any]
 
+    @property
+    def counters(self) -> dict[str, Any]:
+        """What the state counts, and the run that it belongs to. Raises RunError for a state of another shape."""
+        found = self.values.get("counters")
+        if not isinstance(found, dict) or not found.keys() >= {"step", "attempt", "run_id"}:
+            raise RunError(
+                "The state.json of a checkpoint does not say which step it is of. Restore it from a copy, or remove that "
+                "checkpoint: an older one is used then."
+            )
+        return found
+
     def copied(self) -> "Snapshot":
         """The same with tensors of its own."""
         return Snapshot(

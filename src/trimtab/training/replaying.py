@@ -113,7 +113,7 @@ def _attempt(run: RunDirectory, step: int) -> int:
         snapshot, _ = read_checkpoint(checkpoint_path(run.checkpoints_path, step))
     except RunError:
         return 0
-    return int(snapshot.values["counters"]["attempt"])
+    return int(snapshot.counters["attempt"])
 
 
 def _goal(run: RunDirectory, rows: list[dict[str, Any]]) -> _Goal:

@@ -114,7 +114,7 @@ def _position(snapshot: Snapshot | None, begun: int) -> Position:
     """Attempt and step of a state; None is the beginning."""
     if snapshot is None:
         return 0, begun
-    return int(snapshot.values["counters"]["attempt"]), int(snapshot.values["counters"]["step"])
+    return int(snapshot.counters["attempt"]), int(snapshot.counters["step"])
 
 
 def restore_run(
@@ -125,7 +125,7 @@ def restore_run(
     asked: frozenset[str] = frozenset(),
 ) -> None:
     """Set a run's trainer to a state of its own, or to its parent's, which its own decisions then change."""
-    own = run_id is not None and snapshot.values["counters"]["run_id"] == run_id
+    own = run_id is not None and snapshot.counters["run_id"] == run_id
     if own or parent is None:
         trainer.restore(snapshot, asked)
         return

@@ -133,5 +133,5 @@ def _apart(coordinates: Coordinates, left: Snapshot, right: Snapshot) -> float:
 
 
 def _position(state: Snapshot) -> tuple[int, int]:
-    counters = state.values["counters"]
+    counters = state.counters
     return counters["attempt"], counters["step"]
