@@ -8,6 +8,7 @@ import pytest
 from trimtab.boundary import (
     NotRegularFileError,
     TooLargeError,
+    folders_above,
     inside,
     leads_outside,
     open_regular,
@@ -123,3 +124,32 @@ def test_a_link_is_found_at_any_depth(tmp_path):
     (tmp_path / "a" / "b" / "dangling").symlink_to("nowhere")
     with pytest.raises(NotRegularFileError, match="dangling"):
         refuse_links(tmp_path)
+
+
+def test_the_folders_above_a_file_are_those_of_every_link_on_the_way(tmp_path):
+    real = tmp_path / "real"
+    (real / "a" / "b").mkdir(parents=True)
+    (real / "a" / "b" / "file").write_text("")
+    (tmp_path / "written").mkdir()
+    (tmp_path / "written" / "folder").symlink_to("../middle")
+    (tmp_path / "middle").symlink_to(real / "a")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").symlink_to("../written/folder/b/file")
+    expected = {real / "a" / "b", real / "a", real, tmp_path / "written", tmp_path / "other", *(tmp_path / "x").parents}
+    assert set(folders_above(tmp_path / "other" / "file")) == expected
+    assert folders_above(tmp_path / "other" / "file")[:3] == [real / "a" / "b", real / "a", real]
+
+
+def test_two_dots_lead_to_the_parent_of_what_a_link_leads_to(tmp_path, monkeypatch):
+    (tmp_path / "run" / "deep").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "link").symlink_to(tmp_path / "run" / "deep")
+    assert folders_above(tmp_path / "mine" / "link" / ".." / "file")[0] == tmp_path / "run"
+    monkeypatch.chdir(tmp_path / "run" / "deep")
+    assert folders_above("../../mine/file") == [tmp_path / "mine", *(tmp_path / "x").parents]
+
+
+def test_links_in_a_circle_have_folders_too(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert tmp_path in folders_above(tmp_path / "a" / "file")

@@ -5,8 +5,16 @@ from pathlib import Path
 import pytest
 
 from trimtab.config import allowing_code, load_config
-from trimtab.config.permission import dotted_paths, hub_ids, permission, refuse_code, refuse_fetching
-from trimtab.errors import RunError
+from trimtab.config.permission import (
+    dotted_paths,
+    hub_ids,
+    permission,
+    refuse_code,
+    refuse_fetching,
+    refuse_recorded_code,
+)
+from trimtab.config.yaml_file import load_yaml
+from trimtab.errors import ConfigError, RunError
 
 
 def test_every_place_of_a_config_that_names_code_is_found() -> None:
@@ -75,6 +83,65 @@ def test_a_config_file_is_the_users_own_unless_it_lies_among_records(tmp_path: P
         load_config(path)
     with allowing_code(True):
         assert load_config(path).hooks[0].name == "tests.config.parts:Hook"
+
+
+def received(folder: Path, record: str) -> tuple[Path, str]:
+    """The folder of a run that somebody sent, with its record, and a config that names code."""
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / record).write_text("{}")
+    return folder, "hooks: [{name: 'tests.config.absent:Hook'}]\n"
+
+
+@pytest.mark.parametrize("record", ["manifest.json", "experiment.json", "summary.json", "steps.jsonl", "verdicts.json"])
+def test_a_config_file_anywhere_below_records_belongs_to_them(tmp_path: Path, record: str) -> None:
+    folder, code = received(tmp_path / "run", record)
+    path = folder / "checkpoints" / "c.yaml"
+    path.write_text(code)
+    with pytest.raises(RunError, match=f"c.yaml belongs to the records of .*{record} and names code to execute"):
+        load_config(path)
+
+
+def test_links_make_no_config_file_of_records_the_users_own(tmp_path: Path) -> None:
+    folder, code = received(tmp_path / "received", "manifest.json")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "c.yaml").write_text(code)
+    (folder / "sub").symlink_to(tmp_path / "elsewhere")
+    (folder / "config.yaml").symlink_to("sub/c.yaml")
+    (tmp_path / "mine.yaml").symlink_to(folder / "config.yaml")
+    for path in (folder / "config.yaml", folder / "sub" / "c.yaml", tmp_path / "mine.yaml"):
+        with pytest.raises(RunError, match="names code"):
+            load_config(path)
+    with pytest.raises(ConfigError, match="absent"):
+        load_config(tmp_path / "elsewhere" / "c.yaml")
+
+
+def test_a_config_file_above_or_beside_the_folders_of_runs_is_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = received(tmp_path / "runs" / "first", "manifest.json")
+    (tmp_path / "run.yaml").write_text("hooks: [{name: 'tests.config.parts:Hook', layers: a}]\n")
+    monkeypatch.chdir(folder)
+    for path in (tmp_path / "run.yaml", Path("../../run.yaml")):
+        assert load_config(path).hooks[0].name == "tests.config.parts:Hook"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "model: {name: pretrained, path: owner/name, allow_hub: true}",
+        "arms: {a: {model.allow_hub: true}}",
+        "factors: {model.allow_hub: [false, true]}",
+    ],
+)
+def test_a_config_file_of_records_lets_nothing_be_fetched_unless_it_is_allowed(tmp_path: Path, content: str) -> None:
+    folder, _ = received(tmp_path / "run", "experiment.json")
+    path = folder / "experiment.yaml"
+    path.write_text(content)
+    data, _ = load_yaml(path)
+    with pytest.raises(RunError, match=r"to be fetched from the Hugging Face hub \(.*allow_hub.*--allow-code"):
+        refuse_recorded_code(data, path)
+    with allowing_code(True):
+        refuse_recorded_code(data, path)
 
 
 HUBBED = {

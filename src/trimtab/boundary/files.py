@@ -50,6 +50,27 @@ def leads_outside(path: Path, folder: Path) -> bool:
     return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
+def folders_above(path: str | Path) -> list[Path]:
+    """Every folder above a file: those of its real path, nearest first, and those above each symbolic link on the way to it."""
+    here, rest = Path("/"), list((Path.cwd() / path).parts)
+    above, links = dict[Path, None](), 0
+    while rest:
+        part = rest.pop(0)
+        here = here.parent if part == ".." else here / part
+        if here.is_symlink():
+            links += 1
+            if links > _MOST_LINKS:
+                break
+            above |= dict.fromkeys(here.parents)
+            rest = [*here.readlink().parts, *rest]
+            here = here.parent
+    return list(dict.fromkeys(here.parents) | above)
+
+
+_MOST_LINKS = 40
+"""Links that Linux follows to one file."""
+
+
 def open_to_write(path: str | Path, mode: Literal["append", "new", "update"]) -> int:
     """A descriptor to write a regular file with, which is never reached through a symbolic link.
 

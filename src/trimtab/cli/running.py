@@ -54,6 +54,7 @@ def train(
         Path | None, typer.Argument(parser=user_path, help="A YAML config; without one every default holds.")
     ] = None,
     overrides: Set = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a model.
@@ -62,9 +63,10 @@ def train(
 
     trimtab train configs/baseline.yaml --set data.path=my.txt --set episode.steps=2000 --out runs/mine
     """
-    from trimtab.config import load_config
+    from trimtab.config import allowing_code, load_config
 
-    loaded = load_config(config, overrides or ())
+    with allowing_code(allow_code):
+        loaded = load_config(config, overrides or ())
     with calling(as_json) as caller:
         from trimtab.training import train as start
 

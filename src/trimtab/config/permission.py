@@ -1,10 +1,11 @@
 """What a config from a folder of records may name: no code and nothing to fetch, unless the user allows it.
 
 A dotted path is code, and a hub id is a request to the network. One on the command line or in the user's own config file is
-the user's wish; one in a manifest may be a stranger's. So every config that is read from records is checked before any of its
-components is imported.
+the user's wish; one in a manifest may be a stranger's. So every config that is read from records, and every config file in a
+folder of records or below one, is checked before any of its components is imported.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,12 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trimtab.boundary import printable, shortened
+from trimtab.boundary import folders_above, listed, printable, shortened
 from trimtab.config.model_paths import HUB, as_hub_id
 from trimtab.errors import RunError
 
-_RECORDS = ("manifest.json", "experiment.json")
-"""Files that mark the folder of a run or of an experiment."""
+_RECORDS = (
+    "manifest.json",
+    "experiment.json",
+    "summary.json",
+    "verdicts.json",
+    "steps.jsonl",
+    "events.jsonl",
+    "evaluations.jsonl",
+)
+"""Files that mark the folder of a run or of an experiment. Each counts: a folder may arrive without the others."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ def dotted_paths(config: Any) -> dict[str, str]:
     Overrides by dotted key (`episode.loss.name: "my:Loss"`) and lists of values for such a key are among them.
     """
     found: dict[str, str] = {}
-    for key, names, value in _values(config):
+    for key, names, value in _values(config, "name"):
         if names and isinstance(value, str) and ":" in value:
             found.setdefault(value, _written(key))
     return found
@@ -72,7 +81,7 @@ def hub_ids(config: Any) -> dict[str, str]:
     An id of a model begins with `hub:`, as in a resolved config; one of a data set is bare.
     """
     found: dict[str, str] = {}
-    for key, _, value in _values(config):
+    for key, _, value in _values(config, "allow_hub"):
         if isinstance(value, Mapping) and value.get("allow_hub") is True:
             path, dataset = value.get("path"), value.get("dataset")
             if isinstance(path, str) and (hub_id := as_hub_id(path)) is not None:
@@ -82,22 +91,25 @@ def hub_ids(config: Any) -> dict[str, str]:
     return found
 
 
-def _values(config: Any) -> Iterator[tuple["_Key", bool, Any]]:
-    """Every value below a config with its key, and whether that key names a component."""
+def _values(config: Any, last: str) -> Iterator[tuple["_Key", bool, Any]]:
+    """Every value below a config with its key, and whether `last` is the last part of that key.
+
+    The items of a list count under the key of the list.
+    """
     seen: set[tuple[int, bool]] = set()
     # No recursion: a stranger's config may be nested deeply, or hold one list many times.
     waiting: list[tuple[_Key, bool, Any]] = [(None, False, config)]
     while waiting:
-        key, names, value = waiting.pop()
+        key, ends, value = waiting.pop()
         if isinstance(value, Mapping | list | tuple):
-            if (id(value), names) in seen:
+            if (id(value), ends) in seen:
                 continue
-            seen.add((id(value), names))
+            seen.add((id(value), ends))
             if isinstance(value, Mapping):
-                waiting += [((key, f".{part}"), _is_name(part), item) for part, item in value.items()]
+                waiting += [((key, f".{part}"), _last(part) == last, item) for part, item in value.items()]
             else:
-                waiting += [((key, f"[{index}]"), names, item) for index, item in enumerate(value)]
-        yield key, names, value
+                waiting += [((key, f"[{index}]"), ends, item) for index, item in enumerate(value)]
+        yield key, ends, value
 
 
 def _written(key: "_Key") -> str:
@@ -108,8 +120,8 @@ def _written(key: "_Key") -> str:
     return "".join(reversed(parts)).removeprefix(".")
 
 
-def _is_name(key: object) -> bool:
-    return str(key).rpartition(".")[2] == "name"
+def _last(key: object) -> str:
+    return str(key).rpartition(".")[2]
 
 
 def refuse_code(config: Any, source: str) -> None:
@@ -147,8 +159,30 @@ def _refused(names: Mapping[str, str]) -> str:
     return ", ".join(refused[:5]) + more
 
 
+def record_above(path: Path) -> Path | None:
+    """The file of records that marks a config file as part of a run or an experiment; None for a file of the user's own.
+
+    It lies in the folder of the file or in any folder above it. Where the way to the file leads through symbolic links, the
+    folders above each link and above its target count too.
+    """
+    files = (folder / name for folder in folders_above(path) for name in _RECORDS)
+    return next((file for file in files if os.path.lexists(file)), None)
+
+
 def refuse_recorded_code(config: Any, path: Path) -> None:
-    """As `refuse_code`, for a config file that lies in a folder of records; any other file is the user's own."""
-    folder = path.resolve().parent
-    if any((folder / name).exists() for name in _RECORDS):
-        refuse_code(config, str(path))
+    """Raise `RunError` where a config file that belongs to records (`record_above`) names code or allows the hub.
+
+    Any other config file is the user's own. `allow_hub` is refused for what is in the hub's cache too: which id an arm of an
+    experiment fetches is known only when the arm is resolved.
+    """
+    if (record := record_above(path)) is None:
+        return
+    source = f"{printable(path)} belongs to the records of {printable(record)} and"
+    refuse_code(config, source)
+    keys = [_written(key) for key, ends, value in _values(config, "allow_hub") if ends and value is True]
+    if keys and not permission().every:
+        raise RunError(
+            f"{source} allows models or data to be fetched from the Hugging Face hub ({listed(keys, 5)}). Records can come "
+            "from somebody else, so Trimtab fetches nothing for them unless you allow it. If you want it, repeat the command "
+            "with --allow-code (in Python: allow_code=True)."
+        )
