@@ -268,7 +268,9 @@ def test_nothing_outside_the_folder_is_read(tmp_path: Path, saved: Path) -> None
     (folder / "README.md").write_text(
         "---\nconfigs:\n- config_name: default\n  data_files: ../outside/train.csv\n---\n"
     )
-    with pytest.raises(DataError, match=r"it names the file .*outside/train\.csv, which is outside the folder"):
+    with pytest.raises(
+        DataError, match=r"names the data .*outside/train\.csv. under `data_files`, which is outside the folder"
+    ):
         answers_of(folder)
     shutil.copytree(saved / "one", tmp_path / "copy")
     state = json.loads((tmp_path / "copy" / "state.json").read_text())

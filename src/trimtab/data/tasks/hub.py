@@ -1,8 +1,6 @@
 """Prompts and answers from a data set of the Hugging Face `datasets` library, on this disk or from the hub."""
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from importlib.util import find_spec
@@ -12,10 +10,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from trimtab.boundary import foreign, leads_outside, user_path
-from trimtab.config.model_paths import cache_folder
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.tasks.files import FileTask, OnBadRow, Row
-from trimtab.data.tasks.hub_files import TYPED, check_folder, saved_split, text_rows
+from trimtab.data.tasks.hub_files import TYPED, text_rows
+from trimtab.data.tasks.hub_folder import check_folder, saved_split
+from trimtab.data.tasks.hub_library import cache, library
 from trimtab.data.tasks.jsonl_rows import (
     AcceptedKey,
     AnswerKey,
@@ -29,8 +28,6 @@ from trimtab.data.tasks.jsonl_rows import (
 )
 from trimtab.data.tasks.problem import Problem
 from trimtab.errors import ConfigError, DataError
-
-_OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
 
 
 class Hub(FileTask):
@@ -134,7 +131,7 @@ class Hub(FileTask):
 
     def _source(self, split: str) -> Any:
         """An iterator over the rows of a split's text files, or its table as the `datasets` library reads it."""
-        with _network(self.allow_hub and self.path is None):
+        with library(self.allow_hub and self.path is None):
             import datasets
 
             if self.path is not None:
@@ -147,7 +144,7 @@ class Hub(FileTask):
                     self.dataset if self.path is None else str(folder),
                     self.subset,
                     revision=self.revision if self.path is None else None,
-                    cache_dir=_cache(),
+                    cache_dir=cache(),
                 )
             files = self._files(builder, split)
             if all(Path(file).suffix.lower() in TYPED for file in files):
@@ -157,7 +154,7 @@ class Hub(FileTask):
             if self.path is None:
                 with foreign(DataError, partial(self._not_loaded, split)):
                     files = datasets.DownloadManager(
-                        download_config=datasets.DownloadConfig(cache_dir=_cache())
+                        download_config=datasets.DownloadConfig(cache_dir=cache())
                     ).download(list(files))
             return text_rows(
                 [Path(file) for file in files],
@@ -180,11 +177,11 @@ class Hub(FileTask):
             raise DataError(
                 self._not_loaded(split, f"it has no split {split!r}; it has {', '.join(map(str, known)) or 'none'}")
             )
-        files = [str(file) for file in known[split]]
-        for file in files:
+        # The library prepares all splits to read one.
+        for file in (str(file) for files in known.values() for file in files):
             if self.path is not None and ("://" in file or leads_outside(Path(file), self._folder())):
                 raise DataError(self._not_loaded(split, f"it names the file {file}, which is outside the folder"))
-        return files
+        return [str(file) for file in known[split]]
 
     def _not_loaded(self, split: str, reason: str) -> str:
         return (
@@ -212,44 +209,3 @@ def _refuse(dataset: str | None, path: str | None, allow_hub: bool) -> None:
         )
     if find_spec("datasets") is None:
         raise ValueError("the package datasets is not installed: pip install 'trimtab[tasks]'")
-
-
-@contextmanager
-def _network(allowed: bool) -> Iterator[None]:
-    """The library as it is where the network is allowed; else in its offline mode, and always without its progress bars."""
-    before = {name: os.environ.get(name) for name in _OFFLINE}
-    if not allowed:
-        # For the import, which reads them, and for processes that the library may start.
-        os.environ.update(dict.fromkeys(_OFFLINE, "1"))
-    try:
-        import datasets
-        import huggingface_hub.constants
-
-        own = [(datasets.config, "HF_HUB_OFFLINE"), (huggingface_hub.constants, "HF_HUB_OFFLINE")]
-        # A module that was imported offline stays so; where the network is allowed, the user's own variables decide.
-        asked = any((before[name] or "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
-        shown = datasets.is_progress_bar_enabled()
-        datasets.disable_progress_bars()
-        verbosity = datasets.logging.get_verbosity()
-        datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # its errors are raised too, and worded by us
-        earlier = [getattr(module, name) for module, name in own]
-        for module, name in own:
-            setattr(module, name, not allowed or asked)
-        try:
-            yield
-        finally:
-            for (module, name), value in zip(own, earlier, strict=True):
-                setattr(module, name, value)
-            datasets.logging.set_verbosity(verbosity)
-            if shown:
-                datasets.enable_progress_bars()
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _cache() -> str:
-    return str(cache_folder() / "datasets")

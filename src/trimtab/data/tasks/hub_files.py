@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,15 +9,11 @@ from typing import Any, BinaryIO
 
 from trimtab.boundary import (
     StrictJsonError,
-    is_plain_name,
     json_items,
     kind_of,
-    leads_outside,
     open_regular,
     printable,
-    read_regular,
     shortened,
-    strict_json,
 )
 from trimtab.data.files import shown
 from trimtab.data.tasks.files import LONGEST_LINE, BadRowError, Row, json_lines
@@ -32,59 +27,6 @@ TYPED = (".parquet", ".arrow")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _DECIMAL = re.compile(r"[-+]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][-+]?[0-9]{1,2})?")
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-
-
-def check_folder(folder: Path) -> None:
-    """Raise DataError for a link out of a data folder and for anything in it that is no file or folder."""
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    try:
-        for top, folders, names in os.walk(folder, onerror=fail):
-            for path in (Path(top, name) for name in [*folders, *names]):
-                if path.is_symlink() and leads_outside(path, folder):
-                    raise DataError(
-                        f"{shown(path)} is a link to a place outside the data folder, which is not read. Copy the folder with "
-                        f"its contents (cp -rL {shown(folder)} NEW) and name the copy in `data.task.path`."
-                    )
-                if not path.is_file() and not path.is_dir():
-                    raise DataError(
-                        f"{shown(path)} is neither a regular file nor a folder. Take it out of the data folder."
-                    )
-    except OSError as error:
-        raise DataError(
-            f"{shown(folder)} cannot be read ({error.strerror}). Check `data.task.path` and your permission to read it."
-        ) from error
-
-
-def saved_split(folder: Path, split: str) -> Path | None:
-    """The folder that `save_to_disk` wrote for a split, or None where the data set is not in that form."""
-    if (folder / "dataset_dict.json").is_file():
-        splits = _described(folder / "dataset_dict.json", "splits")
-        if split not in splits or not is_plain_name(split):
-            raise DataError(f"The data set {folder} has no split {split!r}; it has {', '.join(map(str, splits))}.")
-        folder = folder / split
-    if not (folder / "state.json").is_file():
-        return None
-    for entry in _described(folder / "state.json", "_data_files"):
-        name = entry.get("filename") if isinstance(entry, dict) else None
-        if not is_plain_name(name):
-            raise DataError(
-                f"{folder / 'state.json'} names {name!r}, which is no file of its own folder. Save the data set anew."
-            )
-    return folder
-
-
-def _described(file: Path, key: str) -> list[Any]:
-    """The list under a key of a JSON file that `save_to_disk` wrote."""
-    try:
-        content = strict_json(read_regular(file))
-    except (OSError, StrictJsonError) as error:
-        raise DataError(f"{file} cannot be read: {error}. Save the data set anew.") from error
-    if not isinstance(content, dict) or not isinstance(content.get(key), list):
-        raise DataError(f"{file} has no list under {key!r}. Save the data set anew.")
-    return list(content[key])
 
 
 def text_rows(
