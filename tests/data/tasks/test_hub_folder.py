@@ -151,3 +151,42 @@ def test_a_name_that_chains_urls_is_refused(tmp_path: Path) -> None:
     (inner := tmp_path / "a::b").mkdir()
     with pytest.raises(DataError, match="has :: in it"):
         check_folder(inner)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sep": "xx"}, "`sep` is 'xx' where one character is needed"),
+        ({"sep": 5}, "`sep` is a number where one character is needed"),
+        ({"sep": ""}, "`sep` is '' where one character is needed"),
+        ({"sep": None}, "`sep` is null where one character is needed"),
+        ({"sep": "\n"}, r"`sep` is '\x0a' where one character is needed"),
+        ({"sep": '"'}, "`sep` is '\"' where one character is needed"),
+        ({"delimiter": [","]}, "`delimiter` is a list where one character is needed"),
+        ({"quotechar": "'"}, "sets `quotechar`, which is not followed here"),
+        ({"encoding": "latin-1"}, "sets `encoding`, which is not followed here"),
+        ({"skiprows": 3}, "sets `skiprows`, which is not followed here"),
+        ({"column_names": ["question", "answer"]}, "sets `column_names`, which is not followed here"),
+    ],
+)
+def test_settings_of_a_table_are_checked(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
+    folder = folder_of(tmp_path / "set", [{"config_name": "default", "data_files": "train.csv", **settings}])
+    with pytest.raises(DataError) as error:
+        problems_of(folder)
+    assert str(error.value).startswith(str(folder / "README.md"))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("settings", [{"sep": "|"}, {"delimiter": "|"}, {"sep": "|", "encoding": "utf-8", "header": 0}])
+def test_settings_that_a_table_is_read_by_are_followed(tmp_path: Path, settings: dict[str, Any]) -> None:
+    folder = folder_of(tmp_path / "set", [{"config_name": "default", "data_files": "train.csv", **settings}])
+    (folder / "train.csv").write_text((folder / "train.csv").read_text().replace(",", "|"))
+    assert problems_of(folder) == 30
+
+
+@pytest.mark.parametrize("field", [5, ["rows"], True])
+def test_the_key_of_a_list_in_json_is_text(tmp_path: Path, field: object) -> None:
+    folder = folder_of(tmp_path / "set", [{"config_name": "default", "data_files": "train.json", "field": field}])
+    (folder / "train.json").write_text(json.dumps({"rows": [{"question": "a", "answer": "b"}]}))
+    with pytest.raises(DataError, match=r"README\.md: `field` is .* where text is needed, the key of the list of rows"):
+        problems_of(folder)

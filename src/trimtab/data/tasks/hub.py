@@ -11,9 +11,10 @@ from pydantic import Field
 
 from trimtab.boundary import foreign, leads_outside, user_path
 from trimtab.config.schema import FILE_PATH
+from trimtab.data.files import shown
 from trimtab.data.tasks.files import FileTask, OnBadRow, Row
-from trimtab.data.tasks.hub_files import TYPED, text_rows
-from trimtab.data.tasks.hub_folder import check_folder, saved_split
+from trimtab.data.tasks.hub_files import TYPED, text_format, text_rows
+from trimtab.data.tasks.hub_folder import check_folder, saved_split, settings_file
 from trimtab.data.tasks.hub_library import cache, library
 from trimtab.data.tasks.jsonl_rows import (
     AcceptedKey,
@@ -151,6 +152,7 @@ class Hub(FileTask):
                 with foreign(DataError, partial(self._not_loaded, split)):
                     builder.download_and_prepare()
                     return builder.as_dataset(split=split)
+            separator, under = text_format(builder.config, self._card)
             if self.path is None:
                 with foreign(DataError, partial(self._not_loaded, split)):
                     files = datasets.DownloadManager(
@@ -158,8 +160,8 @@ class Hub(FileTask):
                     ).download(list(files))
             return text_rows(
                 [Path(file) for file in files],
-                separator=getattr(builder.config, "sep", None),
-                under=getattr(builder.config, "field", None),
+                separator=separator,
+                under=under,
                 numbers=[key for key in (self.reader.level_key, self.reader.uncertainty_key) if key is not None],
                 optional=self.reader.accepted_key,
             )
@@ -188,6 +190,10 @@ class Hub(FileTask):
             f"The split {split} of {self._shown} cannot be loaded: {reason}. Check `data.task`: its `dataset` or `path`, "
             "`subset`, and the names of the splits."
         )
+
+    @property
+    def _card(self) -> str:
+        return f"README.md of {self._shown}" if self.path is None else str(shown(settings_file(self._folder())))
 
     @property
     def _shown(self) -> str:

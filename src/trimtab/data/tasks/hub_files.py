@@ -26,7 +26,62 @@ TYPED = (".parquet", ".arrow")
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _DECIMAL = re.compile(r"[-+]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][-+]?[0-9]{1,2})?")
+_OTHER_READING = (
+    "column_names",
+    "comment",
+    "doublequote",
+    "encoding",
+    "escapechar",
+    "header",
+    "lineterminator",
+    "names",
+    "nrows",
+    "quotechar",
+    "quoting",
+    "skipfooter",
+    "skipinitialspace",
+    "skiprows",
+)
+"""Settings of a data set by which the `datasets` library reads other rows or cells from a text file."""
+
+_SAME_READING: dict[str, tuple[Any, ...]] = {
+    "encoding": ("utf-8", "utf8", "utf-8-sig", "UTF-8", "UTF8"),
+    "header": (0,),
+    "skiprows": (0, []),
+    "lineterminator": ("\n",),
+}
+
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def text_format(config: Any, card: str) -> tuple[str | None, str | None]:
+    """The separator of tables and the key of the list in a JSON file that the config of a data set's builder has.
+
+    `card` names the file that the config is from. Raises DataError for settings that are no such thing, and for those by which
+    the library would read other rows or cells than `text_rows` does.
+    """
+    separator = getattr(config, "sep", None)
+    if hasattr(config, "sep") and not (isinstance(separator, str) and len(separator) == 1 and separator not in '\r\n"'):
+        key = "sep" if config.delimiter is None else "delimiter"
+        said = f"'{shortened(printable(separator), 40)}'" if isinstance(separator, str) else kind_of(separator)
+        raise DataError(
+            f"{card}: `{key}` is {said} where one character is needed, which separates the cells of a table. Write it in quotes, "
+            "',' say."
+        )
+    under = getattr(config, "field", None)
+    if not isinstance(under, str | None):
+        raise DataError(
+            f"{card}: `field` is {kind_of(under)} where text is needed, the key of the list of rows in a JSON file. Write it in "
+            "quotes, or leave it out where the file is that list."
+        )
+    for key in _OTHER_READING:
+        value = getattr(config, key, None)
+        if value not in (getattr(type(config), key, None), *_SAME_READING.get(key, ())):
+            raise DataError(
+                f"{card} sets `{key}`, which is not followed here: a text file is UTF-8, and a table has one header line, quotes "
+                'cells with " and has a row on every other line. Convert the file, and leave the setting out.'
+            )
+    return separator, under
 
 
 def text_rows(

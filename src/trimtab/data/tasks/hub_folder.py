@@ -65,6 +65,11 @@ def check_folder(folder: Path) -> None:
     _check_card(folder)
 
 
+def settings_file(folder: Path) -> Path:
+    """The file that the settings of a data folder are read from: the last of `CARDS` that is there."""
+    return next((folder / name for name in reversed(CARDS) if (folder / name).is_file()), folder / CARDS[0])
+
+
 def saved_split(folder: Path, split: str) -> Path | None:
     """The folder that `save_to_disk` wrote for a split, or None where the data set is not in that form."""
     if (folder / "dataset_dict.json").is_file():
