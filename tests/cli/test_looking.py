@@ -11,10 +11,13 @@ from typer.testing import CliRunner
 
 from tests.records.runs import make_run, manifest, parent, step, summary
 from trimtab.cli.commands import app
+from trimtab.config.yaml_file import load_yaml
 from trimtab.records import DataRecord, RunDirectory
 from trimtab.records.hashing import seal_of
 
-HOSTILE = "\x1b[2J\x1b]0;mine\x07[bold red]x[/bold red] [/red] :smile: \u202e\x9b31m"
+HOSTILE = (
+    "\x1b[2J\x1b]0;mine\x07[bold red]x[/bold red] [/red] :smile: \u202e\x9b31m\nevent at step 9: forged\t0\r\n  seed: 7"
+)
 
 
 def said(*arguments: object) -> str:
@@ -52,6 +55,7 @@ def test_what_is_printed_has_no_control_characters_and_markup_is_shown_as_it_is(
     other = make_run(hostile.path.parent / "other", [step(1), step(2)])
     for text in (said("list", hostile.path.parent), said("show", hostile.path), said("diff", hostile.path, other.path)):
         assert is_clean(text), repr(text)
+        assert not [line for line in text.split("\n") if line.lstrip().startswith(("event at step 9", "seed: 7"))]
         assert "[bold red]x[/bold red] [/red] :smile:" in text and "\\x1b[2J" in text
     listed = said("list", hostile.path.parent)
     assert "sweep[lr=0.1][red]" in listed
@@ -59,6 +63,15 @@ def test_what_is_printed_has_no_control_characters_and_markup_is_shown_as_it_is(
         text = said(*arguments, "--json")
         assert is_clean(text) and "[/red]" in text
         json.loads(text)
+
+
+def test_a_config_is_shown_as_yaml_that_reads_back_as_the_same(tmp_path: Path) -> None:
+    config = {"octal": "0o17", "null": "null", "prompt": "a b " * 60 + "\nseed: 7\n", "list": ["1_0", 8, "08", True]}
+    text = said("show", make_run(tmp_path / "run", config=config).path)
+    shown = tmp_path / "shown.yaml"
+    shown.write_text(text.partition("config, hash c0ffee:\n")[2])
+    assert load_yaml(shown)[0] == config
+    assert not [line for line in text.split("\n") if line.lstrip().startswith("seed: 7")]
 
 
 def test_names_are_listed_whole_in_a_pipe(tmp_path: Path) -> None:

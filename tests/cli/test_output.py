@@ -34,6 +34,11 @@ def shell(line: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(["sh", "-c", line], capture_output=True, env=env, cwd=ROOT, timeout=300, check=False)
 
 
+def test_each_argument_is_one_line_whatever_it_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    say("a\nb\tc\r", 5, "", Path("x\ny"))
+    assert capsys.readouterr().out == "a\\x0ab\\x09c\\x0d\n5\n\nx\\x0ay\n"
+
+
 def test_work_goes_on_and_says_once_that_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with full():
         with working():
@@ -76,12 +81,20 @@ def test_characters_that_the_encoding_lacks_are_written_as_escapes(tmp_path: Pat
     assert (tmp_path / "out").read_text(encoding=encoding) == known.get(encoding, "é − ☃") + "\n"
 
 
-def test_a_table_cuts_nothing_and_takes_nothing_for_markup(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_keeps_names_whole_and_takes_nothing_for_markup(capsys: pytest.CaptureFixture[str]) -> None:
     long = "sweep[lr=0.1]" + "x" * 300
     say_table(("steps", "name", "more"), [(5, long, "a"), (1000, "a[/b]\x1b[31m日:cat:", "b")], right={"steps"})
     head, first, second = capsys.readouterr().out.splitlines()
     assert first.split() == ["5", long, "a"] and second.split() == ["1000", "a[/b]\\x1b[31m日:cat:", "b"]
-    assert first.index(" a") == head.index(" more") == second.index(" b") + 1  # one character is two columns wide
+    assert head.index(" more") == second.index(" b") + 1  # one character is two columns wide
+    assert first.index(long) == head.index("name")
+
+
+def test_a_cell_that_is_too_long_is_shortened_and_widens_no_other_row(capsys: pytest.CaptureFixture[str]) -> None:
+    say_table(("name", "more"), [("x" * 5000, "a"), ("short", "b"), ("y" * 100, "c")])
+    head, first, second, third = capsys.readouterr().out.splitlines()
+    assert len(first) == 403 and "characters more) … " in first and first.endswith("x  a")
+    assert third == "y" * 100 + "  c" and len(head) == 106 and len(second) == len(third)
 
 
 def test_a_command_that_only_prints_ends_with_one_line(tmp_path: Path) -> None:

@@ -89,8 +89,8 @@ def _samples(run: Any) -> None:
         table.append((row["step"], f"{row['val_loss']:.4f}", *("-" if v is None else f"{v:.2f}" for v in values)))
     say_table(columns, table, right=columns)
     last = rows[-1]
-    say(f"\nThe sample of step {last['step']}:")
-    say(last["sample"]["prompt"] + last["sample"]["text"] + "\n")
+    say("", f"The sample of step {last['step']}:")
+    say(*(last["sample"]["prompt"] + last["sample"]["text"]).split("\n"), "")
 
 
 def _expectation(run: Any) -> None:

@@ -50,4 +50,4 @@ def _root(
         say(__version__)
         raise typer.Exit
     if context.invoked_subcommand is None:
-        say(context.get_help())
+        say(*context.get_help().split("\n"))

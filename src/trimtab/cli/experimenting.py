@@ -110,7 +110,7 @@ def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pi
             raise ConfigError(f"{refusal} To run it for the estimates alone, add --pilot.") from refusal
         plan = f"A pilot, for estimates alone: {refusal}"
     if not as_json:
-        say(f"{spec.question}\n\n{plan}\n")
+        say(" ".join(spec.question.split()), "", *plan.split("\n"), "")
 
     from trimtab.experiments import run_experiment
     from trimtab.training.signals import StopOnSignal
@@ -128,12 +128,12 @@ def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pi
     else:
         for verdict in result["verdicts"]:
             if verdict["p_adjusted"] is not None or (spec.sequential and verdict["higher_is_better"] is not None):
-                say(f"\n{verdict['sentence']}")
+                say("", verdict["sentence"])
         if failed := result["failed"]:
             first = f"{failed[0]['episode']}: {shortened(failed[0]['error'], 300)}"
-            say(f"\n{counted(len(failed), 'episode')} failed; the first, {first}")
+            say("", f"{counted(len(failed), 'episode')} failed; the first, {first}")
         judged = f", the report is {result['report']}" if result["verdicts"] else ""
-        say(f"\n{result['status']}. Records in {out}{judged}.")
+        say("", f"{result['status']}. Records in {out}{judged}.")
     if result["status"] == "interrupted":
         say(f"Interrupted. Go on with the same command: {_command()}", err=True)
         raise typer.Exit(stop.exit_code)
@@ -176,11 +176,12 @@ def aa(
         deliver(json.dumps(to_json(found)))
     elif found["status"] == "completed":
         say(
-            f"\nNoise floor of {found['metric']}: a paired difference between equal arms has the standard deviation "
-            f"{found['noise_floor']:.4g} ({found['pairing']} pairs, {found['seeds']} seeds of {copies} runs).\n"
+            "",
+            f"Noise floor of {found['metric']}: a paired difference between equal arms has the standard deviation "
+            f"{found['noise_floor']:.4g} ({found['pairing']} pairs, {found['seeds']} seeds of {copies} runs).",
             f"Of {found['draws']} resampled A/A experiments of {found['n']} pairs, {found['alarms']} were called different: "
             f"{found['rate']:.3f} (95% interval {found['low']:.3f} to {found['high']:.3f}; the claim's level is "
-            f"{found['alpha']:g})."
+            f"{found['alpha']:g}).",
         )
     if found["status"] != "completed":
         say(f"{found['status']}. Go on with the same command: {_command()}", err=True)

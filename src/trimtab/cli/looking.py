@@ -1,6 +1,7 @@
 """Commands that only look: list, show, diff, export, components."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -136,11 +137,12 @@ def _show_evaluation(last: dict[str, Any]) -> None:
 
 
 def _show_config(manifest: "Manifest") -> None:
-    import yaml
+    from trimtab.config.yaml_file import dump_yaml
 
     say(f"config, hash {manifest.config_hash[:16]}:")
-    text = yaml.safe_dump(manifest.config, sort_keys=False, default_flow_style=None)
-    say("  " + text.rstrip().replace("\n", "\n  "))
+    # No text is folded, so each line of YAML begins with a key or an item.
+    text = dump_yaml(manifest.config, default_flow_style=None, width=math.inf)
+    say(*(f"  {line}" for line in text.rstrip("\n").split("\n")))
 
 
 def diff(

@@ -71,7 +71,7 @@ def run(
 
         deliver(json.dumps(to_json({**result, "report": str(report)})))
     else:
-        say(f"\n{_account(result)} Records in {out}, the report is {report}.")
+        say("", f"{_account(result)} Records in {out}, the report is {report}.")
     if result["status"] == "interrupted":
         say("Go on with the same command.", err=True)
         raise typer.Exit(watcher.exit_code)

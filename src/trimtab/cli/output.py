@@ -129,11 +129,14 @@ def working() -> Iterator[None]:
             stream.needed = needed
 
 
-def say(text: object = "", *, err: bool = False) -> None:
-    """Print a text with its line ends; other control and invisible characters are written as escapes."""
+def say(*lines: object, err: bool = False) -> None:
+    """Print each argument as one line. Control and invisible characters in it, line ends and tabs too, are written as escapes.
+
+    So no value within a line, whoever wrote it, begins a line of its own.
+    """
     stream = sys.stderr if err else sys.stdout
     if stream is not None:
-        stream.write(printable(text, lines=True) + "\n")
+        stream.write("".join(f"{printable(line)}\n" for line in lines))
         stream.flush()
 
 

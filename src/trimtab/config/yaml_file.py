@@ -44,12 +44,16 @@ def load_yaml(path: FilePath) -> tuple[dict[str, Any], Lines]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper that also quotes text which YAML 1.2 would read as a number, such as `08` or `0o17`."""
+    """SafeDumper that also quotes text which YAML 1.2 would read as a number, such as `08` or `0o17`.
+
+    Text with line ends is in double quotes, where they are escapes: no line of it looks like a key.
+    """
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.Node:
     plain = re.fullmatch(r"[-+.\w]{1,1000}", text) is None or isinstance(_resolved(text), str)
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else "'")
+    style = '"' if "\n" in text else None if plain else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 def _resolved(text: str) -> Any:
