@@ -30,6 +30,15 @@ def test_the_items_are_those_of_the_whole_file(
             assert items(content, under) == values
 
 
+@given(st.integers(1, 30))
+def test_a_number_cut_by_a_chunk_keeps_its_spelling(chunk: int) -> None:
+    numbers = ["3.14159265358979323846264338327950288", "1.10", "1e2", "-0"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_stream, "_CHUNK", chunk)
+        found = json_items(io.BytesIO(f"[{', '.join(numbers)}]".encode()), None, as_written=True)
+        assert [number.written for number in found] == numbers
+
+
 @given(st.binary(max_size=30), st.integers(0, 40), st.integers(1, 9))
 def test_damage_is_refused_as_in_the_whole_file(damage: bytes, place: int, chunk: int) -> None:
     good = b'{"v": [1, "\xc3\xa9"], "data": [{"a": 1.5}, [true, "x\\n"], "\\u00e9"]}'

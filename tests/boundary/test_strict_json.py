@@ -1,10 +1,11 @@
 import json
+import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.boundary import StrictJsonError, strict_json
+from trimtab.boundary import StrictJsonError, WrittenFloat, strict_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -28,6 +29,7 @@ def test_what_python_writes_is_read_back(value: object) -> None:
         (b"[NaN]", "it is not valid JSON (NaN is no number)"),
         (b'{"a": -Infinity}', "it is not valid JSON (-Infinity is no number)"),
         (b"1e999", "the number 1e999 in it is too large"),
+        (b"-1E-400", "the number -1E-400 in it is too small"),
         (b"9" * 5000, "a number in it is too large"),
         (b"[" * 100_000, "it is nested too deeply"),
         (b'{"a":' * 100_000, "it is nested too deeply"),
@@ -48,3 +50,21 @@ def test_what_is_no_strict_json_is_refused_with_its_place(content: bytes, reason
 def test_one_line_is_named_by_its_column_alone() -> None:
     with pytest.raises(StrictJsonError, match=r"\(Expecting value, column 7\)"):
         strict_json(b'{"a": }', one_line=True)
+
+
+WRITTEN = ["1.10", "1e2", "1E+2", "-0", "-0.0", "0e0", "3.14159265358979323846", "100000000000000000000.0", "5e-324"]
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_a_number_keeps_its_spelling(text: str) -> None:
+    (number,) = strict_json(f"[{text}]", as_written=True)
+    assert isinstance(number, WrittenFloat)
+    assert (number.written, float(number)) == (text, float(text))
+    assert json.dumps(number) == json.dumps(float(text))
+    assert pickle.loads(pickle.dumps(number)).written == text
+    assert type(strict_json(text)) is (int if text == "-0" else float)
+
+
+@given(VALUES)
+def test_spelling_changes_no_value(value: object) -> None:
+    assert strict_json(json.dumps(value), as_written=True) == value

@@ -18,7 +18,7 @@ from trimtab.boundary.limited import LimitedError, run_limited
 from trimtab.boundary.names import folder_name, is_plain_name
 from trimtab.boundary.parent import end_with, identity
 from trimtab.boundary.paths import user_path
-from trimtab.boundary.strict_json import StrictJsonError, kind_of, strict_json
+from trimtab.boundary.strict_json import StrictJsonError, WrittenFloat, kind_of, strict_json
 from trimtab.boundary.text import csv_cell, is_unicode, listed, printable, shortened
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "NotRegularFileError",
     "StrictJsonError",
     "TooLargeError",
+    "WrittenFloat",
     "csv_cell",
     "end_with",
     "folder_name",

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from trimtab.boundary.strict_json import DECODER, StrictJsonError, kind_of
+from trimtab.boundary.strict_json import StrictJsonError, decoder, kind_of
 
 LONGEST_VALUE = 1 << 28
 """Characters that one item, or one other value of the file, may have."""
@@ -15,15 +15,15 @@ _CUT = 16
 """An error or a number so few characters before the end of what was read may go on behind it."""
 
 
-def json_items(file: BinaryIO, under: str | None) -> Iterator[Any]:
+def json_items(file: BinaryIO, under: str | None, *, as_written: bool = False) -> Iterator[Any]:
     """The items of the list that a JSON file (UTF-8) has under the key `under`, or that the file is (None).
 
-    The rules are those of `strict_json`, and they hold for the whole file: an error may come after items. Memory holds one
-    item, at most `LONGEST_VALUE` characters of text.
+    The rules and `as_written` are those of `strict_json`, and they hold for the whole file: an error may come after items.
+    Memory holds one item, at most `LONGEST_VALUE` characters of text.
 
     Raises StrictJsonError, also for a file that has no such list.
     """
-    text = _Text(file)
+    text = _Text(file, as_written)
     keys: dict[str, None] = {}
     yield from _items(text, "it") if under is None else _items_under(text, under, keys)
     if text.peek():
@@ -72,8 +72,9 @@ def _items_under(text: "_Text", under: str, seen: dict[str, None]) -> Iterator[A
 class _Text:
     """The text of a file from the place `at` on, read as far as it is needed."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, as_written: bool) -> None:
         self.at = 0
+        self._json = decoder(as_written=as_written)
         self._file = file
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._text = ""
@@ -104,7 +105,7 @@ class _Text:
         self.peek()
         while True:
             try:
-                value, end = DECODER.raw_decode(self._text, self.at)
+                value, end = self._json.raw_decode(self._text, self.at)
             except json.JSONDecodeError as error:
                 cut = error.msg.startswith("Unterminated string") or error.pos >= len(self._text) - _CUT
                 if self._ended or not cut:

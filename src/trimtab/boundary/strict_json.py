@@ -1,26 +1,42 @@
 """JSON of others, read strictly: RFC 8259 without what readers disagree on."""
 
 import json
-from typing import Any, NoReturn
+import re
+from typing import Any, NoReturn, TypeVar
 
 from trimtab.boundary.text import printable, shortened
+
+Number = TypeVar("Number", bound=float)
 
 
 class StrictJsonError(ValueError):
     """Content that is no JSON, or JSON that two readers would read differently; the message is a clause about `it`."""
 
 
-def strict_json(content: bytes | str, *, one_line: bool = False) -> Any:
+class WrittenFloat(float):
+    """A number of a JSON text with its spelling, `1.10` or `1e2` say, which a float alone does not keep."""
+
+    written: str
+
+    def __new__(cls, written: str) -> "WrittenFloat":
+        """The number that `written` spells."""
+        number = super().__new__(cls, written)
+        number.written = written
+        return number
+
+
+def strict_json(content: bytes | str, *, one_line: bool = False, as_written: bool = False) -> Any:
     """The value of a JSON text; bytes are UTF-8, with or without a byte order mark.
 
     Refused beside invalid JSON: one key twice in an object (most readers keep the last), NaN and infinities, numbers beyond
-    the range of a float, whole numbers of more than 4,300 digits, and nesting that exceeds Python's stack. A message names the
-    place by line and column, with `one_line` by the column alone.
+    the range of a float or so small that a float would be 0, whole numbers of more than 4,300 digits, and nesting that exceeds
+    Python's stack. A message names the place by line and column, with `one_line` by the column alone. With `as_written` every
+    number that is no plain whole number is a `WrittenFloat`.
 
     Raises StrictJsonError.
     """
     try:
-        return DECODER.decode(_text(content, one_line=one_line))
+        return decoder(as_written=as_written).decode(_text(content, one_line=one_line))
     except json.JSONDecodeError as error:
         raise StrictJsonError(_invalid(error, one_line=one_line)) from error
     except RecursionError as error:
@@ -71,14 +87,34 @@ def _constant(name: str) -> NoReturn:
 
 
 def _float(digits: str) -> float:
-    number = float(digits)
+    return _in_range(float(digits), digits)
+
+
+def _written_float(digits: str) -> WrittenFloat:
+    return _in_range(WrittenFloat(digits), digits)
+
+
+def _written_int(digits: str) -> int | WrittenFloat:
+    return WrittenFloat(digits) if digits == "-0" else int(digits)
+
+
+def _in_range(number: Number, digits: str) -> Number:
     if number in (float("inf"), float("-inf")):
         raise StrictJsonError(f"the number {shortened(digits, 40)} in it is too large")
+    if not number and re.search("[1-9]", re.split("[eE]", digits)[0]):
+        raise StrictJsonError(f"the number {shortened(digits, 40)} in it is too small")
     return number
 
 
-DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
-"""A decoder by the rules of `strict_json`, for callers that parse a part of a text."""
+def decoder(*, as_written: bool) -> json.JSONDecoder:
+    """A decoder by the rules of `strict_json`, for callers that parse a part of a text."""
+    return _AS_WRITTEN if as_written else _PLAIN
+
+
+_PLAIN = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+_AS_WRITTEN = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_constant, parse_float=_written_float, parse_int=_written_int
+)
 
 
 def kind_of(value: Any) -> str:

@@ -215,6 +215,26 @@ def test_text_in_json_stays_text(tmp_path: Path, name: str) -> None:
     assert answers_of(tmp_path) == [cell.strip() for cell in CELLS * 3]
 
 
+@pytest.mark.parametrize("name", ["train.jsonl", "train.json"])
+def test_numbers_in_json_stay_as_they_are_written(tmp_path: Path, name: str) -> None:
+    numbers = ["1.10", "1e2", "3.14159265358979323846", "100000000000000000000.0", "-0", "12"] * 5
+    rows = [f'{{"question": "What is {n}?", "answer": {number}}}' for n, number in enumerate(numbers)]
+    (tmp_path / name).write_text(f"[{','.join(rows)}]" if name == "train.json" else "\n".join(rows))
+    assert answers_of(tmp_path) == numbers
+
+
+def test_short_floats_of_a_column_are_as_short_in_answers(tmp_path: Path) -> None:
+    import datasets  # slow to import: not while tests are collected
+
+    kind = datasets.Value("float32")
+    features = datasets.Features({"question": datasets.Value("string"), "answer": kind, "all": {"text": [kind]}})
+    rows = [{"question": f"What is {n}?", "answer": n + 0.1, "all": {"text": [n + 0.1, 0.3]}} for n in range(30)]
+    datasets.Dataset.from_list(rows, features=features).to_parquet(tmp_path / "train.parquet")
+    assert answers_of(tmp_path) == [f"{n}.1" for n in range(30)]
+    task = Hub(path=str(tmp_path), prompt_key="question", answer_key="all.text")
+    assert task.split("train", 1, 0)[0].accepted[1][0] == "0.3"
+
+
 def test_gaps_and_levels_of_a_table(tmp_path: Path) -> None:
     rows = [f"What is {number}?,{number:03d},{'x' if number % 2 else ''},{number},0.5" for number in range(30)]
     (tmp_path / "train.csv").write_text(

@@ -153,6 +153,21 @@ def test_any_accepted_answer_is_right(tmp_path: Path) -> None:
     assert item["metadata"]["aligned"]["target_weights"].sum(-1).max() == pytest.approx(1)
 
 
+def test_numbers_are_answers_as_their_file_writes_them(tmp_path: Path) -> None:
+    numbers = ["1.10", "1e2", "3.14159265358979323846", "100000000000000000000.0", "-0", "12"]
+    lines = [f'{{"prompt": "{n}?", "answer": [{numbers[n % 6]}]}}' for n in range(60)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    for match in ("exact", "normalised", "number"):
+        task = JsonLines(path=str(tmp_path / "rows.jsonl"), match=match)
+        for problem in [*task.split("train", None, 0), *task.split("validation", None, 0)]:
+            assert problem.answer == numbers[int(problem.prompt[:-2]) % 6]
+            assert task.score(problem, problem.answer) == {"exact_match": 1.0}
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "a", "answer": 1E-400}')
+    with pytest.raises(DataError, match="line 1: the number 1E-400 in it is too small"):
+        task = JsonLines(path=str(tmp_path / "rows.jsonl"))
+        task.split("train", None, 0)
+
+
 def test_what_the_tokenizer_does_not_have_stands_in_the_report(tmp_path: Path) -> None:
     rows = [{"prompt": f"{n} \u20ac or \u00e9\u20ac?", "answer": "\u20ac" if n == 3 else "x"} for n in range(20)]
     task = JsonLines(path=write_rows(tmp_path / "rows.jsonl", rows))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
 
 from pydantic import Field
 
-from trimtab.boundary import StrictJsonError, kind_of, open_regular, strict_json, user_path
+from trimtab.boundary import StrictJsonError, WrittenFloat, kind_of, open_regular, strict_json, user_path
 from trimtab.data.files import shown
 from trimtab.data.tasks.generated import is_validation
 from trimtab.data.tasks.problem import Problem, Split
@@ -86,12 +86,13 @@ def text_of(values: Mapping[str, Any], key: str) -> str:
 
 
 def checked_text(value: Any, name: str, *, numbers: bool = False) -> str:
-    """`value` as text, stripped of white space around it; with `numbers` a number is one too, as Python writes it.
+    """`value` as text, stripped of white space around it; with `numbers` a number is one too, as its file writes it.
 
     Raises `BadRowError` for what is no text, empty, or no valid Unicode. `name` says what it is.
     """
     if numbers and isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(checked_number(value, name)) if isinstance(value, float) else str(value)
+        checked_number(value, name)
+        value = value.written if isinstance(value, WrittenFloat) else str(value)
     if not isinstance(value, str):
         kinds = "text or a number" if numbers else "text"
         raise BadRowError(f"{name} is {kind_of(value)} where {kinds} is needed")
@@ -265,7 +266,7 @@ def _content(problem: Problem) -> tuple[Any, ...]:
 
 def _parsed(line: bytes) -> Mapping[str, Any] | BadRowError:
     try:
-        values = strict_json(line, one_line=True)
+        values = strict_json(line, one_line=True, as_written=True)
     except StrictJsonError as error:
         return BadRowError(str(error))
     return values if isinstance(values, dict) else BadRowError(f"it is {kind_of(values)} where an object is needed")

@@ -15,7 +15,7 @@ from trimtab.data.files import shown
 from trimtab.data.tasks.files import FileTask, OnBadRow, Row
 from trimtab.data.tasks.hub_files import TYPED, text_format, text_rows
 from trimtab.data.tasks.hub_folder import check_folder, saved_split, settings_file
-from trimtab.data.tasks.hub_library import cache, library
+from trimtab.data.tasks.hub_library import cache, library, with_short_floats
 from trimtab.data.tasks.jsonl_rows import (
     AcceptedKey,
     AnswerKey,
@@ -128,7 +128,7 @@ class Hub(FileTask):
             where = f"{self._shown}, split {split}, row {number}"
             with foreign(DataError, partial(_unreadable, where)):
                 values = next(rows)
-            yield Row(where, values)
+            yield Row(where, with_short_floats(values, table.features))
 
     def _source(self, split: str) -> Any:
         """An iterator over the rows of a split's text files, or its table as the `datasets` library reads it."""

@@ -184,7 +184,7 @@ def _json(file: Path, under: str | None) -> Iterator[Row]:
             is_list = under is not None or _first(opened) == b"["
             if is_list:
                 opened.seek(0)
-                for index, item in enumerate(json_items(opened, under)):
+                for index, item in enumerate(json_items(opened, under, as_written=True)):
                     where = f"{shown(file)}, item {index}"
                     good = isinstance(item, dict)
                     yield Row(where, item if good else BadRowError(f"it is {kind_of(item)} where an object is needed"))

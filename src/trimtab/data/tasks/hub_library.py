@@ -1,12 +1,14 @@
 """The `datasets` library as this package uses it: quiet, and without the network unless that is allowed."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from typing import Any
 
-from trimtab.boundary import printable, shortened
+import numpy as np
+
+from trimtab.boundary import WrittenFloat, printable, shortened
 from trimtab.config.model_paths import cache_folder
 
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
@@ -70,6 +72,20 @@ def _local_files_only() -> Iterator[None]:
     finally:
         for module in modules:
             module.get_filesystem_class = by_protocol
+
+
+def with_short_floats(value: Any, feature: Any) -> Any:
+    """A value of a column with each 16 or 32 bit float in it as the shortest number that is this float: 0.1 as `0.1`.
+
+    As 64 bits, which the library returns, it would be 0.10000000149011612.
+    """
+    if isinstance(value, float) and (kind := getattr(feature, "dtype", None)) in ("float16", "float32"):
+        return WrittenFloat(str(np.dtype(kind).type(value)))
+    if isinstance(value, list):
+        return [with_short_floats(item, getattr(feature, "feature", None)) for item in value]
+    if isinstance(value, dict) and isinstance(feature, Mapping):
+        return {key: with_short_floats(item, feature.get(key)) for key, item in value.items()}
+    return value
 
 
 def cache() -> str:

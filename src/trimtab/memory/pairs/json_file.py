@@ -19,7 +19,7 @@ def json_content(place: Path) -> Any:
     Raises `BadRowError` where it is no valid JSON, with line and column, and `DataError` where it cannot be read.
     """
     try:
-        return strict_json(read_regular(place, at_most=LARGEST_DOCUMENT))
+        return strict_json(read_regular(place, at_most=LARGEST_DOCUMENT), as_written=True)
     except OSError as error:
         raise _unreadable(place, error) from error
     except StrictJsonError as error:
@@ -36,7 +36,7 @@ def json_list(path: str, under: str | None, wanted: str) -> Iterator[Row]:
     place = existing_file(path, "pairs.path", f"{wanted},")
     try:
         with open_regular(place) as file:
-            yield from _objects(json_items(file, under), f"{shown(place)}: {under or ''}")
+            yield from _objects(json_items(file, under, as_written=True), f"{shown(place)}: {under or ''}")
     except OSError as error:
         raise _unreadable(place, error) from error
     except StrictJsonError as error:
