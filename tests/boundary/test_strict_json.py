@@ -52,6 +52,13 @@ def test_one_line_is_named_by_its_column_alone() -> None:
         strict_json(b'{"a": }', one_line=True)
 
 
+def test_infinities_are_numbers_where_they_are_allowed() -> None:
+    assert strict_json("[Infinity, -Infinity]", infinite=True) == [float("inf"), float("-inf")]
+    for content in ("NaN", "1e999", '{"a": 1, "a": 1}'):
+        with pytest.raises(StrictJsonError):
+            strict_json(content, infinite=True)
+
+
 WRITTEN = ["1.10", "1e2", "1E+2", "-0", "-0.0", "0e0", "3.14159265358979323846", "100000000000000000000.0", "5e-324"]
 
 

@@ -76,11 +76,15 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"[]", "holds no mapping"),
-        (b"{", "is not JSON: Expecting"),
-        (b"\xff\xfe{}", "is not JSON: .*can't decode"),
-        (b'{"a": ' + b"[" * 100_000, "is not JSON: it is nested too deeply"),
+        (b"{", r"cannot be read as JSON: it is not valid JSON \(Expecting"),
+        (b"\xff\xfe{}", "cannot be read as JSON: .*is not UTF-8"),
+        (b'{"vocab_size": 5, "vocab_size": 6}', "has the key 'vocab_size' twice, with 5 and with 6"),
+        (b'{"a": {"b": 5, "b": 5}}', "has the key 'b' twice"),
+        (b'{"a": NaN}', "NaN is no number"),
+        (b'{"a": 1e999}', "the number 1e999 in it is too large"),
+        (b'{"a": ' + b"[" * 100_000, "cannot be read as JSON: it is nested too deeply"),
         (b'{"a": ' + b"[" * 40 + b"]" * 40 + b"}", "is nested more than 32 levels deep"),
-        (b'{"a": ' + b"1" * 5000 + b"}", "is not JSON: .*digits"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "a number in it is too large"),
         (b" " * (JSON_LIMIT + 1), "cannot be read: it has more than"),
     ],
 )
@@ -89,6 +93,11 @@ def test_a_file_that_is_no_mapping_says_why(content: bytes, message: str, tmp_pa
     with pytest.raises(DataError, match=message) as caught:
         read_mapping(tmp_path, "config.json")
     assert len(str(caught.value)) < 1000
+
+
+def test_an_infinite_limit_of_a_config_is_read(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"time_step_limit": [-Infinity, Infinity]}')
+    assert read_mapping(tmp_path, "config.json") == {"time_step_limit": [float("-inf"), float("inf")]}
 
 
 def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_folder_without_a_usable_tokenizer_says_why(folder: Path, tmp_path: Pa
     with pytest.raises(DataError, match="eos_token '<end>' is not in the vocabulary"):
         PretrainedTokenizer(path=str(tmp_path))
     (tmp_path / "tokenizer_config.json").write_text("{")
-    with pytest.raises(DataError, match="tokenizer_config.json is not JSON"):
+    with pytest.raises(DataError, match="tokenizer_config.json cannot be read as JSON"):
         PretrainedTokenizer(path=str(tmp_path))
 
 

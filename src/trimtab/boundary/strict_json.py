@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from typing import Any, NoReturn, TypeVar
 
 from trimtab.boundary.text import printable, shortened
@@ -25,18 +26,20 @@ class WrittenFloat(float):
         return number
 
 
-def strict_json(content: bytes | str, *, one_line: bool = False, as_written: bool = False) -> Any:
+def strict_json(
+    content: bytes | str, *, one_line: bool = False, as_written: bool = False, infinite: bool = False
+) -> Any:
     """The value of a JSON text; bytes are UTF-8, with or without a byte order mark.
 
     Refused beside invalid JSON: one key twice in an object (most readers keep the last), NaN and infinities, numbers beyond
     the range of a float or so small that a float would be 0, whole numbers of more than 4,300 digits, and nesting that exceeds
     Python's stack. A message names the place by line and column, with `one_line` by the column alone. With `as_written` every
-    number that is no plain whole number is a `WrittenFloat`.
+    number that is no plain whole number is a `WrittenFloat`; with `infinite` the words Infinity and -Infinity are numbers.
 
     Raises StrictJsonError.
     """
     try:
-        return decoder(as_written=as_written).decode(_text(content, one_line=one_line))
+        return decoder(as_written=as_written, infinite=infinite).decode(_text(content, one_line=one_line))
     except json.JSONDecodeError as error:
         raise StrictJsonError(_invalid(error, one_line=one_line)) from error
     except RecursionError as error:
@@ -86,6 +89,10 @@ def _constant(name: str) -> NoReturn:
     raise StrictJsonError(f"it is not valid JSON ({name} is no number)")
 
 
+def _constant_or_infinity(name: str) -> float:
+    return float(name) if name.endswith("Infinity") else _constant(name)
+
+
 def _float(digits: str) -> float:
     return _in_range(float(digits), digits)
 
@@ -106,15 +113,15 @@ def _in_range(number: Number, digits: str) -> Number:
     return number
 
 
-def decoder(*, as_written: bool) -> json.JSONDecoder:
+@cache
+def decoder(*, as_written: bool, infinite: bool = False) -> json.JSONDecoder:
     """A decoder by the rules of `strict_json`, for callers that parse a part of a text."""
-    return _AS_WRITTEN if as_written else _PLAIN
-
-
-_PLAIN = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
-_AS_WRITTEN = json.JSONDecoder(
-    object_pairs_hook=_object, parse_constant=_constant, parse_float=_written_float, parse_int=_written_int
-)
+    return json.JSONDecoder(
+        object_pairs_hook=_object,
+        parse_constant=_constant_or_infinity if infinite else _constant,
+        parse_float=_written_float if as_written else _float,
+        parse_int=_written_int if as_written else int,
+    )
 
 
 def kind_of(value: Any) -> str:

@@ -1,13 +1,12 @@
 """The files of a pretrained model's folder: inside it, regular, and of bounded size."""
 
-import json
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trimtab.boundary import foreign, is_plain_name, printable, read_regular
+from trimtab.boundary import StrictJsonError, is_plain_name, printable, read_regular, strict_json
 from trimtab.errors import DataError
 
 JSON_LIMIT = 4 << 20
@@ -60,8 +59,14 @@ def read_mapping(folder: Path, name: str) -> dict[str, Any] | None:
     if (content := read_member(folder, name)) is None:
         return None
     path = folder / name
-    with foreign(DataError, lambda reason: f"{path} is not JSON: {reason}. Copy the model's folder anew."):
-        mapping = json.loads(content.decode("utf-8-sig"))
+    try:
+        # Configs of Mamba 2 and its kin have Infinity as the end of `time_step_limit`, and transformers reads it as a number.
+        # NaN is no setting of any model.
+        mapping = strict_json(content, infinite=True)
+    except StrictJsonError as error:
+        raise DataError(
+            f"{path} cannot be read as JSON: {error}. Mend the file, or copy the model's folder anew."
+        ) from error
     if not isinstance(mapping, dict):
         raise DataError(f"{path} holds no mapping. Copy the model's folder anew.")
     if any(depth > _DEEPEST for _, _, depth in entries(mapping)):

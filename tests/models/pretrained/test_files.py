@@ -59,7 +59,7 @@ def test_a_model_that_brings_its_own_code_is_refused(folder: Path) -> None:
         (lambda f: edit(f, num_hidden_layers=4), "do not fit its config: missing keys .*layers.3"),
         (lambda f: edit(f, num_hidden_layers=2), "do not fit its config: unexpected keys .*layers.2"),
         (lambda f: edit(f, hidden_size=64), "fit its config|cannot be loaded"),
-        (lambda f: (f / "config.json").write_text("{"), "config.json is not JSON"),
+        (lambda f: (f / "config.json").write_text("{"), "config.json cannot be read as JSON"),
         (lambda f: (f / "config.json").write_text("[]"), "holds no mapping"),
         (lambda f: (f / "config.json").unlink(), "holds no config.json"),
         (lambda f: (f / "model.safetensors").unlink(), "holds no model.safetensors"),

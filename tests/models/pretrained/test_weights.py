@@ -68,12 +68,20 @@ def test_a_pickle_that_an_index_names_is_not_opened(name: str, folder: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "index", ["{}", "[]", "7", '{"weight_map": 7}', '{"weight_map": [1]}', '{"weight_map": {}}', "{" + '"a":{' * 2000]
+    ("index", "reason"),
+    [
+        *((index, "it has no `weight_map`") for index in ("{}", "[1]", "7", "null")),
+        *((f'{{"weight_map": {value}}}', "it has no `weight_map`") for value in ("7", "[1]", "null", "{}")),
+        ('{"weight_map": {"a": [1]}}', "its `weight_map` has a list where the name of a file is needed"),
+        ('{"weight_map": {"a": null}}', "its `weight_map` has null where the name of a file is needed"),
+        ('{"weight_map": {"a": "x", "a": "y"}}', "an object in it has the key 'a' twice"),
+        ("{" + '"a":{' * 2000, "it is "),
+    ],
 )
-def test_an_index_that_is_none_says_so(index: str, folder: Path) -> None:
+def test_an_index_that_is_none_says_so(index: str, reason: str, folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     (folder / INDEX).write_text(index)
-    with pytest.raises(DataError, match="is no index of weight files"):
+    with pytest.raises(DataError, match=f"is no index of weight files: {reason}"):
         load(folder)
 
 

@@ -1,6 +1,5 @@
 """The safetensors files of a model's folder: which there are, and what their headers say."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +9,16 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from trimtab.boundary import foreign, is_plain_name, open_regular, printable, shortened
+from trimtab.boundary import (
+    StrictJsonError,
+    foreign,
+    is_plain_name,
+    kind_of,
+    open_regular,
+    printable,
+    shortened,
+    strict_json,
+)
 from trimtab.config.model_folder import member, read_member
 from trimtab.errors import DataError
 
@@ -86,14 +94,17 @@ def pickled(file: Path, folder: Path) -> DataError:
 
 def _indexed(folder: Path, content: bytes) -> tuple[Path, ...]:
     index = folder / "model.safetensors.index.json"
-    with foreign(
-        DataError, lambda reason: f"{index} is no index of weight files: {reason}. Copy the model's folder anew."
-    ):
-        named = json.loads(content)["weight_map"].values()
-        # Whatever else an index holds as a name becomes text here, and is refused below.
-        names = sorted({name if isinstance(name, str) else repr(name) for name in named})
-    if not names:
-        raise DataError(f"{index} is no index of weight files: it names none. Copy the model's folder anew.")
+    try:
+        whole = strict_json(content)
+    except StrictJsonError as error:
+        raise _no_index(index, str(error)) from error
+    named = whole.get("weight_map") if isinstance(whole, dict) else None
+    if not isinstance(named, dict) or not named:
+        raise _no_index(index, "it has no `weight_map`, an object that names the file of each tensor")
+    for name in named.values():
+        if not isinstance(name, str):
+            raise _no_index(index, f"its `weight_map` has {kind_of(name)} where the name of a file is needed")
+    names = sorted(set(named.values()))
     for name in names:
         if name.endswith(PICKLED):
             raise pickled(folder / Path(name).name, folder)
@@ -109,6 +120,10 @@ def _indexed(folder: Path, content: bytes) -> tuple[Path, ...]:
             f"{folder} lacks {printable(', '.join(missing[:3]))}{more}, which its index names. Copy the folder anew."
         )
     return tuple(path for path in paths.values() if path is not None)
+
+
+def _no_index(index: Path, reason: str) -> DataError:
+    return DataError(f"{index} is no index of weight files: {reason}. Copy the model's folder anew.")
 
 
 def _header(path: Path) -> list[tuple[str, str, int]]:
