@@ -3,7 +3,6 @@
 import json
 import pickle
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -38,10 +37,8 @@ def test_shards_of_any_plain_names_are_the_model(folder: Path) -> None:
     assert torch.equal(load(folder).eval()(ids()), whole(ids()))
 
 
-@pytest.mark.parametrize(
-    "name", ["../outside.safetensors", "sub/inside.safetensors", "model.gguf", ".", "", 7, None, ["a"], {"a": 1}]
-)
-def test_an_index_names_nothing_but_safetensors_files_in_the_folder(name: Any, folder: Path) -> None:
+@pytest.mark.parametrize("name", ["../outside.safetensors", "sub/inside.safetensors", "model.gguf", ".", ""])
+def test_an_index_names_nothing_but_safetensors_files_in_the_folder(name: str, folder: Path) -> None:
     (folder.parent / "outside.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
     (folder / "sub").mkdir()
     (folder / "sub" / "inside.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
@@ -73,6 +70,8 @@ def test_a_pickle_that_an_index_names_is_not_opened(name: str, folder: Path) -> 
         *((index, "it has no `weight_map`") for index in ("{}", "[1]", "7", "null")),
         *((f'{{"weight_map": {value}}}', "it has no `weight_map`") for value in ("7", "[1]", "null", "{}")),
         ('{"weight_map": {"a": [1]}}', "its `weight_map` has a list where the name of a file is needed"),
+        ('{"weight_map": {"a": 7}}', "its `weight_map` has a number where the name of a file is needed"),
+        ('{"weight_map": {"a": {"a": 1}}}', "its `weight_map` has an object where the name of a file is needed"),
         ('{"weight_map": {"a": null}}', "its `weight_map` has null where the name of a file is needed"),
         ('{"weight_map": {"a": "x", "a": "y"}}', "an object in it has the key 'a' twice"),
         ("{" + '"a":{' * 2000, "it is "),
