@@ -10,6 +10,7 @@ from trimtab.boundary import (
     TooLargeError,
     folders_above,
     inside,
+    kind_of_file,
     leads_outside,
     open_regular,
     open_to_write,
@@ -153,3 +154,19 @@ def test_links_in_a_circle_have_folders_too(tmp_path):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     assert tmp_path in folders_above(tmp_path / "a" / "file")
+
+
+def test_what_is_at_a_path_is_said_in_words(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("fifo")
+    (tmp_path / "lost").symlink_to("absent")
+    (tmp_path / "loop").symlink_to("loop")
+    kinds = {
+        name: kind_of_file(tmp_path / name) for name in ("folder", "file", "fifo", "link", "lost", "loop", "absent")
+    }
+    lost = "a symbolic link that leads nowhere"
+    assert kinds == {
+        "folder": "a folder", "file": "a file", "fifo": "a FIFO", "link": "a FIFO", "lost": lost, "loop": lost, "absent": None,
+    }  # fmt: skip

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -148,5 +149,19 @@ def test_the_component_is_built_from_a_config() -> None:
 def test_a_share_that_leaves_a_part_nothing_is_refused_at_once(tmp_path: Path, share: float) -> None:
     path = tmp_path / "corpus.txt"
     path.write_text("x" * 5000)
-    with pytest.raises(DataError, match="another `data.validation_share`"):
+    with pytest.raises(DataError) as caught:
         build_corpus(path=str(path), tokenizer=CharacterTokenizer(), context=32, validation_share=share)
+    assert str(caught.value).startswith(f"`data.validation_share` is {share}, which splits the corpus ")
+    assert "Set `data.validation_share` to a value from 0.0066 to 0.9934, 0.05 say, or" in str(caught.value)
+    for right in (0.0066, 0.9934):
+        build_corpus(path=str(path), tokenizer=CharacterTokenizer(), context=32, validation_share=right)
+
+
+def test_what_a_short_corpus_lacks_is_counted_exactly(tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("x" * 100)
+    with pytest.raises(DataError) as caught:
+        build_corpus(
+            path=str(tmp_path / "short.txt"), tokenizer=CharacterTokenizer(), context=32, validation_share=1e-15
+        )
+    (characters, tokens) = re.findall(r"[\d,]{12,}", str(caught.value))
+    assert characters == tokens

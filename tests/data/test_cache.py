@@ -10,7 +10,7 @@ import pytest
 
 from trimtab.data import CharacterTokenizer, FileTokenizer, cache_folder, open_corpus
 from trimtab.data.cache import encoded
-from trimtab.errors import WorkError
+from trimtab.errors import ConfigError, WorkError
 
 TEXT = "Some text, naïve and long enough.\n" * 50
 
@@ -184,6 +184,28 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert cache_folder() == tmp_path / "home" / ".cache" / "trimtab"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == tmp_path / "home" / ".cache" / "trimtab"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "begins"),
+    [
+        ("XDG_CACHE_HOME", "/" + "y" * 300, "XDG_CACHE_HOME: The path /y"),
+        ("HOME", "/" + "y" * 300, "The path ~/.cache/trimtab cannot be used"),
+        ("TRIMTAB_CACHE", "y" * 300, "TRIMTAB_CACHE: The path y"),
+    ],
+)
+def test_a_cache_that_cannot_be_used_is_named_by_what_chose_it(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, begins: str
+) -> None:
+    for name in ("TRIMTAB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError) as caught:
+        cache_folder()
+    assert str(caught.value).startswith(begins)
+    assert str(caught.value).endswith("unless the variable TRIMTAB_CACHE names another folder.") == (
+        variable != "TRIMTAB_CACHE"
+    )
 
 
 @pytest.mark.parametrize("kind", ["character", "file"])

@@ -81,6 +81,33 @@ def test_a_start_that_fails_leaves_no_folder(tmp_path):
     assert names(tmp_path / "run") == [".lock", "manifest.json"]
 
 
+def test_a_start_that_is_withdrawn_leaves_nothing_and_keeps_a_folder_that_was_there(tmp_path):
+    (tmp_path / "before").mkdir()
+    for name in ("before", "new"):
+        run = RunDirectory(tmp_path / name)
+        with pytest.raises(ValueError, match="early"), run.create():
+            manifest().write(run.manifest_path)
+            for path in (run.steps_path, run.evaluations_path):
+                path.touch()
+            run.events_path.write_text("{}")
+            (run.checkpoints_path / f".tmp-step-00000000-{os.getpid()}").mkdir(parents=True)
+            run.withdraw()
+            raise ValueError("early")
+    assert names(tmp_path) == ["before"]
+    with RunDirectory(tmp_path / "before").create():
+        pass
+
+
+@pytest.mark.parametrize("kept", ["steps.jsonl", "evaluations.jsonl", "summary.json", "checkpoints/step-00000001/x"])
+def test_a_run_that_has_anything_to_go_on_from_is_not_withdrawn(tmp_path, kept):
+    run = make_run(tmp_path / "run")
+    (run.path / kept).parent.mkdir(parents=True, exist_ok=True)
+    (run.path / kept).write_text("{}")
+    before = sorted(run.path.rglob("*"))
+    run.withdraw()
+    assert sorted(run.path.rglob("*")) == before
+
+
 def test_a_run_that_came_and_went_before_the_lock_is_refused_too(tmp_path, monkeypatch):
     run, other = RunDirectory(tmp_path / "run"), RunDirectory(tmp_path / "run")
     lock = run.lock

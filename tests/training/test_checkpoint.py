@@ -1,7 +1,9 @@
 """Checkpoints are whole or refused; pruning keeps the newest and the best; a full disk stops a run soundly."""
 
 import json
+import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from trimtab.records.manifest import CHECKSUM, with_checksum
 from trimtab.training import resume, train
 from trimtab.training.assembly import assemble
 from trimtab.training.checkpoint import newest_sound, read_checkpoint
+from trimtab.training.sampling import load_model
 
 
 @pytest.fixture
@@ -42,6 +45,28 @@ def test_damage_is_found(run: Path, name: str, damage: str) -> None:
     found = newest_sound(run / "checkpoints")
     assert found is not None
     assert found[0] == 18
+
+
+def test_something_else_in_the_place_of_a_checkpoint_is_named(run: Path) -> None:
+    path = checkpoint_path(run / "checkpoints", 24)
+    (path / "model.safetensors").unlink()
+    os.mkfifo(path / "model.safetensors")
+    with pytest.raises(RunError, match="damaged: model.safetensors is a FIFO, not a regular file"):
+        read_checkpoint(path)
+    shutil.rmtree(path)
+    os.mkfifo(path)
+    with pytest.raises(RunError, match="step-00000024 is damaged: it is a FIFO, not a folder"):
+        read_checkpoint(path)
+    path.unlink()
+    with pytest.raises(RunError, match=r"There is no checkpoint .*step-00000024. The steps that have one: "):
+        read_checkpoint(path)
+    shutil.rmtree(path.parent)
+    path.parent.symlink_to("nowhere")
+    for command in (newest_sound, lambda folder: load_model(folder.parent)):
+        with pytest.raises(
+            RunError, match="is a symbolic link that leads nowhere, not the folder of the run's checkpoints"
+        ):
+            command(path.parent)
 
 
 @pytest.mark.parametrize(

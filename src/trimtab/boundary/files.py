@@ -130,8 +130,19 @@ def _open(path: Path, flags: int) -> int:
     return descriptor
 
 
+def kind_of_file(path: str | Path) -> str | None:
+    """What is at a path, in words: `a FIFO`; None where there is nothing. A link is what it leads to."""
+    try:
+        return _kind(Path(path).stat().st_mode)
+    except OSError as error:
+        if Path(path).is_symlink():
+            return "a symbolic link that leads nowhere"
+        return None if isinstance(error, FileNotFoundError | NotADirectoryError) else "a file that cannot be looked at"
+
+
 def _kind(mode: int) -> str:
     kinds = (
+        (stat.S_ISREG, "a file"),
         (stat.S_ISDIR, "a folder"),
         (stat.S_ISFIFO, "a FIFO"),
         (stat.S_ISCHR, "a device"),

@@ -34,6 +34,8 @@ class RunDisplay:
     def __init__(self, console: Console, *, seconds: float = 10.0, begun: Callable[[], None] = lambda: None) -> None:
         self.console = console
         self.steps = 0
+        self.stepped = False
+        """Whether a step was made."""
         self._begun = begun
         self.seconds = seconds
         self._validation = ""
@@ -76,6 +78,7 @@ class RunDisplay:
 
     def step(self, row: Row) -> None:
         """A step was made."""
+        self.stepped = True
         step = int(row["step"])
         self._measure(row)
         loss = f"{float(row['loss_ema']):.4f}"

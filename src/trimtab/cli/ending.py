@@ -52,8 +52,8 @@ def run() -> None:
         if not _is_out_of_memory(error):
             raise
         _leave(
-            "trimtab: There is not enough memory for this. Close other programs, raise the limit (ulimit -v), or take a smaller "
-            "model, batch or file.",
+            "trimtab: There is not enough memory for this. Close other programs or raise the limit (ulimit -v). For a run, lower "
+            "episode.batch_size, model.width or data.context; else take a smaller model or file.",
             1,
         )
 

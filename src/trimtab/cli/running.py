@@ -260,7 +260,7 @@ def calling(quiet: bool) -> Iterator["Caller"]:
         except KeyboardInterrupt:
             say(
                 "Stopped at once. What the last checkpoint holds is kept: go on with `trimtab resume`."
-                if stop.armed
+                if display.stepped
                 else "Stopped before the first step.",
                 err=True,
             )

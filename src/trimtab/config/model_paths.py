@@ -9,6 +9,7 @@ from pydantic import Field
 
 from trimtab.boundary import user_path
 from trimtab.config.schema import FILE_PATH
+from trimtab.errors import ConfigError
 
 HUB = "hub:"
 """How a resolved config marks a path that is no path but an id on the Hugging Face hub."""
@@ -40,8 +41,13 @@ def cache_folder() -> Path:
         return user_path(own, "TRIMTAB_CACHE")
     xdg = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG base directory specification has relative paths ignored.
-    base = Path(xdg) if Path(xdg).is_absolute() else Path("~/.cache")
-    return user_path(base / "trimtab", "TRIMTAB_CACHE")
+    base, key = (Path(xdg), "XDG_CACHE_HOME") if Path(xdg).is_absolute() else (Path("~/.cache"), None)
+    try:
+        return user_path(base / "trimtab", key)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error} Trimtab keeps its cache there unless the variable TRIMTAB_CACHE names another folder."
+        ) from error
 
 
 def imported_models() -> Path:

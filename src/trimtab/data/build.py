@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from trimtab.data.tasks.problem import Task
 
 
+DEFAULT_SHARE = 0.05
+"""The share of a corpus that validates, unless a config sets another."""
+
+
 class DataReport(Protocol):
     """The account of a run's data."""
 
@@ -74,7 +78,7 @@ def corpus(
     ] = None,
     validation_share: Annotated[
         float, Field(gt=0, lt=1, description="Share of the corpus, from its end, that is held out for validation.")
-    ] = 0.05,
+    ] = DEFAULT_SHARE,
     progress: Progress | None = None,
 ) -> DataBundle:
     """Plain text to next-token windows: the component `corpus`; see `build_corpus`."""
@@ -94,7 +98,7 @@ def build_corpus(
     tokenizer: Tokenizer,
     context: int = 256,
     stride: int | None = None,
-    validation_share: float = 0.05,
+    validation_share: float = DEFAULT_SHARE,
     progress: Progress | None = None,
 ) -> DataBundle:
     """Open, encode (or map from the cache) and split a corpus: its first part trains, its last `validation_share` validates.
@@ -114,7 +118,7 @@ def text_bundle(
     *,
     context: int,
     stride: int | None = None,
-    validation_share: float = 0.05,
+    validation_share: float = DEFAULT_SHARE,
 ) -> DataBundle:
     """The windows of a text that a component makes by itself; `name` is how it is shown. Raises as `build_corpus` does."""
     _check_stride(context, stride)
@@ -198,12 +202,21 @@ def _check_length(report: CorpusReport, context: int, validation_share: float) -
     window = context + 1
     if min(report.train_tokens, report.validation_tokens) >= window:
         return
-    needed = _needed(window, validation_share)
-    per_token = report.characters / report.tokens if report.tokens else 1.0
     part = "training" if report.train_tokens < window else "validation"
+    if report.tokens >= _needed(window, DEFAULT_SHARE):
+        lowest = math.ceil(window / report.tokens * 10_000) / 10_000
+        raise DataError(
+            f"`data.validation_share` is {validation_share}, which splits the corpus {report.name} into {report.train_tokens:,} "
+            f"tokens to train and {report.validation_tokens:,} to validate: its {part} part holds no window of {context} + 1 "
+            f"tokens. Set `data.validation_share` to a value from {lowest:g} to {1 - lowest:g}, {DEFAULT_SHARE} say, or take a "
+            "smaller `data.context`."
+        )
+    needed = _needed(window, validation_share)
+    # Whole numbers: a float would round what is needed at a very small share.
+    characters = -(-needed * report.characters // report.tokens) if report.tokens else needed
     raise DataError(
         f"The corpus {report.name} is too short: {report.characters:,} characters ({report.tokens:,} tokens) found, about "
-        f"{math.ceil(needed * per_token):,} ({needed:,} tokens) needed, so that its {part} part ({report.train_tokens:,} "
+        f"{characters:,} ({needed:,} tokens) needed, so that its {part} part ({report.train_tokens:,} "
         f"tokens to train, {report.validation_tokens:,} to validate) holds one window of {context} + 1 tokens. Add text, or "
         "set a smaller `data.context` or another `data.validation_share`."
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from trimtab.boundary import printable, read_regular
+from trimtab.boundary import kind_of_file, printable, read_regular
 from trimtab.errors import RunError
 from trimtab.records.hashing import Seal, content_sha256
 from trimtab.records.manifest import CHECKSUM, problems_of
@@ -39,8 +39,13 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 
 def checkpoint_steps(folder: Path) -> list[int]:
-    """The steps that have a checkpoint, ascending."""
+    """The steps that have a checkpoint, ascending; [] where there is no folder.
+
+    Raises `RunError` where something else is in the place of the folder.
+    """
     if not folder.is_dir():
+        if (kind := kind_of_file(folder)) is not None:
+            raise RunError(f"{folder} is {kind}, not the folder of the run's checkpoints. Restore it from a copy.")
         return []
     return sorted(int(match[1]) for entry in folder.iterdir() if (match := _NAME.fullmatch(entry.name)) is not None)
 

@@ -16,7 +16,10 @@ _REASONS = {
 }
 
 
-AGAIN = "run the command again (a training run goes on with `trimtab resume`). What was written before is whole."
+AGAIN = (
+    "run the command again (a training run that has made a step goes on with `trimtab resume`). What was written before is "
+    "whole."
+)
 
 
 def write_failure(path: Path, error: OSError, again: str = AGAIN) -> TrimtabError:

@@ -86,6 +86,20 @@ class RunDirectory:
                 if new and not any(not _is_ours(entry) for entry in self.path.iterdir()):
                     shutil.rmtree(self.path)
 
+    def withdraw(self) -> None:
+        """Remove the records of a start that failed before its first step; `create` then removes a folder that it made.
+
+        Nothing is removed where a step, an evaluation, an end or a checkpoint is recorded.
+        """
+        rows = (self.steps_path, self.evaluations_path, self.predictions_path)
+        done = [self.summary_path, *(path for path in rows if os.path.lexists(path) and path.lstat().st_size)]
+        if any(map(os.path.lexists, done)) or not _is_empty(self.checkpoints_path):
+            return
+        if self.checkpoints_path.is_dir():
+            shutil.rmtree(self.checkpoints_path)
+        for path in (*rows, self.events_path, self.manifest_path):
+            path.unlink(missing_ok=True)
+
     def lock(self) -> RunLock:
         """Hold the run as its one writer (a context manager). Raises RunError when another process does, naming it."""
         if not self.path.is_dir():
@@ -141,6 +155,13 @@ class RunDirectory:
             return f" ({self.manifest().run_id})"
         except RunError:
             return ""  # damaged: that it is there is what matters here
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a folder is missing, or holds only what a write that failed has left."""
+    if not os.path.lexists(folder):
+        return True
+    return folder.is_dir() and not folder.is_symlink() and all(is_leftover(entry.name) for entry in folder.iterdir())
 
 
 def _is_ours(entry: Path) -> bool:

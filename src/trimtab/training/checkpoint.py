@@ -11,7 +11,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from trimtab.boundary import foreign
+from trimtab.boundary import foreign, kind_of_file
 from trimtab.config import RunError, WorkError
 from trimtab.records.atomic import atomic_directory, remove_tree_atomically, write_json
 from trimtab.records.checkpoints import FORMAT, checkpoint_path, checkpoint_steps, read_state
@@ -101,6 +101,8 @@ def read_checkpoint(path: Path) -> tuple[Snapshot, dict[str, Seal]]:
     Every byte is verified first. Raises `RunError` naming the file for a missing, truncated or altered one.
     """
     if not path.is_dir():
+        if (kind := kind_of_file(path)) is not None:
+            raise RunError(f"The checkpoint {path} is damaged: it is {kind}, not a folder.")
         there = ", ".join(str(step) for step in checkpoint_steps(path.parent)) or "none"
         raise RunError(f"There is no checkpoint {path}. The steps that have one: {there}.")
     state = read_state(path)
@@ -108,7 +110,9 @@ def read_checkpoint(path: Path) -> tuple[Snapshot, dict[str, Seal]]:
     for name in ("model.safetensors", "optimizer.safetensors"):
         file, sealed = path / name, state.files.get(name)
         if not file.is_file() or sealed is None:
-            raise RunError(f"The checkpoint {path} is damaged: {name} is missing.")
+            kind = kind_of_file(file) if sealed is not None else None
+            wrong = "is missing" if kind is None else f"is {kind}, not a regular file"
+            raise RunError(f"The checkpoint {path} is damaged: {name} {wrong}.")
         size = file.stat().st_size
         if size != sealed.bytes or seal_of(file).sha256 != sealed.sha256:
             raise RunError(

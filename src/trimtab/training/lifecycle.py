@@ -82,7 +82,10 @@ def begin(
     start: Snapshot | None = None,
     parent: Parent | None = None,
 ) -> dict[str, Any]:
-    """Start a run, from its own initial weights or from `start`, a state of `parent`."""
+    """Start a run, from its own initial weights or from `start`, a state of `parent`.
+
+    A start that fails before its first step leaves nothing, so that the same command can be tried again.
+    """
     run = RunDirectory(out)
     run.check_free()
     if parent is None:
@@ -99,7 +102,11 @@ def begin(
                 raise write_failure(run.manifest_path, error.__cause__, again) from error
             raise
         trainer.state.run_id = manifest.run_id
-        return _go(run, assembly, trainer, caller, events=_beginning(parent))
+        try:
+            return _go(run, assembly, trainer, caller, events=_beginning(parent))
+        except BaseException:
+            run.withdraw()
+            raise
 
 
 def _beginning(parent: Parent | None) -> list[_Event]:
