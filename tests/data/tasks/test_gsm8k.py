@@ -90,6 +90,7 @@ def test_the_right_answer_scores_1_in_every_spelling(tmp_path: Path, solution: b
     there = task(tmp_path, solution=solution)
     for final, others in {
         "1,000": ["1000", "1 000"],
+        "1,23,456": ["123456", "123,456", "The answer is 1,23,456"],
         "$18": ["18"],
         "-$5": ["-5"],
         "50%": ["50"],

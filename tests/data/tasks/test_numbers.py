@@ -34,6 +34,10 @@ from trimtab.data.tasks.numbers import final_number, gold_number, numbers_in, sa
         ("75%", "75"),
         ("3,4", "4"),
         ("1,2345", "2345"),
+        ("the answer is 1,23,456", "123456"),
+        ("-$12,34,567.50 in all", "-1234567.5"),
+        ("1,23,4567", "4567"),
+        ("123,45,678", "45678"),
         ("1234,567", "567"),
         (".5", "0.5"),
         ("No.5", "5"),
@@ -90,7 +94,7 @@ def test_no_final_number(text: str) -> None:
         ("5 €", "5"),
         ("**42**", "42"),
         ("18.", "18"),
-        ("1 000", "1000"),
+        ("1,23,456", "123456"),
         ("1\u202f000.5", "1000.5"),
         ("1.5e3", "1500"),
         (".5", "0.5"),
@@ -117,6 +121,9 @@ def test_a_plain_number_is_a_right_answer(text: str, value: str) -> None:
             "1.000.000",
             "1.5.2",
             "12 34",
+            "1 234",
+            "12 345.50",
+            "1,23,4567",
         ),
         *("1'000", "1_000", "3:30", "3:30 pm", "5-6", "5 - 6", "5–6", "2 million", "3 dozen", "two", "1e5.5"),
         *("\\boxed{18}", "\\frac{1}{2}", "5^2", "x^{2}", "2π", "√2", "5²"),
@@ -145,6 +152,37 @@ def test_a_right_answer_is_read_as_any_answer_is(text: str) -> None:
     assert gold is None or gold == final_number(text)
 
 
+SPELLINGS = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["", "-", "+", "\u2212", "$", "-$", "$-", "€"]),
+        st.integers(0, 10**9).flatmap(
+            lambda n: st.sampled_from(
+                [str(n), f"{n:,}", *(f"{n:,}".replace(",", space) for space in " \u00a0\u2009\u202f"), indian(n)]
+            )
+        ),
+        st.sampled_from(["", ".", ".5", ".50", "e2", "E-2", "%", " %", " €", ".25%"]),
+    ),
+)
+
+
+def indian(number: int) -> str:
+    head, tail = divmod(number, 1000)
+    groups = f"{head:_}"[::-1].replace("_", "")
+    pairs = [groups[i : i + 2][::-1] for i in range(0, len(groups), 2)][::-1]
+    return f"{','.join(pairs)},{tail:03d}" if head else str(number)
+
+
+@given(text=SPELLINGS | st.text(alphabet="0123456789 ,.-$%e*\u00a0", max_size=14))
+def test_a_right_answer_is_right_in_every_sentence(text: str) -> None:
+    gold = gold_number(f"#### {text}")
+    if gold is None:
+        return
+    for frame in ("{}", " {}\n", "#### {}", "The answer is {}", "The answer is {}.", "x = {}, so", "It is {} apples"):
+        assert final_number(frame.format(text)) == gold
+        assert final_number(frame.format(format(gold, "f"))) == gold
+
+
 def test_numbers_and_where_they_stand() -> None:
     text = "On day 3, -1,200 of 5.5 kg (10-4) at .25"
     found = list(numbers_in(text))
@@ -166,7 +204,22 @@ def test_any_text_is_taken(text: str) -> None:
 
 @pytest.mark.parametrize(
     "part",
-    ["1 234 ", "1\u2009234\u2009", "1e5", "1,234,", "9", "####", "1,2345", "-", "$", "#### ,", ".", "1.", "#### 1\n"],
+    [
+        "1 234 ",
+        "12,34,",
+        "1\u2009234\u2009",
+        "1e5",
+        "1,234,",
+        "9",
+        "####",
+        "1,2345",
+        "-",
+        "$",
+        "#### ,",
+        ".",
+        "1.",
+        "#### 1\n",
+    ],
 )
 def test_a_text_of_a_million_letters_is_read(part: str) -> None:  # in quadratic time it would take hours
     text = part * (1_000_000 // len(part)) + "5"

@@ -99,8 +99,8 @@ class GSM8K(FileTask):
         if number is None:
             ends = shortened(printable(f"{mark} {final}" if mark else written[-40:]), 60)
             raise BadRowError(
-                f"its answer must end in `{MARK} ` and one plain number, and ends in {ends!r}; fractions, times, units and "
-                "markup are not read"
+                f"its answer must end in `{MARK} ` and one plain number, and ends in {ends!r}; fractions, times, units, "
+                "spaces between digits and markup are not read"
             )
         steps = len(_ANNOTATION.findall(work))
         if self.solution:

@@ -11,6 +11,9 @@ MARK = "####"
 _FIXED = "\u00a0\u2009\u202f"
 """No-break and thin spaces: between digits they set thousands apart, and nothing else."""
 
+_INDIAN = r"[0-9]{1,2}(?:,[0-9]{2}(?![0-9])){1,8}+,[0-9]{3}(?![0-9])"
+"""Groups of two digits before a last one of three: 12,34,567. Without a bound the time would be quadratic."""
+
 # A minus after a word, a digit or a bracket is a subtraction or a hyphen; a currency sign may stand on either side of it.
 _SIGN = r"(?:(?<![\w)\]])(?P<sign>[-+\u2212])[$€£¥]?+)?+"
 _EXPONENT = r"(?P<exponent>[eE][-+]?+[0-9]{1,3}+(?!\w|\.[0-9]))?+"
@@ -21,9 +24,9 @@ _NUMBER = re.compile(
 
 
 def _answer(spaces: str) -> re.Pattern[str]:
-    """A number as an answer gives it: thousands may also be set apart by one of these spaces, and an exponent may follow."""
+    """A number as an answer gives it: groups may also be Indian or set apart by a space, and an exponent may follow."""
     groups = rf"(?:,[0-9]{{3}}(?![0-9]))++|(?:[{spaces}][0-9]{{3}}(?![0-9]))++"
-    digits = rf"(?P<digits>(?:[0-9]{{1,3}}(?:{groups})|[0-9]++)(?:\.[0-9]++)?+|(?<!\w)\.[0-9]++)"
+    digits = rf"(?P<digits>(?:{_INDIAN}|[0-9]{{1,3}}(?:{groups})|[0-9]++)(?:\.[0-9]++)?+|(?<!\w)\.[0-9]++)"
     return re.compile(_SIGN + digits + _EXPONENT)
 
 
@@ -37,8 +40,8 @@ _MARKED = re.compile(
 _ALONE = re.compile(r"[-+\u2212$€£¥]*+[0-9]{1,3}(?: [0-9]{3}(?![0-9]))++(?:\.[0-9]++)?+\.?+")
 _PLAIN = re.compile(
     r"\**+(?:[$€£¥]?(?P<sign>[-+\u2212]?)|(?P<before>[-+\u2212])[$€£¥])"
-    rf"(?P<digits>(?:[0-9]{{1,3}}(?:(?:,[0-9]{{3}})++|(?:[ {_FIXED}][0-9]{{3}})++)"
-    r"|[0-9]{1,2}(?:,[0-9]{2})+?,[0-9]{3}|[0-9]++)(?:\.[0-9]++)?|\.[0-9]++)(?P<exponent>[eE][-+]?[0-9]{1,3})?\s?[%$€£¥]?\.?\**+"
+    rf"(?P<digits>(?:[0-9]{{1,3}}(?:(?:,[0-9]{{3}})++|(?:[{_FIXED}][0-9]{{3}})++)"
+    rf"|{_INDIAN}|[0-9]++)(?:\.[0-9]++)?|\.[0-9]++)(?P<exponent>[eE][-+]?[0-9]{{1,3}})?\s?[%$€£¥]?\.?\**+"
 )
 # What joins the last number of a text to something before or after it: a fraction, a time, a range, a power, markup.
 _JOINED_BEFORE = re.compile(r"(?:[/:^_\\{'’√]\s*|[0-9]\s*[-\u2013]\s*|[0-9][.,eE]|[0-9]\s+)\Z")
@@ -76,8 +79,9 @@ def final_number(text: str) -> Decimal | None:
     first number on a line after a mark counts; a text with marks and no number after any has no answer. Without a mark the
     last number of the text is the answer, as `numbers_in` finds them; so units, a full stop or a per cent sign may follow.
 
-    Beside commas, thousands may be set apart by no-break or thin spaces, and by plain ones after a mark or where the number
-    is all the text: `#### 1 000` is 1000, and `for 3 200 g bags` ends in 200. An exponent is read: `1.5e3` is 1500.
+    Commas may also set Indian groups apart: `12,34,567`. Beside commas, thousands may be set apart by no-break or thin spaces,
+    and by plain ones after a mark or where the number is all the text: `#### 1 000` is 1000, and `for 3 200 g bags` ends in
+    200. An exponent is read: `1.5e3` is 1500.
     """
     if (match := _MARKED.search(text)) is not None:
         return _value(match)
@@ -95,8 +99,9 @@ def final_number(text: str) -> Decimal | None:
 def gold_number(text: str) -> Decimal | None:
     """The number of a right answer, or None where a reader could take it for another one than `final_number` does.
 
-    After the only `####` of a text there must be nothing but a number: digits, with commas or spaces between groups, a
-    decimal point, a sign, a currency or per cent sign. The same holds for a text without a mark that is all number; in any
+    After the only `####` of a text there must be nothing but a number: digits, with commas or no-break or thin spaces between
+    groups, a decimal point, a sign, a currency or per cent sign. Plain spaces between groups are refused: in a sentence,
+    `1 234` ends in 234. The same holds for a text without a mark that is all number; in any
     other text the last number counts, unless it is a part of something: `1/2`, `3:30`, `5-6`, `2 million`, `\\boxed{5}`.
     """
     before, mark, after = text.partition(MARK)
