@@ -61,6 +61,10 @@ def test_a_table(tmp_path):
         ('"arm";"seed";"x"\n"a";"0";"3"\n', ["separated by semicolons"]),
         ("arm\tseed\tx\na\t0\t1\n", ["separated by tabs"]),
         ("arm|seed|x\na|0|1\n", ["separated by vertical bars"]),
+        ("Arm;Seed;x\na;0;1\nb;0;1\n", ["separated by semicolons"]),
+        ("arm:seed:x\na:0:1\nb:0:1\n", ["separated by colons"]),
+        ("arm seed x\na 0 1\nb 0 1\n", ["separated by spaces"]),
+        ("sep=;\narm;seed;x\na;0;1\n", ["sep=;, is a note for Excel", "Take that line out"]),
         ("arm,seed,x\na;0;1\nb;0;1\n", ["line 2", "1 cells under 3 columns", "separated by semicolons"]),
         ("arm,seed,x\na,0,3,5\nb,0,3,6\n", ["line 2", "4 cells under 3 columns", "decimal point"]),
         ('arm,seed,x\na,0,"3,5"\nb,0,1\n', ["line 2", "'3,5' has a decimal comma"]),
@@ -81,6 +85,12 @@ def test_a_table_that_cannot_be_used(tmp_path, text, words):
     for word in [str(path), *words]:
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_in_utf_16_is_named(tmp_path):
+    (tmp_path / "excel.csv").write_text("arm,seed,x\na,0,1\nb,0,1\n", encoding="utf-16")
+    with pytest.raises(DataError, match=r"excel\.csv: it is in UTF-16 .* Save it as CSV in UTF-8"):
+        read_table(tmp_path / "excel.csv")
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -20,6 +20,7 @@ from trimtab.boundary.names import folder_name, is_plain_name
 from trimtab.boundary.parent import end_with, identity
 from trimtab.boundary.paths import user_path
 from trimtab.boundary.strict_json import StrictJsonError, WrittenFloat, kind_of, strict_json
+from trimtab.boundary.tables import line_fault, table_fault
 from trimtab.boundary.text import csv_cell, is_unicode, listed, printable, shortened
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "kind_of",
     "kind_of_file",
     "leads_outside",
+    "line_fault",
     "listed",
     "open_regular",
     "open_to_write",
@@ -51,5 +53,6 @@ __all__ = [
     "run_limited",
     "shortened",
     "strict_json",
+    "table_fault",
     "user_path",
 ]

@@ -7,14 +7,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from trimtab.boundary import listed, printable, read_regular, shortened
+from trimtab.boundary import line_fault, listed, printable, read_regular, shortened, table_fault
 from trimtab.errors import DataError
 
 _NUMBER = re.compile(r"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE)
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")  # how a program writes a whole number that it holds as a float
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _TRUE, _FALSE = {"true", "yes"}, {"", "false", "no"}
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,10 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
     without a name or with that of another, and a line with more or fewer cells than columns.
     """
     try:
-        text = read_regular(path).decode("utf-8-sig")
-        _check_separator(path, text)
+        content = read_regular(path)
+        if (fault := table_fault(content, ",", ("arm", "seed"))) is not None:
+            raise DataError(f"{path}: {fault}")
+        text = content.decode("utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(map(str.strip, cells))]
     except (OSError, ValueError, csv.Error) as error:
@@ -56,16 +57,21 @@ def shown(text: str) -> str:
     return shortened(printable(text), 60)
 
 
+def plain_number(text: str) -> float | None:
+    """The number that ASCII digits with a decimal point spell, or nan or inf; None for all else that Python reads as one."""
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
 def number(path: Path, row: Row, column: str) -> float:
     """The number in a cell, nan and inf included. Raises DataError for anything else."""
     text = row.cells[column]
     where = f"{path}, line {row.line}, column '{shown(column)}'"
-    if not _NUMBER.fullmatch(text):
+    value = plain_number(text)
+    if value is None:
         what = "has a decimal comma. Write a point" if _COMMA.fullmatch(text) else (
             "is not a number. Write a number (nan for a run that diverged), or take the column out of the file"
         )  # fmt: skip
         raise DataError(f"{where}: '{shown(text)}' {what}.")
-    value = float(text)
     if math.isinf(value) and any(char.isdigit() for char in text):
         raise DataError(
             f"{where}: '{shown(text)}' is beyond the largest number, 1.8e308. Divide the column by a constant, or write inf "
@@ -77,7 +83,7 @@ def number(path: Path, row: Row, column: str) -> float:
 def flag(path: Path, row: Row, column: str) -> bool:
     """Whether a cell says yes: 1, 1.0, true or yes; an empty one, 0, 0.0, false and no say no. Raises DataError otherwise."""
     text = row.cells.get(column, "").lower()
-    value = float(text) if _NUMBER.fullmatch(text) else None
+    value = plain_number(text)
     if value in (0.0, 1.0):
         return value == 1.0
     if text not in _TRUE | _FALSE:
@@ -97,16 +103,6 @@ def identifier(path: Path, row: Row, column: str) -> str:
     return whole[1] if whole else text
 
 
-def _check_separator(path: Path, text: str) -> None:
-    header = next((line for line in io.StringIO(text) if line.strip()), "")
-    for mark, name in _SEPARATORS.items():
-        if {"arm", "seed"} <= {cell.strip().strip('"') for cell in header.split(mark)}:
-            raise DataError(
-                f"{path}: the columns are separated by {name}, and this takes commas. Save the table with commas between the "
-                "columns and points in the numbers (0.5, not 0,5)."
-            )
-
-
 def _check_header(path: Path, header: list[str]) -> None:
     if "" in header:
         raise DataError(f"{path}: column {header.index('') + 1} has no name. Name it, or take it out of the file.")
@@ -123,9 +119,8 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 
 def _why(cells: list[str], header: list[str]) -> str:
-    for mark, name in _SEPARATORS.items():
-        if any(mark in cell for cell in cells) and len(cells) < len(header):
-            return f" They are separated by {name}, and this takes commas."
+    if fault := line_fault(cells, len(header), ","):
+        return fault
     if len(cells) > len(header) and any(cell.lstrip("+-").isdigit() for cell in cells[2:]):
         return " Numbers take a decimal point (0.5, not 0,5), and a text with a comma takes quotes."
     return ""

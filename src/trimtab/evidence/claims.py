@@ -6,6 +6,7 @@ from typing import get_args
 
 from trimtab.boundary import printable, shortened
 from trimtab.errors import ConfigError
+from trimtab.evidence.cells import plain_number
 from trimtab.evidence.intervals import Scale
 
 _EXAMPLE = (
@@ -71,10 +72,8 @@ def parse_claim(text: str, alpha: float = 0.05) -> Claim:
     if len(words) < 3 or words[-2] not in ("lower", "higher"):
         raise ConfigError(f"The claim '{shown}' cannot be read. Write {_EXAMPLE}; 'trimmed' or 'log' may follow.")
     *metric, direction, size = words
-    try:
-        margin = float(size)
-    except ValueError:
+    if (margin := plain_number(size)) is None:
         raise ConfigError(
             f"The claim '{shown}': the margin '{shortened(printable(size), 60)}' is not a number. Write {_EXAMPLE}."
-        ) from None
+        )
     return Claim(" ".join(metric), direction == "higher", margin, alpha, scale)

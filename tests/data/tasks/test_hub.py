@@ -255,7 +255,18 @@ def test_gaps_and_levels_of_a_table(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("question,answer,answer\na,b,c\n", "has the column 'answer' more than once"),
-        ("question;answer\na;b\n", "its cells are separated by semicolons"),
+        (
+            "question;answer\na;b\n",
+            "its columns are separated by semicolons, and this takes commas. Save the table with",
+        ),
+        ("Question;prompt;answer\na;b\n", "its columns are separated by semicolons"),
+        ("question answer\na b\n", "its columns are separated by spaces"),
+        ("sep=;\nquestion;answer\n", "its first line, sep=;, is a note for Excel"),
+        ("\xff\xfeq\0", "it is in UTF-16 (its first bytes are ff fe)"),
+        (
+            "question,answer\na;b\n",
+            "line 2: it has 1 cells, and the header names 2 columns. They are separated by semicolons",
+        ),
         ("question,answer\na,b,c\n", "line 2: it has 3 cells, and the header names 2 columns"),
         ("question,answer\na\n", "line 2: it has 1 cells"),
         ('question,answer\na,"b\n', "line 2: it is no line of CSV (unexpected end of data)"),

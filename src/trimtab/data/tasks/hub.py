@@ -164,6 +164,7 @@ class Hub(FileTask):
                 under=under,
                 numbers=[key for key in (self.reader.level_key, self.reader.uncertainty_key) if key is not None],
                 optional=self.reader.accepted_key,
+                wanted=[self.reader.prompt_key, self.reader.answer_key],
             )
 
     def _folder(self) -> Path:

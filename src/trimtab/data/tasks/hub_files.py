@@ -11,9 +11,11 @@ from trimtab.boundary import (
     StrictJsonError,
     json_items,
     kind_of,
+    line_fault,
     open_regular,
     printable,
     shortened,
+    table_fault,
 )
 from trimtab.data.files import shown
 from trimtab.data.tasks.files import LONGEST_LINE, BadRowError, Row, json_lines
@@ -50,8 +52,6 @@ _SAME_READING: dict[str, tuple[Any, ...]] = {
     "skiprows": (0, []),
     "lineterminator": ("\n",),
 }
-
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def text_format(config: Any, card: str) -> tuple[str | None, str | None]:
@@ -91,17 +91,19 @@ def text_rows(
     under: str | None = None,
     numbers: Sequence[str] = (),
     optional: str | None = None,
+    wanted: Sequence[str] = (),
 ) -> Iterator[Row]:
     """The rows of CSV, TSV and JSON files, one file after the other; in a table every value is the text of its cell.
 
     `separator` is that of the tables' cells, a tab in `.tsv` files; `under` is the key of the list in a JSON file that is an
-    object. The cells of the columns `numbers` are numbers where they can be; an empty cell of the column `optional` is none.
+    object. The cells of the columns `numbers` are numbers where they can be; an empty cell of the column `optional` is none;
+    a table should have the columns `wanted`.
     Raises DataError for a file that is none of these or cannot be read.
     """
     for file in files:
         kind = file.suffix.lower()
         if kind in TABLES:
-            for row in _table(file, "\t" if kind == ".tsv" else separator or ","):
+            for row in _table(file, "\t" if kind == ".tsv" else separator or ",", wanted):
                 yield _with_numbers(row, numbers, optional)
         elif kind in JSON:
             yield from _json(file, under)
@@ -112,15 +114,19 @@ def text_rows(
             )
 
 
-def _table(file: Path, separator: str) -> Iterator[Row]:
+def _table(file: Path, separator: str, wanted: Sequence[str]) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_LINE)
     try:
         with open_regular(file) as opened:
+            fault = table_fault(opened.read(1 << 16), separator, wanted)
+            if fault is not None:
+                raise DataError(f"{shown(file)}: {fault}")
+            opened.seek(0)
             # A byte that is no UTF-8 becomes a lone surrogate, so that the row that has it is named and not the whole file.
             text = io.TextIOWrapper(opened, encoding="utf-8-sig", errors="surrogateescape", newline="")
             reader = csv.reader(text, delimiter=separator, strict=True)
-            header = _header(file, next(reader, []), separator)
-            while (row := _next(reader, header, shown(file))) is not None:
+            header = _header(file, next(reader, []))
+            while (row := _next(reader, header, shown(file), separator)) is not None:
                 if row.values:
                     yield row
     except OSError as error:
@@ -129,7 +135,7 @@ def _table(file: Path, separator: str) -> Iterator[Row]:
         raise DataError(f"{shown(file)}: the header is no line of CSV ({error}). Mend it.") from error
 
 
-def _header(file: Path, cells: list[str], separator: str) -> list[str]:
+def _header(file: Path, cells: list[str]) -> list[str]:
     if not cells:
         raise DataError(f"{shown(file)} has no header: the first line of a table names its columns. Add one.")
     twice = sorted({cell for cell in cells if cells.count(cell) > 1}) if len(cells) < 10_000 else cells[:1]
@@ -137,16 +143,10 @@ def _header(file: Path, cells: list[str], separator: str) -> list[str]:
         raise DataError(
             f"{shown(file)} has the column {twice[0]!r} more than once. Give each column a name of its own."
         )
-    for mark, word in _SEPARATORS.items():
-        if len(cells) == 1 and mark in cells[0] and mark != separator:
-            raise DataError(
-                f"{shown(file)} has one column, {shortened(printable(cells[0]), 80)!r}: its cells are separated by {word}. Save "
-                "it with commas, or with tabs as .tsv."
-            )
     return cells
 
 
-def _next(reader: Any, header: list[str], name: str) -> Row | None:
+def _next(reader: Any, header: list[str], name: str, separator: str) -> Row | None:
     """The next row of a table; one without values for a blank line."""
     try:
         cells: list[str] = next(reader)
@@ -158,7 +158,11 @@ def _next(reader: Any, header: list[str], name: str) -> Row | None:
     if not cells:
         return Row(where, {})
     if len(cells) != len(header):
-        return Row(where, BadRowError(f"it has {len(cells)} cells, and the header names {len(header)} columns"))
+        hint = line_fault(cells, len(header), separator).rstrip(".")
+        return Row(
+            where,
+            BadRowError(f"it has {len(cells)} cells, and the header names {len(header)} columns{hint and f'.{hint}'}"),
+        )
     if (escaped := re.search(r"[\udc80-\udcff]", "".join(cells))) is not None:
         return Row(where, BadRowError(f"it has the byte 0x{ord(escaped[0]) & 0xFF:02x}, which is not UTF-8"))
     return Row(where, dict(zip(header, cells, strict=True)))
