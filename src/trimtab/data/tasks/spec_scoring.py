@@ -1,8 +1,8 @@
 """How near a text comes to a JSON value: valid at all, equal, and field by field."""
 
-import json
 from typing import Any
 
+from trimtab.boundary import StrictJsonError, strict_json
 from trimtab.data.tasks.spec_schema import validator
 
 FIGURES = (
@@ -24,25 +24,21 @@ Leaf = tuple[tuple[str | int, ...], str, str | float | bool | None]
 """A path, the kind of its value and the value."""
 
 
-class _UnreadableError(ValueError):
-    """Text that is no JSON, or none that is read here."""
-
-
 def compare(response: str, truth: str) -> dict[str, float]:
     """The figures of a response, each in [0, 1]; `truth` is JSON. Takes any response, in linear time.
 
     `exact_match`: the same text but for white space around it. `valid_json`: all of it is JSON (RFC 8259; a name twice in one
-    object, NaN or Infinity, integers over 4,300 digits and nesting deeper than `DEPTH` are not). `json_equal`: the same value,
-    in whatever order and spacing; 1.0 equals 1. `schema_valid`: valid under the schema. The fields are the leaves, paths with
-    their values, an array's by position: precision is the share of the response's that are right, recall the share of the
-    right ones that it has, and `field_f1` their harmonic mean. All are 0 for what is no JSON.
+    object, numbers that no float holds, integers over 4,300 digits and nesting deeper than `DEPTH` are not). `json_equal`: the
+    same value, in whatever order and spacing; 1.0 equals 1. `schema_valid`: valid under the schema. The fields are the leaves,
+    paths with their values, an array's by position: precision is the share of the response's that are right, recall the share
+    of the right ones that it has, and `field_f1` their harmonic mean. All are 0 for what is no JSON.
     """
     figures = dict.fromkeys(FIGURES, 0.0)
     text = response.strip(_SPACE)
     figures["exact_match"] = float(text == truth)
     try:
         value, found = _read(text)
-    except _UnreadableError:
+    except StrictJsonError:
         return figures
     _, wanted = _read(truth)
     right = len(found & wanted)
@@ -56,34 +52,20 @@ def compare(response: str, truth: str) -> dict[str, float]:
 
 
 def _read(text: str) -> tuple[Any, set[Leaf]]:
-    """A JSON value and its leaves. Raises `_UnreadableError`."""
-    try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
-    except (ValueError, RecursionError) as error:
-        raise _UnreadableError(str(error)) from error
+    """A JSON value and its leaves. Raises `StrictJsonError`."""
+    value = strict_json(text)
     return value, _leaves(value)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise _UnreadableError("a name twice in one object")
-    return found
-
-
-def _constant(name: str) -> None:
-    raise _UnreadableError(f"{name} is no JSON")
-
-
 def _leaves(value: Any) -> set[Leaf]:
-    """The leaves of a value; an empty object or array is one. Raises `_UnreadableError` where it is nested too deep."""
+    """The leaves of a value; an empty object or array is one. Raises `StrictJsonError` where it is nested too deep."""
     found: set[Leaf] = set()
     waiting: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
     while waiting:
         path, inside = waiting.pop()
         if isinstance(inside, (dict, list)) and inside:
             if len(path) == DEPTH:
-                raise _UnreadableError(f"nested deeper than {DEPTH}")
+                raise StrictJsonError(f"it is nested deeper than {DEPTH}")
             parts = inside.items() if isinstance(inside, dict) else enumerate(inside)
             waiting += [((*path, name), part) for name, part in parts]
         elif isinstance(inside, bool):
