@@ -55,9 +55,9 @@ def test_summary_round_trip_with_non_finite_metrics(tmp_path):
     ("text", "message"),
     [
         ('{"run_id": "a", ', "damaged"),
-        ("[1]", "holds a JSON list"),
+        ("[1]", "holds a list, not an object"),
         ("\x00\x00", "damaged"),
-        ('{"run_id": "a"}', "created_at: field required"),
+        ('{"run_id": "a"}', "created_at is missing"),
         (json.dumps({**manifest().model_dump(), "seed": "many"}), "seed"),
         (json.dumps({**manifest().model_dump(), "format_version": 99}), "format 99"),
     ],

@@ -15,8 +15,9 @@ from trimtab.experiments.spec import Experiment
 from trimtab.records import git_state, now
 from trimtab.records.atomic import write_json, write_text
 from trimtab.records.hashing import Seal, seal_of
-from trimtab.records.manifest import problems_of, read_object, with_checksum, without_checksum
+from trimtab.records.manifest import read_object, with_checksum, without_checksum
 from trimtab.records.places import place
+from trimtab.records.problems import problems_of
 
 _JUDGED = ("summary.json", "same_as.json", "twins.json")
 """Files in the folder of an episode that the verdicts are made of; an episode's summary has the hashes of its other records."""

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from trimtab.boundary import kind_of_file, printable, read_regular
 from trimtab.errors import RunError
 from trimtab.records.hashing import Seal, content_sha256
-from trimtab.records.manifest import CHECKSUM, problems_of
+from trimtab.records.manifest import CHECKSUM
+from trimtab.records.problems import problems_of
 from trimtab.records.values import parse_json
 
 FORMAT = 2

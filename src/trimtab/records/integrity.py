@@ -10,7 +10,8 @@ from trimtab.errors import RunError
 from trimtab.records.atomic import write_json
 from trimtab.records.checkpoints import states
 from trimtab.records.hashing import Seal, seal_of
-from trimtab.records.manifest import Summary, problems_of, read_object, with_checksum, without_checksum
+from trimtab.records.manifest import Summary, read_object, with_checksum, without_checksum
+from trimtab.records.problems import problems_of
 
 SEALS = "seals.json"
 """The hashes of the parts of a memory run that have ended."""

@@ -7,10 +7,11 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from trimtab.boundary import printable, read_regular, shortened
+from trimtab.boundary import kind_of, printable, read_regular, shortened
 from trimtab.errors import RunError
 from trimtab.records.atomic import write_json
 from trimtab.records.hashing import Seal, content_sha256
+from trimtab.records.problems import problems_of
 from trimtab.records.values import from_json, parse_json, to_json
 
 FORMAT_VERSION = 1
@@ -24,7 +25,7 @@ CHECKSUM = "checksum"
 
 class _Record(BaseModel):
     # fields that a later Trimtab adds are kept when an older one rewrites the file
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=True)
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=True)
 
 
 class HookRecord(_Record):
@@ -102,8 +103,13 @@ class Manifest(_Record):
     @field_validator("created_at")
     @classmethod
     def _is_a_time(cls, text: str) -> str:
-        if datetime.fromisoformat(text).tzinfo is None:
-            raise ValueError("it should be a time with its zone")
+        try:
+            zone = datetime.fromisoformat(text).tzinfo
+        except ValueError:
+            zone = None
+        if zone is None:
+            shown = shortened(printable(text), 60)
+            raise ValueError(f'"{shown}" is no time with its zone, such as 2026-01-31T12:00:00+00:00')
         return text
 
     def write(self, path: str | Path) -> None:
@@ -190,7 +196,7 @@ def read_object(path: Path, what: str, missing: str) -> dict[str, Any]:
     except ValueError as error:
         raise RunError(f"The {what} {path} is damaged: {printable(error)}. Restore it from a copy.") from error
     if not isinstance(raw, dict):
-        raise RunError(f"The {what} {path} is damaged: it holds a JSON {type(raw).__name__}, not an object.")
+        raise RunError(f"The {what} {path} is damaged: it holds {kind_of(raw)}, not an object. Restore it from a copy.")
     return raw
 
 
@@ -202,15 +208,3 @@ def _validated(kind: type[_R], raw: dict[str, Any], path: Path) -> _R:
         return kind.model_validate(raw)
     except ValidationError as error:
         raise RunError(f"{path} is damaged: {problems_of(error)}. Restore it from a copy.") from error
-
-
-def problems_of(error: ValidationError) -> str:
-    """The first of what pydantic refuses in a record, each as one short phrase."""
-    return "; ".join(
-        f"{_shown_key(problem)}: {shortened(printable(problem['msg']), 200).lower()}"
-        for problem in error.errors(include_url=False, include_context=False, include_input=False)[:3]
-    )
-
-
-def _shown_key(problem: Any) -> str:
-    return shortened(printable(".".join(map(str, problem["loc"]))), 100) or "it"

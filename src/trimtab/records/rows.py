@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trimtab.errors import RunError
-from trimtab.records.manifest import problems_of
+from trimtab.records.problems import problems_of
 
 Position = Annotated[int, Field(ge=0, lt=1 << 63)]
 

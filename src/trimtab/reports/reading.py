@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from trimtab.boundary import printable, read_regular
 from trimtab.errors import RunError
-from trimtab.records.manifest import problems_of
+from trimtab.records.problems import problems_of
 from trimtab.records.values import from_json, parse_json
 
 FILE_LIMIT = 1 << 30

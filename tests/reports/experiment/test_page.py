@@ -239,7 +239,7 @@ def test_a_sequential_claim_has_no_adjusted_p_and_is_a_claim_all_the_same(tmp_pa
     [
         ("experiment.yaml", None, "is not the folder of an experiment"),
         ("experiment.yaml", "arms: [", "experiment.yaml is damaged"),
-        ("experiment.yaml", "seed: 0\n", "question: field required"),
+        ("experiment.yaml", "seed: 0\n", "question is missing"),
         ("experiment.json", None, "There is no experiment.json"),
         ("experiment.json", "{", "experiment.json is damaged"),
         ("verdicts.json", "[{}]", "verdicts.json is damaged: 0.metric"),

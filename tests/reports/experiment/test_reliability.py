@@ -123,8 +123,8 @@ def test_an_episode_that_has_not_ended_does_not_count(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"confidence": 1.5}, "confidence: input should be less than or equal to 1"),
-        ({"item": "x"}, "item: input should be a valid integer"),
+        ({"confidence": 1.5}, "confidence holds 1.5 where a number of at most 1"),
+        ({"item": "x"}, 'item holds "x" where a whole number belongs'),
         ({"option_probabilities": [0.5, 0.4, 0.0]}, "option_probabilities should sum to 1; they sum to 0.9"),
         ({"true_probabilities": [0.5, 0.5]}, "should have one length"),
     ],
@@ -216,7 +216,7 @@ def test_without_options_the_probability_of_being_right_is_scaled(tmp_path):
 def test_a_row_that_lacks_its_confidence_is_damage(tmp_path):
     folder = make_experiment(tmp_path / "e")
     (folder / "episodes/plain/seed-0/predictions.jsonl").write_text(json.dumps({"item": 0, "correct": True}) + "\n")
-    with pytest.raises(RunError, match="line 1: confidence: field required"):
+    with pytest.raises(RunError, match="line 1: confidence is missing"):
         write_report(folder)
     assert not (folder / "report.html").exists()
 
