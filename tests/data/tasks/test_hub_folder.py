@@ -120,6 +120,7 @@ def test_a_card_that_names_files_of_the_folder_is_followed(tmp_path: Path, data_
         ("configs: [5]", "an entry of `configs` is no mapping with text under `config_name`"),
         ("configs: [{config_name: 5}]", "an entry of `configs` is no mapping with text under `config_name`"),
         ("configs: [{config_name: a, data_files: 5}]", "`data_files` holds a number where text is needed"),
+        ("configs: [{config_name: a, data_dir: [data]}]", "`data_dir` is a list where text is needed"),
         ("configs: [{config_name: a, data_files: }]", "`data_files` holds null where text is needed"),
         (
             "configs: [{config_name: a, data_files: [{split: 5, path: train.csv}]}]",
@@ -190,3 +191,9 @@ def test_the_key_of_a_list_in_json_is_text(tmp_path: Path, field: object) -> Non
     (folder / "train.json").write_text(json.dumps({"rows": [{"question": "a", "answer": "b"}]}))
     with pytest.raises(DataError, match=r"README\.md: `field` is .* where text is needed, the key of the list of rows"):
         problems_of(folder)
+
+
+def test_settings_that_the_library_refuses_are_traced_to_their_file(tmp_path: Path) -> None:
+    configs = [{"config_name": "default", "data_files": "train.csv", "features": "x"}]
+    with pytest.raises(DataError, match=r"cannot be loaded: .* Check the settings in .*README\.md, and `data\.task`"):
+        problems_of(folder_of(tmp_path / "set", configs))

@@ -187,9 +187,11 @@ class Hub(FileTask):
         return [str(file) for file in known[split]]
 
     def _not_loaded(self, split: str, reason: str) -> str:
+        card = None if self.path is None else settings_file(self._folder())
+        settings = f"the settings in {shown(card)}, and " if card is not None and card.is_file() else ""
         return (
-            f"The split {split} of {self._shown} cannot be loaded: {reason}. Check `data.task`: its `dataset` or `path`, "
-            "`subset`, and the names of the splits."
+            f"The split {split} of {self._shown} cannot be loaded: {reason}. Check {settings}`data.task`: its `dataset` or "
+            "`path`, `subset`, and the names of the splits."
         )
 
     @property

@@ -117,6 +117,8 @@ def _check_card(folder: Path) -> None:
         for config in configs:
             if not isinstance(config, dict) or not isinstance(config.get("config_name"), str):
                 raise _bad_card(file, "an entry of `configs` is no mapping with text under `config_name`")
+            if not isinstance(config.get("data_dir"), str | None):
+                raise _bad_card(file, f"`data_dir` is {kind_of(config['data_dir'])} where text is needed")
             for key in ("data_dir", "data_files"):
                 for path in _paths_in(config[key], file, key) if key in config else ():
                     if _leaves_folder(path):
