@@ -1,4 +1,4 @@
-"""A static arm is tuned on seeds of its own, with no more compute than it is held against."""
+"""A static arm is tuned on seeds of its own, with no more compute than the arms that it is compared with."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a single intervention did, held against the records of whole runs."""
+"""What a single intervention did, compared with the records of whole runs."""
 
 import json
 from pathlib import Path

@@ -179,10 +179,20 @@ def refuse_recorded_code(config: Any, path: Path) -> None:
         return
     source = f"{printable(path)} belongs to the records of {printable(record)} and"
     refuse_code(config, source)
-    keys = [_written(key) for key, ends, value in _values(config, "allow_hub") if ends and value is True]
+    keys = _hub_switches(config)
     if keys and not permission().every:
         raise RunError(
             f"{source} allows models or data to be fetched from the Hugging Face hub ({listed(keys, 5)}). Records can come "
             "from somebody else, so Trimtab fetches nothing for them unless you allow it. If you want it, repeat the command "
             "with --allow-code (in Python: allow_code=True)."
         )
+
+
+def needs_permission(config: Any) -> bool:
+    """Whether `refuse_recorded_code` refuses this config in a folder of records."""
+    return bool(dotted_paths(config) or _hub_switches(config))
+
+
+def _hub_switches(config: Any) -> list[str]:
+    """The keys that set `allow_hub` to true."""
+    return [_written(key) for key, ends, value in _values(config, "allow_hub") if ends and value is True]

@@ -190,7 +190,8 @@ def _check_tune(experiment: Experiment, at: str) -> None:
         if runs > len(seeds):
             raise ConfigError(
                 f"{at}tune.{arm}: {count:,} candidates on {len(tune.seeds)} seed(s) are {runs} runs, and an arm "
-                f"has {len(seeds)}: it would be given more compute than it is held against. Take fewer candidates."
+                f"has {len(seeds)}: it would use more compute than the arms that it is compared with. Take fewer "
+                "candidates."
             )
         for candidate in tune.candidates:
             config = experiment.model_copy(

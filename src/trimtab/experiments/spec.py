@@ -75,7 +75,7 @@ class Tune(Frozen):
 
 
 class Twin(Frozen):
-    """Every intervention held against a twin that did nothing."""
+    """Every intervention is compared with a twin that did nothing."""
 
     steps: Annotated[int, Field(ge=2, description="steps, the intervention's own included, that the twins go")] = 25
     at_most: Annotated[
@@ -101,7 +101,7 @@ class Experiment(Frozen):
         ),
     ]
     baseline: Annotated[
-        str | None, Field(description="the arm that the others are held against; null is the first")
+        str | None, Field(description="the arm that the others are compared with; null is the first")
     ] = None
     factors: Annotated[
         dict[str, list[Any]],
@@ -143,7 +143,7 @@ class Experiment(Frozen):
 
     @property
     def baseline_arm(self) -> str:
-        """The arm that the others are held against."""
+        """The arm that the others are compared with."""
         return self.baseline or next(iter(self.arms))
 
     @property
@@ -158,7 +158,7 @@ class Experiment(Frozen):
 
     @property
     def twins(self) -> Twin | None:
-        """How interventions are held against twins; None when they are not."""
+        """How interventions are compared with twins; None when they are not."""
         return (Twin() if self.twin else None) if isinstance(self.twin, bool) else self.twin
 
     def runs_alone(self, arm: str) -> bool:

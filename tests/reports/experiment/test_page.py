@@ -19,8 +19,11 @@ from tests.reports.experiment.folders import (
 from trimtab.boundary import printable
 from trimtab.errors import RunError
 from trimtab.records.hashing import seal_of
+from trimtab.reports.blocks import Code
 from trimtab.reports.experiment import write_report
 from trimtab.reports.experiment.contract import Finding
+from trimtab.reports.experiment.origin import origin
+from trimtab.reports.experiment.records import read_records
 from trimtab.reports.reading import read_list
 
 PARTS = [
@@ -274,3 +277,19 @@ def test_verdicts_without_a_value_for_every_seed_are_damaged(tmp_path):
 def test_the_question_is_the_title(full):
     _, html, _ = full
     assert f"<title>{QUESTION}</title>" in html and f"<h1>{QUESTION}</h1>" in html
+
+
+@pytest.mark.parametrize(
+    ("added", "expected"),
+    [
+        ("episode: {loss: {name: 'mine:Loss'}}", "trimtab run experiment.yaml --out again --allow-code"),
+        ("factors: {model.allow_hub: [true]}", "trimtab run experiment.yaml --out again --allow-code"),
+        ("needs_permission: true", "trimtab run experiment.yaml --out again"),
+    ],
+)
+def test_the_command_that_repeats_an_experiment_allows_what_the_spec_names(tmp_path, added, expected):
+    folder = make_experiment(tmp_path / "e")
+    with (folder / "experiment.yaml").open("a") as file:
+        file.write(added + "\n")
+    again = next(block.text for block in origin(read_records(folder)).blocks if isinstance(block, Code))
+    assert again == expected

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from trimtab.config.permission import needs_permission
 from trimtab.config.yaml_file import load_yaml
 from trimtab.errors import ConfigError, RunError
 from trimtab.records.hashing import Seal
@@ -58,6 +59,8 @@ class Design(Read):
     pairing: Paired = Paired()
     sequential: bool = False
     budget: Bought = Bought()
+    needs_permission: bool = False
+    """Whether the whole spec names code of the user's own or allows the hub, so that running it anew needs `--allow-code`."""
 
     @property
     def seed_list(self) -> list[int]:
@@ -66,7 +69,7 @@ class Design(Read):
 
     @property
     def treatments(self) -> list[str]:
-        """The arms that are held against the baseline."""
+        """The arms that are compared with the baseline."""
         return [arm for arm in self.arms if arm != self.baseline]
 
     @property
@@ -163,7 +166,7 @@ def read_design(path: Path) -> Design:
         raw, _ = load_yaml(path)
     except ConfigError as error:
         raise RunError(f"{path} is damaged: {error}") from error
-    found: Design = checked(TypeAdapter(Design), raw, path)
+    found: Design = checked(TypeAdapter(Design), raw | {"needs_permission": needs_permission(raw)}, path)
     if found.baseline not in found.arms:
         raise RunError(
             f"{path} is damaged: its baseline '{found.baseline}' is none of its arms. Restore it from a copy."

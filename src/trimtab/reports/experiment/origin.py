@@ -53,6 +53,7 @@ def origin(records: Records) -> Section:
         "--out",
         "again",
         *(["--pilot"] if "--pilot" in progress.command else []),
+        *(["--allow-code"] if records.design.needs_permission else []),
     ]
     blocks: list[Block] = [
         Text("The experiment is repeated, from the resolved spec in its folder, by"),
