@@ -216,6 +216,13 @@ def refused(path: Path, content: bytes) -> str:
 
 def test_a_file_that_grows_a_text_or_its_ids_out_of_proportion_is_refused(tmp_path: Path, bpe_file: Path) -> None:
     assert "tokens of the character 'ж'" in refused(tmp_path / "a.json", grown(bpe_file, normalizer=chain("ж", 12)))
+    content = json.loads(bpe_file.read_text())
+    token = {"special": False, "lstrip": False, "rstrip": False, "single_word": False, "normalized": False}
+    added = [*content["added_tokens"], {**token, "id": 300, "content": "x" * 30_000}]
+    hidden = grown(bpe_file, normalizer=chain("§", 12), added_tokens=added)
+    assert "tokens of the character '§'" in refused(tmp_path / "c.json", hidden)
+    unnamed = {"type": "Replace", "pattern": {"Regex": "\\x{2603}"}, "content": "qz" * 150}
+    assert "tokens of the character '☃'" in refused(tmp_path / "d.json", grown(bpe_file, normalizer=unnamed))
     ids = json.loads(bpe_file.read_text())
     ids["model"]["vocab"]["far"] = 1 << 31
     assert "an id of 2,147,483,648" in refused(tmp_path / "b.json", json.dumps(ids).encode())

@@ -15,7 +15,7 @@ from trimtab.errors import DataError, WorkError
 LARGEST = 1 << 27
 """Bytes of a tokenizer.json; those of the largest vocabularies have 35 MB."""
 
-_VERSION = 1
+_VERSION = 2
 _SECONDS, _MEMORY = 10, 4 << 30
 _sound: set[str] = set()
 

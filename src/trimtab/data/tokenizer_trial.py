@@ -1,4 +1,4 @@
-"""A trial of a tokenizer.json on a short text. It runs in a process with limits, so it imports nothing of Trimtab."""
+"""A trial of a tokenizer.json on many short texts. It runs in a process with limits, so it imports nothing of Trimtab."""
 
 import json
 import os
@@ -10,13 +10,17 @@ _TEXT = (
     "中文字符 العربية हिन्दी ภาษาไทย 한국어 👩‍👩‍👧 \U0001d54f\n"
 )
 _RUNS = "aA1 -_\n\t.é中"
-_LONGEST = 20_000
+_LONGEST, _LONGEST_EACH = 20_000, 500
 _GROWTH = 100
+_TOGETHER = 16
+_SUSPICIOUS = 6
+"""Tokens a character of `_TOGETHER` characters at once; above this each of them is tried alone."""
 _MOST_IDS = 1 << 24
 
 
 def trial(path: str) -> dict[str, int]:
-    """Load a tokenizer, encode and decode every printable ASCII character, long runs and the texts that the file names.
+    """Load a tokenizer, encode every character of the first two planes of Unicode, encode and decode long runs and the texts
+    that the file names.
 
     Returns how many ids there are and how many tokens the text has. Raises ValueError for ids or texts out of proportion and
     whatever the tokenizers library raises.
@@ -33,10 +37,8 @@ def trial(path: str) -> dict[str, int]:
     count = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
     if count > _MOST_IDS:
         raise ValueError(f"it has an id of {count - 1:,}, and {_MOST_IDS:,} ids are the most")
-    named = "".join(_named(json.loads(content)))[:_LONGEST]
-    for char in sorted(set(named))[:1000]:
-        if (grown := len(tokenizer.encode(char, add_special_tokens=False).ids)) > _GROWTH:
-            raise ValueError(f"it makes {grown:,} tokens of the character {char!r}")
+    _try_characters(tokenizer)
+    named = "".join(text[:_LONGEST_EACH] for text in _named(json.loads(content)))[:_LONGEST]
     text = _TEXT + "".join(map(chr, range(32, 127))) + "".join(char * 300 for char in _RUNS) + named
     ids = tokenizer.encode(text, add_special_tokens=False).ids
     if len(ids) > _GROWTH * len(text):
@@ -47,9 +49,21 @@ def trial(path: str) -> dict[str, int]:
     return {"ids": count, "tokens": len(ids)}
 
 
+def _try_characters(tokenizer: Any) -> None:
+    """Raise ValueError for a character that becomes more than `_GROWTH` tokens."""
+    characters = [chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000]
+    for place in range(0, len(characters), _TOGETHER):
+        some = characters[place : place + _TOGETHER]
+        if len(tokenizer.encode("".join(some), add_special_tokens=False).ids) <= _SUSPICIOUS * len(some):
+            continue
+        for char in some:
+            if (grown := len(tokenizer.encode(char, add_special_tokens=False).ids)) > _GROWTH:
+                raise ValueError(f"it makes {grown:,} tokens of the character {char!r}")
+
+
 def _named(content: Any) -> list[str]:
-    """The texts in the parts of the file that change texts: patterns, replacements, added tokens."""
-    waiting = [content.get(part) for part in ("normalizer", "pre_tokenizer", "decoder", "added_tokens")]
+    """The texts in the parts of the file that change texts: patterns, replacements, and last the added tokens."""
+    waiting = [content.get(part) for part in ("added_tokens", "decoder", "pre_tokenizer", "normalizer")]
     found: list[str] = []
     while waiting and len(found) < _LONGEST:
         part = waiting.pop()
