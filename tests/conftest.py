@@ -26,6 +26,7 @@ settings.register_profile("trimtab", settings(), deadline=None, suppress_health_
 settings.load_profile("trimtab")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups after it
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of the slow tier are shared out by module, those that import SmolLM2 to one process (`--dist loadgroup`)."""
     for item in items:
