@@ -12,6 +12,7 @@ from trimtab.errors import DataError
 from trimtab.models.pretrained.bounds import bounded, check_numbers
 from trimtab.models.pretrained.files import ModelFiles
 from trimtab.models.pretrained.gguf_facts import gguf_facts
+from trimtab.models.pretrained.settings import check_settings
 from trimtab.models.pretrained.staging import staged
 from trimtab.models.pretrained.weights import Stored, stored_in
 
@@ -28,6 +29,7 @@ def load_network(files: ModelFiles) -> nn.Module:
     transformers = offline_import("transformers")
     stored = stored_in(files.weights) if files.gguf is None else _stored_in_gguf(files)
     check_numbers(files.config, stored, files.shown)
+    check_settings(files.config, files.shown)
     options: dict[str, Any] = {"dtype": stored.dtype}
     if files.gguf is not None:
         _show_bar_on_terminals_only()
