@@ -16,7 +16,7 @@ from trimtab.records.run_directory import RunDirectory
 from trimtab.records.values import is_number
 
 _PRUNED = {"checkpoints", "plots", "exports"}
-_LONGEST_REASON = 200
+_LONGEST_REASON = 300
 
 
 @dataclass(frozen=True)
