@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, ForwardRef, Literal, get_args, get_origin
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
@@ -41,9 +41,11 @@ def _jaxtyped(target: Any = None, *, typechecker: Any) -> Any:
 
 
 def _needs_jaxtyping(annotation: Any) -> bool:
-    """Whether an annotation names a shape, or is text, which jaxtyping resolves or leaves out."""
-    if isinstance(annotation, str) or (
-        isinstance(annotation, type) and issubclass(annotation, jaxtyping.AbstractArray)
-    ):
+    """Whether an annotation names a shape, or holds text, which jaxtyping resolves or leaves out."""
+    if get_origin(annotation) is Literal:
+        return False
+    if isinstance(annotation, str | ForwardRef):
         return True
-    return any(_needs_jaxtyping(part) for part in get_args(annotation) if not isinstance(part, str))
+    if isinstance(annotation, type) and issubclass(annotation, jaxtyping.AbstractArray):
+        return True
+    return any(map(_needs_jaxtyping, get_args(annotation)))
