@@ -59,7 +59,7 @@ def test_no_such_run(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_writes_nothing(run: Path, tmp_path: Path) -> None:
-    many = ["--at", "1", "--steps", "20", "--discard", "2", "--twins", "300"]
+    many = ["--at", "1", "--steps", "20", "--discard", "2", "--twins", "60"]
     process = started("chaos", str(run), *many, "--out", str(tmp_path / "out"))
     while "\nstep " not in process.printed():
         assert process.poll(0.05) is None, process.printed()

@@ -389,7 +389,10 @@ def test_an_episode_may_name_the_code_that_the_experiment_names_and_no_other(
     episode.summary_path.unlink()
     result = run_experiment(spec(**short), tmp_path / "e", QUIET)
     assert result["status"] == "failed" and not (tmp_path / "executed").exists()
-    with pytest.raises(RunError, match=r"experiment\.yaml names code to execute: 'tests\.experiments\.test_run:Brake'"):
+    with pytest.raises(
+        RunError,
+        match=r"experiment\.yaml belongs to the records of .* names code to execute: 'tests\.experiments\.test_run:Brake'",
+    ):
         load_experiment(tmp_path / "e/experiment.yaml")
     with allowing_code(True):
         assert load_experiment(tmp_path / "e/experiment.yaml").arms == spec(**short).arms
