@@ -15,7 +15,7 @@ test: $(STAMP)  ## The fast tests, in minutes; two processes whose idle threads 
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2
 
 test-slow: $(STAMP)  ## Kills, real sizes, notebooks
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m slow -n 2 --dist loadgroup
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 check: $(STAMP)  ## Lint, types, floors, generated pages
 	$(BIN)/ruff check .

@@ -26,15 +26,6 @@ settings.register_profile("trimtab", settings(), deadline=None, suppress_health_
 settings.load_profile("trimtab")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups after it
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the slow tier are shared out by module, those that import SmolLM2 to one process (`--dist loadgroup`)."""
-    for item in items:
-        if item.get_closest_marker("slow") is not None:
-            fixtures = getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("smollm2" if "smollm2" in fixtures else str(item.path)))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The cache folder of encoded corpora, empty at the start; subprocesses of tests inherit it."""
