@@ -42,7 +42,7 @@ def test_a_workers_kill_changes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_kills_in_every_phase_of_an_experiment_change_nothing(tmp_path: Path) -> None:
-    everything = {**SMALL, **GUARDED, "episode": {**LONGER, "steps": 120}, "noise_floor": 2, "twin": {"steps": 8}}
+    everything = {**SMALL, **GUARDED, "episode": {**LONGER, "steps": 60}, "noise_floor": 2, "twin": {"steps": 8}}
     everything["arms"] = {"plain": {}, "guard": GUARDED["arms"]["guard"], "static": {"episode.clip": 0.5}}
     everything["tune"] = {"static": {"over": {"episode.optimizer.lr": [0.001, 0.003]}}}
     (tmp_path / "e.yaml").write_text(yaml.safe_dump(everything, sort_keys=False))
