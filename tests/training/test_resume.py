@@ -284,15 +284,8 @@ def test_ctrl_c_before_the_first_step_leaves_nothing(tmp_path: Path) -> None:
         "import os, signal\nfrom tests.tiny import TinyModel\n\n\ndef model(vocabulary, context):\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n    return TinyModel(vocabulary=vocabulary, context=context)\n"
     )
-    command = [
-        sys.executable,
-        "-m",
-        "trimtab.cli.main",
-        "train",
-        *options(SMALL),
-        "--set",
-        "model={name: 'slow:model'}",
-    ]
+    chosen = [*options(SMALL), "--set", "model={name: 'slow:model'}"]
+    command = [sys.executable, "-m", "trimtab.cli.main", "train", *chosen]
     folders = os.pathsep.join([str(ROOT), str(tmp_path)])
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "run")],

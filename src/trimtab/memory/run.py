@@ -275,7 +275,7 @@ def _gates(path: Path) -> dict[str, dict[str, Any]]:
         return {row["gate"]: row for row in strict_json(read_regular(path))}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(
-            f"{path} is damaged: {error}. Restore it from a copy, or remove it: gates are told anew."
+            f"{path} is damaged: {error}. Restore it from a copy, or remove it: the gates are judged again."
         ) from error
 
 

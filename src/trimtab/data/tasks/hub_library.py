@@ -28,14 +28,14 @@ def library(allowed: bool) -> Iterator[None]:
 
         own = [(datasets.config, "HF_HUB_OFFLINE"), (huggingface_hub.constants, "HF_HUB_OFFLINE")]
         # A module that was imported offline stays so; where the network is allowed, the user's own variables decide.
-        asked = any((before[name] or "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
+        is_offline = any((before[name] or "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
         shown = datasets.is_progress_bar_enabled()
         datasets.disable_progress_bars()
         verbosity = datasets.logging.get_verbosity()
         datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # its errors are raised too, and worded by us
         earlier = [getattr(module, name) for module, name in own]
         for module, name in own:
-            setattr(module, name, not allowed or asked)
+            setattr(module, name, not allowed or is_offline)
         try:
             with nullcontext() if allowed else _local_files_only():
                 yield
