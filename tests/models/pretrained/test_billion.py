@@ -1,4 +1,5 @@
-"""A model of a billion parameters in shards: loading holds its weights once, and a step of low-rank training runs."""
+"""A model of a billion parameters in shards: loading holds its weights once, in 16 bits, beside one matrix in 32 bits, and a
+step of low-rank training runs."""
 
 import json
 import subprocess
@@ -80,6 +81,7 @@ def test_a_sharded_model_of_a_billion_parameters_trains_within_its_memory(tmp_pa
     found = json.loads(done.stdout.splitlines()[-1])
     print(f"{size:.2f} GB of weights; {found}")
     assert found["parameters"] > 1e9
-    assert found["loaded"] - found["before"] < 1.2 * size
+    embedding = 64_000 * 2_048 * 4 / 1e9  # the largest matrix, widened to fp32 while the model is probed
+    assert found["loaded"] - found["before"] < size + embedding + 0.2
     assert found["peak"] - found["before"] < 1.2 * size + 1.0
     assert found["losses"][1] < found["losses"][0]
