@@ -13,10 +13,7 @@ from pathlib import Path
 
 SETTINGS: dict[str, dict[str, str]] = {
     "library": {"GOMP_SPINCOUNT": "300000"},
-    "spin_1000": {"GOMP_SPINCOUNT": "1000"},
-    "spin_3000": {"GOMP_SPINCOUNT": "3000"},
-    "spin_10000": {"GOMP_SPINCOUNT": "10000"},
-    "spin_100000": {"GOMP_SPINCOUNT": "100000"},
+    **{f"spin_{count}": {"GOMP_SPINCOUNT": str(count)} for count in (100, 300, 1000, 3000, 10_000)},
     "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
 }
 """What is compared, by name: environment variables that libgomp reads when torch loads it. `library` is its own default."""

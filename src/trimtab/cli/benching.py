@@ -126,8 +126,8 @@ def spinning(
         str, typer.Option(help="What to measure, by commas: training, tiny_training, generation, memory.")
     ] = "training,tiny_training",
     settings: Annotated[
-        str, typer.Option(help="By commas: library, spin_1000, spin_3000, spin_10000, spin_100000, passive.")
-    ] = "library,spin_1000,spin_10000,passive",
+        str, typer.Option(help="By commas: library, spin_100, spin_300, spin_1000, spin_3000, spin_10000, passive.")
+    ] = "library,spin_300,spin_1000,passive",
     seconds: Annotated[float, typer.Option(min=0.1, callback=finite, help="Seconds of each measurement.")] = 5.0,
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds; medians are taken over them.")] = 3,
     as_json: AsJson = False,
