@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from trimtab.openmp import set_waiting
+from trimtab.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from trimtab.config import EpisodeConfig, RunConfig, load_config
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
         resume,
         train,
     )
-
-__version__ = "0.1.0"
 
 set_waiting()
 

@@ -36,11 +36,9 @@ def test_every_cell_has_a_folder_and_a_baseline_of_its_own(model_folder: Path, t
     run_memory(resolve_root(MemoryConfig, asked, Source("memory.yaml")), tmp_path / "run", Quiet())
     folders = {path.name for path in (tmp_path / "run/stages/ablation").iterdir()}
     assert folders == {"vectors-1", "vectors-12", "learning_rate-0.1", "learning_rate-0.1000001"}
-    random = {
-        row["pair"]: sum(row["random"].values()) for row in read_rows(tmp_path / "run/baselines.jsonl", numbers=True)
-    }
+    random = {row["pair"]: sum(row["random"].values()) for row in read_rows(tmp_path / "run/baselines.jsonl")}
     few, many = json.loads((tmp_path / "run/ablations.json").read_text())["cells"][:2]
     for cell, alike in ((few, False), (many, True)):
-        rows = read_rows(tmp_path / f"run/stages/ablation/vectors-{cell['value']}/candidates.jsonl", numbers=True)
+        rows = read_rows(tmp_path / f"run/stages/ablation/vectors-{cell['value']}/candidates.jsonl")
         ratio = sum(sum(row["loss"].values()) / random[row["pair"]] for row in rows) / len(rows)
         assert (cell["mean_loss_ratio"] == pytest.approx(ratio, abs=1e-6)) == alike

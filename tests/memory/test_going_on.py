@@ -36,7 +36,7 @@ def test_the_best_of_an_unsolved_pair_is_decoded_and_is_no_memory(plain: dict[st
     hard = {**plain["solve"], "margin": 3.0}
     asked = config(plain, solve=hard, stages=["baselines", "joint", "generation"])
     result = run_memory(asked, tmp_path / "run", Quiet())
-    rows = read_rows(tmp_path / "run/stages/joint/candidates.jsonl", numbers=True)
+    rows = read_rows(tmp_path / "run/stages/joint/candidates.jsonl")
     good = {row["pair"] for row in rows if row["status"] == "solved"}
     said = read_rows(tmp_path / "run/generation.jsonl")
     assert {row["pair"] for row in said} == {row["pair"] for row in rows}

@@ -62,7 +62,7 @@ def test_a_run_leaves_its_records(whole: tuple[Path, dict[str, Any]]) -> None:
         "single_answer",
         "joint",
     ]
-    rows = read_rows(out / "stages/joint/candidates.jsonl", numbers=True)
+    rows = read_rows(out / "stages/joint/candidates.jsonl")
     good = {row["pair"] for row in rows if row["status"] == "solved"}
     assert good and good == {path.name for path in (out / "memories").iterdir()}
     assert len(read_rows(out / "pairs.jsonl")) == len(read_rows(out / "baselines.jsonl")) == 5
@@ -90,7 +90,7 @@ def test_ablations_and_analysis_are_recorded(whole: tuple[Path, dict[str, Any]])
     own, other = cells["cells"][3:]
     assert own["solved"] > 0 and other["mean_loss_ratio"] != own["mean_loss_ratio"]
     good = result["metrics"]["joint"]["solved"]
-    rows = read_rows(out / "robustness.jsonl", numbers=True)
+    rows = read_rows(out / "robustness.jsonl")
     assert len({row["pair"] for row in rows}) == good
     assert all(row["passed"] for row in rows if row["disturbance"] == "fp32")
     assert result["metrics"]["robustness"]["fp32"] == 1.0 and "noise_0.05" in result["metrics"]["robustness"]

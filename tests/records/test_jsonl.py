@@ -16,7 +16,12 @@ from tests.records.test_values import trees
 from trimtab.errors import RunError, WorkError
 from trimtab.records import JsonlReader, JsonlWriter, last_row, read_rows, truncate
 from trimtab.records.hashing import seal_of
+from trimtab.records.rows import Number, Row
 from trimtab.records.values import same, to_json
+
+
+class Measure(Row):
+    x: Number
 
 
 @settings(max_examples=40, deadline=None)
@@ -38,15 +43,15 @@ def test_floats_come_back_bit_for_bit(tmp_path_factory, values):
     with JsonlWriter(path) as writer:
         for value in values:
             writer.write({"x": value})
-    assert all(same(row["x"], value) for row, value in zip(read_rows(path, numbers=True), values, strict=True))
+    assert all(same(row["x"], value) for row, value in zip(read_rows(path, Measure), values, strict=True))
 
 
-def test_without_numbers_values_stay_as_they_stand(tmp_path):
+def test_without_a_schema_values_are_those_of_the_json(tmp_path):
     with JsonlWriter(tmp_path / "a.jsonl") as writer:
         writer.write({"x": math.nan})
     assert (tmp_path / "a.jsonl").read_text() == '{"x": "nan"}\n'
     assert read_rows(tmp_path / "a.jsonl") == [{"x": "nan"}]
-    assert math.isnan(read_rows(tmp_path / "a.jsonl", numbers=True)[0]["x"])
+    assert math.isnan(read_rows(tmp_path / "a.jsonl", Measure)[0]["x"])
 
 
 def test_a_row_is_in_the_file_when_write_returns(tmp_path):

@@ -52,6 +52,17 @@ def test_an_observer_that_does_not_write_is_left_alone(way: str) -> None:
         (model[1].running_mean if way == "buffer" else model[0].weight.detach()).add_(1)  # type: ignore[operator,union-attr]
 
 
+def test_what_an_observer_returns_overwrites_nothing_that_the_trainer_measured(tmp_path: Path) -> None:
+    liar = "{name: 'tests.training.parts:Liar'}"
+    plain = train(config(), tmp_path / "plain")
+    watched = train(config(f"hooks=[{liar}, {liar}]"), tmp_path / "watched")
+    assert watched["weights_sha256"] == plain["weights_sha256"]
+    said = {"train_loss": -1.0, "regime": "diverged", "val_loss": 0.0, "faults": ["none"], "activation_stats": {}}
+    for row, own in zip(*(RunDirectory(tmp_path / name).steps() for name in ("watched", "plain")), strict=True):
+        assert row.pop("observers") == {"tests.training.parts:Liar": said, "tests.training.parts:Liar#1": said}
+        assert row.keys() == own.keys() and row["train_loss"] == own["train_loss"] and row["regime"] == own["regime"]
+
+
 def test_activation_stats_are_recorded_at_their_cadence(tmp_path: Path) -> None:
     train(config("hooks=[{name: activation_stats, every: 5, bound: 0.5}]", base=DECODER), tmp_path / "run")
     rows = [row for row in RunDirectory(tmp_path / "run").steps() if "activation_stats" in row]

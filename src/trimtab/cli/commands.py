@@ -45,7 +45,7 @@ def _root(
     version: bool = typer.Option(False, "--version", help="Print the version and leave."),
 ) -> None:
     if version:
-        from trimtab import __version__
+        from trimtab.version import __version__
 
         say(__version__)
         raise typer.Exit

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from trimtab import __version__
 from trimtab.boundary import folder_name, printable, shortened
 from trimtab.config import RunError, config_hash
 from trimtab.config.yaml_file import dump_yaml
@@ -18,6 +17,7 @@ from trimtab.records.hashing import Seal, seal_of
 from trimtab.records.manifest import read_object, with_checksum, without_checksum
 from trimtab.records.places import place
 from trimtab.records.problems import problems_of
+from trimtab.version import __version__
 
 _JUDGED = ("summary.json", "same_as.json", "twins.json")
 """Files in the folder of an episode that the verdicts are made of; an episode's summary has the hashes of its other records."""

@@ -13,6 +13,7 @@ from trimtab.memory.recording import share_of
 from trimtab.memory.stages import Bench
 from trimtab.memory.staging import Bounds
 from trimtab.records import read_rows
+from trimtab.records.memory_rows import CandidateRow
 
 THRESHOLDS = (0.5, 0.95)
 """Shares of solved pairs for which the smallest sufficient number of vectors is told, see `enough`."""
@@ -31,13 +32,13 @@ def ablations(bench: Bench, bounds: Mapping[str, Bounds]) -> dict[str, Any]:
     joined = bench.folder / "stages"
     if asked.models:
         names = {pair.pair.id for pair in bench.opened.pairs[: asked.pairs]}
-        own = [row for row in read_rows(joined / "joint" / "candidates.jsonl", numbers=True) if row["pair"] in names]
+        own = [row for row in read_rows(joined / "joint" / "candidates.jsonl", CandidateRow) if row["pair"] in names]
         cells.append(cell("model", _called(bench.opened.config.model), count, own, bounds))
     cells += [_other_model(bench, number, model) for number, model in enumerate(asked.models)]
     if (path := joined / "joint_paraphrases" / "candidates.jsonl").exists():
-        on = read_rows(path, numbers=True)
+        on = read_rows(path, CandidateRow)
         names = {row["pair"] for row in on}
-        off = [row for row in read_rows(joined / "joint" / "candidates.jsonl", numbers=True) if row["pair"] in names]
+        off = [row for row in read_rows(joined / "joint" / "candidates.jsonl", CandidateRow) if row["pair"] in names]
         cells += [cell("paraphrases", value, len(names), rows, bounds) for value, rows in ((False, off), (True, on))]
     shares = {one["value"]: one["share"] for one in cells if one["ablation"] == "vectors"}
     return {"cells": cells, "k_thresholds": {str(share): enough(shares, share) for share in THRESHOLDS}}

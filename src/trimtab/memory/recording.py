@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trimtab import __version__
 from trimtab.config import RunError, config_hash
 from trimtab.config.memory import MemoryConfig
 from trimtab.config.yaml_file import dump_yaml
@@ -30,6 +29,8 @@ from trimtab.records.atomic import write_bytes, write_text
 from trimtab.records.hashing import Seal, seal_of
 from trimtab.records.integrity import SEALS, differing, read_seals, write_seals
 from trimtab.records.jsonl import encode_row
+from trimtab.records.memory_rows import CandidateRow, EngineStepRow
+from trimtab.version import __version__
 
 _GROWING = {"events.jsonl", "gates.json", "memory.yaml", "manifest.json", "summary.json", SEALS}
 """Files that change while a run goes on; the others are written once."""
@@ -157,7 +158,7 @@ def metrics(folder: Path, opened: Opened) -> dict[str, Any]:
     found: dict[str, Any] = {"pairs": len(opened.pairs), "skipped": opened.reading.left_out + len(opened.skipped)}
     for stage, planned in _planned(folder, opened).items():
         path = folder / "stages" / stage / "candidates.jsonl"
-        if path.exists() and (rows := read_rows(path, numbers=True)):
+        if path.exists() and (rows := read_rows(path, CandidateRow)):
             # While a stage is under way, those that have ended are mostly the solved ones: all that were planned count.
             pairs = planned or len({row["pair"] for row in rows})
             found[stage] = _share(len(solved(rows)), pairs) | {"pair_steps": sum(row["steps"] for row in rows) / pairs}
@@ -178,7 +179,7 @@ def metrics(folder: Path, opened: Opened) -> dict[str, Any]:
         share = found["joint"]["share"]
         found["recalled"] = {name: share * robust.get(name, 0.0) for name in names(bf16=narrow)}
     found["seconds"] = {
-        str(path.parent.relative_to(folder / "stages")): sum(row["seconds"] for row in read_rows(path, numbers=True))
+        str(path.parent.relative_to(folder / "stages")): sum(row["seconds"] for row in read_rows(path, EngineStepRow))
         for path in sorted(folder.glob("stages/**/steps.jsonl"))
     }
     return found

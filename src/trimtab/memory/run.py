@@ -44,6 +44,8 @@ from trimtab.records import (
 )
 from trimtab.records.atomic import write_bytes, write_json
 from trimtab.records.jsonl import encode_row
+from trimtab.records.memory_rows import BaselineRow, ControlRow, GenerationRow
+from trimtab.records.rows import Row
 
 GATES = "gates.json"
 _DECODED = 32
@@ -177,7 +179,7 @@ class MemoryRun:
             return "stopped"
         memories = list(load_memories(self.folder / MEMORIES, opened.network.fingerprint))
         if memories:
-            self._rows("controls.jsonl", lambda: self._controls(memories))
+            self._rows("controls.jsonl", ControlRow, lambda: self._controls(memories))
         for part in self._further(bench, bounds, memories):
             seal_parts(self.folder)
             part()
@@ -193,7 +195,7 @@ class MemoryRun:
         if "paraphrases" in listed:
             yield lambda: stages.with_wordings(bench, self.wordings, bounds)
         if "generation" in listed:
-            yield lambda: self._rows("generation.jsonl", lambda: self._generation(memories))
+            yield lambda: self._rows("generation.jsonl", GenerationRow, lambda: self._generation(memories))
         if "ablations" in listed and not (path := self.folder / "ablations.json").exists():
             yield lambda: write_json(path, to_json(ablations(bench, bounds)))
         if "analysis" in listed and memories:
@@ -206,7 +208,7 @@ class MemoryRun:
             look = Pace(self.watcher, f"Baselines of {counted(len(pairs), 'pair')}")
             return baseline_rows(opened.network, opened.modes, pairs, opened.tokenizer, opened.settings, look)
 
-        return {row["pair"]: bounds_of(row) for row in self._rows(name, make)}
+        return {row["pair"]: bounds_of(row) for row in self._rows(name, BaselineRow, make)}
 
     def _controls(self, memories: Sequence[Memory]) -> list[dict[str, Any]]:
         look = Pace(self.watcher, "Controls: another pair's vectors, and modes exchanged")
@@ -241,12 +243,14 @@ class MemoryRun:
 
     # --- records -----------------------------------------------------------------------------------------------------
 
-    def _rows(self, name: str, make: Callable[[], Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    def _rows(
+        self, name: str, kind: type[Row], make: Callable[[], Iterable[Mapping[str, Any]]]
+    ) -> list[dict[str, Any]]:
         """The rows of a file, made and written whole if it is not there."""
         path = self.folder / name
         if not path.exists():
             write_bytes(path, b"".join(encode_row(row) for row in make()))
-        return read_rows(path, numbers=True)
+        return read_rows(path, kind)
 
     def _open(self, gates: Sequence[Gate]) -> bool:
         """Record gates; whether the run goes on."""

@@ -16,6 +16,7 @@ from trimtab.records import JsonlWriter, now, read_rows, to_json, truncate
 from trimtab.records.atomic import clean_leftovers, write_json
 from trimtab.records.hashing import Seal
 from trimtab.records.integrity import differing
+from trimtab.records.memory_rows import CandidateRow
 from trimtab.training.checkpoint import Snapshot, drop_after, newest_sound, prune, write_checkpoint
 
 SIDES = ("question", "answer")
@@ -110,7 +111,7 @@ def run_stage(
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / DONE
     if done.exists():
-        return read_rows(folder / "candidates.jsonl", numbers=True)
+        return read_rows(folder / "candidates.jsonl", CandidateRow)
     _restore(folder, solver)
     watcher.begin(folder.name, len(solver.tasks))
     with JsonlWriter(folder / "candidates.jsonl") as candidates, JsonlWriter(folder / "steps.jsonl") as steps:
@@ -151,7 +152,7 @@ def run_stage(
         steps.flush(sync=True)
     write_json(done, {"ended_at": now(), "steps": solver.steps, "positions": solver.positions})
     prune(folder / "checkpoints", 1)
-    return read_rows(folder / "candidates.jsonl", numbers=True)
+    return read_rows(folder / "candidates.jsonl", CandidateRow)
 
 
 def candidate_row(finished: Finished, bounds: Bounds | None, sides: tuple[str, ...]) -> dict[str, Any]:

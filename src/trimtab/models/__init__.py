@@ -1,8 +1,19 @@
 """Models: the decoder, its sizes and its sampling; `trimtab.models.pretrained` holds pretrained ones."""
 
+from trimtab.models.base_weights import HasBaseWeights, base_fingerprint
 from trimtab.models.completion import Completion, complete, continuation
 from trimtab.models.decoder import Decoder
 from trimtab.models.presets import PRESETS, parameter_count
 from trimtab.models.sampling import generate
 
-__all__ = ["PRESETS", "Completion", "Decoder", "complete", "continuation", "generate", "parameter_count"]
+__all__ = [
+    "PRESETS",
+    "Completion",
+    "Decoder",
+    "HasBaseWeights",
+    "base_fingerprint",
+    "complete",
+    "continuation",
+    "generate",
+    "parameter_count",
+]

@@ -25,7 +25,7 @@ from trimtab.records.ledger import RunRow, find, runs
 from trimtab.records.lock import RunLock
 from trimtab.records.manifest import DataRecord, HookRecord, Manifest, Parent, Status, Summary, new_run_id, now
 from trimtab.records.run_directory import MEMORY_CONFIG, RunDirectory, RunStatus
-from trimtab.records.values import flatten, from_json, to_json
+from trimtab.records.values import flatten, to_json
 
 __all__ = [
     "ABSENT",
@@ -57,7 +57,6 @@ __all__ = [
     "find",
     "first_difference",
     "flatten",
-    "from_json",
     "git_state",
     "last_row",
     "new_run_id",

@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 
-from trimtab import __version__
 from trimtab.records.hashing import package_source_hash
 from trimtab.records.values import flatten, same
+from trimtab.version import __version__
 
 NUMERIC_KEYS = frozenset(
     {

@@ -10,11 +10,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import ValidationError
+
 from trimtab.boundary import RECORD_LIMIT, TooLargeError, open_regular, open_to_write, printable
 from trimtab.errors import RunError
 from trimtab.records.failures import write_failure
 from trimtab.records.hashing import Seal
-from trimtab.records.values import from_json, parse_json, to_json
+from trimtab.records.problems import problems_of
+from trimtab.records.rows import Row
+from trimtab.records.values import parse_json, to_json
 
 FILE_LIMIT = 4 << 30
 """Bytes that a file of rows may have; a line may have `RECORD_LIMIT`."""
@@ -113,15 +117,15 @@ class HalfLine:
 class JsonlReader:
     """Iterates over the rows of a file.
 
-    `numbers=False` gives values as they stand; `numbers=True` gives "nan", "inf" and "-inf" as floats (not under
-    `values.TEXT_KEYS`). A line counts when its line end is there; a last line without one is left out and reported as
-    `half_line` once iteration is through. Raises RunError, with file and line number, for a malformed line anywhere
-    else, and for a file that cannot be read.
+    With a schema (`kind`) each row is checked and its numbers are floats, "nan", "inf" and "-inf" among them; without one the
+    values are those of the JSON. A line counts when its line end is there; a last line without one is left out and reported
+    as `half_line` once iteration is through. Raises RunError, with file and line number, for a malformed line anywhere else
+    and for a row that does not fit the schema, and for a file that cannot be read.
     """
 
-    def __init__(self, path: str | Path, *, numbers: bool = False) -> None:
+    def __init__(self, path: str | Path, kind: type[Row] | None = None) -> None:
         self.path = Path(path)
-        self.numbers = numbers
+        self.kind = kind
         self.half_line: HalfLine | None = None
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -136,18 +140,18 @@ class JsonlReader:
                         self.half_line = HalfLine(self.path, number, len(line))
                         return
                     row = _parse(self.path, number, line)
-                    yield from_json(row) if self.numbers else row
+                    yield row if self.kind is None else _values(self.kind, row, self.path, number)
         except OSError as error:
             raise RunError(f"Cannot read {self.path}: {error.strerror or error}.") from error
 
 
-def read_rows(path: str | Path, *, numbers: bool = False) -> list[dict[str, Any]]:
+def read_rows(path: str | Path, kind: type[Row] | None = None) -> list[dict[str, Any]]:
     """All rows of a file (see `JsonlReader`), a half-written last line left out."""
-    return list(JsonlReader(path, numbers=numbers))
+    return list(JsonlReader(path, kind))
 
 
-def last_row(path: str | Path, *, numbers: bool = False) -> dict[str, Any] | None:
-    """The last whole row of a file, read from its end, or None where there is none. Raises RunError as the reader does."""
+def last_row(path: str | Path) -> dict[str, Any] | None:
+    """The last whole row of a file as JSON, read from its end; None where there is none. Raises RunError as the reader does."""
     path = Path(path)
     try:
         with open_regular(path) as file:
@@ -161,8 +165,7 @@ def last_row(path: str | Path, *, numbers: bool = False) -> dict[str, Any] | Non
             line = os.pread(file.fileno(), end - start, start)
     except OSError as error:
         raise RunError(f"Cannot read {path}: {error.strerror or error}.") from error
-    row = _parse(path, None, line)
-    return dict(from_json(row)) if numbers else row
+    return _parse(path, None, line)
 
 
 def truncate(path: str | Path, offset: int) -> int:
@@ -237,3 +240,10 @@ def _end_of_last_line(descriptor: int, before: int) -> int:
             return start + found + 1
         before = start
     return 0
+
+
+def _values(kind: type[Row], row: dict[str, Any], path: Path, number: int) -> dict[str, Any]:
+    try:
+        return kind.values(row)
+    except ValidationError as error:
+        raise RunError(f"{path} is damaged at line {number}: {problems_of(error)}. Restore it from a copy.") from error

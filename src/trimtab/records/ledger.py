@@ -13,7 +13,7 @@ from trimtab.records.jsonl import last_row
 from trimtab.records.lock import is_held
 from trimtab.records.manifest import Manifest
 from trimtab.records.run_directory import RunDirectory
-from trimtab.records.values import is_number
+from trimtab.records.values import is_number, numbers_in
 
 _PRUNED = {"checkpoints", "plots", "exports"}
 _LONGEST_REASON = 300
@@ -141,10 +141,10 @@ def _row(run: RunDirectory, manifest: Manifest, relative: str, folder: str) -> R
 def _last(path: Path, column: str, kind: type[int] | type[float]) -> float | None:
     """A number of the last row, None where there is none, or none of this kind."""
     try:
-        row = last_row(path, numbers=True)
+        row = last_row(path)
     except RunError:
         return None  # not there yet, or damaged: `show` and `export` say so, a list goes on
-    value = _number(row.get(column)) if row else None
+    value = _number(numbers_in(row.get(column))) if row else None
     return value if kind is float or isinstance(value, int) else None
 
 

@@ -12,7 +12,8 @@ from trimtab.errors import RunError
 from trimtab.records.atomic import write_json
 from trimtab.records.hashing import Seal, content_sha256
 from trimtab.records.problems import problems_of
-from trimtab.records.values import from_json, parse_json, to_json
+from trimtab.records.rows import Figures, Number
+from trimtab.records.values import parse_json, to_json
 
 FORMAT_VERSION = 1
 """The version of the files in a run directory; one with a higher number is refused."""
@@ -136,11 +137,11 @@ class Summary(_Record):
 
     status: Status
     steps: int
-    metrics: dict[str, Any] = Field(default_factory=dict)
+    metrics: Figures = Field(default_factory=dict)
     weights_sha256: str | None
-    tokens_per_second: float | None
-    seconds: float
-    peak_rss_mb: float
+    tokens_per_second: Number | None
+    seconds: Number
+    peak_rss_mb: Number
     records: dict[str, Seal] = Field(default_factory=dict)
 
     def write(self, path: str | Path) -> None:
@@ -156,7 +157,7 @@ class Summary(_Record):
         raw = without_checksum(
             read_object(Path(path), "summary", "the run has not ended, or was killed"), f"The summary {path}"
         )
-        return _validated(cls, from_json(raw), Path(path))
+        return _validated(cls, raw, Path(path))
 
 
 def now() -> str:

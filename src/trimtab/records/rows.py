@@ -1,83 +1,146 @@
-"""What a row of each file of records holds at least: checked when it is read, so that no reader has to doubt it."""
+"""The schema of each file of rows: which keys hold numbers, texts or figures, checked when a row is read."""
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
+from pydantic_core import PydanticCustomError
 
-from trimtab.errors import RunError
-from trimtab.records.problems import problems_of
+from trimtab.records.values import is_number, numbers_in
+
+
+def _number(value: Any) -> Any:
+    found = numbers_in(value) if isinstance(value, str) else value
+    if not is_number(found):
+        raise PydanticCustomError("float_type", "a number belongs here")
+    return found
+
+
+Number = Annotated[float, PlainValidator(_number)]
+"""A number, "nan", "inf" or "-inf"."""
+
+Figures = Annotated[dict[str, Any], AfterValidator(numbers_in)]
+"""An object of numbers, lists of numbers and further such objects."""
+
+Measured = Annotated[Any, AfterValidator(numbers_in)]
+"""A number, or a list or an object of such values."""
 
 Position = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
-class _Row(BaseModel):
-    # Fields that are not named may hold anything that JSON can.
-    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=True)
+class Row(BaseModel):
+    """A row. Keys that a schema does not name hold whatever they hold: a "nan" under one of them stays a text."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
+
+    @classmethod
+    def schema_of(cls, row: dict[str, Any]) -> type["Row"]:
+        """The schema of this row, where a file has rows of several kinds."""
+        del row
+        return cls
+
+    @classmethod
+    def values(cls, row: dict[str, Any]) -> dict[str, Any]:
+        """A row of plain JSON with its numbers as numbers. Raises pydantic's `ValidationError` for a row of another shape."""
+        return _values(row, cls.schema_of(row).model_validate(row))
 
 
-class StepRow(_Row):
-    """A row of `steps.jsonl`; numbers may be missing or null."""
+def _values(row: dict[str, Any], model: BaseModel) -> dict[str, Any]:
+    known = model.__dict__ | (model.__pydantic_extra__ or {})
+    return {key: _values(row[key], known[key]) if isinstance(known[key], BaseModel) else known[key] for key in row}
+
+
+class StepRow(Row):
+    """A row of `steps.jsonl`; numbers may be missing or null. `observers` holds what observers returned, by their name."""
 
     step: Position
     attempt: Position = 0
-    train_loss: float | None = None
-    lr: float | None = None
-    grad_norm: float | None = None
-    tokens: float | None = None
-    seconds: float | None = None
-    loss_ema: float | None = None
-    loss_volatility: float | None = None
-    rss_mb: float | None = None
+    train_loss: Number | None = None
+    lr: Number | None = None
+    grad_norm: Number | None = None
+    tokens: Number | None = None
+    seconds: Number | None = None
+    loss_ema: Number | None = None
+    loss_volatility: Number | None = None
+    loss_volatility_medium: Number | None = None
+    loss_z: Number | None = None
+    grad_norm_ema: Number | None = None
+    grad_norm_z: Number | None = None
+    grad_share_over: Number | None = None
+    param_update_norm: Number | None = None
+    update_ratio: Number | None = None
+    layer_update_ratios: Figures = Field(default_factory=dict)
+    val_loss: Number | None = None
+    best_val_loss: Number | None = None
+    skipped: bool = False
     regime: str | None = None
+    anomaly_flags: list[str] = Field(default_factory=list)
     faults: list[str] = Field(default_factory=list)
+    aux: Figures = Field(default_factory=dict)
+    rss_mb: Number | None = None
+    activation_stats: Figures = Field(default_factory=dict)
+    instruments: Figures = Field(default_factory=dict)
+    observers: dict[str, Any] = Field(default_factory=dict)
 
 
-class Sample(_Row):
-    """A text that the model wrote."""
+class Sample(Row):
+    """A text that the model wrote, and figures of all of the texts."""
 
     prompt: str
     text: str
+    figures: Figures = Field(default_factory=dict)
 
 
-class Divergence(_Row):
+class Divergence(Row):
     """A figure of an exam."""
 
-    value: float
+    __pydantic_extra__: dict[str, Measured]
+    value: Number
 
 
-class Truth(_Row):
+class Truth(Row):
     """How far the model is from the true distribution over the answers."""
 
+    __pydantic_extra__: dict[str, Measured]
     kl: Divergence
 
 
-class Exam(_Row):
-    """The figures of an exam that are shown."""
+class Exam(Row):
+    """The figures of an exam."""
 
+    __pydantic_extra__: dict[str, Measured]
     problems: int
-    exact_match: float
-    answer_loss: float
+    exact_match: Number
+    answer_loss: Number
     truth: Truth | None = None
 
 
-class EvaluationRow(_Row):
-    """A row of `evaluations.jsonl`."""
+class EvaluationRow(Row):
+    """A row of `evaluations.jsonl`; keys that it does not name are figures."""
 
+    __pydantic_extra__: dict[str, Measured]
     step: Position
     attempt: Position = 0
     sample: Sample | None = None
     exam: Exam | None = None
 
 
-class Going(_Row):
+class PredictionRow(Row):
+    """A row of `predictions.jsonl`; the answer and what it is compared with are texts."""
+
+    item: int
+    confidence: Number | None = None
+    answer_loss: Number | None = None
+    agreement: Number | None = None
+    option_probabilities: Annotated[list[Any], AfterValidator(numbers_in)] | None = None
+
+
+class Going(Row):
     """What a `resume` event says of how the run went on."""
 
     changes: list[str] = Field(default_factory=list)
 
 
-class EventRow(_Row):
+class EventRow(Row):
     """A row of `events.jsonl`; those of a memory run have no step."""
 
     kind: str
@@ -86,6 +149,12 @@ class EventRow(_Row):
     attempt: Position | None = None
     time: str = ""
 
+    @classmethod
+    def schema_of(cls, row: dict[str, Any]) -> type[Row]:
+        """Events of the kinds `resume` and `skip` say more."""
+        kind = row.get("kind")
+        return _EVENTS.get(kind, cls) if isinstance(kind, str) else cls
+
 
 class ResumeRow(EventRow):
     """An event of the kind `resume`; that of a memory run has no `after`."""
@@ -93,13 +162,10 @@ class ResumeRow(EventRow):
     after: Going | None = None
 
 
-def check_rows(rows: Iterable[Mapping[str, Any]], kind: type[BaseModel], path: Path) -> None:
-    """Raise RunError, with the line, for the first row that is not of the kind."""
-    for number, row in enumerate(rows, start=1):
-        own = ResumeRow if kind is EventRow and row.get("kind") == "resume" else kind
-        try:
-            own.model_validate(row)
-        except ValidationError as error:
-            raise RunError(
-                f"{path} is damaged at line {number}: {problems_of(error)}. Restore it from a copy."
-            ) from error
+class SkipRow(EventRow):
+    """An event of the kind `skip`: the loss and the gradient norm that were not used."""
+
+    before: Figures | None = None
+
+
+_EVENTS: dict[str, type[Row]] = {"resume": ResumeRow, "skip": SkipRow}

@@ -7,14 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel
-
 from trimtab.errors import RunError
 from trimtab.records.atomic import is_leftover
 from trimtab.records.jsonl import read_rows
 from trimtab.records.lock import RunLock, is_held
 from trimtab.records.manifest import Manifest, Status, Summary
-from trimtab.records.rows import EvaluationRow, EventRow, StepRow, check_rows
+from trimtab.records.rows import EvaluationRow, EventRow, PredictionRow, Row, StepRow
 
 LOCK_NAME = ".lock"
 MEMORY_CONFIG = "memory.yaml"
@@ -135,7 +133,7 @@ class RunDirectory:
 
     def predictions(self) -> list[dict[str, Any]]:
         """The answers of the run's last exam, as `steps` gives its rows; [] where there was none."""
-        return self._rows(self.predictions_path, None)
+        return self._rows(self.predictions_path, PredictionRow)
 
     def status(self) -> RunStatus:
         """`running` while a process holds the lock, else the summary's word, else `interrupted` (killed, no summary)."""
@@ -144,11 +142,8 @@ class RunDirectory:
         summary = self.summary()
         return summary.status if summary else "interrupted"
 
-    def _rows(self, path: Path, kind: type[BaseModel] | None) -> list[dict[str, Any]]:
-        rows = read_rows(path, numbers=True) if path.exists() else []
-        if kind is not None:
-            check_rows(rows, kind, path)
-        return rows
+    def _rows(self, path: Path, kind: type[Row]) -> list[dict[str, Any]]:
+        return read_rows(path, kind) if path.exists() else []
 
     def _named(self) -> str:
         try:

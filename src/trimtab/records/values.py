@@ -1,4 +1,7 @@
-"""Python values as the records hold them: strict JSON, with the three non-finite floats as strings."""
+"""Python values as the records hold them: strict JSON, with the three non-finite floats as strings.
+
+A text may be "nan" too. Which of the two a key holds is said by the schema of its record (`rows`, `manifest`).
+"""
 
 import math
 import os
@@ -10,10 +13,6 @@ from trimtab.boundary import strict_json
 
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 """How a float that JSON does not have is written, and what it is read back as."""
-
-TEXT_KEYS = frozenset({"text", "prompt", "kind", "reason", "name", "run_id", "command", "answer", "response"})
-"""Keys whose values are prose: `from_json` leaves them alone, so a generated sample that says "nan" stays a text."""
-
 
 DEEPEST = 100
 """How many lists and objects may be nested in a record."""
@@ -81,16 +80,17 @@ def to_json(value: Any) -> Any:
     raise TypeError(f"a record cannot hold a {type(value).__name__}: {value!r:.80}")
 
 
-def from_json(value: Any) -> Any:
-    """`value` with the strings "nan", "inf" and "-inf" as floats again, at any depth, except under `TEXT_KEYS`."""
+def numbers_in(value: Any) -> Any:
+    """A record's figures with the strings "nan", "inf" and "-inf" as floats again, at any depth.
+
+    For values that the schema of the record says are numbers, or lists and objects of numbers.
+    """
     if isinstance(value, str):
         return NON_FINITE.get(value, value)
     if isinstance(value, dict):
-        return {
-            key: item if key in TEXT_KEYS and isinstance(item, str) else from_json(item) for key, item in value.items()
-        }
+        return {key: numbers_in(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [from_json(item) for item in value]
+        return [numbers_in(item) for item in value]
     return value
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from trimtab.boundary import printable, read_regular
 from trimtab.errors import RunError
 from trimtab.records.problems import problems_of
-from trimtab.records.values import from_json, parse_json
+from trimtab.records.values import parse_json
 
 FILE_LIMIT = 1 << 30
 """Bytes that a JSON file of measurements may have: one holds a landscape or the geometry of all memories."""
@@ -21,7 +21,7 @@ class Read(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=True)
 
 
-_R = TypeVar("_R", bound=Read)
+_R = TypeVar("_R", bound=BaseModel)
 
 
 def read_one(kind: type[_R], path: Path, of: str) -> _R:
@@ -65,7 +65,7 @@ def checked(adapter: Any, raw: Any, path: Path) -> Any:
 
 def _content(path: Path, of: str) -> Any:
     try:
-        return from_json(parse_json(read_regular(path, at_most=FILE_LIMIT)))
+        return parse_json(read_regular(path, at_most=FILE_LIMIT))
     except FileNotFoundError as error:
         raise RunError(f"There is no {path.name} in {path.parent}: it is not the folder of {of}.") from error
     except OSError as error:

@@ -2,18 +2,36 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from trimtab.training.checkpoint import Snapshot
-from trimtab.training.logger import MemoryLogger
-from trimtab.training.passes import TrainLoader
+from trimtab.training.faults import FaultSet
+from trimtab.training.logger import Logger, MemoryLogger
+from trimtab.training.passes import Passes, TrainLoader
+from trimtab.training.state import TrainState
+from trimtab.training.update import Updater
 
-if TYPE_CHECKING:
-    from trimtab.training.trainer import Trainer
+
+class Loop(Protocol):
+    """The parts of the trainer that an excursion uses."""
+
+    state: TrainState
+    logger: Logger
+    updater: Updater
+    passes: Passes
+    faults: FaultSet
+
+    def prepare(self) -> None:
+        """Make the model ready for `step`."""
+        ...
+
+    def step(self, loader: TrainLoader) -> tuple[str, str] | None:
+        """Make one step."""
+        ...
 
 
 @contextmanager
-def excursion(trainer: "Trainer") -> Iterator[MemoryLogger]:
+def excursion(trainer: Loop) -> Iterator[MemoryLogger]:
     """While open, anything may be done with the trainer; on leaving, by an error too, its state is what it was, bit for bit.
 
     It computes in fp32 in between, records into the logger that it yields, and shows nothing to observers and instruments.
@@ -42,7 +60,7 @@ class Futures:
     step says.
     """
 
-    def __init__(self, trainer: "Trainer", loader: TrainLoader) -> None:
+    def __init__(self, trainer: Loop, loader: TrainLoader) -> None:
         self.trainer, self.loader = trainer, loader
         self.begin = trainer.state.snapshot().copied()
 

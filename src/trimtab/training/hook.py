@@ -47,8 +47,12 @@ class Observer(Hook):
     def on_activation(self, layer: str, activation: Tensor) -> None:
         """Sees one module's output."""
 
+    def activation_stats(self) -> Mapping[str, Mapping[str, float]]:
+        """Figures by layer as last measured: in `RegimeState.activation_stats`, and in the row of a step in `every`."""
+        return {}
+
     def on_step(self, row: Row) -> Mapping[str, Any] | None:
-        """Sees the step's row; what it returns is added to the row as further columns."""
+        """Receives a copy of the step's row; what it returns is recorded in the row under `observers` and the hook's name."""
 
     def on_evaluation(self, row: Row) -> None:
         """Sees an evaluation's row."""

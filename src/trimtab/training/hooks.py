@@ -175,11 +175,13 @@ class HookSet:
         return found
 
     def on_step(self, row: Row) -> dict[str, Any]:
-        """Show the observers a step's row; returns the columns they add."""
+        """Show the observers a step's row; returns what each adds to it, by the hook's name."""
         added: dict[str, Any] = {}
         for label, observer in self._with("on_step"):
             with self._reading(label, bits=row["step"] % observer.every == 0):
-                added.update(observer.on_step(dict(row)) or {})
+                columns = observer.on_step(dict(row))
+            if columns:
+                added[label.removesuffix("#0")] = dict(columns)
         return added
 
     def on_evaluation(self, row: Row) -> None:
@@ -212,11 +214,15 @@ class HookSet:
         return bool(transforms)
 
     def activation_stats(self) -> dict[str, dict[str, float]]:
-        """The latest activation figures of the observers that keep some."""
+        """The latest activation figures of the observers that measure some."""
         found: dict[str, dict[str, float]] = {}
         for _, observer in self.of(Observer):
-            found.update(getattr(observer, "latest", {}))
+            found.update({layer: dict(figures) for layer, figures in observer.activation_stats().items()})
         return found
+
+    def measures_activations(self, step: int) -> bool:
+        """Whether an observer measures activation figures at `step`."""
+        return any(step % observer.every == 0 and observer.activation_stats() for _, observer in self.of(Observer))
 
     def state_dict(self) -> dict[str, Any]:
         """Every hook's state, by label."""

@@ -2,15 +2,12 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trimtab.config import REGISTRIES, Component, ConfigError
-from trimtab.training.excursion import excursion
+from trimtab.training.excursion import Loop, excursion
 from trimtab.training.passes import TrainLoader
 from trimtab.training.probe import Probe
-
-if TYPE_CHECKING:
-    from trimtab.training.trainer import Trainer
 
 
 class Instrument:
@@ -64,7 +61,7 @@ class InstrumentSet:
                     "follows the run's future, a horizon that fits before the last step)."
                 )
 
-    def measure(self, trainer: "Trainer", loader: TrainLoader) -> dict[str, dict[str, Any]]:
+    def measure(self, trainer: Loop, loader: TrainLoader) -> dict[str, dict[str, Any]]:
         """The figures of the instruments whose cadence falls on the trainer's step, by name; `seconds` is what it took."""
         state, found = trainer.state, {}
         for name, instrument in self.instruments.items():

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trimtab import __version__
 from trimtab.config import (
     RunConfig,
     RunError,
@@ -19,6 +18,7 @@ from trimtab.config import (
     resolve_config,
 )
 from trimtab.data import Progress
+from trimtab.models import base_fingerprint
 from trimtab.records import (
     Manifest,
     Parent,
@@ -46,6 +46,7 @@ from trimtab.training.recorded import recorded_config
 from trimtab.training.trainer import Trainer
 from trimtab.training.trunk import restore_run, state_of_parent
 from trimtab.training.untrained import is_needed, untrained_figures
+from trimtab.version import __version__
 
 Stop = Callable[[], str | None]
 _Event = tuple[str, dict[str, Any]]
@@ -306,7 +307,7 @@ def _model_record(assembly: Assembly) -> dict[str, Any]:
     return {
         "parameters": sum(size for size, _ in sizes),
         "trained": sum(size for size, trains in sizes if trains),
-        "fingerprint": getattr(assembly.model, "fingerprint", None),
+        "fingerprint": base_fingerprint(assembly.model),
     }
 
 
@@ -328,7 +329,7 @@ def differences(manifest: Manifest, assembly: Assembly) -> list[str]:
     now_there = _environment(config)
     same_data = manifest.data.fingerprint == assembly.data.fingerprint
     weights_then = manifest.model.fingerprint if manifest.model is not None else None
-    weights_now = getattr(assembly.model, "fingerprint", None)
+    weights_now = base_fingerprint(assembly.model)
     same = {"data": same_data, "model": weights_then is not None and weights_then == weights_now}
     moved = tuple(f"{key}." for key in path_keys(config) if same.get(key.partition(".")[0]))
     found = [

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trimtab.models import HasBaseWeights
+
 _TENSOR = "__tensor__"
 _NUMBER = "__number__"
 _INTEGER_KEY = "#"
@@ -61,11 +63,10 @@ def join(value: Any, tensors: dict[str, Tensor]) -> Any:
 def named_tensors(model: torch.nn.Module) -> dict[str, Tensor]:
     """A model's parameters and persistent buffers by name; shared ones once.
 
-    Of a model that says by its `fingerprint` which frozen weights it stands on, only what trains.
+    The unchanged weights of a model with base weights (`HasBaseWeights`) are left out: its files hold them.
     """
     names = set(model.state_dict(keep_vars=True))
-    if hasattr(model, "fingerprint"):
-        return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-    tensors: dict[str, Tensor] = {name: p.detach() for name, p in model.named_parameters()}
+    in_files = model.unchanged_weights() if isinstance(model, HasBaseWeights) else frozenset[str]()
+    tensors: dict[str, Tensor] = {name: p.detach() for name, p in model.named_parameters() if name not in in_files}
     tensors.update({name: b for name, b in model.named_buffers() if name in names})
     return tensors

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import Tensor
 
-from trimtab.training.hook import Observer, Row
+from trimtab.training.hook import Observer
 
 
 class CollectActivations(Observer):
@@ -36,7 +36,6 @@ class ActivationStats(Observer):
         self.layers = layers
         self.bound = bound
         self.latest: dict[str, dict[str, float]] = {}
-        self._fresh = False
 
     def on_activation(self, layer: str, activation: Tensor) -> None:
         """Measure one layer's output."""
@@ -46,14 +45,10 @@ class ActivationStats(Observer):
             "std": float(values.std()),
             "out_of_range": float((values.abs() > self.bound).float().mean()),
         }
-        self._fresh = True
 
-    def on_step(self, row: Row) -> Mapping[str, Any] | None:
-        """The columns of a step at which something was measured."""
-        if not self._fresh:
-            return None
-        self._fresh = False
-        return {"activation_stats": dict(self.latest)}
+    def activation_stats(self) -> Mapping[str, Mapping[str, float]]:
+        """The last measurement of each layer."""
+        return self.latest
 
     def state_dict(self) -> dict[str, Any]:
         """The last measurement, which a regime controller may read."""

@@ -3,19 +3,15 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from trimtab.data import Batch
 from trimtab.regimes.instruments.hessian import Gradient, Loss, gradient_of
-from trimtab.training.excursion import Futures
+from trimtab.training.excursion import Futures, Loop
 from trimtab.training.logger import MemoryLogger
 from trimtab.training.passes import TrainLoader
-
-if TYPE_CHECKING:
-    from trimtab.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -32,9 +28,7 @@ class Probe:
     `parameters` are the trainable ones; `generator` is placed at the instrument and the step.
     """
 
-    def __init__(
-        self, trainer: "Trainer", loader: TrainLoader, generator: torch.Generator, aside: MemoryLogger
-    ) -> None:
+    def __init__(self, trainer: Loop, loader: TrainLoader, generator: torch.Generator, aside: MemoryLogger) -> None:
         self.trainer, self.loader, self.generator = trainer, loader, generator
         self.parameters: list[Tensor] = list(trainer.updater.parameters.values())
         self._aside = aside

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Set
 from dataclasses import asdict, dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import nn
@@ -15,10 +15,23 @@ from trimtab.regimes import Divergence, Monitor, RegimeController
 from trimtab.training.checkpoint import Snapshot
 from trimtab.training.evaluated import Evaluated
 from trimtab.training.hooks import HookSet
-from trimtab.training.instruments import InstrumentSet
 from trimtab.training.moments import load_moments, moments
 from trimtab.training.nested import join, named_tensors, split
 from trimtab.training.ring import Ring
+
+
+class InstrumentState(Protocol):
+    """What the state keeps of a run's instruments. While `muted`, loading leaves them as they are."""
+
+    muted: bool
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must be in the checkpoint."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Set the state to what `state_dict` gave."""
+        ...
 
 
 @dataclass
@@ -41,7 +54,7 @@ class TrainState:
     hooks: HookSet
     episode: EpisodeConfig
     ring: Ring
-    instruments: InstrumentSet
+    instruments: InstrumentState
     step: int = 0
     attempt: int = 0
     cursor: int = 0

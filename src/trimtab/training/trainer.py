@@ -62,6 +62,7 @@ class Trainer:
         self.config = config or RunConfig()
         self.scheduler, self.stop = scheduler, stop
         self.logger: Logger = logger or MemoryLogger()
+        self.instruments = InstrumentSet(self.config.monitor.instruments, self.config.episode.steps)
         self.state = TrainState(
             model=model,
             optimizer=optimizer,
@@ -73,7 +74,7 @@ class Trainer:
             hooks=hooks if hooks is not None else HookSet(self.config.hooks),
             episode=self.config.episode,
             ring=Ring(self.config.episode.rewind.keep),
-            instruments=InstrumentSet(self.config.monitor.instruments, self.config.episode.steps),
+            instruments=self.instruments,
         )
         self.faults = faults if faults is not None else FaultSet()
         self.state.hooks.attach(model, self.state.streams)
@@ -293,9 +294,12 @@ class Trainer:
             row["aux"] = aux
         if regime.step % self.config.monitor.every == 0:
             row["rss_mb"] = rss_mb()
-        if loader is not None and (measured := state.instruments.measure(self, loader)):
+        if loader is not None and (measured := self.instruments.measure(self, loader)):
             row["instruments"] = measured
-        row.update(state.hooks.on_step(row))
+        if state.hooks.measures_activations(regime.step):
+            row["activation_stats"] = regime.activation_stats
+        if added := state.hooks.on_step(row):
+            row["observers"] = added
         self.logger.step(row)
 
     # --- between steps -----------------------------------------------------------------------------------------------
@@ -387,7 +391,7 @@ class Trainer:
             "train_loss": state.monitor.loss_ema,
             "untrained_loss": state.untrained_loss,
             "stability": state.monitor.stability() | {"rewinds": state.attempt},
-            **({"instruments": state.instruments.last} if state.instruments.last else {}),
+            **({"instruments": self.instruments.last} if self.instruments.last else {}),
             "tokens": state.tokens,
             "seconds": state.seconds,
             "weights_sha256": tensors_sha256(named_tensors(state.model)),

@@ -7,7 +7,7 @@ from typing import Any
 from trimtab.config import RunError, WorkError
 from trimtab.data import Progress
 from trimtab.records import Difference, Parent, RunDirectory, rows_difference, to_json
-from trimtab.records.values import from_json
+from trimtab.records.rows import StepRow
 from trimtab.training.assembly import assemble
 from trimtab.training.checkpoint import Snapshot, newest_sound
 from trimtab.training.logger import MemoryLogger
@@ -40,7 +40,7 @@ class Rerun(MemoryLogger):
         if known is None or "train_loss" not in known or self.difference is not None:
             return
         self.compared += 1
-        self.difference = rows_difference([known], [from_json(to_json(row))])
+        self.difference = rows_difference([known], [StepRow.values(to_json(row))])
 
     def stop(self) -> str | None:
         """A reason to stop once the step is reached or something differed."""

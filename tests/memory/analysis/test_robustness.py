@@ -13,7 +13,7 @@ from trimtab.memory.analysis.robustness import DOUBTFUL, robustness
 from trimtab.memory.analysis.shared import one_a_pair, setting
 from trimtab.memory.decode import opening, say
 from trimtab.memory.measure import measure
-from trimtab.reports.memory.contract import Disturbed
+from trimtab.records.memory_rows import RobustnessRow
 
 
 def test_rounding_by_hand() -> None:
@@ -75,7 +75,7 @@ def test_rows_are_what_the_report_reads_in_the_order_of_the_memories(found) -> N
     rows = robustness(None, net, memories[::-1], 5, draws=1)
     assert [row["pair"] for row in rows] == [m.card.pair for m in memories[::-1] for _ in range(7)]
     assert [row["disturbance"] for row in rows[:7]] == ["noise"] * 4 + ["int8", "int4", "fp32"]
-    assert [Disturbed.model_validate(row).level for row in rows[:7]] == [0.02, 0.05, 0.1, 0.2, None, None, None]
+    assert [RobustnessRow.model_validate(row).level for row in rows[:7]] == [0.02, 0.05, 0.1, 0.2, None, None, None]
     assert rows == robustness(None, net, memories[::-1], 5, draws=1)
     assert all(type(row["passed"]) is bool for row in rows)
 

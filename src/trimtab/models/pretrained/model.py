@@ -118,6 +118,10 @@ class Pretrained(nn.Module):
         self._compute_dtype = dtype
         self._settle()
 
+    def unchanged_weights(self) -> frozenset[str]:
+        """The names of the frozen parameters, which the model's files hold."""
+        return frozenset(name for name, parameter in self.named_parameters() if not parameter.requires_grad)
+
     def forward(
         self,
         input_ids: Int[Tensor, "batch seq"],

@@ -10,7 +10,6 @@ from trimtab.config.yaml_file import load_yaml
 from trimtab.errors import ConfigError, RunError
 from trimtab.records.hashing import Seal
 from trimtab.records.manifest import read_object, without_checksum
-from trimtab.records.values import from_json
 from trimtab.reports.reading import Read, checked
 
 
@@ -150,7 +149,7 @@ class Finding(Read):
 def read_progress(path: Path) -> Progress:
     """The progress. Raises `RunError` where it is missing or damaged."""
     raw = read_object(path, path.name, f"{path.parent} is not the folder of an experiment")
-    content = from_json(without_checksum(raw, f"The progress of the experiment in {path}"))
+    content = without_checksum(raw, f"The progress of the experiment in {path}")
     found: Progress = checked(TypeAdapter(Progress), content, path)
     return found
 

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from trimtab.records.memory_rows import AblationCell, AblationsRecord
 from trimtab.records.values import is_number
 from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text, figure
 from trimtab.reports.drawing import drawable, file_name, log_axis, plot
-from trimtab.reports.memory.contract import Ablations, Cell
 from trimtab.reports.memory.records import Records
 from trimtab.reports.memory.words import absent, percent, share_of, span
 from trimtab.reports.style import BLUE, INK
@@ -55,7 +55,7 @@ def ablations(records: Records) -> Section:
     return Section(KEY, TITLE, tuple(blocks))
 
 
-def _thresholds(found: Ablations) -> str:
+def _thresholds(found: AblationsRecord) -> str:
     told = []
     for key, level in LEVELS.items():
         least = found.k_thresholds.get(key)
@@ -69,7 +69,7 @@ def _thresholds(found: Ablations) -> str:
     )
 
 
-def _table(title: str, cells: Sequence[Cell]) -> Table:
+def _table(title: str, cells: Sequence[AblationCell]) -> Table:
     rows = tuple(
         (
             _value(cell.value),
@@ -91,7 +91,7 @@ def _value(value: Any) -> str:
     return repr(value) if is_number(value) else str(value)
 
 
-def _share(name: str, title: str, cells: Sequence[Cell]) -> Plot:
+def _share(name: str, title: str, cells: Sequence[AblationCell]) -> Plot:
     def draw(figure: Any, axes: Any) -> None:
         values, shares = [cell.value for cell in cells], [100 * cell.share for cell in cells]
         # the interval may miss the share by rounding
@@ -118,7 +118,7 @@ def _share(name: str, title: str, cells: Sequence[Cell]) -> Plot:
     )
 
 
-def _steps(name: str, title: str, cells: Sequence[Cell]) -> Plot:
+def _steps(name: str, title: str, cells: Sequence[AblationCell]) -> Plot:
     known = [
         (cell.value, cell.mean_steps)
         for cell in cells

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from trimtab.records.memory_rows import SIDES, Controlled, Sides
 from trimtab.reports.blocks import DASH, Block, Section, Table, Text, figure
-from trimtab.reports.memory.contract import SIDES, Controlled, Sides
 from trimtab.reports.memory.records import STAGES, Records, Stage
 from trimtab.reports.memory.results import why_no_joint
 from trimtab.reports.memory.words import finite, mean, percent, quantile, share_of, wilson

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
+from trimtab.records.memory_rows import SIDES, GenerationRow
 from trimtab.reports.blocks import Block, Section, Table, Text, figure
-from trimtab.reports.memory.contract import SIDES, Said
 from trimtab.reports.memory.records import Records
 from trimtab.reports.memory.results import verdicts, why_no_joint
 from trimtab.reports.memory.words import absent, clipped, percent, share_of, spread, wilson
@@ -35,7 +35,7 @@ def generation(records: Records) -> Section:
     return Section(KEY, TITLE, tuple(blocks))
 
 
-def _counts(said: list[Said]) -> Table:
+def _counts(said: list[GenerationRow]) -> Table:
     rows = []
     for precision in dict.fromkeys(row.precision for row in said):
         for solved, pair in ((True, "pair"), (False, "pair, not solved")):
@@ -88,7 +88,7 @@ def _degenerate(records: Records) -> list[Block]:
     return blocks
 
 
-def _samples(said: list[Said]) -> Table:
+def _samples(said: list[GenerationRow]) -> Table:
     chosen = [
         row for word, count in SAMPLES.items() for row in spread([one for one in said if one.verdict == word], count)
     ]

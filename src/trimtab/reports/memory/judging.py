@@ -1,8 +1,8 @@
 """The gates' words, and what the run was."""
 
 from trimtab.config.words import counted
+from trimtab.records.memory_rows import GateRecord
 from trimtab.reports.blocks import Judgement, Judgements, Listing, Section, Text
-from trimtab.reports.memory.contract import Gate
 from trimtab.reports.memory.records import STAGES, Records
 from trimtab.reports.memory.words import percent, span
 
@@ -30,7 +30,7 @@ def _unjudged(records: Records) -> Judgement:
     )
 
 
-def _word(records: Records, gate: Gate) -> str:
+def _word(records: Records, gate: GateRecord) -> str:
     if gate.passed:
         return "passed"
     if gate.gate == "early":
@@ -38,7 +38,7 @@ def _word(records: Records, gate: Gate) -> str:
     return "stopped" if records.stopped else "not passed"
 
 
-def _sentence(gate: Gate) -> str:
+def _sentence(gate: GateRecord) -> str:
     ends = span(gate.low, gate.high, shares=True)
     numbers = f"{percent(gate.share)} solved (95% interval {ends}), at least {percent(gate.threshold)} asked for."
     return f"{numbers} {gate.message}".strip()

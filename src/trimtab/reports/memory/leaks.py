@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from trimtab.records.memory_rows import SIDES
 from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text, figure, signed
 from trimtab.reports.drawing import drawable, fit, plot
-from trimtab.reports.memory.contract import SIDES
 from trimtab.reports.memory.measures import Estimate, Leaks, PerVector
 from trimtab.reports.memory.records import Records
 from trimtab.reports.memory.words import absent, mean, mean_span, percent, quantile, span

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from trimtab.reports.memory.contract import Tokens
+from trimtab.records.memory_rows import Tokens
 from trimtab.reports.reading import Read
 
 

@@ -12,18 +12,18 @@ from trimtab.errors import ConfigError, RunError
 from trimtab.records import MEMORY_CONFIG, Manifest, RunDirectory, Summary
 from trimtab.records.integrity import altered
 from trimtab.records.jsonl import read_rows
-from trimtab.records.values import flatten
-from trimtab.reports.memory.contract import (
-    Ablations,
-    Baseline,
-    Candidate,
-    Control,
-    Disturbed,
-    Gate,
-    Pair,
-    Said,
-    Step,
+from trimtab.records.memory_rows import (
+    AblationsRecord,
+    BaselineRow,
+    CandidateRow,
+    ControlRow,
+    EngineStepRow,
+    GateRecord,
+    GenerationRow,
+    PairRow,
+    RobustnessRow,
 )
+from trimtab.records.values import flatten
 from trimtab.reports.memory.measures import Geometry, Landscape, Leaks
 from trimtab.reports.reading import Read, checked_rows, read_if_there, read_list
 
@@ -46,10 +46,10 @@ _R = TypeVar("_R", bound=Read)
 class Solving:
     """What became of one pair in one stage: its candidates by restart; the one that solved it, or else the best, is `best`."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[CandidateRow, ...]
 
     @cached_property
-    def best(self) -> Candidate:
+    def best(self) -> CandidateRow:
         """The one that solved the pair; where none did, the one of the lowest loss."""
         solved = [one for one in self.candidates if one.solved]
         return solved[0] if solved else min(self.candidates, key=_height)
@@ -65,14 +65,14 @@ class Solving:
         return any(one.lenient_step is not None for one in self.candidates)
 
     @property
-    def spent(self) -> list[Candidate]:
+    def spent(self) -> list[CandidateRow]:
         """The candidates up to the one that solved the pair, or all."""
         return (
             [one for one in self.candidates if one.restart <= self.best.restart] if self.solved else [*self.candidates]
         )
 
 
-def _height(candidate: Candidate) -> float:
+def _height(candidate: CandidateRow) -> float:
     total = sum(candidate.loss.known)
     return math.inf if math.isnan(total) else total
 
@@ -82,15 +82,15 @@ class Stage:
     """A stage that was run: every pair's candidates, and the engine's steps."""
 
     name: str
-    candidates: tuple[Candidate, ...]
-    steps: tuple[Step, ...]
+    candidates: tuple[CandidateRow, ...]
+    steps: tuple[EngineStepRow, ...]
     planned: int = 0
     """The pairs that it is of, where the records tell."""
 
     @cached_property
     def pairs(self) -> dict[str, Solving]:
         """By pair, in the order in which they first ended."""
-        gathered: dict[str, list[Candidate]] = {}
+        gathered: dict[str, list[CandidateRow]] = {}
         for one in self.candidates:
             gathered.setdefault(one.pair, []).append(one)
         return {pair: Solving(tuple(sorted(own, key=lambda one: one.restart))) for pair, own in gathered.items()}
@@ -118,16 +118,16 @@ class Records:
     manifest: Manifest | None
     summary: Summary | None
     events: list[dict[str, Any]]
-    pairs: dict[str, Pair]
-    baselines: dict[str, Baseline]
-    controls: list[Control]
+    pairs: dict[str, PairRow]
+    baselines: dict[str, BaselineRow]
+    controls: list[ControlRow]
     stages: dict[str, Stage]
     cells: dict[str, Stage]
     again: Stage | None
-    gates: list[Gate]
-    generation: list[Said]
-    ablations: Ablations | None
-    robustness: list[Disturbed]
+    gates: list[GateRecord]
+    generation: list[GenerationRow]
+    ablations: AblationsRecord | None
+    robustness: list[RobustnessRow]
     leaks: Leaks | None
     geometry: Geometry | None
     landscape: Landscape | None
@@ -167,9 +167,12 @@ def read_records(folder: Path) -> Records:
     """Read a memory run's folder. Raises `RunError`, in one paragraph, where it is damaged or another kind of folder."""
     run = RunDirectory(folder)
     summary = run.summary()
-    config, pairs = _config(folder / MEMORY_CONFIG), _once(_rows(Pair, folder / "pairs.jsonl"), folder / "pairs.jsonl")
+    config, pairs = (
+        _config(folder / MEMORY_CONFIG),
+        _once(_rows(PairRow, folder / "pairs.jsonl"), folder / "pairs.jsonl"),
+    )
     single = min(len(pairs), config.get("single_pairs") or 0)
-    counterfactual = len(_rows(Baseline, folder / "baselines_counterfactual.jsonl"))
+    counterfactual = len(_rows(BaselineRow, folder / "baselines_counterfactual.jsonl"))
     planned = {
         "single_question": single,
         "single_answer": single,
@@ -184,15 +187,15 @@ def read_records(folder: Path) -> Records:
         summary=summary,
         events=run.events(),
         pairs=pairs,
-        baselines=_once(_rows(Baseline, folder / "baselines.jsonl"), folder / "baselines.jsonl"),
-        controls=_rows(Control, folder / "controls.jsonl"),
+        baselines=_once(_rows(BaselineRow, folder / "baselines.jsonl"), folder / "baselines.jsonl"),
+        controls=_rows(ControlRow, folder / "controls.jsonl"),
         stages={name: stage for name, stage in found.items() if stage is not None},
         cells=dict(_cells(folder / "stages" / "ablation")),
         again=_stage(folder / "stages" / "joint_again", "joint_again"),
-        gates=read_list(Gate, folder / "gates.json", KIND) or [],
-        generation=_rows(Said, folder / "generation.jsonl"),
-        ablations=read_if_there(Ablations, folder / "ablations.json", KIND),
-        robustness=_rows(Disturbed, folder / "robustness.jsonl"),
+        gates=read_list(GateRecord, folder / "gates.json", KIND) or [],
+        generation=_rows(GenerationRow, folder / "generation.jsonl"),
+        ablations=read_if_there(AblationsRecord, folder / "ablations.json", KIND),
+        robustness=_rows(RobustnessRow, folder / "robustness.jsonl"),
         leaks=read_if_there(Leaks, folder / "leaks.json", KIND),
         geometry=read_if_there(Geometry, folder / "geometry.json", KIND),
         landscape=read_if_there(Landscape, folder / "landscape.json", KIND),
@@ -220,7 +223,7 @@ def _rows(kind: type[_R], path: Path) -> list[_R]:
     return checked_rows(kind, read_rows(path), path) if path.exists() else []
 
 
-_P = TypeVar("_P", Pair, Baseline)
+_P = TypeVar("_P", PairRow, BaselineRow)
 
 
 def _once(rows: list[_P], path: Path) -> dict[str, _P]:
@@ -236,8 +239,12 @@ def _once(rows: list[_P], path: Path) -> dict[str, _P]:
 
 def _stage(folder: Path, name: str, planned: int = 0) -> Stage | None:
     """A stage, None where no candidate of it has ended."""
-    candidates = _rows(Candidate, folder / "candidates.jsonl")
-    return Stage(name, tuple(candidates), tuple(_rows(Step, folder / "steps.jsonl")), planned) if candidates else None
+    candidates = _rows(CandidateRow, folder / "candidates.jsonl")
+    return (
+        Stage(name, tuple(candidates), tuple(_rows(EngineStepRow, folder / "steps.jsonl")), planned)
+        if candidates
+        else None
+    )
 
 
 def _cells(folder: Path) -> Iterator[tuple[str, Stage]]:

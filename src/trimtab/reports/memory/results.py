@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from trimtab.config.words import counted
+from trimtab.records.memory_rows import SIDES, GenerationRow, Sides
 from trimtab.reports.blocks import DASH, Block, Section, Table, Text, figure
-from trimtab.reports.memory.contract import SIDES, Said, Sides
 from trimtab.reports.memory.records import Records, Solving, Stage
 from trimtab.reports.memory.words import absent, finite, mean, percent, quantile, share_of, wilson
 
@@ -129,7 +129,7 @@ def _passes(records: Records, joint: Stage) -> list[tuple[str, ...]]:
     return rows
 
 
-def verdicts(generation: list[Said]) -> dict[str, dict[str, str]]:
+def verdicts(generation: list[GenerationRow]) -> dict[str, dict[str, str]]:
     """By precision and pair: the worse of the verdicts on its two sides."""
     order = ("fail", "partial", "pass")
     found: dict[str, dict[str, str]] = {}

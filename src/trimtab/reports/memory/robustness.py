@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from trimtab.evidence import wilson_interval
+from trimtab.records.memory_rows import RobustnessRow
 from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text, figure
 from trimtab.reports.drawing import plot
-from trimtab.reports.memory.contract import Disturbed
 from trimtab.reports.memory.records import Records
 from trimtab.reports.memory.words import absent, percent, share_of, span
 from trimtab.reports.style import BLUE, VIOLET
@@ -26,7 +26,7 @@ GROUPS = 4
 class Passing:
     """Memories under one disturbance: the share that passes, each memory counted once as the mean of its draws."""
 
-    def __init__(self, rows: list[Disturbed]) -> None:
+    def __init__(self, rows: list[RobustnessRow]) -> None:
         draws: dict[str, list[bool]] = {}
         for row in rows:
             draws.setdefault(row.pair, []).append(row.passed)
@@ -82,7 +82,7 @@ def robustness(records: Records) -> Section:
     return Section(KEY, TITLE, tuple(blocks))
 
 
-def _checked(rows: list[Disturbed]) -> str:
+def _checked(rows: list[RobustnessRow]) -> str:
     """How many rows a decode decided, and how often it said otherwise than the margins would have."""
     known = [(row, row.lowest) for row in rows if row.decoded and row.lowest is not None]
     if not known:
@@ -100,8 +100,8 @@ def _checked(rows: list[Disturbed]) -> str:
     )
 
 
-def _noise(records: Records) -> dict[float, list[Disturbed]]:
-    found: dict[float, list[Disturbed]] = {}
+def _noise(records: Records) -> dict[float, list[RobustnessRow]]:
+    found: dict[float, list[RobustnessRow]] = {}
     for row in records.robustness:
         if row.disturbance == "noise" and row.level is not None:
             found.setdefault(row.level, []).append(row)
@@ -109,7 +109,7 @@ def _noise(records: Records) -> dict[float, list[Disturbed]]:
 
 
 def _rounded(records: Records) -> dict[str, Passing]:
-    found: dict[str, list[Disturbed]] = {}
+    found: dict[str, list[RobustnessRow]] = {}
     for row in records.robustness:
         if row.disturbance != "noise":
             found.setdefault(row.disturbance, []).append(row)

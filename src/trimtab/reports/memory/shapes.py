@@ -5,9 +5,9 @@ from collections import Counter
 from typing import Any
 
 from trimtab.config.words import counted
+from trimtab.records.memory_rows import CandidateRow
 from trimtab.reports.blocks import Block, Plot, Plots, Table, Text
 from trimtab.reports.drawing import drawable, file_name, fit, legend, log_axis, plot, steps_axis
-from trimtab.reports.memory.contract import Candidate
 from trimtab.reports.memory.records import STAGES, Records, Stage
 from trimtab.reports.memory.words import share_of, spread
 from trimtab.reports.style import BLUE, ORANGE
@@ -50,7 +50,7 @@ def _counts(stages: list[Stage], order: list[str]) -> Table:
     return Table("Candidates by the shape of their loss curve", columns, tuple(rows))
 
 
-def curve(candidate: Candidate, side: str) -> list[tuple[int, float]]:
+def curve(candidate: CandidateRow, side: str) -> list[tuple[int, float]]:
     """Steps and losses of one side, where the loss is a number."""
     points = ((step, question if side == "question" else answer) for step, question, answer in candidate.curve)
     return [(step, value) for step, value in points if value is not None and math.isfinite(value)]
@@ -58,7 +58,7 @@ def curve(candidate: Candidate, side: str) -> list[tuple[int, float]]:
 
 def _plot(stage: Stage, shape: str) -> Plot | None:
     own = [one for one in stage.candidates if one.shape == shape]
-    shown: list[Candidate] = spread([one for one in own if len(one.curve) > 1], SHOWN)
+    shown: list[CandidateRow] = spread([one for one in own if len(one.curve) > 1], SHOWN)
     if not shown:
         return None
 

@@ -1,10 +1,11 @@
-"""The rows of a memory run's tables as the report reads them, each checked before it is used."""
+"""The schemas of a memory run's tables and of its JSON files."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from trimtab.reports.reading import Read
+from trimtab.records.rows import Number, Row
+from trimtab.records.values import numbers_in
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -15,13 +16,13 @@ Side = Literal["question", "answer"]
 SIDES: tuple[Side, Side] = ("question", "answer")
 
 
-class Sides(Read):
+class Sides(Row):
     """A figure of the question and one of the answer; None where that side was not asked for."""
 
-    question: float | None = None
-    answer: float | None = None
+    question: Number | None = None
+    answer: Number | None = None
 
-    def of(self, side: str) -> float | None:
+    def of(self, side: str) -> Number | None:
         """One side's figure."""
         return self.question if side == "question" else self.answer
 
@@ -31,7 +32,7 @@ class Sides(Read):
         return [value for value in (self.question, self.answer) if value is not None]
 
 
-class Pair(Read):
+class PairRow(Row):
     """A row of `pairs.jsonl`."""
 
     pair: str
@@ -42,7 +43,7 @@ class Pair(Read):
     answer_tokens: Tokens
 
 
-class Baseline(Read):
+class BaselineRow(Row):
     """A row of `baselines.jsonl`: nats a token, of a pair's two targets without its memory."""
 
     pair: str
@@ -58,7 +59,7 @@ class Controlled(Sides):
     answer_exact: bool | None = None
 
 
-class Control(Read):
+class ControlRow(Row):
     """A row of `controls.jsonl`."""
 
     pair: str
@@ -66,21 +67,21 @@ class Control(Read):
     swapped: Controlled | None = None
 
 
-class Candidate(Read):
+class CandidateRow(Row):
     """A row of a stage's `candidates.jsonl`: one restart of one pair, at its end."""
 
     pair: str
     restart: Count
     status: Literal["solved", "unsolved"]
     steps: Count
-    seconds: float
+    seconds: Number
     lenient_step: int | None = None
     loss: Sides
-    margin: float | None = None
+    margin: Number | None = None
     loss_at_start: Sides = Sides()
     start_converged: bool = False
     start_lenient: bool = False
-    curve: list[tuple[int, float | None, float | None]] = Field(default_factory=list)
+    curve: Annotated[list[list[Any]], AfterValidator(numbers_in)] = Field(default_factory=list)
     shape: str
 
     @property
@@ -89,16 +90,16 @@ class Candidate(Read):
         return self.status == "solved"
 
 
-class Step(Read):
+class EngineStepRow(Row):
     """A row of a stage's `steps.jsonl`: one step of the engine, `seconds` long, with `in_flight` candidates in it."""
 
     step: int
     in_flight: Count
     positions: Count = 0
-    seconds: float
+    seconds: Number
 
 
-class Gate(Read):
+class GateRecord(Row):
     """An entry of `gates.json`."""
 
     gate: str
@@ -110,7 +111,7 @@ class Gate(Read):
     message: str
 
 
-class Said(Read):
+class GenerationRow(Row):
     """A row of `generation.jsonl`: what one mode made the model say."""
 
     pair: str
@@ -121,11 +122,11 @@ class Said(Read):
     said: str
     tokens_exact: bool
     normalised: bool
-    f1: float
+    f1: Number
     verdict: Literal["pass", "partial", "fail"]
 
 
-class Cell(Read):
+class AblationCell(Row):
     """One setting of an ablation."""
 
     ablation: str
@@ -135,26 +136,26 @@ class Cell(Read):
     share: Share
     low: Share
     high: Share
-    mean_steps: float | None = None
-    mean_loss_ratio: float | None = None
-    seconds: float | None = None
+    mean_steps: Number | None = None
+    mean_loss_ratio: Number | None = None
+    seconds: Number | None = None
 
 
-class Ablations(Read):
+class AblationsRecord(Row):
     """`ablations.json`."""
 
-    cells: list[Cell]
+    cells: list[AblationCell]
     k_thresholds: dict[str, int | None] = Field(default_factory=dict)
 
 
-class Disturbed(Read):
+class RobustnessRow(Row):
     """A row of `robustness.jsonl`: whether a disturbed memory passes, by a decode or else by `lowest`, its smallest margin."""
 
     pair: str
-    margin: float
+    margin: Number
     disturbance: str
-    level: float | None = None
+    level: Number | None = None
     passed: bool
-    lowest: float | None = None
+    lowest: Number | None = None
     decoded: bool = False
     draw: int = 0
