@@ -14,9 +14,9 @@ from trimtab.experiments.reading import figures_of
 from trimtab.records import RunDirectory, Summary, first_difference
 from trimtab.records.checkpoints import checkpoint_path
 from trimtab.regimes.instruments import sharpness
+from trimtab.runtime.checkpoint import read_checkpoint
 from trimtab.training import Caller, resume, train
 from trimtab.training.assembly import assemble
-from trimtab.training.checkpoint import read_checkpoint
 
 CURVATURES = [0.2, 1.0, 3.0]
 BOWL = [

@@ -7,8 +7,8 @@ import pytest
 
 from tests.training.runs import DECODER, config
 from trimtab.records import RunDirectory
+from trimtab.runtime.logger import Row
 from trimtab.training import Caller, train
-from trimtab.training.logger import Row
 
 
 class Failing:

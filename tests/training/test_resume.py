@@ -171,7 +171,7 @@ def test_more_threads_than_cpus_may_be_recorded_but_not_asked_for(
     stopped = iter([None] * 14 + ["test"] * 99)
     run = tmp_path / "run"
     train(config("threads=2"), run, Caller(stop=lambda: next(stopped)))
-    monkeypatch.setattr("trimtab.training.device.usable_cpus", lambda: 1)
+    monkeypatch.setattr("trimtab.runtime.device.usable_cpus", lambda: 1)
     with pytest.raises(ConfigError, match="threads: 2 threads were asked for, and this process may use 1 CPU:"):
         train(config("threads=2"), tmp_path / "other")
     for ask in (

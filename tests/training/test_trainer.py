@@ -11,9 +11,9 @@ from tests.training.runs import SMALL, config
 from trimtab.config import EpisodeConfig, RunConfig, WorkError
 from trimtab.data import IGNORE, Batch
 from trimtab.losses import CrossEntropy
+from trimtab.runtime.nested import named_tensors
 from trimtab.training import MemoryLogger, Trainer
 from trimtab.training.assembly import assemble
-from trimtab.training.nested import named_tensors
 
 VOCABULARY = 20
 

@@ -9,10 +9,10 @@ import torch
 
 from tests.training.runs import DECODER, SMALL, config
 from trimtab.records import tensors_sha256
+from trimtab.runtime.nested import named_tensors
 from trimtab.training import MemoryLogger, Trainer
 from trimtab.training.assembly import Assembly, assemble
 from trimtab.training.excursion import Futures, excursion
-from trimtab.training.nested import named_tensors
 from trimtab.training.twins import Coordinates, distances, exponent
 
 FP32 = "episode.precision=fp32"

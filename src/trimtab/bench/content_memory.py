@@ -15,7 +15,7 @@ from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.engine.solve import Settings, Solver, Task
 from trimtab.memory.modes import RandomModes
 from trimtab.models.pretrained.model import Pretrained
-from trimtab.training.device import has_native_bf16, keep_freed_memory
+from trimtab.runtime.device import has_native_bf16, keep_freed_memory
 
 PLANNED = 5 * 500
 """Pair-steps of the planned budget: every restart of every pair to its last step."""

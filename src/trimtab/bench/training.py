@@ -16,9 +16,9 @@ from trimtab.bench.timing import interleaved, median_ratio
 from trimtab.config import load_config
 from trimtab.models import Decoder
 from trimtab.records import RunDirectory
+from trimtab.runtime.device import GLIBC_MOST, keep_freed_memory
 from trimtab.training import RunLogger, Trainer
 from trimtab.training.assembly import Assembly, assemble
-from trimtab.training.device import GLIBC_MOST, keep_freed_memory
 
 STEPS = 10**9
 """Never reached: the bench makes single steps."""

@@ -14,7 +14,7 @@ from trimtab.cli.running import AllowCode, AsJson, Set, say_stopping
 
 if TYPE_CHECKING:
     from trimtab.experiments import Experiment, Means
-    from trimtab.training.signals import StopOnSignal
+    from trimtab.runtime.signals import StopOnSignal
 
 
 def add_to(app: typer.Typer) -> None:
@@ -113,7 +113,7 @@ def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pi
         say(" ".join(spec.question.split()), "", *plan.split("\n"), "")
 
     from trimtab.experiments import run_experiment
-    from trimtab.training.signals import StopOnSignal
+    from trimtab.runtime.signals import StopOnSignal
 
     with StopOnSignal(say_stopping) as stop:
         result = run_experiment(spec, out, _means(spec, workers, stop, as_json))
@@ -164,7 +164,7 @@ def aa(
     from trimtab.config import allowing_code
     from trimtab.experiments import load_experiment
     from trimtab.experiments.aa import run_aa
-    from trimtab.training.signals import StopOnSignal
+    from trimtab.runtime.signals import StopOnSignal
 
     with allowing_code(allow_code):
         spec = load_experiment(experiment, overrides or ())

@@ -187,7 +187,7 @@ class _Watcher:
 
 @contextmanager
 def _watching(quiet: bool) -> Iterator[_Watcher]:
-    from trimtab.training.signals import StopOnSignal
+    from trimtab.runtime.signals import StopOnSignal
 
     with StopOnSignal(say_stopping) as stop:
         try:

@@ -250,8 +250,8 @@ def calling(quiet: bool) -> Iterator["Caller"]:
     import sys
 
     from trimtab.cli.display import EncodingDisplay, RunDisplay
+    from trimtab.runtime.signals import StopOnSignal
     from trimtab.training import Caller
-    from trimtab.training.signals import StopOnSignal
 
     console = _console(quiet)
     with StopOnSignal(say_stopping) as stop, RunDisplay(console, begun=stop.arm) as display:

@@ -14,10 +14,10 @@ from trimtab.records import RunDirectory, to_json
 from trimtab.records.atomic import write_json
 from trimtab.records.manifest import read_object
 from trimtab.regimes import Controller, Decision, RegimeController, RegimeState
+from trimtab.runtime.checkpoint import Snapshot
+from trimtab.runtime.logger import MemoryLogger
 from trimtab.training import Caller
 from trimtab.training.assembly import assemble
-from trimtab.training.checkpoint import Snapshot
-from trimtab.training.logger import MemoryLogger
 from trimtab.training.recorded import recorded_config
 from trimtab.training.trunk import restore_run, state_at
 

@@ -12,8 +12,8 @@ from trimtab.config import TrimtabError, allowing_code
 from trimtab.config.own_code import search
 from trimtab.experiments.jobs import Job, Kind, run_job
 from trimtab.experiments.twins import run_twins
+from trimtab.runtime.signals import StopOnSignal
 from trimtab.training import Caller
-from trimtab.training.signals import StopOnSignal
 
 _LONGEST = 2000
 """Characters of an error that an answer holds."""

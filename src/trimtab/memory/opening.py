@@ -28,14 +28,7 @@ from trimtab.memory.pairs import (
     target_ids,
 )
 from trimtab.memory.pairs.targets import UnfitError
-from trimtab.records.cpus import physical_cores
-from trimtab.training.device import (
-    check_threads,
-    has_native_bf16,
-    keep_freed_memory,
-    resolve_device,
-    set_numerics,
-)
+from trimtab.runtime.device import check_threads, keep_freed_memory, resolve_hardware, set_numerics
 
 _DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 _MOST = {"cpu": 1024, "mps": 4096, "cuda": 16384}
@@ -68,13 +61,9 @@ def resolve(config: MemoryConfig) -> MemoryConfig:
     """The config with absolute paths and with `auto` replaced by what this machine has; positions are left for `open_run`."""
     config = absolute_paths(config)
     check_threads(config.threads)
-    device = resolve_device(config.device)
-    threads = config.threads if isinstance(config.threads, int) else physical_cores()
-    precision = config.solve.precision
-    if precision == "auto":
-        precision = "bf16" if has_native_bf16(device) else "fp32"
-    solve = config.solve.model_copy(update={"precision": precision})
-    return config.model_copy(update={"device": device, "threads": threads, "solve": solve})
+    found = resolve_hardware(config.device, config.threads, config.solve.precision)
+    solve = config.solve.model_copy(update={"precision": found.precision})
+    return config.model_copy(update={"device": found.device, "threads": found.threads, "solve": solve})
 
 
 def network_of(config: MemoryConfig, precision: str) -> FrozenNetwork:

@@ -11,7 +11,7 @@ from trimtab.memory.opening import network_of, tokenizer_of
 from trimtab.memory.staging import SIDES
 from trimtab.memory.store import Memory, load_memory
 from trimtab.records import MEMORY_CONFIG, RunDirectory
-from trimtab.training.device import set_numerics
+from trimtab.runtime.device import set_numerics
 
 LONGEST = 1024
 """Tokens after which a memory that does not end is cut off."""

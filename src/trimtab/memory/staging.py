@@ -17,7 +17,7 @@ from trimtab.records.atomic import clean_leftovers, write_json
 from trimtab.records.hashing import Seal
 from trimtab.records.integrity import differing
 from trimtab.records.memory_rows import CandidateRow
-from trimtab.training.checkpoint import Snapshot, drop_after, newest_sound, prune, write_checkpoint
+from trimtab.runtime.checkpoint import Snapshot, drop_after, newest_sound, prune, write_checkpoint
 
 SIDES = ("question", "answer")
 DONE = "done.json"

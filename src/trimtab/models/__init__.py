@@ -1,6 +1,5 @@
 """Models: the decoder, its sizes and its sampling; `trimtab.models.pretrained` holds pretrained ones."""
 
-from trimtab.models.base_weights import HasBaseWeights, base_fingerprint
 from trimtab.models.completion import Completion, complete, continuation
 from trimtab.models.decoder import Decoder
 from trimtab.models.presets import PRESETS, parameter_count
@@ -10,8 +9,6 @@ __all__ = [
     "PRESETS",
     "Completion",
     "Decoder",
-    "HasBaseWeights",
-    "base_fingerprint",
     "complete",
     "continuation",
     "generate",

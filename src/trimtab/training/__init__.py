@@ -1,11 +1,11 @@
 """The trainer, its state, checkpoints, hooks, optimisers and schedules; runs in folders."""
 
+from trimtab.runtime.logger import Logger, MemoryLogger, RunLogger
 from trimtab.training.forking import fork, fork_as
 from trimtab.training.hook import GradientTransform, Hook, LearningRule, Modulator, Observer
 from trimtab.training.hooks import HookSet
 from trimtab.training.instruments import Instrument
 from trimtab.training.lifecycle import Caller, resume, train
-from trimtab.training.logger import Logger, MemoryLogger, RunLogger
 from trimtab.training.probe import Probe
 from trimtab.training.replaying import Replay, replay
 from trimtab.training.state import TrainState

@@ -25,11 +25,11 @@ from trimtab.losses import LossModule
 from trimtab.models import continuation, generate
 from trimtab.random import Streams, global_stream
 from trimtab.records import source_hash
-from trimtab.training.device import keep_freed_memory, resolve_hardware, set_numerics
+from trimtab.runtime.device import keep_freed_memory, resolve_hardware, set_numerics
+from trimtab.runtime.logger import Logger
 from trimtab.training.exam import Exam
 from trimtab.training.faults import FaultSet
 from trimtab.training.hooks import HookSet
-from trimtab.training.logger import Logger
 from trimtab.training.optimizers import multiply_rates
 from trimtab.training.trainer import Trainer
 
@@ -82,7 +82,7 @@ def assemble(config: RunConfig, progress: Progress | None = None, data: DataBund
     `data` is what `build_data` gives, where the caller has it already. Raises `ConfigError` and `DataError`; touches no run
     directory.
     """
-    config = absolute_paths(resolve_hardware(config))
+    config = absolute_paths(on_this_machine(config))
     assert isinstance(config.threads, int)
     set_numerics(config.device, config.threads)
     keep_freed_memory()
@@ -103,6 +103,13 @@ def assemble(config: RunConfig, progress: Progress | None = None, data: DataBund
         sampler=TextSampler(data, config.episode.sample) if data.task is None else None,
         exam=Exam(data, exam, size) if data.task is not None and exam.problems else None,
     )
+
+
+def on_this_machine(config: RunConfig) -> RunConfig:
+    """The config with `auto` replaced by what this machine has."""
+    found = resolve_hardware(config.device, config.threads, config.episode.precision)
+    episode = config.episode.model_copy(update={"precision": found.precision})
+    return config.model_copy(update={"device": found.device, "threads": found.threads, "episode": episode})
 
 
 def own_components(config: RunConfig) -> list[dict[str, str]]:

@@ -9,10 +9,10 @@ from trimtab.config import ConfigError, RunError, allowing_code
 from trimtab.data import Progress
 from trimtab.records import Manifest, RunDirectory
 from trimtab.regimes.instruments import batch_means_interval
+from trimtab.runtime.logger import MemoryLogger
 from trimtab.training.assembly import Assembly, assemble
 from trimtab.training.excursion import Futures, excursion
 from trimtab.training.lifecycle import differences
-from trimtab.training.logger import MemoryLogger
 from trimtab.training.recorded import recorded_config
 from trimtab.training.trunk import restore_run, trunk
 from trimtab.training.twins import Coordinates, distances, exponent

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from trimtab.training.checkpoint import Snapshot
+from trimtab.runtime.checkpoint import Snapshot
+from trimtab.runtime.logger import Logger, MemoryLogger
 from trimtab.training.faults import FaultSet
-from trimtab.training.logger import Logger, MemoryLogger
 from trimtab.training.passes import Passes, TrainLoader
 from trimtab.training.state import TrainState
 from trimtab.training.update import Updater

@@ -6,10 +6,10 @@ from typing import Any
 
 from trimtab.config import RunConfig, RunError, allowing_code, apply_overrides, resolve_config
 from trimtab.records import Parent, RunDirectory
+from trimtab.runtime.device import check_threads
+from trimtab.runtime.nested import split
 from trimtab.training.assembly import assemble
-from trimtab.training.device import check_threads
 from trimtab.training.lifecycle import Caller, asked_keys, begin, differences
-from trimtab.training.nested import split
 from trimtab.training.recorded import recorded_config
 from trimtab.training.trunk import trunk
 

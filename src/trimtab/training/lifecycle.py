@@ -18,7 +18,6 @@ from trimtab.config import (
     resolve_config,
 )
 from trimtab.data import Progress
-from trimtab.models import base_fingerprint
 from trimtab.records import (
     Manifest,
     Parent,
@@ -38,10 +37,11 @@ from trimtab.records.failures import write_failure
 from trimtab.records.hashing import Seal, seal_of
 from trimtab.records.integrity import differing
 from trimtab.reports.curves import loss_curve
+from trimtab.runtime.checkpoint import Snapshot, drop_after, newest_sound
+from trimtab.runtime.device import check_threads
+from trimtab.runtime.logger import Display, MemoryLogger, RunLogger
+from trimtab.runtime.nested import base_fingerprint
 from trimtab.training.assembly import Assembly, assemble, own_components
-from trimtab.training.checkpoint import Snapshot, drop_after, newest_sound
-from trimtab.training.device import check_threads
-from trimtab.training.logger import Display, MemoryLogger, RunLogger
 from trimtab.training.recorded import recorded_config
 from trimtab.training.trainer import Trainer
 from trimtab.training.trunk import restore_run, state_of_parent

@@ -13,7 +13,7 @@ from trimtab.config.registry import accepts
 from trimtab.data import IGNORE, Batch
 from trimtab.losses import LossModule, LossOutput
 from trimtab.random import Streams, derive_seed, global_stream
-from trimtab.training.device import autocast
+from trimtab.runtime.device import autocast
 from trimtab.training.faults import Striking
 from trimtab.training.hooks import HookSet
 

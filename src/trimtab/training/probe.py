@@ -9,8 +9,8 @@ from torch import Tensor
 
 from trimtab.data import Batch
 from trimtab.regimes.instruments.hessian import Gradient, Loss, gradient_of
+from trimtab.runtime.logger import MemoryLogger
 from trimtab.training.excursion import Futures, Loop
-from trimtab.training.logger import MemoryLogger
 from trimtab.training.passes import TrainLoader
 
 

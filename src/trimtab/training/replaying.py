@@ -9,8 +9,8 @@ from trimtab.data import Progress
 from trimtab.records import Difference, Parent, RunDirectory, tensors_sha256
 from trimtab.records.checkpoints import checkpoint_path, checkpoint_steps
 from trimtab.records.integrity import altered
+from trimtab.runtime.checkpoint import Snapshot, read_checkpoint
 from trimtab.training.assembly import assemble
-from trimtab.training.checkpoint import Snapshot, read_checkpoint
 from trimtab.training.lifecycle import differences
 from trimtab.training.recorded import recorded_config
 from trimtab.training.trunk import passage, rerun, state_of_parent

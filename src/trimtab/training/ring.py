@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from trimtab.runtime.nested import named_tensors
 from trimtab.training.hooks import HookSet
 from trimtab.training.moments import load_moments, moments
-from trimtab.training.nested import named_tensors
 
 
 class Ring:

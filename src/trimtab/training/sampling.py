@@ -13,11 +13,11 @@ from trimtab.models import complete
 from trimtab.random import Streams, derive_seed
 from trimtab.records import RunDirectory
 from trimtab.records.checkpoints import checkpoint_path
-from trimtab.training.assembly import build_model, build_tokenizer, sample_texts
-from trimtab.training.checkpoint import newest_sound, read_checkpoint
-from trimtab.training.device import apply_precision, resolve_hardware, set_numerics
+from trimtab.runtime.checkpoint import newest_sound, read_checkpoint
+from trimtab.runtime.device import apply_precision, set_numerics
+from trimtab.runtime.nested import named_tensors
+from trimtab.training.assembly import build_model, build_tokenizer, on_this_machine, sample_texts
 from trimtab.training.hooks import HookSet
-from trimtab.training.nested import named_tensors
 from trimtab.training.recorded import recorded_config
 
 
@@ -42,7 +42,7 @@ def load_model(path: Path | str, step: int | None = None, *, allow_code: bool = 
     """
     run = RunDirectory(path)
     with allowing_code(allow_code):
-        config = resolve_hardware(recorded_config(run.manifest(), run))
+        config = on_this_machine(recorded_config(run.manifest(), run))
     refused: list[str] = []
     if step is not None:
         snapshot, _ = read_checkpoint(checkpoint_path(run.checkpoints_path, step))

@@ -12,11 +12,11 @@ from trimtab.boundary import foreign
 from trimtab.config import EpisodeConfig, RunConfig, RunError, changed_keys
 from trimtab.random import Streams
 from trimtab.regimes import Divergence, Monitor, RegimeController
-from trimtab.training.checkpoint import Snapshot
+from trimtab.runtime.checkpoint import Snapshot
+from trimtab.runtime.nested import join, named_tensors, split
 from trimtab.training.evaluated import Evaluated
 from trimtab.training.hooks import HookSet
 from trimtab.training.moments import load_moments, moments
-from trimtab.training.nested import join, named_tensors, split
 from trimtab.training.ring import Ring
 
 

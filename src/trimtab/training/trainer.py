@@ -16,16 +16,16 @@ from trimtab.random import Streams
 from trimtab.records import rss_mb, tensors_sha256
 from trimtab.records.checkpoints import checkpoint_path
 from trimtab.regimes import Decision, Divergence, Monitor, NoController, RegimeController, RegimeState, UpdateSize
-from trimtab.training.checkpoint import Snapshot, drop_after, prune, write_checkpoint
-from trimtab.training.device import apply_precision
+from trimtab.runtime.checkpoint import Snapshot, drop_after, prune, write_checkpoint
+from trimtab.runtime.device import apply_precision
+from trimtab.runtime.logger import Logger, MemoryLogger
+from trimtab.runtime.nested import named_tensors
 from trimtab.training.evaluated import Evaluated
 from trimtab.training.evaluator import Batches, Evaluator, Sampler
 from trimtab.training.exam import Exam
 from trimtab.training.faults import FaultSet, Striking
 from trimtab.training.hooks import HookSet
 from trimtab.training.instruments import InstrumentSet
-from trimtab.training.logger import Logger, MemoryLogger
-from trimtab.training.nested import named_tensors
 from trimtab.training.passes import Accumulated, Beside, Passes, TrainLoader
 from trimtab.training.ring import Ring
 from trimtab.training.schedules import Schedule

@@ -8,10 +8,10 @@ from trimtab.config import RunError, WorkError
 from trimtab.data import Progress
 from trimtab.records import Difference, Parent, RunDirectory, rows_difference, to_json
 from trimtab.records.rows import StepRow
+from trimtab.runtime.checkpoint import Snapshot, newest_sound
+from trimtab.runtime.logger import MemoryLogger
+from trimtab.runtime.nested import join
 from trimtab.training.assembly import assemble
-from trimtab.training.checkpoint import Snapshot, newest_sound
-from trimtab.training.logger import MemoryLogger
-from trimtab.training.nested import join
 from trimtab.training.recorded import recorded_config
 from trimtab.training.trainer import Trainer
 

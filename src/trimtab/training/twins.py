@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trimtab.regimes.instruments import LyapunovExponent, largest_exponent
 from trimtab.regimes.instruments.vectors import Tensors, norm, random_vector
-from trimtab.training.checkpoint import Snapshot
+from trimtab.runtime.checkpoint import Snapshot
 from trimtab.training.excursion import Futures
 
 _MOMENTS = "state.optimizer."

@@ -8,9 +8,9 @@ from typing import Any
 from trimtab.config import RunConfig
 from trimtab.random import Streams
 from trimtab.records import flatten
+from trimtab.runtime.logger import MemoryLogger
 from trimtab.training.assembly import Assembly, build_model
 from trimtab.training.hooks import HookSet
-from trimtab.training.logger import MemoryLogger
 
 _FIGURES = ("val_loss", "val_accuracy", "val_calibration_error")
 _AROUND = (".low", ".high", ".null_floor", ".null_high")

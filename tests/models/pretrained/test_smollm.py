@@ -115,7 +115,7 @@ import torch
 from torch.nn import functional
 from trimtab.models.pretrained.model import Pretrained
 from trimtab.models.pretrained.parts import Lora
-from trimtab.training.device import has_native_bf16
+from trimtab.runtime.device import has_native_bf16
 
 model = Pretrained(path=sys.argv[1], adapt=(Lora(),)).train()
 model.compute_dtype = torch.bfloat16

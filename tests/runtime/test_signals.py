@@ -9,8 +9,8 @@ import pytest
 
 from tests.training.runs import SMALL, options, started
 from trimtab.records import RunDirectory
+from trimtab.runtime.signals import StopOnSignal
 from trimtab.training import resume
-from trimtab.training.signals import StopOnSignal
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
 

@@ -15,9 +15,9 @@ from trimtab.config import RunError
 from trimtab.records import RunDirectory
 from trimtab.records.checkpoints import checkpoint_path, checkpoint_steps
 from trimtab.records.manifest import CHECKSUM, with_checksum
+from trimtab.runtime.checkpoint import newest_sound, read_checkpoint
 from trimtab.training import resume, train
 from trimtab.training.assembly import assemble
-from trimtab.training.checkpoint import newest_sound, read_checkpoint
 from trimtab.training.sampling import load_model
 
 

@@ -4,25 +4,35 @@ import ctypes
 import os
 import sys
 from contextlib import nullcontext
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, cast
 
 import torch
 
-from trimtab.config import ConfigError, RunConfig
+from trimtab.errors import ConfigError
 from trimtab.records.cpus import physical_cores, usable_cpus
 
 Precision = Literal["bf16", "fp32"]
 
 
-def resolve_hardware(config: RunConfig) -> RunConfig:
-    """The config with `auto` replaced by what this machine has, so that what is recorded is what was used."""
-    device = resolve_device(config.device)
-    threads = config.threads if isinstance(config.threads, int) else physical_cores()
-    precision = config.episode.precision
+@dataclass(frozen=True)
+class Hardware:
+    """The device, the number of CPU threads and the precision of a run."""
+
+    device: str
+    threads: int
+    precision: Precision
+
+
+def resolve_hardware(device: str, threads: int | str, precision: str) -> Hardware:
+    """Replace `auto` by what this machine has, so that the records hold what was used.
+
+    Raises `ConfigError` for a device that is not there.
+    """
+    device = resolve_device(device)
     if precision == "auto":
         precision = "bf16" if has_native_bf16(device) else "fp32"
-    episode = config.episode.model_copy(update={"precision": precision})
-    return config.model_copy(update={"device": device, "threads": threads, "episode": episode})
+    return Hardware(device, threads if isinstance(threads, int) else physical_cores(), cast(Precision, precision))
 
 
 def resolve_device(asked: str) -> str:

@@ -1,12 +1,10 @@
-"""Nested state (numbers, text, lists, mappings, tensors) as plain JSON plus a flat mapping of named tensors."""
+"""State for checkpoints: nested values as plain JSON plus named tensors, and the tensors of a model."""
 
 import math
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
-
-from trimtab.models import HasBaseWeights
 
 _TENSOR = "__tensor__"
 _NUMBER = "__number__"
@@ -58,6 +56,25 @@ def join(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, list):
         return [join(item, tensors) for item in value]
     return value
+
+
+@runtime_checkable
+class HasBaseWeights(Protocol):
+    """A model that begins from weights in files.
+
+    `fingerprint` is the SHA-256 of these files. A model that has only one of the two members is an ordinary one.
+    """
+
+    fingerprint: str
+
+    def unchanged_weights(self) -> frozenset[str]:
+        """The names of the parameters that are in the files and that training leaves as they are."""
+        ...
+
+
+def base_fingerprint(model: torch.nn.Module) -> str | None:
+    """The fingerprint of the files that a model begins from; None for a model that is initialised at random."""
+    return model.fingerprint if isinstance(model, HasBaseWeights) else None
 
 
 def named_tensors(model: torch.nn.Module) -> dict[str, Tensor]:

@@ -5,8 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from trimtab.models.base_weights import base_fingerprint
-from trimtab.training.nested import named_tensors
+from trimtab.runtime.nested import base_fingerprint, named_tensors
 
 
 class Labelled(nn.Module):
