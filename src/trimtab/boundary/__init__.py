@@ -21,7 +21,7 @@ from trimtab.boundary.parent import end_with, identity
 from trimtab.boundary.paths import user_path
 from trimtab.boundary.strict_json import StrictJsonError, WrittenFloat, kind_of, strict_json
 from trimtab.boundary.tables import line_fault, table_fault
-from trimtab.boundary.text import csv_cell, is_unicode, listed, printable, shortened
+from trimtab.boundary.text import counted, csv_cell, is_unicode, listed, printable, shortened
 
 __all__ = [
     "RECORD_LIMIT",
@@ -30,6 +30,7 @@ __all__ = [
     "StrictJsonError",
     "TooLargeError",
     "WrittenFloat",
+    "counted",
     "csv_cell",
     "end_with",
     "folder_name",

@@ -98,9 +98,8 @@ def ablate(
 
 def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pilot: bool, as_json: bool) -> None:
     """Say what the plan can show, run it and tell its verdicts; `source` is the YAML with which it can be gone on with."""
-    from trimtab.boundary import shortened
+    from trimtab.boundary import counted, shortened
     from trimtab.config import ConfigError
-    from trimtab.config.words import counted
     from trimtab.experiments import planned
 
     try:

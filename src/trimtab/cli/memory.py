@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from trimtab.boundary import printable, user_path
+from trimtab.boundary import counted, printable, user_path
 from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AcceptChanges, AllowCode, AsJson, say_stopping
-from trimtab.config.words import counted
 
 if TYPE_CHECKING:
     from trimtab.memory.engine.solve import Step

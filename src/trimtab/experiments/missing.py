@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from trimtab.boundary import printable, shortened
-from trimtab.config.words import counted
+from trimtab.boundary import counted, printable, shortened
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.measures import Judged
 from trimtab.experiments.spec import Experiment

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trimtab.boundary import read_regular, strict_json
+from trimtab.boundary import counted, read_regular, strict_json
 from trimtab.config.memory import MemoryConfig
-from trimtab.config.words import counted
 from trimtab.errors import DataError, RunError
 from trimtab.memory import stages
 from trimtab.memory.ablating import ablations

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from trimtab.config.words import counted
+from trimtab.boundary import counted
 from trimtab.errors import RunError
 from trimtab.memory.curves import curve_shape, thinned
 from trimtab.memory.engine.solve import Finished, Solver, Step

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.config.words import counted
+from trimtab.boundary import counted
 from trimtab.reports.blocks import (
     Block,
     Plot,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from trimtab.config.words import counted
+from trimtab.boundary import counted
 from trimtab.reports.blocks import Plot, Plots, Section, Text
 from trimtab.reports.drawing import (
     Look,

@@ -5,7 +5,7 @@ import shlex
 from collections import Counter
 from typing import Any
 
-from trimtab.config.words import counted
+from trimtab.boundary import counted
 from trimtab.reports.blocks import Block, Code, Section, Table, Text, figure, interval, signed
 from trimtab.reports.experiment.records import Records
 

@@ -2,8 +2,7 @@
 
 from collections import Counter
 
-from trimtab.boundary import shortened
-from trimtab.config.words import counted
+from trimtab.boundary import counted, shortened
 from trimtab.records.integrity import altered_warning
 from trimtab.reports.blocks import Block, Judgement, Judgements, Listing, Section, Text
 from trimtab.reports.experiment.cost import cost

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from trimtab.config.words import counted
+from trimtab.boundary import counted
 from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text
 from trimtab.reports.drawing import drawable, file_name, fit, legend, looks, plot
 from trimtab.reports.experiment.pooled import HEADS, Pooled, cells, pool

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.config.words import counted
+from trimtab.boundary import counted
 from trimtab.reports.blocks import Plot, Plots, Section, Table, Text, figure
 from trimtab.reports.drawing import drawable, file_name, fit, looks, plot
 from trimtab.reports.experiment.effects import spread

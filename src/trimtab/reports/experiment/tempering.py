@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
-from trimtab.config.words import counted
+from trimtab.boundary import counted
 from trimtab.reports.blocks import Block, Table, Text
 from trimtab.reports.experiment.pooled import HEADS, Pooled, cells
 from trimtab.reports.experiment.predictions import columns, options_table

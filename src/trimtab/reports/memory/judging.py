@@ -1,6 +1,6 @@
 """The gates' words, and what the run was."""
 
-from trimtab.config.words import counted
+from trimtab.boundary import counted
 from trimtab.records.memory_rows import GateRecord
 from trimtab.reports.blocks import Judgement, Judgements, Listing, Section, Text
 from trimtab.reports.memory.records import STAGES, Records

@@ -4,7 +4,7 @@ import json
 import shlex
 from typing import Any
 
-from trimtab.config.words import counted
+from trimtab.boundary import counted
 from trimtab.config.yaml_file import dump_yaml
 from trimtab.records import MEMORY_CONFIG
 from trimtab.reports.blocks import Block, Code, Section, Table, Text

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trimtab.config.words import counted
+from trimtab.boundary import counted
 from trimtab.records.memory_rows import SIDES, GenerationRow, Sides
 from trimtab.reports.blocks import DASH, Block, Section, Table, Text, figure
 from trimtab.reports.memory.records import Records, Solving, Stage

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from typing import Any
 
-from trimtab.config.words import counted
+from trimtab.boundary import counted
 from trimtab.records.memory_rows import CandidateRow
 from trimtab.reports.blocks import Block, Plot, Plots, Table, Text
 from trimtab.reports.drawing import drawable, file_name, fit, legend, log_axis, plot, steps_axis
