@@ -31,8 +31,8 @@ def run() -> None:
     """
     output.guard()
     try:
+        from trimtab.boundary.own_code import search
         from trimtab.cli.commands import app
-        from trimtab.config.own_code import search
 
         with suppress(OSError):  # the folder may have been removed
             search([Path.cwd()])  # components of the user's own; nothing else is imported from there

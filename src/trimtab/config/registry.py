@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
 from trimtab.boundary import foreign
+from trimtab.boundary.own_code import import_own
 from trimtab.config.describe import type_text
-from trimtab.config.own_code import import_own
 from trimtab.config.schema import Component, Frozen
 from trimtab.config.wording import unknown_name
 from trimtab.errors import ConfigError

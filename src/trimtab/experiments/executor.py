@@ -13,7 +13,7 @@ from queue import Empty, Queue
 from typing import Any
 
 from trimtab.boundary import identity, open_to_write
-from trimtab.config.own_code import searched_folders
+from trimtab.boundary.own_code import searched_folders
 from trimtab.config.permission import permission
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.worker import work

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trimtab.boundary import shortened
+from trimtab.boundary.own_code import search
 from trimtab.config import TrimtabError, allowing_code
-from trimtab.config.own_code import search
 from trimtab.experiments.jobs import Job, Kind, run_job
 from trimtab.experiments.twins import run_twins
 from trimtab.runtime.signals import StopOnSignal

@@ -23,9 +23,10 @@ from trimtab.records.memory_rows import (
     PairRow,
     RobustnessRow,
 )
+from trimtab.records.rows import Row
 from trimtab.records.values import flatten
 from trimtab.reports.memory.measures import Geometry, Landscape, Leaks
-from trimtab.reports.reading import Read, checked_rows, read_if_there, read_list
+from trimtab.reports.reading import checked_rows, read_if_there, read_list
 
 KIND = "a memory run"
 """The file by which a memory run's folder is known."""
@@ -39,7 +40,7 @@ STAGES = {
 }
 """The stages' folders, in order, and their names in the report."""
 
-_R = TypeVar("_R", bound=Read)
+_R = TypeVar("_R", bound=Row)
 
 
 @dataclass(frozen=True)

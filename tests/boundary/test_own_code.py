@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.config.own_code import OwnFolder, import_own, search, searched_folders
+from trimtab.boundary.own_code import OwnFolder, import_own, search, searched_folders
 from trimtab.config.registry import Registry
 from trimtab.errors import ConfigError
 
@@ -76,7 +76,7 @@ def test_a_worker_is_given_the_folders_of_all_modules_that_dotted_paths_named(
     folders = searched_folders()
     assert str(own) in folders and str(tmp_path / "package") in folders
     script = (
-        "import json, sys\nfrom trimtab.config.own_code import import_own, search\n"
+        "import json, sys\nfrom trimtab.boundary.own_code import import_own, search\n"
         "search(json.loads(sys.argv[1]))\nprint(import_own('of_users.losses', 'Mine').__name__)"
     )
     command = [sys.executable, "-P", "-c", script, json.dumps(folders)]
