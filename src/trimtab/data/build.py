@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
@@ -13,14 +13,11 @@ from trimtab.data.batch import TaskDataset
 from trimtab.data.cache import encoded, fingerprint
 from trimtab.data.corpus import Corpus, Document, open_corpus
 from trimtab.data.files import Progress
+from trimtab.data.problem import Task
 from trimtab.data.report import CorpusReport, UnknownCharacter
 from trimtab.data.tokenizers import Ids, Tokenizer
 from trimtab.data.windows import WindowDataset
 from trimtab.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from trimtab.data.tasks.problem import Task
-
 
 DEFAULT_SHARE = 0.05
 """The share of a corpus that validates, unless a config sets another."""
@@ -55,7 +52,7 @@ class DataBundle:
     report: DataReport
     opening_text: Callable[[], str]
     """The first characters of the training text (at most 5 million), for a dictionary of it."""
-    task: "Task | None" = None
+    task: Task | None = None
 
 
 def corpus(

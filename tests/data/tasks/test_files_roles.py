@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trimtab.data.problem import Role
 from trimtab.data.tasks.files_roles import NumbersOf, number_roles
 from trimtab.data.tasks.numbers import numbers_in
-from trimtab.data.tasks.problem import Role
 
 Q, C, X = Role.QUANTITY, Role.CATEGORY, Role.INDEX
 

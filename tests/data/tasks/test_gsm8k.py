@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.data.tasks.shared import shared_file, write_rows
 from trimtab.config import REGISTRIES, ConfigError, DataError, load_config
+from trimtab.data.problem import Problem, Role
 from trimtab.data.tasks import task_data
 from trimtab.data.tasks.gsm8k import GSM8K
-from trimtab.data.tasks.problem import Problem, Role
 from trimtab.data.tokenizers import CharacterTokenizer
 
 ROW = {

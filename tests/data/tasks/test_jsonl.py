@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from tests.data.tasks.shared import shared_file, write_rows
 from trimtab.config import ConfigError, DataError, load_config
+from trimtab.data.problem import Problem
 from trimtab.data.tasks import ProblemDataset, task_data
 from trimtab.data.tasks.files import BadRowError
 from trimtab.data.tasks.jsonl import JsonLines
 from trimtab.data.tasks.jsonl_rows import RowReader, matches, normalised
-from trimtab.data.tasks.problem import Problem
 from trimtab.data.tokenizers import CharacterTokenizer
 
 KEYS = RowReader(

@@ -12,8 +12,8 @@ from tests.data.tasks.shared import write_rows
 from trimtab.config import ConfigError, DataMix, RunConfig, load_config
 from trimtab.data import CharacterTokenizer, TrainLoader
 from trimtab.data.loader import Mixer
+from trimtab.data.problem import Problem
 from trimtab.data.tasks import ProblemDataset
-from trimtab.data.tasks.problem import Problem
 from trimtab.losses.cross_entropy import CrossEntropy
 from trimtab.records import read_rows
 from trimtab.training.assembly import build_data

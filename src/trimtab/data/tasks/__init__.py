@@ -1,9 +1,9 @@
 """Tasks: questions with a known right answer, and where it makes sense the exact distribution of answers."""
 
+from trimtab.data.problem import FinalAnswers, Number, Problem, Role, Task, final_answer
 from trimtab.data.tasks.build import task_data
 from trimtab.data.tasks.dataset import ProblemDataset, end_token
 from trimtab.data.tasks.generated import GeneratedTask
-from trimtab.data.tasks.problem import FinalAnswers, Number, Problem, Role, Task, final_answer
 
 __all__ = [
     "FinalAnswers",

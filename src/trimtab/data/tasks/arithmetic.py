@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from trimtab.data.problem import Number, Problem, Role
 from trimtab.data.tasks.arithmetic_working import (
     Expression,
     Operation,
@@ -18,7 +19,6 @@ from trimtab.data.tasks.arithmetic_working import (
     worked,
 )
 from trimtab.data.tasks.generated import GeneratedTask
-from trimtab.data.tasks.problem import Number, Problem, Role
 
 _DIGITS = re.compile(r"[0-9]+")
 _LEADING = re.compile(r"(-?)0*([0-9]+)(?:\.([0-9]*))?")

@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from trimtab.data.batch import IGNORE, Item
-from trimtab.data.tasks.problem import Number, Problem, Role
+from trimtab.data.problem import Number, Problem, Role
 from trimtab.data.tokenizers import Tokenizer
 
 KEPT_ITEMS = 1 << 14

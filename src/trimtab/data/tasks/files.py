@@ -13,8 +13,8 @@ from pydantic import Field
 
 from trimtab.boundary import StrictJsonError, WrittenFloat, kind_of, open_regular, strict_json, user_path
 from trimtab.data.files import shown
+from trimtab.data.problem import Problem, Split
 from trimtab.data.tasks.generated import is_validation
-from trimtab.data.tasks.problem import Problem, Split
 from trimtab.errors import DataError
 from trimtab.random import derive_seed
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
+from trimtab.data.problem import Number, Role
 from trimtab.data.tasks.numbers import numbers_in
-from trimtab.data.tasks.problem import Number, Role
 
 _LABELS = (
     "apartment apt bus channel code exit flight floor gate grade highway house id locker model number platform "

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, ClassVar
 
-from trimtab.data.tasks.problem import Problem, Split
+from trimtab.data.problem import Problem, Split
 from trimtab.errors import DataError
 from trimtab.random import derive_seed
 

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from trimtab.boundary import printable, shortened
 from trimtab.config.schema import FILE_PATH
+from trimtab.data.problem import Number, Problem, Role
 from trimtab.data.tasks.files import BadRowError, FileTask, OnBadRow, json_lines, question_key, text_of
 from trimtab.data.tasks.files_roles import NumbersOf
 from trimtab.data.tasks.numbers import MARK, final_number, final_words, gold_number
-from trimtab.data.tasks.problem import Number, Problem, Role
 from trimtab.errors import ConfigError
 
 _ANNOTATION = re.compile(r"<<[^<>\n]*>>")

@@ -12,6 +12,7 @@ from pydantic import Field
 from trimtab.boundary import foreign, leads_outside, user_path
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.files import shown
+from trimtab.data.problem import Problem
 from trimtab.data.tasks.files import FileTask, OnBadRow, Row
 from trimtab.data.tasks.hub_files import TYPED, text_format, text_rows
 from trimtab.data.tasks.hub_folder import check_folder, saved_split, settings_file
@@ -27,7 +28,6 @@ from trimtab.data.tasks.jsonl_rows import (
     RowReader,
     UncertaintyKey,
 )
-from trimtab.data.tasks.problem import Problem
 from trimtab.errors import ConfigError, DataError
 
 

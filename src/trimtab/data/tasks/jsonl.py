@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from trimtab.config.schema import FILE_PATH
+from trimtab.data.problem import Problem
 from trimtab.data.tasks.files import FileTask, OnBadRow, json_lines
 from trimtab.data.tasks.jsonl_rows import (
     AcceptedKey,
@@ -20,7 +21,6 @@ from trimtab.data.tasks.jsonl_rows import (
     RowReader,
     UncertaintyKey,
 )
-from trimtab.data.tasks.problem import Problem
 
 
 class JsonLines(FileTask):

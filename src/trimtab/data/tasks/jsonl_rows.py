@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from trimtab.boundary import printable, shortened
+from trimtab.data.problem import Problem
 from trimtab.data.tasks.files import BadRowError, checked_number, checked_text, question_key, text_of, value_of
 from trimtab.data.tasks.files_roles import NumbersOf
 from trimtab.data.tasks.numbers import final_number, final_words, gold_number
-from trimtab.data.tasks.problem import Problem
 
 Match = Annotated[
     Literal["exact", "normalised", "number"],

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from trimtab.data.problem import Problem
 from trimtab.data.tasks import logic_entailment, logic_knights
 from trimtab.data.tasks.generated import GeneratedTask
-from trimtab.data.tasks.problem import Problem
 from trimtab.data.tasks.writing import NAMES, Writer
 
 Kind = Literal["entailment", "knights", "both"]

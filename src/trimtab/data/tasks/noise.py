@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
 from pydantic import Field, model_validator
 
 from trimtab.config.schema import Frozen
+from trimtab.data.problem import Problem, Split
 from trimtab.data.tasks.noise_answers import (
     Label,
     Pool,
@@ -19,7 +20,6 @@ from trimtab.data.tasks.noise_answers import (
     relabelled,
     rounded,
 )
-from trimtab.data.tasks.problem import Problem, Split
 from trimtab.errors import ConfigError, DataError
 from trimtab.random import derive_seed
 

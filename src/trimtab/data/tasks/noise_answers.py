@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from trimtab.data.tasks.problem import Number, Problem, Role
+from trimtab.data.problem import Number, Problem, Role
 
 Weights = Mapping[str, float]
 """Texts with their probabilities, which add up to 1."""

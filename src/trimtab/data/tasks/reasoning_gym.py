@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from trimtab.data.problem import Problem, Split
 from trimtab.data.tasks import reasoning_gym_syllogisms as syllogisms
 from trimtab.data.tasks.files import question_key
 from trimtab.data.tasks.files_roles import NumbersOf
 from trimtab.data.tasks.generated import is_validation
-from trimtab.data.tasks.problem import Problem, Split
 from trimtab.data.tasks.reasoning_gym_generators import generator, quiet, refuse, wrong_yes
 from trimtab.data.tasks.reasoning_gym_known import own_score, readable
 from trimtab.errors import ConfigError, DataError, WorkError

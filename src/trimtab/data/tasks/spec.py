@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from trimtab.data.problem import Number, Problem, Role
 from trimtab.data.tasks.generated import GeneratedTask
-from trimtab.data.tasks.problem import Number, Problem, Role
 from trimtab.data.tasks.spec_schema import validator
 from trimtab.data.tasks.spec_scoring import FIGURES, compare
 from trimtab.data.tasks.spec_sentences import service

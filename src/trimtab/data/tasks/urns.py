@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
+from trimtab.data.problem import Number, Problem, Role
 from trimtab.data.tasks.generated import GeneratedTask
-from trimtab.data.tasks.problem import Number, Problem, Role
 
 COLOURS = "rgbw"
 MOST = 9

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from trimtab.data.problem import Problem, Role
 from trimtab.data.tasks.generated import GeneratedTask
 from trimtab.data.tasks.numbers import MARK, final_words, same_number
-from trimtab.data.tasks.problem import Problem, Role
 from trimtab.data.tasks.word_problems_stories import DISTRACTORS, STORIES, THINGS, Story
 from trimtab.data.tasks.writing import NAMES, Pattern, Writer, pattern
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from trimtab.data.tasks.problem import Number, Role
+from trimtab.data.problem import Number, Role
 
 NAMES = (
     *("Ada", "Amir", "Ben", "Carla", "Chen", "Dina", "Emil", "Fatma", "Femi", "Greta", "Hana", "Hugo", "Ines", "Jonas"),
