@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 
 from tests.config.base import base
-from trimtab.config import ConfigError, apply_overrides, load_config, set_key
+from trimtab.config import ConfigError, RunConfig, apply_overrides, load_config, set_key
 
 
 def applied(data: dict[str, Any], *overrides: str) -> dict[str, Any]:
-    apply_overrides(data, overrides)
+    apply_overrides(data, overrides, RunConfig)
     return data
 
 

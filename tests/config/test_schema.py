@@ -3,7 +3,7 @@ from pydantic import BaseModel, ValidationError
 
 from trimtab.config import EarlyStopping, EpisodeConfig, HookComponent, MonitorConfig, RunConfig, SampleConfig
 from trimtab.config.schema import Component, DataComponent
-from trimtab.config.slots import SLOTS, default_name, slot_of
+from trimtab.config.slots import slot_at, slots_of
 
 MODELS = [Component, DataComponent, HookComponent, EarlyStopping, SampleConfig, EpisodeConfig, MonitorConfig, RunConfig]
 
@@ -54,13 +54,20 @@ def test_a_components_parameters_stand_beside_its_name() -> None:
 
 
 def test_slots() -> None:
-    by_kind = {slot.kind: slot for slot in SLOTS}
-    assert slot_of(("episode", "optimizer")) is by_kind["optimizer"]
-    assert slot_of(("hooks", 3)) is by_kind["hook"]
-    assert slot_of(("hooks",)) is None
-    assert slot_of(()) is None
-    assert slot_of(("model", "part")) is None
-    assert default_name(by_kind["optimizer"]) == "adamw"
-    assert default_name(by_kind["tokenizer"]) == "character"
-    assert default_name(by_kind["regime_controller"]) is None
-    assert default_name(by_kind["hook"]) is None
+    assert [slot.kind for slot in slots_of(RunConfig)] == [
+        "data", "task", "tokenizer", "model", "optimizer", "schedule", "loss", "regime_controller", "instrument", "fault", "hook",
+    ]  # fmt: skip
+    by_kind = {slot.kind: slot for slot in slots_of(RunConfig)}
+    assert slot_at(RunConfig, ("episode", "optimizer")) is by_kind["optimizer"]
+    assert slot_at(RunConfig, ("hooks", 3)) is by_kind["hook"]
+    assert slot_at(RunConfig, ("hooks",)) is None
+    assert slot_at(RunConfig, ()) is None
+    assert slot_at(RunConfig, ("model", "part")) is None
+    assert {kind: slot.default for kind, slot in by_kind.items() if slot.default} == {
+        "data": "corpus", "tokenizer": "character", "model": "decoder", "optimizer": "adamw", "schedule": "constant",
+        "loss": "cross_entropy",
+    }  # fmt: skip
+    assert {kind: slot.beside for kind, slot in by_kind.items() if slot.beside} == {
+        "data": ("task", "tokenizer"), "hook": ("enabled",),
+    }  # fmt: skip
+    assert [kind for kind, slot in by_kind.items() if slot.many] == ["instrument", "fault", "hook"]

@@ -82,7 +82,7 @@ def ablate(
 
     trimtab ablate configs/baseline.yaml --over model.dropout=0,episode.clip=null --out runs/ablation
     """
-    from trimtab.config import allowing_code, apply_overrides
+    from trimtab.config import RunConfig, allowing_code, apply_overrides
     from trimtab.config.permission import refuse_recorded_code
     from trimtab.config.yaml_file import load_yaml
     from trimtab.evidence import parse_claim
@@ -91,7 +91,7 @@ def ablate(
     base, _ = load_yaml(config)
     with allowing_code(allow_code):
         refuse_recorded_code(base, config)
-    apply_overrides(base, overrides or ())
+    apply_overrides(base, overrides or (), RunConfig)
     spec = ablation(base, over, parse_claim(claim), seeds)
     _run(spec, out / "experiment.yaml", out, workers, pilot=pilot, as_json=as_json)
 

@@ -23,13 +23,12 @@ from trimtab.config.schema import (
     RunConfig,
     SampleConfig,
 )
-from trimtab.config.slots import SLOTS
+from trimtab.config.slots import slots_of
 from trimtab.errors import ConfigError, DataError, RunError, TrimtabError, WorkError
 
 __all__ = [
     "FILE_PATH",
     "REGISTRIES",
-    "SLOTS",
     "Component",
     "ConfigError",
     "DataError",
@@ -60,4 +59,5 @@ __all__ = [
     "resolve_component",
     "resolve_config",
     "set_key",
+    "slots_of",
 ]

@@ -16,7 +16,7 @@ from trimtab.config.overrides import apply_overrides
 from trimtab.config.permission import refuse_code, refuse_fetching, refuse_recorded_code
 from trimtab.config.plain import plain_values
 from trimtab.config.schema import RunConfig
-from trimtab.config.slots import ROOTS, default_name
+from trimtab.config.slots import slots_of
 from trimtab.config.wording import Source, worded
 from trimtab.config.yaml_file import Lines, load_yaml
 from trimtab.errors import ConfigError, RunError
@@ -33,7 +33,7 @@ def load_config(path: FilePath | None = None, overrides: Iterable[str] = ()) -> 
 
 
 def load_root(root: type[Root], path: FilePath | None = None, overrides: Iterable[str] = ()) -> Root:
-    """As `load_config`, for any kind of config in `ROOTS`.
+    """As `load_config`, for any kind of config.
 
     Raises `RunError` for a file in a folder of records that names code, unless that is allowed (`allowing_code`).
     """
@@ -42,7 +42,7 @@ def load_root(root: type[Root], path: FilePath | None = None, overrides: Iterabl
         refuse_other_kinds(data, str(path), "a training run" if issubclass(root, RunConfig) else "a memory run")
         refuse_recorded_code(data, path)
     where = Source(str(path) if path is not None else "--set", lines)
-    for changed in apply_overrides(data, overrides):
+    for changed in apply_overrides(data, overrides, root):
         where.override(changed)
     return resolve_root(root, data, where)
 
@@ -88,24 +88,25 @@ def _has_hash(data: Mapping[str, Any], expected: str) -> bool:
 
 
 def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Root:
-    """As `resolve_config`, for any kind of config in `ROOTS`."""
+    """As `resolve_config`, for any kind of config."""
     plain = plain_values(data, where)
     _name_defaults(root, plain)
     try:
         resolved = _validated(root, plain).model_dump(mode="json")
     except ValidationError as error:
         raise ConfigError(worded(error, root, where)) from error
-    for slot in ROOTS[root]:
+    for slot in slots_of(root):
         parent = resolved
         for part in slot.path[:-1]:
             parent = parent[part]
         key = slot.path[-1]
         if slot.many:
             parent[key] = [
-                resolve_component(slot.kind, spec, where, (*slot.path, index)) for index, spec in enumerate(parent[key])
+                resolve_component(slot.kind, spec, where, (*slot.path, index), slot.beside)
+                for index, spec in enumerate(parent[key])
             ]
         elif parent[key] is not None:
-            parent[key] = resolve_component(slot.kind, parent[key], where, slot.path)
+            parent[key] = resolve_component(slot.kind, parent[key], where, slot.path, slot.beside)
     if issubclass(root, RunConfig):
         refuse_misfits(resolved, where)
     return _validated(root, resolved)
@@ -118,9 +119,9 @@ def _validated(root: type[Root], plain: Mapping[str, Any]) -> Root:
 
 def _name_defaults(root: type[BaseModel], data: dict[str, Any]) -> None:
     """Write the default component's name into every slot that holds parameters without a name."""
-    for slot in ROOTS[root]:
+    for slot in slots_of(root):
         here: Any = data
         for part in slot.path:
             here = here.get(part) if isinstance(here, dict) else None
-        if isinstance(here, dict) and "name" not in here and (name := default_name(slot, root)) is not None:
-            here["name"] = name
+        if isinstance(here, dict) and "name" not in here and slot.default is not None:
+            here["name"] = slot.default

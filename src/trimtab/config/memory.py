@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from trimtab.config.schema import FILE_PATH, Component, Frozen
+from trimtab.config.schema import FILE_PATH, Component, Frozen, component
 
 Stage = Literal["baselines", "single", "joint", "counterfactual", "paraphrases", "generation", "ablations", "analysis"]
 """The parts of a memory run, in their order."""
@@ -68,7 +68,8 @@ class AblationsConfig(Frozen):
     models: Annotated[
         tuple[Component, ...],
         Field(
-            description="other frozen models, each with its own tokens and modes: a list of {name: pretrained, path: ...}"
+            description="other frozen models, each with its own tokens and modes: a list of {name: pretrained, path: ...}",
+            json_schema_extra=component("frozen_model"),
         ),
     ] = ()
 
@@ -93,8 +94,10 @@ class MemoryConfig(Frozen):
         Field(description="CPU threads; auto is the physical cores, resolved at the start"),
     ] = "auto"
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Field(description="where the model runs")] = "auto"
-    model: Annotated[Component, Field(description="the frozen model")]
-    pairs: Annotated[Component, Field(description="where questions and answers come from")]
+    model: Annotated[Component, Field(description="the frozen model", json_schema_extra=component("frozen_model"))]
+    pairs: Annotated[
+        Component, Field(description="where questions and answers come from", json_schema_extra=component("pairs"))
+    ]
     count: Annotated[int | None, Field(ge=1, description="pairs to take; null for all that there are")] = 100
     longest_question: Annotated[
         int | None, Field(ge=2, description="tokens of a question at most, its end included")
@@ -107,9 +110,10 @@ class MemoryConfig(Frozen):
         Literal["two_sequences", "shared_prefix"],
         Field(description="[mode, c, target] for each side, or c once and [mode, target] of both sides after it"),
     ] = "two_sequences"
-    modes: Annotated[Component, Field(description="the two vectors that tell question from answer")] = Component(
-        name="random"
-    )
+    modes: Annotated[
+        Component,
+        Field(description="the two vectors that tell question from answer", json_schema_extra=component("modes")),
+    ] = Component(name="random")
     solve: Annotated[SolveConfig, Field(description="how vectors are found")] = SolveConfig()
     stages: Annotated[
         tuple[Stage, ...],

@@ -8,21 +8,20 @@ from pydantic import ValidationError
 from trimtab.config.components import REGISTRIES
 from trimtab.config.registry import Registry
 from trimtab.config.schema import NestedComponent
-from trimtab.config.slots import BESIDE
 from trimtab.config.wording import Source, worded
 from trimtab.config.yaml_file import Path
 from trimtab.errors import ConfigError
 
 
 def resolve_component(
-    kind: str, spec: Mapping[str, Any], where: Source, path: Path = (), beside: tuple[str, ...] | None = None
+    kind: str, spec: Mapping[str, Any], where: Source, path: Path = (), beside: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """A component's spec with every default filled in, its nested components' too, and checked.
 
-    Keys of `beside` (those of the kind's slot unless given) are not the component's own and stay as they are. Raises
-    `ConfigError`, which names the file, the line and the key path.
+    Keys of `beside` are not the component's own and stay as they are. Raises `ConfigError`, which names the file, the line
+    and the key path.
     """
-    registry, beside = REGISTRIES[kind], BESIDE.get(kind, ()) if beside is None else beside
+    registry = REGISTRIES[kind]
     own = {key: spec[key] for key in beside if key in spec}
     try:
         resolved = registry.resolve({key: value for key, value in spec.items() if key not in own}, where.at(path))

@@ -4,16 +4,18 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic import BaseModel
+
 from trimtab.boundary import shortened
-from trimtab.config.slots import BESIDE, default_name, slot_of
+from trimtab.config.slots import slot_at
 from trimtab.config.yaml_file import Path, dotted, parse_value
 from trimtab.errors import ConfigError
 
 _PART = re.compile(r"([^.\[\]]+)((?:\[[0-9]{1,9}\])*)")
 
 
-def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> list[Path]:
-    """Apply `key=value` options to a nested mapping, in place and in order; returns the paths that they set."""
+def apply_overrides(data: dict[str, Any], overrides: Iterable[str], root: type[BaseModel] | None = None) -> list[Path]:
+    """Apply `key=value` options to a config of the kind `root`, in place and in order; returns the paths that they set."""
     paths = []
     for override in overrides:
         key, separator, text = override.partition("=")
@@ -21,15 +23,16 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> list[Path
             got = shortened(override, 80)
             raise ConfigError(f"--set takes key=value, such as episode.optimizer.lr=1e-3; got '{got}'.")
         key = key.strip()
-        paths.append(set_key(data, key, parse_value(text, f"--set {shortened(key, 80)}")))
+        paths.append(set_key(data, key, parse_value(text, f"--set {shortened(key, 80)}"), root))
     return paths
 
 
-def set_key(data: dict[str, Any], key: str, value: Any) -> Path:
+def set_key(data: dict[str, Any], key: str, value: Any, root: type[BaseModel] | None = None) -> Path:
     """Set a dotted key in a nested mapping, in place; `hooks[0].every` reaches into lists. Returns the key's path.
 
     A place just beyond a list's end makes the list longer. Naming another component (`episode.optimizer.name=sgd`, or the
-    whole of `episode.optimizer`) drops the old one's parameters, which would not fit it.
+    whole of `episode.optimizer`) drops the old one's parameters, which would not fit it; `root`, the schema of the config, says
+    where components are.
     """
     path = _parsed(key)
     key = shortened(key, 80)
@@ -48,9 +51,9 @@ def set_key(data: dict[str, Any], key: str, value: Any) -> Path:
     last = path[-1]
     _reach(here, last, path[:-1], key)
     if isinstance(here, dict):
-        slot = slot_of(path[:-1])
-        if last == "name" and slot is not None and here.get("name", default_name(slot)) not in (None, value):
-            _drop_parameters(here, BESIDE.get(slot.kind, ()))
+        slot = slot_at(root, path[:-1]) if root is not None and last == "name" else None
+        if slot is not None and here.get("name", slot.default) not in (None, value):
+            _drop_parameters(here, slot.beside)
         here[str(last)] = value
     else:
         here[int(last) : int(last) + 1] = [value]

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from trimtab.boundary import user_path
 from trimtab.config.components import REGISTRIES
 from trimtab.config.model_paths import HUB
-from trimtab.config.schema import FILE_PATH, RunConfig
-from trimtab.config.slots import ROOTS
+from trimtab.config.schema import FILE_PATH
+from trimtab.config.slots import slots_of
 
 Root = TypeVar("Root", bound=BaseModel)
 
@@ -29,7 +29,7 @@ def absolute_paths(config: Root) -> Root:
     return root.model_validate_json(json.dumps(data), strict=True)
 
 
-def path_keys(config: RunConfig) -> set[str]:
+def path_keys(config: BaseModel) -> set[str]:
     """The dotted keys of a config that name files (`data.path`)."""
     return {dotted for _, _, dotted in _paths(config, config.model_dump(mode="json"))}
 
@@ -50,7 +50,7 @@ def missing_paths(config: BaseModel) -> list[tuple[str, str]]:
 def _paths(config: BaseModel, data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
     """A mapping within a config's `data`, its key that names a file, and that key's dotted path, for every such key."""
     yield from _own(config, data, "")
-    for slot in ROOTS[type(config)]:
+    for slot in slots_of(type(config)):
         here: Any = data
         for part in slot.path:
             here = here[part]

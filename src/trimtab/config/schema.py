@@ -11,6 +11,11 @@ FILE_PATH: dict[str, Any] = {"file_path": True}
 """Marks the component parameters that name files, by `Field(json_schema_extra=FILE_PATH)`: a run makes them absolute."""
 
 
+def component(kind: str) -> dict[str, Any]:
+    """Marks a key that holds a component of a kind, or a list of them, by `Field(json_schema_extra=component("loss"))`."""
+    return {"component": kind}
+
+
 class Frozen(BaseModel):
     """Base of the config models: immutable, strict, no unknown keys, no infinities."""
 
@@ -42,8 +47,13 @@ class DataComponent(Component):
     """The data component; its tokenizer and the task of `{name: task}` are components of their own."""
 
     name: Annotated[str, Field(min_length=1, description="the data component")] = "corpus"
-    task: Annotated[Component | None, Field(description="the task, for data: {name: task}; null for text")] = None
-    tokenizer: Annotated[Component, Field(description="how text becomes tokens")] = Component(name="character")
+    task: Annotated[
+        Component | None,
+        Field(description="the task, for data: {name: task}; null for text", json_schema_extra=component("task")),
+    ] = None
+    tokenizer: Annotated[
+        Component, Field(description="how text becomes tokens", json_schema_extra=component("tokenizer"))
+    ] = Component(name="character")
 
     @model_validator(mode="after")
     def _task_where_it_belongs(self) -> Self:
@@ -137,23 +147,34 @@ class EpisodeConfig(Frozen):
             description="compute precision; auto is bf16 where the hardware multiplies it natively, resolved at the start"
         ),
     ] = "auto"
-    optimizer: Annotated[Component, Field(description="the optimiser")] = Component(name="adamw")
+    optimizer: Annotated[Component, Field(description="the optimiser", json_schema_extra=component("optimizer"))] = (
+        Component(name="adamw")
+    )
     lr_factor: Annotated[
         float, Field(ge=0, description="a factor on the scheduled learning rate", json_schema_extra=CHANGEABLE)
     ] = 1.0
-    schedule: Annotated[Component, Field(description="the learning rate's factor as a pure function of the step")] = (
-        Component(name="constant")
-    )
+    schedule: Annotated[
+        Component,
+        Field(
+            description="the learning rate's factor as a pure function of the step",
+            json_schema_extra=component("schedule"),
+        ),
+    ] = Component(name="constant")
     clip: Annotated[
         float | None,
         Field(gt=0, description="bound on the global gradient norm; null for none", json_schema_extra=CHANGEABLE),
     ] = 1.0
-    loss: Annotated[Component, Field(description="the loss that is minimised")] = Component(name="cross_entropy")
+    loss: Annotated[Component, Field(description="the loss that is minimised", json_schema_extra=component("loss"))] = (
+        Component(name="cross_entropy")
+    )
     data_mix: Annotated[
         DataMix | None,
         Field(description="shares of data by difficulty; null draws windows uniformly", json_schema_extra=CHANGEABLE),
     ] = None
-    regime_controller: Annotated[Component | None, Field(description="what may intervene while the run goes on")] = None
+    regime_controller: Annotated[
+        Component | None,
+        Field(description="what may intervene while the run goes on", json_schema_extra=component("regime_controller")),
+    ] = None
     rewind: Annotated[RewindConfig, Field(description="what a controller that rewinds goes back to")] = RewindConfig()
     evaluate_every: Annotated[
         int, Field(ge=1, description="steps between evaluations; there is one at the end too")
@@ -237,7 +258,11 @@ class MonitorConfig(Frozen):
         float, Field(ge=0, description="nats of the validation loss above its best that make a run overfitting")
     ] = 0.02
     instruments: Annotated[
-        tuple[Component, ...], Field(description="deeper measurements, each at its own cadence; none changes the run")
+        tuple[Component, ...],
+        Field(
+            description="deeper measurements, each at its own cadence; none changes the run",
+            json_schema_extra=component("instrument"),
+        ),
     ] = ()
 
 
@@ -256,9 +281,19 @@ class RunConfig(Frozen):
         Literal["auto", "cpu", "cuda", "mps"],
         Field(description="where the model runs; auto is cuda if there is one, else cpu"),
     ] = "auto"
-    data: Annotated[DataComponent, Field(description="what the model reads")] = DataComponent()
-    model: Annotated[Component, Field(description="the model")] = Component(name="decoder")
+    data: Annotated[DataComponent, Field(description="what the model reads", json_schema_extra=component("data"))] = (
+        DataComponent()
+    )
+    model: Annotated[Component, Field(description="the model", json_schema_extra=component("model"))] = Component(
+        name="decoder"
+    )
     episode: Annotated[EpisodeConfig, Field(description="the training decisions")] = EpisodeConfig()
     monitor: Annotated[MonitorConfig, Field(description="the indicators")] = MonitorConfig()
-    faults: Annotated[tuple[Component, ...], Field(description="faults injected on purpose, with known truth")] = ()
-    hooks: Annotated[tuple[HookComponent, ...], Field(description="hooks, in the order in which they run")] = ()
+    faults: Annotated[
+        tuple[Component, ...],
+        Field(description="faults injected on purpose, with known truth", json_schema_extra=component("fault")),
+    ] = ()
+    hooks: Annotated[
+        tuple[HookComponent, ...],
+        Field(description="hooks, in the order in which they run", json_schema_extra=component("hook")),
+    ] = ()

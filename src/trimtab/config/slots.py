@@ -1,67 +1,71 @@
-"""Where components stand in a config."""
+"""Where components are in a config: the keys that its schema marks with `component(kind)`."""
 
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from trimtab.config.memory import MemoryConfig
-from trimtab.config.schema import Component, RunConfig
+from trimtab.config.schema import Component
 from trimtab.config.yaml_file import Path
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A key of the config that holds a component of a kind, or (`many`) a list of them."""
+    """A key of a config that holds a component of a kind, or (`many`) a list of them.
+
+    `beside` are keys of the component that the config's schema validates, beside the component's own parameters. `default`
+    names the component where the config names none.
+    """
 
     path: tuple[str, ...]
     kind: str
     many: bool = False
+    beside: tuple[str, ...] = ()
+    default: str | None = None
 
 
-SLOTS = (
-    Slot(("data",), "data"),
-    Slot(("data", "task"), "task"),
-    Slot(("data", "tokenizer"), "tokenizer"),
-    Slot(("model",), "model"),
-    Slot(("episode", "optimizer"), "optimizer"),
-    Slot(("episode", "schedule"), "schedule"),
-    Slot(("episode", "loss"), "loss"),
-    Slot(("episode", "regime_controller"), "regime_controller"),
-    Slot(("monitor", "instruments"), "instrument", many=True),
-    Slot(("faults",), "fault", many=True),
-    Slot(("hooks",), "hook", many=True),
-)
-
-BESIDE: dict[str, tuple[str, ...]] = {"data": ("tokenizer", "task"), "hook": ("enabled",)}
-"""Keys of a component that the schema validates itself, beside the component's own parameters."""
+@functools.cache
+def slots_of(root: type[BaseModel]) -> tuple[Slot, ...]:
+    """The slots of a kind of config, each before those within it."""
+    return tuple(_slots(root, (), None))
 
 
-MEMORY_SLOTS = (
-    Slot(("model",), "frozen_model"),
-    Slot(("pairs",), "pairs"),
-    Slot(("modes",), "modes"),
-    Slot(("ablations", "models"), "frozen_model", many=True),
-)
-
-ROOTS: dict[type[BaseModel], tuple[Slot, ...]] = {RunConfig: SLOTS, MemoryConfig: MEMORY_SLOTS}
-"""The kinds of config, and the slots of each."""
-
-
-def slot_of(path: Path) -> Slot | None:
-    """The slot whose component stands at `path`, if there is one."""
-    for slot in dict.fromkeys(slot for slots in ROOTS.values() for slot in slots):
-        if slot.many and path[:-1] == slot.path and isinstance(path[-1], int):
-            return slot
-        if not slot.many and path == slot.path:
+def slot_at(root: type[BaseModel], path: Path) -> Slot | None:
+    """The slot whose component is at `path`; None where there is none."""
+    for slot in slots_of(root):
+        if (slot.many and path[:-1] == slot.path and isinstance(path[-1], int)) or (
+            not slot.many and path == slot.path
+        ):
             return slot
     return None
 
 
-def default_name(slot: Slot, root: type[BaseModel] = RunConfig) -> str | None:
-    """The name of the component that stands in a slot of a `root` when the config does not name one; None without one."""
-    first, *rest = slot.path
-    field = root.model_fields.get(first)
-    here: object = None if field is None or field.is_required() else field.get_default(call_default_factory=True)
-    for part in rest:
-        here = getattr(here, part, None)
-    return here.name if isinstance(here, Component) else None
+def _slots(model: type[BaseModel], path: tuple[str, ...], value: BaseModel | None) -> Iterator[Slot]:
+    """The slots below a part of a config; `value` is its default, None where it has none."""
+    for name, field in model.model_fields.items():
+        inner = _model(field.annotation)
+        if inner is None:
+            continue
+        if value is not None:
+            default = getattr(value, name)
+        else:
+            default = None if path or field.is_required() else field.get_default(call_default_factory=True)
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and isinstance(kind := extra.get("component"), str):
+            beside = tuple(key for key in inner.model_fields if key != "name")
+            named = default.name if isinstance(default, Component) else None
+            yield Slot((*path, name), kind, get_origin(field.annotation) is tuple, beside, named)
+        if get_origin(field.annotation) is not tuple:
+            yield from _slots(inner, (*path, name), default if isinstance(default, BaseModel) else None)
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    """The config model that a key holds, or a list of which; None for a plain value."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    for inner in (annotation, *get_args(annotation)):
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            return inner
+    return None

@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trimtab.config import ConfigError
+from trimtab.config import ConfigError, RunConfig
 from trimtab.config.kinds import refuse_other_kinds
+from trimtab.config.memory import MemoryConfig
 from trimtab.config.overrides import apply_overrides
 from trimtab.config.permission import refuse_recorded_code
 from trimtab.config.plain import plain_values
@@ -30,7 +31,7 @@ def load_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     data, lines = load_yaml(path)
     refuse_other_kinds(data, str(path), "an experiment")
     refuse_recorded_code(data, path)
-    apply_overrides(data, overrides)
+    apply_overrides(data, overrides, MemoryConfig if data.get("episodes") == "memory" else RunConfig)
     return experiment_from(data, Source(str(path), lines))
 
 

@@ -168,21 +168,21 @@ class Experiment(Frozen):
         config = self.config(arm, self.seed_list[0], self.cells[0])
         return self.pairing.name == "lazy_fork" and config.episode.regime_controller is None
 
+    @property
+    def schema(self) -> type[RunConfig] | type[MemoryConfig]:
+        """The schema of an episode's config."""
+        return MemoryConfig if self.episodes == "memory" else RunConfig
+
     def resolved(self, base: Mapping[str, Any], source: str) -> RunConfig | MemoryConfig:
         """A config of the kind that the episodes have. Raises `ConfigError` that begins with `source`."""
-        where = Source(source, {})
-        return (
-            resolve_root(MemoryConfig, base, where)
-            if self.episodes == "memory"
-            else resolve_root(RunConfig, base, where)
-        )
+        return resolve_root(self.schema, base, Source(source, {}))
 
     def episode_config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> RunConfig | MemoryConfig:
         """The resolved config of an episode, its paths absolute. Raises `ConfigError` that names the arm."""
         data = json.loads(json.dumps(self.base))
         overrides = json.loads(json.dumps({**self.arms[arm], **cell, "seed": seed}))
         for key, value in overrides.items():
-            set_key(data, key, value)
+            set_key(data, key, value, self.schema)
         return absolute_paths(self.resolved(data, f"arm '{arm}'"))
 
     def config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> RunConfig:

@@ -9,13 +9,13 @@ from torch import nn
 
 from trimtab.config import (
     REGISTRIES,
-    SLOTS,
     Component,
     ConfigError,
     RunConfig,
     SampleConfig,
     absolute_paths,
     nested_components,
+    slots_of,
 )
 from trimtab.config.fitting import NO_TASK, sits_exam
 from trimtab.config.registry import accepts
@@ -115,7 +115,7 @@ def on_this_machine(config: RunConfig) -> RunConfig:
 def own_components(config: RunConfig) -> list[dict[str, str]]:
     """Kind, name and source hash of every component but hooks that the config names by a dotted path."""
     found = []
-    for slot in SLOTS:
+    for slot in slots_of(RunConfig):
         here: Any = config
         for part in slot.path:
             here = getattr(here, part)

@@ -48,7 +48,7 @@ def _fork(
             "more than your decision. Undo the change, or fork all the same with --accept-changes."
         )
     data = old.model_dump(mode="json")
-    asked = asked_keys(apply_overrides(data, overrides))
+    asked = asked_keys(apply_overrides(data, overrides, RunConfig))
     config = resolve_config(data, source="--set")
     if "threads" in asked:
         check_threads(config.threads)

@@ -137,7 +137,7 @@ def resume(
             clean_leftovers(folder)
         old = recorded_config(manifest, run)
         data = old.model_dump(mode="json")
-        asked = asked_keys(apply_overrides(data, overrides))
+        asked = asked_keys(apply_overrides(data, overrides, RunConfig))
         summary = run.summary()
         if summary is not None and summary.status != "interrupted" and not asked:
             return {"status": summary.status, "steps": summary.steps, **summary.metrics, "already_ended": True}
