@@ -1,13 +1,13 @@
 """Trimtab: a laboratory for steering small language models, and for finding out honestly whether the steering helped."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from trimtab.lazy import lazy_names
 from trimtab.openmp import set_waiting
 from trimtab.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from trimtab.config import EpisodeConfig, RunConfig, load_config
+    from trimtab.config import EpisodeConfig
     from trimtab.data import Batch, TaskDataset
     from trimtab.losses import LossModule
     from trimtab.models import Decoder, generate
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
         resume,
         train,
     )
+    from trimtab.training.config import RunConfig, load_config
 
 set_waiting()
 
 _MODULES = {
     "EpisodeConfig": "trimtab.config",
-    "RunConfig": "trimtab.config",
-    "load_config": "trimtab.config",
+    "RunConfig": "trimtab.training.config",
+    "load_config": "trimtab.training.config",
     "Batch": "trimtab.data",
     "TaskDataset": "trimtab.data",
     "LossModule": "trimtab.losses",
@@ -80,11 +81,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Late, so that `import trimtab` and `trimtab --help` load no torch.
-    if name not in _MODULES:
-        raise AttributeError(f"module 'trimtab' has no attribute '{name}'")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+__getattr__ = lazy_names(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.training.runs import DECODER, EVERYTHING, config, environment, weights
 from tests.zygote import Command
-from trimtab.training import Caller, train
+from trimtab.training import RunContext, train
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +96,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("damage")
     train(config(base=PLAIN), folder / "whole")
     asks = iter([None] * 14 + ["interrupted"] * 20)
-    train(config(base=PLAIN), folder / "stopped", Caller(stop=lambda: next(asks)))
+    train(config(base=PLAIN), folder / "stopped", RunContext(stop=lambda: next(asks)))
     return folder
 
 

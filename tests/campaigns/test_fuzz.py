@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from trimtab.config import load_config
 from trimtab.config.load import load_root
-from trimtab.config.memory import MemoryConfig
 from trimtab.errors import TrimtabError
 from trimtab.evidence import judge_table, parse_claim, read_table
 from trimtab.experiments.loading import load_experiment
+from trimtab.memory.config import MemoryConfig
+from trimtab.training.config import load_config
 
 pytestmark = pytest.mark.slow
 

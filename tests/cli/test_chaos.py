@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.training.runs import DECODER, command, config, started
-from trimtab.training import Caller, train
+from trimtab.training import RunContext, train
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("chaos") / "run"
-    train(config("episode.optimizer.lr=0.02", base=DECODER), out, Caller(plots=False))
+    train(config("episode.optimizer.lr=0.02", base=DECODER), out, RunContext(plots=False))
     return out
 
 

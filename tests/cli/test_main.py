@@ -38,7 +38,7 @@ def test_an_interrupt_that_is_ignored_stays_ignored() -> None:
 
 
 def test_too_little_memory_is_one_line() -> None:
-    limit = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({400 << 20}, {resource.RLIM_INFINITY}))"
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({350 << 20}, {resource.RLIM_INFINITY}))"
     done = subprocess.run(program(limit, "sample", "x"), env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("trimtab: There is not enough memory for this.")

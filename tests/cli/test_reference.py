@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from trimtab.cli.reference import main, page
-from trimtab.config import REGISTRIES, EpisodeConfig, MonitorConfig, RunConfig
-from trimtab.config.memory import MemoryConfig, SolveConfig
+from trimtab.config import REGISTRIES, EpisodeConfig, MonitorConfig
+from trimtab.memory.config import MemoryConfig, SolveConfig
+from trimtab.training.config import RunConfig
 
 
 @pytest.fixture(scope="module")

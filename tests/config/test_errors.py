@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.config.base import base, joined
-from trimtab.config import ConfigError, load_config, resolve_config
+from trimtab.config import ConfigError
+from trimtab.training.config import load_config, resolve_config
 
 
 def refusal(changes: dict[str, Any]) -> str:

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.training.runs import ROOT
-from trimtab.config import ConfigError, load_config
+from trimtab.config import ConfigError
 from trimtab.config.load import load_root
-from trimtab.config.memory import MemoryConfig
 from trimtab.experiments import load_experiment
+from trimtab.memory.config import MemoryConfig
+from trimtab.training.config import load_config
 
 CONFIGS = ROOT / "configs"
 

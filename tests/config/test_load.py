@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.config.base import base, joined
-from trimtab.config import ConfigError, RunConfig, config_hash, load_config, resolve_config
+from trimtab.config import ConfigError, config_hash
+from trimtab.training.config import RunConfig, load_config, resolve_config
 
 
 def plain(config: RunConfig) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from tests.config.base import base
-from trimtab.config import ConfigError, RunConfig, apply_overrides, load_config, set_key
+from trimtab.config import ConfigError, apply_overrides, set_key
+from trimtab.training.config import RunConfig, load_config
 
 
 def applied(data: dict[str, Any], *overrides: str) -> dict[str, Any]:

@@ -8,10 +8,11 @@ import pytest
 from pydantic import Field
 
 from tests.config.base import base, joined
-from trimtab.config import FILE_PATH, RunConfig, absolute_paths, missing_paths, path_keys, resolve_config
+from trimtab.config import FILE_PATH, absolute_paths, missing_paths, path_keys
 from trimtab.config.load import resolve_root
-from trimtab.config.memory import MemoryConfig
 from trimtab.config.wording import Source
+from trimtab.memory.config import MemoryConfig
+from trimtab.training.config import RunConfig, resolve_config
 
 
 class Reader:

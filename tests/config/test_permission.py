@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.config import allowing_code, load_config
+from trimtab.config import allowing_code
 from trimtab.config.permission import (
     dotted_paths,
     hub_ids,
@@ -15,6 +15,7 @@ from trimtab.config.permission import (
 )
 from trimtab.config.yaml_file import load_yaml
 from trimtab.errors import ConfigError, RunError
+from trimtab.training.config import load_config
 
 
 def test_every_place_of_a_config_that_names_code_is_found() -> None:

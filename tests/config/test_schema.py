@@ -1,9 +1,10 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from trimtab.config import EarlyStopping, EpisodeConfig, HookComponent, MonitorConfig, RunConfig, SampleConfig
-from trimtab.config.schema import Component, DataComponent
+from trimtab.config import EarlyStopping, EpisodeConfig, MonitorConfig, SampleConfig
+from trimtab.config.schema import Component
 from trimtab.config.slots import slot_at, slots_of
+from trimtab.training.config import DataComponent, HookComponent, RunConfig
 
 MODELS = [Component, DataComponent, HookComponent, EarlyStopping, SampleConfig, EpisodeConfig, MonitorConfig, RunConfig]
 

@@ -133,7 +133,7 @@ def test_progress_reaches_the_end_and_a_cached_corpus_is_not_encoded_again(tmp_p
 
 
 def test_the_component_is_built_from_a_config() -> None:
-    from trimtab.config.components import DATA, TOKENIZERS
+    from trimtab.training.components import DATA, TOKENIZERS
 
     spec = DATA.resolve({"name": "corpus", "context": 128})
     assert spec == {"name": "corpus", "path": None, "context": 128, "stride": None, "validation_share": 0.05}

@@ -10,9 +10,9 @@ import torch
 
 from tests.memory.test_run import Quiet
 from tests.training.runs import DECODER, ROOT, config
-from trimtab.config.load import resolve_root
-from trimtab.config.memory import MemoryConfig
+from trimtab.config import resolve_root
 from trimtab.config.wording import Source
+from trimtab.memory.config import MemoryConfig
 from trimtab.memory.run import run_memory
 from trimtab.records import RunDirectory, read_rows
 from trimtab.training import train
@@ -55,7 +55,7 @@ def test_an_example_trains(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
     if name == "Gap":
         assert len([row for row in RunDirectory(tmp_path / "run").steps() if "instruments" in row]) == 4
     if name == "LargestActivation":
-        assert [row["step"] for row in RunDirectory(tmp_path / "run").steps() if "largest" in row] == [5, 10, 15, 20]
+        assert [row["step"] for row in RunDirectory(tmp_path / "run").steps() if "observers" in row] == [5, 10, 15, 20]
 
 
 def test_the_examples_for_memory_runs_are_stored(

@@ -39,7 +39,7 @@ os.kill(os.getpid(), 9)
 def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path, seconds: float) -> None:
     """While the worker's interpreter starts, while it imports, and while it works."""
     endless = config("episode.steps=1000000", base=DECODER).model_dump(mode="json")
-    job = Job("plain", 0, str(tmp_path / "run"), endless)
+    job = Job("plain", 0, str(tmp_path / "run"), endless, "training")
     done = subprocess.run(
         [sys.executable, "-c", ENDLESS, json.dumps(asdict(job)), str(seconds)],
         stdout=subprocess.PIPE, text=True, env=environment(), check=False,
@@ -75,7 +75,7 @@ def test_a_worker_finds_the_users_components_and_nothing_else_in_the_working_fol
     changes = ["episode.steps=2", "episode.regime_controller={name: 'own_controller:Quiet'}"]
     resolved = config(*changes, base=DECODER).model_dump(mode="json")
     answers: dict[str, Any] = {}
-    job = Job("plain", 0, str(tmp_path / "run"), resolved)
+    job = Job("plain", 0, str(tmp_path / "run"), resolved, "training")
     run_processes([job], 1, lambda job, answer: answers.update(answer), lambda: None, tmp_path / "log")
     assert answers["status"] == "completed", (tmp_path / "log").read_text()
     assert not (tmp_path / "executed").exists()

@@ -113,22 +113,25 @@ def test_the_report_says_what_was_recalled(ran: tuple[Path, dict[str, Any]]) -> 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"noise_floor": 2}, "noise_floor: this is for training runs"),
-        ({"twin": True}, "twin: this is for training runs"),
-        ({"pairing": {"name": "fork", "at": 3}}, "pairing: this is for training runs"),
+        ({"noise_floor": 2}, "noise_floor: this needs episodes that are made of training steps"),
+        ({"twin": True}, "twin: this needs episodes that are made of training steps"),
+        ({"pairing": {"name": "fork", "at": 3}}, "pairing: this needs episodes that are made of training steps"),
         ({"claim": {"metric": "robustness.noise_0.1", "higher_is_better": True, "margin": 0.1}}, "recalled.noise_0.1"),
         ({"claim": {"metric": "recaled.int8", "higher_is_better": True, "margin": 0.1}}, "mean 'recalled.int8'"),
         (
             {"claim": {"metric": "pass_bf16.share", "higher_is_better": True, "margin": 0.1}},
-            "no memory run of these stages",
+            "no episode of the arm '.*' .a memory run each. has a metric",
         ),
-        ({"claim": {"metric": "val_loss", "higher_is_better": False, "margin": 0.1}}, "no memory run of these stages"),
+        (
+            {"claim": {"metric": "val_loss", "higher_is_better": False, "margin": 0.1}},
+            "no episode of the arm '.*' .a memory run each. has a metric",
+        ),
         (
             {
                 "stages": ["baselines", "joint", "counterfactual"],  # which may find no pair to exchange answers with
                 "claim": {"metric": "joint_counterfactual.share", "higher_is_better": True, "margin": 0.1},
             },
-            "has a figure 'joint_counterfactual.share'",
+            "has a metric 'joint_counterfactual.share'",
         ),
         ({"arms": {"a": {}, "b": {"solve.margn": 1}}}, "arm 'b'"),
         ({"arms": {"a": {}, "b": {"solve.margin": 0.5}}}, "describe the same run"),

@@ -11,14 +11,14 @@ from tests.experiments.specs import GUARDED, SHORT, SMALL, spec
 from tests.training.runs import weights
 from trimtab.config import ConfigError, RunError, allowing_code, config_hash
 from trimtab.experiments import Means, load_experiment, run_experiment
-from trimtab.experiments.figures import FIGURES
 from trimtab.experiments.jobs import SAME_AS, Job, run_job
 from trimtab.experiments.measures import verdicts
 from trimtab.experiments.reading import Episode, figures_of
 from trimtab.records import RunDirectory
 from trimtab.regimes import Controller, Decision
 from trimtab.reports.experiment import write_report
-from trimtab.training import Caller, train
+from trimtab.training import RunConfig, RunContext, train
+from trimtab.training.metrics import metrics_of
 
 QUIET = Means(say=lambda text: None)
 
@@ -78,7 +78,7 @@ def test_differences_are_those_of_the_records(tmp_path: Path) -> None:
 
 def test_every_episode_has_the_figures_that_a_claim_may_name(guarded: tuple[Path, dict[str, Any]]) -> None:
     summary = RunDirectory(guarded[0] / "episodes/plain/seed-0").summary()
-    assert summary is not None and set(FIGURES) <= set(figures_of(summary))
+    assert summary is not None and {one.name for one in metrics_of(RunConfig()).always} <= set(figures_of(summary))
 
 
 def test_a_lazy_fork_is_the_run_in_full_bit_for_bit(tmp_path: Path, guarded: tuple[Path, dict[str, Any]]) -> None:
@@ -118,8 +118,8 @@ def test_an_arm_that_never_acted_is_looked_at_again(tmp_path: Path, guarded: tup
     config = spec(**GUARDED).config("guard", 0, {}).model_dump(mode="json")
     (tmp_path / "e").mkdir()
     (tmp_path / "e" / SAME_AS).write_text("{}")  # as if its controller had been another one then
-    job = Job("guard", 0, str(tmp_path / "e"), config, "lazy_fork", str(out / "episodes/plain/seed-0"))
-    assert run_job(job, Caller(plots=False))["status"] == "completed"
+    job = Job("guard", 0, str(tmp_path / "e"), config, "training", "lazy_fork", str(out / "episodes/plain/seed-0"))
+    assert run_job(job, RunContext(plots=False))["status"] == "completed"
     assert weights(tmp_path / "e") == weights(out / "episodes/guard/seed-0")
 
 

@@ -50,7 +50,10 @@ def test_arms_seeds_and_cells_become_configs() -> None:
         ({"twin": True}, ("no arm has a regime controller",)),
         ({"claim": {"metric": "val_los", "higher_is_better": False, "margin": 0.1}}, ("'val_los'", "'val_loss'")),
         ({"claim": {"metric": "sensitivity", "higher_is_better": False, "margin": 0.1}}, ("derived",)),
-        ({"claim": {"metric": "instruments.sharpness.value", "higher_is_better": False, "margin": 0.1}}, ("monitor",)),
+        (
+            {"claim": {"metric": "instruments.sharpness.value", "higher_is_better": False, "margin": 0.1}},
+            ("no episode of the arm", "sharpness"),
+        ),
         ({"claim": {"metric": "val_loss", "higher_is_better": False, "margin": 0.1, "alpha": 0.6}}, ("claim.alpha",)),
         ({"factors": {"episode.clip": []}}, ("a value at least",)),
         ({"factors": {"episode.clip": [0.1, 0.1]}}, ("stands twice",)),

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trimtab.config.components import LOSSES
 from trimtab.losses.module import IGNORE
 from trimtab.losses.propriety import TEXTS, token_values
+from trimtab.training.components import LOSSES
 
 VOCABULARY = len(TEXTS)
 BATCH, TIME = 8, 5

@@ -21,9 +21,9 @@ from tests.losses.setting import (
     rows,
 )
 from trimtab.config import ConfigError
-from trimtab.config.components import LOSSES
 from trimtab.losses.module import IGNORE
 from trimtab.losses.propriety import TEXTS, token_values
+from trimtab.training.components import LOSSES
 
 ADDITIVE = [name for name in SPECS if loss_of(name).additive]
 every = pytest.mark.parametrize("name", SPECS)

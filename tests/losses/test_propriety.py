@@ -8,9 +8,9 @@ import torch
 
 from tests.losses.setting import loss_of
 from trimtab.config import ConfigError, WorkError
-from trimtab.config.components import LOSSES
 from trimtab.losses import Claim
 from trimtab.losses.propriety import CONTEXTS, REPEATS, TEXTS, check, check_all, claims_of, distributions, fit
+from trimtab.training.components import LOSSES
 
 
 def test_the_truth_is_a_distribution_a_context() -> None:

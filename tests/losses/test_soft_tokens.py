@@ -11,11 +11,11 @@ from torch.nn import functional
 
 from tests.losses.setting import BATCH, TIME, VOCABULARY, labels_of, logits_of, loss_of, metadata_of
 from trimtab.config import ConfigError
-from trimtab.config.components import LOSSES
 from trimtab.losses.module import IGNORE
 from trimtab.losses.propriety import TEXTS, token_values
 from trimtab.losses.soft_targets import NumberNeighbours, TokenClasses
 from trimtab.losses.soft_tokens import SoftTokens, remaining
+from trimtab.training.components import LOSSES
 
 GAUSSIAN: dict[str, Any] = {"name": "soft_tokens"}
 

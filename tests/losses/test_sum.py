@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from tests.losses.setting import labels_of, logits_of, loss_of, metadata_of
-from trimtab.config import ConfigError, nested_components, resolve_config
-from trimtab.config.components import LOSSES
+from trimtab.config import ConfigError, nested_components
 from trimtab.losses.module import IGNORE
 from trimtab.losses.total import Sum
+from trimtab.training.components import LOSSES
+from trimtab.training.config import resolve_config
 
 TERMS: list[dict[str, Any]] = [
     {"name": "cross_entropy"},

@@ -16,8 +16,8 @@ import yaml
 from tests.training.runs import ROOT, command, environment, started
 from trimtab.config import ConfigError, DataError, RunError
 from trimtab.config.load import resolve_root
-from trimtab.config.memory import MemoryConfig
 from trimtab.config.wording import Source
+from trimtab.memory.config import MemoryConfig
 from trimtab.memory.recall import recall
 from trimtab.memory.run import run_memory
 from trimtab.memory.store import load_memory, save_memory

@@ -10,9 +10,9 @@ from tests.memory.engine.test_packed import measured
 from tests.memory.test_run import Quiet
 from trimtab.bench.plain_memory import plain_losses
 from trimtab.config.load import resolve_root
-from trimtab.config.memory import MemoryConfig
 from trimtab.config.wording import Source
 from trimtab.data import PretrainedTokenizer
+from trimtab.memory.config import MemoryConfig
 from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.engine.solve import Task

@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 from tests.zygote import Command
-from trimtab.config import RunConfig, load_config
 from trimtab.records import RunDirectory
+from trimtab.training.config import RunConfig, load_config
 
 ROOT = Path(__file__).parents[2]
 

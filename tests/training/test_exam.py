@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from tests.training.runs import config
-from trimtab.config import RunConfig
 from trimtab.data import Batch
 from trimtab.data.tasks import ProblemDataset, final_answer
 from trimtab.records import RunDirectory
-from trimtab.training import Caller, MemoryLogger, resume, train
+from trimtab.training import MemoryLogger, RunContext, resume, train
 from trimtab.training.assembly import Assembly, assemble
+from trimtab.training.config import RunConfig
 from trimtab.training.exam import Findings
 
 TASK = [
@@ -268,15 +268,15 @@ def test_more_exams_change_nothing_of_the_training() -> None:
 
 
 def test_records_of_an_exam_and_a_resumed_run(tmp_path: Path) -> None:
-    whole = train(of(), tmp_path / "whole", Caller(plots=False))
+    whole = train(of(), tmp_path / "whole", RunContext(plots=False))
     run = RunDirectory(tmp_path / "whole")
     rows = run.predictions()
     assert len(rows) == 20 and [row["correct"] for row in rows].count(True) / 20 == whole["exam"]["exact_match"]
     summary = run.summary()
     assert summary is not None and summary.metrics["exam"] == json.loads(json.dumps(whole["exam"]))
-    stopped = train(of(), tmp_path / "half", Caller(plots=False, stop=lambda: "enough"))
+    stopped = train(of(), tmp_path / "half", RunContext(plots=False, stop=lambda: "enough"))
     assert stopped["status"] == "interrupted" and not RunDirectory(tmp_path / "half").predictions()
-    again = resume(tmp_path / "half", caller=Caller(plots=False))
+    again = resume(tmp_path / "half", context=RunContext(plots=False))
     assert again["weights_sha256"] == whole["weights_sha256"] and again["exam"] == whole["exam"]
     assert RunDirectory(tmp_path / "half").predictions() == rows
 
@@ -296,14 +296,14 @@ WILD = ["episode.optimizer.lr=1e6", "episode.clip=null", "episode.diverged_after
 
 
 def test_a_run_that_diverged_says_what_its_untrained_model_scores(tmp_path: Path) -> None:
-    result = train(of(*WILD, base=URNS), tmp_path / "wild", Caller(plots=False))
+    result = train(of(*WILD, base=URNS), tmp_path / "wild", RunContext(plots=False))
     assert result["status"] == "diverged"
     fresh = assemble(of(base=URNS))
     expected = sat(fresh, fresh.model.eval()).figures
     for name in ("exact_match", "answer_loss", "confidence"):
         assert result["untrained"]["exam"][name] == pytest.approx(expected[name], rel=1e-4)
     assert result["untrained"]["val_loss"] == pytest.approx(result["untrained_loss"], rel=0.1)
-    sound = train(of(base=URNS), tmp_path / "sound", Caller(plots=False))
+    sound = train(of(base=URNS), tmp_path / "sound", RunContext(plots=False))
     assert "untrained" not in sound
 
 

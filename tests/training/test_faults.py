@@ -9,9 +9,9 @@ from tests.training.runs import config, weights
 from trimtab.data import IGNORE, Batch
 from trimtab.random import Streams
 from trimtab.records import RunDirectory
+from trimtab.runtime.context import RunContext
 from trimtab.training import fork, resume, train
 from trimtab.training.faults import CorruptedData, FaultSet, GradientNoise, LearningRateJump, RandomLabels
-from trimtab.training.lifecycle import Caller
 
 ALL = (
     "faults=[{name: random_labels, at: [5, 9]}, {name: corrupted_data, start: 12, length: 2},"
@@ -51,7 +51,7 @@ def test_each_fault_changes_the_run_from_its_step_on(tmp_path: Path, fault: str)
 def test_a_faulty_run_resumes_exactly(tmp_path: Path) -> None:
     train(config(ALL), tmp_path / "whole")
     stops = iter([None] * 12 + ["test"] * 9)
-    train(config(ALL), tmp_path / "run", Caller(stop=lambda: next(stops)))
+    train(config(ALL), tmp_path / "run", RunContext(stop=lambda: next(stops)))
     resume(tmp_path / "run")
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
 

@@ -11,7 +11,7 @@ from tests.training.runs import DECODER, EVERYTHING, config, weights
 from trimtab.cli.commands import app
 from trimtab.config import ConfigError, RunError
 from trimtab.records import RunDirectory, first_difference
-from trimtab.training import Caller, fork, replay, resume, train
+from trimtab.training import RunContext, fork, replay, resume, train
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_a_child_with_another_future_has_other_noise(trunk: Path, tmp_path: Path
 
 def test_a_child_killed_before_its_first_checkpoint_resumes_from_its_parent(trunk: Path, tmp_path: Path) -> None:
     stop = iter([None, "test", None])
-    fork(trunk, 8, tmp_path / "child", caller=Caller(stop=lambda: next(stop)))
+    fork(trunk, 8, tmp_path / "child", context=RunContext(stop=lambda: next(stop)))
     for entry in sorted((tmp_path / "child" / "checkpoints").iterdir()):
         for file in entry.iterdir():
             file.unlink()

@@ -15,7 +15,7 @@ from trimtab.records import RunDirectory, Summary, first_difference
 from trimtab.records.checkpoints import checkpoint_path
 from trimtab.regimes.instruments import sharpness
 from trimtab.runtime.checkpoint import read_checkpoint
-from trimtab.training import Caller, resume, train
+from trimtab.training import RunContext, resume, train
 from trimtab.training.assembly import assemble
 
 CURVATURES = [0.2, 1.0, 3.0]
@@ -170,7 +170,7 @@ def test_an_interrupted_run_measures_the_same(tmp_path: Path) -> None:
     ]
     whole = train(config(*changes, base=DECODER), tmp_path / "whole")
     steps = iter(range(24))
-    stop = Caller(stop=lambda: "enough" if next(steps) == 12 else None)
+    stop = RunContext(stop=lambda: "enough" if next(steps) == 12 else None)
     assert train(config(*changes, base=DECODER), tmp_path / "run", stop)["status"] == "interrupted"
     again = resume(tmp_path / "run")
     assert first_difference(RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "run")) is None

@@ -8,7 +8,7 @@ import pytest
 from tests.training.runs import DECODER, config
 from trimtab.records import RunDirectory
 from trimtab.runtime.logger import Row
-from trimtab.training import Caller, train
+from trimtab.training import RunContext, train
 
 
 class Failing:
@@ -39,13 +39,13 @@ def test_a_start_that_fails_before_its_first_step_can_be_tried_again(tmp_path: P
     settings = config("episode.steps=2", base=DECODER)
     for _ in range(2):
         with pytest.raises(MemoryError):
-            train(settings, tmp_path / "run", Caller(display=Failing(at)))
+            train(settings, tmp_path / "run", RunContext(display=Failing(at)))
         assert list(tmp_path.iterdir()) == []
-    result: dict[str, Any] = train(settings, tmp_path / "run", Caller(plots=False))
+    result: dict[str, Any] = train(settings, tmp_path / "run", RunContext(plots=False))
     assert result["status"] == "completed"
 
 
 def test_a_run_that_made_a_step_is_kept(tmp_path: Path) -> None:
     with pytest.raises(MemoryError):
-        train(config("episode.steps=2", base=DECODER), tmp_path / "run", Caller(display=Failing("step")))
+        train(config("episode.steps=2", base=DECODER), tmp_path / "run", RunContext(display=Failing("step")))
     assert len(RunDirectory(tmp_path / "run").steps()) == 1

@@ -9,7 +9,7 @@ from tests.tiny import TinyModel
 from tests.training.runs import DECODER, config
 from trimtab.config import REGISTRIES
 from trimtab.records import RunDirectory
-from trimtab.training import Caller, resume, train
+from trimtab.training import RunContext, resume, train
 from trimtab.training.assembly import assemble, build
 from trimtab.training.optimizers import multiply_rates, set_learning_rate
 
@@ -33,7 +33,7 @@ def test_it_lowers_the_loss_and_resumes_exactly(tmp_path: Path, spec: str) -> No
     rows = RunDirectory(tmp_path / "whole").steps()
     assert rows[-1]["loss_ema"] < rows[0]["train_loss"] - 0.2
     stop = iter([None] * 20 + ["test"] * 99)
-    train(config(*changes, base=DECODER), tmp_path / "run", Caller(stop=lambda: next(stop)))
+    train(config(*changes, base=DECODER), tmp_path / "run", RunContext(stop=lambda: next(stop)))
     assert resume(tmp_path / "run")["weights_sha256"] == whole["weights_sha256"]
 
 

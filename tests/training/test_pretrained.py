@@ -16,10 +16,10 @@ from tests.training.runs import SMALL, command, config, options, started
 from tests.training.test_slow import last_step
 from trimtab.config import RunError
 from trimtab.records import RunDirectory, first_difference
-from trimtab.training import Caller, MemoryLogger, resume, train
+from trimtab.training import MemoryLogger, RunContext, resume, train
 from trimtab.training.assembly import assemble
 
-QUIET = Caller(plots=False)
+QUIET = RunContext(plots=False)
 LORA = "[{name: lora, rank: 2, dropout: 0.1}, {name: norms, lr: 0.1}]"
 
 
@@ -45,10 +45,10 @@ def test_only_what_is_trained_is_kept_and_a_stopped_run_resumes_exactly(tmp_path
     stopped = train(
         config(base=small(base)),
         tmp_path / "part",
-        Caller(plots=False, stop=lambda: "now" if next(calls) == 9 else None),
+        RunContext(plots=False, stop=lambda: "now" if next(calls) == 9 else None),
     )
     assert (stopped["status"], stopped["steps"]) == ("interrupted", 10)
-    assert resume(tmp_path / "part", caller=QUIET)["weights_sha256"] == whole["weights_sha256"]
+    assert resume(tmp_path / "part", context=QUIET)["weights_sha256"] == whole["weights_sha256"]
     assert first_difference(RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "part")) is None
 
 
@@ -67,13 +67,13 @@ def test_each_part_learns_at_its_own_rate(base: Path) -> None:
 def test_another_base_is_refused_and_a_moved_one_is_not(tmp_path: Path, base: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(base, folder)
-    stop = Caller(plots=False, stop=lambda: "now")
+    stop = RunContext(plots=False, stop=lambda: "now")
     train(config(base=small(folder)), tmp_path / "run", stop)
     moved = shutil.move(folder, tmp_path / "elsewhere")
-    assert resume(tmp_path / "run", [f"model.path={moved}"], caller=stop)["status"] == "interrupted"
+    assert resume(tmp_path / "run", [f"model.path={moved}"], context=stop)["status"] == "interrupted"
     write(Path(moved), "llama", seed=1, vocab_size=99)
     with pytest.raises(RunError, match="the weights that the model begins from"):
-        resume(tmp_path / "run", caller=QUIET)
+        resume(tmp_path / "run", context=QUIET)
 
 
 def test_soft_targets_train_too(tmp_path: Path, base: Path) -> None:

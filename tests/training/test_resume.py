@@ -26,7 +26,7 @@ from trimtab.config import ConfigError, DataError, RunError
 from trimtab.records import RunDirectory, first_difference
 from trimtab.records.checkpoints import checkpoint_path, checkpoint_steps
 from trimtab.records.integrity import altered
-from trimtab.training import Caller, fork, replay, resume, train
+from trimtab.training import RunContext, fork, replay, resume, train
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,8 @@ def test_a_kill_in_the_middle_of_writing_a_checkpoint(whole: Path, tmp_path: Pat
     script = f"""
 import os, signal
 from tests.training.runs import DECODER, EVERYTHING, config
-from trimtab.training import train, checkpoint
+from trimtab.runtime import checkpoint
+from trimtab.training import train
 hashed, written = checkpoint.seal_of, []
 def dying(path):
     written.append(path)
@@ -103,7 +104,7 @@ train(config(*EVERYTHING, base=DECODER), {str(out)!r})
 
 def test_a_damaged_checkpoint_is_refused_and_an_older_one_used(whole: Path, tmp_path: Path) -> None:
     stopped = iter([None] * 19 + ["test"] * 9)
-    train(config(*EVERYTHING, base=DECODER), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    train(config(*EVERYTHING, base=DECODER), tmp_path / "run", RunContext(stop=lambda: next(stopped)))
     folder = tmp_path / "run" / "checkpoints"
     newest = checkpoint_steps(folder)[-1]
     file = checkpoint_path(folder, newest) / "optimizer.safetensors"
@@ -119,7 +120,7 @@ def test_a_damaged_checkpoint_is_refused_and_an_older_one_used(whole: Path, tmp_
 
 def test_when_no_checkpoint_is_sound_it_says_so(tmp_path: Path) -> None:
     stopped = iter([None] * 6 + ["test"] * 9)
-    train(config(), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    train(config(), tmp_path / "run", RunContext(stop=lambda: next(stopped)))
     for step in checkpoint_steps(tmp_path / "run" / "checkpoints"):
         state = checkpoint_path(tmp_path / "run" / "checkpoints", step) / "state.json"
         state.write_text(state.read_text()[:-40])
@@ -130,7 +131,7 @@ def test_when_no_checkpoint_is_sound_it_says_so(tmp_path: Path) -> None:
 def test_a_half_line_in_the_records_is_dropped(tmp_path: Path) -> None:
     train(config(), tmp_path / "whole")
     stopped = iter([None] * 8 + ["test"] * 9)
-    train(config(), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    train(config(), tmp_path / "run", RunContext(stop=lambda: next(stopped)))
     with (tmp_path / "run" / "steps.jsonl").open("a") as file:
         file.write('{"step": 10, "train_lo')
     resume(tmp_path / "run")
@@ -147,7 +148,7 @@ def test_a_half_line_in_the_records_is_dropped(tmp_path: Path) -> None:
 )
 def test_a_changed_config_is_named_and_accepted_only_on_request(tmp_path: Path, change: list[str], named: str) -> None:
     stopped = iter([None] * 8 + ["test"] * 99)
-    train(config(), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    train(config(), tmp_path / "run", RunContext(stop=lambda: next(stopped)))
     with pytest.raises(RunError, match=named):
         resume(tmp_path / "run", change)
     assert resume(tmp_path / "run", change, accept_changes=True)["status"] == "completed"
@@ -159,7 +160,7 @@ def test_a_changed_corpus_is_named(tmp_path: Path) -> None:
     text = tmp_path / "corpus.txt"
     text.write_text("the quick brown fox jumps over the lazy dog\n" * 400)
     stopped = iter([None] * 8 + ["test"] * 99)
-    train(config(f"data.path={text}"), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    train(config(f"data.path={text}"), tmp_path / "run", RunContext(stop=lambda: next(stopped)))
     text.write_text(text.read_text().replace("quick", "quiet", 1))
     with pytest.raises(RunError, match="corpus"):
         resume(tmp_path / "run")
@@ -170,7 +171,7 @@ def test_more_threads_than_cpus_may_be_recorded_but_not_asked_for(
 ) -> None:
     stopped = iter([None] * 14 + ["test"] * 99)
     run = tmp_path / "run"
-    train(config("threads=2"), run, Caller(stop=lambda: next(stopped)))
+    train(config("threads=2"), run, RunContext(stop=lambda: next(stopped)))
     monkeypatch.setattr("trimtab.runtime.device.usable_cpus", lambda: 1)
     with pytest.raises(ConfigError, match="threads: 2 threads were asked for, and this process may use 1 CPU:"):
         train(config("threads=2"), tmp_path / "other")
@@ -195,7 +196,7 @@ def test_a_run_on_a_relative_path_resumes_and_forks_from_any_folder(
     relative = config("data.path=corpus.txt")
     train(relative, tmp_path / "whole")
     stopped = iter([None] * 8 + ["test"] * 99)
-    train(relative, tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    train(relative, tmp_path / "run", RunContext(stop=lambda: next(stopped)))
     monkeypatch.chdir("/")
     assert RunDirectory(tmp_path / "run").manifest().config["data"]["path"] == str(tmp_path / "corpus.txt")
     resume(tmp_path / "run")
@@ -207,7 +208,7 @@ def test_a_corpus_that_has_moved_and_is_the_same_is_no_change(tmp_path: Path) ->
     text = tmp_path / "corpus.txt"
     text.write_text("the quick brown fox jumps over the lazy dog\n" * 400)
     stopped = iter([None] * 8 + ["test"] * 99)
-    train(config(f"data.path={text}"), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    train(config(f"data.path={text}"), tmp_path / "run", RunContext(stop=lambda: next(stopped)))
     moved = text.rename(tmp_path / "moved.txt")
     with pytest.raises(DataError, match="corpus.txt' does not exist"):
         resume(tmp_path / "run")
@@ -221,7 +222,7 @@ def test_a_corpus_that_has_moved_and_is_the_same_is_no_change(tmp_path: Path) ->
 
 def test_changed_code_is_named(tmp_path: Path) -> None:
     stopped = iter([None] * 8 + ["test"] * 99)
-    train(config(), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    train(config(), tmp_path / "run", RunContext(stop=lambda: next(stopped)))
     path = tmp_path / "run" / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["environment"]["source_hash"] = "0" * 64
@@ -234,7 +235,7 @@ def test_changed_source_of_a_users_own_component_is_named(tmp_path: Path, monkey
     (tmp_path / "theirs.py").write_text("from tests.tiny import TinyModel\n\n\nclass Theirs(TinyModel):\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     stopped = iter([None] * 8 + ["test"] * 99)
-    train(config("model={name: 'theirs:Theirs'}"), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    train(config("model={name: 'theirs:Theirs'}"), tmp_path / "run", RunContext(stop=lambda: next(stopped)))
     with (tmp_path / "theirs.py").open("a") as file:
         file.write("# edited\n")
     with pytest.raises(RunError, match="the source of the model 'theirs:Theirs'"):
@@ -243,7 +244,7 @@ def test_changed_source_of_a_users_own_component_is_named(tmp_path: Path, monkey
 
 def test_a_config_changed_by_hand_is_refused(tmp_path: Path) -> None:
     stopped = iter([None] * 8 + ["test"] * 99)
-    train(config(), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    train(config(), tmp_path / "run", RunContext(stop=lambda: next(stopped)))
     path = tmp_path / "run" / "manifest.json"
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
     with pytest.raises(RunError, match="changed by hand"):
@@ -306,7 +307,7 @@ def test_an_accepted_change_survives_a_kill_right_after_it(tmp_path: Path) -> No
         tmp_path / "run",
         ["episode.steps=30", "episode.clip=0.5"],
         accept_changes=True,
-        caller=Caller(stop=lambda: next(stop)),
+        context=RunContext(stop=lambda: next(stop)),
     )
     folder = tmp_path / "run" / "checkpoints"
     for file in checkpoint_path(folder, 25).iterdir():  # as if the kill had come before the checkpoint of step 25
@@ -348,7 +349,7 @@ def test_a_stopped_run_that_is_killed_before_its_summary_stays_stopped(tmp_path:
 def test_records_that_were_cut_short_are_made_again_from_an_older_checkpoint(tmp_path: Path) -> None:
     train(config(), tmp_path / "whole")
     stops = iter([None] * 20 + ["test"] * 9)
-    train(config(), tmp_path / "run", Caller(stop=lambda: next(stops)))
+    train(config(), tmp_path / "run", RunContext(stop=lambda: next(stops)))
     steps = tmp_path / "run" / "steps.jsonl"
     steps.write_bytes(steps.read_bytes()[:-700])
     resume(tmp_path / "run")
@@ -371,7 +372,7 @@ def test_what_the_corpus_lost_is_told(tmp_path: Path) -> None:
 
 def test_altered_records_are_made_again_from_an_older_checkpoint_or_refused(tmp_path: Path) -> None:
     stopped = iter([None] * 19 + ["test"] * 9)
-    train(config(), tmp_path / "run", Caller(stop=lambda: next(stopped)))
+    train(config(), tmp_path / "run", RunContext(stop=lambda: next(stopped)))
     run = RunDirectory(tmp_path / "run")
     whole = run.steps_path.read_bytes()
     assert [path.stat().st_mode & 0o077 for path in run.checkpoints_path.rglob("*.safetensors")] == [0o044] * 6

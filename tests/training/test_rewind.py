@@ -10,9 +10,9 @@ from tests.training.runs import DECODER, config, weights
 from trimtab.config import WorkError
 from trimtab.records import RunDirectory, rows_difference
 from trimtab.regimes import Controller, Decision
+from trimtab.runtime.context import RunContext
 from trimtab.training import MemoryLogger, fork, replay, resume, train
 from trimtab.training.assembly import assemble
-from trimtab.training.lifecycle import Caller
 
 
 class Rewinder(Controller):
@@ -100,7 +100,7 @@ def test_weights_and_moments_are_those_of_the_snapshot() -> None:
 @pytest.mark.parametrize("stop", [9, 13, 15, 17, 22, 28])
 def test_a_run_that_rewinds_resumes_exactly(tmp_path: Path, rewound: Path, stop: int) -> None:
     stops = iter([None] * stop + ["test"] * 99)
-    train(config(*BACK), tmp_path / "run", Caller(stop=lambda: next(stops)))
+    train(config(*BACK), tmp_path / "run", RunContext(stop=lambda: next(stops)))
     resume(tmp_path / "run")
     assert weights(tmp_path / "run") == weights(rewound)
     one, other = RunDirectory(tmp_path / "run").steps(), RunDirectory(rewound).steps()
@@ -122,7 +122,7 @@ def test_a_run_that_rewinds_replays_and_forks(tmp_path: Path, rewound: Path) -> 
 def test_no_checkpoint_of_a_passage_that_was_given_up_stays(tmp_path: Path) -> None:
     stops = iter([None] * 15 + ["test"] * 99)
     train(config(*BACK, "episode.checkpoint_every=1", "episode.keep_checkpoints=50"), tmp_path / "run",
-          Caller(stop=lambda: next(stops)))  # fmt: skip
+          RunContext(stop=lambda: next(stops)))  # fmt: skip
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
     assert names[-1] == "step-00000011"  # in the second passage, where the stop was asked
 
@@ -130,7 +130,7 @@ def test_no_checkpoint_of_a_passage_that_was_given_up_stays(tmp_path: Path) -> N
 def test_a_deep_rewind_leaves_a_checkpoint_to_resume_from(tmp_path: Path, rewound: Path) -> None:
     frequent = [*BACK, "episode.checkpoint_every=1", "episode.keep_checkpoints=2"]
     stops = iter([None] * 14 + ["test"] * 99)  # asked right after the first rewind
-    train(config(*frequent), tmp_path / "run", Caller(stop=lambda: next(stops)))
+    train(config(*frequent), tmp_path / "run", RunContext(stop=lambda: next(stops)))
     assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())[-1] == "step-00000010"
     resume(tmp_path / "run")
     assert weights(tmp_path / "run") == weights(rewound)
@@ -145,7 +145,7 @@ def test_a_fork_at_a_step_that_was_rewound_to_starts_where_the_run_went_on(tmp_p
 
 def test_what_evaluations_found_comes_back_with_the_weights(tmp_path: Path) -> None:
     stops = iter([None] * 14 + ["test"] * 99)  # asked right after the rewind from 15 to 10
-    train(config(*BACK, "episode.keep_checkpoints=1"), tmp_path / "run", Caller(stop=lambda: next(stops)))
+    train(config(*BACK, "episode.keep_checkpoints=1"), tmp_path / "run", RunContext(stop=lambda: next(stops)))
     run = RunDirectory(tmp_path / "run")
     losses = {row["step"]: row["val_loss"] for row in run.evaluations()}
     assert min(losses, key=lambda step: losses[step]) == 12  # the best one was in the passage that was given up

@@ -8,12 +8,13 @@ import torch
 
 from tests.tiny import TinyModel
 from tests.training.runs import SMALL, config
-from trimtab.config import EpisodeConfig, RunConfig, WorkError
+from trimtab.config import EpisodeConfig, WorkError
 from trimtab.data import IGNORE, Batch
 from trimtab.losses import CrossEntropy
 from trimtab.runtime.nested import named_tensors
 from trimtab.training import MemoryLogger, Trainer
 from trimtab.training.assembly import assemble
+from trimtab.training.config import RunConfig
 
 VOCABULARY = 20
 

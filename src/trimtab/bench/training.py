@@ -13,12 +13,12 @@ from trimtab.bench.flops import model_flops
 from trimtab.bench.peaks import matmul_peak
 from trimtab.bench.reference import ReferenceTraining
 from trimtab.bench.timing import interleaved, median_ratio
-from trimtab.config import load_config
 from trimtab.models import Decoder
 from trimtab.records import RunDirectory
 from trimtab.runtime.device import GLIBC_MOST, keep_freed_memory
 from trimtab.training import RunLogger, Trainer
 from trimtab.training.assembly import Assembly, assemble
+from trimtab.training.config import load_config
 
 STEPS = 10**9
 """Never reached: the bench makes single steps."""

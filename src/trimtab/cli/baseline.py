@@ -39,24 +39,24 @@ def baseline(
     run = RunDirectory(out)
     if run.exists():
         say(f"{out} holds a run already: going on with it (remove the folder to start anew).")
-        with calling(quiet=False) as caller:
+        with calling(quiet=False) as context:
             from trimtab.training import resume
 
-            result = resume(out, caller=caller)
+            result = resume(out, context=context)
     else:
-        from trimtab.config import load_config
         from trimtab.training import train
+        from trimtab.training.config import load_config
 
         run.check_free()
         base = [f"seed={seed}", "episode.evaluate_every=100"]
         steps = _steps_within(load_config(None, base), minutes * 60)
         config = load_config(None, [*base, f"episode.steps={steps}"])
         say(f"Training the default model for {steps} steps on the CPython language documentation.")
-        with calling(quiet=False) as caller:
-            result = train(config, out, caller)
+        with calling(quiet=False) as context:
+            result = train(config, out, context)
     _samples(run)
     _expectation(run)
-    finish(result, out, False, caller)
+    finish(result, out, False, context)
 
 
 def _steps_within(config: Any, seconds: float) -> int:

@@ -82,11 +82,12 @@ def ablate(
 
     trimtab ablate configs/baseline.yaml --over model.dropout=0,episode.clip=null --out runs/ablation
     """
-    from trimtab.config import RunConfig, allowing_code, apply_overrides
+    from trimtab.config import allowing_code, apply_overrides
     from trimtab.config.permission import refuse_recorded_code
     from trimtab.config.yaml_file import load_yaml
     from trimtab.evidence import parse_claim
     from trimtab.experiments.ablation import ablation
+    from trimtab.training.config import RunConfig
 
     base, _ = load_yaml(config)
     with allowing_code(allow_code):

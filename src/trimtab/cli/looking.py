@@ -107,12 +107,14 @@ def show(
         _show_evaluation(evaluations[-1])
     _show_config(manifest)
     for row in events:
-        # a memory run has no steps of its own
+        # an event may belong to no step
         when = f"at step {row['step']}" if row.get("step") is not None else f"on {row.get('time', '')[:19]}"
         say(f"event {when}: {row['kind']}: {row['reason']}")
 
 
 def _show_manifest(manifest: "Manifest", summary: "Summary | None") -> None:
+    from trimtab.config import kind_named
+
     parent = f", forked from {manifest.parent.run_id} at step {manifest.parent.step}" if manifest.parent else ""
     say(f"started {manifest.created_at}, commit {manifest.git_commit or 'unknown'}{parent}")
     tokens = "" if manifest.data.tokens is None else f", {manifest.data.tokens:,} tokens"
@@ -120,9 +122,9 @@ def _show_manifest(manifest: "Manifest", summary: "Summary | None") -> None:
     if summary is not None:
         weights = "" if summary.weights_sha256 is None else f", weights {summary.weights_sha256}"
         say(f"{summary.steps} steps in {summary.seconds:.0f} s{weights}")
-        solved = summary.metrics.get("joint")
-        if isinstance(solved, dict) and {"solved", "pairs"} <= solved.keys():  # a memory run's
-            say(f"{solved['solved']} of {solved['pairs']} pairs solved")
+        headline = kind_named(manifest.kind).load("headline")
+        if headline is not None and (sentence := headline(summary.metrics)) is not None:
+            say(sentence)
 
 
 def _show_evaluation(last: dict[str, Any]) -> None:

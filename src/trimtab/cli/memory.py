@@ -54,7 +54,7 @@ def run(
     """
     from trimtab.config import allowing_code
     from trimtab.config.load import load_root
-    from trimtab.config.memory import MemoryConfig
+    from trimtab.memory.config import MemoryConfig
 
     with allowing_code(allow_code):
         loaded = load_root(MemoryConfig, config, overrides or ())

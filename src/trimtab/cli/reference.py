@@ -8,10 +8,12 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from trimtab.config import REGISTRIES, RunConfig
+from trimtab.config import REGISTRIES
 from trimtab.config.describe import type_text, value_text
-from trimtab.config.memory import MemoryConfig
-from trimtab.config.schema import CHANGEABLE, Component
+from trimtab.config.episode import CHANGEABLE
+from trimtab.config.schema import Component
+from trimtab.memory.config import MemoryConfig
+from trimtab.training.config import RunConfig
 
 _HEADER = """# Every key of a config
 

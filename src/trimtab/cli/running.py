@@ -16,7 +16,7 @@ from trimtab.cli.options import finite
 from trimtab.cli.output import deliver, say, working
 
 if TYPE_CHECKING:
-    from trimtab.training import Caller
+    from trimtab.training import RunContext
 
 Set = Annotated[
     list[str] | None,
@@ -63,14 +63,15 @@ def train(
 
     trimtab train configs/baseline.yaml --set data.path=my.txt --set episode.steps=2000 --out runs/mine
     """
-    from trimtab.config import allowing_code, load_config
+    from trimtab.config import allowing_code
+    from trimtab.training.config import load_config
 
     with allowing_code(allow_code):
         loaded = load_config(config, overrides or ())
-    with calling(as_json) as caller:
+    with calling(as_json) as context:
         from trimtab.training import train as start
 
-        finish(start(loaded, out, caller), out, as_json, caller)
+        finish(start(loaded, out, context), out, as_json, context)
 
 
 @working()
@@ -87,11 +88,11 @@ def resume(
 
     trimtab resume runs/first --set episode.steps=2000 --accept-changes
     """
-    with calling(as_json) as caller:
+    with calling(as_json) as context:
         from trimtab.training import resume as go_on
 
-        result = go_on(run, overrides or (), accept_changes=accept_changes, allow_code=allow_code, caller=caller)
-        finish(result, run, as_json, caller)
+        result = go_on(run, overrides or (), accept_changes=accept_changes, allow_code=allow_code, context=context)
+        finish(result, run, as_json, context)
 
 
 @working()
@@ -108,11 +109,11 @@ def fork(
 
     trimtab fork runs/first --at 400 --set episode.optimizer.lr=1e-3 --out runs/hotter
     """
-    with calling(as_json) as caller:
+    with calling(as_json) as context:
         from trimtab.training import fork as begin
 
         options = {"accept_changes": accept_changes, "allow_code": allow_code}
-        finish(begin(run, at, out, overrides or (), **options, caller=caller), out, as_json, caller)
+        finish(begin(run, at, out, overrides or (), **options, context=context), out, as_json, context)
 
 
 def replay(run: Run, allow_code: AllowCode = False, as_json: AsJson = False) -> None:
@@ -245,18 +246,18 @@ def _nothing() -> Iterator[None]:
 
 
 @contextmanager
-def calling(quiet: bool) -> Iterator["Caller"]:
+def calling(quiet: bool) -> Iterator["RunContext"]:
     """A display around a run, and signals that end it after a checkpoint."""
     import sys
 
     from trimtab.cli.display import EncodingDisplay, RunDisplay
     from trimtab.runtime.signals import StopOnSignal
-    from trimtab.training import Caller
+    from trimtab.training import RunContext
 
     console = _console(quiet)
     with StopOnSignal(say_stopping) as stop, RunDisplay(console, begun=stop.arm) as display:
         try:
-            yield Caller(display, EncodingDisplay(console), stop, ("trimtab", *sys.argv[1:]))
+            yield RunContext(display, EncodingDisplay(console), stop, ("trimtab", *sys.argv[1:]))
         except KeyboardInterrupt:
             say(
                 "Stopped at once. What the last checkpoint holds is kept: go on with `trimtab resume`."
@@ -273,7 +274,7 @@ def say_stopping(text: str) -> None:
         os.write(2, f"\n{text}\n".encode())
 
 
-def finish(result: dict[str, Any], out: Path, as_json: bool, caller: "Caller") -> None:
+def finish(result: dict[str, Any], out: Path, as_json: bool, context: "RunContext") -> None:
     """Say how a run ended; leaves with 128 + the signal's number when it was interrupted and 1 when it diverged."""
     if as_json:
         from trimtab.records import to_json
@@ -289,7 +290,7 @@ def finish(result: dict[str, Any], out: Path, as_json: bool, caller: "Caller") -
     if result["status"] == "interrupted":
         again = f"trimtab resume {shlex.quote(str(out))}{_allowance(out)}"
         say(f"Interrupted after step {result['steps']}. Go on with: {again}", err=True)
-        raise typer.Exit(getattr(caller.stop, "exit_code", 130))
+        raise typer.Exit(getattr(context.stop, "exit_code", 130))
     if result["status"] == "diverged":
         raise typer.Exit(1)
 

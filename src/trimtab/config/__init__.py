@@ -1,28 +1,23 @@
 """Frozen, typed configs; components by name; one hash for one config. Imports no torch."""
 
 from trimtab.config.canonical import canonical_json, config_hash
-from trimtab.config.changes import changed_keys
-from trimtab.config.components import REGISTRIES
-from trimtab.config.load import load_config, resolve_config
+from trimtab.config.episode import (
+    DataMix,
+    EarlyStopping,
+    EpisodeConfig,
+    ExamConfig,
+    MonitorConfig,
+    RewindConfig,
+    SampleConfig,
+)
+from trimtab.config.kinds import REGISTRIES, RunKind, kind_named, kinds
+from trimtab.config.load import load_root, recorded_root, resolve_root
 from trimtab.config.nested import nested_components, resolve_component
 from trimtab.config.overrides import apply_overrides, set_key
 from trimtab.config.paths import absolute_paths, missing_paths, path_keys
 from trimtab.config.permission import allowing_code
 from trimtab.config.registry import Registry
-from trimtab.config.schema import (
-    FILE_PATH,
-    Component,
-    DataMix,
-    EarlyStopping,
-    EpisodeConfig,
-    ExamConfig,
-    HookComponent,
-    MonitorConfig,
-    NestedComponent,
-    RewindConfig,
-    RunConfig,
-    SampleConfig,
-)
+from trimtab.config.schema import FILE_PATH, Component, Frozen, NestedComponent, component
 from trimtab.config.slots import slots_of
 from trimtab.errors import ConfigError, DataError, RunError, TrimtabError, WorkError
 
@@ -36,13 +31,13 @@ __all__ = [
     "EarlyStopping",
     "EpisodeConfig",
     "ExamConfig",
-    "HookComponent",
+    "Frozen",
     "MonitorConfig",
     "NestedComponent",
     "Registry",
     "RewindConfig",
-    "RunConfig",
     "RunError",
+    "RunKind",
     "SampleConfig",
     "TrimtabError",
     "WorkError",
@@ -50,14 +45,17 @@ __all__ = [
     "allowing_code",
     "apply_overrides",
     "canonical_json",
-    "changed_keys",
+    "component",
     "config_hash",
-    "load_config",
+    "kind_named",
+    "kinds",
+    "load_root",
     "missing_paths",
     "nested_components",
     "path_keys",
+    "recorded_root",
     "resolve_component",
-    "resolve_config",
+    "resolve_root",
     "set_key",
     "slots_of",
 ]

@@ -8,52 +8,35 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from trimtab.config.canonical import config_hash
-from trimtab.config.fitting import refuse_misfits
-from trimtab.config.kinds import refuse_other_kinds
+from trimtab.config.kinds import kind_of, refuse_other_kinds
 from trimtab.config.nested import resolve_component
 from trimtab.config.offline import is_here
 from trimtab.config.overrides import apply_overrides
 from trimtab.config.permission import refuse_code, refuse_fetching, refuse_recorded_code
 from trimtab.config.plain import plain_values
-from trimtab.config.schema import RunConfig
 from trimtab.config.slots import slots_of
 from trimtab.config.wording import Source, worded
-from trimtab.config.yaml_file import Lines, load_yaml
+from trimtab.config.yaml_file import load_yaml
 from trimtab.errors import ConfigError, RunError
 
 Root = TypeVar("Root", bound=BaseModel)
 
 
-def load_config(path: FilePath | None = None, overrides: Iterable[str] = ()) -> RunConfig:
+def load_root(root: type[Root], path: FilePath | None = None, overrides: Iterable[str] = ()) -> Root:
     """Read a YAML config (None: every default), apply `key=value` overrides, validate and resolve it.
 
-    Raises `ConfigError` that names the file, the line and the key.
-    """
-    return load_root(RunConfig, path, overrides)
-
-
-def load_root(root: type[Root], path: FilePath | None = None, overrides: Iterable[str] = ()) -> Root:
-    """As `load_config`, for any kind of config.
-
-    Raises `RunError` for a file in a folder of records that names code, unless that is allowed (`allowing_code`).
+    Raises `ConfigError` that names the file, the line and the key, and `RunError` for a file in a folder of records that names
+    code, unless that is allowed (`allowing_code`).
     """
     data, lines = load_yaml(path) if path is not None else ({}, {})
     if path is not None:
-        refuse_other_kinds(data, str(path), "a training run" if issubclass(root, RunConfig) else "a memory run")
+        if (kind := kind_of(root)) is not None:
+            refuse_other_kinds(data, str(path), kind.noun)
         refuse_recorded_code(data, path)
     where = Source(str(path) if path is not None else "--set", lines)
     for changed in apply_overrides(data, overrides, root):
         where.override(changed)
     return resolve_root(root, data, where)
-
-
-def resolve_config(data: Mapping[str, Any], *, source: str = "config", lines: Lines | None = None) -> RunConfig:
-    """Validate a plain mapping and fill in every default, those of the named components included.
-
-    A component that is not named is its slot's default one (`model: {layers: 2}` is a smaller default model). Resolving a
-    resolved config again changes nothing. Raises `ConfigError`, which begins with `source`.
-    """
-    return resolve_root(RunConfig, data, Source(source, lines or {}))
 
 
 def recorded_root(root: type[Root], data: Mapping[str, Any], expected_hash: str, source: str) -> Root:
@@ -88,7 +71,10 @@ def _has_hash(data: Mapping[str, Any], expected: str) -> bool:
 
 
 def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Root:
-    """As `resolve_config`, for any kind of config."""
+    """Validate a plain mapping and fill in every default, those of the named components included.
+
+    Raises `ConfigError`, which begins with the name of `where`.
+    """
     plain = plain_values(data, where)
     _name_defaults(root, plain)
     try:
@@ -107,8 +93,9 @@ def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Ro
             ]
         elif parent[key] is not None:
             parent[key] = resolve_component(slot.kind, parent[key], where, slot.path, slot.beside)
-    if issubclass(root, RunConfig):
-        refuse_misfits(resolved, where)
+    kind = kind_of(root)
+    if kind is not None and (check := kind.load("check")) is not None:
+        check(resolved, where)
     return _validated(root, resolved)
 
 

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from trimtab.config.components import REGISTRIES
+from trimtab.config.kinds import REGISTRIES
 from trimtab.config.registry import Registry
 from trimtab.config.schema import NestedComponent
 from trimtab.config.wording import Source, worded

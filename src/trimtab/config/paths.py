@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from trimtab.boundary import user_path
-from trimtab.config.components import REGISTRIES
+from trimtab.config.kinds import REGISTRIES
 from trimtab.config.model_paths import HUB
 from trimtab.config.schema import FILE_PATH
 from trimtab.config.slots import slots_of

@@ -56,7 +56,7 @@ class Registry:
         self._entries: dict[str, Entry] = {}
         self._schemas: dict[str, type[BaseModel]] = {}
         for name, target in entries.items():
-            self._add(name, target, origin=_SHIPPED)
+            self.add(name, target, origin=_SHIPPED)
 
     def register(self, name: str, target: str) -> None:
         """Add a component of the caller's under a short name; `target` is `package.module:Name`.
@@ -64,9 +64,10 @@ class Registry:
         Raises `ConfigError` when the name is taken, with the file and line of both.
         """
         caller = inspect.stack()[1]
-        self._add(name, target, origin=f"{caller.filename}:{caller.lineno}")
+        self.add(name, target, origin=f"{caller.filename}:{caller.lineno}")
 
-    def _add(self, name: str, target: str, *, origin: str) -> None:
+    def add(self, name: str, target: str, *, origin: str) -> None:
+        """Add a component; `origin` says in errors where its name comes from."""
         if ":" in name or ":" not in target:
             raise ValueError(
                 f"'{name}' must be a short name, without a colon, and '{target}' of the form 'package.module:Name'"

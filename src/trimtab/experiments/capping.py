@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,18 +10,7 @@ from trimtab.config import WorkError
 from trimtab.evidence import cap
 from trimtab.experiments.reading import Episode
 from trimtab.experiments.spec import Experiment
-
-_UNTRAINED = {"val_loss": "untrained_loss", "best_val_loss": "untrained_loss", "train_loss": "untrained_loss"}
-"""Where the untrained model's figure stands, if not under the figure's own name after `untrained.`."""
-
-_FALLING = (
-    "exam.calibration.",
-    "exam.truth.",
-    "exam.answer_loss",
-    "stability.",
-    "val_calibration_error",
-    "joint.pair_steps",
-)
+from trimtab.records.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -36,20 +25,20 @@ class Held:
     unfounded: int
 
 
-def higher_is_better(experiment: Experiment, metric: str) -> bool:
-    """A metric's direction: the claim's own, or that of a known figure."""
-    if metric == experiment.claim.metric:
-        return experiment.claim.higher_is_better
-    return metric not in _UNTRAINED and not metric.startswith(_FALLING)
+def metric_named(experiment: Experiment, name: str) -> Metric:
+    """A metric of the experiment's episodes; the direction of the claimed one is the claim's."""
+    found = experiment.metrics.find(name) or Metric(name, higher_is_better=True)
+    claim = experiment.claim
+    return replace(found, higher_is_better=claim.higher_is_better) if name == claim.metric else found
 
 
-def worst_of(episodes: Sequence[Episode], metric: str, *, higher: bool) -> float | None:
+def worst_of(episodes: Sequence[Episode], metric: Metric) -> float | None:
     """The worst finite value of a metric in any of the episodes."""
-    found = [value for episode in episodes if math.isfinite(value := episode.figures.get(metric, math.nan))]
-    return (min(found) if higher else max(found)) if found else None
+    found = [value for episode in episodes if math.isfinite(value := episode.figures.get(metric.name, math.nan))]
+    return (min(found) if metric.higher_is_better else max(found)) if found else None
 
 
-def held(episodes: Sequence[Episode], metric: str, *, higher: bool, worst: float | None) -> Held:
+def held(episodes: Sequence[Episode], metric: Metric, *, worst: float | None) -> Held:
     """The metric of some episodes, where they diverged no worse than the untrained model's.
 
     A run that diverged, and any whose value is not finite, counts as the untrained model where its own value is not
@@ -57,13 +46,13 @@ def held(episodes: Sequence[Episode], metric: str, *, higher: bool, worst: float
     is, and another counts as `worst`, the worst value that was measured: less than such a run deserves, so that nothing may be
     concluded in its favour. Raises `WorkError` for a figure that an episode does not have, or that nothing can be held at.
     """
-    missing = [episode for episode in episodes if metric not in episode.figures and episode.status != "diverged"]
+    missing = [episode for episode in episodes if metric.name not in episode.figures and episode.status != "diverged"]
     if missing:
         known = ", ".join(sorted(n for n in missing[0].figures if n.startswith(("val_", "stability", "best", "exam."))))
         raise WorkError(
-            f"The episode {missing[0].arm}, seed {missing[0].seed} has no figure '{metric}' to compare. It has {known}."
+            f"The episode {missing[0].arm}, seed {missing[0].seed} has no figure '{metric.name}' to compare. It has {known}."
         )
-    values = np.array([episode.figures.get(metric, math.nan) for episode in episodes])
+    values = np.array([episode.figures.get(metric.name, math.nan) for episode in episodes])
     untrained = np.array([_untrained(episode, metric) for episode in episodes])
     diverged = np.array([episode.status == "diverged" for episode in episodes], dtype=np.bool_)
     known_floor, finite = np.isfinite(untrained), np.isfinite(values)
@@ -72,23 +61,23 @@ def held(episodes: Sequence[Episode], metric: str, *, higher: bool, worst: float
     if unfounded.any() and worst is None:
         lost = episodes[int(np.flatnonzero(unfounded)[0])]
         raise WorkError(
-            f"'{metric}' is not finite in {lost.arm}, seed {lost.seed}, and no run has a value to cap it at."
+            f"'{metric.name}' is not finite in {lost.arm}, seed {lost.seed}, and no run has a value to cap it at."
         )
     floor = np.where(known_floor, untrained, math.nan if worst is None else worst)
-    found = cap(values, flags, floor, higher_is_better=higher)
+    found = cap(values, flags, floor, higher_is_better=metric.higher_is_better)
     return Held(found.values, found.count, int(unfounded.sum()))
 
 
-def flattered(episodes: Sequence[Episode], metric: str, *, higher: bool) -> dict[str, int]:
+def flattered(episodes: Sequence[Episode], metric: Metric) -> dict[str, int]:
     """By arm, how many diverged runs have an untrained model that scores better than the median of the runs that did not.
 
     So it is with calibration: a model that knows nothing, and is sure of nothing, has no error of confidence.
     """
-    sound = [episode.figures.get(metric, math.nan) for episode in episodes if episode.status != "diverged"]
+    sound = [episode.figures.get(metric.name, math.nan) for episode in episodes if episode.status != "diverged"]
     known = [value for value in sound if math.isfinite(value)]
     if not known:
         return {}
-    middle, sign = float(np.median(known)), 1 if higher else -1
+    middle, sign = float(np.median(known)), 1 if metric.higher_is_better else -1
     better = [
         episode.arm
         for episode in episodes
@@ -97,6 +86,6 @@ def flattered(episodes: Sequence[Episode], metric: str, *, higher: bool) -> dict
     return {arm: better.count(arm) for arm in better}
 
 
-def _untrained(episode: Episode, metric: str) -> float:
-    own = episode.figures.get(f"untrained.{metric}", math.nan)
-    return episode.figures.get(_UNTRAINED.get(metric, ""), own)
+def _untrained(episode: Episode, metric: Metric) -> float:
+    own = episode.figures.get(f"untrained.{metric.name}", math.nan)
+    return own if metric.cap is None else episode.figures.get(metric.cap, own)

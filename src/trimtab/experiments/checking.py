@@ -4,13 +4,13 @@ import math
 from collections.abc import Mapping
 
 from trimtab.boundary import folder_name, printable, shortened
-from trimtab.config import ConfigError, RunConfig, canonical_json, missing_paths
+from trimtab.config import ConfigError, canonical_json, missing_paths
 from trimtab.evidence.claims import LEVELS, is_level
 from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.experiments.figures import check_figures
-from trimtab.experiments.memory_episodes import check_memory
-from trimtab.experiments.spec import Experiment
+from trimtab.experiments.spec import Experiment, Pairing
 from trimtab.records.places import cell_folder
+from trimtab.training.config import RunConfig
 
 MOST_PAIRS = 10_000
 MOST_EPISODES = 1_000_000
@@ -38,8 +38,10 @@ def check(experiment: Experiment, at: str) -> None:
         for cell in experiment.cells:
             experiment.episode_config(arm, seeds[0], cell)
     _check_files(experiment, at)
-    if experiment.episodes == "training":
+    if experiment.run_kind.steps:
         _check_tune(experiment, at)
+    else:
+        _check_without_steps(experiment, at)
     fixed = [arm for arm in experiment.arms if arm not in experiment.tune]
     configs = {arm: canonical_json(experiment.episode_config(arm, seeds[0], experiment.cells[0])) for arm in fixed}
     for arm, config in configs.items():
@@ -49,12 +51,26 @@ def check(experiment: Experiment, at: str) -> None:
                 f"{at}arms: '{arm}' and '{twins[0]}' describe the same run. An arm is a policy of its own."
             )
     _check_pairs(experiment, at)
-    if experiment.episodes == "memory":
-        check_memory(experiment, at)
-        return
     check_figures(experiment, at)
-    _check_pairing(experiment, at)
-    _check_plan(experiment, at)
+    if experiment.run_kind.steps:
+        _check_pairing(experiment, at)
+        _check_plan(experiment, at)
+
+
+def _check_without_steps(experiment: Experiment, at: str) -> None:
+    """Refuse what only runs made of training steps can have."""
+    of_steps = {
+        "tune": bool(experiment.tune),
+        "noise_floor": bool(experiment.noise_floor),
+        "twin": experiment.twins is not None,
+        "derived": experiment.derived is not None,
+        "pairing": experiment.pairing != Pairing(),
+    }
+    if asked := [key for key, value in of_steps.items() if value]:
+        raise ConfigError(
+            f"{at}{asked[0]}: this needs episodes that are made of training steps, and each of these is "
+            f"{experiment.run_kind.noun}; they are paired by their seeds. Leave it out."
+        )
 
 
 def _check_size(experiment: Experiment, at: str) -> None:

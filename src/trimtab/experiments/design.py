@@ -15,11 +15,9 @@ def episode_jobs(folder: ExperimentDirectory, experiment: Experiment, seeds: lis
             for cell in experiment.cells:
                 place = folder.episode(arm, seed, cell)
                 config = experiment.episode_config(arm, seed, cell).model_dump(mode="json")
-                if experiment.episodes == "memory":
-                    yield Job(arm, seed, str(place), config, "memory", cell=cell)
-                elif experiment.runs_alone(arm):
-                    yield Job(arm, seed, str(place), config, cell=cell)
+                if experiment.runs_alone(arm):
+                    yield Job(arm, seed, str(place), config, experiment.episodes, cell=cell)
                 else:
-                    parent = str(folder.episode(base, seed, cell))
+                    parent, at = str(folder.episode(base, seed, cell)), experiment.pairing.at
                     kind: Kind = "fork" if experiment.pairing.name == "fork" else "lazy_fork"
-                    yield Job(arm, seed, str(place), config, kind, parent, experiment.pairing.at, cell)
+                    yield Job(arm, seed, str(place), config, experiment.episodes, kind, parent, at, cell)

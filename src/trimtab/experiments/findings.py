@@ -1,6 +1,7 @@
 """What an experiment's records say besides its verdicts: detections of injected faults, effects of single interventions."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from trimtab.evidence import clustered_interval
@@ -16,8 +17,8 @@ from trimtab.records.atomic import write_json
 
 
 def steered(experiment: Experiment) -> list[str]:
-    """The treatments that have a regime controller; no memory run has one."""
-    if experiment.episodes == "memory":
+    """The treatments that have a regime controller; only runs made of training steps can have one."""
+    if not experiment.run_kind.steps:
         return []
     seed, cell = experiment.seed_list[0], experiment.cells[0]
     treatments = experiment.treatments
@@ -36,9 +37,8 @@ def twin_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job]:
                 if same or not run.exists() or run.summary() is None:
                     continue
                 place, options = folder.twins(arm, seed, cell), plan.model_dump()
-                jobs.append(
-                    Job(f"twins of {arm}", seed, str(place), {}, "twins", str(run.path), cell=cell, options=options)
-                )
+                job = Job(f"twins of {arm}", seed, str(place), {}, experiment.episodes, "twins", str(run.path))
+                jobs.append(replace(job, cell=cell, options=options))
     return jobs
 
 

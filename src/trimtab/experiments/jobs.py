@@ -1,34 +1,39 @@
 """One episode of an experiment as a job: what is to be run where, and running it (or finding it done)."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-from trimtab.config import RunConfig, RunError, changed_keys, resolve_config
+from trimtab.config import kind_named, resolve_root
+from trimtab.config.wording import Source
 from trimtab.experiments.lazy import first_action
 from trimtab.records import RunDirectory
 from trimtab.records.atomic import write_json
-from trimtab.training import Caller, fork_as, resume, train
-from trimtab.training.assembly import assemble
-from trimtab.training.lifecycle import differences
+from trimtab.runtime.context import RunContext
+from trimtab.training.config import RunConfig, changed_keys
+from trimtab.training.forking import fork_as
+from trimtab.training.lifecycle import train, train_or_resume
 from trimtab.training.recorded import recorded_config
 
-Kind = Literal["train", "fork", "lazy_fork", "twins", "memory"]
+Kind = Literal["run", "fork", "lazy_fork", "twins"]
 SAME_AS = "same_as.json"
 """Stands in an episode's folder in place of a run: the controller never acted, so the episode is the baseline's."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """An episode to run in `folder`: a run of its own, or a fork of the run in `parent` (at step `at`, or lazily); a memory run.
+    """An episode to run in `folder`: a run of its own, or a fork of the run in `parent` (at step `at`, or lazily).
 
-    `twins` holds the interventions of the run in `parent` against twins that did nothing (`options`: `Twin`'s fields).
+    `episodes` names the kind of run. `twins` compares the interventions of the run in `parent` with twins that did nothing
+    (`options`: `Twin`'s fields).
     """
 
     arm: str
     seed: int
     folder: str
     config: dict[str, Any]
-    kind: Kind = "train"
+    episodes: str
+    kind: Kind = "run"
     parent: str | None = None
     at: int | None = None
     cell: dict[str, Any] = field(default_factory=dict)
@@ -41,33 +46,40 @@ class Job:
         return f"{self.arm}, seed {self.seed}{values}"
 
 
-def run_job(job: Job, caller: Caller) -> dict[str, Any]:
+def run_job(job: Job, context: RunContext) -> dict[str, Any]:
     """Run an episode, go on with it, or find it done; returns its status and what it cost.
 
-    A finished episode is taken as it is only when config, data, code and numeric environment are what they would be now.
-    Raises `RunError` that names what differs.
+    A finished episode is taken as it is only when what decides it is what it would be now. Raises `RunError` that names what
+    differs.
     """
-    config = resolve_config(job.config, source=job.name)
-    run = RunDirectory(job.folder)
-    marker = run.path / SAME_AS
-    if marker.exists() and job.parent is not None:
-        if first_action(RunDirectory(job.parent), config) is None:
+    kind = kind_named(job.episodes)
+    config, folder = resolve_root(kind.schema, job.config, Source(job.name)), Path(job.folder)
+    if job.kind == "run":
+        result: dict[str, Any] = kind.load("run")(config, folder, context)
+        return result
+    assert isinstance(config, RunConfig)
+    return _forked(config, RunDirectory(folder), job, context)
+
+
+def _forked(config: RunConfig, run: RunDirectory, job: Job, context: RunContext) -> dict[str, Any]:
+    assert job.parent is not None
+    parent, marker = RunDirectory(job.parent), run.path / SAME_AS
+    if marker.exists():
+        if first_action(parent, config) is None:
             return {"status": "same", "reused": True}
         marker.unlink()  # the controller is another one than it was then
     if run.exists():
-        return _go_on(run, config, job, caller)
-    if job.kind == "train":
-        return _told(train(config, run.path, caller))
-    assert job.parent is not None
-    parent = RunDirectory(job.parent)
+        begun = run.manifest().parent
+        saved = begun.step if begun is not None and job.kind == "lazy_fork" else 0
+        return train_or_resume(config, run.path, context) | {"saved_steps": saved}
     if job.kind == "fork":
         assert job.at is not None
         changed = changed_keys(recorded_config(parent.manifest(), parent), config)
-        return _told(fork_as(parent, job.at, run.path, config, changed, caller=caller))
-    return _lazy(parent, run, config, job, caller)
+        return _brief(fork_as(parent, job.at, run.path, config, changed, context=context))
+    return _lazy(parent, run, config, context)
 
 
-def _lazy(parent: RunDirectory, run: RunDirectory, config: RunConfig, job: Job, caller: Caller) -> dict[str, Any]:
+def _lazy(parent: RunDirectory, run: RunDirectory, config: RunConfig, context: RunContext) -> dict[str, Any]:
     action = first_action(parent, config)
     if action is None:
         run.path.mkdir(parents=True, exist_ok=True)
@@ -76,26 +88,11 @@ def _lazy(parent: RunDirectory, run: RunDirectory, config: RunConfig, job: Job, 
         ended = parent.summary()
         return {"status": "same", "saved_steps": config.episode.steps if ended is None else ended.steps}
     if action.start == 0:
-        return _told(train(config, run.path, caller))
+        return _brief(train(config, run.path, context))
     changed = changed_keys(recorded_config(parent.manifest(), parent), config)
-    result = fork_as(parent, action.start, run.path, config, changed, controller=action.controller, caller=caller)
-    return _told(result) | {"saved_steps": action.start}
+    result = fork_as(parent, action.start, run.path, config, changed, controller=action.controller, context=context)
+    return _brief(result) | {"saved_steps": action.start}
 
 
-def _go_on(run: RunDirectory, config: RunConfig, job: Job, caller: Caller) -> dict[str, Any]:
-    manifest = run.manifest()
-    changes = differences(manifest, assemble(config, caller.progress))
-    if changes:
-        raise RunError(
-            f"The episode in {run.path} ({job.name}) was made under other conditions: {'; '.join(changes)}. Undo the change, "
-            "or run the experiment into another --out."
-        )
-    saved = manifest.parent.step if manifest.parent is not None and job.kind == "lazy_fork" else 0
-    summary = run.summary()
-    if summary is not None and summary.status != "interrupted":
-        return {"status": summary.status, "reused": True, "saved_steps": saved}
-    return _told(resume(run.path, caller=caller)) | {"saved_steps": saved}
-
-
-def _told(result: dict[str, Any]) -> dict[str, Any]:
+def _brief(result: dict[str, Any]) -> dict[str, Any]:
     return {"status": result["status"], "reused": False}

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from trimtab.config import REGISTRIES, RunConfig
+from trimtab.config import REGISTRIES
 from trimtab.records import RunDirectory
 from trimtab.records.checkpoints import checkpoint_steps
 from trimtab.regimes import RegimeState, observations
+from trimtab.training.config import RunConfig
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trimtab.config import ConfigError, RunConfig
-from trimtab.config.kinds import refuse_other_kinds
-from trimtab.config.memory import MemoryConfig
+from trimtab.config import ConfigError
+from trimtab.config.kinds import EXPERIMENT, kinds, refuse_other_kinds
 from trimtab.config.overrides import apply_overrides
 from trimtab.config.permission import refuse_recorded_code
 from trimtab.config.plain import plain_values
@@ -29,9 +28,10 @@ def load_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     allowed (`allowing_code`).
     """
     data, lines = load_yaml(path)
-    refuse_other_kinds(data, str(path), "an experiment")
+    refuse_other_kinds(data, str(path), EXPERIMENT)
     refuse_recorded_code(data, path)
-    apply_overrides(data, overrides, MemoryConfig if data.get("episodes") == "memory" else RunConfig)
+    kind = kinds().get(str(data.get("episodes", Experiment.model_fields["episodes"].default)))
+    apply_overrides(data, overrides, None if kind is None else kind.schema)
     return experiment_from(data, Source(str(path), lines))
 
 

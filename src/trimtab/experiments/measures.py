@@ -11,33 +11,10 @@ from trimtab.errors import DataError
 from trimtab.evidence import Claim, Comparison, Decision, Sequential, Verdict, judge_all, paired_differences
 from trimtab.evidence.arrays import Floats, mean
 from trimtab.evidence.rule import Ruling
-from trimtab.experiments.capping import flattered, held, higher_is_better, worst_of
+from trimtab.experiments.capping import flattered, held, metric_named, worst_of
 from trimtab.experiments.lost import Lost, guarded
 from trimtab.experiments.reading import Episode
 from trimtab.experiments.spec import Experiment
-
-EXPLORED = (
-    "exam.exact_match",
-    "exam.answer_loss",
-    "exam.calibration.smooth_ece.value",
-    "exam.truth.kl.value",
-    "val_loss",
-    "val_accuracy",
-    "best_val_loss",
-    "stability.unstable_steps",
-    "stability.flagged_steps",
-    "joint.share",
-    "joint.pair_steps",
-    "pass_fp32.share",
-    "pass_bf16.share",
-    "recalled.noise_0.02",
-    "recalled.noise_0.05",
-    "recalled.noise_0.1",
-    "recalled.noise_0.2",
-    "recalled.int8",
-    "recalled.int4",
-)
-"""Figures that an experiment compares besides the claimed one, without a verdict, where its episodes have them."""
 
 
 @dataclass(frozen=True)
@@ -97,21 +74,21 @@ def metric_table(experiment: Experiment, episodes: list[Episode], metric: str) -
     derived = experiment.derived if metric == "sensitivity" else None
     source = derived.metric if derived is not None else metric
     found = Table({}, {}, {})
-    higher = higher_is_better(experiment, source)
-    worst = worst_of(episodes, source, higher=higher)
+    compared = metric_named(experiment, source)
+    worst = worst_of(episodes, compared)
     for arm in experiment.arms:
         for seed in sorted({episode.seed for episode in episodes if episode.arm == arm}):
             own = [episode for episode in episodes if (episode.arm, episode.seed) == (arm, seed)]
             if len(own) < len(experiment.cells):
                 continue
-            those = held(own, source, higher=higher, worst=worst)
+            those = held(own, compared, worst=worst)
             found.capped.setdefault(arm, {})[seed] = those.capped
             found.unfounded.setdefault(arm, {})[seed] = those.unfounded
             values = those.values
             if derived is None:
                 found.values.setdefault(arm, {})[seed] = mean(values)
             else:
-                best = values.max() if higher else values.min()
+                best = values.max() if compared.higher_is_better else values.min()
                 found.values.setdefault(arm, {})[seed] = mean(np.abs(values - best))
     return found
 
@@ -132,7 +109,7 @@ def verdicts(
         pairs = [pair.first(decisions[pair.comparison.treatment].n) for pair in pairs]
     for arm in experiment.tune:
         pairs += _compared(experiment, episodes, spec.metric, None, noise_floor, base=arm)
-    for metric in EXPLORED:
+    for metric in experiment.metrics.explored:
         if metric != spec.metric and all(metric in episode.figures for episode in episodes):
             pairs += _compared(experiment, episodes, metric, None, noise_floor)
     found = judge_all([pair.comparison for pair in pairs], family=len(experiment.treatments))
@@ -234,7 +211,7 @@ def _compared(
         )
         runs = {name: [e for e in episodes if e.arm == name and e.seed in seeds] for name in (base, arm)}
         wrecked = {name: len(own) for name, own in runs.items() if all(e.status == "diverged" for e in own)}
-        gaining = flattered([*runs[base], *runs[arm]], source, higher=higher_is_better(experiment, source))
+        gaining = flattered([*runs[base], *runs[arm]], metric_named(experiment, source))
         unfounded = sum(table.unfounded[name][seed] for name in (base, arm) for seed in seeds)
         lost = Lost(wrecked, gaining, unfounded)
         found.append(_Pairs(comparison, seeds, baseline, treatment, lost, unjudged))

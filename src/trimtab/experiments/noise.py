@@ -6,7 +6,7 @@ from typing import Any
 from trimtab.evidence import noise_floor, paired_differences
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.jobs import Job
-from trimtab.experiments.measures import EXPLORED, metric_table
+from trimtab.experiments.measures import metric_table
 from trimtab.experiments.reading import Episode, finished
 from trimtab.experiments.spec import Experiment
 from trimtab.records import RunDirectory, to_json
@@ -32,9 +32,9 @@ def noise_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job]
             config = copy.config(COPY, seed, cell).model_dump(mode="json")
             place, parent = str(folder.noise(seed, cell)), str(folder.episode(base, seed, cell))
             if at is None:
-                jobs.append(Job(COPY, seed, place, config, cell=cell))
+                jobs.append(Job(COPY, seed, place, config, experiment.episodes, cell=cell))
             else:
-                jobs.append(Job(COPY, seed, place, config, "fork", parent, at, cell))
+                jobs.append(Job(COPY, seed, place, config, experiment.episodes, "fork", parent, at, cell))
     return jobs
 
 
@@ -66,7 +66,7 @@ def noise_floors(folder: ExperimentDirectory, experiment: Experiment) -> dict[st
     view = experiment.model_copy(update={"arms": {base: {}, COPY: {}}, "baseline": base})
     floors: dict[str, float] = {}
     differences: dict[str, list[float]] = {}
-    for metric in dict.fromkeys((experiment.claim.metric, *EXPLORED)):
+    for metric in dict.fromkeys((experiment.claim.metric, *experiment.metrics.explored)):
         if metric != "sensitivity" and not all(metric in episode.figures for episode in episodes):
             continue
         table = metric_table(view, episodes, metric).values

@@ -4,12 +4,13 @@ from typing import Any
 
 import torch
 
-from trimtab.config import ConfigError, RunConfig, TrimtabError, canonical_json
+from trimtab.config import ConfigError, TrimtabError, canonical_json
 from trimtab.data import DataBundle
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.spec import Experiment
 from trimtab.training import MemoryLogger
 from trimtab.training.assembly import assemble
+from trimtab.training.config import RunConfig
 
 _NEEDS_NOTHING = "cross_entropy"
 """The loss that reads nothing but logits and labels."""
@@ -19,9 +20,9 @@ def rehearse(folder: ExperimentDirectory, experiment: Experiment) -> None:
     """Build every arm and cell, and evaluate its loss on its first batch. Raises `ConfigError` that names the arm and the reason.
 
     Arms that have begun are left out, and arms with the plain cross-entropy are built alone; equal ones are tried once, and
-    arms on the same data share them. Memory runs open their model themselves.
+    arms on the same data share them. Runs that are not made of training steps are not built here.
     """
-    if experiment.episodes == "memory":
+    if not experiment.run_kind.steps:
         return
     data: dict[str, DataBundle] = {}
     tried: set[str] = set()

@@ -5,13 +5,12 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from trimtab.config import ConfigError, RunConfig, absolute_paths, set_key
-from trimtab.config.load import resolve_root
-from trimtab.config.memory import MemoryConfig
-from trimtab.config.schema import Frozen
+from trimtab.config import ConfigError, Frozen, RunKind, absolute_paths, kind_named, resolve_root, set_key
 from trimtab.config.wording import Source
+from trimtab.records.metrics import Metrics
+from trimtab.training.config import RunConfig
 
 
 class ClaimSpec(Frozen):
@@ -89,8 +88,8 @@ class Experiment(Frozen):
 
     question: Annotated[str, Field(min_length=1, description="what is asked, in words")]
     episodes: Annotated[
-        Literal["training", "memory"],
-        Field(description="what an episode is: a training run, or a memory run (`trimtab memory run`)"),
+        str,
+        Field(description="the kind of run that an episode is: `training`, `memory`, or one of an installed package"),
     ] = "training"
     claim: Annotated[ClaimSpec, Field(description="what is claimed of every treatment")]
     arms: Annotated[
@@ -163,26 +162,36 @@ class Experiment(Frozen):
 
     def runs_alone(self, arm: str) -> bool:
         """Whether the arm's episodes are runs of their own: the baseline's, and where no controller makes it a lazy fork."""
-        if arm == self.baseline_arm or self.pairing.name == "seed":  # as every memory run is
+        if arm == self.baseline_arm or self.pairing.name == "seed":  # as every run is that has no training steps
             return True
         config = self.config(arm, self.seed_list[0], self.cells[0])
         return self.pairing.name == "lazy_fork" and config.episode.regime_controller is None
 
     @property
-    def schema(self) -> type[RunConfig] | type[MemoryConfig]:
-        """The schema of an episode's config."""
-        return MemoryConfig if self.episodes == "memory" else RunConfig
+    def run_kind(self) -> RunKind:
+        """The kind of run that an episode is."""
+        return kind_named(self.episodes, "episodes: ")
 
-    def resolved(self, base: Mapping[str, Any], source: str) -> RunConfig | MemoryConfig:
+    def metrics_of(self, config: BaseModel) -> Metrics:
+        """The metrics that an episode of this config has."""
+        found: Metrics = self.run_kind.load("metrics")(config)
+        return found
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the baseline's episodes."""
+        return self.metrics_of(self.episode_config(self.baseline_arm, self.seed_list[0], self.cells[0]))
+
+    def resolved(self, base: Mapping[str, Any], source: str) -> BaseModel:
         """A config of the kind that the episodes have. Raises `ConfigError` that begins with `source`."""
-        return resolve_root(self.schema, base, Source(source, {}))
+        return resolve_root(self.run_kind.schema, base, Source(source, {}))
 
-    def episode_config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> RunConfig | MemoryConfig:
+    def episode_config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> BaseModel:
         """The resolved config of an episode, its paths absolute. Raises `ConfigError` that names the arm."""
         data = json.loads(json.dumps(self.base))
         overrides = json.loads(json.dumps({**self.arms[arm], **cell, "seed": seed}))
         for key, value in overrides.items():
-            set_key(data, key, value, self.schema)
+            set_key(data, key, value, self.run_kind.schema)
         return absolute_paths(self.resolved(data, f"arm '{arm}'"))
 
     def config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> RunConfig:
@@ -194,7 +203,7 @@ class Experiment(Frozen):
 
     def needs_training(self) -> None:
         """Raise `ConfigError` where the episodes are no training runs."""
-        if self.episodes != "training":
+        if not self.run_kind.steps:
             raise ConfigError(
                 f"episodes: {self.episodes}. What was asked is about training runs. Give an experiment whose episodes are."
             )

@@ -7,7 +7,7 @@ import numpy as np
 
 from trimtab.config import RunError
 from trimtab.evidence.arrays import mean
-from trimtab.experiments.capping import held, worst_of
+from trimtab.experiments.capping import held, metric_named, worst_of
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.reading import Episode
@@ -26,7 +26,8 @@ def tuning_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job
             tried = with_settings(experiment, arm, candidate)
             for seed in tune.seeds:
                 config = tried.config(arm, seed, {}).model_dump(mode="json")
-                jobs.append(Job(f"{arm} {candidate}", seed, str(folder.tuning(arm, number, seed)), config))
+                place = str(folder.tuning(arm, number, seed))
+                jobs.append(Job(f"{arm} {candidate}", seed, place, config, experiment.episodes))
     return jobs
 
 
@@ -44,25 +45,25 @@ def tuned(folder: ExperimentDirectory, experiment: Experiment) -> Experiment:
     found: dict[str, Any] = {}
     for arm, tune in experiment.tune.items():
         runs, means, steps = [], [], 0
-        metric, higher = experiment.claim.metric, experiment.claim.higher_is_better
+        metric = metric_named(experiment, experiment.claim.metric)
         tried = [
             [_episode(folder.tuning(arm, number, seed), arm, seed) for seed in tune.seeds]
             for number in range(len(tune.candidates))
         ]
-        worst = worst_of([episode for episodes in tried for episode in episodes], metric, higher=higher)
+        worst = worst_of([episode for episodes in tried for episode in episodes], metric)
         for candidate, episodes in zip(tune.candidates, tried, strict=True):
-            values = held(episodes, metric, higher=higher, worst=worst).values
+            values = held(episodes, metric, worst=worst).values
             means.append(mean(values))
             steps += sum(episode.steps for episode in episodes)
             runs += [
                 {"overrides": candidate, "seed": episode.seed, "status": episode.status, "value": value}
                 for episode, value in zip(episodes, values.tolist(), strict=True)
             ]
-        best = int(np.argmax(means) if higher else np.argmin(means))
+        best = int(np.argmax(means) if metric.higher_is_better else np.argmin(means))
         chosen = tune.candidates[best]
         found[arm] = {
             "over": tune.over,
-            "metric": metric,
+            "metric": metric.name,
             "runs": runs,
             "chosen": chosen,
             "steps": steps,

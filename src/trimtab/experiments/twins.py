@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.config import EpisodeConfig, RunConfig
+from trimtab.config import EpisodeConfig
 from trimtab.errors import RunError
 from trimtab.experiments.jobs import Job
 from trimtab.records import RunDirectory, to_json
@@ -16,8 +16,9 @@ from trimtab.records.manifest import read_object
 from trimtab.regimes import Controller, Decision, RegimeController, RegimeState
 from trimtab.runtime.checkpoint import Snapshot
 from trimtab.runtime.logger import MemoryLogger
-from trimtab.training import Caller
+from trimtab.training import RunContext
 from trimtab.training.assembly import assemble
+from trimtab.training.config import RunConfig
 from trimtab.training.recorded import recorded_config
 from trimtab.training.trunk import restore_run, state_at
 
@@ -44,7 +45,7 @@ class Once(Controller):
         self._inner.load_state_dict(state)
 
 
-def run_twins(job: Job, caller: Caller) -> dict[str, Any]:
+def run_twins(job: Job, context: RunContext) -> dict[str, Any]:
     """Hold the interventions of the finished episode in `job.parent` against twins that did nothing, into `twins.json`.
 
     `job.options` holds `steps` and `at_most`. Both twins of an intervention begin with the state just before it; one follows
@@ -64,11 +65,11 @@ def run_twins(job: Job, caller: Caller) -> dict[str, Any]:
     config = recorded_config(run.manifest(), run)
     decisions = [row for row in run.events() if row["kind"].startswith("decision")]
     chosen = _spread(decisions, job.options["at_most"])
-    if caller.display is not None:
-        caller.display.begin(len(chosen))
+    if context.display is not None:
+        context.display.begin(len(chosen))
     looked_at = []
     for decision in chosen:
-        if caller.stop() is not None:
+        if context.stop() is not None:
             return {"status": "interrupted"}
         effect = _effect(run, config, decision, job.options["steps"])
         if effect is not None:

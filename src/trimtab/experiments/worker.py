@@ -4,16 +4,16 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from trimtab.boundary import shortened
 from trimtab.boundary.own_code import search
 from trimtab.config import TrimtabError, allowing_code
-from trimtab.experiments.jobs import Job, Kind, run_job
+from trimtab.experiments.jobs import Job, run_job
 from trimtab.experiments.twins import run_twins
+from trimtab.runtime.context import RunContext
 from trimtab.runtime.signals import StopOnSignal
-from trimtab.training import Caller
 
 _LONGEST = 2000
 """Characters of an error that an answer holds."""
@@ -42,10 +42,9 @@ class Silent:
 def work(job: Job) -> dict[str, Any]:
     """Run a job; a signal ends it after a checkpoint. An error is part of the answer."""
     with StopOnSignal() as stop:
+        context = RunContext(Silent(stop), stop=stop, command=("trimtab", "run"), plots=False, gates=False)
         try:
-            return _runner(job.kind)(
-                job, Caller(display=Silent(stop), stop=stop, command=("trimtab", "run"), plots=False)
-            )
+            return (run_twins if job.kind == "twins" else run_job)(job, context)
         except KeyboardInterrupt:
             return {"status": "interrupted"}
         except TrimtabError as error:
@@ -54,14 +53,6 @@ def work(job: Job) -> dict[str, Any]:
             traceback.print_exc()  # a worker's goes to the log
             words = shortened(f"{type(error).__name__}: {error}", _LONGEST)
             return {"status": "failed", "error": f"{words} (the traceback is printed or in workers.log)"}
-
-
-def _runner(kind: Kind) -> Callable[[Job, Caller], dict[str, Any]]:
-    if kind == "memory":
-        from trimtab.experiments.memory_episodes import run_memory_job  # training has no use for it
-
-        return run_memory_job
-    return run_twins if kind == "twins" else run_job
 
 
 def main(terms: Mapping[str, Any]) -> None:

@@ -16,8 +16,7 @@ import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
 
-from trimtab.config import resolve_component
-from trimtab.config.components import LOSSES
+from trimtab.config import REGISTRIES, resolve_component
 from trimtab.config.wording import Source
 from trimtab.errors import TrimtabError, WorkError
 from trimtab.losses.claims import Bias, Claim
@@ -89,7 +88,7 @@ def token_values() -> Float64[Tensor, " vocabulary"]:
 
 def claims_of(spec: Mapping[str, Any]) -> tuple[Claim | None, ...]:
     """What a loss says of itself: its `bias`, or the `claims` of a shipped one for a bare name; (None,) where nothing."""
-    factory = LOSSES.load(spec["name"])
+    factory = REGISTRIES["loss"].load(spec["name"])
     bias: Bias | None = getattr(factory, "bias", None)
     if bias is not None:
         return (Claim(bias),)
@@ -109,7 +108,7 @@ def check(spec: Mapping[str, Any], claim: Claim | None) -> Finding:
         built = {"name": "sum", "terms": [{"name": "cross_entropy"}, {**own, "weight": claim_or_alone.weight}]}
     resolved = resolve_component("loss", built, Source("losses check"))
     try:
-        loss = LOSSES.build(resolved, token_values=token_values(), token_texts=TEXTS)
+        loss = REGISTRIES["loss"].build(resolved, token_values=token_values(), token_texts=TEXTS)
         fitted, converged = fit(loss)
     except TrimtabError:
         raise
@@ -144,14 +143,14 @@ def check(spec: Mapping[str, Any], claim: Claim | None) -> Finding:
 
 def _place(error: Exception, name: str) -> str:
     """Where in the loss's own file an error came up, for a message; nothing where it came up outside of it."""
-    own = inspect.getsourcefile(LOSSES.load(name))
+    own = inspect.getsourcefile(REGISTRIES["loss"].load(name))
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
     return f" ({own}, line {lines[-1]})" if lines else ""
 
 
 def check_all(specs: Sequence[Mapping[str, Any]] | None = None) -> list[Finding]:
     """Every claim of the given losses, or of all that are registered."""
-    chosen = [{"name": entry.name} for entry in LOSSES] if specs is None else specs
+    chosen = [{"name": entry.name} for entry in REGISTRIES["loss"]] if specs is None else specs
     return [check(spec, claim) for spec in chosen for claim in claims_of(spec)]
 
 

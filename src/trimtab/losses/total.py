@@ -9,8 +9,7 @@ from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor
 
-from trimtab.config import ConfigError, NestedComponent
-from trimtab.config.components import LOSSES
+from trimtab.config import REGISTRIES, ConfigError, NestedComponent
 from trimtab.losses.claims import Claim
 from trimtab.losses.module import Labels, LossOutput, TokenLoss
 
@@ -65,7 +64,9 @@ class Sum(TokenLoss):
         self.terms: list[Summand] = []
         for term in terms:
             spec = {key: value for key, value in term.spec.items() if key != "weight"}
-            loss = LOSSES.build(spec, **{key: value for key, value in supplied.items() if value is not None})
+            loss = REGISTRIES["loss"].build(
+                spec, **{key: value for key, value in supplied.items() if value is not None}
+            )
             if not hasattr(loss, "denominators"):
                 raise ConfigError(
                     f"The loss '{term.name}' cannot stand in a sum: it has no method `denominators(labels, batch_metadata)` "

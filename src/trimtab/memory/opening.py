@@ -8,11 +8,11 @@ import psutil
 import torch
 
 from trimtab.config import REGISTRIES, ConfigError, DataError
-from trimtab.config.memory import MemoryConfig
 from trimtab.config.paths import absolute_paths, missing_paths
 from trimtab.config.schema import Component
 from trimtab.data.tokenizers import Tokenizer
 from trimtab.memory.baselines import branches_of
+from trimtab.memory.config import MemoryConfig
 from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.engine.solve import Settings, Task

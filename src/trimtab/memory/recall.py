@@ -5,12 +5,13 @@ from pathlib import Path
 
 from trimtab.config import RunError, allowing_code
 from trimtab.config.load import recorded_root
-from trimtab.config.memory import MemoryConfig
+from trimtab.memory.config import MemoryConfig
 from trimtab.memory.decode import opening, say
 from trimtab.memory.opening import network_of, tokenizer_of
 from trimtab.memory.staging import SIDES
 from trimtab.memory.store import Memory, load_memory
-from trimtab.records import MEMORY_CONFIG, RunDirectory
+from trimtab.records import RunDirectory
+from trimtab.records.memory_rows import MEMORY_CONFIG
 from trimtab.runtime.device import set_numerics
 
 LONGEST = 1024

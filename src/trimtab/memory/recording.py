@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.config import RunError, config_hash
-from trimtab.config.memory import MemoryConfig
 from trimtab.config.yaml_file import dump_yaml
 from trimtab.evidence import wilson_interval
 from trimtab.memory.analysing import analysed
 from trimtab.memory.analysis.disturbing import names
+from trimtab.memory.config import MemoryConfig
+from trimtab.memory.kind import MEMORY
 from trimtab.memory.opening import Opened
 from trimtab.memory.stages import solved
 from trimtab.memory.staging import DONE, RECORDS
 from trimtab.records import (
-    MEMORY_CONFIG,
     Manifest,
     RunDirectory,
     Summary,
@@ -29,7 +29,7 @@ from trimtab.records.atomic import write_bytes, write_text
 from trimtab.records.hashing import Seal, seal_of
 from trimtab.records.integrity import SEALS, differing, read_seals, write_seals
 from trimtab.records.jsonl import encode_row
-from trimtab.records.memory_rows import CandidateRow, EngineStepRow
+from trimtab.records.memory_rows import MEMORY_CONFIG, CandidateRow, EngineStepRow
 from trimtab.version import __version__
 
 _GROWING = {"events.jsonl", "gates.json", "memory.yaml", "manifest.json", "summary.json", SEALS}
@@ -202,6 +202,7 @@ def _fields(opened: Opened) -> dict[str, Any]:
     config = opened.config
     assert isinstance(config.threads, int)
     return {
+        "kind": MEMORY.name,
         "config_hash": config_hash(config),
         "config": config.plain,
         "seed": config.seed,

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.boundary import counted, read_regular, strict_json
-from trimtab.config.memory import MemoryConfig
 from trimtab.errors import DataError, RunError
 from trimtab.memory import stages
 from trimtab.memory.ablating import ablations
 from trimtab.memory.analysing import analyse
 from trimtab.memory.baselines import baseline_rows, bounds_of, control_rows
+from trimtab.memory.config import MemoryConfig
+from trimtab.memory.engine.solve import Step
 from trimtab.memory.gates import Gate
 from trimtab.memory.generation import generation_rows
 from trimtab.memory.opening import network_of, open_run, wordings
@@ -45,6 +46,7 @@ from trimtab.records.atomic import write_bytes, write_json
 from trimtab.records.jsonl import encode_row
 from trimtab.records.memory_rows import BaselineRow, ControlRow, GenerationRow
 from trimtab.records.rows import Row
+from trimtab.runtime.context import RunContext
 
 GATES = "gates.json"
 _DECODED = 32
@@ -285,3 +287,32 @@ def _gates(path: Path) -> dict[str, dict[str, Any]]:
 def run_memory(config: MemoryConfig, out: Path, watcher: Watcher, **options: Any) -> dict[str, Any]:
     """Begin the memory run in `out` or go on with it; see `MemoryRun`."""
     return MemoryRun(config, out, watcher, **options).go()
+
+
+class _Unseen:
+    """A watcher that shows nothing, says when work begins that a stop would keep, and passes the request to stop on."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._display, self.stop = context.display, context.stop
+
+    def begin(self, stage: str, pairs: int) -> None:
+        """From now on a signal is answered after a checkpoint."""
+        if self._display is not None:
+            self._display.begin(pairs)
+
+    def step(self, stage: str, step: Step, solved: int, ended: int) -> None:
+        """Nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+
+def run_episode(config: MemoryConfig, out: Path, context: RunContext) -> dict[str, Any]:
+    """Run a memory run as an episode of an experiment, go on with it, or find it done; returns its `status`.
+
+    Raises `RunError` that names what is not as it was when the run was begun.
+    """
+    run = RunDirectory(out)
+    before = run.summary() if run.exists() else None
+    result = MemoryRun(config, run.path, _Unseen(context), gated=context.gates, command=context.command).go()
+    return {"status": result["status"], "reused": before is not None and before.status == "completed"}

@@ -24,12 +24,11 @@ from trimtab.records.jsonl import HalfLine, JsonlReader, JsonlWriter, last_row, 
 from trimtab.records.ledger import RunRow, find, runs
 from trimtab.records.lock import RunLock
 from trimtab.records.manifest import DataRecord, HookRecord, Manifest, Parent, Status, Summary, new_run_id, now
-from trimtab.records.run_directory import MEMORY_CONFIG, RunDirectory, RunStatus
+from trimtab.records.run_directory import RunDirectory, RunStatus
 from trimtab.records.values import flatten, to_json
 
 __all__ = [
     "ABSENT",
-    "MEMORY_CONFIG",
     "NUMERIC_KEYS",
     "VOLATILE",
     "DataRecord",

@@ -80,9 +80,10 @@ class Parent(_Record):
 class Manifest(_Record):
     """`manifest.json`: everything that is known of a run before its first step. `created_at` is ISO 8601, UTC.
 
-    `unrecorded_changes` are accepted changes that no event in a checkpoint's records tells yet.
+    `kind` names the kind of run. `unrecorded_changes` are accepted changes that no event in a checkpoint's records tells yet.
     """
 
+    kind: str = "training"
     run_id: str
     created_at: str
     git_commit: str | None

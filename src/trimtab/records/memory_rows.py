@@ -7,6 +7,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from trimtab.records.rows import Number, Row
 from trimtab.records.values import numbers_in
 
+MEMORY_CONFIG = "memory.yaml"
+"""The resolved config of a memory run."""
+
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Tokens = Annotated[Count, BeforeValidator(lambda value: len(value) if isinstance(value, list) else value)]

@@ -15,9 +15,6 @@ from trimtab.records.manifest import Manifest, Status, Summary
 from trimtab.records.rows import EvaluationRow, EventRow, PredictionRow, Row, StepRow
 
 LOCK_NAME = ".lock"
-MEMORY_CONFIG = "memory.yaml"
-"""The resolved config of a memory run, which tells its folder from a training run's."""
-
 RunStatus = Literal["running"] | Status
 
 

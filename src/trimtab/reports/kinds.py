@@ -2,24 +2,33 @@
 
 from pathlib import Path
 
+from trimtab.config import kind_named, kinds
 from trimtab.errors import RunError
-from trimtab.records import MEMORY_CONFIG
+from trimtab.records import RunDirectory
 
 
 def write_report(folder: Path) -> list[Path]:
-    """Draw the report of whatever the folder holds and return its paths.
+    """Draw the report of the experiment or the run in a folder and return its paths.
 
     Raises `RunError` for a folder of nothing that has a report, and for a damaged one; `WorkError` when the disk refuses.
     """
-    if (folder / MEMORY_CONFIG).exists():
-        from trimtab.reports import memory
-
-        return memory.write_report(folder)
     if (folder / "experiment.yaml").exists():
         from trimtab.reports import experiment
 
         return experiment.write_report(folder)
-    raise RunError(
-        f"{folder} is not the folder of an experiment or of a memory run: it has neither an experiment.yaml nor a "
-        f"{MEMORY_CONFIG}. Give the folder that `trimtab run` or `trimtab memory run` was given as --out."
-    )
+    run = RunDirectory(folder)
+    reported = [kind for kind in kinds().values() if kind.report_path is not None]
+    nouns, commands = (" or of ".join(texts) for texts in zip(*[(k.noun, k.command) for k in reported], strict=True))
+    if not run.exists():
+        raise RunError(
+            f"{folder} is not the folder of an experiment or of {nouns}. Give the folder that `trimtab run` or `{commands}` was "
+            "given as --out."
+        )
+    kind = kind_named(run.manifest().kind, f"{run.manifest_path}: ")
+    if kind not in reported:
+        raise RunError(
+            f"{folder} holds {kind.noun}, and there are reports of experiments and of {nouns}. `trimtab show {folder}` shows "
+            "what a run's records say."
+        )
+    found: list[Path] = kind.load("report")(folder)
+    return found

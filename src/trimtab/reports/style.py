@@ -70,5 +70,9 @@ def rendered(figure: "Figure", suffix: str) -> bytes:
     # A PNG is looked at in viewers of any background, so it brings its own.
     background = {"transparent": True} if suffix == "svg" else {"facecolor": "white"}
     with style():
+        if (layout := figure.get_layout_engine()) is not None:
+            # `savefig` lays a figure out by drawing it once more, for every file.
+            layout.execute(figure)
+            figure.set_layout_engine(None)
         figure.savefig(buffer, format=suffix, dpi=160, metadata=metadata, **background)
     return buffer.getvalue()

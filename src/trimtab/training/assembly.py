@@ -7,17 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from trimtab.config import (
-    REGISTRIES,
-    Component,
-    ConfigError,
-    RunConfig,
-    SampleConfig,
-    absolute_paths,
-    nested_components,
-    slots_of,
-)
-from trimtab.config.fitting import NO_TASK, sits_exam
+from trimtab.config import REGISTRIES, Component, ConfigError, SampleConfig, absolute_paths, nested_components, slots_of
 from trimtab.config.registry import accepts
 from trimtab.data import DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader, token_values
 from trimtab.evaluation.text import sample_figures, word_set
@@ -27,6 +17,7 @@ from trimtab.random import Streams, global_stream
 from trimtab.records import source_hash
 from trimtab.runtime.device import keep_freed_memory, resolve_hardware, set_numerics
 from trimtab.runtime.logger import Logger
+from trimtab.training.config import NO_TASK, RunConfig, sits_exam
 from trimtab.training.exam import Exam
 from trimtab.training.faults import FaultSet
 from trimtab.training.hooks import HookSet

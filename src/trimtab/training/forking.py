@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from trimtab.config import RunConfig, RunError, allowing_code, apply_overrides, resolve_config
+from trimtab.config import RunError, allowing_code, apply_overrides
 from trimtab.records import Parent, RunDirectory
+from trimtab.runtime.context import DEFAULT_CONTEXT, RunContext
 from trimtab.runtime.device import check_threads
 from trimtab.runtime.nested import split
 from trimtab.training.assembly import assemble
-from trimtab.training.lifecycle import Caller, asked_keys, begin, differences
+from trimtab.training.config import RunConfig, resolve_config
+from trimtab.training.lifecycle import asked_keys, begin, differences
 from trimtab.training.recorded import recorded_config
 from trimtab.training.trunk import trunk
 
@@ -22,7 +24,7 @@ def fork(
     *,
     accept_changes: bool = False,
     allow_code: bool = False,
-    caller: Caller = Caller(),  # noqa: B008 - frozen
+    context: RunContext = DEFAULT_CONTEXT,
 ) -> dict[str, Any]:
     """Start a run in `out` from the state of the run in `parent` after step `at`, with `key=value` overrides.
 
@@ -33,15 +35,15 @@ def fork(
     """
     RunDirectory(out).check_free()
     with allowing_code(allow_code):
-        return _fork(RunDirectory(parent), at, out, overrides, accept_changes, caller)
+        return _fork(RunDirectory(parent), at, out, overrides, accept_changes, context)
 
 
 def _fork(
-    run: RunDirectory, at: int, out: Path | str, overrides: Iterable[str], accept_changes: bool, caller: Caller
+    run: RunDirectory, at: int, out: Path | str, overrides: Iterable[str], accept_changes: bool, context: RunContext
 ) -> dict[str, Any]:
     manifest = run.manifest()
     old = recorded_config(manifest, run)
-    changes = differences(manifest, assemble(old, caller.progress))
+    changes = differences(manifest, assemble(old, context.progress))
     if changes and not accept_changes:
         raise RunError(
             f"Since the run in {run.path} was made, something changed: {'; '.join(changes)}. Its child would differ from it by "
@@ -52,7 +54,7 @@ def _fork(
     config = resolve_config(data, source="--set")
     if "threads" in asked:
         check_threads(config.threads)
-    return fork_as(run, at, out, config, asked, changes=changes, caller=caller)
+    return fork_as(run, at, out, config, asked, changes=changes, context=context)
 
 
 def fork_as(
@@ -64,14 +66,14 @@ def fork_as(
     *,
     controller: dict[str, Any] | None = None,
     changes: Iterable[str] = (),
-    caller: Caller = Caller(),  # noqa: B008 - frozen
+    context: RunContext = DEFAULT_CONTEXT,
 ) -> dict[str, Any]:
     """Start a run in `out` from the state of `run` after step `at`, under a whole config.
 
     `changed` are the keys (as `changed_keys` gives them) that the child decides for itself; `changes` says what has changed
     since the parent was made. `controller` is the memory that its regime controller begins with.
     """
-    start = trunk(run.path, at, caller.progress)
+    start = trunk(run.path, at, context.progress)
     memory = None if controller is None else split(controller, "controller")[0]
     lineage = Parent(
         run_id=run.manifest().run_id,
@@ -81,4 +83,4 @@ def fork_as(
         changes=list(changes),
         controller=memory,
     )
-    return begin(config, Path(out), caller, start=start, parent=lineage)
+    return begin(config, Path(out), context, start=start, parent=lineage)

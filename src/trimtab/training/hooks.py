@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from trimtab.config import REGISTRIES, ConfigError, HookComponent, WorkError
+from trimtab.config import REGISTRIES, ConfigError, WorkError
 from trimtab.random import Streams
 from trimtab.records import source_hash
+from trimtab.training.config import HookComponent
 from trimtab.training.guard import WeightGuard
 from trimtab.training.hook import GradientTransform, Hook, LearningRule, Modulator, Observer, Row
 

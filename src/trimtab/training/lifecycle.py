@@ -2,22 +2,11 @@
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from trimtab.config import (
-    RunConfig,
-    RunError,
-    WorkError,
-    allowing_code,
-    apply_overrides,
-    config_hash,
-    path_keys,
-    resolve_config,
-)
-from trimtab.data import Progress
+from trimtab.config import RunError, WorkError, allowing_code, apply_overrides, config_hash, path_keys
 from trimtab.records import (
     Manifest,
     Parent,
@@ -38,47 +27,34 @@ from trimtab.records.hashing import Seal, seal_of
 from trimtab.records.integrity import differing
 from trimtab.reports.curves import loss_curve
 from trimtab.runtime.checkpoint import Snapshot, drop_after, newest_sound
+from trimtab.runtime.context import DEFAULT_CONTEXT, RunContext
 from trimtab.runtime.device import check_threads
-from trimtab.runtime.logger import Display, MemoryLogger, RunLogger
+from trimtab.runtime.logger import MemoryLogger, RunLogger
 from trimtab.runtime.nested import base_fingerprint
 from trimtab.training.assembly import Assembly, assemble, own_components
+from trimtab.training.config import RunConfig, resolve_config
 from trimtab.training.recorded import recorded_config
 from trimtab.training.trainer import Trainer
 from trimtab.training.trunk import restore_run, state_of_parent
 from trimtab.training.untrained import is_needed, untrained_figures
 from trimtab.version import __version__
 
-Stop = Callable[[], str | None]
 _Event = tuple[str, dict[str, Any]]
 """Kind and details of an event."""
 
 
-@dataclass(frozen=True)
-class Caller:
-    """What the caller brings: a display, a progress callback for encoding, a way to ask for a stop, the command line.
-
-    `plots` says whether a loss curve is drawn at the end (about half a second).
-    """
-
-    display: Display | None = None
-    progress: Progress | None = None
-    stop: Stop = lambda: None
-    command: tuple[str, ...] = ()
-    plots: bool = True
-
-
-def train(config: RunConfig, out: Path | str, caller: Caller = Caller()) -> dict[str, Any]:
+def train(config: RunConfig, out: Path | str, context: RunContext = DEFAULT_CONTEXT) -> dict[str, Any]:
     """Start a run in the new folder `out` and train it to its end; returns what `Trainer.train` returns.
 
     Raises `ConfigError`, `DataError` and `RunError` before anything is written.
     """
-    return begin(config, Path(out), caller)
+    return begin(config, Path(out), context)
 
 
 def begin(
     config: RunConfig,
     out: Path,
-    caller: Caller,
+    context: RunContext,
     *,
     start: Snapshot | None = None,
     parent: Parent | None = None,
@@ -91,10 +67,10 @@ def begin(
     run.check_free()
     if parent is None:
         check_threads(config.threads)
-    assembly = assemble(resolve_config(config.model_dump(mode="json")), caller.progress)
-    trainer = _restored(assembly, caller, start, None, parent)
+    assembly = assemble(resolve_config(config.model_dump(mode="json")), context.progress)
+    trainer = _restored(assembly, context, start, None, parent)
     with run.create():
-        manifest = _manifest(assembly, caller, parent)
+        manifest = _manifest(assembly, context, parent)
         try:
             manifest.write(run.manifest_path)
         except WorkError as error:
@@ -104,7 +80,7 @@ def begin(
             raise
         trainer.state.run_id = manifest.run_id
         try:
-            return _go(run, assembly, trainer, caller, events=_beginning(parent))
+            return _go(run, assembly, trainer, context, events=_beginning(parent))
         except BaseException:
             run.withdraw()
             raise
@@ -121,7 +97,7 @@ def resume(
     *,
     accept_changes: bool = False,
     allow_code: bool = False,
-    caller: Caller = Caller(),
+    context: RunContext = DEFAULT_CONTEXT,
 ) -> dict[str, Any]:
     """Go on with the run in `out` from its newest sound checkpoint, after an interruption or a kill at any moment.
 
@@ -144,7 +120,7 @@ def resume(
         config = resolve_config(data, source="--set")
         if "threads" in asked:
             check_threads(config.threads)
-        assembly = assemble(config, caller.progress)
+        assembly = assemble(config, context.progress)
         changes = differences(manifest, assembly)
         if changes and not accept_changes:
             raise RunError(
@@ -155,13 +131,13 @@ def resume(
         step, snapshot, records, refused = found or (0, None, dict.fromkeys(_RECORDS, NOTHING), [])
         if found is None and manifest.parent is not None:
             step = manifest.parent.step
-            snapshot = state_of_parent(manifest.parent, caller.progress)
-        trainer = _restored(assembly, caller, snapshot, manifest.run_id, manifest.parent, asked)
+            snapshot = state_of_parent(manifest.parent, context.progress)
+        trainer = _restored(assembly, context, snapshot, manifest.run_id, manifest.parent, asked)
         trainer.state.run_id = manifest.run_id
         run.clear_summary()
         changes = [*manifest.unrecorded_changes, *changes]
         if changes or config_hash(assembly.config) != manifest.config_hash:
-            rewritten = _manifest(assembly, caller, None, keep=manifest)
+            rewritten = _manifest(assembly, context, None, keep=manifest)
             rewritten.model_copy(update={"unrecorded_changes": changes}).write(run.manifest_path)
         for name, seal in records.items():
             if (run.path / name).exists() or seal.bytes:
@@ -169,7 +145,28 @@ def resume(
         drop_after(run.checkpoints_path, step)
         detail = {"from_step": step, "changes": changes, "refused_checkpoints": refused}
         first = _beginning(manifest.parent) if found is None else []
-        return _go(run, assembly, trainer, caller, events=[*first, ("resume", detail)])
+        return _go(run, assembly, trainer, context, events=[*first, ("resume", detail)])
+
+
+def train_or_resume(config: RunConfig, out: Path | str, context: RunContext) -> dict[str, Any]:
+    """Start a run in `out`, go on with it, or find it done; returns its `status` and whether it was `reused`.
+
+    A finished run is taken as it is only when config, data, code and numeric environment are what they would be now. Raises
+    `RunError` that names what differs.
+    """
+    run = RunDirectory(out)
+    if not run.exists():
+        return {"status": train(config, run.path, context)["status"], "reused": False}
+    changes = differences(run.manifest(), assemble(config, context.progress))
+    if changes:
+        raise RunError(
+            f"The run in {run.path} was made under other conditions: {'; '.join(changes)}. Undo the change, or choose another "
+            "--out."
+        )
+    summary = run.summary()
+    if summary is not None and summary.status != "interrupted":
+        return {"status": summary.status, "reused": True}
+    return {"status": resume(run.path, context=context)["status"], "reused": False}
 
 
 Found = tuple[int, Snapshot, dict[str, Seal], list[str]]
@@ -210,28 +207,28 @@ def asked_keys(paths: Iterable[tuple[str | int, ...]]) -> frozenset[str]:
 
 def _restored(
     assembly: Assembly,
-    caller: Caller,
+    context: RunContext,
     snapshot: Snapshot | None,
     run_id: str | None,
     parent: Parent | None,
     asked: frozenset[str] = frozenset(),
 ) -> Trainer:
     """A trainer in the state of `snapshot`, that records nothing yet."""
-    trainer = assembly.trainer(MemoryLogger(), caller.stop)
+    trainer = assembly.trainer(MemoryLogger(), context.stop)
     if snapshot is not None:
         restore_run(trainer, snapshot, run_id, parent, asked)
     return trainer
 
 
 def _go(
-    run: RunDirectory, assembly: Assembly, trainer: Trainer, caller: Caller, *, events: list[_Event]
+    run: RunDirectory, assembly: Assembly, trainer: Trainer, context: RunContext, *, events: list[_Event]
 ) -> dict[str, Any]:
-    logger = RunLogger(run, caller.display)
+    logger = RunLogger(run, context.display)
     trainer.logger = logger
     state = trainer.state
     try:
-        if caller.display is not None:
-            caller.display.begin(state.episode.steps)
+        if context.display is not None:
+            context.display.begin(state.episode.steps)
         if state.step == 0:
             facts = assembly.data.report.lines()
             logger.event(0, 0, "data", "; ".join(facts), after=facts)
@@ -264,7 +261,7 @@ def _go(
         peak_rss_mb=peak_rss_mb(),
         records=_records(run),
     ).write(run.summary_path)
-    if caller.plots:
+    if context.plots:
         loss_curve(run, run.plots_path)
     return result
 
@@ -275,7 +272,7 @@ def _records(run: RunDirectory) -> dict[str, Seal]:
     return {path.name: seal_of(path) for path in paths if path.exists()}
 
 
-def _manifest(assembly: Assembly, caller: Caller, parent: Parent | None, keep: Manifest | None = None) -> Manifest:
+def _manifest(assembly: Assembly, context: RunContext, parent: Parent | None, keep: Manifest | None = None) -> Manifest:
     config, data = assembly.config, assembly.data
     commit, dirty = git_state(Path(__file__).parent)
     fields = {
@@ -295,7 +292,7 @@ def _manifest(assembly: Assembly, caller: Caller, parent: Parent | None, keep: M
         "model": _model_record(assembly),
         "environment": _environment(config),
         "trimtab": __version__,
-        "command": list(caller.command or sys.argv),
+        "command": list(context.command or sys.argv),
     }
     if keep is not None:
         return Manifest.model_validate(keep.model_dump() | fields)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from trimtab.config import ConfigError, RunConfig, RunError, SampleConfig, allowing_code
+from trimtab.config import ConfigError, RunError, SampleConfig, allowing_code
 from trimtab.data import Tokenizer
 from trimtab.data.tasks import end_token
 from trimtab.models import complete
@@ -17,6 +17,7 @@ from trimtab.runtime.checkpoint import newest_sound, read_checkpoint
 from trimtab.runtime.device import apply_precision, set_numerics
 from trimtab.runtime.nested import named_tensors
 from trimtab.training.assembly import build_model, build_tokenizer, on_this_machine, sample_texts
+from trimtab.training.config import RunConfig
 from trimtab.training.hooks import HookSet
 from trimtab.training.recorded import recorded_config
 

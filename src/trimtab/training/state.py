@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from trimtab.boundary import foreign
-from trimtab.config import EpisodeConfig, RunConfig, RunError, changed_keys
+from trimtab.config import EpisodeConfig, RunError
 from trimtab.random import Streams
 from trimtab.regimes import Divergence, Monitor, RegimeController
 from trimtab.runtime.checkpoint import Snapshot
 from trimtab.runtime.nested import join, named_tensors, split
+from trimtab.training.config import RunConfig, changed_keys
 from trimtab.training.evaluated import Evaluated
 from trimtab.training.hooks import HookSet
 from trimtab.training.moments import load_moments, moments

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from trimtab.config import EpisodeConfig, RunConfig, WorkError
+from trimtab.config import EpisodeConfig, WorkError
 from trimtab.losses import CrossEntropy, LossModule
 from trimtab.random import Streams
 from trimtab.records import rss_mb, tensors_sha256
@@ -20,6 +20,7 @@ from trimtab.runtime.checkpoint import Snapshot, drop_after, prune, write_checkp
 from trimtab.runtime.device import apply_precision
 from trimtab.runtime.logger import Logger, MemoryLogger
 from trimtab.runtime.nested import named_tensors
+from trimtab.training.config import RunConfig
 from trimtab.training.evaluated import Evaluated
 from trimtab.training.evaluator import Batches, Evaluator, Sampler
 from trimtab.training.exam import Exam

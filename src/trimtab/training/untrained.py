@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from trimtab.config import RunConfig
 from trimtab.random import Streams
 from trimtab.records import flatten
 from trimtab.runtime.logger import MemoryLogger
 from trimtab.training.assembly import Assembly, build_model
+from trimtab.training.config import RunConfig
 from trimtab.training.hooks import HookSet
 
 _FIGURES = ("val_loss", "val_accuracy", "val_calibration_error")

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.config import ConfigError
-from trimtab.config.components import TASKS
 from trimtab.data.tasks import Problem, Role
 from trimtab.data.tasks.arithmetic import Arithmetic
 from trimtab.data.tasks.arithmetic_working import Operation, parsed
+from trimtab.training.components import TASKS
 
 OPERATIONS: tuple[Operation, ...] = ("sum", "difference", "product", "chain")
 LEVELS = (1, 2, 3, 4, 5)

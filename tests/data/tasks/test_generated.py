@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trimtab.config.components import TASKS
 from trimtab.data.tasks import Problem
 from trimtab.data.tasks.generated import VALIDATION_SHARE, GeneratedTask, is_validation
 from trimtab.errors import DataError
+from trimtab.training.components import TASKS
 
 
 def shipped() -> list[str]:
@@ -76,7 +76,7 @@ def test_the_right_answer_scores_full_marks_and_all_figures_are_given(name: str)
 
 PRINT_ALL = """
 import hashlib, sys
-from trimtab.config.components import TASKS
+from trimtab.training.components import TASKS
 from trimtab.data.tasks.noise import Noise, with_noise
 for name in sys.argv[1:]:
     task = TASKS.build(TASKS.resolve({"name": name}))

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.tasks.shared import shared_file, write_rows
-from trimtab.config import REGISTRIES, ConfigError, DataError, load_config
+from trimtab.config import REGISTRIES, ConfigError, DataError
 from trimtab.data.problem import Problem, Role
 from trimtab.data.tasks import task_data
 from trimtab.data.tasks.gsm8k import GSM8K
 from trimtab.data.tokenizers import CharacterTokenizer
+from trimtab.training.config import load_config
 
 ROW = {
     "question": "Mia packs 3 boxes a day for 4 days. How many boxes are left of 1,012?",

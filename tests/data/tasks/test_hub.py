@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from trimtab.config import ConfigError, DataError, load_config
+from trimtab.config import ConfigError, DataError
 from trimtab.data.tasks import hub
 from trimtab.data.tasks.hub import Hub
 from trimtab.data.tasks.jsonl import JsonLines
+from trimtab.training.config import load_config
 
 ROWS = [
     {"question": f"What is {n} and {n}?", "answers": {"text": [str(2 * n), f"{2 * n}.0"]}, "id": n} for n in range(40)

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.tasks.shared import shared_file, write_rows
-from trimtab.config import ConfigError, DataError, load_config
+from trimtab.config import ConfigError, DataError
 from trimtab.data.problem import Problem
 from trimtab.data.tasks import ProblemDataset, task_data
 from trimtab.data.tasks.files import BadRowError
 from trimtab.data.tasks.jsonl import JsonLines
 from trimtab.data.tasks.jsonl_rows import RowReader, matches, normalised
 from trimtab.data.tokenizers import CharacterTokenizer
+from trimtab.training.config import load_config
 
 KEYS = RowReader(
     prompt_key="q",

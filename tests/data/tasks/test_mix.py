@@ -9,7 +9,7 @@ import pytest
 
 import trimtab
 from tests.data.tasks.shared import write_rows
-from trimtab.config import ConfigError, DataMix, RunConfig, load_config
+from trimtab.config import ConfigError, DataMix
 from trimtab.data import CharacterTokenizer, TrainLoader
 from trimtab.data.loader import Mixer
 from trimtab.data.problem import Problem
@@ -17,6 +17,7 @@ from trimtab.data.tasks import ProblemDataset
 from trimtab.losses.cross_entropy import CrossEntropy
 from trimtab.records import read_rows
 from trimtab.training.assembly import build_data
+from trimtab.training.config import RunConfig, load_config
 
 
 class SeenLevels:

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trimtab.config.components import DATA
 from trimtab.data.tasks import Number, Problem, Role
 from trimtab.data.tasks.arithmetic import Arithmetic
 from trimtab.data.tasks.noise import Noise, with_noise
 from trimtab.data.tasks.noise_answers import Label, Pool, final_quantity, near_numbers, relabelled, rounded
 from trimtab.data.tasks.urns import Urns
 from trimtab.errors import ConfigError, DataError
+from trimtab.training.components import DATA
 
 SUMS = Arithmetic(levels=(1, 2), operations=("sum", "difference"))
 

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimtab.config import ConfigError, DataError, WorkError, load_config
+from trimtab.config import ConfigError, DataError, WorkError
 from trimtab.data.tasks import reasoning_gym_generators as generators
 from trimtab.data.tasks.reasoning_gym import ReasoningGym
 from trimtab.data.tasks.reasoning_gym_known import LONGEST_RESPONSE, REFUSED, VERSION, readable
+from trimtab.training.config import load_config
 
 # Cheap ones of every kind: numbers, texts, expressions, boards, own scorers.
 SOME = (

@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 import trimtab
-from trimtab.config import ConfigError, load_config
-from trimtab.config.components import DATA, TASKS
+from trimtab.config import ConfigError
 from trimtab.data import CharacterTokenizer, DataBundle
 from trimtab.data.batch import IGNORE
 from trimtab.data.loader import collate_indices
@@ -13,6 +12,8 @@ from trimtab.data.tasks.arithmetic import Arithmetic
 from trimtab.data.tasks.noise import Noise
 from trimtab.data.tasks.urns import Urns
 from trimtab.errors import DataError
+from trimtab.training.components import DATA, TASKS
+from trimtab.training.config import load_config
 
 CHARACTERS = CharacterTokenizer()
 

@@ -10,9 +10,9 @@ import pytest
 from tests.models.pretrained.folders import write
 from tests.models.pretrained.gguf_files import write_gguf
 from trimtab.config import REGISTRIES, ConfigError
-from trimtab.config.load import resolve_config
 from trimtab.config.offline import local_folder, offline_import
 from trimtab.config.paths import absolute_paths
+from trimtab.training.config import resolve_config
 
 BLOCKED = """
 import socket

@@ -129,6 +129,7 @@ def make_begun(folder: Path, **changes: Any) -> Path:
     folder.mkdir(parents=True)
     (folder / "memory.yaml").write_text(yaml.safe_dump(config(**changes), sort_keys=False))
     begun = manifest(
+        kind="memory",
         config=config(**changes),
         data=DataRecord(name="squad", fingerprint="5cad"),
         git_commit="abc123",

@@ -48,7 +48,7 @@ class Design(Read):
     """`experiment.yaml`, without the base config."""
 
     question: str
-    episodes: Literal["training", "memory"] = "training"
+    episodes: str = "training"
     claim: Claimed
     arms: dict[str, dict[str, Any]]
     baseline: str

@@ -6,9 +6,13 @@ import numpy as np
 
 from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text, figure
 from trimtab.reports.drawing import drawable, file_name, legend, looks, plot
+from trimtab.reports.experiment.differences import differences
 from trimtab.reports.experiment.effects import spread
 from trimtab.reports.experiment.episodes import Episode
+from trimtab.reports.experiment.factors import factors
+from trimtab.reports.experiment.origin import comparisons, origin
 from trimtab.reports.experiment.records import Records
+from trimtab.reports.experiment.stability import variance
 
 KEY, TITLE = "memories", "Memories"
 NOISE = "recalled.noise_"
@@ -96,3 +100,7 @@ def _recalled(records: Records, ended: dict[str, list[Episode]], levels: list[fl
         f"Share of pairs recalled: {told}.",
         draw,
     )
+
+
+SECTIONS = (differences, variance, factors, memories, comparisons, origin)
+"""The report of an experiment whose episodes are memory runs."""

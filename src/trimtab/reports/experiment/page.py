@@ -3,6 +3,7 @@
 from collections import Counter
 
 from trimtab.boundary import counted, shortened
+from trimtab.config import kind_named
 from trimtab.records.integrity import altered_warning
 from trimtab.reports.blocks import Block, Judgement, Judgements, Listing, Section, Text
 from trimtab.reports.experiment.cost import cost
@@ -10,7 +11,6 @@ from trimtab.reports.experiment.differences import differences
 from trimtab.reports.experiment.effects import detection, interventions
 from trimtab.reports.experiment.factors import factors
 from trimtab.reports.experiment.losses import losses
-from trimtab.reports.experiment.memories import memories
 from trimtab.reports.experiment.origin import comparisons, origin
 from trimtab.reports.experiment.records import Records
 from trimtab.reports.experiment.regimes import regimes
@@ -18,16 +18,19 @@ from trimtab.reports.experiment.reliability import reliability
 from trimtab.reports.experiment.stability import instability, variance
 from trimtab.reports.page import Report
 
-_TRAINING = (
+TRAINING_SECTIONS = (
     differences, losses, regimes, interventions, detection, instability, variance, reliability, factors, cost, comparisons,
     origin,
 )  # fmt: skip
-_MEMORY = (differences, variance, factors, memories, comparisons, origin)
+"""Of an experiment whose episodes are training runs."""
+
+_SECTIONS = (differences, variance, factors, comparisons, origin)
+"""Of any other, unless its kind of run names its own."""
 
 
 def compose(records: Records) -> Report:
     """Everything that the report says."""
-    order = _MEMORY if records.design.episodes == "memory" else _TRAINING
+    order = kind_named(records.design.episodes).load("sections") or _SECTIONS
     parts = (section for part in order if (section := part(records)) is not None)
     return Report(
         "Paired experiment",

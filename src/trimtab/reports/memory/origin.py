@@ -6,7 +6,7 @@ from typing import Any
 
 from trimtab.boundary import counted
 from trimtab.config.yaml_file import dump_yaml
-from trimtab.records import MEMORY_CONFIG
+from trimtab.records.memory_rows import MEMORY_CONFIG
 from trimtab.reports.blocks import Block, Code, Section, Table, Text
 from trimtab.reports.memory.records import Records
 from trimtab.reports.memory.words import clipped

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from trimtab.records import MEMORY_CONFIG
 from trimtab.records.integrity import altered_warning
+from trimtab.records.memory_rows import MEMORY_CONFIG
 from trimtab.reports.blocks import Text
 from trimtab.reports.memory.ablations import ablations
 from trimtab.reports.memory.answer import answer

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 from trimtab.config.yaml_file import load_yaml
 from trimtab.errors import ConfigError, RunError
-from trimtab.records import MEMORY_CONFIG, Manifest, RunDirectory, Summary
+from trimtab.records import Manifest, RunDirectory, Summary
 from trimtab.records.integrity import altered
 from trimtab.records.jsonl import read_rows
 from trimtab.records.memory_rows import (
+    MEMORY_CONFIG,
     AblationsRecord,
     BaselineRow,
     CandidateRow,

@@ -1,4 +1,4 @@
-"""Every component that ships, by kind. One line here makes a component nameable in a config; nothing is imported yet."""
+"""The components of training runs, by kind. One line here makes a component nameable in a config; nothing is imported yet."""
 
 from trimtab.config.registry import Registry
 
@@ -133,54 +133,16 @@ FAULTS = Registry(
     supplied=("vocabulary",),
 )
 
-PAIRS = Registry(
-    "pairs",
-    {
-        "squad": "trimtab.memory.pairs.squad:Squad",
-        "triviaqa": "trimtab.memory.pairs.triviaqa:TriviaQA",
-        "hotpotqa": "trimtab.memory.pairs.hotpotqa:HotpotQA",
-        "nq_open": "trimtab.memory.pairs.jsonl:NaturalQuestions",
-        "jsonl": "trimtab.memory.pairs.jsonl:JsonLines",
-        "arithmetic": "trimtab.memory.pairs.arithmetic:ArithmeticPairs",
-        "sudoku": "trimtab.memory.pairs.sudoku:Sudoku",
-        "arc": "trimtab.memory.pairs.arc:Arc",
-    },
+REGISTRIES = (
+    DATA,
+    TASKS,
+    TOKENIZERS,
+    MODELS,
+    LOSSES,
+    OPTIMIZERS,
+    SCHEDULES,
+    CONTROLLERS,
+    HOOKS,
+    INSTRUMENTS,
+    FAULTS,
 )
-
-FROZEN_MODELS = Registry(
-    "frozen_model",
-    {
-        "pretrained": "trimtab.memory.engine.network:FrozenNetwork",
-        "untrained": "trimtab.memory.engine.untrained:UntrainedNetwork",
-    },
-    supplied=("dtype", "device"),
-)
-
-MODES = Registry(
-    "modes",
-    {
-        "random": "trimtab.memory.modes:RandomModes",
-        "words": "trimtab.memory.modes:WordModes",
-        "learned": "trimtab.memory.modes:LearnedModes",
-    },
-)
-
-REGISTRIES = {
-    registry.kind: registry
-    for registry in (
-        DATA,
-        TASKS,
-        TOKENIZERS,
-        MODELS,
-        LOSSES,
-        OPTIMIZERS,
-        SCHEDULES,
-        CONTROLLERS,
-        HOOKS,
-        INSTRUMENTS,
-        FAULTS,
-        FROZEN_MODELS,
-        PAIRS,
-        MODES,
-    )
-}

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from trimtab.config import ConfigError, load_config, resolve_config
-from trimtab.config.components import LOSSES
+from trimtab.config import ConfigError
+from trimtab.training.components import LOSSES
+from trimtab.training.config import load_config, resolve_config
 
 TERMS = {
     "number_token",

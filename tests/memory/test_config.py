@@ -6,8 +6,8 @@ import pytest
 
 from trimtab.config import ConfigError
 from trimtab.config.load import resolve_root
-from trimtab.config.memory import MemoryConfig
 from trimtab.config.wording import Source
+from trimtab.memory.config import MemoryConfig
 
 
 def resolved(**changes: Any) -> MemoryConfig:
