@@ -143,7 +143,7 @@ WRONG: list[tuple[str, object]] = [
     ("evaluations.jsonl", {"val_loss": 1.5}),
     ("evaluations.jsonl", {"step": 1, "sample": "text"}),
     ("evaluations.jsonl", {"step": 1, "sample": {"prompt": 1}}),
-    ("evaluations.jsonl", {"step": 1, "exam": {"problems": "many"}}),
+    ("evaluations.jsonl", {"step": 1, "task_eval": {"problems": "many"}}),
     ("evaluations.jsonl", {"step": 2**70}),
     ("steps.jsonl", {"step": 1.5}),
     ("steps.jsonl", {"step": -1}),

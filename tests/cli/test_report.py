@@ -6,12 +6,12 @@ from tests.experiments.specs import GUARDED, spec
 from tests.reports.experiment.folders import make_experiment
 from tests.reports.memory.folders import make_stopped
 from tests.training.runs import command
-from trimtab.experiments import Means, load_experiment, run_experiment
+from trimtab.experiments import RunOptions, load_experiment, run_experiment
 
 
 def test_the_report_of_a_real_experiment_and_the_command_that_repeats_it(tmp_path: Path) -> None:
     out = tmp_path / "e"
-    result = run_experiment(spec(**GUARDED), out, Means(say=lambda text: None))
+    result = run_experiment(spec(**GUARDED), out, RunOptions(say=lambda text: None))
     done = command("report", str(out))
     assert done.returncode == 0, done.stderr
     paths = [Path(line) for line in done.stdout.splitlines()]

@@ -23,10 +23,10 @@ def urns(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_the_exam_is_told_by_train_and_show(urns: tuple[Path, str]) -> None:
     out, said = urns
-    exam = json.loads((out / "summary.json").read_text())["metrics"]["exam"]
+    task_eval = json.loads((out / "summary.json").read_text())["metrics"]["task_eval"]
     words = (
-        f"exam of 20 problems: exact match {exam['exact_match']:.3f}, answer loss {exam['answer_loss']:.4f} nats an answer, KL to "
-        f"the true distribution {exam['truth']['kl']['value']:.4f} nats"
+        f"task evaluation of 20 problems: exact match {task_eval['exact_match']:.3f}, answer loss {task_eval['answer_loss']:.4f} nats an answer, KL to "
+        f"the true distribution {task_eval['truth']['kl']['value']:.4f} nats"
     )
     assert said.count(words) == 2  # of the last evaluation, and at the end
     assert words in command("show", str(out)).stdout
@@ -56,5 +56,5 @@ def test_a_sample_is_in_the_template_and_stops_at_the_end_of_the_answer(urns: tu
 
 def test_a_run_without_an_exam_has_a_hint_too(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    result = command("train", *options([*TASK, "episode.exam.problems=0", "episode.steps=2"]), "--out", str(out))
-    assert result.stdout.rstrip().endswith(f"Try: trimtab sample {out}") and "exam of" not in result.stdout
+    result = command("train", *options([*TASK, "episode.task_eval.problems=0", "episode.steps=2"]), "--out", str(out))
+    assert result.stdout.rstrip().endswith(f"Try: trimtab sample {out}") and "task evaluation of" not in result.stdout

@@ -7,11 +7,11 @@ import pytest
 
 from tests.experiments.specs import GUARDED, SMALL, spec
 from trimtab.config import ConfigError
-from trimtab.experiments import Means
+from trimtab.experiments import RunOptions
 from trimtab.experiments.aa import aa_experiment, run_aa
 from trimtab.records import RunDirectory
 
-QUIET = Means(say=lambda text: None)
+QUIET = RunOptions(say=lambda text: None)
 BRIEF: dict[str, Any] = {"episode": {**SMALL["episode"], "steps": 12, "evaluate_every": 12}}
 
 

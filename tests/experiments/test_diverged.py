@@ -11,17 +11,17 @@ from tests.training.test_exam import WILD
 from trimtab.config import WorkError
 from trimtab.config.wording import Source
 from trimtab.evidence import Verdict
-from trimtab.experiments import Means, experiment_from, run_experiment
+from trimtab.experiments import RunOptions, experiment_from, run_experiment
 from trimtab.experiments.measures import metric_table, verdicts
 from trimtab.experiments.reading import Episode
 from trimtab.records import RunDirectory
 
-KL = "exam.truth.kl.value"
+KL = "task_eval.truth.kl.value"
 CLAIM = {"metric": KL, "higher_is_better": False, "margin": 0.05}
 TASK: dict[str, Any] = {
     "data": {"name": "task", "task": {"name": "urns", "levels": [1]}, "size": 400, "validation": 20, "context": 64},
     "model": {"name": "decoder", "layers": 1, "width": 16, "heads": 1, "ff": 16},
-    "episode": {**SMALL["episode"], "steps": 60, "exam": {"problems": 20, "tokens": 3}},
+    "episode": {**SMALL["episode"], "steps": 60, "task_eval": {"problems": 20, "tokens": 3}},
 }
 HEALTHY = [0.010, 0.012, 0.011, 0.009, 0.013, 0.010, 0.014, 0.012]
 
@@ -92,7 +92,7 @@ def test_a_figure_that_is_not_finite_is_capped_in_whatever_way_its_run_ended() -
 
 def test_each_figure_is_capped_in_its_own_direction() -> None:
     """Of the share of right answers the untrained model's is the lower one, whatever the claim is of."""
-    metric = "exam.exact_match"
+    metric = "task_eval.exact_match"
     runs = [Episode("plain", 0, (), "completed", {metric: 0.9}), Episode("plain", 1, (), "completed", {metric: 0.8})]
     runs += [Episode("hot", 0, (), "diverged", {metric: 0.0, f"untrained.{metric}": 0.02}),
              Episode("hot", 1, (), "diverged", {metric: 0.1, f"untrained.{metric}": 0.02})]  # fmt: skip
@@ -108,14 +108,14 @@ def test_a_hot_arm_on_a_task_counts_as_untrained_from_end_to_end(tmp_path: Path)
         "seeds": 6,
         **TASK,
     }
-    found = run_experiment(experiment_from(small, Source("e.yaml")), tmp_path / "e", Means(say=lambda _: None))
+    found = run_experiment(experiment_from(small, Source("e.yaml")), tmp_path / "e", RunOptions(say=lambda _: None))
     verdict = found["verdicts"][0]
     assert (verdict["metric"], verdict["capped"]) == (KL, 6) and verdict["verdict"] in ("inferior", "inconclusive")
     for seed, value in enumerate(verdict["treatment_values"]):
         summary = RunDirectory(tmp_path / f"e/episodes/hot/seed-{seed}").summary()
         assert summary is not None and summary.status == "diverged"
         own, untrained = (
-            figures["exam"]["truth"]["kl"]["value"] for figures in (summary.metrics, summary.metrics["untrained"])
+            figures["task_eval"]["truth"]["kl"]["value"] for figures in (summary.metrics, summary.metrics["untrained"])
         )
         assert value == (min(own, untrained) if math.isfinite(own) else untrained)
 

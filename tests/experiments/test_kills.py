@@ -11,9 +11,9 @@ import yaml
 from tests.experiments.specs import GUARDED, SMALL, spec
 from tests.training.runs import started
 from tests.zygote import Command
-from trimtab.experiments import Means, run_experiment
+from trimtab.experiments import RunOptions, run_experiment
 
-QUIET = Means(say=lambda text: None)
+QUIET = RunOptions(say=lambda text: None)
 
 
 LONGER = {**SMALL["episode"], "steps": 300}

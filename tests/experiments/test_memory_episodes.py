@@ -9,7 +9,7 @@ import torch
 
 from trimtab.config import ConfigError
 from trimtab.config.wording import Source
-from trimtab.experiments import Experiment, Means, run_experiment
+from trimtab.experiments import Experiment, RunOptions, run_experiment
 from trimtab.experiments.aa import run_aa
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.loading import experiment_from
@@ -17,7 +17,7 @@ from trimtab.experiments.reading import finished
 from trimtab.records import RunDirectory
 from trimtab.reports.experiment import write_report
 
-QUIET = Means(say=lambda text: None)
+QUIET = RunOptions(say=lambda text: None)
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +79,7 @@ def test_a_finished_memory_experiment_is_found_done_and_its_records_stay(
     out, result = ran
     before = {path: path.read_bytes() for path in out.glob("episodes/**/*.json*")}
     said: list[str] = []
-    again = run_experiment(experiment(design), out, Means(say=said.append))
+    again = run_experiment(experiment(design), out, RunOptions(say=said.append))
     assert again["verdicts"] == result["verdicts"]
     assert sum("(found done)" in line for line in said) == 12
     assert {path: path.read_bytes() for path in before} == before
@@ -97,7 +97,7 @@ def test_an_unsolved_pair_counts_as_not_recalled(design: dict[str, Any], tmp_pat
 
 
 def test_workers_are_processes_of_their_own_here_too(design: dict[str, Any], tmp_path: Path) -> None:
-    means = Means(workers=2, say=lambda text: None)
+    means = RunOptions(workers=2, say=lambda text: None)
     result = run_experiment(experiment(design, seeds=2), tmp_path / "e", means)
     assert result["status"] == "completed"
     assert len(list((tmp_path / "e").glob("episodes/*/seed-*/summary.json"))) == 4
@@ -157,7 +157,7 @@ def test_an_episode_under_other_conditions_is_not_taken(design: dict[str, Any], 
     content["data"]["fingerprint"] = "0" * 64
     manifest.write_text(json.dumps(content))
     said: list[str] = []
-    assert run_experiment(spec, out, Means(say=said.append))["status"] == "failed"
+    assert run_experiment(spec, out, RunOptions(say=said.append))["status"] == "failed"
     assert any("manifest.json is not what the run wrote" in line for line in said)
 
 

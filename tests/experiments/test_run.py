@@ -10,7 +10,7 @@ import pytest
 from tests.experiments.specs import GUARDED, SHORT, SMALL, spec
 from tests.training.runs import weights
 from trimtab.config import ConfigError, RunError, allowing_code, config_hash
-from trimtab.experiments import Means, load_experiment, run_experiment
+from trimtab.experiments import RunOptions, load_experiment, run_experiment
 from trimtab.experiments.jobs import SAME_AS, Job, run_job
 from trimtab.experiments.measures import verdicts
 from trimtab.experiments.reading import Episode, figures_of
@@ -20,7 +20,7 @@ from trimtab.reports.experiment import write_report
 from trimtab.training import RunConfig, RunContext, train
 from trimtab.training.metrics import metrics_of
 
-QUIET = Means(say=lambda text: None)
+QUIET = RunOptions(say=lambda text: None)
 
 
 class Brake(Controller):
@@ -62,7 +62,7 @@ def test_an_experiment_on_a_relative_path_is_reused_from_where_the_same_text_lie
     assert child.parent is not None and "data" not in child.parent.changed
     said: list[str] = []
     monkeypatch.chdir(tmp_path / "there")
-    assert run_experiment(forked, tmp_path / "e", Means(say=said.append))["status"] == "completed"
+    assert run_experiment(forked, tmp_path / "e", RunOptions(say=said.append))["status"] == "completed"
     assert len(said) == 4 and all("found done" in text for text in said)
 
 
@@ -143,7 +143,7 @@ def test_a_fork_shares_everything_up_to_its_step(tmp_path: Path) -> None:
 def test_a_finished_experiment_is_found_done_and_a_changed_one_refused(tmp_path: Path) -> None:
     first = run_experiment(spec(), tmp_path / "e", QUIET)
     said: list[str] = []
-    again = run_experiment(spec(), tmp_path / "e", Means(say=said.append))
+    again = run_experiment(spec(), tmp_path / "e", RunOptions(say=said.append))
     assert again["verdicts"] == first["verdicts"]
     assert len(said) == 4 and all("found done" in text for text in said)
     with pytest.raises(RunError, match="another experiment"):
@@ -157,7 +157,7 @@ def test_an_episode_made_under_other_conditions_is_not_reused(tmp_path: Path) ->
     manifest["environment"]["source_hash"] = "0" * 64
     path.write_text(json.dumps(manifest))
     said: list[str] = []
-    result = run_experiment(spec(), tmp_path / "e", Means(say=said.append))
+    result = run_experiment(spec(), tmp_path / "e", RunOptions(say=said.append))
     assert result["status"] == "failed"
     assert any("other conditions" in text and "code" in text for text in said)
     # what an earlier try left in the folder of a failed episode is no half of a pair
@@ -200,7 +200,7 @@ def test_names_and_values_that_are_no_folder_names_run_go_on_and_are_reported(tm
     assert {entry.name for entry in tmp_path.iterdir()} == {"one.txt", "two.txt", "deep"}
     assert len(list((out / "episodes").glob("*/*/*/summary.json"))) == 12
     said: list[str] = []
-    assert run_experiment(design, out, Means(say=said.append))["verdicts"] == result["verdicts"]
+    assert run_experiment(design, out, RunOptions(say=said.append))["verdicts"] == result["verdicts"]
     assert len(said) == 12 and all("found done" in text for text in said)
     write_report(out)
     page = (out / "report.html").read_text()
@@ -238,7 +238,7 @@ def test_runs_that_are_capped_count_where_their_pair_is_complete() -> None:
 
 def test_processes_give_what_this_process_gives(tmp_path: Path) -> None:
     inline = run_experiment(spec(**GUARDED), tmp_path / "inline", QUIET)
-    spread = run_experiment(spec(**GUARDED), tmp_path / "spread", Means(workers=2, say=lambda text: None))
+    spread = run_experiment(spec(**GUARDED), tmp_path / "spread", RunOptions(workers=2, say=lambda text: None))
     assert spread["verdicts"] == inline["verdicts"]
     for seed in (0, 1):
         assert weights(tmp_path / "inline/episodes/guard" / f"seed-{seed}") == weights(
@@ -249,7 +249,9 @@ def test_processes_give_what_this_process_gives(tmp_path: Path) -> None:
 def test_an_interrupted_experiment_goes_on(tmp_path: Path) -> None:
     whole = run_experiment(spec(), tmp_path / "whole", QUIET)
     said: list[str] = []
-    halted = run_experiment(spec(), tmp_path / "e", Means(say=said.append, stop=lambda: "enough" if said else None))
+    halted = run_experiment(
+        spec(), tmp_path / "e", RunOptions(say=said.append, stop=lambda: "enough" if said else None)
+    )
     assert halted["status"] == "interrupted" and len(said) == 1
     assert halted["verdicts"] == [] and not (tmp_path / "e" / "verdicts.json").exists()
     assert run_experiment(spec(), tmp_path / "e", QUIET)["verdicts"] == whole["verdicts"]
@@ -339,7 +341,7 @@ def test_an_arm_whose_loss_lacks_something_is_refused_before_anything_is_run(
     said: list[str] = []
     arms = {"plain": {}, "bad": {"episode.loss": loss}}
     with pytest.raises(ConfigError, match=words) as caught:
-        run_experiment(spec(arms=arms), tmp_path / "e", Means(say=said.append))
+        run_experiment(spec(arms=arms), tmp_path / "e", RunOptions(say=said.append))
     assert "The arm 'bad' cannot be trained" in str(caught.value) and "\n" not in str(caught.value)
     assert not said and not (tmp_path / "e").exists()
 

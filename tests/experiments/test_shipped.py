@@ -30,14 +30,14 @@ PRETRAINED = [
     "data.task.line_break='; '",
 ]
 GSM8K = [*PRETRAINED, "seeds=3", "episode.steps=3", "episode.evaluate_every=3", "data.context=300", "data.validation=8",
-         "episode.exam={{problems: 6, tokens: 8}}", "threads=1"]  # fmt: skip
+         "episode.task_eval={{problems: 6, tokens: 8}}", "threads=1"]  # fmt: skip
 MEMORY = [
     "model.path={bpe}", "pairs={{name: jsonl, path: {pairs}}}", "seeds=3", "count=3", "vectors=12", "solve.precision=fp32",
     "solve.steps=40", "solve.lr=0.5", "solve.positions=60",
 ]  # fmt: skip
 SHORT = {
-    "loss_comparison_arithmetic": [*ASKED, "episode.exam={problems: 20, tokens: 6}"],
-    "calibration_urns": [*ASKED, "episode.exam={problems: 20, tokens: 8}"],
+    "loss_comparison_arithmetic": [*ASKED, "episode.task_eval={problems: 20, tokens: 6}"],
+    "calibration_urns": [*ASKED, "episode.task_eval={problems: 20, tokens: 8}"],
     "loss_comparison_gsm8k": GSM8K,
     "memory_margin": MEMORY,
     "demo": STEERED,

@@ -79,11 +79,11 @@ def test_arms_seeds_and_cells_become_configs() -> None:
         ),
         (
             {
-                "arms": {"plain": {}, "blind": {"episode.exam.problems": 0}},
+                "arms": {"plain": {}, "blind": {"episode.task_eval.problems": 0}},
                 "data": {"name": "task", "task": {"name": "arithmetic"}},
-                "claim": {"metric": "exam.exact_match", "higher_is_better": True, "margin": 0.1},
+                "claim": {"metric": "task_eval.exact_match", "higher_is_better": True, "margin": 0.1},
             },
-            ("arm 'blind'", "exam.exact_match"),
+            ("arm 'blind'", "task_eval.exact_match"),
         ),
         (
             {
@@ -114,15 +114,15 @@ def test_arms_seeds_and_cells_become_configs() -> None:
         ({"data": {"path": "no/such.txt"}}, ("data.path", "no/such.txt")),
         ({"arms": {"plain": {}, "other": {"data.path": "no/such.txt"}}}, ("data.path", "arm 'other'")),
         (
-            {"claim": {"metric": "exam.exact_match", "higher_is_better": True, "margin": 0.1}},
-            ("exam.exact_match",),
+            {"claim": {"metric": "task_eval.exact_match", "higher_is_better": True, "margin": 0.1}},
+            ("task_eval.exact_match",),
         ),
         (
             {
-                "claim": {"metric": "exam.exact_macth", "higher_is_better": True, "margin": 0.1},
+                "claim": {"metric": "task_eval.exact_macth", "higher_is_better": True, "margin": 0.1},
                 "data": {"name": "task", "task": {"name": "arithmetic"}},
             },
-            ("exam.exact_macth", "Did you mean 'exam.exact_match'"),
+            ("task_eval.exact_macth", "Did you mean 'task_eval.exact_match'"),
         ),
         ({"epsiode": {"steps": 3}}, ("epsiode", "episode")),
         ({"episode": {"steps": -1}}, ("steps",)),

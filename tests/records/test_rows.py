@@ -46,8 +46,8 @@ def test_a_text_that_spells_a_number_stays_a_text(
         (EvaluationRow, {"step": 1, "sample": {"prompt": "", "text": "", "figures": {"x": math.nan}}}, ["sample", "figures", "x"]),
         (
             EvaluationRow,
-            {"step": 1, "exam": {"problems": 1, "exact_match": 0, "answer_loss": 2, "calibration": {"ece": math.nan}}},
-            ["exam", "calibration", "ece"],
+            {"step": 1, "task_eval": {"problems": 1, "exact_match": 0, "answer_loss": 2, "calibration": {"ece": math.nan}}},
+            ["task_eval", "calibration", "ece"],
         ),
         (PredictionRow, {"item": 0, "option_probabilities": [0.5, math.nan]}, ["option_probabilities", 1]),
         (EventRow, {"kind": "skip", "reason": "", "before": {"train_loss": math.nan}}, ["before", "train_loss"]),

@@ -65,11 +65,12 @@ def test_the_line_of_a_file_is_named(tmp_path: Any) -> None:
 
 
 def test_an_exam_needs_a_task() -> None:
-    for setting in ("exam.problems=50", "exam.every=10", "exam={samples: 3}"):
+    for setting in ("task_eval.problems=50", "task_eval.every=10", "task_eval={samples: 3}"):
         with pytest.raises(
-            ConfigError, match=r"^--set: episode\.exam: an exam asks the problems of a task, and the data has"
+            ConfigError,
+            match=r"^--set: episode\.task_eval: a task evaluation asks the problems of a task, and the data has",
         ):
             load_config(None, [f"episode.{setting}"])
         load_config(None, [f"episode.{setting}", "data={name: task, task: {name: urns}, size: 10, validation: 5}"])
-    assert load_config(None, ["episode.exam.problems=0"]).episode.exam.problems == 0
-    assert load_config(None, ["episode.exam.problems=200"]).episode.exam.problems == 200
+    assert load_config(None, ["episode.task_eval.problems=0"]).episode.task_eval.problems == 0
+    assert load_config(None, ["episode.task_eval.problems=200"]).episode.task_eval.problems == 200

@@ -84,11 +84,11 @@ def test_soft_targets_train_too(tmp_path: Path, base: Path) -> None:
         "data={name: task, task: {name: arithmetic, levels: [1], operations: [sum]}, size: 200, validation: 20, context: 24,"
         " noise: {flip: 0.4, doubtful: 1.0}}",
         "episode.loss={name: soft_tokens, targets: set, roles: null}",
-        "episode.exam={problems: 8, tokens: 5}",
+        "episode.task_eval={problems: 8, tokens: 5}",
     ]
     kept = [item for item in small(base, "[{name: full}]") if not item.startswith("data")]
     soft: dict[str, Any] = train(config(base=[*kept, *task]), tmp_path / "soft", QUIET)
-    assert soft["val_loss"] < soft["untrained_loss"] - 0.3 and soft["exam"]["problems"] == 8
+    assert soft["val_loss"] < soft["untrained_loss"] - 0.3 and soft["task_eval"]["problems"] == 8
 
 
 @pytest.mark.slow
@@ -98,7 +98,7 @@ def test_smollm2_learns_by_lora_in_twenty_steps_and_survives_a_kill(tmp_path: Pa
         f" tokenizer: {{name: pretrained, path: '{smollm2}'}}}}",
         f"model={{name: pretrained, path: '{smollm2}', adapt: [{{name: lora, rank: 4, dropout: 0.05}}]}}",
         "episode.steps=20", "episode.batch_size=8", "episode.optimizer.lr=1e-3", "episode.evaluate_every=20", "episode.checkpoint_every=4",
-        "episode.exam={problems: 4, tokens: 6}", "threads=1",
+        "episode.task_eval={problems: 4, tokens: 6}", "threads=1",
     ]  # fmt: skip
     whole = train(config(base=run), tmp_path / "whole", QUIET)
     losses = [row["train_loss"] for row in RunDirectory(tmp_path / "whole").steps()]

@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.text import Text
 
 from trimtab.boundary import printable
-from trimtab.cli.exam_words import exam_words
+from trimtab.cli.task_eval_words import task_eval_words
 
 Row = Mapping[str, Any]
 
@@ -102,8 +102,8 @@ class RunDisplay:
         """The model was evaluated."""
         self._validation = f"validation {float(row['val_loss']):.4f}"
         text = f"step {row['step']}: validation loss {float(row['val_loss']):.4f}, accuracy {float(row['val_accuracy']):.3f}"
-        if row.get("exam") is not None:
-            text += f"; {exam_words(row['exam'])}"
+        if row.get("task_eval") is not None:
+            text += f"; {task_eval_words(row['task_eval'])}"
         sample = row.get("sample")
         if sample is not None:
             figures = sample["figures"]

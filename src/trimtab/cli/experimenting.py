@@ -13,7 +13,7 @@ from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AllowCode, AsJson, Set, say_stopping
 
 if TYPE_CHECKING:
-    from trimtab.experiments import Experiment, Means
+    from trimtab.experiments import Experiment, RunOptions
     from trimtab.runtime.signals import StopOnSignal
 
 
@@ -192,12 +192,12 @@ def _command() -> str:
     return shlex.join(["trimtab", *sys.argv[1:]])
 
 
-def _means(spec: "Experiment", workers: int | None, stop: "StopOnSignal", as_json: bool) -> "Means":
+def _means(spec: "Experiment", workers: int | None, stop: "StopOnSignal", as_json: bool) -> "RunOptions":
     """How the experiment is run; from now on a signal is answered after a checkpoint."""
-    from trimtab.experiments import Means
+    from trimtab.experiments import RunOptions
 
     stop.arm()
-    return Means(
+    return RunOptions(
         workers=_workers(spec.base.get("threads")) if workers is None else workers,
         stop=stop,
         say=(lambda text: say(text, err=True)) if as_json else say,

@@ -128,12 +128,12 @@ def _show_manifest(manifest: "Manifest", summary: "Summary | None") -> None:
 
 
 def _show_evaluation(last: dict[str, Any]) -> None:
-    from trimtab.cli.exam_words import exam_words
+    from trimtab.cli.task_eval_words import task_eval_words
 
     figures = ", ".join(f"{k} {v:.4f}" for k, v in last.items() if k.startswith("val_") and isinstance(v, float))
     say(f"step {last['step']}: {figures}")
-    if last.get("exam"):
-        say(exam_words(last["exam"]))
+    if last.get("task_eval"):
+        say(task_eval_words(last["task_eval"]))
     if last.get("sample"):
         say(f"sample: {last['sample']['prompt']}{last['sample']['text']}")
 

@@ -176,7 +176,7 @@ def sample(
         str | None,
         typer.Option(
             help="The text to continue, for a task a problem as it writes them; the config's own prompt when missing, for a "
-            "task the first problem of its exam."
+            "task the first problem of its task evaluation."
         ),
     ] = None,
     tokens: Annotated[int, typer.Option(min=1, help="Tokens to generate.")] = 400,
@@ -298,10 +298,10 @@ def finish(result: dict[str, Any], out: Path, as_json: bool, context: "RunContex
 def _account(result: dict[str, Any], out: Path) -> str:
     loss = result.get("val_loss")
     figures = "" if loss is None else f", validation loss {float(loss):.4f} nats a token"
-    if result.get("exam"):
-        from trimtab.cli.exam_words import exam_words
+    if result.get("task_eval"):
+        from trimtab.cli.task_eval_words import task_eval_words
 
-        figures += f"; {exam_words(result['exam'])}"
+        figures += f"; {task_eval_words(result['task_eval'])}"
     speed = result["tokens"] / result["seconds"] if result["seconds"] else 0.0
     return (
         f"{result['status']} after {result['steps']} steps{figures}, {speed:,.0f} tokens/s. Records in {out}, loss curve in "

@@ -5,10 +5,10 @@ from trimtab.config.episode import (
     DataMix,
     EarlyStopping,
     EpisodeConfig,
-    ExamConfig,
     MonitorConfig,
     RewindConfig,
     SampleConfig,
+    TaskEvalConfig,
 )
 from trimtab.config.kinds import REGISTRIES, RunKind, kind_named, kinds
 from trimtab.config.load import load_root, recorded_root, resolve_root
@@ -30,7 +30,6 @@ __all__ = [
     "DataMix",
     "EarlyStopping",
     "EpisodeConfig",
-    "ExamConfig",
     "Frozen",
     "MonitorConfig",
     "NestedComponent",
@@ -39,6 +38,7 @@ __all__ = [
     "RunError",
     "RunKind",
     "SampleConfig",
+    "TaskEvalConfig",
     "TrimtabError",
     "WorkError",
     "absolute_paths",

@@ -35,14 +35,16 @@ class SampleConfig(Frozen):
     top_p: Annotated[float | None, Field(gt=0, le=1, description="sample within this share of probability only")] = None
 
 
-class ExamConfig(Frozen):
+class TaskEvalConfig(Frozen):
     """The answers that are generated for validation problems and scored; for data of a task only."""
 
     every: Annotated[
-        int | None, Field(ge=1, description="steps between exams, each at an evaluation; null for one at the end")
+        int | None,
+        Field(ge=1, description="steps between task evaluations, each at an evaluation; null for one at the end"),
     ] = None
     problems: Annotated[
-        int, Field(ge=0, description="validation problems, spread evenly over the split; 0 switches exams off")
+        int,
+        Field(ge=0, description="validation problems, spread evenly over the split; 0 switches task evaluations off"),
     ] = 200
     tokens: Annotated[int, Field(ge=1, description="tokens that an answer may have, its end token included")] = 64
     samples: Annotated[
@@ -142,7 +144,9 @@ class EpisodeConfig(Frozen):
         ),
     ] = 50
     sample: Annotated[SampleConfig, Field(description="the text generated at every evaluation")] = SampleConfig()
-    exam: Annotated[ExamConfig, Field(description="answers generated and scored, for data of a task")] = ExamConfig()
+    task_eval: Annotated[TaskEvalConfig, Field(description="answers generated and scored, for data of a task")] = (
+        TaskEvalConfig()
+    )
     dropout_draw: Annotated[
         int,
         Field(

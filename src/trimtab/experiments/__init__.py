@@ -2,7 +2,7 @@
 
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.loading import experiment_from, load_experiment
-from trimtab.experiments.progress import Means
+from trimtab.experiments.progress import RunOptions
 from trimtab.experiments.run import conclude, planned, run_experiment
 from trimtab.experiments.spec import ClaimSpec, Experiment, Pairing
 
@@ -10,8 +10,8 @@ __all__ = [
     "ClaimSpec",
     "Experiment",
     "ExperimentDirectory",
-    "Means",
     "Pairing",
+    "RunOptions",
     "conclude",
     "experiment_from",
     "load_experiment",

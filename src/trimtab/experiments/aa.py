@@ -12,7 +12,7 @@ from trimtab.evidence.arrays import Numbers, root_mean_square
 from trimtab.experiments.checking import check
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.measures import metric_table
-from trimtab.experiments.progress import Means
+from trimtab.experiments.progress import RunOptions
 from trimtab.experiments.reading import finished
 from trimtab.experiments.run import run_experiment
 from trimtab.experiments.spec import Budget, Experiment, Pairing
@@ -49,7 +49,7 @@ def aa_experiment(experiment: Experiment, copies: int) -> Experiment:
     return experiment.model_copy(update={**changes, "question": f"A/A: {experiment.question}"})
 
 
-def run_aa(experiment: Experiment, out: Path | str, copies: int, draws: int, means: Means) -> dict[str, Any]:
+def run_aa(experiment: Experiment, out: Path | str, copies: int, draws: int, means: RunOptions) -> dict[str, Any]:
     """Run it, and resample `draws` A/A experiments from its runs; the figures also go into `aa.json`.
 
     Raises `ConfigError` for memory runs, for under six seeds and where the draw changes nothing (a model without dropout).

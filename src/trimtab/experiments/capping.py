@@ -48,7 +48,9 @@ def held(episodes: Sequence[Episode], metric: Metric, *, worst: float | None) ->
     """
     missing = [episode for episode in episodes if metric.name not in episode.figures and episode.status != "diverged"]
     if missing:
-        known = ", ".join(sorted(n for n in missing[0].figures if n.startswith(("val_", "stability", "best", "exam."))))
+        known = ", ".join(
+            sorted(n for n in missing[0].figures if n.startswith(("val_", "stability", "best", "task_eval.")))
+        )
         raise WorkError(
             f"The episode {missing[0].arm}, seed {missing[0].seed} has no figure '{metric.name}' to compare. It has {known}."
         )

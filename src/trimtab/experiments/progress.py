@@ -14,7 +14,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Means:
+class RunOptions:
     """How an experiment is run: worker processes (0: in this process), a way to ask for a stop, where to say what happens."""
 
     workers: int = 0
@@ -26,7 +26,7 @@ class Means:
 class Progress:
     """`experiment.json`, kept up to date, and what is said while it goes on."""
 
-    def __init__(self, folder: ExperimentDirectory, means: Means) -> None:
+    def __init__(self, folder: ExperimentDirectory, means: RunOptions) -> None:
         self.folder, self.means = folder, means
         self.content = folder.progress()
         self.content.pop("records", None)  # those of an earlier end

@@ -15,9 +15,9 @@ from trimtab.experiments.jobs import Job
 from trimtab.experiments.measures import Judged, sequential_decisions, verdicts
 from trimtab.experiments.missing import failed_episodes, with_missing
 from trimtab.experiments.noise import noise_floors, noise_jobs
-from trimtab.experiments.progress import Means, Progress
+from trimtab.experiments.preflight import preflight
+from trimtab.experiments.progress import Progress, RunOptions
 from trimtab.experiments.reading import finished
-from trimtab.experiments.rehearsal import rehearse
 from trimtab.experiments.spec import Experiment
 from trimtab.experiments.tuning import tuned, tuning_jobs
 from trimtab.records import to_json
@@ -25,7 +25,7 @@ from trimtab.records.atomic import write_json
 from trimtab.records.lock import RunLock
 
 
-def run_experiment(experiment: Experiment, out: Path | str, means: Means = Means()) -> dict[str, Any]:  # noqa: B008 - frozen
+def run_experiment(experiment: Experiment, out: Path | str, means: RunOptions = RunOptions()) -> dict[str, Any]:  # noqa: B008 - frozen
     """Run an experiment into `out`, or go on with the one there; returns status and verdicts.
 
     Finished episodes are taken as they are when nothing that decides them has changed. An interrupted experiment is not
@@ -36,7 +36,7 @@ def run_experiment(experiment: Experiment, out: Path | str, means: Means = Means
     """
     folder = ExperimentDirectory(out)
     check_free(folder)
-    rehearse(folder, experiment)
+    preflight(folder, experiment)
     reserve(folder, experiment, means.command)
     named = experiment.model_dump()
     with allowing_code(names=[*dotted_paths(named), *hub_ids(named)]), RunLock(folder.path / ".lock"):
@@ -57,7 +57,7 @@ def run_experiment(experiment: Experiment, out: Path | str, means: Means = Means
 
 
 def _phases(
-    folder: ExperimentDirectory, experiment: Experiment, means: Means, progress: Progress
+    folder: ExperimentDirectory, experiment: Experiment, means: RunOptions, progress: Progress
 ) -> tuple[str, Experiment]:
     """Tuning, episodes, noise floor, twins; the last status, and the experiment with its tuned arms' settings."""
     status = _run(folder, tuning_jobs(folder, experiment), means, progress)
@@ -87,7 +87,7 @@ def planned(experiment: Experiment) -> str:
     return plan(len(experiment.seed_list), claims, alpha=claim.alpha, margin=claim.margin, scale=claim.scale)
 
 
-def _run(folder: ExperimentDirectory, jobs: list[Job], means: Means, progress: Progress) -> str:
+def _run(folder: ExperimentDirectory, jobs: list[Job], means: RunOptions, progress: Progress) -> str:
     statuses: list[str] = []
     progress.expect(len(jobs))
 
@@ -104,7 +104,7 @@ def _run(folder: ExperimentDirectory, jobs: list[Job], means: Means, progress: P
     return "failed" if "failed" in statuses else "completed"
 
 
-def _sequential(folder: ExperimentDirectory, experiment: Experiment, means: Means, progress: Progress) -> str:
+def _sequential(folder: ExperimentDirectory, experiment: Experiment, means: RunOptions, progress: Progress) -> str:
     """Buy pairs one at a time until every treatment is decided or the budget ends."""
     seeds = experiment.seed_list[: experiment.budget.pairs]
     for count, seed in enumerate(seeds, 1):

@@ -91,7 +91,7 @@ class Sample(Row):
 
 
 class Divergence(Row):
-    """A figure of an exam."""
+    """A figure of a task evaluation."""
 
     __pydantic_extra__: dict[str, Measured]
     value: Number
@@ -104,8 +104,8 @@ class Truth(Row):
     kl: Divergence
 
 
-class Exam(Row):
-    """The figures of an exam."""
+class TaskEvalFigures(Row):
+    """The figures of a task evaluation."""
 
     __pydantic_extra__: dict[str, Measured]
     problems: int
@@ -121,7 +121,7 @@ class EvaluationRow(Row):
     step: Position
     attempt: Position = 0
     sample: Sample | None = None
-    exam: Exam | None = None
+    task_eval: TaskEvalFigures | None = None
 
 
 class PredictionRow(Row):

@@ -129,7 +129,7 @@ class RunDirectory:
         return self._rows(self.evaluations_path, EvaluationRow)
 
     def predictions(self) -> list[dict[str, Any]]:
-        """The answers of the run's last exam, as `steps` gives its rows; [] where there was none."""
+        """The answers of the run's last task evaluation, as `steps` gives its rows; [] where there was none."""
         return self._rows(self.predictions_path, PredictionRow)
 
     def status(self) -> RunStatus:

@@ -50,7 +50,7 @@ class Logger(Protocol):
         ...
 
     def predictions(self, rows: Sequence[Row]) -> None:
-        """Record the answers of an exam, in place of those of an earlier one."""
+        """Record the answers of a task evaluation, in place of those of an earlier one."""
         ...
 
     def seals(self) -> dict[str, Seal]:
@@ -82,7 +82,7 @@ class MemoryLogger:
         self.evaluations.append(dict(row))
 
     def predictions(self, rows: Sequence[Row]) -> None:
-        """Keep an exam's answers."""
+        """Keep a task evaluation's answers."""
         self.answers = [dict(row) for row in rows]
 
     def seals(self) -> dict[str, Seal]:
@@ -123,7 +123,7 @@ class RunLogger:
             self.display.evaluation(row)
 
     def predictions(self, rows: Sequence[Row]) -> None:
-        """Write an exam's answers: a file that is whole or not there."""
+        """Write a task evaluation's answers: a file that is whole or not there."""
         write_bytes(self._predictions, b"".join(encode_row(row) for row in rows))
 
     def seals(self) -> dict[str, Seal]:

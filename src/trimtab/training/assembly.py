@@ -17,11 +17,11 @@ from trimtab.random import Streams, global_stream
 from trimtab.records import source_hash
 from trimtab.runtime.device import keep_freed_memory, resolve_hardware, set_numerics
 from trimtab.runtime.logger import Logger
-from trimtab.training.config import NO_TASK, RunConfig, sits_exam
-from trimtab.training.exam import Exam
+from trimtab.training.config import NO_TASK, RunConfig, configures_task_eval
 from trimtab.training.faults import FaultSet
 from trimtab.training.hooks import HookSet
 from trimtab.training.optimizers import multiply_rates
+from trimtab.training.task_eval import TaskEvaluator
 from trimtab.training.trainer import Trainer
 
 
@@ -37,7 +37,7 @@ class Assembly:
     train_loader: TrainLoader
     val_loader: EvaluationLoader
     sampler: "TextSampler | None"
-    exam: Exam | None
+    task_eval: TaskEvaluator | None
 
     def trainer(self, logger: Logger, stop: Callable[[], str | None] = lambda: None) -> Trainer:
         """A trainer of these parts. Parts are used up by it: make a new assembly for another one."""
@@ -57,7 +57,7 @@ class Assembly:
             faults=FaultSet(self.config.faults, vocabulary=self.data.tokenizer.vocabulary),
             streams=self.streams,
             sampler=self.sampler,
-            exam=self.exam,
+            task_eval=self.task_eval,
             stop=stop,
         )
 
@@ -80,9 +80,9 @@ def assemble(config: RunConfig, progress: Progress | None = None, data: DataBund
     hooks = HookSet(config.hooks)
     data = build_data(config, progress) if data is None else data
     streams = Streams(config.seed)
-    size, exam = config.episode.batch_size, config.episode.exam
-    if data.task is None and sits_exam(exam):
-        raise ConfigError(f"episode.exam: {NO_TASK}")
+    size, task_eval = config.episode.batch_size, config.episode.task_eval
+    if data.task is None and configures_task_eval(task_eval):
+        raise ConfigError(f"episode.task_eval: {NO_TASK}")
     return Assembly(
         config=config,
         data=data,
@@ -92,7 +92,7 @@ def assemble(config: RunConfig, progress: Progress | None = None, data: DataBund
         train_loader=TrainLoader(data.train, size, config.seed),
         val_loader=EvaluationLoader(data.validation, size, config.episode.evaluation_windows),
         sampler=TextSampler(data, config.episode.sample) if data.task is None else None,
-        exam=Exam(data, exam, size) if data.task is not None and exam.problems else None,
+        task_eval=TaskEvaluator(data, task_eval, size) if data.task is not None and task_eval.problems else None,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from trimtab.config import REGISTRIES, Component, EpisodeConfig, ExamConfig, Frozen, MonitorConfig, component
+from trimtab.config import REGISTRIES, Component, EpisodeConfig, Frozen, MonitorConfig, TaskEvalConfig, component
 from trimtab.config.load import load_root, resolve_root
 from trimtab.config.nested import inner_components
 from trimtab.config.wording import Source
@@ -101,22 +101,23 @@ def changed_keys(old: RunConfig, new: RunConfig) -> frozenset[str]:
 
 
 def refuse_misfits(config: Mapping[str, Any], where: Source) -> None:
-    """Raise `ConfigError` for an objective of mere terms and for an exam without a task; `config` is resolved."""
+    """Raise `ConfigError` for an objective of mere terms and for a task evaluation without a task; `config` is resolved."""
     episode = config["episode"]
     _refuse_mere_terms(episode["loss"], where)
-    if config["data"]["name"] == "corpus" and sits_exam(ExamConfig.model_validate(episode["exam"])):
-        raise ConfigError(f"{where.at(('episode', 'exam'))}{NO_TASK}")
+    if config["data"]["name"] == "corpus" and configures_task_eval(TaskEvalConfig.model_validate(episode["task_eval"])):
+        raise ConfigError(f"{where.at(('episode', 'task_eval'))}{NO_TASK}")
 
 
 NO_TASK = (
-    "an exam asks the problems of a task, and the data has none. Use `data: {name: task, ...}`, or leave the exam out."
+    "answers are generated for the problems of a task, and the data has none. Use `data: {name: task, ...}`, or leave "
+    "`task_eval` out."
 )
-"""What is said of an exam that nothing can be asked in."""
+"""The error for a task evaluation on data that is no task."""
 
 
-def sits_exam(exam: ExamConfig) -> bool:
-    """Whether a config asks for exams in words of its own; the defaults wait for data of a task."""
-    return exam.problems > 0 and exam != ExamConfig()
+def configures_task_eval(task_eval: TaskEvalConfig) -> bool:
+    """Whether a config sets a task evaluation itself; with the defaults it is made only where the data is a task."""
+    return task_eval.problems > 0 and task_eval != TaskEvalConfig()
 
 
 def _refuse_mere_terms(loss: Mapping[str, Any], where: Source) -> None:

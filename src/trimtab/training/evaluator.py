@@ -9,8 +9,8 @@ from torch import nn
 
 from trimtab.evaluation.evaluate import evaluate
 from trimtab.losses import CrossEntropy, LossModule
-from trimtab.training.exam import Exam, Findings
 from trimtab.training.passes import Passes
+from trimtab.training.task_eval import TaskEvalResult, TaskEvaluator
 
 Sampler = Callable[[nn.Module, torch.Generator], Mapping[str, Any]]
 """Writes a sample with the model in evaluation mode; returns prompt, text and figures for the records."""
@@ -23,10 +23,10 @@ class Batches(Protocol):
 
 
 class Evaluator:
-    """The figures, samples and exams of one model; `sampler` and `exam` are None where there is nothing to write or answer."""
+    """The figures, samples and task evaluations of one model. Without a `sampler` or `task_eval` it makes none of those."""
 
-    def __init__(self, passes: Passes, sampler: Sampler | None, exam: Exam | None) -> None:
-        self.passes, self.sampler, self.exam = passes, sampler, exam
+    def __init__(self, passes: Passes, sampler: Sampler | None, task_eval: TaskEvaluator | None) -> None:
+        self.passes, self.sampler, self.task_eval = passes, sampler, task_eval
 
     @property
     def objective(self) -> LossModule | None:
@@ -46,12 +46,12 @@ class Evaluator:
         with self._evaluating() as model:
             return self.sampler(model, generator)
 
-    def sit_exam(self, precision: str, generator: torch.Generator) -> Findings | None:
+    def evaluate_task(self, precision: str, generator: torch.Generator) -> TaskEvalResult | None:
         """A task's problems answered and scored."""
-        if self.exam is None:
+        if self.task_eval is None:
             return None
         with self._evaluating() as model:
-            return self.exam(model, lambda batch: self.passes.forward(batch, precision), generator)
+            return self.task_eval(model, lambda batch: self.passes.forward(batch, precision), generator)
 
     @contextmanager
     def _evaluating(self) -> Iterator[nn.Module]:

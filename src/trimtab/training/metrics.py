@@ -35,15 +35,15 @@ _TRUTH = ("kl", "total_variation", "ece_to_truth", "confidence_error", "confiden
 def metrics_of(config: RunConfig) -> Metrics:
     """The metrics that every run of a config has. Those that only some tasks have are among them."""
     return Metrics(
-        always=(*_EVERY, *_exam_metrics(config)),
+        always=(*_EVERY, *_task_eval_metrics(config)),
         prefixes={
             f"instruments.{instrument.name}.": "FIELD of an instrument" for instrument in config.monitor.instruments
         },
         explored=(
-            "exam.exact_match",
-            "exam.answer_loss",
-            "exam.calibration.smooth_ece.value",
-            "exam.truth.kl.value",
+            "task_eval.exact_match",
+            "task_eval.answer_loss",
+            "task_eval.calibration.smooth_ece.value",
+            "task_eval.truth.kl.value",
             "val_loss",
             "val_accuracy",
             "best_val_loss",
@@ -53,18 +53,18 @@ def metrics_of(config: RunConfig) -> Metrics:
     )
 
 
-def _exam_metrics(config: RunConfig) -> list[Metric]:
-    if config.data.task is None or not config.episode.exam.problems:
+def _task_eval_metrics(config: RunConfig) -> list[Metric]:
+    if config.data.task is None or not config.episode.task_eval.problems:
         return []
     task = REGISTRIES["task"].load(config.data.task.name)
     own = getattr(task, "figures", ())
     own = own if isinstance(own, tuple) else ("exact_match",)
-    sampled = ("agreement",) if config.episode.exam.samples else ()
+    sampled = ("agreement",) if config.episode.task_eval.samples else ()
     return [
-        *(Metric(f"exam.{name}", True) for name in own),
-        Metric("exam.answer_loss", False, "nats per answer"),
-        Metric("exam.confidence", True),
-        *(Metric(f"exam.calibration.{name}.value", False) for name in _CALIBRATION),
-        *(Metric(f"exam.truth.{name}.value", False) for name in _TRUTH),
-        *(Metric(f"exam.{name}", True) for name in sampled),
+        *(Metric(f"task_eval.{name}", True) for name in own),
+        Metric("task_eval.answer_loss", False, "nats per answer"),
+        Metric("task_eval.confidence", True),
+        *(Metric(f"task_eval.calibration.{name}.value", False) for name in _CALIBRATION),
+        *(Metric(f"task_eval.truth.{name}.value", False) for name in _TRUTH),
+        *(Metric(f"task_eval.{name}", True) for name in sampled),
     ]

@@ -59,7 +59,7 @@ class Mean:
         return float(self.total) / self.divisor
 
 
-class Beside:
+class MonitoredLoss:
     """A loss that is measured on the logits of a step and not trained on."""
 
     def __init__(self, loss_fn: LossModule) -> None:
@@ -88,7 +88,7 @@ class Passes:
         step: int,
         attempt: int,
         faults: Striking | None = None,
-        beside: Beside | None = None,
+        beside: MonitoredLoss | None = None,
     ) -> Accumulated:
         """Accumulate the gradient over a step's micro-batches: the mean over all of their weight, divided once.
 
@@ -117,7 +117,7 @@ class Passes:
         step: int,
         attempt: int,
         faults: Striking | None = None,
-        beside: Beside | None = None,
+        beside: MonitoredLoss | None = None,
     ) -> Iterator[tuple[LossOutput, int]]:
         """The loss of each micro-batch of a step, under the step's own dropout, and how many targets it asked."""
         batches = [self._drawn(loader, cursor, episode, index, faults) for index in range(episode.accumulation)]

@@ -75,10 +75,10 @@ def sample_run(
 ) -> dict[str, Any]:
     """A continuation of `prompt` by a run's model; the same seed gives the same text.
 
-    The prompt of None is the config's own. A run on a task continues the prompt in the data's template and stops at the
-    token that ends an answer, as in its exam; there None is the exam's first problem. `unknown_characters` counts the
-    prompt's characters that the run's tokenizer does not have: the model sees its unknown token in their place. Raises
-    `ConfigError` for a prompt that is empty or no text, or too long for a task, and as `load_model`.
+    Without a `prompt` it is the config's own, or for a run on a task the first problem of its task evaluation. A run on a task
+    continues the prompt in the template of its data and stops at the token that ends an answer. `unknown_characters` counts the
+    characters of the prompt that the tokenizer does not have; the model sees its unknown token in their place. Raises
+    `ConfigError` for a prompt that is empty, not text, or too long for the task, and otherwise as `load_model`.
     """
     if prompt == "":
         raise ConfigError(
@@ -112,7 +112,7 @@ def sample_run(
 
 
 def _asked(run: RunDirectory, config: RunConfig) -> str:
-    """What a run's model is asked unless one says: of a task, the first problem of its exam."""
+    """What a run's model is asked unless one says: of a task, the first problem of its task evaluation."""
     first = None if config.data.task is None else next(iter(run.predictions()), None)
     return config.episode.sample.prompt if first is None else str(first["prompt"])
 

@@ -23,14 +23,14 @@ from trimtab.runtime.nested import named_tensors
 from trimtab.training.config import RunConfig
 from trimtab.training.evaluated import Evaluated
 from trimtab.training.evaluator import Batches, Evaluator, Sampler
-from trimtab.training.exam import Exam
 from trimtab.training.faults import FaultSet, Striking
 from trimtab.training.hooks import HookSet
 from trimtab.training.instruments import InstrumentSet
-from trimtab.training.passes import Accumulated, Beside, Passes, TrainLoader
+from trimtab.training.passes import Accumulated, MonitoredLoss, Passes, TrainLoader
 from trimtab.training.ring import Ring
 from trimtab.training.schedules import Schedule
 from trimtab.training.state import TrainState
+from trimtab.training.task_eval import TaskEvaluator
 from trimtab.training.update import Updater
 
 
@@ -39,8 +39,8 @@ class Trainer:
 
     `optimizer` is torch's or any like it; `scheduler` maps a step to a factor on the learning rate; `logger` takes the
     rows and says where checkpoints go. The rest comes from keywords with defaults: `hooks` (made from the config), `faults`
-    (injected on purpose; none), `streams` (made from its seed), `sampler` (text written at each evaluation), `exam` (a task's
-    problems, answered and scored) and `stop` (asked after each step; a reason stops the run after a checkpoint).
+    (injected on purpose; none), `streams` (made from its seed), `sampler` (text written at each evaluation), `task_eval`
+    (answers generated and scored) and `stop` (called after each step; a reason stops the run after a checkpoint).
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Trainer:
         faults: FaultSet | None = None,
         streams: Streams | None = None,
         sampler: Sampler | None = None,
-        exam: Exam | None = None,
+        task_eval: TaskEvaluator | None = None,
         stop: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.config = config or RunConfig()
@@ -81,7 +81,7 @@ class Trainer:
         self.state.hooks.attach(model, self.state.streams)
         self.updater = Updater(model, optimizer, self.state.hooks)
         self.passes = Passes(model, loss_fn, self.state.hooks, self.state.streams)
-        self.evaluator = Evaluator(self.passes, sampler, exam)
+        self.evaluator = Evaluator(self.passes, sampler, task_eval)
         self._restored = False
 
     def train(
@@ -91,8 +91,8 @@ class Trainer:
 
         Goes on from `self.state`: fresh, or restored from a checkpoint (the episode in force is then the checkpoint's).
         Returns `status` (completed, diverged, stopped, interrupted), `steps`, the final `val_loss`, `val_accuracy` and
-        `val_calibration_error`, `exam` (for a task), `train_loss`, `stability`, `weights_sha256` and `folder`, where the logs
-        are (None in memory).
+        `val_calibration_error`, `task_eval` (for a task), `train_loss`, `stability`, `weights_sha256` and `folder`, where the
+        logs are (None in memory).
         """
         state = self.state
         if episode_config is not None and not self._restored:
@@ -188,7 +188,9 @@ class Trainer:
         """A step's passes; before anything is learnt, with the cross-entropy, whatever the objective."""
         state = self.state
         beside = (
-            Beside(CrossEntropy()) if state.untrained_loss is None and self.evaluator.objective is not None else None
+            MonitoredLoss(CrossEntropy())
+            if state.untrained_loss is None and self.evaluator.objective is not None
+            else None
         )
         made = self.passes.backward(loader, state.cursor, state.episode, step, state.attempt, faults, beside)
         if state.untrained_loss is None:
@@ -329,12 +331,12 @@ class Trainer:
         last = ending is not None or state.step == episode.steps
         if last and row["val_tokens"] and not math.isfinite(loss) and (ending is None or ending[0] != "diverged"):
             ending = "diverged", f"the validation loss at the end is {loss}"  # whatever else ended it
-        if last or (episode.exam.every is not None and state.step % episode.exam.every == 0):
-            found = self.evaluator.sit_exam(episode.precision, state.streams.at("evaluation", state.step))
+        if last or (episode.task_eval.every is not None and state.step % episode.task_eval.every == 0):
+            found = self.evaluator.evaluate_task(episode.precision, state.streams.at("evaluation", state.step))
             if found is not None:
-                row["exam"] = found.figures
+                row["task_eval"] = found.figures
                 self.logger.predictions(found.predictions)
-        figures = {key: value for key, value in row.items() if key.startswith("val_") or key == "exam"}
+        figures = {key: value for key, value in row.items() if key.startswith("val_") or key == "task_eval"}
         state.evaluated = replace(evaluated, latest=figures)
         state.ring.note(state.step, self._found())
         self.logger.evaluation(row)

@@ -21,16 +21,16 @@ def is_needed(result: Mapping[str, Any]) -> bool:
     """Whether a run that ended so is to be held against its untrained model: it diverged, or a figure is not finite."""
     if result["status"] in ("diverged", "interrupted"):
         return bool(result["status"] == "diverged")
-    points = {name: value for name, value in flatten(result.get("exam", {})) if not name.endswith(_AROUND)}
+    points = {name: value for name, value in flatten(result.get("task_eval", {})) if not name.endswith(_AROUND)}
     return any(isinstance(value, float) and not math.isfinite(value) for value in points.values())
 
 
 def untrained_figures(assembly: Assembly) -> dict[str, Any]:
-    """The validation figures and the exam of the run's initial weights, by the names that the run's own have.
+    """Metrics of the untrained model, used as the score of a diverged run; they have the names of the run's own.
 
-    Called when a run has ended badly, and only then: the initial weights are drawn anew from the seed, exactly as they were,
-    so that a sound run pays for no exam of them and no copy. All that holds a state (model, hooks, streams) is new; the run's
-    own is not touched. Of a fork it is the model that its config begins with, not the trunk.
+    The initial weights are drawn again from the seed, bit for bit, so that a run that does not diverge pays neither for this
+    evaluation nor for a copy of the weights. Model, hooks and streams are new; the run's own are not touched. For a fork it is
+    the model that its config initialises, not the state that it was forked from.
     """
     config: RunConfig = assembly.config
     streams = Streams(config.seed)
@@ -40,5 +40,5 @@ def untrained_figures(assembly: Assembly) -> dict[str, Any]:
     trainer.prepare()
     found = trainer.evaluate(assembly.val_loader)
     figures: dict[str, Any] = {name: found[name] for name in _FIGURES}
-    exam = trainer.evaluator.sit_exam(config.episode.precision, streams.at("evaluation", 0))
-    return figures if exam is None else figures | {"exam": exam.figures}
+    task_eval = trainer.evaluator.evaluate_task(config.episode.precision, streams.at("evaluation", 0))
+    return figures if task_eval is None else figures | {"task_eval": task_eval.figures}

@@ -1,4 +1,4 @@
-"""An exam's probabilities: of what was said, and of options whose true probabilities may be known."""
+"""A task evaluation's probabilities: of what was said, and of options whose true probabilities may be known."""
 
 from collections.abc import Sequence
 from typing import Any

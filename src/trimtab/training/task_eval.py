@@ -10,42 +10,40 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from trimtab.config import ExamConfig
+from trimtab.config import TaskEvalConfig
 from trimtab.data import IGNORE, Batch, DataBundle, Item, collate
 from trimtab.data.tasks import Problem, ProblemDataset, Task, final_answer
 from trimtab.evaluation.calibration import CalibrationReport, agreement, calibration_report
 from trimtab.models import Completion, complete
-from trimtab.training.exam_options import OptionLogs, confidences, distances, drawn, expected_loss, shares
+from trimtab.training.task_eval_options import OptionLogs, confidences, distances, drawn, expected_loss, shares
 
 Forward = Callable[[Batch], tuple[Tensor, Tensor, Mapping[str, Any]]]
 """From a batch to logits, aligned labels and metadata."""
 
 
 @dataclass(frozen=True)
-class Findings:
-    """An exam's figures, and a row a problem: what was asked, said and right, and with what probability."""
+class TaskEvalResult:
+    """A task evaluation's figures, and a row a problem: what was asked, said and right, and with what probability."""
 
     figures: dict[str, Any]
     predictions: list[dict[str, Any]]
 
 
-class Exam:
-    """Asks a fixed choice of a task's validation problems.
+class TaskEvaluator:
+    """Generates and scores a model's answers to a fixed selection of a task's validation problems.
 
-    `figures` of an exam: the means of what the task's verifier gives (`exact_match` first), `answer_loss` (−log p of the right
-    answer with its end, in nats an answer; where the exact distribution of answers is known, its mean over that distribution),
-    `confidence` (the probability of the generated answer, its end included) and `calibration` of that confidence against
-    being right; where the task knows the exact distribution, `truth` (how far the model's distribution over the options is
-    from it); `option_mass`, where there are options; `agreement`, with `samples`.
+    The figures: the means of what the task's verifier returns (`exact_match` first); `answer_loss`, −log p of the right answer
+    with its end token, in nats per answer (where the exact distribution of answers is known, its mean over that distribution);
+    `confidence`, the probability of the generated answer with its end token; `calibration` of that confidence; `truth`, the
+    distance of the model's distribution over the options from the exact one, where the task knows it; `option_mass`, where
+    there are options; `agreement`, with `samples`. A model whose probabilities are not finite has all of these as NaN.
 
-    Being right is `exact_match`, but where the exact distribution is known no answer is the right one: there, an outcome is
-    drawn from the distribution, once and the same for every model, and the answer is right that names it. So a model that
-    says what is true, and says .4 of the likeliest of three options, is right in .4 of such problems.
-
-    A model whose probabilities are not finite has all of these figures too, as NaN.
+    An answer is right where `exact_match` is 1. Where the exact distribution is known no single answer is right: one outcome is
+    drawn from it, once and the same for every model, and an answer is right that names the outcome. A model that reports the
+    exact distribution, with .4 for the likeliest of three options, is right in .4 of such problems.
     """
 
-    def __init__(self, data: DataBundle, config: ExamConfig, batch_size: int) -> None:
+    def __init__(self, data: DataBundle, config: TaskEvalConfig, batch_size: int) -> None:
         assert isinstance(data.validation, ProblemDataset) and data.task is not None
         self.task: Task = data.task
         self.dataset = data.validation
@@ -56,8 +54,8 @@ class Exam:
         self.problems = [self.dataset.problems[item] for item in self.items]
         self.outcomes = drawn(self.problems)
 
-    def __call__(self, model: nn.Module, forward: Forward, generator: torch.Generator) -> Findings:
-        """Hold the exam with a model in evaluation mode; `generator` draws the further answers, and nothing else is drawn."""
+    def __call__(self, model: nn.Module, forward: Forward, generator: torch.Generator) -> TaskEvalResult:
+        """Evaluate a model in evaluation mode; only the further answers are drawn, from `generator`."""
         said = self._answers(model, generator, temperature=0.0)
         responses = [completion.text or "" for completion in said]
         scores = [self.task.score(problem, text) for problem, text in zip(self.problems, responses, strict=True)]
@@ -102,7 +100,7 @@ class Exam:
             }
             for index, (item, problem) in enumerate(zip(self.items, self.problems, strict=True))
         ]
-        return Findings(figures, rows)
+        return TaskEvalResult(figures, rows)
 
     def _hit(self, index: int, response: str) -> bool | None:
         """Whether a response names the outcome that was drawn; None where none was."""

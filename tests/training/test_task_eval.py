@@ -1,4 +1,4 @@
-"""Exams: what a model answers, scored by the task, against a plain computation."""
+"""Task evaluations: what a model answers, scored by the task, against a plain computation."""
 
 import json
 import math
@@ -18,7 +18,7 @@ from trimtab.records import RunDirectory
 from trimtab.training import MemoryLogger, RunContext, resume, train
 from trimtab.training.assembly import Assembly, assemble
 from trimtab.training.config import RunConfig
-from trimtab.training.exam import Findings
+from trimtab.training.task_eval import TaskEvalResult
 
 TASK = [
     "data={name: task, task: {name: arithmetic, levels: [1], operations: [sum]}, size: 400, validation: 40, context: 24}",
@@ -29,13 +29,13 @@ TASK = [
     "episode.optimizer.lr=0.01",
     "episode.evaluate_every=12",
     "episode.checkpoint_every=12",
-    "episode.exam={problems: 20, tokens: 6}",
+    "episode.task_eval={problems: 20, tokens: 6}",
     "threads=1",
 ]
 URNS = [
     *TASK[1:],
     "data={name: task, task: {name: urns, levels: [1]}, size: 400, validation: 20, context: 64}",
-    "episode.exam.samples=3",
+    "episode.task_eval.samples=3",
 ]
 
 
@@ -81,12 +81,12 @@ def test_figures_are_those_of_a_plain_loop() -> None:
         assert row["confidence"] == pytest.approx(confidences[-1], rel=1e-4)
         right.append(text == problem.truth)
         assert row["correct"] == right[-1]
-    exam = result["exam"]
-    assert exam["problems"] == len(log.answers) == 20
-    assert exam["exact_match"] == sum(right) / 20
-    assert exam["answer_loss"] == pytest.approx(sum(losses) / 20, rel=1e-4)
-    assert exam["confidence"] == pytest.approx(sum(confidences) / 20, rel=1e-4)
-    assert exam["calibration"]["brier"]["value"] == pytest.approx(
+    task_eval = result["task_eval"]
+    assert task_eval["problems"] == len(log.answers) == 20
+    assert task_eval["exact_match"] == sum(right) / 20
+    assert task_eval["answer_loss"] == pytest.approx(sum(losses) / 20, rel=1e-4)
+    assert task_eval["confidence"] == pytest.approx(sum(confidences) / 20, rel=1e-4)
+    assert task_eval["calibration"]["brier"]["value"] == pytest.approx(
         sum((c - r) ** 2 for c, r in zip(confidences, right, strict=True)) / 20, rel=1e-4
     )
 
@@ -108,8 +108,8 @@ def test_where_the_truth_is_known_the_distance_to_it_is_measured() -> None:
         pairs = zip(problem.option_probabilities, shares, strict=True)
         divergences.append(sum(p * math.log(p / q) for p, q in pairs if p))
         assert row["agreement"] in (pytest.approx(1 / 3), pytest.approx(2 / 3), 1.0)
-    assert result["exam"]["truth"]["kl"]["value"] == pytest.approx(sum(divergences) / len(divergences), rel=1e-3)
-    assert 0 < result["exam"]["option_mass"] <= 1 + 1e-6
+    assert result["task_eval"]["truth"]["kl"]["value"] == pytest.approx(sum(divergences) / len(divergences), rel=1e-3)
+    assert 0 < result["task_eval"]["option_mass"] <= 1 + 1e-6
 
 
 class Told(nn.Module):
@@ -136,21 +136,21 @@ class Told(nn.Module):
         return logits
 
 
-def sat(assembly: Assembly, model: nn.Module) -> Findings:
-    """The exam of a model of one's own, one question at a time."""
+def sat(assembly: Assembly, model: nn.Module) -> TaskEvalResult:
+    """The task evaluation of a model of one's own, one question at a time."""
 
     def forward(batch: Batch) -> tuple[Tensor, Tensor, Mapping[str, Any]]:
         return model(batch.input_ids)[:, :-1], batch.labels[:, 1:], {}
 
-    assert assembly.exam is not None
-    assembly.exam.batch_size = 1
-    return assembly.exam(model, forward, torch.Generator())
+    assert assembly.task_eval is not None
+    assembly.task_eval.batch_size = 1
+    return assembly.task_eval(model, forward, torch.Generator())
 
 
 def test_a_model_that_says_what_is_true_is_calibrated_and_loses_least() -> None:
     """Naming a likeliest option is no event that a true confidence could be held against: that it is drawn is one."""
     size = "data={name: task, task: {name: urns, levels: [2]}, size: 400, validation: 500, context: 64}"
-    assembly = assemble(of(size, "episode.exam={problems: 500, tokens: 3, samples: 0}", base=URNS[:-1]))
+    assembly = assemble(of(size, "episode.task_eval={problems: 500, tokens: 3, samples: 0}", base=URNS[:-1]))
     assert isinstance(assembly.data.validation, ProblemDataset)
     losses = {}
     for power in (0.1, 1.0, 2.0):
@@ -188,19 +188,19 @@ def test_a_model_that_is_not_finite_has_every_figure_as_nan(base: list[str]) -> 
 
 def test_agreement_is_of_final_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     scratch = "data.task={name: arithmetic, levels: [1], operations: [sum], scratch: true}"
-    assembly = assemble(of(scratch, "data.context=48", "episode.exam.samples=3"))
-    exam = assembly.exam
-    assert exam is not None
+    assembly = assemble(of(scratch, "data.context=48", "episode.task_eval.samples=3"))
+    task_eval = assembly.task_eval
+    assert task_eval is not None
     ways = iter(["7+8=15;85", "7+8=15;3+4+1=8;85", "85;86"])
-    answers = exam._answers(assembly.model, torch.Generator(), 0.0)
+    answers = task_eval._answers(assembly.model, torch.Generator(), 0.0)
     monkeypatch.setattr(
-        exam,
+        task_eval,
         "_answers",
         lambda *_: [
             type(one)(one.tokens, one.log_probabilities, "stop", way) for way in [next(ways)] for one in answers
         ],
     )
-    assert exam._agreement(assembly.model, torch.Generator()) == pytest.approx([2 / 3] * 20)
+    assert task_eval._agreement(assembly.model, torch.Generator()) == pytest.approx([2 / 3] * 20)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_options_without_probabilities(tmp_path: Path, probabilities: bool) -> N
     task = f"{{name: jsonl, path: {tmp_path / 'rows.jsonl'}, prompt_key: prompt, answer_key: answer, {keys}}}"
     data = f"data={{name: task, task: {task}, size: null, validation: null, context: 64}}"
     _, result, log = trained(of(data, "episode.steps=2", base=URNS))
-    assert ("truth" in result["exam"]) == probabilities and 0 < result["exam"]["option_mass"] <= 1
+    assert ("truth" in result["task_eval"]) == probabilities and 0 < result["task_eval"]["option_mass"] <= 1
     for row in log.answers:
         assert sum(row["option_probabilities"]) == pytest.approx(1)
         assert (row["outcome"] in row["options"]) if probabilities else (row["outcome"] is None)
@@ -248,36 +248,36 @@ def test_options_whose_labels_are_noisy_in_part() -> None:
     noisy = "data.noise={flip: 0.4, validation: true}"
     _, result, log = trained(of("data.task={name: logic, kind: entailment}", noisy, "data.context=128"))
     known = [row for row in log.answers if row["true_probabilities"]]
-    assert known and result["exam"]["truth"]["items"] == len(known)
+    assert known and result["task_eval"]["truth"]["items"] == len(known)
 
 
 def test_a_task_never_answered_right_before_training() -> None:
-    """The exam can fail: weights that were never trained know nothing."""
+    """The task evaluation can fail: weights that were never trained know nothing."""
     _, result, _ = trained(of("episode.steps=1", "episode.optimizer.lr=1e-9"))
-    assert result["exam"]["exact_match"] == 0.0
-    assert result["exam"]["answer_loss"] > 8  # three or four tokens of 99
+    assert result["task_eval"]["exact_match"] == 0.0
+    assert result["task_eval"]["answer_loss"] > 8  # three or four tokens of 99
 
 
 def test_more_exams_change_nothing_of_the_training() -> None:
     _, once, _ = trained(of())
-    _, often, log = trained(of("episode.exam.every=12", "episode.exam.samples=2"))
+    _, often, log = trained(of("episode.task_eval.every=12", "episode.task_eval.samples=2"))
     assert once["weights_sha256"] == often["weights_sha256"]
-    assert [("exam" in row) for row in log.evaluations] == [True, True]
-    _, none, log = trained(of("episode.exam.problems=0"))
-    assert none["weights_sha256"] == once["weights_sha256"] and "exam" not in none and not log.answers
+    assert [("task_eval" in row) for row in log.evaluations] == [True, True]
+    _, none, log = trained(of("episode.task_eval.problems=0"))
+    assert none["weights_sha256"] == once["weights_sha256"] and "task_eval" not in none and not log.answers
 
 
 def test_records_of_an_exam_and_a_resumed_run(tmp_path: Path) -> None:
     whole = train(of(), tmp_path / "whole", RunContext(plots=False))
     run = RunDirectory(tmp_path / "whole")
     rows = run.predictions()
-    assert len(rows) == 20 and [row["correct"] for row in rows].count(True) / 20 == whole["exam"]["exact_match"]
+    assert len(rows) == 20 and [row["correct"] for row in rows].count(True) / 20 == whole["task_eval"]["exact_match"]
     summary = run.summary()
-    assert summary is not None and summary.metrics["exam"] == json.loads(json.dumps(whole["exam"]))
+    assert summary is not None and summary.metrics["task_eval"] == json.loads(json.dumps(whole["task_eval"]))
     stopped = train(of(), tmp_path / "half", RunContext(plots=False, stop=lambda: "enough"))
     assert stopped["status"] == "interrupted" and not RunDirectory(tmp_path / "half").predictions()
     again = resume(tmp_path / "half", context=RunContext(plots=False))
-    assert again["weights_sha256"] == whole["weights_sha256"] and again["exam"] == whole["exam"]
+    assert again["weights_sha256"] == whole["weights_sha256"] and again["task_eval"] == whole["task_eval"]
     assert RunDirectory(tmp_path / "half").predictions() == rows
 
 
@@ -289,7 +289,7 @@ def test_a_corpus_has_no_exam() -> None:
         "threads=1",
     ]
     _, result, log = trained(config("episode.evaluation_windows=2", "episode.sample.tokens=0", base=small))
-    assert "exam" not in result and not log.answers
+    assert "task_eval" not in result and not log.answers
 
 
 WILD = ["episode.optimizer.lr=1e6", "episode.clip=null", "episode.diverged_after=6"]
@@ -301,7 +301,7 @@ def test_a_run_that_diverged_says_what_its_untrained_model_scores(tmp_path: Path
     fresh = assemble(of(base=URNS))
     expected = sat(fresh, fresh.model.eval()).figures
     for name in ("exact_match", "answer_loss", "confidence"):
-        assert result["untrained"]["exam"][name] == pytest.approx(expected[name], rel=1e-4)
+        assert result["untrained"]["task_eval"][name] == pytest.approx(expected[name], rel=1e-4)
     assert result["untrained"]["val_loss"] == pytest.approx(result["untrained_loss"], rel=0.1)
     sound = train(of(base=URNS), tmp_path / "sound", RunContext(plots=False))
     assert "untrained" not in sound
@@ -327,9 +327,11 @@ def test_a_run_whose_last_validation_loss_is_not_finite_has_diverged(stop: list[
     result = trainer.train(assembly.train_loader, assembly.val_loader)
     assert (result["status"], result["steps"]) == ("diverged", 12 if stop else 24)
     assert log.events[-1]["reason"] == "the validation loss at the end is nan"
-    assert math.isnan(result["exam"]["answer_loss"]) and math.isnan(result["exam"]["calibration"]["ece"]["value"])
+    assert math.isnan(result["task_eval"]["answer_loss"]) and math.isnan(
+        result["task_eval"]["calibration"]["ece"]["value"]
+    )
 
 
 def test_a_run_stopped_early_has_an_exam() -> None:
     _, result, _ = trained(of("episode.early_stopping={patience: 1, minimum_gain: 50.0}", "episode.steps=48"))
-    assert (result["status"], result["steps"]) == ("stopped", 24) and result["exam"]["problems"] == 20
+    assert (result["status"], result["steps"]) == ("stopped", 24) and result["task_eval"]["problems"] == 20

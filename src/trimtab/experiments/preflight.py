@@ -16,7 +16,7 @@ _NEEDS_NOTHING = "cross_entropy"
 """The loss that reads nothing but logits and labels."""
 
 
-def rehearse(folder: ExperimentDirectory, experiment: Experiment) -> None:
+def preflight(folder: ExperimentDirectory, experiment: Experiment) -> None:
     """Build every arm and cell, and evaluate its loss on its first batch. Raises `ConfigError` that names the arm and the reason.
 
     Arms that have begun are left out, and arms with the plain cross-entropy are built alone; equal ones are tried once, and
