@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import environment
+from tests.training.small_runs import environment
 from trimtab.openmp import SPIN_COUNT
 from trimtab.records import RunDirectory, numeric_differences
 
@@ -47,7 +47,7 @@ def test_nothing_is_set_once_torch_is_loaded() -> None:
 
 RUN = """
 import sys
-from tests.training.runs import DECODER, config
+from tests.training.small_runs import DECODER, config
 from trimtab.training import train
 
 print(train(config("threads=2", "episode.steps=6", base=DECODER), sys.argv[1])["weights_sha256"])

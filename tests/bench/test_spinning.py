@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.training.runs import command
+from tests.training.small_runs import command
 from trimtab.bench.spinning import SITUATIONS, bench_spinning
 
 

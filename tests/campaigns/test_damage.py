@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import DECODER, EVERYTHING, config, environment, weights
+from tests.training.small_runs import DECODER, EVERYTHING, config, environment, weights
 from tests.zygote import Command
 from trimtab.training import RunContext, train
 

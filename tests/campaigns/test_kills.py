@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.experiments.specs import GUARDED, SMALL
-from tests.training.runs import DECODER, EVERYTHING, command, options, started, weights
+from tests.training.small_runs import DECODER, EVERYTHING, command, options, started, weights
 from tests.zygote import Command
 from trimtab.experiments.loading import load_experiment
 from trimtab.records import RunDirectory, first_difference

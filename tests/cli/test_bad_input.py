@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import SMALL, command, config, options
+from tests.training.small_runs import SMALL, command, config, options
 from trimtab.training import train
 
 

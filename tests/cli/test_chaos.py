@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import DECODER, command, config, started
+from tests.training.small_runs import DECODER, command, config, started
 from trimtab.training import RunContext, train
 
 

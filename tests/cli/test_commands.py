@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import DECODER, command, options
+from tests.training.small_runs import DECODER, command, options
 
 
 @pytest.fixture(scope="module")

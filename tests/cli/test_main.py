@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.training.runs import ROOT, command, environment
+from tests.training.small_runs import ROOT, command, environment
 from trimtab.cli.commands import app
 from trimtab.errors import ConfigError
 

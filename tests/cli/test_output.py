@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import DECODER, ROOT, environment, options
+from tests.training.small_runs import DECODER, ROOT, environment, options
 from trimtab.cli import output
 from trimtab.cli.output import OutputLostError, Stream, deliver, finish, say, working
 from trimtab.cli.table import say_table

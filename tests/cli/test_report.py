@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.experiments.specs import GUARDED, spec
 from tests.reports.experiment.folders import make_experiment
 from tests.reports.memory.folders import make_stopped
-from tests.training.runs import command
+from tests.training.small_runs import command
 from trimtab.experiments import RunOptions, load_experiment, run_experiment
 
 

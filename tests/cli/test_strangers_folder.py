@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.experiments.specs import SMALL
-from tests.training.runs import DECODER, config
+from tests.training.small_runs import DECODER, config
 from trimtab.training import train
 
 TRIMTAB = Path(sys.executable).with_name("trimtab")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import command, options
+from tests.training.small_runs import command, options
 from tests.training.test_exam import TASK, URNS
 from trimtab.records import RunDirectory
 

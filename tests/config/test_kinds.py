@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import ROOT
+from tests.training.small_runs import ROOT
 from trimtab.config import ConfigError
 from trimtab.config.load import load_root
 from trimtab.experiments import load_experiment

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.memory.test_run import Quiet
-from tests.training.runs import DECODER, ROOT, config
+from tests.training.small_runs import DECODER, ROOT, config
 from trimtab.config import resolve_root
 from trimtab.config.wording import Source
 from trimtab.memory.config import MemoryConfig

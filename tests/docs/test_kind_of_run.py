@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.docs.test_examples import block
-from tests.training.runs import DECODER, config
+from tests.training.small_runs import DECODER, config
 from trimtab.config import REGISTRIES, ConfigError, RunError, kinds
 from trimtab.experiments import load_experiment, run_experiment
 from trimtab.records import runs

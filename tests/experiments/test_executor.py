@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.training.runs import DECODER, config, environment
+from tests.training.small_runs import DECODER, config, environment
 from trimtab.config import allowing_code
 from trimtab.experiments.executor import Worker, run_processes
 from trimtab.experiments.jobs import Job

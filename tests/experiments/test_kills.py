@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.experiments.specs import GUARDED, SMALL, spec
-from tests.training.runs import started
+from tests.training.small_runs import started
 from tests.zygote import Command
 from trimtab.experiments import RunOptions, run_experiment
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.experiments.specs import GUARDED, SHORT, SMALL, spec
-from tests.training.runs import weights
+from tests.training.small_runs import weights
 from trimtab.config import ConfigError, RunError, allowing_code, config_hash
 from trimtab.experiments import RunOptions, load_experiment, run_experiment
 from trimtab.experiments.jobs import SAME_AS, Job, run_job

@@ -11,7 +11,7 @@ import pytest
 
 from tests.experiments.test_run import QUIET
 from tests.models.pretrained.folders import write
-from tests.training.runs import ROOT
+from tests.training.small_runs import ROOT
 from trimtab.experiments import load_experiment, planned, run_experiment
 from trimtab.records import RunDirectory, read_rows
 from trimtab.reports.experiment import write_report

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.training.runs import DECODER, config
+from tests.training.small_runs import DECODER, config
 from trimtab.training import MemoryLogger
-from trimtab.training.assembly import assemble
+from trimtab.training.runs.assembly import assemble
 
 LOSS = (
     "episode.loss={name: sum, terms: [{name: cross_entropy}, {name: number_token, weight: 0.3}, "

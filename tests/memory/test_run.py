@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.training.runs import ROOT, command, environment, started
+from tests.training.small_runs import ROOT, command, environment, started
 from trimtab.config import ConfigError, DataError, RunError
 from trimtab.config.load import resolve_root
 from trimtab.config.wording import Source

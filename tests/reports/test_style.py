@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import environment
+from tests.training.small_runs import environment
 from trimtab.reports import style
 
 COLOURS = {name: value for name, value in vars(style).items() if name.isupper() and str(value).startswith("#")}

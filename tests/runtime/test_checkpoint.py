@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import SMALL, config, environment, options
+from tests.training.small_runs import SMALL, config, environment, options
 from trimtab.config import RunError
 from trimtab.records import RunDirectory
 from trimtab.records.checkpoints import checkpoint_path, checkpoint_steps
 from trimtab.records.manifest import CHECKSUM, with_checksum
 from trimtab.runtime.checkpoint import newest_sound, read_checkpoint
 from trimtab.training import resume, train
-from trimtab.training.assembly import assemble
-from trimtab.training.sampling import load_model
+from trimtab.training.runs.assembly import assemble
+from trimtab.training.runs.sampling import load_model
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_full_disk_stops_the_run_with_a_message_and_sound_checkpoints(tmp_path
     big = [item for item in SMALL if not item.startswith("model=")]
     big += ["model={name: 'tests.tiny:TinyModel', width: 256}", "episode.keep_checkpoints=9"]
     script = (
-        "import sys; from tests.training.runs import config; from trimtab.training import train; from trimtab.cli.main import main\n"
+        "import sys; from tests.training.small_runs import config; from trimtab.training import train; from trimtab.cli.main import main\n"
         f"import trimtab.cli.running as r; sys.argv = {['trimtab', 'train', '--out', str(out), *[p for i in big for p in ('--set', i)]]!r}\n"
         "main()"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import SMALL, options, started
+from tests.training.small_runs import SMALL, options, started
 from trimtab.records import RunDirectory
 from trimtab.runtime.signals import StopOnSignal
 from trimtab.training import resume

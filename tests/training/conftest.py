@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from trimtab.config import allowing_code
-from trimtab.training import lifecycle
+from trimtab.training.runs import lifecycle
 
 
 @pytest.fixture(autouse=True)

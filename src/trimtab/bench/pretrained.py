@@ -12,8 +12,8 @@ from trimtab.models import complete
 from trimtab.models.pretrained.model import Pretrained
 from trimtab.records import peak_rss_mb
 from trimtab.training import MemoryLogger
-from trimtab.training.assembly import assemble
 from trimtab.training.config import resolve_config
+from trimtab.training.runs.assembly import assemble
 
 PROMPTS, TOKENS, BATCH, CONTEXT = 16, 24, 4, 256
 QUESTIONS = ("What is the capital of France?", "Say hello.", "Name a yellow fruit.", "Why is the sky blue?")

@@ -17,8 +17,8 @@ from trimtab.models import Decoder
 from trimtab.records import RunDirectory
 from trimtab.runtime.device import GLIBC_MOST, keep_freed_memory
 from trimtab.training import RunLogger, Trainer
-from trimtab.training.assembly import Assembly, assemble
 from trimtab.training.config import load_config
+from trimtab.training.runs.assembly import Assembly, assemble
 
 STEPS = 10**9
 """Never reached: the bench makes single steps."""

@@ -64,7 +64,7 @@ def _steps_within(config: Any, seconds: float) -> int:
     import statistics
 
     from trimtab.training import MemoryLogger
-    from trimtab.training.assembly import assemble
+    from trimtab.training.runs.assembly import assemble
 
     logger = MemoryLogger()
     assembly = assemble(config)

@@ -56,7 +56,7 @@ def chaos(
     try:
         with _shown(console) as told:
             from trimtab.cli.display import EncodingDisplay
-            from trimtab.training.chaos import chaos as measure
+            from trimtab.training.runs.chaos import chaos as measure
 
             found = measure(
                 run,

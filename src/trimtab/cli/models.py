@@ -179,7 +179,7 @@ def export(
     """
     from trimtab.models.pretrained.model import Pretrained
     from trimtab.models.pretrained.saving import save_model
-    from trimtab.training.sampling import load_model
+    from trimtab.training.runs.sampling import load_model
 
     loaded = load_model(run, step, allow_code=allow_code)
     if not isinstance(loaded.model, Pretrained):

@@ -194,7 +194,7 @@ def sample(
 
     trimtab sample runs/first --prompt "The for statement" --temperature 0.8
     """
-    from trimtab.training.sampling import sample_run
+    from trimtab.training.runs.sampling import sample_run
 
     options = {"tokens": tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p}
     written = sample_run(run, prompt=prompt, options=options, seed=seed, step=step, allow_code=allow_code)

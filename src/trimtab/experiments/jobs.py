@@ -11,9 +11,9 @@ from trimtab.records import RunDirectory
 from trimtab.records.atomic import write_json
 from trimtab.runtime.context import RunContext
 from trimtab.training.config import RunConfig, changed_keys
-from trimtab.training.forking import fork_as
-from trimtab.training.lifecycle import train, train_or_resume
-from trimtab.training.recorded import recorded_config
+from trimtab.training.runs.forking import fork_as
+from trimtab.training.runs.lifecycle import train, train_or_resume
+from trimtab.training.runs.recorded import recorded_config
 
 Kind = Literal["run", "fork", "lazy_fork", "twins"]
 SAME_AS = "same_as.json"

@@ -9,8 +9,8 @@ from trimtab.data import DataBundle
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.spec import Experiment
 from trimtab.training import MemoryLogger
-from trimtab.training.assembly import assemble
 from trimtab.training.config import RunConfig
+from trimtab.training.runs.assembly import assemble
 
 _NEEDS_NOTHING = "cross_entropy"
 """The loss that reads nothing but logits and labels."""

@@ -17,10 +17,10 @@ from trimtab.regimes import Controller, Decision, RegimeController, RegimeState
 from trimtab.runtime.checkpoint import Snapshot
 from trimtab.runtime.logger import MemoryLogger
 from trimtab.training import RunContext
-from trimtab.training.assembly import assemble
 from trimtab.training.config import RunConfig
-from trimtab.training.recorded import recorded_config
-from trimtab.training.trunk import restore_run, state_at
+from trimtab.training.runs.assembly import assemble
+from trimtab.training.runs.recorded import recorded_config
+from trimtab.training.runs.state_after_step import restore_run, state_at
 
 NAME = "twins.json"
 

@@ -8,43 +8,43 @@ if TYPE_CHECKING:
     from trimtab.runtime.context import RunContext
     from trimtab.runtime.logger import Logger, MemoryLogger, RunLogger
     from trimtab.training.config import RunConfig, load_config, resolve_config
-    from trimtab.training.forking import fork, fork_as
-    from trimtab.training.hook import GradientTransform, Hook, LearningRule, Modulator, Observer
-    from trimtab.training.hooks import HookSet
-    from trimtab.training.instruments import Instrument
-    from trimtab.training.lifecycle import resume, train
-    from trimtab.training.probe import Probe
-    from trimtab.training.replaying import Replay, replay
-    from trimtab.training.state import TrainState
-    from trimtab.training.trainer import Trainer
+    from trimtab.training.loop.hook import GradientTransform, Hook, LearningRule, Modulator, Observer
+    from trimtab.training.loop.hooks import HookSet
+    from trimtab.training.loop.instruments import Instrument
+    from trimtab.training.loop.probe import Probe
+    from trimtab.training.loop.state import TrainState
+    from trimtab.training.loop.trainer import Trainer
+    from trimtab.training.runs.forking import fork, fork_as
+    from trimtab.training.runs.lifecycle import resume, train
+    from trimtab.training.runs.replaying import Replay, replay
 
 # Late, so that the config of a run can be read without torch.
 __getattr__ = lazy_names(
     __name__,
     {
         "RunContext": "trimtab.runtime.context",
-        "GradientTransform": "trimtab.training.hook",
-        "Hook": "trimtab.training.hook",
-        "HookSet": "trimtab.training.hooks",
-        "Instrument": "trimtab.training.instruments",
-        "LearningRule": "trimtab.training.hook",
+        "GradientTransform": "trimtab.training.loop.hook",
+        "Hook": "trimtab.training.loop.hook",
+        "HookSet": "trimtab.training.loop.hooks",
+        "Instrument": "trimtab.training.loop.instruments",
+        "LearningRule": "trimtab.training.loop.hook",
         "Logger": "trimtab.runtime.logger",
         "MemoryLogger": "trimtab.runtime.logger",
-        "Modulator": "trimtab.training.hook",
-        "Observer": "trimtab.training.hook",
-        "Probe": "trimtab.training.probe",
-        "Replay": "trimtab.training.replaying",
+        "Modulator": "trimtab.training.loop.hook",
+        "Observer": "trimtab.training.loop.hook",
+        "Probe": "trimtab.training.loop.probe",
+        "Replay": "trimtab.training.runs.replaying",
         "RunConfig": "trimtab.training.config",
         "RunLogger": "trimtab.runtime.logger",
-        "TrainState": "trimtab.training.state",
-        "Trainer": "trimtab.training.trainer",
-        "fork": "trimtab.training.forking",
-        "fork_as": "trimtab.training.forking",
+        "TrainState": "trimtab.training.loop.state",
+        "Trainer": "trimtab.training.loop.trainer",
+        "fork": "trimtab.training.runs.forking",
+        "fork_as": "trimtab.training.runs.forking",
         "load_config": "trimtab.training.config",
-        "replay": "trimtab.training.replaying",
+        "replay": "trimtab.training.runs.replaying",
         "resolve_config": "trimtab.training.config",
-        "resume": "trimtab.training.lifecycle",
-        "train": "trimtab.training.lifecycle",
+        "resume": "trimtab.training.runs.lifecycle",
+        "train": "trimtab.training.runs.lifecycle",
     },
 )
 

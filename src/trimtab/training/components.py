@@ -67,10 +67,10 @@ LOSSES = Registry(
 OPTIMIZERS = Registry(
     "optimizer",
     {
-        "adamw": "trimtab.training.optimizers:adamw",
-        "sgd": "trimtab.training.optimizers:sgd",
-        "adafactor": "trimtab.training.optimizers:adafactor",
-        "muon": "trimtab.training.optimizers:muon",
+        "adamw": "trimtab.training.builtins.optimizers:adamw",
+        "sgd": "trimtab.training.builtins.optimizers:sgd",
+        "adafactor": "trimtab.training.builtins.optimizers:adafactor",
+        "muon": "trimtab.training.builtins.optimizers:muon",
     },
     supplied=("parameters",),
 )
@@ -78,10 +78,10 @@ OPTIMIZERS = Registry(
 SCHEDULES = Registry(
     "schedule",
     {
-        "constant": "trimtab.training.schedules:constant",
-        "cosine": "trimtab.training.schedules:cosine",
-        "linear": "trimtab.training.schedules:linear",
-        "wsd": "trimtab.training.schedules:wsd",
+        "constant": "trimtab.training.builtins.schedules:constant",
+        "cosine": "trimtab.training.builtins.schedules:cosine",
+        "linear": "trimtab.training.builtins.schedules:linear",
+        "wsd": "trimtab.training.builtins.schedules:wsd",
     },
     supplied=("steps",),
 )
@@ -100,35 +100,35 @@ CONTROLLERS = Registry(
 HOOKS = Registry(
     "hook",
     {
-        "activation_stats": "trimtab.training.observers:ActivationStats",
-        "collect_activations": "trimtab.training.observers:CollectActivations",
-        "adagc": "trimtab.training.gradients:AdaGC",
-        "gradient_clip": "trimtab.training.gradients:Clip",
-        "gradient_identity": "trimtab.training.gradients:Identity",
-        "gradient_noise": "trimtab.training.gradients:Noise",
-        "gradient_projection": "trimtab.training.gradients:SubspaceProjection",
-        "sign_descent": "trimtab.training.rules:SignDescent",
-        "random_feedback": "trimtab.training.rules:RandomFeedback",
+        "activation_stats": "trimtab.training.builtins.observers:ActivationStats",
+        "collect_activations": "trimtab.training.builtins.observers:CollectActivations",
+        "adagc": "trimtab.training.builtins.gradients:AdaGC",
+        "gradient_clip": "trimtab.training.builtins.gradients:Clip",
+        "gradient_identity": "trimtab.training.builtins.gradients:Identity",
+        "gradient_noise": "trimtab.training.builtins.gradients:Noise",
+        "gradient_projection": "trimtab.training.builtins.gradients:SubspaceProjection",
+        "sign_descent": "trimtab.training.builtins.learning_rules:SignDescent",
+        "random_feedback": "trimtab.training.builtins.learning_rules:RandomFeedback",
     },
 )
 
 INSTRUMENTS = Registry(
     "instrument",
     {
-        "sharpness": "trimtab.training.measuring:Sharpness",
-        "critical_learning_rate": "trimtab.training.measuring:CriticalLearningRate",
-        "noise_scale": "trimtab.training.measuring:GradientNoiseScale",
-        "largest_exponent": "trimtab.training.measuring:LargestExponent",
+        "sharpness": "trimtab.training.builtins.instruments:Sharpness",
+        "critical_learning_rate": "trimtab.training.builtins.instruments:CriticalLearningRate",
+        "noise_scale": "trimtab.training.builtins.instruments:GradientNoiseScale",
+        "largest_exponent": "trimtab.training.builtins.instruments:LargestExponent",
     },
 )
 
 FAULTS = Registry(
     "fault",
     {
-        "random_labels": "trimtab.training.faults:RandomLabels",
-        "corrupted_data": "trimtab.training.faults:CorruptedData",
-        "lr_jump": "trimtab.training.faults:LearningRateJump",
-        "gradient_noise": "trimtab.training.faults:GradientNoise",
+        "random_labels": "trimtab.training.builtins.faults:RandomLabels",
+        "corrupted_data": "trimtab.training.builtins.faults:CorruptedData",
+        "lr_jump": "trimtab.training.builtins.faults:LearningRateJump",
+        "gradient_noise": "trimtab.training.builtins.faults:GradientNoise",
     },
     supplied=("vocabulary",),
 )

@@ -16,8 +16,8 @@ from trimtab.data.problem import Problem
 from trimtab.data.tasks import ProblemDataset
 from trimtab.losses.cross_entropy import CrossEntropy
 from trimtab.records import read_rows
-from trimtab.training.assembly import build_data
 from trimtab.training.config import RunConfig, load_config
+from trimtab.training.runs.assembly import build_data
 
 
 class SeenLevels:

@@ -1,0 +1,1 @@
+"""The hooks, faults, instruments, optimisers and schedules that ship."""

@@ -1,0 +1,85 @@
+"""The faults that ship."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trimtab.data import IGNORE, Batch
+from trimtab.training.loop.faults import Fault
+
+Steps = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, description="the data steps that are struck")]
+Start = Annotated[int, Field(ge=1, description="the first data step that is struck")]
+Length = Annotated[int, Field(ge=1, description="data steps in a row")]
+
+
+class RandomLabels(Fault):
+    """Every target of a batch is a uniformly drawn token."""
+
+    def __init__(self, *, at: Steps, vocabulary: int) -> None:
+        self.steps, self.vocabulary = at, vocabulary
+
+    def batch(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """The same inputs with random labels; what was known of the old labels is dropped."""
+        drawn = torch.randint(self.vocabulary, batch.labels.shape, generator=generator)
+        labels = torch.where(batch.labels == IGNORE, batch.labels, drawn)
+        return Batch(batch.input_ids, labels, batch.attention_mask, batch.metadata)
+
+
+class CorruptedData(Fault):
+    """A stretch of data whose tokens stand in random order, each window for itself."""
+
+    def __init__(self, *, start: Start, length: Length = 10) -> None:
+        self.steps = range(start, start + length)
+
+    def batch(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """The same tokens, shuffled within each window; labels follow their tokens, padding stays where it is."""
+        order = torch.rand(batch.input_ids.shape, generator=generator)
+        if batch.attention_mask is not None:
+            order = order.masked_fill(~batch.attention_mask, 2.0)  # behind everything, in its own order
+        order = order.argsort(dim=1, stable=True)
+        rows = torch.arange(len(order))[:, None]
+        return Batch(
+            batch.input_ids[rows, order],
+            batch.labels[rows, order],
+            batch.attention_mask,
+            batch.metadata,
+            {name: tensor[rows, order] for name, tensor in batch.aligned.items()},
+        )
+
+
+class LearningRateJump(Fault):
+    """The learning rate is multiplied by `factor` for a while."""
+
+    def __init__(
+        self,
+        *,
+        start: Start,
+        length: Length = 10,
+        factor: Annotated[float, Field(gt=0, description="what the learning rate is multiplied with")] = 30.0,
+    ) -> None:
+        self.steps, self.factor = range(start, start + length), factor
+
+    def lr_factor(self) -> float:
+        """The jump."""
+        return self.factor
+
+
+class GradientNoise(Fault):
+    """Gaussian noise on every gradient, its norm `scale` times the gradient's own."""
+
+    def __init__(
+        self,
+        *,
+        start: Start,
+        length: Length = 10,
+        scale: Annotated[float, Field(gt=0, description="noise norm over gradient norm")] = 10.0,
+    ) -> None:
+        self.steps, self.scale = range(start, start + length), scale
+
+    def disturb(self, gradients: dict[str, Tensor], generator: torch.Generator) -> None:
+        """Add the noise in place."""
+        for gradient in gradients.values():
+            noise = torch.randn(gradient.shape, generator=generator).to(gradient)
+            gradient.add_(noise * (self.scale * gradient.norm() / gradient.numel() ** 0.5))

@@ -1,0 +1,1 @@
+"""The training loop: the trainer, its state, its passes, hooks and instruments."""

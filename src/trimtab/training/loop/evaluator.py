@@ -1,0 +1,63 @@
+"""What a model can do as it is now, found without touching anything that training depends on."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from trimtab.evaluation.evaluate import evaluate
+from trimtab.losses import CrossEntropy, LossModule
+from trimtab.training.loop.passes import Passes
+from trimtab.training.loop.task_eval import TaskEvalResult, TaskEvaluator
+
+Sampler = Callable[[nn.Module, torch.Generator], Mapping[str, Any]]
+"""Writes a sample with the model in evaluation mode; returns prompt, text and figures for the records."""
+
+
+class Batches(Protocol):
+    """Fixed batches for evaluation."""
+
+    def __iter__(self) -> Any: ...
+
+
+class Evaluator:
+    """The figures, samples and task evaluations of one model. Without a `sampler` or `task_eval` it makes none of those."""
+
+    def __init__(self, passes: Passes, sampler: Sampler | None, task_eval: TaskEvaluator | None) -> None:
+        self.passes, self.sampler, self.task_eval = passes, sampler, task_eval
+
+    @property
+    def objective(self) -> LossModule | None:
+        """The loss that is trained on, unless it is the plain cross-entropy."""
+        loss = self.passes.loss_fn
+        return None if type(loss) is CrossEntropy else loss
+
+    def figures(self, loader: Batches, precision: str) -> dict[str, Any]:
+        """The figures on fixed batches (see `evaluate`)."""
+        with self._evaluating():
+            return evaluate(lambda batch: self.passes.forward(batch, precision), CrossEntropy(), loader, self.objective)
+
+    def sample(self, generator: torch.Generator) -> Mapping[str, Any] | None:
+        """A text, with its figures."""
+        if self.sampler is None:
+            return None
+        with self._evaluating() as model:
+            return self.sampler(model, generator)
+
+    def evaluate_task(self, precision: str, generator: torch.Generator) -> TaskEvalResult | None:
+        """A task's problems answered and scored."""
+        if self.task_eval is None:
+            return None
+        with self._evaluating() as model:
+            return self.task_eval(model, lambda batch: self.passes.forward(batch, precision), generator)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[nn.Module]:
+        model = self.passes.model
+        model.eval()
+        try:
+            yield model
+        finally:
+            model.train()

@@ -1,0 +1,176 @@
+"""Forward and backward passes: from batches to logits, and from a step's micro-batches to one gradient."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from trimtab.config import DataMix, EpisodeConfig
+from trimtab.config.registry import accepts
+from trimtab.data import IGNORE, Batch
+from trimtab.losses import LossModule, LossOutput
+from trimtab.random import Streams, derive_seed, global_stream
+from trimtab.runtime.device import autocast
+from trimtab.training.loop.faults import Striking
+from trimtab.training.loop.hooks import HookSet
+
+
+class TrainLoader(Protocol):
+    """Training batches by position, so that the data cursor is one number."""
+
+    def take(self, position: int, count: int, mix: DataMix | None = None) -> Batch:
+        """The sequences `position` to `position + count` of the run's endless stream, drawn by difficulty with a `mix`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Accumulated:
+    """What a step's passes gave: the loss over all of their weight, how many targets were asked, the loss's other figures."""
+
+    loss: float
+    targets: int
+    aux: dict[str, float]
+
+
+class Mean:
+    """A mean over weights, added up micro-batch by micro-batch in double precision."""
+
+    def __init__(self) -> None:
+        self.total = torch.zeros((), dtype=torch.float64)
+        self.weight = torch.zeros((), dtype=torch.float64)
+
+    def add(self, output: LossOutput) -> None:
+        """Take in a loss's output."""
+        loss, weight = output["loss"].detach().double(), output["weight"].detach().double()
+        self.total += (loss * weight).cpu()
+        self.weight += weight.cpu()
+
+    @property
+    def divisor(self) -> float:
+        """The summed weights; 1 where nothing was asked, whose loss is 0."""
+        return float(self.weight) or 1.0
+
+    @property
+    def value(self) -> float:
+        """The mean."""
+        return float(self.total) / self.divisor
+
+
+class MonitoredLoss:
+    """A loss that is measured on the logits of a step and not trained on."""
+
+    def __init__(self, loss_fn: LossModule) -> None:
+        self.loss_fn, self.mean = loss_fn, Mean()
+
+    @torch.no_grad()
+    def measure(self, logits: Tensor, labels: Tensor, metadata: Mapping[str, Any]) -> None:
+        """Take in a micro-batch."""
+        self.mean.add(self.loss_fn(logits.detach(), labels, metadata))
+
+
+class Passes:
+    """The passes of one model under one loss."""
+
+    def __init__(self, model: nn.Module, loss_fn: LossModule, hooks: HookSet, streams: Streams) -> None:
+        self.model, self.loss_fn, self.hooks, self.streams = model, loss_fn, hooks, streams
+        self.device = next(model.parameters()).device
+        self._dropout = torch.Generator(self.device)
+        self._takes_generator = accepts(model.forward, "generator")
+
+    def backward(
+        self,
+        loader: TrainLoader,
+        cursor: int,
+        episode: EpisodeConfig,
+        step: int,
+        attempt: int,
+        faults: Striking | None = None,
+        beside: MonitoredLoss | None = None,
+    ) -> Accumulated:
+        """Accumulate the gradient over a step's micro-batches: the mean over all of their weight, divided once.
+
+        `beside` is another loss to be measured on the same logits.
+        """
+        mean, targets = Mean(), 0
+        aux: dict[str, float] = {}
+        for output, asked in self.outputs(loader, cursor, episode, step, attempt, faults, beside):
+            loss, weight = output["loss"], output["weight"]
+            (loss if episode.accumulation == 1 else loss * weight).backward()  # type: ignore[no-untyped-call]
+            mean.add(output)
+            targets += asked
+            for name, value in output["aux"].items():
+                aux[name] = aux.get(name, 0.0) + value * float(weight)
+        divisor = mean.divisor
+        if episode.accumulation > 1:
+            gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+            torch._foreach_mul_(gradients, 1.0 / divisor)
+        return Accumulated(mean.value, targets, {name: value / divisor for name, value in aux.items()})
+
+    def outputs(
+        self,
+        loader: TrainLoader,
+        cursor: int,
+        episode: EpisodeConfig,
+        step: int,
+        attempt: int,
+        faults: Striking | None = None,
+        beside: MonitoredLoss | None = None,
+    ) -> Iterator[tuple[LossOutput, int]]:
+        """The loss of each micro-batch of a step, under the step's own dropout, and how many targets it asked."""
+        batches = [self._drawn(loader, cursor, episode, index, faults) for index in range(episode.accumulation)]
+        known = {"step": step, "steps": episode.steps} | self._of_the_step(batches)
+        for index, batch in enumerate(batches):
+            place = (step, attempt, index, *((episode.dropout_draw,) if episode.dropout_draw else ()))
+            self._dropout.manual_seed(derive_seed(self.streams.seed, "dropout", *place))
+            with self.hooks.observing(self.model, step) if index == 0 else nullcontext():
+                logits, labels, metadata = self.forward(batch, episode.precision, self._dropout)
+            if beside is not None:
+                beside.measure(logits, labels, metadata)
+            yield self.loss_fn(logits, labels, {**metadata, **known}), int((labels != IGNORE).sum())
+
+    @staticmethod
+    def _drawn(loader: TrainLoader, cursor: int, episode: EpisodeConfig, index: int, faults: Striking | None) -> Batch:
+        """The micro-batch `index` of a step, as the faults leave it."""
+        position = cursor + index * episode.batch_size
+        if episode.data_mix is None:
+            batch = loader.take(position, episode.batch_size)
+        else:
+            batch = loader.take(position, episode.batch_size, episode.data_mix)
+        return batch if faults is None else faults.batch(batch, index)
+
+    def _of_the_step(self, batches: list[Batch]) -> dict[str, Any]:
+        """What a loss of several terms needs to know of all of a step's micro-batches, to divide each term once."""
+        if len(batches) == 1 or not hasattr(self.loss_fn, "denominators"):
+            return {}
+        each = [self.loss_fn.denominators(*self._asked(batch)) for batch in batches]
+        return {"denominators": torch.stack(each).sum(0), "micro_batches": len(batches)}
+
+    def _asked(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
+        """Labels and metadata, shifted to next-token prediction: the one place where that is done."""
+        aligned = {name: tensor[:, 1:].to(self.device) for name, tensor in batch.aligned.items()}
+        return batch.labels[:, 1:].to(self.device), {**batch.metadata, **aligned}
+
+    def forward(
+        self, batch: Batch, precision: str, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor, Mapping[str, Any]]:
+        """Logits, the labels aligned with them, and the metadata, with the activations that a hook collects.
+
+        `generator` gives the dropout masks; without one a model in evaluation mode is expected.
+        """
+        inputs = batch.input_ids[:, :-1].to(self.device)
+        labels, metadata = self._asked(batch)
+        mask = None if batch.attention_mask is None else batch.attention_mask[:, :-1].to(self.device)
+        with autocast(self.model, self.device.type, precision), self.hooks.collecting(self.model) as activations:
+            if self._takes_generator:
+                logits = self.model(inputs, mask, generator=generator)
+            elif generator is not None:
+                with global_stream(torch.Generator().manual_seed(generator.initial_seed())):
+                    logits = self.model(inputs, mask)
+            else:
+                logits = self.model(inputs, mask)
+        if activations:
+            metadata["activations"] = activations
+        return logits, labels, metadata

@@ -1,0 +1,401 @@
+"""The transition: one training loop, which everything else in Trimtab makes decisions about."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from trimtab.config import EpisodeConfig, WorkError
+from trimtab.losses import CrossEntropy, LossModule
+from trimtab.random import Streams
+from trimtab.records import rss_mb, tensors_sha256
+from trimtab.records.checkpoints import checkpoint_path
+from trimtab.regimes import Decision, Divergence, Monitor, NoController, RegimeController, RegimeState, UpdateSize
+from trimtab.runtime.checkpoint import Snapshot, drop_after, prune, write_checkpoint
+from trimtab.runtime.device import apply_precision
+from trimtab.runtime.logger import Logger, MemoryLogger
+from trimtab.runtime.nested import named_tensors
+from trimtab.training.config import RunConfig
+from trimtab.training.loop.evaluated import Evaluated
+from trimtab.training.loop.evaluator import Batches, Evaluator, Sampler
+from trimtab.training.loop.faults import FaultSet, Striking
+from trimtab.training.loop.hooks import HookSet
+from trimtab.training.loop.instruments import InstrumentSet
+from trimtab.training.loop.passes import Accumulated, MonitoredLoss, Passes, TrainLoader
+from trimtab.training.loop.ring import Ring
+from trimtab.training.loop.state import TrainState
+from trimtab.training.loop.task_eval import TaskEvaluator
+from trimtab.training.loop.update import Updater
+
+
+class Trainer:
+    """Trains a model and records what happened.
+
+    `optimizer` is torch's or any like it; `scheduler` maps a step to a factor on the learning rate; `logger` takes the
+    rows and says where checkpoints go. The rest comes from keywords with defaults: `hooks` (made from the config), `faults`
+    (injected on purpose; none), `streams` (made from its seed), `sampler` (text written at each evaluation), `task_eval`
+    (answers generated and scored) and `stop` (called after each step; a reason stops the run after a checkpoint).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        scheduler: Callable[[int], float],
+        loss_fn: LossModule,
+        regime_controller: RegimeController | None = None,
+        logger: Logger | None = None,
+        config: RunConfig | None = None,
+        *,
+        hooks: HookSet | None = None,
+        faults: FaultSet | None = None,
+        streams: Streams | None = None,
+        sampler: Sampler | None = None,
+        task_eval: TaskEvaluator | None = None,
+        stop: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.config = config or RunConfig()
+        self.scheduler, self.stop = scheduler, stop
+        self.logger: Logger = logger or MemoryLogger()
+        self.instruments = InstrumentSet(self.config.monitor.instruments, self.config.episode.steps)
+        self.state = TrainState(
+            model=model,
+            optimizer=optimizer,
+            streams=streams or Streams(self.config.seed),
+            config=self.config,
+            monitor=Monitor(self.config.monitor),
+            divergence=Divergence(self.config.episode.diverged_after),
+            controller=regime_controller or NoController(),
+            hooks=hooks if hooks is not None else HookSet(self.config.hooks),
+            episode=self.config.episode,
+            ring=Ring(self.config.episode.rewind.keep),
+            instruments=self.instruments,
+        )
+        self.faults = faults if faults is not None else FaultSet()
+        self.state.hooks.attach(model, self.state.streams)
+        self.updater = Updater(model, optimizer, self.state.hooks)
+        self.passes = Passes(model, loss_fn, self.state.hooks, self.state.streams)
+        self.evaluator = Evaluator(self.passes, sampler, task_eval)
+        self._restored = False
+
+    def train(
+        self, train_loader: TrainLoader, val_loader: Batches, episode_config: EpisodeConfig | None = None
+    ) -> dict[str, Any]:
+        """Train until the episode's last step, early stopping, divergence, or a stop that was asked for.
+
+        Goes on from `self.state`: fresh, or restored from a checkpoint (the episode in force is then the checkpoint's).
+        Returns `status` (completed, diverged, stopped, interrupted), `steps`, the final `val_loss`, `val_accuracy` and
+        `val_calibration_error`, `task_eval` (for a task), `train_loss`, `stability`, `weights_sha256` and `folder`, where the
+        logs are (None in memory).
+        """
+        state = self.state
+        if episode_config is not None and not self._restored:
+            state.episode = episode_config
+        self.prepare()
+        status, reason = state.ended or ("completed", "the last step was made")
+        while state.ended is None and state.step < state.episode.steps:
+            attempt = state.attempt
+            ending = self.step(train_loader)
+            rewound = state.attempt != attempt  # back at a step that was evaluated and written before
+            if not rewound:
+                ending = self._evaluate_if_due(val_loader, ending)
+            if ending is not None:
+                # In the last checkpoint: a kill before the summary must not make the run longer.
+                state.ended = list(ending)
+            elif state.step < state.episode.steps and (asked := self.stop()) is not None:
+                ending = ("interrupted", asked)
+            if not rewound or ending is not None:
+                self._checkpoint_if_due(final=ending is not None)
+            if ending is not None:
+                status, reason = ending
+                break
+        self.logger.event(state.step, state.attempt, "end", reason, after=status)
+        result = self._result(status)
+        state.hooks.on_end(result)
+        return result
+
+    def prepare(self) -> None:
+        """Make the model ready for `step`: its precision, its mode, no hook that no config names."""
+        state = self.state
+        apply_precision(state.model, state.episode.precision)
+        state.hooks.refuse_foreign(state.model)
+        state.model.train()
+        if self.rewinds and not state.ring.entries:
+            state.ring.take(state.step, state.model, self.updater.optimizer, state.hooks, self._found())
+
+    # --- one step ----------------------------------------------------------------------------------------------------
+
+    def step(self, loader: TrainLoader) -> tuple[str, str] | None:
+        """Make one step of a prepared run; returns a status and its reason when the run ends with it."""
+        state, begun = self.state, time.perf_counter()
+        state.hooks.refuse_foreign(state.model)
+        step = state.step + 1
+        drawn = state.episode.batch_size * state.episode.accumulation
+        faults = self.faults.striking(state.draws + 1, state.streams)
+        made = self._gradient(loader, step, faults)
+        faults.disturb(self.updater.gradients())
+        loss, norm = made.loss, self.updater.norm()
+        regime = state.monitor.observe(step, loss, norm, state.hooks.activation_stats())
+        self._tell_transition(step)
+        decision = self._decide(regime)
+        skip = self._nonfinite(regime)
+        nonfinite = skip is not None
+        if skip is None and decision is not None and decision.action in ("skip", "rewind"):
+            skip = decision.reason
+        lr, update = 0.0, UpdateSize(0.0, 0.0)
+        if skip is None:
+            clip = state.episode.clip if decision is None or decision.clip is None else decision.clip
+            factor = self.scheduler(step) * state.episode.lr_factor * faults.lr_factor()
+            noise = state.streams.at("noise", step, state.attempt)
+            layers = step % self.config.monitor.every == 0
+            lr, update = self.updater.apply(norm, clip, factor, noise, layers=layers)
+            if not update.finite:
+                skip, nonfinite = "the update would have made a parameter non-finite", True
+                update = UpdateSize(0.0, 0.0)
+        if skip is not None:
+            state.monitor.skipped_steps += 1
+            self.logger.event(step, state.attempt, "skip", skip, before={"train_loss": loss, "grad_norm": norm})
+        state.monitor.updated(update)
+        self.updater.clear()
+        state.step = step
+        state.cursor += drawn
+        state.draws += 1
+        state.tokens += made.targets
+        diverged = state.divergence.observe(regime, skipped=nonfinite)
+        elapsed = time.perf_counter() - begun
+        state.seconds += elapsed
+        skipped, names = skip is not None, faults.names
+        self.record(regime, lr=lr, skipped=skipped, aux=made.aux, faults=names, seconds=elapsed, loader=loader)
+        if diverged is not None:
+            before = state.monitor.classifier.regime
+            self.logger.event(step, state.attempt, "regime", diverged, before=before, after="diverged")
+            return "diverged", diverged
+        if decision is not None and decision.action == "stop":
+            return "stopped", decision.reason
+        if decision is not None and decision.action == "rewind":
+            self._rewind(decision)
+        elif self.rewinds and not regime.anomaly_flags and step % state.episode.rewind.every == 0:
+            state.ring.take(step, state.model, self.updater.optimizer, state.hooks, self._found())
+        return None
+
+    def _gradient(self, loader: TrainLoader, step: int, faults: Striking) -> Accumulated:
+        """A step's passes; before anything is learnt, with the cross-entropy, whatever the objective."""
+        state = self.state
+        beside = (
+            MonitoredLoss(CrossEntropy())
+            if state.untrained_loss is None and self.evaluator.objective is not None
+            else None
+        )
+        made = self.passes.backward(loader, state.cursor, state.episode, step, state.attempt, faults, beside)
+        if state.untrained_loss is None:
+            loss = made.loss if beside is None else beside.mean.value
+            state.untrained_loss = loss if math.isfinite(loss) else None
+        return made
+
+    @property
+    def rewinds(self) -> bool:
+        """Whether the run's controller may rewind, so that snapshots are kept for it."""
+        return bool(getattr(self.state.controller, "rewinds", False))
+
+    def _rewind(self, decision: Decision) -> None:
+        """Take parameters, moments and what is known of these parameters back; cursor and all other memory have moved on."""
+        state = self.state
+        if not self.rewinds:
+            raise WorkError(
+                "The regime controller asked for a rewind; its class must say `rewinds = True`, so that snapshots are kept."
+            )
+        if state.attempt >= state.episode.rewind.limit:
+            reason = f"this would be rewind {state.attempt + 1} of at most {state.episode.rewind.limit}"
+            self.logger.event(state.step, state.attempt, "rewind_refused", reason)
+            return
+        before, target = state.step, decision.rewind_to if decision.rewind_to is not None else state.step
+        step, found = state.ring.rewind(target, state.model, self.updater.optimizer, state.hooks)
+        self.logger.event(before, state.attempt, "rewind", decision.reason, before=before, after=step)
+        state.step, state.attempt = step, state.attempt + 1
+        state.evaluated = Evaluated(**found["evaluated"])
+        state.monitor.rewound(found["monitor"])
+        self.checkpoint("a rewind")
+
+    def _found(self) -> dict[str, Any]:
+        """What evaluations have found so far, as a snapshot of the ring keeps it."""
+        return {"evaluated": asdict(self.state.evaluated), "monitor": self.state.monitor.evaluations()}
+
+    def _tell_transition(self, step: int) -> None:
+        change = self.state.monitor.transition
+        if change is not None:
+            self.logger.event(step, self.state.attempt, "regime", change.reason, change.before, change.after)
+
+    def _decide(self, regime: RegimeState) -> Decision | None:
+        state = self.state
+        decision = state.controller.update(regime, state.episode)
+        if decision is None or not decision.effective(regime, state.episode):
+            return None
+        before: dict[str, Any] | None = None
+        after: dict[str, Any] | None = None
+        if decision.episode is not None and decision.episode != state.episode:
+            old, new = state.episode.model_dump(mode="json"), decision.episode.model_dump(mode="json")
+            changed = [key for key in new if new[key] != old[key]]
+            if illegal := sorted(set(changed) - EpisodeConfig.changeable()):
+                raise WorkError(
+                    f"The regime controller changed {', '.join(illegal)} at step {regime.step}; only "
+                    f"{', '.join(sorted(EpisodeConfig.changeable()))} may change while a run goes on."
+                )
+            try:
+                EpisodeConfig.model_validate_json(json.dumps(new), strict=True)  # `model_copy` checks nothing
+            except ValueError as error:
+                raise WorkError(
+                    f"The regime controller's decision at step {regime.step} is no config: {error}"
+                ) from error
+            before, after = {key: old[key] for key in changed}, {key: new[key] for key in changed}
+            state.episode = decision.episode
+        kind = "decision" if decision.action == "update" else f"decision_{decision.action}"
+        if decision.clip is not None and decision.action == "update":
+            kind = "decision_clip"
+            before = {**(before or {}), "clip": state.episode.clip}
+            after = {**(after or {}), "clip": decision.clip}
+        self.logger.event(regime.step, state.attempt, kind, decision.reason, before, after)
+        return decision
+
+    def _nonfinite(self, regime: RegimeState) -> str | None:
+        if not math.isfinite(regime.train_loss):
+            return f"the loss is {regime.train_loss}"
+        if not math.isfinite(regime.grad_norm):
+            return f"the gradient norm is {regime.grad_norm}"
+        return None
+
+    def record(
+        self,
+        regime: RegimeState,
+        *,
+        lr: float,
+        skipped: bool,
+        aux: dict[str, float],
+        seconds: float,
+        faults: Sequence[str] = (),
+        loader: TrainLoader | None = None,
+    ) -> None:
+        """Write a step's row, with what the instruments (given the `loader`) and the observers add to it."""
+        state = self.state
+        row: dict[str, Any] = {
+            "step": regime.step,
+            "attempt": state.attempt,
+            "lr": lr,
+            "tokens": state.tokens,
+            "seconds": seconds,
+            "skipped": skipped,
+            **state.monitor.columns(regime),
+        }
+        if faults:
+            row["faults"] = list(faults)
+        if aux:
+            row["aux"] = aux
+        if regime.step % self.config.monitor.every == 0:
+            row["rss_mb"] = rss_mb()
+        if loader is not None and (measured := self.instruments.measure(self, loader)):
+            row["instruments"] = measured
+        if state.hooks.measures_activations(regime.step):
+            row["activation_stats"] = regime.activation_stats
+        if added := state.hooks.on_step(row):
+            row["observers"] = added
+        self.logger.step(row)
+
+    # --- between steps -----------------------------------------------------------------------------------------------
+
+    def _evaluate_if_due(self, loader: Batches, ending: tuple[str, str] | None) -> tuple[str, str] | None:
+        """Evaluate at the cadence and at the end; returns how the run ends, by it or as given, and why."""
+        state, episode = self.state, self.state.episode
+        due = ending is not None or state.step % episode.evaluate_every == 0 or state.step == episode.steps
+        if not due:
+            return ending
+        row: dict[str, Any] = {"step": state.step, "attempt": state.attempt, "tokens": state.tokens}
+        row.update(self.evaluate(loader))
+        loss, early = float(row["val_loss"]), episode.early_stopping
+        state.monitor.evaluated(loss)
+        if episode.sample.tokens and (sample := self.evaluator.sample(state.streams.at("sampling", state.step))):
+            row["sample"] = dict(sample)
+        evaluated = state.evaluated.after(state.step, row, early)
+        if ending is None and early is not None and evaluated.without_gain >= early.patience:
+            ending = (
+                "stopped",
+                (
+                    f"early stopping: {evaluated.without_gain} evaluations in a row did not improve the validation loss "
+                    f"{evaluated.reference_loss} by more than {early.minimum_gain}"
+                ),
+            )
+        last = ending is not None or state.step == episode.steps
+        if last and row["val_tokens"] and not math.isfinite(loss) and (ending is None or ending[0] != "diverged"):
+            ending = "diverged", f"the validation loss at the end is {loss}"  # whatever else ended it
+        if last or (episode.task_eval.every is not None and state.step % episode.task_eval.every == 0):
+            found = self.evaluator.evaluate_task(episode.precision, state.streams.at("evaluation", state.step))
+            if found is not None:
+                row["task_eval"] = found.figures
+                self.logger.predictions(found.predictions)
+        figures = {key: value for key, value in row.items() if key.startswith("val_") or key == "task_eval"}
+        state.evaluated = replace(evaluated, latest=figures)
+        state.ring.note(state.step, self._found())
+        self.logger.evaluation(row)
+        state.hooks.on_evaluation(row)
+        return ending
+
+    def evaluate(self, loader: Batches) -> dict[str, Any]:
+        """The model's figures on fixed batches, without touching anything that training depends on."""
+        return self.evaluator.figures(loader, self.state.episode.precision)
+
+    def _checkpoint_if_due(self, *, final: bool) -> None:
+        state, episode = self.state, self.state.episode
+        best = state.evaluated.best_step == state.step
+        reasons = {
+            "the end": final or state.step == episode.steps,
+            "the best validation loss so far": best,
+            "the cadence": state.step % episode.checkpoint_every == 0,
+        }
+        if any(reasons.values()):
+            self.checkpoint(", ".join(reason for reason, holds in reasons.items() if holds))
+
+    def checkpoint(self, reason: str = "asked for") -> None:
+        """Write a checkpoint of the state as it is now, unless the run is kept in memory; old ones are pruned."""
+        state = self.state
+        state.hooks.on_checkpoint(state.step)
+        if self.logger.folder is None:
+            return
+        folder = self.logger.folder / "checkpoints"
+        # The event comes first, so that the checkpoint's record lengths include it and a resumed run has it once.
+        self.logger.event(
+            state.step,
+            state.attempt,
+            "checkpoint",
+            reason,
+            after=checkpoint_path(folder, state.step).name,
+        )
+        write_checkpoint(folder, state.snapshot(), self.logger.seals())
+        drop_after(folder, state.step)  # of a passage that a rewind gave up; before pruning, which keeps the newest
+        best = [state.evaluated.best_step, *(found["evaluated"]["best_step"] for found in state.ring.found)]
+        prune(folder, state.episode.keep_checkpoints, {step for step in best if step is not None})
+
+    def restore(self, snapshot: Snapshot, asked: frozenset[str] = frozenset()) -> None:
+        """Go on from a snapshot (see `TrainState.restore`)."""
+        self.state.restore(snapshot, asked)
+        self._restored = True
+
+    def _result(self, status: str) -> dict[str, Any]:
+        state = self.state
+        return {
+            "status": status,
+            "steps": state.step,
+            **state.evaluated.latest,
+            "best_val_loss": state.evaluated.best_loss,
+            "best_step": state.evaluated.best_step,
+            "train_loss": state.monitor.loss_ema,
+            "untrained_loss": state.untrained_loss,
+            "stability": state.monitor.stability() | {"rewinds": state.attempt},
+            **({"instruments": self.instruments.last} if self.instruments.last else {}),
+            "tokens": state.tokens,
+            "seconds": state.seconds,
+            "weights_sha256": tensors_sha256(named_tensors(state.model)),
+            "folder": None if self.logger.folder is None else str(self.logger.folder),
+        }

@@ -1,0 +1,1 @@
+"""Training runs in folders: started, resumed, forked, replayed, sampled."""

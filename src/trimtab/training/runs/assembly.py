@@ -1,0 +1,201 @@
+"""From a resolved config to the parts of a run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from trimtab.config import REGISTRIES, Component, ConfigError, SampleConfig, absolute_paths, nested_components, slots_of
+from trimtab.config.registry import accepts
+from trimtab.data import DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader, token_values
+from trimtab.evaluation.text import sample_figures, word_set
+from trimtab.losses import LossModule
+from trimtab.models import continuation, generate
+from trimtab.random import Streams, global_stream
+from trimtab.records import source_hash
+from trimtab.runtime.device import keep_freed_memory, resolve_hardware, set_numerics
+from trimtab.runtime.logger import Logger
+from trimtab.training.config import NO_TASK, RunConfig, configures_task_eval
+from trimtab.training.loop.faults import FaultSet
+from trimtab.training.loop.hooks import HookSet
+from trimtab.training.loop.optimizer import multiply_rates
+from trimtab.training.loop.task_eval import TaskEvaluator
+from trimtab.training.loop.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The parts of a run that do not depend on where it is recorded."""
+
+    config: RunConfig
+    data: DataBundle
+    model: nn.Module
+    hooks: HookSet
+    streams: Streams
+    train_loader: TrainLoader
+    val_loader: EvaluationLoader
+    sampler: "TextSampler | None"
+    task_eval: TaskEvaluator | None
+
+    def trainer(self, logger: Logger, stop: Callable[[], str | None] = lambda: None) -> Trainer:
+        """A trainer of these parts. Parts are used up by it: make a new assembly for another one."""
+        episode = self.config.episode
+        optimizer = build("optimizer", episode.optimizer, parameters=self.model.named_parameters())
+        if multipliers := getattr(self.model, "lr_multipliers", None):
+            multiply_rates(optimizer, self.model.named_parameters(), multipliers)
+        return Trainer(
+            self.model,
+            optimizer,
+            build("schedule", episode.schedule, steps=episode.steps),
+            build_loss(episode.loss, self.data.tokenizer),
+            build("regime_controller", episode.regime_controller or Component(name="none")),
+            logger,
+            self.config,
+            hooks=self.hooks,
+            faults=FaultSet(self.config.faults, vocabulary=self.data.tokenizer.vocabulary),
+            streams=self.streams,
+            sampler=self.sampler,
+            task_eval=self.task_eval,
+            stop=stop,
+        )
+
+
+def build(kind: str, component: Component, **supplied: Any) -> Any:
+    """Make a component of a kind from its resolved config."""
+    return REGISTRIES[kind].build(component.spec, **supplied)
+
+
+def assemble(config: RunConfig, progress: Progress | None = None, data: DataBundle | None = None) -> Assembly:
+    """Everything a run is made of, from a config. Sets the process's thread count and how its C library keeps memory.
+
+    `data` is what `build_data` gives, where the caller has it already. Raises `ConfigError` and `DataError`; touches no run
+    directory.
+    """
+    config = absolute_paths(on_this_machine(config))
+    assert isinstance(config.threads, int)
+    set_numerics(config.device, config.threads)
+    keep_freed_memory()
+    hooks = HookSet(config.hooks)
+    data = build_data(config, progress) if data is None else data
+    streams = Streams(config.seed)
+    size, task_eval = config.episode.batch_size, config.episode.task_eval
+    if data.task is None and configures_task_eval(task_eval):
+        raise ConfigError(f"episode.task_eval: {NO_TASK}")
+    return Assembly(
+        config=config,
+        data=data,
+        model=build_model(config, data.tokenizer.vocabulary, streams),
+        hooks=hooks,
+        streams=streams,
+        train_loader=TrainLoader(data.train, size, config.seed),
+        val_loader=EvaluationLoader(data.validation, size, config.episode.evaluation_windows),
+        sampler=TextSampler(data, config.episode.sample) if data.task is None else None,
+        task_eval=TaskEvaluator(data, task_eval, size) if data.task is not None and task_eval.problems else None,
+    )
+
+
+def on_this_machine(config: RunConfig) -> RunConfig:
+    """The config with `auto` replaced by what this machine has."""
+    found = resolve_hardware(config.device, config.threads, config.episode.precision)
+    episode = config.episode.model_copy(update={"precision": found.precision})
+    return config.model_copy(update={"device": found.device, "threads": found.threads, "episode": episode})
+
+
+def own_components(config: RunConfig) -> list[dict[str, str]]:
+    """Kind, name and source hash of every component but hooks that the config names by a dotted path."""
+    found = []
+    for slot in slots_of(RunConfig):
+        here: Any = config
+        for part in slot.path:
+            here = getattr(here, part)
+        for component in here if slot.many else [here]:
+            if slot.kind == "hook" or component is None:
+                continue
+            for kind, spec in [(slot.kind, component.spec), *nested_components(slot.kind, component.spec)]:
+                if ":" in (name := spec["name"]):
+                    factory = REGISTRIES[kind].load(name)
+                    found.append({"kind": kind, "name": name, "source_hash": source_hash(factory)})
+    return found
+
+
+def build_loss(loss: Component, tokenizer: Tokenizer) -> LossModule:
+    """The config's loss, told what the tokens of the vocabulary spell and which numbers they are."""
+    factory = REGISTRIES["loss"].load(loss.name)
+    supplied: dict[str, Any] = {}
+    if accepts(factory, "token_values") or accepts(factory, "token_texts"):
+        texts = tokenizer.texts()
+        supplied = {"token_texts": texts, "token_values": token_values(texts)}
+    found: LossModule = build("loss", loss, **supplied)
+    return found
+
+
+def build_tokenizer(config: RunConfig) -> Tokenizer:
+    """The config's tokenizer."""
+    tokenizer: Tokenizer = build("tokenizer", config.data.tokenizer)
+    return tokenizer
+
+
+def build_data(config: RunConfig, progress: Progress | None = None) -> DataBundle:
+    """The config's data, encoded (or found in the cache) and split."""
+    spec = {key: value for key, value in config.data.spec.items() if key not in ("tokenizer", "task")}
+    task = None if config.data.task is None else build("task", config.data.task)
+    data: DataBundle = REGISTRIES["data"].build(spec, tokenizer=build_tokenizer(config), task=task, progress=progress)
+    return data
+
+
+def build_model(config: RunConfig, vocabulary: int, streams: Streams) -> nn.Module:
+    """The config's model with its initial weights, drawn from the `init` stream, on the config's device."""
+    context = int(config.data.spec["context"])
+    supplied = {"vocabulary": vocabulary, "context": context}
+    generator = streams["init"]
+    model: nn.Module
+    if hasattr(REGISTRIES["model"].load(config.model.name), "initialise"):
+        with torch.device("meta"):
+            model = build("model", config.model, **supplied)
+        model = model.to_empty(device="cpu")
+        getattr(model, "initialise")(generator)  # noqa: B009 - not every model has it
+    else:
+        with global_stream(generator):
+            model = build("model", config.model, **supplied)
+    return model.to(config.device)
+
+
+class TextSampler:
+    """Writes the sample of an evaluation, with its figures."""
+
+    def __init__(self, data: DataBundle, config: SampleConfig) -> None:
+        self.tokenizer = data.tokenizer
+        self.config = config
+        self._data = data
+        self._words: frozenset[str] | None = None
+
+    def __call__(self, model: nn.Module, generator: torch.Generator) -> Mapping[str, Any]:
+        """Prompt, first text and the figures of all of them; the dictionary is the training text's own words."""
+        if self._words is None:
+            self._words = word_set(self._data.opening_text())
+        texts = sample_texts(model, self.tokenizer, self.config, generator)
+        return {
+            "prompt": self.config.prompt,
+            "text": texts[0],
+            "count": len(texts),
+            "figures": sample_figures("\n".join(texts), self._words),
+        }
+
+
+def sample_texts(model: nn.Module, tokenizer: Tokenizer, config: SampleConfig, generator: torch.Generator) -> list[str]:
+    """`count` continuations of a prompt, written in one batch."""
+    device = next(model.parameters()).device
+    prompt = torch.tensor(tokenizer.encode(config.prompt).astype("int64"), device=device).expand(config.count, -1)
+    ids = generate(
+        model,
+        prompt,
+        config.tokens,
+        generator=generator,
+        temperature=config.temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
+    )
+    length = prompt.shape[1]
+    return [continuation(tokenizer.decode, row[:length], row[length:]) for row in ids.tolist()]

@@ -1,0 +1,356 @@
+"""A run in a folder: started, resumed."""
+
+import hashlib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from trimtab.config import RunError, WorkError, allowing_code, apply_overrides, config_hash, path_keys
+from trimtab.records import (
+    Manifest,
+    Parent,
+    RunDirectory,
+    Summary,
+    clean_leftovers,
+    config_delta,
+    environment,
+    git_state,
+    new_run_id,
+    now,
+    numeric_differences,
+    peak_rss_mb,
+    truncate,
+)
+from trimtab.records.failures import write_failure
+from trimtab.records.hashing import Seal, seal_of
+from trimtab.records.integrity import differing
+from trimtab.reports.curves import loss_curve
+from trimtab.runtime.checkpoint import Snapshot, drop_after, newest_sound
+from trimtab.runtime.context import DEFAULT_CONTEXT, RunContext
+from trimtab.runtime.device import check_threads
+from trimtab.runtime.logger import MemoryLogger, RunLogger
+from trimtab.runtime.nested import base_fingerprint
+from trimtab.training.config import RunConfig, resolve_config
+from trimtab.training.loop.trainer import Trainer
+from trimtab.training.runs.assembly import Assembly, assemble, own_components
+from trimtab.training.runs.recorded import recorded_config
+from trimtab.training.runs.state_after_step import restore_run, state_of_parent
+from trimtab.training.runs.untrained import is_needed, untrained_figures
+from trimtab.version import __version__
+
+_Event = tuple[str, dict[str, Any]]
+"""Kind and details of an event."""
+
+
+def train(config: RunConfig, out: Path | str, context: RunContext = DEFAULT_CONTEXT) -> dict[str, Any]:
+    """Start a run in the new folder `out` and train it to its end; returns what `Trainer.train` returns.
+
+    Raises `ConfigError`, `DataError` and `RunError` before anything is written.
+    """
+    return begin(config, Path(out), context)
+
+
+def begin(
+    config: RunConfig,
+    out: Path,
+    context: RunContext,
+    *,
+    start: Snapshot | None = None,
+    parent: Parent | None = None,
+) -> dict[str, Any]:
+    """Start a run, from its own initial weights or from `start`, a state of `parent`.
+
+    A start that fails before its first step leaves nothing, so that the same command can be tried again.
+    """
+    run = RunDirectory(out)
+    run.check_free()
+    if parent is None:
+        check_threads(config.threads)
+    assembly = assemble(resolve_config(config.model_dump(mode="json")), context.progress)
+    trainer = _restored(assembly, context, start, None, parent)
+    with run.create():
+        manifest = _manifest(assembly, context, parent)
+        try:
+            manifest.write(run.manifest_path)
+        except WorkError as error:
+            if isinstance(error.__cause__, OSError):
+                again = "run the same command again. The run has not begun, and nothing is left of it."
+                raise write_failure(run.manifest_path, error.__cause__, again) from error
+            raise
+        trainer.state.run_id = manifest.run_id
+        try:
+            return _go(run, assembly, trainer, context, events=_beginning(parent))
+        except BaseException:
+            run.withdraw()
+            raise
+
+
+def _beginning(parent: Parent | None) -> list[_Event]:
+    """The events that a run's records begin with: of a fork, where it comes from."""
+    return [] if parent is None else [("fork", parent.model_dump(exclude={"controller"}))]
+
+
+def resume(
+    out: Path | str,
+    overrides: Iterable[str] = (),
+    *,
+    accept_changes: bool = False,
+    allow_code: bool = False,
+    context: RunContext = DEFAULT_CONTEXT,
+) -> dict[str, Any]:
+    """Go on with the run in `out` from its newest sound checkpoint, after an interruption or a kill at any moment.
+
+    What changed since (config, corpus, code, threads, hardware) is named in a `RunError` unless `accept_changes`; accepted
+    changes leave an event. A run whose config names code (a dotted path) is refused before anything is imported unless
+    `allow_code`. A run that has ended returns its figures and trains nothing, unless its config was changed.
+    Nothing is written before the state is restored, so that a refusal leaves the run as it was.
+    """
+    run = RunDirectory(out)
+    manifest = run.manifest()
+    with allowing_code(allow_code), run.lock():
+        for folder in (run.path, run.checkpoints_path):
+            clean_leftovers(folder)
+        old = recorded_config(manifest, run)
+        data = old.model_dump(mode="json")
+        asked = asked_keys(apply_overrides(data, overrides, RunConfig))
+        summary = run.summary()
+        if summary is not None and summary.status != "interrupted" and not asked:
+            return {"status": summary.status, "steps": summary.steps, **summary.metrics, "already_ended": True}
+        config = resolve_config(data, source="--set")
+        if "threads" in asked:
+            check_threads(config.threads)
+        assembly = assemble(config, context.progress)
+        changes = differences(manifest, assembly)
+        if changes and not accept_changes:
+            raise RunError(
+                f"Since the run in {run.path} was started, something changed: {'; '.join(changes)}. Going on would not give "
+                "what the uninterrupted run gives. Undo the change, or go on all the same with --accept-changes."
+            )
+        found = _newest_fitting(run)
+        step, snapshot, records, refused = found or (0, None, dict.fromkeys(_RECORDS, NOTHING), [])
+        if found is None and manifest.parent is not None:
+            step = manifest.parent.step
+            snapshot = state_of_parent(manifest.parent, context.progress)
+        trainer = _restored(assembly, context, snapshot, manifest.run_id, manifest.parent, asked)
+        trainer.state.run_id = manifest.run_id
+        run.clear_summary()
+        changes = [*manifest.unrecorded_changes, *changes]
+        if changes or config_hash(assembly.config) != manifest.config_hash:
+            rewritten = _manifest(assembly, context, None, keep=manifest)
+            rewritten.model_copy(update={"unrecorded_changes": changes}).write(run.manifest_path)
+        for name, seal in records.items():
+            if (run.path / name).exists() or seal.bytes:
+                truncate(run.path / name, seal.bytes)
+        drop_after(run.checkpoints_path, step)
+        detail = {"from_step": step, "changes": changes, "refused_checkpoints": refused}
+        first = _beginning(manifest.parent) if found is None else []
+        return _go(run, assembly, trainer, context, events=[*first, ("resume", detail)])
+
+
+def train_or_resume(config: RunConfig, out: Path | str, context: RunContext) -> dict[str, Any]:
+    """Start a run in `out`, go on with it, or find it done; returns its `status` and whether it was `reused`.
+
+    A finished run is taken as it is only when config, data, code and numeric environment are what they would be now. Raises
+    `RunError` that names what differs.
+    """
+    run = RunDirectory(out)
+    if not run.exists():
+        return {"status": train(config, run.path, context)["status"], "reused": False}
+    changes = differences(run.manifest(), assemble(config, context.progress))
+    if changes:
+        raise RunError(
+            f"The run in {run.path} was made under other conditions: {'; '.join(changes)}. Undo the change, or choose another "
+            "--out."
+        )
+    summary = run.summary()
+    if summary is not None and summary.status != "interrupted":
+        return {"status": summary.status, "reused": True}
+    return {"status": resume(run.path, context=context)["status"], "reused": False}
+
+
+Found = tuple[int, Snapshot, dict[str, Seal], list[str]]
+
+
+def _newest_fitting(run: RunDirectory) -> Found | None:
+    """The newest sound checkpoint up to which the records are as they were written; None where there is no checkpoint.
+
+    Raises `RunError` where the records were altered or cut before every checkpoint.
+    """
+    found, refused = newest_sound(run.checkpoints_path), list[str]()
+    newest = None if found is None else found[0]
+    while found is not None:
+        step, snapshot, records, damaged = found
+        refused += damaged
+        wrong = differing(run.path, records, whole=False)
+        if not wrong:
+            return step, snapshot, records, refused
+        refused.append(f"The checkpoint of step {step} does not fit: {', '.join(wrong)}.")
+        found = newest_sound(run.checkpoints_path, at_most=step - 1)
+    if newest is None:
+        return None
+    raise RunError(
+        f"The records of the run in {run.path} are not what it wrote, so no checkpoint fits them. {' '.join(refused)} Restore "
+        f"them from a copy, or begin a new run with the weights by `trimtab fork {run.path} --at {newest} --out NEW`."
+    )
+
+
+_RECORDS = ("steps.jsonl", "events.jsonl", "evaluations.jsonl")
+NOTHING = Seal(bytes=0, sha256=hashlib.sha256().hexdigest())
+"""The seal of a file without a row."""
+
+
+def asked_keys(paths: Iterable[tuple[str | int, ...]]) -> frozenset[str]:
+    """The config keys that overrides name, as `changed_keys` writes them."""
+    return frozenset(".".join(map(str, path[:2])) if path[0] == "episode" else str(path[0]) for path in paths)
+
+
+def _restored(
+    assembly: Assembly,
+    context: RunContext,
+    snapshot: Snapshot | None,
+    run_id: str | None,
+    parent: Parent | None,
+    asked: frozenset[str] = frozenset(),
+) -> Trainer:
+    """A trainer in the state of `snapshot`, that records nothing yet."""
+    trainer = assembly.trainer(MemoryLogger(), context.stop)
+    if snapshot is not None:
+        restore_run(trainer, snapshot, run_id, parent, asked)
+    return trainer
+
+
+def _go(
+    run: RunDirectory, assembly: Assembly, trainer: Trainer, context: RunContext, *, events: list[_Event]
+) -> dict[str, Any]:
+    logger = RunLogger(run, context.display)
+    trainer.logger = logger
+    state = trainer.state
+    try:
+        if context.display is not None:
+            context.display.begin(state.episode.steps)
+        if state.step == 0:
+            facts = assembly.data.report.lines()
+            logger.event(0, 0, "data", "; ".join(facts), after=facts)
+        for kind, detail in events:
+            told = [
+                f"goes on from step {state.step}",
+                *detail.get("changes", ()),
+                *detail.get("refused_checkpoints", ()),
+            ]
+            logger.event(state.step, state.attempt, kind, "; ".join(told), after=detail)
+            if kind == "fork" or detail["changes"]:
+                # From now on a fork does not need its parent, and a kill does not lose the record of an accepted change.
+                trainer.checkpoint(kind)
+        if (manifest := run.manifest()).unrecorded_changes:
+            manifest.model_copy(update={"unrecorded_changes": []}).write(run.manifest_path)
+        result = trainer.train(assembly.train_loader, assembly.val_loader)
+        if is_needed(result):
+            result["untrained"] = untrained_figures(assembly)
+    finally:
+        logger.close()
+    figures = {k: v for k, v in result.items() if k not in ("status", "steps", "weights_sha256", "folder", "seconds")}
+    seconds = float(result["seconds"])
+    Summary(
+        status=result["status"],
+        steps=result["steps"],
+        metrics=figures,
+        weights_sha256=result["weights_sha256"],
+        tokens_per_second=result["tokens"] / seconds if seconds else None,
+        seconds=seconds,
+        peak_rss_mb=peak_rss_mb(),
+        records=_records(run),
+    ).write(run.summary_path)
+    if context.plots:
+        loss_curve(run, run.plots_path)
+    return result
+
+
+def _records(run: RunDirectory) -> dict[str, Seal]:
+    """The files that say what the run did, as they are now."""
+    paths = [run.manifest_path, *(run.path / name for name in _RECORDS), run.predictions_path]
+    return {path.name: seal_of(path) for path in paths if path.exists()}
+
+
+def _manifest(assembly: Assembly, context: RunContext, parent: Parent | None, keep: Manifest | None = None) -> Manifest:
+    config, data = assembly.config, assembly.data
+    commit, dirty = git_state(Path(__file__).parent)
+    fields = {
+        "git_commit": commit,
+        "git_dirty": dirty,
+        "config_hash": config_hash(config),
+        "config": config.model_dump(mode="json"),
+        "hooks": assembly.hooks.listing,
+        "components": own_components(config),
+        "seed": config.seed,
+        "data": {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            "tokens": data.report.tokens,
+            "report": {key: value for key, value in data.report.to_dict().items() if key != "files"},
+        },
+        "model": _model_record(assembly),
+        "environment": _environment(config),
+        "trimtab": __version__,
+        "command": list(context.command or sys.argv),
+    }
+    if keep is not None:
+        return Manifest.model_validate(keep.model_dump() | fields)
+    return Manifest.model_validate({"run_id": new_run_id(), "created_at": now(), "parent": parent, **fields})
+
+
+def _model_record(assembly: Assembly) -> dict[str, Any]:
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in assembly.model.parameters()]
+    return {
+        "parameters": sum(size for size, _ in sizes),
+        "trained": sum(size for size, trains in sizes if trains),
+        "fingerprint": base_fingerprint(assembly.model),
+    }
+
+
+def _environment(config: RunConfig) -> dict[str, Any]:
+    assert isinstance(config.threads, int)
+    return environment(config.threads, config.episode.precision, config.device)
+
+
+_CONFIGURED = ("threads", "precision", "device")
+"""What the environment repeats of the config, where a change of it is told already."""
+
+
+def differences(manifest: Manifest, assembly: Assembly) -> list[str]:
+    """What differs between a run's manifest and the parts made from it now, each as one phrase.
+
+    Where the files of the data and of a pretrained model lie is no difference as long as they hold the same.
+    """
+    config, then = assembly.config, manifest.environment
+    now_there = _environment(config)
+    same_data = manifest.data.fingerprint == assembly.data.fingerprint
+    weights_then = manifest.model.fingerprint if manifest.model is not None else None
+    weights_now = base_fingerprint(assembly.model)
+    same = {"data": same_data, "model": weights_then is not None and weights_then == weights_now}
+    moved = tuple(f"{key}." for key in path_keys(config) if same.get(key.partition(".")[0]))
+    found = [
+        f"config {key}: {before!r} then, {after!r} now"
+        for key, before, after in config_delta(manifest.config, config.model_dump(mode="json"))
+        if not f"{key}.".startswith(moved)
+    ]
+    if not same_data:
+        found.append(
+            f"the corpus: {manifest.data.name} had fingerprint {manifest.data.fingerprint[:12]}… then, "
+            f"{assembly.data.fingerprint[:12]}… now"
+        )
+    if weights_then != weights_now:
+        told = [fingerprint[:12] + "…" if fingerprint else "none" for fingerprint in (weights_then, weights_now)]
+        found.append(f"the weights that the model begins from: fingerprint {told[0]} then, {told[1]} now")
+    if then.get("source_hash") != now_there["source_hash"]:
+        found.append(f"Trimtab's code: version {manifest.trimtab} then, {__version__} now, and another source hash")
+    for before, after in zip(manifest.hooks, assembly.hooks.listing, strict=False):
+        if before.name == after["name"] and before.source_hash != after["source_hash"]:
+            found.append(f"the source of the hook '{before.name}'")
+    hashes = {(one.kind, one.name): one.source_hash for one in manifest.components}
+    for own in own_components(config):
+        before_hash = hashes.get((own["kind"], own["name"]))
+        if before_hash is not None and before_hash != own["source_hash"]:
+            found.append(f"the source of the {own['kind']} '{own['name']}'")
+    numeric = [one for one in numeric_differences(then, now_there) if one[0] not in _CONFIGURED]
+    return found + [f"{key}: {a!r} then, {b!r} now" for key, a, b in numeric]

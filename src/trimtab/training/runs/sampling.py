@@ -1,0 +1,145 @@
+"""Text from a recorded run's model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trimtab.config import ConfigError, RunError, SampleConfig, allowing_code
+from trimtab.data import Tokenizer
+from trimtab.data.tasks import end_token
+from trimtab.models import complete
+from trimtab.random import Streams, derive_seed
+from trimtab.records import RunDirectory
+from trimtab.records.checkpoints import checkpoint_path
+from trimtab.runtime.checkpoint import newest_sound, read_checkpoint
+from trimtab.runtime.device import apply_precision, set_numerics
+from trimtab.runtime.nested import named_tensors
+from trimtab.training.config import RunConfig
+from trimtab.training.loop.hooks import HookSet
+from trimtab.training.runs.assembly import build_model, build_tokenizer, on_this_machine, sample_texts
+from trimtab.training.runs.recorded import recorded_config
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A run's model in evaluation mode, with the run's modulating hooks, at the checkpoint of `step`.
+
+    `refused` says why newer checkpoints were not taken.
+    """
+
+    model: torch.nn.Module
+    tokenizer: Tokenizer
+    config: RunConfig
+    step: int
+    refused: list[str]
+
+
+def load_model(path: Path | str, step: int | None = None, *, allow_code: bool = False) -> LoadedModel:
+    """The model of a run at its newest sound checkpoint, or at `step`.
+
+    Raises `RunError` when there is no such checkpoint, and when the run's config names code (a dotted path) unless `allow_code`.
+    """
+    run = RunDirectory(path)
+    with allowing_code(allow_code):
+        config = on_this_machine(recorded_config(run.manifest(), run))
+    refused: list[str] = []
+    if step is not None:
+        snapshot, _ = read_checkpoint(checkpoint_path(run.checkpoints_path, step))
+    elif (found := newest_sound(run.checkpoints_path)) is not None:
+        step, snapshot, _, refused = found
+    else:
+        raise RunError(f"The run in {run.path} has no checkpoint yet. Train on: trimtab resume {run.path}.")
+    assert isinstance(config.threads, int)
+    set_numerics(config.device, config.threads)
+    tokenizer = build_tokenizer(config)
+    streams = Streams(config.seed)
+    model = build_model(config, tokenizer.vocabulary, streams)
+    HookSet(config.hooks).attach(model, streams)
+    apply_precision(model, config.episode.precision)
+    with torch.no_grad():
+        for name, tensor in named_tensors(model).items():
+            tensor.copy_(snapshot.model[name])
+    return LoadedModel(model.eval(), tokenizer, config, step, refused)
+
+
+def sample_run(
+    path: Path | str,
+    *,
+    prompt: str | None,
+    options: dict[str, Any],
+    seed: int,
+    step: int | None = None,
+    allow_code: bool = False,
+) -> dict[str, Any]:
+    """A continuation of `prompt` by a run's model; the same seed gives the same text.
+
+    Without a `prompt` it is the config's own, or for a run on a task the first problem of its task evaluation. A run on a task
+    continues the prompt in the template of its data and stops at the token that ends an answer. `unknown_characters` counts the
+    characters of the prompt that the tokenizer does not have; the model sees its unknown token in their place. Raises
+    `ConfigError` for a prompt that is empty, not text, or too long for the task, and otherwise as `load_model`.
+    """
+    if prompt == "":
+        raise ConfigError(
+            "--prompt: the prompt is empty, and a model continues one character at least. Give it some text, or leave the "
+            "option out for the prompt in the run's config (episode.sample.prompt)."
+        )
+    try:
+        (prompt or "").encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError("--prompt: the prompt is not valid UTF-8. Write it in UTF-8.") from error
+    loaded = load_model(path, step, allow_code=allow_code)
+    text = _asked(RunDirectory(path), loaded.config) if prompt is None else prompt
+    if loaded.config.data.task is not None:
+        text = str(loaded.config.data.spec["template"]).replace("{prompt}", text, 1)
+    asked = SampleConfig(prompt=text, count=1, **options)
+    if not len(loaded.tokenizer.encode(asked.prompt)):
+        raise ConfigError(
+            f"--prompt: the prompt {asked.prompt!r} has no token in this run's tokenizer ({loaded.tokenizer.name}), so there is "
+            "nothing to continue. Give it more text."
+        )
+    generator = torch.Generator().manual_seed(derive_seed(seed, "sampling"))
+    write = _answer if loaded.config.data.task is not None else _continue
+    return {
+        "prompt": asked.prompt,
+        "text": write(loaded, asked, generator),
+        "seed": seed,
+        "step": loaded.step,
+        "unknown_characters": dict(loaded.tokenizer.unknown_characters(asked.prompt)),
+        "refused_checkpoints": loaded.refused,
+    }
+
+
+def _asked(run: RunDirectory, config: RunConfig) -> str:
+    """What a run's model is asked unless one says: of a task, the first problem of its task evaluation."""
+    first = None if config.data.task is None else next(iter(run.predictions()), None)
+    return config.episode.sample.prompt if first is None else str(first["prompt"])
+
+
+def _continue(loaded: LoadedModel, asked: SampleConfig, generator: torch.Generator) -> str:
+    (text,) = sample_texts(loaded.model, loaded.tokenizer, asked, generator)
+    return text
+
+
+def _answer(loaded: LoadedModel, asked: SampleConfig, generator: torch.Generator) -> str:
+    """What follows a prompt up to the token that ends an answer."""
+    ids = torch.from_numpy(loaded.tokenizer.encode(asked.prompt).astype("int64"))
+    context = int(loaded.config.data.spec["context"])
+    if len(ids) >= context:
+        raise ConfigError(
+            f"--prompt: the prompt has {len(ids)} tokens, and this run's model reads {context} with its answer. Shorten it."
+        )
+    (found,) = complete(
+        loaded.model,
+        [ids],
+        asked.tokens,
+        generator=generator,
+        temperature=asked.temperature,
+        top_k=asked.top_k,
+        top_p=asked.top_p,
+        stop=(end_token(loaded.tokenizer),),
+        decode=loaded.tokenizer.decode,
+        apart=True,  # as `ProblemDataset` encodes answers
+    )
+    return found.text or ""

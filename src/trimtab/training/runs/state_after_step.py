@@ -1,0 +1,164 @@
+"""The state of a recorded run at any of its steps: the nearest checkpoint, then exact replay."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from trimtab.config import RunError, WorkError
+from trimtab.data import Progress
+from trimtab.records import Difference, Parent, RunDirectory, rows_difference, to_json
+from trimtab.records.rows import StepRow
+from trimtab.runtime.checkpoint import Snapshot, newest_sound
+from trimtab.runtime.logger import MemoryLogger
+from trimtab.runtime.nested import join
+from trimtab.training.loop.trainer import Trainer
+from trimtab.training.runs.assembly import assemble
+from trimtab.training.runs.recorded import recorded_config
+
+Position = tuple[int, int]
+"""Attempt and step: which passage of a run that rewound, and the step within it."""
+
+
+class Rerun(MemoryLogger):
+    """Holds the rows of a run that is made again against the recorded ones, and asks for a stop at a difference or at a step.
+
+    `until` is an attempt and a step of it. `reached` says whether the run is there.
+    """
+
+    def __init__(self, recorded: list[dict[str, Any]], until: Position) -> None:
+        super().__init__()
+        self.recorded = {(row.get("attempt", 0), row["step"]): row for row in recorded}
+        self.until = until
+        self.compared = 0
+        self.difference: Difference | None = None
+        self.reached: Callable[[], bool] = lambda: False
+
+    def step(self, row: Mapping[str, Any]) -> None:
+        """Compare a step with the recorded one."""
+        super().step(row)
+        known = self.recorded.get((row["attempt"], row["step"]))
+        if known is None or "train_loss" not in known or self.difference is not None:
+            return
+        self.compared += 1
+        self.difference = rows_difference([known], [StepRow.values(to_json(row))])
+
+    def stop(self) -> str | None:
+        """A reason to stop once the step is reached or something differed."""
+        return "replayed" if self.reached() or self.difference is not None else None
+
+
+def passage(rows: list[dict[str, Any]], step: int) -> int:
+    """The attempt under which the recorded run finally went on from `step`: after a rewind to it, the one after the rewind."""
+    return max((row.get("attempt", 0) for row in rows if row["step"] <= step + 1), default=0)
+
+
+def trunk(path: Path, at: int, progress: Progress | None = None) -> Snapshot | None:
+    """The state of the run in `path` after step `at`; None for step 0 of a run that is no fork itself.
+
+    Of a run that rewound, the state is meant from which it went on (see `passage`). Raises as `state_at`.
+    """
+    return state_at(path, (passage(RunDirectory(path).steps(), at), at), progress)
+
+
+def state_at(path: Path, position: Position, progress: Progress | None = None) -> Snapshot | None:
+    """The state of the run in `path` after a step of one of its passages, also of one that a rewind gave up.
+
+    None for the beginning of a run that is no fork. Raises `RunError` when the run has no such step, `WorkError` when the
+    replay differs from the records.
+    """
+    run = RunDirectory(path)
+    manifest = run.manifest()
+    begun, at = manifest.parent.step if manifest.parent is not None else 0, position[1]
+    recorded = run.steps()
+    last = recorded[-1]["step"] if recorded else begun
+    if position[0] == passage(recorded, at) and not begun <= at <= last:
+        raise RunError(f"The run in {path} has steps {begun} to {last}; step {at} is not among them.")
+    start = _newest_before(run, position, begun)
+    if start is None:
+        start = _beginning(run, progress)
+    if _position(start, begun) == position:
+        return start
+    return rerun(run, start, position, progress)[0]
+
+
+def _newest_before(run: RunDirectory, position: Position, begun: int) -> Snapshot | None:
+    """The newest sound checkpoint on the way to `position`: a later passage may have left some of earlier steps."""
+    at_most = position[1]
+    while (found := newest_sound(run.checkpoints_path, at_most=at_most)) is not None:
+        if _position(found[1], begun) <= position:
+            return found[1]
+        at_most = found[0] - 1
+    return None
+
+
+def _beginning(run: RunDirectory, progress: Progress | None) -> Snapshot | None:
+    parent = run.manifest().parent
+    return None if parent is None else state_of_parent(parent, progress)
+
+
+def state_of_parent(parent: Parent, progress: Progress | None = None) -> Snapshot | None:
+    """The state that a fork began with, made from its parent's records; None for step 0 of a run that is no fork itself.
+
+    Raises `RunError` when the folder that the fork names holds another run, and as `state_at`.
+    """
+    found = RunDirectory(parent.path).manifest().run_id
+    if found != parent.run_id:
+        raise RunError(
+            f"This run is a fork of the run {parent.run_id}, and {parent.path} holds the run {found} now. Its first state "
+            "is made from its parent's records: put the parent back there."
+        )
+    return trunk(Path(parent.path), parent.step, progress)
+
+
+def _position(snapshot: Snapshot | None, begun: int) -> Position:
+    """Attempt and step of a state; None is the beginning."""
+    if snapshot is None:
+        return 0, begun
+    return int(snapshot.counters["attempt"]), int(snapshot.counters["step"])
+
+
+def restore_run(
+    trainer: Trainer,
+    snapshot: Snapshot,
+    run_id: str | None,
+    parent: Parent | None,
+    asked: frozenset[str] = frozenset(),
+) -> None:
+    """Set a run's trainer to a state of its own, or to its parent's, which its own decisions then change."""
+    own = run_id is not None and snapshot.counters["run_id"] == run_id
+    if own or parent is None:
+        trainer.restore(snapshot, asked)
+        return
+    trainer.restore(snapshot, asked | frozenset(parent.changed))
+    if parent.controller is not None:
+        trainer.state.controller.load_state_dict(join(parent.controller, {}))
+
+
+def rerun(
+    run: RunDirectory, start: Snapshot | None, until: Position, progress: Progress | None = None, *, strict: bool = True
+) -> tuple[Snapshot, Rerun]:
+    """Make a recorded run again from `start` (None: from its beginning) to `until`, in memory.
+
+    With `strict` a difference from the records raises `WorkError`; else it ends the rerun and stands in the result.
+    """
+    manifest = run.manifest()
+    assembly = assemble(recorded_config(manifest, run), progress)
+    log = Rerun(run.steps(), until)
+    trainer = assembly.trainer(log, log.stop)
+    if start is not None:
+        restore_run(trainer, start, manifest.run_id, manifest.parent)
+    trainer.state.run_id = manifest.run_id
+    log.reached = lambda: (trainer.state.attempt, trainer.state.step) >= log.until
+    if not log.reached():
+        trainer.train(assembly.train_loader, assembly.val_loader)
+    if strict and log.difference is None and trainer.state.step != until[1]:
+        raise WorkError(
+            f"The run in {run.path} could not be replayed to step {until[1]}: it ended at {trainer.state.step}."
+        )
+    if strict and log.difference is not None:
+        raise WorkError(
+            f"The run in {run.path} (A) could not be replayed (B) to step {until[1]}: {log.difference.message}. "
+            f"`trimtab replay {run.path}` says what changed since; fork at a step that has a "
+            "checkpoint instead."
+        )
+    return trainer.state.snapshot().copied(), log

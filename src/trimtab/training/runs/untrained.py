@@ -1,0 +1,44 @@
+"""What a run's model could do before its first step: what a run that diverged counts as."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from trimtab.random import Streams
+from trimtab.records import flatten
+from trimtab.runtime.logger import MemoryLogger
+from trimtab.training.config import RunConfig
+from trimtab.training.loop.hooks import HookSet
+from trimtab.training.runs.assembly import Assembly, build_model
+
+_FIGURES = ("val_loss", "val_accuracy", "val_calibration_error")
+_AROUND = (".low", ".high", ".null_floor", ".null_high")
+"""What stands around a figure and is no figure itself."""
+
+
+def is_needed(result: Mapping[str, Any]) -> bool:
+    """Whether a run that ended so is to be held against its untrained model: it diverged, or a figure is not finite."""
+    if result["status"] in ("diverged", "interrupted"):
+        return bool(result["status"] == "diverged")
+    points = {name: value for name, value in flatten(result.get("task_eval", {})) if not name.endswith(_AROUND)}
+    return any(isinstance(value, float) and not math.isfinite(value) for value in points.values())
+
+
+def untrained_figures(assembly: Assembly) -> dict[str, Any]:
+    """Metrics of the untrained model, used as the score of a diverged run; they have the names of the run's own.
+
+    The initial weights are drawn again from the seed, bit for bit, so that a run that does not diverge pays neither for this
+    evaluation nor for a copy of the weights. Model, hooks and streams are new; the run's own are not touched. For a fork it is
+    the model that its config initialises, not the state that it was forked from.
+    """
+    config: RunConfig = assembly.config
+    streams = Streams(config.seed)
+    model = build_model(config, assembly.data.tokenizer.vocabulary, streams)
+    fresh = replace(assembly, model=model, hooks=HookSet(config.hooks), streams=streams)
+    trainer = fresh.trainer(MemoryLogger())
+    trainer.prepare()
+    found = trainer.evaluate(assembly.val_loader)
+    figures: dict[str, Any] = {name: found[name] for name in _FIGURES}
+    task_eval = trainer.evaluator.evaluate_task(config.episode.precision, streams.at("evaluation", 0))
+    return figures if task_eval is None else figures | {"task_eval": task_eval.figures}

@@ -1,0 +1,120 @@
+"""What a loss is told: aligned facts shifted with the labels, the step, a step's denominators, collected activations."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from tests.training.loop.test_trainer import VOCABULARY, UnevenLoader, episode, trained
+from tests.training.small_runs import DECODER, config
+from trimtab.config import ConfigError
+from trimtab.data import IGNORE, Batch
+from trimtab.losses import CrossEntropy
+from trimtab.training import MemoryLogger
+from trimtab.training.runs.assembly import assemble
+
+
+class Described(UnevenLoader):
+    """Each position knows its own place and token."""
+
+    def take(self, position: int, count: int) -> Batch:
+        batch = super().take(position, count)
+        place = torch.arange(batch.input_ids.shape[1]).expand_as(batch.input_ids)
+        return Batch(
+            batch.input_ids, batch.labels, None, {"tag": [1.0] * count}, {"place": place, "token": batch.input_ids}
+        )
+
+
+class Told(CrossEntropy):
+    """Remembers what it was told, and asks for denominators of two terms."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.weights: list[float] = []
+
+    def denominators(self, labels: torch.Tensor, batch_metadata: Any) -> torch.Tensor:
+        asked = (labels != IGNORE).sum().double()
+        return torch.stack([asked, torch.ones_like(asked)])
+
+    def __call__(self, logits: Any, labels: Any, batch_metadata: Any) -> Any:
+        self.told.append(dict(batch_metadata))
+        assert (batch_metadata["token"][labels != IGNORE] == labels[labels != IGNORE]).all()
+        output = super().__call__(logits, labels, batch_metadata)
+        self.weights.append(float(output["weight"]))
+        return output
+
+
+def test_facts_of_a_position_are_shifted_with_its_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = Told()
+    monkeypatch.setattr("tests.training.loop.test_trainer.UnevenLoader", Described)
+    trained(episode(steps=2, batch_size=4, accumulation=2), loss=loss)
+    training = [told for told in loss.told if "step" in told]
+    assert [(told["step"], told["steps"], told["micro_batches"]) for told in training] == [(1, 2, 2)] * 2 + [
+        (2, 2, 2)
+    ] * 2
+    assert training[0]["place"][0].tolist() == list(range(1, 12)) and training[0]["tag"] == [1.0] * 4
+    totals = training[0]["denominators"].tolist()
+    assert totals == training[1]["denominators"].tolist() == [sum(loss.weights[:2]), 2.0]
+    evaluating = [told for told in loss.told if "step" not in told]
+    assert all("denominators" not in told and "micro_batches" not in told for told in evaluating)
+
+
+class Doubled(CrossEntropy):
+    """Another objective: twice the cross-entropy."""
+
+    def __call__(self, logits: Any, labels: Any, batch_metadata: Any) -> Any:
+        output = super().__call__(logits, labels, batch_metadata)
+        return {**output, "loss": 2 * output["loss"]}
+
+
+def test_two_objectives_are_compared_by_one_validation_loss() -> None:
+    """`val_loss` and `untrained_loss` are the cross-entropy whatever is trained on; the objective stands beside it."""
+
+    _, plain_log, plain = trained(episode(steps=1))
+    _, log, doubled = trained(episode(steps=1), loss=Doubled())
+    assert doubled["untrained_loss"] == plain["untrained_loss"] == plain_log.steps[0]["train_loss"]
+    assert log.steps[0]["train_loss"] == 2 * plain["untrained_loss"]
+    assert math.isclose(doubled["val_objective"], 2 * doubled["val_loss"], rel_tol=1e-6)
+    assert "val_objective" not in plain
+
+
+class Quiet:
+    """Cross-entropy and a term on collected activations."""
+
+    def __init__(self, *, strength: float = 1.0) -> None:
+        self.strength, self.inner = strength, CrossEntropy()
+
+    def __call__(self, logits: Any, labels: Any, batch_metadata: Any) -> Any:
+        output = self.inner(logits, labels, batch_metadata)
+        term = torch.stack([a.float().square().mean() for a in batch_metadata["activations"].values()]).mean()
+        output["aux"]["energy"] = float(term.detach())
+        return {**output, "loss": output["loss"] + self.strength * term}
+
+
+def run(*overrides: str) -> tuple[dict[str, Any], MemoryLogger]:
+    assembly, log = (
+        assemble(config("episode.steps=12", "episode.optimizer.lr=0.01", *overrides, base=DECODER)),
+        MemoryLogger(),
+    )
+    return assembly.trainer(log).train(assembly.train_loader, assembly.val_loader), log
+
+
+def test_collected_activations_reach_the_loss_with_their_graph() -> None:
+    quiet = "episode.loss={name: 'tests.training.loop.test_passes:Quiet', strength: %s}"
+    _, free = run("hooks=[{name: collect_activations}]", quiet % "0.0")
+    _, bound = run("hooks=[{name: collect_activations}]", quiet % "30.0")
+    assert bound.steps[-1]["aux"]["energy"] < 0.8 * free.steps[-1]["aux"]["energy"]
+
+
+def test_collecting_alone_changes_nothing() -> None:
+    assert run()[0]["weights_sha256"] == run("hooks=[{name: collect_activations}]")[0]["weights_sha256"]
+
+
+def test_layers_that_are_not_there() -> None:
+    with pytest.raises(ConfigError, match="matches no module"):
+        run("hooks=[{name: collect_activations, layers: nowhere}]")
+
+
+def test_the_vocabulary_is_as_large_as_its_ids() -> None:
+    assert UnevenLoader().ids.max() < VOCABULARY
