@@ -49,5 +49,5 @@ def test_identical_copies_and_too_few_seeds_are_refused(tmp_path: Path) -> None:
 def test_what_an_experiment_asks_for_besides_has_no_part_in_it() -> None:
     changes = {"tune": {"hot": {"over": {"episode.clip": [0.5]}}}, "noise_floor": 2}
     twin = aa_experiment(spec(**changes), 3)
-    assert (twin.tune, twin.noise_floor, twin.twins) == ({}, 0, None)
+    assert (twin.tune, twin.noise_floor, twin.interventions) == ({}, 0, None)
     assert twin.treatments == ["copy-1", "copy-2"]

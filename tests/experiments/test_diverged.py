@@ -12,8 +12,8 @@ from trimtab.config import WorkError
 from trimtab.config.wording import Source
 from trimtab.evidence import Verdict
 from trimtab.experiments import RunOptions, experiment_from, run_experiment
-from trimtab.experiments.measures import metric_table, verdicts
 from trimtab.experiments.reading import Episode
+from trimtab.experiments.verdicts.verdict_metrics import metric_table, verdicts
 from trimtab.records import RunDirectory
 
 KL = "task_eval.truth.kl.value"

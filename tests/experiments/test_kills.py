@@ -42,14 +42,20 @@ def test_a_workers_kill_changes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_kills_in_every_phase_of_an_experiment_change_nothing(tmp_path: Path) -> None:
-    everything = {**SMALL, **GUARDED, "episode": {**LONGER, "steps": 60}, "noise_floor": 2, "twin": {"steps": 8}}
+    everything = {
+        **SMALL,
+        **GUARDED,
+        "episode": {**LONGER, "steps": 60},
+        "noise_floor": 2,
+        "intervention_effects": {"steps": 8},
+    }
     everything["arms"] = {"plain": {}, "guard": GUARDED["arms"]["guard"], "static": {"episode.clip": 0.5}}
     everything["tune"] = {"static": {"over": {"episode.optimizer.lr": [0.001, 0.003]}}}
     (tmp_path / "e.yaml").write_text(yaml.safe_dump(everything, sort_keys=False))
     run_experiment(spec(**everything), tmp_path / "whole", QUIET)
-    for phase in ("tuning", "episodes/guard", "noise", "twins"):
+    for phase in ("tuning", "episodes/guard", "noise", "interventions"):
         process = begin(tmp_path)
-        while not ((tmp_path / "e" / phase).exists() if phase == "twins" else begun(tmp_path / "e" / phase)):
+        while not ((tmp_path / "e" / phase).exists() if phase == "interventions" else begun(tmp_path / "e" / phase)):
             assert process.poll() is None, process.printed()
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)  # its workers leave with it

@@ -114,7 +114,7 @@ def test_the_report_says_what_was_recalled(ran: tuple[Path, dict[str, Any]]) -> 
     ("changes", "words"),
     [
         ({"noise_floor": 2}, "noise_floor: this needs episodes that are made of training steps"),
-        ({"twin": True}, "twin: this needs episodes that are made of training steps"),
+        ({"intervention_effects": True}, "intervention_effects: this needs episodes that are made of training steps"),
         ({"pairing": {"name": "fork", "at": 3}}, "pairing: this needs episodes that are made of training steps"),
         ({"claim": {"metric": "robustness.noise_0.1", "higher_is_better": True, "margin": 0.1}}, "recalled.noise_0.1"),
         ({"claim": {"metric": "recaled.int8", "higher_is_better": True, "margin": 0.1}}, "mean 'recalled.int8'"),

@@ -12,8 +12,8 @@ from tests.training.small_runs import weights
 from trimtab.config import ConfigError, RunError, allowing_code, config_hash
 from trimtab.experiments import RunOptions, load_experiment, run_experiment
 from trimtab.experiments.jobs import SAME_AS, Job, run_job
-from trimtab.experiments.measures import verdicts
 from trimtab.experiments.reading import Episode, figures_of
+from trimtab.experiments.verdicts.verdict_metrics import verdicts
 from trimtab.records import RunDirectory
 from trimtab.regimes import Controller, Decision
 from trimtab.reports.experiment import write_report

@@ -19,7 +19,7 @@ from trimtab.reports.experiment import write_report
 CONFIGS = ROOT / "configs"
 FAULT = "faults=[{name: random_labels, at: [40, 41, 42]}]"
 SHORTER = ["seeds=3", "episode.steps=80", "episode.evaluate_every=40"]
-STEERED = [*SHORTER, "noise_floor=2", "twin={steps: 8, at_most: 2}", "monitor.robust_window=12", FAULT]
+STEERED = [*SHORTER, "noise_floor=2", "intervention_effects={steps: 8, at_most: 2}", "monitor.robust_window=12", FAULT]
 TUNED = "tune={static: {over: {episode.optimizer.lr: [1.0e-3, 1.0e-2]}}}"
 ASKED = ["seeds=3", "episode.steps=12", "episode.evaluate_every=12", "data.size=300", "data.validation=30",
          "model.layers=1", "model.width=32", "model.heads=2", "episode.batch_size=16"]  # fmt: skip

@@ -116,7 +116,7 @@ def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pi
     from trimtab.runtime.signals import StopOnSignal
 
     with StopOnSignal(say_stopping) as stop:
-        result = run_experiment(spec, out, _means(spec, workers, stop, as_json))
+        result = run_experiment(spec, out, _run_options(spec, workers, stop, as_json))
     if result["verdicts"]:
         from trimtab.reports.experiment import write_report
 
@@ -169,7 +169,7 @@ def aa(
     with allowing_code(allow_code):
         spec = load_experiment(experiment, overrides or ())
     with StopOnSignal(say_stopping) as stop:
-        found = run_aa(spec, out, copies, draws, _means(spec, workers, stop, as_json))
+        found = run_aa(spec, out, copies, draws, _run_options(spec, workers, stop, as_json))
     if as_json:
         from trimtab.records import to_json
 
@@ -192,7 +192,7 @@ def _command() -> str:
     return shlex.join(["trimtab", *sys.argv[1:]])
 
 
-def _means(spec: "Experiment", workers: int | None, stop: "StopOnSignal", as_json: bool) -> "RunOptions":
+def _run_options(spec: "Experiment", workers: int | None, stop: "StopOnSignal", as_json: bool) -> "RunOptions":
     """How the experiment is run; from now on a signal is answered after a checkpoint."""
     from trimtab.experiments import RunOptions
 

@@ -11,11 +11,11 @@ from trimtab.evidence import Claim, aa_false_alarms, noise_floor, paired_differe
 from trimtab.evidence.arrays import Numbers, root_mean_square
 from trimtab.experiments.checking import check
 from trimtab.experiments.directory import ExperimentDirectory
-from trimtab.experiments.measures import metric_table
 from trimtab.experiments.progress import RunOptions
 from trimtab.experiments.reading import finished
 from trimtab.experiments.run import run_experiment
 from trimtab.experiments.spec import Budget, Experiment, Pairing
+from trimtab.experiments.verdicts.verdict_metrics import metric_table
 from trimtab.records import to_json
 from trimtab.records.atomic import write_json
 
@@ -45,11 +45,11 @@ def aa_experiment(experiment: Experiment, copies: int) -> Experiment:
             "An A/A experiment needs an irrelevant stream."
         )
     changes = {"arms": arms, "baseline": "copy-0", "pairing": pairing, "sequential": False}
-    changes |= {"tune": {}, "noise_floor": 0, "twin": False, "budget": Budget()}
+    changes |= {"tune": {}, "noise_floor": 0, "intervention_effects": False, "budget": Budget()}
     return experiment.model_copy(update={**changes, "question": f"A/A: {experiment.question}"})
 
 
-def run_aa(experiment: Experiment, out: Path | str, copies: int, draws: int, means: RunOptions) -> dict[str, Any]:
+def run_aa(experiment: Experiment, out: Path | str, copies: int, draws: int, options: RunOptions) -> dict[str, Any]:
     """Run it, and resample `draws` A/A experiments from its runs; the figures also go into `aa.json`.
 
     Raises `ConfigError` for memory runs, for under six seeds and where the draw changes nothing (a model without dropout).
@@ -61,7 +61,7 @@ def run_aa(experiment: Experiment, out: Path | str, copies: int, draws: int, mea
             f"seeds: {len(seeds)} pairs can reach no verdict, so there is no false alarm to count. Take 6 or more."
         )
     check(twin, "A/A: ")
-    result = run_experiment(twin, out, means)
+    result = run_experiment(twin, out, options)
     if result["status"] != "completed":
         return {"status": result["status"]}
     folder = ExperimentDirectory(out)

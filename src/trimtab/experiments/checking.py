@@ -7,8 +7,8 @@ from trimtab.boundary import folder_name, printable, shortened
 from trimtab.config import ConfigError, canonical_json, missing_paths
 from trimtab.evidence.claims import LEVELS, is_level
 from trimtab.evidence.rule import FEWEST_PAIRS
-from trimtab.experiments.figures import check_figures
 from trimtab.experiments.spec import Experiment, Pairing
+from trimtab.experiments.verdicts.claimable import check_figures
 from trimtab.records.places import cell_folder
 from trimtab.training.config import RunConfig
 
@@ -45,10 +45,10 @@ def check(experiment: Experiment, at: str) -> None:
     fixed = [arm for arm in experiment.arms if arm not in experiment.tune]
     configs = {arm: canonical_json(experiment.episode_config(arm, seeds[0], experiment.cells[0])) for arm in fixed}
     for arm, config in configs.items():
-        twins = [other for other in configs if other < arm and configs[other] == config]
-        if twins:
+        same = [other for other in configs if other < arm and configs[other] == config]
+        if same:
             raise ConfigError(
-                f"{at}arms: '{arm}' and '{twins[0]}' describe the same run. An arm is a policy of its own."
+                f"{at}arms: '{arm}' and '{same[0]}' describe the same run. An arm is a policy of its own."
             )
     _check_pairs(experiment, at)
     check_figures(experiment, at)
@@ -62,7 +62,7 @@ def _check_without_steps(experiment: Experiment, at: str) -> None:
     of_steps = {
         "tune": bool(experiment.tune),
         "noise_floor": bool(experiment.noise_floor),
-        "twin": experiment.twins is not None,
+        "intervention_effects": experiment.interventions is not None,
         "derived": experiment.derived is not None,
         "pairing": experiment.pairing != Pairing(),
     }
@@ -179,8 +179,10 @@ def _check_plan(experiment: Experiment, at: str) -> None:
         )
     steered = [arm for arm in experiment.treatments
                if experiment.config(arm, experiment.seed_list[0], experiment.cells[0]).episode.regime_controller]  # fmt: skip
-    if experiment.twins is not None and not steered:
-        raise ConfigError(f"{at}twin: no arm has a regime controller, so there is no intervention to look at.")
+    if experiment.interventions is not None and not steered:
+        raise ConfigError(
+            f"{at}intervention_effects: no arm has a regime controller, so there is no intervention to measure."
+        )
 
 
 def _check_tune(experiment: Experiment, at: str) -> None:

@@ -19,7 +19,7 @@ from trimtab.records.places import place
 from trimtab.records.problems import problems_of
 from trimtab.version import __version__
 
-_JUDGED = ("summary.json", "same_as.json", "twins.json")
+_JUDGED = ("summary.json", "same_as.json", "effects.json")
 """Files in the folder of an episode that the verdicts are made of; an episode's summary has the hashes of its other records."""
 
 
@@ -41,9 +41,9 @@ class ExperimentDirectory:
         """The folder of the baseline's copy under another dropout draw."""
         return self.path / place("noise", None, seed, cell)
 
-    def twins(self, arm: str, seed: int, cell: dict[str, Any]) -> Path:
+    def interventions(self, arm: str, seed: int, cell: dict[str, Any]) -> Path:
         """The folder of what an episode's interventions did."""
-        return self.path / place("twins", arm, seed, cell)
+        return self.path / place("interventions", arm, seed, cell)
 
     def tuning(self, arm: str, candidate: int, seed: int) -> Path:
         """The folder of a run of a tuned arm's candidate, counted from 0."""
@@ -79,7 +79,7 @@ class ExperimentDirectory:
     def seals(self) -> dict[str, Seal]:
         """The hash of every file that the verdicts and the report are made of, but for the episodes' own records."""
         paths = [self.spec_path, *(path for path in self.path.glob("*.json") if path != self.progress_path)]
-        for top in ("episodes", "noise", "tuning", "twins"):
+        for top in ("episodes", "noise", "tuning", "interventions"):
             paths += [path for name in _JUDGED for path in (self.path / top).rglob(name)]
         return {path.relative_to(self.path).as_posix(): seal_of(path) for path in sorted(paths) if path.is_file()}
 

@@ -7,11 +7,11 @@ from typing import Any
 from trimtab.evidence import clustered_interval
 from trimtab.experiments.detection import score
 from trimtab.experiments.directory import ExperimentDirectory
+from trimtab.experiments.interventions import NAME as EFFECTS
+from trimtab.experiments.interventions import read_interventions
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.reading import run_of
 from trimtab.experiments.spec import Experiment
-from trimtab.experiments.twins import NAME as TWINS
-from trimtab.experiments.twins import read_twins
 from trimtab.records import RunDirectory, to_json
 from trimtab.records.atomic import write_json
 
@@ -25,9 +25,9 @@ def steered(experiment: Experiment) -> list[str]:
     return [arm for arm in treatments if experiment.config(arm, seed, cell).episode.regime_controller is not None]
 
 
-def twin_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job]:
-    """A look at the interventions of every finished episode in which a controller acted."""
-    plan, jobs = experiment.twins, []
+def intervention_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job]:
+    """The jobs that measure the interventions of every finished episode in which a controller acted."""
+    plan, jobs = experiment.interventions, []
     if plan is None:
         return []
     for arm in steered(experiment):
@@ -36,8 +36,10 @@ def twin_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job]:
                 run, same = run_of(folder, experiment, arm, seed, cell)
                 if same or not run.exists() or run.summary() is None:
                     continue
-                place, options = folder.twins(arm, seed, cell), plan.model_dump()
-                job = Job(f"twins of {arm}", seed, str(place), {}, experiment.episodes, "twins", str(run.path))
+                place, options = folder.interventions(arm, seed, cell), plan.model_dump()
+                job = Job(
+                    f"interventions of {arm}", seed, str(place), {}, experiment.episodes, "interventions", str(run.path)
+                )
                 jobs.append(replace(job, cell=cell, options=options))
     return jobs
 
@@ -67,23 +69,23 @@ def whole_rows(run: RunDirectory) -> list[dict[str, Any]]:
 
 
 def write_interventions(folder: ExperimentDirectory, experiment: Experiment) -> None:
-    """Gather what the twins say into `interventions.json`, with an interval by arm over all interventions, clustered by run."""
-    if experiment.twins is None:
+    """Gather the measured effects in `interventions.json`, with an interval by arm over all interventions, clustered by run."""
+    if experiment.interventions is None:
         return
     found, decisions = [], 0
     for arm in steered(experiment):
         for seed in experiment.seed_list:
             for cell in experiment.cells:
-                path = folder.twins(arm, seed, cell) / TWINS
+                path = folder.interventions(arm, seed, cell) / EFFECTS
                 if not path.exists():
                     continue
-                content = read_twins(path)
+                content = read_interventions(path)
                 decisions += content["decisions"]
                 about = {"arm": arm, "seed": seed, **({"cell": cell} if cell else {})}
                 found += [about | intervention for intervention in content["interventions"]]
     effects = [_summed(found, arm, metric) for arm in steered(experiment) for metric in ("train_loss", "val_loss")]
     content = {
-        "horizon": experiment.twins.steps,
+        "horizon": experiment.interventions.steps,
         "decisions": decisions,
         "interventions": found,
         "effects": [effect for effect in effects if effect is not None],

@@ -15,7 +15,7 @@ from trimtab.training.runs.forking import fork_as
 from trimtab.training.runs.lifecycle import train, train_or_resume
 from trimtab.training.runs.recorded import recorded_config
 
-Kind = Literal["run", "fork", "lazy_fork", "twins"]
+Kind = Literal["run", "fork", "lazy_fork", "interventions"]
 SAME_AS = "same_as.json"
 """Stands in an episode's folder in place of a run: the controller never acted, so the episode is the baseline's."""
 
@@ -24,8 +24,8 @@ SAME_AS = "same_as.json"
 class Job:
     """An episode to run in `folder`: a run of its own, or a fork of the run in `parent` (at step `at`, or lazily).
 
-    `episodes` names the kind of run. `twins` compares the interventions of the run in `parent` with twins that did nothing
-    (`options`: `Twin`'s fields).
+    `episodes` names the kind of run. `interventions` measures the effects of the interventions of the run in `parent`
+    (`options`: the fields of `InterventionEffects`).
     """
 
     arm: str

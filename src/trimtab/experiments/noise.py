@@ -6,9 +6,9 @@ from typing import Any
 from trimtab.evidence import noise_floor, paired_differences
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.jobs import Job
-from trimtab.experiments.measures import metric_table
 from trimtab.experiments.reading import Episode, finished
 from trimtab.experiments.spec import Experiment
+from trimtab.experiments.verdicts.verdict_metrics import metric_table
 from trimtab.records import RunDirectory, to_json
 from trimtab.records.atomic import write_json
 

@@ -26,8 +26,8 @@ class RunOptions:
 class Progress:
     """`experiment.json`, kept up to date, and what is said while it goes on."""
 
-    def __init__(self, folder: ExperimentDirectory, means: RunOptions) -> None:
-        self.folder, self.means = folder, means
+    def __init__(self, folder: ExperimentDirectory, options: RunOptions) -> None:
+        self.folder, self.options = folder, options
         self.content = folder.progress()
         self.content.pop("records", None)  # those of an earlier end
         self.expect(0)
@@ -51,7 +51,7 @@ class Progress:
             self.made += not answer.get("reused", False)
         self._write()
         text = f"[{self.done}/{self.total}] {job.name}: {self._account(job, answer)}{self._time_left()}"
-        self.means.say(printable(text))
+        self.options.say(printable(text))
 
     def _time_left(self) -> str:
         if not self.made or self.done == self.total:

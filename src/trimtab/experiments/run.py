@@ -10,22 +10,22 @@ from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.experiments.design import episode_jobs
 from trimtab.experiments.directory import ExperimentDirectory, check_free, reserve
 from trimtab.experiments.executor import Answer, run_inline, run_processes
-from trimtab.experiments.findings import twin_jobs, write_detections, write_interventions
+from trimtab.experiments.findings import intervention_jobs, write_detections, write_interventions
 from trimtab.experiments.jobs import Job
-from trimtab.experiments.measures import Judged, sequential_decisions, verdicts
-from trimtab.experiments.missing import failed_episodes, with_missing
 from trimtab.experiments.noise import noise_floors, noise_jobs
 from trimtab.experiments.preflight import preflight
 from trimtab.experiments.progress import Progress, RunOptions
 from trimtab.experiments.reading import finished
 from trimtab.experiments.spec import Experiment
 from trimtab.experiments.tuning import tuned, tuning_jobs
+from trimtab.experiments.verdicts.missing import failed_episodes, with_missing
+from trimtab.experiments.verdicts.verdict_metrics import Judged, sequential_decisions, verdicts
 from trimtab.records import to_json
 from trimtab.records.atomic import write_json
 from trimtab.records.lock import RunLock
 
 
-def run_experiment(experiment: Experiment, out: Path | str, means: RunOptions = RunOptions()) -> dict[str, Any]:  # noqa: B008 - frozen
+def run_experiment(experiment: Experiment, out: Path | str, options: RunOptions = RunOptions()) -> dict[str, Any]:  # noqa: B008 - frozen
     """Run an experiment into `out`, or go on with the one there; returns status and verdicts.
 
     Finished episodes are taken as they are when nothing that decides them has changed. An interrupted experiment is not
@@ -37,11 +37,11 @@ def run_experiment(experiment: Experiment, out: Path | str, means: RunOptions = 
     folder = ExperimentDirectory(out)
     check_free(folder)
     preflight(folder, experiment)
-    reserve(folder, experiment, means.command)
+    reserve(folder, experiment, options.command)
     named = experiment.model_dump()
     with allowing_code(names=[*dotted_paths(named), *hub_ids(named)]), RunLock(folder.path / ".lock"):
-        progress = Progress(folder, means)
-        status, experiment = _phases(folder, experiment, means, progress)
+        progress = Progress(folder, options)
+        status, experiment = _phases(folder, experiment, options, progress)
         try:
             found = [] if status == "interrupted" else conclude(folder, experiment)
         except TrimtabError:
@@ -57,20 +57,20 @@ def run_experiment(experiment: Experiment, out: Path | str, means: RunOptions = 
 
 
 def _phases(
-    folder: ExperimentDirectory, experiment: Experiment, means: RunOptions, progress: Progress
+    folder: ExperimentDirectory, experiment: Experiment, options: RunOptions, progress: Progress
 ) -> tuple[str, Experiment]:
-    """Tuning, episodes, noise floor, twins; the last status, and the experiment with its tuned arms' settings."""
-    status = _run(folder, tuning_jobs(folder, experiment), means, progress)
+    """Run all phases; returns the status of the last one, and the experiment with the settings of its tuned arms."""
+    status = _run(folder, tuning_jobs(folder, experiment), options, progress)
     if status != "completed":
         return status, experiment
     experiment = tuned(folder, experiment)
     if experiment.sequential:
-        status = _sequential(folder, experiment, means, progress)
+        status = _sequential(folder, experiment, options, progress)
     else:
-        status = _run(folder, list(episode_jobs(folder, experiment, experiment.seed_list)), means, progress)
-    for further in (noise_jobs, twin_jobs):
+        status = _run(folder, list(episode_jobs(folder, experiment, experiment.seed_list)), options, progress)
+    for further in (noise_jobs, intervention_jobs):
         if status != "interrupted":
-            after = _run(folder, further(folder, experiment), means, progress)
+            after = _run(folder, further(folder, experiment), options, progress)
             status = status if after == "completed" else after
     return status, experiment
 
@@ -87,7 +87,7 @@ def planned(experiment: Experiment) -> str:
     return plan(len(experiment.seed_list), claims, alpha=claim.alpha, margin=claim.margin, scale=claim.scale)
 
 
-def _run(folder: ExperimentDirectory, jobs: list[Job], means: RunOptions, progress: Progress) -> str:
+def _run(folder: ExperimentDirectory, jobs: list[Job], options: RunOptions, progress: Progress) -> str:
     statuses: list[str] = []
     progress.expect(len(jobs))
 
@@ -95,25 +95,25 @@ def _run(folder: ExperimentDirectory, jobs: list[Job], means: RunOptions, progre
         statuses.append(answer["status"])
         progress.told(job, answer)
 
-    if means.workers:
-        run_processes(jobs, means.workers, told, means.stop, folder.log_path)
+    if options.workers:
+        run_processes(jobs, options.workers, told, options.stop, folder.log_path)
     else:
-        run_inline(jobs, told, means.stop)
-    if means.stop() is not None or "interrupted" in statuses:
+        run_inline(jobs, told, options.stop)
+    if options.stop() is not None or "interrupted" in statuses:
         return "interrupted"
     return "failed" if "failed" in statuses else "completed"
 
 
-def _sequential(folder: ExperimentDirectory, experiment: Experiment, means: RunOptions, progress: Progress) -> str:
+def _sequential(folder: ExperimentDirectory, experiment: Experiment, options: RunOptions, progress: Progress) -> str:
     """Buy pairs one at a time until every treatment is decided or the budget ends."""
     seeds = experiment.seed_list[: experiment.budget.pairs]
     for count, seed in enumerate(seeds, 1):
-        status = _run(folder, list(episode_jobs(folder, experiment, [seed])), means, progress)
+        status = _run(folder, list(episode_jobs(folder, experiment, [seed])), options, progress)
         if status != "completed":
             return status
         decisions = sequential_decisions(experiment, finished(folder, experiment))
         if all(decision.decision != "go on" for decision in decisions.values()):
-            means.say(f"Decided after {count} pairs.")
+            options.say(f"Decided after {count} pairs.")
             break
     return "completed"
 

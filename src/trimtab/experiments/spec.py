@@ -73,13 +73,13 @@ class Tune(Frozen):
         return [dict(zip(self.over, values, strict=True)) for values in itertools.product(*self.over.values())]
 
 
-class Twin(Frozen):
-    """Every intervention is compared with a twin that did nothing."""
+class InterventionEffects(Frozen):
+    """The effect of every intervention: the run goes on with it and without it, on the same batches."""
 
-    steps: Annotated[int, Field(ge=2, description="steps, the intervention's own included, that the twins go")] = 25
+    steps: Annotated[int, Field(ge=2, description="steps, the intervention's own included, for which both go on")] = 25
     at_most: Annotated[
         int | None,
-        Field(ge=1, description="interventions of an episode that are looked at, evenly spread; null for every one"),
+        Field(ge=1, description="interventions per episode that are measured, evenly spread; null for all"),
     ] = None
 
 
@@ -126,8 +126,9 @@ class Experiment(Frozen):
             description="pairs of the baseline with itself under another dropout draw, paired as the arms are; 0 for none",
         ),
     ] = 0
-    twin: Annotated[
-        Twin | bool, Field(description="hold every intervention against a twin that did nothing; true for the defaults")
+    intervention_effects: Annotated[
+        InterventionEffects | bool,
+        Field(description="measure the effect of every intervention by going on without it too; true for the defaults"),
     ] = False
     sequential: Annotated[
         bool, Field(description="buy pairs one at a time until the e-value decides or the budget ends")
@@ -156,9 +157,10 @@ class Experiment(Frozen):
         return [dict(zip(self.factors, values, strict=True)) for values in itertools.product(*self.factors.values())]
 
     @property
-    def twins(self) -> Twin | None:
-        """How interventions are compared with twins; None when they are not."""
-        return (Twin() if self.twin else None) if isinstance(self.twin, bool) else self.twin
+    def interventions(self) -> InterventionEffects | None:
+        """How the effects of interventions are measured; None when they are not."""
+        plan = self.intervention_effects
+        return (InterventionEffects() if plan else None) if isinstance(plan, bool) else plan
 
     def runs_alone(self, arm: str) -> bool:
         """Whether the arm's episodes are runs of their own: the baseline's, and where no controller makes it a lazy fork."""

@@ -7,11 +7,11 @@ import numpy as np
 
 from trimtab.config import RunError
 from trimtab.evidence.arrays import mean
-from trimtab.experiments.capping import held, metric_named, worst_of
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.reading import Episode
 from trimtab.experiments.spec import Experiment
+from trimtab.experiments.verdicts.capping import capped_values, metric_named, worst_of
 from trimtab.records import RunDirectory, to_json
 from trimtab.records.atomic import write_json
 
@@ -52,7 +52,7 @@ def tuned(folder: ExperimentDirectory, experiment: Experiment) -> Experiment:
         ]
         worst = worst_of([episode for episodes in tried for episode in episodes], metric)
         for candidate, episodes in zip(tune.candidates, tried, strict=True):
-            values = held(episodes, metric, worst=worst).values
+            values = capped_values(episodes, metric, worst=worst).values
             means.append(mean(values))
             steps += sum(episode.steps for episode in episodes)
             runs += [

@@ -10,8 +10,8 @@ from typing import Any
 from trimtab.boundary import shortened
 from trimtab.boundary.own_code import search
 from trimtab.config import TrimtabError, allowing_code
+from trimtab.experiments.interventions import measure_interventions
 from trimtab.experiments.jobs import Job, run_job
-from trimtab.experiments.twins import run_twins
 from trimtab.runtime.context import RunContext
 from trimtab.runtime.signals import StopOnSignal
 
@@ -44,7 +44,7 @@ def work(job: Job) -> dict[str, Any]:
     with StopOnSignal() as stop:
         context = RunContext(Silent(stop), stop=stop, command=("trimtab", "run"), plots=False, gates=False)
         try:
-            return (run_twins if job.kind == "twins" else run_job)(job, context)
+            return (measure_interventions if job.kind == "interventions" else run_job)(job, context)
         except KeyboardInterrupt:
             return {"status": "interrupted"}
         except TrimtabError as error:

@@ -10,7 +10,7 @@ from trimtab.boundary import folder_name
 def place(kind: str, arm: str | None, seed: int, cell: Mapping[str, Any]) -> str:
     """The folder of a run, relative to its experiment's, with `/` between the parts.
 
-    `kind` is the folder of its kind (`episodes`, `twins`, `noise`); None as `arm` leaves that part out.
+    `kind` is the folder of its kind (`episodes`, `interventions`, `noise`); None as `arm` leaves that part out.
     """
     arms = [] if arm is None else [folder_name(arm)]
     return "/".join([kind, *arms, f"seed-{seed}", *(cell_folder(key, value) for key, value in cell.items())])

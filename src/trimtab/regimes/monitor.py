@@ -140,7 +140,7 @@ class Monitor:
     def rewound(self, evaluations: dict[str, float]) -> None:
         """The weights are those of an earlier step again, and so is what was said of them; all other memory goes on.
 
-        Held against the best of a passage that was given up, the weights that are left would be called overfitting.
+        CappedValues against the best of a passage that was given up, the weights that are left would be called overfitting.
         """
         self.val_loss, self.best_val_loss = evaluations["val_loss"], evaluations["best_val_loss"]
         self.classifier.ema_at_best = evaluations["ema_at_best"]

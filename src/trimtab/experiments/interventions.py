@@ -1,4 +1,4 @@
-"""What each intervention did by itself: the same state with and without it, on the same batches."""
+"""The effect of each intervention: the run continued with and without it, from one state and on the same batches."""
 
 import math
 import statistics
@@ -22,21 +22,21 @@ from trimtab.training.runs.assembly import assemble
 from trimtab.training.runs.recorded import recorded_config
 from trimtab.training.runs.state_after_step import restore_run, state_at
 
-NAME = "twins.json"
+NAME = "effects.json"
 
 
 class Once(Controller):
-    """Asks another controller at the first step only, and follows its decision or ignores it; then it does nothing."""
+    """Calls another controller at the first step only, and follows or ignores its decision; decides nothing afterwards."""
 
     def __init__(self, inner: RegimeController, *, follow: bool) -> None:
-        self._inner, self._follow, self._asked = inner, follow, False
+        self._inner, self._follow, self._called = inner, follow, False
         self.rewinds = bool(getattr(inner, "rewinds", False))
 
     def update(self, state: RegimeState, episode_config: EpisodeConfig) -> Decision | None:
         """The inner controller's decision, the first time and when it is followed."""
-        if self._asked:
+        if self._called:
             return None
-        self._asked = True
+        self._called = True
         decision = self._inner.update(state, episode_config)
         return decision if self._follow else None
 
@@ -45,20 +45,20 @@ class Once(Controller):
         self._inner.load_state_dict(state)
 
 
-def run_twins(job: Job, context: RunContext) -> dict[str, Any]:
-    """Hold the interventions of the finished episode in `job.parent` against twins that did nothing, into `twins.json`.
+def measure_interventions(job: Job, context: RunContext) -> dict[str, Any]:
+    """Measure the effects of the interventions of the finished episode in `job.parent`; writes `effects.json`.
 
-    `job.options` holds `steps` and `at_most`. Both twins of an intervention begin with the state just before it; one follows
-    the decision, both do nothing afterwards, and both draw the same `steps` batches (fewer near the run's end). The effect
-    is followed - ignored: of the mean training loss over the batches after the intervention's own, and of the validation
-    loss at the end.
+    `job.options` holds `steps` and `at_most`. For each intervention two copies of the run start from the state just before it.
+    One follows the decision and the other ignores it, both decide nothing afterwards, and both train on the same `steps`
+    batches (fewer near the end of the run). The effect is followed minus ignored: of the mean training loss over the batches
+    after the intervention's own, and of the validation loss at the end.
     """
     assert job.parent is not None
     run, path = RunDirectory(job.parent), RunDirectory(job.folder).path / NAME
     wanted = {"weights_sha256": _weights(run), **job.options}
     if path.exists():
         try:
-            if wanted.items() <= read_twins(path).items():
+            if wanted.items() <= read_interventions(path).items():
                 return {"status": "completed", "reused": True}
         except RunError:
             pass  # it is made anew
@@ -67,22 +67,22 @@ def run_twins(job: Job, context: RunContext) -> dict[str, Any]:
     chosen = _spread(decisions, job.options["at_most"])
     if context.display is not None:
         context.display.begin(len(chosen))
-    looked_at = []
+    measured = []
     for decision in chosen:
         if context.stop() is not None:
             return {"status": "interrupted"}
         effect = _effect(run, config, decision, job.options["steps"])
         if effect is not None:
             keys = ("step", "attempt", "kind", "reason")
-            looked_at.append({key: decision[key] for key in keys} | {"effect": effect})
+            measured.append({key: decision[key] for key in keys} | {"effect": effect})
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, to_json(wanted | {"decisions": len(decisions), "interventions": looked_at}))
+    write_json(path, to_json(wanted | {"decisions": len(decisions), "interventions": measured}))
     return {"status": "completed"}
 
 
-def read_twins(path: Path) -> dict[str, Any]:
-    """What `run_twins` wrote. Raises RunError where it is damaged."""
-    found = read_object(path, "record of interventions", "no twins have been run")
+def read_interventions(path: Path) -> dict[str, Any]:
+    """The content of `effects.json`. Raises RunError where it is damaged."""
+    found = read_object(path, "record of interventions", "no intervention was measured")
     if not (isinstance(found.get("decisions"), int) and isinstance(found.get("interventions"), list)):
         raise RunError(f"The record of interventions {path} is damaged. Remove it and run the experiment again.")
     return found
@@ -120,9 +120,9 @@ def _effect(run: RunDirectory, config: RunConfig, decision: dict[str, Any], step
 def _go(
     run: RunDirectory, config: RunConfig, start: Snapshot | None, count: int, *, follow: bool
 ) -> tuple[list[float], float]:
-    """Training losses by batch and the final validation loss of one twin, none above the untrained model's where not finite."""
+    """Training losses by batch and the final validation loss of one copy; the untrained model's in place of a non-finite one."""
     assembly, log = assemble(config), MemoryLogger()
-    trainer = assembly.trainer(log, lambda: "the twins' last step" if len(log.steps) >= count else None)
+    trainer = assembly.trainer(log, lambda: "the last step to compare" if len(log.steps) >= count else None)
     trainer.state.controller = Once(trainer.state.controller, follow=follow)
     manifest = run.manifest()
     if start is not None:

@@ -11,10 +11,10 @@ from trimtab.errors import DataError
 from trimtab.evidence import Claim, Comparison, Decision, Sequential, Verdict, judge_all, paired_differences
 from trimtab.evidence.arrays import Floats, mean
 from trimtab.evidence.rule import Ruling
-from trimtab.experiments.capping import flattered, held, metric_named, worst_of
-from trimtab.experiments.lost import Lost, guarded
 from trimtab.experiments.reading import Episode
 from trimtab.experiments.spec import Experiment
+from trimtab.experiments.verdicts.capping import capped_values, flattered, metric_named, worst_of
+from trimtab.experiments.verdicts.diverged import DivergedRuns, guarded
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class _Pairs:
     seeds: list[int]
     baseline: list[float]
     treatment: list[float]
-    lost: Lost
+    lost: DivergedRuns
     unjudged: str = ""
 
     def first(self, count: int) -> "_Pairs":
@@ -81,7 +81,7 @@ def metric_table(experiment: Experiment, episodes: list[Episode], metric: str) -
             own = [episode for episode in episodes if (episode.arm, episode.seed) == (arm, seed)]
             if len(own) < len(experiment.cells):
                 continue
-            those = held(own, compared, worst=worst)
+            those = capped_values(own, compared, worst=worst)
             found.capped.setdefault(arm, {})[seed] = those.capped
             found.unfounded.setdefault(arm, {})[seed] = those.unfounded
             values = those.values
@@ -213,7 +213,7 @@ def _compared(
         wrecked = {name: len(own) for name, own in runs.items() if all(e.status == "diverged" for e in own)}
         gaining = flattered([*runs[base], *runs[arm]], metric_named(experiment, source))
         unfounded = sum(table.unfounded[name][seed] for name in (base, arm) for seed in seeds)
-        lost = Lost(wrecked, gaining, unfounded)
+        lost = DivergedRuns(wrecked, gaining, unfounded)
         found.append(_Pairs(comparison, seeds, baseline, treatment, lost, unjudged))
     return found
 

@@ -14,7 +14,7 @@ from trimtab.records.metrics import Metric
 
 
 @dataclass(frozen=True)
-class Held:
+class CappedValues:
     """The figure of some episodes.
 
     `capped` counts those that stand at the untrained model's figure or at the `worst`, `unfounded` those at the worst.
@@ -38,7 +38,7 @@ def worst_of(episodes: Sequence[Episode], metric: Metric) -> float | None:
     return (min(found) if metric.higher_is_better else max(found)) if found else None
 
 
-def held(episodes: Sequence[Episode], metric: Metric, *, worst: float | None) -> Held:
+def capped_values(episodes: Sequence[Episode], metric: Metric, *, worst: float | None) -> CappedValues:
     """The metric of some episodes, where they diverged no worse than the untrained model's.
 
     A run that diverged, and any whose value is not finite, counts as the untrained model where its own value is not
@@ -67,7 +67,7 @@ def held(episodes: Sequence[Episode], metric: Metric, *, worst: float | None) ->
         )
     floor = np.where(known_floor, untrained, math.nan if worst is None else worst)
     found = cap(values, flags, floor, higher_is_better=metric.higher_is_better)
-    return Held(found.values, found.count, int(unfounded.sum()))
+    return CappedValues(found.values, found.count, int(unfounded.sum()))
 
 
 def flattered(episodes: Sequence[Episode], metric: Metric) -> dict[str, int]:

@@ -29,7 +29,7 @@ def read(path: Path) -> Any:
 
 def test_an_only_interventions_effect_is_the_difference_of_the_two_runs(tmp_path: Path) -> None:
     arms = {"plain": {}, "brake": BRAKE}
-    changes = {"pairing": {"name": "lazy_fork"}, "arms": arms, "twin": {"steps": 36, "at_most": 3}}
+    changes = {"pairing": {"name": "lazy_fork"}, "arms": arms, "intervention_effects": {"steps": 36, "at_most": 3}}
     result = run_experiment(spec(**changes), tmp_path / "e", QUIET)
     found = read(tmp_path / "e" / "interventions.json")
     assert [(row["arm"], row["seed"], row["step"]) for row in found["interventions"]] == [
@@ -56,8 +56,10 @@ class Stop(Controller):
 
 
 def test_an_intervention_that_stops_the_run_has_no_later_batches(tmp_path: Path) -> None:
-    arms = {"plain": {}, "stop": {"episode.regime_controller": {"name": "tests.experiments.test_twins:Stop"}}}
-    result = run_experiment(spec(pairing={"name": "lazy_fork"}, arms=arms, twin=True), tmp_path / "e", QUIET)
+    arms = {"plain": {}, "stop": {"episode.regime_controller": {"name": "tests.experiments.test_interventions:Stop"}}}
+    result = run_experiment(
+        spec(pairing={"name": "lazy_fork"}, arms=arms, intervention_effects=True), tmp_path / "e", QUIET
+    )
     assert result["status"] == "completed"
     found = read(tmp_path / "e" / "interventions.json")
     assert (found["decisions"], found["interventions"], found["effects"]) == (2, [], [])
@@ -65,29 +67,33 @@ def test_an_intervention_that_stops_the_run_has_no_later_batches(tmp_path: Path)
 
 def test_one_run_that_acted_has_an_effect_without_an_interval(tmp_path: Path) -> None:
     arms = {"plain": {}, "brake": BRAKE}
-    run_experiment(spec(pairing={"name": "lazy_fork"}, arms=arms, twin=True), tmp_path / "e", QUIET)
-    (tmp_path / "e/twins/brake/seed-1/twins.json").unlink()
-    experiment = spec(pairing={"name": "lazy_fork"}, arms=arms, twin=True)
+    run_experiment(spec(pairing={"name": "lazy_fork"}, arms=arms, intervention_effects=True), tmp_path / "e", QUIET)
+    (tmp_path / "e/interventions/brake/seed-1/effects.json").unlink()
+    experiment = spec(pairing={"name": "lazy_fork"}, arms=arms, intervention_effects=True)
     write_interventions(ExperimentDirectory(tmp_path / "e"), experiment)
     effect = read(tmp_path / "e" / "interventions.json")["effects"][0]
     assert (effect["runs"], effect["low"], effect["high"]) == (1, "-inf", "inf")
     write_report(tmp_path / "e")
     for damaged in ("{", "[]", '{"decisions": 1}', '{"decisions": "x", "interventions": []}'):
-        (tmp_path / "e/twins/brake/seed-0/twins.json").write_text(damaged)
-        with pytest.raises(RunError, match=r"seed-0/twins\.json is damaged"):
+        (tmp_path / "e/interventions/brake/seed-0/effects.json").write_text(damaged)
+        with pytest.raises(RunError, match=r"seed-0/effects\.json is damaged"):
             write_interventions(ExperimentDirectory(tmp_path / "e"), experiment)
 
 
 def test_interventions_of_given_up_passages_are_looked_at_too(tmp_path: Path) -> None:
     arms = {arm: GUARDED["arms"][arm] for arm in ("plain", "guard")}
-    run_experiment(spec(**{**GUARDED, "arms": arms, "seeds": 3, "twin": {"steps": 8}}), tmp_path / "e", QUIET)
+    run_experiment(
+        spec(**{**GUARDED, "arms": arms, "seeds": 3, "intervention_effects": {"steps": 8}}), tmp_path / "e", QUIET
+    )
     found = read(tmp_path / "e" / "interventions.json")["interventions"]
     assert {"decision_skip", "decision_rewind"} <= {row["kind"] for row in found}
     assert {row["attempt"] for row in found} > {0}
-    again = read(tmp_path / "e" / "twins/guard/seed-0/twins.json")
-    (tmp_path / "e" / "twins/guard/seed-0/twins.json").unlink()
-    run_experiment(spec(**{**GUARDED, "arms": arms, "seeds": 3, "twin": {"steps": 8}}), tmp_path / "e", QUIET)
-    assert read(tmp_path / "e" / "twins/guard/seed-0/twins.json") == again
+    again = read(tmp_path / "e" / "interventions/guard/seed-0/effects.json")
+    (tmp_path / "e" / "interventions/guard/seed-0/effects.json").unlink()
+    run_experiment(
+        spec(**{**GUARDED, "arms": arms, "seeds": 3, "intervention_effects": {"steps": 8}}), tmp_path / "e", QUIET
+    )
+    assert read(tmp_path / "e" / "interventions/guard/seed-0/effects.json") == again
 
 
 def test_detections_are_scored_over_the_whole_run(tmp_path: Path) -> None:

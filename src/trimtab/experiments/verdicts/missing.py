@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from trimtab.boundary import counted, printable, shortened
 from trimtab.experiments.directory import ExperimentDirectory
-from trimtab.experiments.measures import Judged
 from trimtab.experiments.spec import Experiment
+from trimtab.experiments.verdicts.verdict_metrics import Judged
 
 
 def with_missing(folder: ExperimentDirectory, experiment: Experiment, found: list[Judged]) -> list[Judged]:

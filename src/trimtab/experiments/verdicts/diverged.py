@@ -8,7 +8,7 @@ from trimtab.evidence.rule import Ruling
 
 
 @dataclass(frozen=True)
-class Lost:
+class DivergedRuns:
     """Of a comparison: how many runs each arm has whose runs all diverged (`wrecked`); how many diverged runs of an arm count
     as an untrained model that scores better than trained ones (`flattered`); how many stand at the worst value of any run
     because the untrained model's is not known (`unfounded`)."""
@@ -18,7 +18,7 @@ class Lost:
     unfounded: int
 
 
-def guarded(verdict: Verdict, lost: Lost) -> Verdict:
+def guarded(verdict: Verdict, lost: DivergedRuns) -> Verdict:
     """The verdict, or *inconclusive* where it rests on the caps of runs that diverged.
 
     Equal caps are no equal results. An arm that learnt nothing in any run stands at the untrained model's figure: that it is
