@@ -13,7 +13,7 @@ from trimtab.training import RunContext, train
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("chaos") / "run"
-    train(config("episode.optimizer.lr=0.02", base=DECODER), out, RunContext(plots=False))
+    train(config("episode.optimizer.lr=0.02", base=DECODER), out, RunContext())
     return out
 
 

@@ -119,7 +119,7 @@ def test_an_arm_that_never_acted_is_looked_at_again(tmp_path: Path, guarded: tup
     (tmp_path / "e").mkdir()
     (tmp_path / "e" / SAME_AS).write_text("{}")  # as if its controller had been another one then
     job = Job("guard", 0, str(tmp_path / "e"), config, "training", "lazy_fork", str(out / "episodes/plain/seed-0"))
-    assert run_job(job, RunContext(plots=False))["status"] == "completed"
+    assert run_job(job, RunContext())["status"] == "completed"
     assert weights(tmp_path / "e") == weights(out / "episodes/guard/seed-0")
 
 

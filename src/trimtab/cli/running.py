@@ -275,7 +275,13 @@ def say_stopping(text: str) -> None:
 
 
 def finish(result: dict[str, Any], out: Path, as_json: bool, context: "RunContext") -> None:
-    """Say how a run ended; leaves with 128 + the signal's number when it was interrupted and 1 when it diverged."""
+    """Draw a run's loss curve and say how it ended; leaves with 128 + the signal's number when it was interrupted and 1 when it
+    diverged."""
+    if not result.get("already_ended"):
+        from trimtab.records import RunDirectory
+        from trimtab.reports.curves import loss_curve
+
+        loss_curve(RunDirectory(out))
     if as_json:
         from trimtab.records import to_json
 

@@ -42,7 +42,7 @@ class Silent:
 def work(job: Job) -> dict[str, Any]:
     """Run a job; a signal ends it after a checkpoint. An error is part of the answer."""
     with StopOnSignal() as stop:
-        context = RunContext(Silent(stop), stop=stop, command=("trimtab", "run"), plots=False, gates=False)
+        context = RunContext(Silent(stop), stop=stop, command=("trimtab", "run"), gates=False)
         try:
             return (measure_interventions if job.kind == "interventions" else run_job)(job, context)
         except KeyboardInterrupt:

@@ -13,7 +13,7 @@ Progress = Callable[[str, int, int], None]
 class RunContext:
     """A display, a callback for the progress of reading files, a function that gives a reason to stop, the command line.
 
-    `plots` says whether plots are drawn at the end. `gates` says whether a run may stop early because its results are below
+    `gates` says whether a run may stop early because its results are below
     the thresholds of its own config; an experiment compares such runs and does not stop them.
     """
 
@@ -21,7 +21,6 @@ class RunContext:
     progress: Progress | None = None
     stop: Callable[[], str | None] = lambda: None
     command: tuple[str, ...] = ()
-    plots: bool = True
     gates: bool = True
 
 

@@ -268,15 +268,15 @@ def test_more_exams_change_nothing_of_the_training() -> None:
 
 
 def test_records_of_an_exam_and_a_resumed_run(tmp_path: Path) -> None:
-    whole = train(of(), tmp_path / "whole", RunContext(plots=False))
+    whole = train(of(), tmp_path / "whole", RunContext())
     run = RunDirectory(tmp_path / "whole")
     rows = run.predictions()
     assert len(rows) == 20 and [row["correct"] for row in rows].count(True) / 20 == whole["task_eval"]["exact_match"]
     summary = run.summary()
     assert summary is not None and summary.metrics["task_eval"] == json.loads(json.dumps(whole["task_eval"]))
-    stopped = train(of(), tmp_path / "half", RunContext(plots=False, stop=lambda: "enough"))
+    stopped = train(of(), tmp_path / "half", RunContext(stop=lambda: "enough"))
     assert stopped["status"] == "interrupted" and not RunDirectory(tmp_path / "half").predictions()
-    again = resume(tmp_path / "half", context=RunContext(plots=False))
+    again = resume(tmp_path / "half", context=RunContext())
     assert again["weights_sha256"] == whole["weights_sha256"] and again["task_eval"] == whole["task_eval"]
     assert RunDirectory(tmp_path / "half").predictions() == rows
 
@@ -296,14 +296,14 @@ WILD = ["episode.optimizer.lr=1e6", "episode.clip=null", "episode.diverged_after
 
 
 def test_a_run_that_diverged_says_what_its_untrained_model_scores(tmp_path: Path) -> None:
-    result = train(of(*WILD, base=URNS), tmp_path / "wild", RunContext(plots=False))
+    result = train(of(*WILD, base=URNS), tmp_path / "wild", RunContext())
     assert result["status"] == "diverged"
     fresh = assemble(of(base=URNS))
     expected = sat(fresh, fresh.model.eval()).figures
     for name in ("exact_match", "answer_loss", "confidence"):
         assert result["untrained"]["task_eval"][name] == pytest.approx(expected[name], rel=1e-4)
     assert result["untrained"]["val_loss"] == pytest.approx(result["untrained_loss"], rel=0.1)
-    sound = train(of(base=URNS), tmp_path / "sound", RunContext(plots=False))
+    sound = train(of(base=URNS), tmp_path / "sound", RunContext())
     assert "untrained" not in sound
 
 

@@ -41,7 +41,7 @@ def test_a_start_that_fails_before_its_first_step_can_be_tried_again(tmp_path: P
         with pytest.raises(MemoryError):
             train(settings, tmp_path / "run", RunContext(display=Failing(at)))
         assert list(tmp_path.iterdir()) == []
-    result: dict[str, Any] = train(settings, tmp_path / "run", RunContext(plots=False))
+    result: dict[str, Any] = train(settings, tmp_path / "run", RunContext())
     assert result["status"] == "completed"
 
 

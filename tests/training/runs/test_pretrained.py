@@ -19,7 +19,7 @@ from trimtab.records import RunDirectory, first_difference
 from trimtab.training import MemoryLogger, RunContext, resume, train
 from trimtab.training.runs.assembly import assemble
 
-QUIET = RunContext(plots=False)
+QUIET = RunContext()
 LORA = "[{name: lora, rank: 2, dropout: 0.1}, {name: norms, lr: 0.1}]"
 
 
@@ -45,7 +45,7 @@ def test_only_what_is_trained_is_kept_and_a_stopped_run_resumes_exactly(tmp_path
     stopped = train(
         config(base=small(base)),
         tmp_path / "part",
-        RunContext(plots=False, stop=lambda: "now" if next(calls) == 9 else None),
+        RunContext(stop=lambda: "now" if next(calls) == 9 else None),
     )
     assert (stopped["status"], stopped["steps"]) == ("interrupted", 10)
     assert resume(tmp_path / "part", context=QUIET)["weights_sha256"] == whole["weights_sha256"]
@@ -67,7 +67,7 @@ def test_each_part_learns_at_its_own_rate(base: Path) -> None:
 def test_another_base_is_refused_and_a_moved_one_is_not(tmp_path: Path, base: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(base, folder)
-    stop = RunContext(plots=False, stop=lambda: "now")
+    stop = RunContext(stop=lambda: "now")
     train(config(base=small(folder)), tmp_path / "run", stop)
     moved = shutil.move(folder, tmp_path / "elsewhere")
     assert resume(tmp_path / "run", [f"model.path={moved}"], context=stop)["status"] == "interrupted"

@@ -25,7 +25,6 @@ from trimtab.records import (
 from trimtab.records.failures import write_failure
 from trimtab.records.hashing import Seal, seal_of
 from trimtab.records.integrity import differing
-from trimtab.reports.curves import loss_curve
 from trimtab.runtime.checkpoint import Snapshot, drop_after, newest_sound
 from trimtab.runtime.context import DEFAULT_CONTEXT, RunContext
 from trimtab.runtime.device import check_threads
@@ -261,8 +260,6 @@ def _go(
         peak_rss_mb=peak_rss_mb(),
         records=_records(run),
     ).write(run.summary_path)
-    if context.plots:
-        loss_curve(run, run.plots_path)
     return result
 
 
