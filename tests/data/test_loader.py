@@ -62,7 +62,6 @@ def test_going_back_gives_the_same_batch_again() -> None:
     again = loader.take(0)
     assert torch.equal(first.input_ids, again.input_ids)
     assert first.metadata == again.metadata
-    assert loader.epoch(14) == 2.0
 
 
 def test_without_shuffling_the_order_is_the_datasets() -> None:

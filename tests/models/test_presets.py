@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trimtab.models import PRESETS, Decoder, parameter_count
+from trimtab.models import PRESETS, Decoder
 
 NOMINAL = {
     "tiny": 0.123e6,
@@ -23,6 +23,10 @@ def build(name):
     Decoder.check(parameters)
     with torch.device("meta"):
         return Decoder(vocabulary=preset.vocabulary, context=preset.context, **parameters)
+
+
+def parameter_count(model):
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("name", PRESETS)

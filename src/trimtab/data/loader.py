@@ -64,10 +64,6 @@ class TrainLoader:
             self._mixer = Mixer(self.dataset, self.seed)
         return collate_indices(self.dataset, self._mixer.indices(position, count, mix), self.pad)
 
-    def epoch(self, position: int) -> float:
-        """How many times the whole dataset has been seen before `position`."""
-        return position / len(self.dataset)
-
     def _order(self, epoch: int) -> torch.Tensor:
         if epoch not in self._orders:
             generator = torch.Generator().manual_seed(derive_seed(self.seed, "data", epoch))

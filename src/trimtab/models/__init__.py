@@ -2,7 +2,7 @@
 
 from trimtab.models.completion import Completion, complete, continuation
 from trimtab.models.decoder import Decoder
-from trimtab.models.presets import PRESETS, parameter_count
+from trimtab.models.presets import PRESETS
 from trimtab.models.sampling import generate
 
 __all__ = [
@@ -12,5 +12,4 @@ __all__ = [
     "complete",
     "continuation",
     "generate",
-    "parameter_count",
 ]

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from torch import nn
-
 _MODERN = {"position": "rope", "norm": "rms", "activation": "swiglu"}
 """The common choices of open models since Llama (Touvron et al. 2023)."""
 
@@ -41,8 +39,3 @@ PRESETS = MappingProxyType(
         ),
     }
 )
-
-
-def parameter_count(model: nn.Module) -> int:
-    """The number of trainable values; a tied head counts once."""
-    return sum(parameter.numel() for parameter in model.parameters())

@@ -54,10 +54,10 @@ def about(records: Records) -> Section:
             "Pairs",
             f"{_named(records, 'pairs')}: {tried}" + (f", {skipped:,} skipped (listed at the end)" if skipped else ""),
         ),
-        ("Vectors (K)", _plain(records.setting("vectors", "K", "k"))),
+        ("Vectors (K)", _plain(records.setting("vectors"))),
         ("Layout", _plain(records.setting("layout")).replace("_", " ")),
         ("Margin", _margin(records)),
-        ("Precision", _plain(records.setting("precision"))),
+        ("Precision", _plain(records.setting("solve", "precision"))),
         ("Status", records.status),
     ]
     return Section(
@@ -74,7 +74,7 @@ def _skipped(records: Records) -> int:
 
 
 def _margin(records: Records) -> str:
-    margin = records.setting("margin")
+    margin = records.setting("solve", "margin")
     return (
         _plain(margin)
         if margin is None

@@ -25,7 +25,6 @@ from trimtab.records.memory_rows import (
     RobustnessRow,
 )
 from trimtab.records.rows import Row
-from trimtab.records.values import flatten
 from trimtab.reports.memory.measures import Geometry, Landscape, Leaks
 from trimtab.reports.reading import checked_rows, read_if_there, read_list
 
@@ -159,10 +158,12 @@ class Records:
         closed = any(not gate.passed for gate in self.gates if gate.gate != "early")
         return asked or (closed and not self.stopped)
 
-    def setting(self, *names: str) -> Any:
-        """The first setting of the config that has one of these names, at whatever depth; None where there is none."""
-        leaves = [(key.rsplit(".", 1)[-1], value) for key, value in flatten(self.config)]
-        return next((value for name in names for key, value in leaves if key == name), None)
+    def setting(self, *path: str) -> Any:
+        """A setting of the config by its key path; None where there is none."""
+        here: Any = self.config
+        for key in path:
+            here = here.get(key) if isinstance(here, dict) else None
+        return here
 
 
 def read_records(folder: Path) -> Records:
