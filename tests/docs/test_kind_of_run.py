@@ -1,4 +1,4 @@
-"""An installed package adds a kind of run and a component with new files alone; the package is the documented one."""
+"""Installed packages add a kind of run, a component and an executor with new files alone; they are the documented ones."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import yaml
 from tests.docs.test_examples import block
 from tests.training.small_runs import DECODER, config
 from trimtab.config import REGISTRIES, ConfigError, RunError, kinds
-from trimtab.experiments import load_experiment, run_experiment
+from trimtab.experiments import RunOptions, load_experiment, run_experiment
 from trimtab.records import runs
 from trimtab.reports.kinds import write_report
 from trimtab.training import resume, train
@@ -34,6 +34,7 @@ def installed(tmp_path: Path) -> Path:
     """A folder with two installed packages: modules and metadata, as pip leaves them."""
     place = tmp_path / "site"
     for name, code, points in (
+        ("newest", block("Newest"), "[trimtab.executors]\nnewest = newest:newest\n"),
         ("coin", block("CoinConfig"), "[trimtab.kinds]\ncoin = coin:COIN\n"),
         (
             "tame",
@@ -63,7 +64,7 @@ def known(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.undo()
     forget()
     REGISTRIES["loss"]._entries.pop("tame", None)
-    for name in ("coin", "tame"):
+    for name in ("coin", "tame", "newest"):
         sys.modules.pop(name, None)
 
 
@@ -88,6 +89,18 @@ def test_arms_of_an_added_kind_of_run_are_compared(tmp_path: Path) -> None:
         resume(run)
     with pytest.raises(RunError, match="holds a coin run, and there are reports of experiments and of a memory run"):
         write_report(run)
+
+
+@pytest.mark.usefixtures("known")
+def test_an_added_executor_gives_the_same_verdicts(tmp_path: Path) -> None:
+    experiment = load_experiment(spec(tmp_path))
+    for name in ("newest", "inline"):
+        run_experiment(experiment, tmp_path / name, RunOptions(executor=name))
+    assert (tmp_path / "newest/verdicts.json").read_bytes() == (tmp_path / "inline/verdicts.json").read_bytes()
+    with pytest.raises(
+        ConfigError, match="there is no executor 'newes'. Did you mean 'newest'. Known: inline, newest, "
+    ):
+        run_experiment(experiment, tmp_path / "other", RunOptions(executor="newes"))
 
 
 @pytest.mark.usefixtures("known")

@@ -15,14 +15,15 @@ import pytest
 
 from tests.training.small_runs import DECODER, config, environment
 from trimtab.config import allowing_code
-from trimtab.experiments.executor import Worker, run_processes
+from trimtab.experiments.executor import run_jobs
 from trimtab.experiments.jobs import Job
+from trimtab.experiments.processes import Worker, processes
 from trimtab.records import RunDirectory
 
 ENDLESS = """
 import json, os, subprocess, sys, time
 from queue import Queue
-from trimtab.experiments.executor import Worker
+from trimtab.experiments.processes import Worker
 from trimtab.experiments.jobs import Job
 
 worker = Worker(subprocess.DEVNULL)
@@ -76,7 +77,7 @@ def test_a_worker_finds_the_users_components_and_nothing_else_in_the_working_fol
     resolved = config(*changes, base=DECODER).model_dump(mode="json")
     answers: dict[str, Any] = {}
     job = Job("plain", 0, str(tmp_path / "run"), resolved, "training")
-    run_processes([job], 1, lambda job, answer: answers.update(answer), lambda: None, tmp_path / "log")
+    run_jobs([job], processes(1, tmp_path / "log"), lambda job, answer: answers.update(answer), lambda: None)
     assert answers["status"] == "completed", (tmp_path / "log").read_text()
     assert not (tmp_path / "executed").exists()
 
@@ -92,3 +93,68 @@ def test_a_worker_is_told_what_is_allowed_and_where_to_look() -> None:
     finally:
         worker.process.kill()
         worker.close()
+
+
+class Recorder:
+    """An executor of three slots that answers the newest job first, and notes what it is asked."""
+
+    def __init__(self, answers: dict[str, list[str]] | None = None) -> None:
+        self.slots, self.answers = 3, answers or {}
+        self.running: list[Job] = []
+        self.timeline: list[tuple[str, str]] = []
+        self.stopped, self.most = 0, 0
+
+    @property
+    def submitted(self) -> list[str]:
+        return [name for what, name in self.timeline if what == "start"]
+
+    def submit(self, job: Job) -> None:
+        self.running.append(job)
+        self.timeline.append(("start", job.id))
+        self.most = max(self.most, len(self.running))
+
+    def next(self, timeout: float) -> tuple[str, dict[str, Any]] | None:
+        job = self.running.pop()
+        self.timeline.append(("end", job.id))
+        left = self.answers.get(job.id, [])
+        return job.id, {"status": left.pop(0) if left else "completed"}
+
+    def interrupt(self) -> None:
+        self.timeline.append(("interrupt", ""))
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+
+def jobs(*parents: str | None) -> list[Job]:
+    return [Job("a", n, f"e{n}", {}, "training", parent=parent) for n, parent in enumerate(parents)]
+
+
+def answered(executor: Recorder, given: list[Job], stop: Any = lambda: None) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    run_jobs(given, executor, lambda job, answer: found.append((job.id, answer["status"])), stop)
+    assert executor.stopped == 1
+    return found
+
+
+def test_a_fork_waits_for_its_parent_and_no_more_jobs_run_than_there_are_slots() -> None:
+    executor = Recorder()
+    found = answered(executor, jobs("e2", None, None, None, None, "e1"))
+    assert [status for _, status in found] == ["completed"] * 6 and executor.most == 3
+    for parent, child in (("e2", "e0"), ("e1", "e5")):
+        assert executor.timeline.index(("end", parent)) < executor.timeline.index(("start", child))
+
+
+def test_a_job_whose_worker_died_is_tried_once_more() -> None:
+    assert answered(Recorder({"e0": ["lost"]}), jobs(None)) == [("e0", "lost"), ("e0", "completed")]
+    found = answered(Recorder({"e0": ["lost", "lost"]}), jobs(None, "e0", None))
+    assert ("e0", "failed") in found and ("e1", "failed") in found and ("e2", "completed") in found
+
+
+def test_after_an_interrupted_job_no_other_one_starts() -> None:
+    executor = Recorder({"e2": ["interrupted"]})
+    found = answered(executor, jobs(None, None, None, None, None))
+    assert found[0] == ("e2", "interrupted") and executor.submitted == ["e0", "e1", "e2"]
+    assert len(found) == 3
+    executor = Recorder()
+    assert answered(executor, jobs(None, None), stop=lambda: "enough") == [] and executor.submitted == []

@@ -36,6 +36,10 @@ def run(
         int | None,
         typer.Option(min=0, help="Worker processes; 0 runs in this one; by default one for each set of threads."),
     ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(help="inline, processes, or one of an installed package; by the number of workers if left out."),
+    ] = None,
     pilot: Annotated[
         bool,
         typer.Option("--pilot", help="Run although so few pairs cannot confirm what is claimed, for the estimates."),
@@ -54,7 +58,7 @@ def run(
 
     with allowing_code(allow_code):
         loaded = load_experiment(experiment, overrides or ())
-    _run(loaded, experiment, out, workers, pilot=pilot, as_json=as_json)
+    _run(loaded, experiment, out, workers, executor, pilot=pilot, as_json=as_json)
 
 
 @working()
@@ -94,11 +98,20 @@ def ablate(
         refuse_recorded_code(base, config)
     apply_overrides(base, overrides or (), RunConfig)
     spec = ablation(base, over, parse_claim(claim), seeds)
-    _run(spec, out / "experiment.yaml", out, workers, pilot=pilot, as_json=as_json)
+    _run(spec, out / "experiment.yaml", out, workers, None, pilot=pilot, as_json=as_json)
 
 
-def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pilot: bool, as_json: bool) -> None:
-    """Say what the plan can show, run it and tell its verdicts; `source` is the YAML with which it can be gone on with."""
+def _run(
+    spec: "Experiment",
+    source: Path,
+    out: Path,
+    workers: int | None,
+    executor: str | None,
+    *,
+    pilot: bool,
+    as_json: bool,
+) -> None:
+    """Print what the plan can show, run it and print its verdicts; `source` is the YAML that continues it."""
     from trimtab.boundary import counted, shortened
     from trimtab.config import ConfigError
     from trimtab.experiments import planned
@@ -116,7 +129,7 @@ def _run(spec: "Experiment", source: Path, out: Path, workers: int | None, *, pi
     from trimtab.runtime.signals import StopOnSignal
 
     with StopOnSignal(say_stopping) as stop:
-        result = run_experiment(spec, out, _run_options(spec, workers, stop, as_json))
+        result = run_experiment(spec, out, _run_options(spec, workers, executor, stop, as_json))
     if result["verdicts"]:
         from trimtab.reports.experiment import write_report
 
@@ -169,7 +182,7 @@ def aa(
     with allowing_code(allow_code):
         spec = load_experiment(experiment, overrides or ())
     with StopOnSignal(say_stopping) as stop:
-        found = run_aa(spec, out, copies, draws, _run_options(spec, workers, stop, as_json))
+        found = run_aa(spec, out, copies, draws, _run_options(spec, workers, None, stop, as_json))
     if as_json:
         from trimtab.records import to_json
 
@@ -192,13 +205,16 @@ def _command() -> str:
     return shlex.join(["trimtab", *sys.argv[1:]])
 
 
-def _run_options(spec: "Experiment", workers: int | None, stop: "StopOnSignal", as_json: bool) -> "RunOptions":
+def _run_options(
+    spec: "Experiment", workers: int | None, executor: str | None, stop: "StopOnSignal", as_json: bool
+) -> "RunOptions":
     """How the experiment is run; from now on a signal is answered after a checkpoint."""
     from trimtab.experiments import RunOptions
 
     stop.arm()
     return RunOptions(
         workers=_workers(spec.base.get("threads")) if workers is None else workers,
+        executor=executor,
         stop=stop,
         say=(lambda text: say(text, err=True)) if as_json else say,
         command=("trimtab", *sys.argv[1:]),

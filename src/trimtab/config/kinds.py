@@ -111,9 +111,15 @@ def kind_of(root: type[BaseModel]) -> RunKind | None:
     return next((kind for kind in kinds().values() if kind.schema is root), None)
 
 
+def installed(group: str) -> list[EntryPoint]:
+    """The entry points of a group, this package's own first."""
+    return sorted(
+        entry_points(group=group), key=lambda point: (_package(point) != "trimtab", _package(point), point.name)
+    )
+
+
 def _loaded(group: str) -> Iterator[tuple[EntryPoint, Any]]:
-    points = enumerate(entry_points(group=group))
-    for _, point in sorted(points, key=lambda item: (_package(item[1]) != "trimtab", _package(item[1]), item[0])):
+    for point in installed(group):
         with foreign(ConfigError, lambda reason, point=point: f"{_named(point)} cannot be imported: {reason}."):  # type: ignore[misc]
             found = point.load()
         yield point, found

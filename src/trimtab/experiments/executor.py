@@ -1,28 +1,92 @@
-"""Runs jobs in their order of dependence: in this process, or in worker processes."""
+"""Runs jobs in their order of dependence, by an executor: in this process, in worker processes, or by an installed package's.
 
-import contextlib
-import json
-import os
-import subprocess
-import sys
-import threading
+An executor is registered by an entry point of the group `trimtab.executors`: a function `(workers, log) -> Executor`, where `log`
+is the file for what its processes print.
+"""
+
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from queue import Empty, Queue
-from typing import Any
+from typing import Any, Protocol
 
-from trimtab.boundary import identity, open_to_write
-from trimtab.boundary.own_code import searched_folders
-from trimtab.config.permission import permission
+from trimtab.config import ConfigError
+from trimtab.config.kinds import installed
+from trimtab.config.wording import unknown_name
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.worker import work
 
 Answer = dict[str, Any]
-Told = Callable[[Job, Answer], None]
-"""Called in the main thread with every answer, the ones of lost workers included."""
+"""What came of a job: its `status` and what it cost, or `failed` and the `error`."""
+
+OnAnswer = Callable[[Job, Answer], None]
+"""Called in the main thread with every answer, also those of jobs whose worker died."""
 
 _POLL = 0.2  # seconds between looks at the request to stop
+
+
+class Executor(Protocol):
+    """Runs jobs, `slots` of them at a time. The records that a job leaves are the same whichever executor runs it."""
+
+    slots: int
+
+    def submit(self, job: Job) -> None:
+        """Start a job."""
+        ...
+
+    def next(self, timeout: float) -> tuple[str, Answer] | None:
+        """The id and the answer of a job that has ended; None after `timeout` seconds without one.
+
+        The status is `lost` where the process that ran the job died.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Let running jobs write a checkpoint and end; their answers are `interrupted`."""
+        ...
+
+    def stop(self) -> None:
+        """End every process that the executor started."""
+        ...
+
+
+class Inline:
+    """Runs each job in this process, when its answer is asked for."""
+
+    slots = 1
+
+    def __init__(self) -> None:
+        self._job: Job | None = None
+
+    def submit(self, job: Job) -> None:
+        """Keep the job."""
+        self._job = job
+
+    def next(self, timeout: float) -> tuple[str, Answer] | None:
+        """Run the job to its end, however long that takes."""
+        assert self._job is not None
+        job, self._job = self._job, None
+        return job.id, work(job)
+
+    def interrupt(self) -> None:
+        """A signal reaches the job by itself."""
+
+    def stop(self) -> None:
+        """Nothing was started."""
+
+
+def inline(workers: int, log: Path) -> Executor:
+    """The executor of the name `inline`."""
+    return Inline()
+
+
+def open_executor(name: str, workers: int, log: Path) -> Executor:
+    """The executor of a name. Raises `ConfigError` where there is none."""
+    known = {point.name: point for point in installed("trimtab.executors")}
+    if name not in known:
+        raise ConfigError(
+            f"--executor: there is no executor '{name}'.{unknown_name(name, known)} Known: {', '.join(sorted(known))}."
+        )
+    found: Executor = known[name].load()(workers, log)
+    return found
 
 
 class Schedule:
@@ -63,132 +127,40 @@ class Schedule:
 _BLOCKED: Answer = {"status": "failed", "error": "the episode that it forks from failed"}
 
 
-def run_inline(jobs: Sequence[Job], told: Told, stop: Callable[[], str | None]) -> None:
-    """Run the jobs one after the other in this process; returns early when `stop` gives a reason."""
-    schedule = Schedule(jobs)
-    while stop() is None and (job := schedule.ready()) is not None:
-        answer = _BLOCKED if schedule.blocked(job) else work(job)
-        told(job, answer)
-        if answer["status"] == "interrupted":
-            return
-        schedule.done(job, failed=answer["status"] == "failed")
+def run_jobs(jobs: Sequence[Job], executor: Executor, on_answer: OnAnswer, stop: Callable[[], str | None]) -> None:
+    """Run the jobs, each after the one that it forks from; the executor is stopped at the end.
 
-
-def run_processes(jobs: Sequence[Job], workers: int, told: Told, stop: Callable[[], str | None], log: Path) -> None:
-    """Run the jobs in `workers` processes; what they print goes to `log`.
-
-    A worker that dies is told as the answer `lost` and replaced; its job is tried once more, from its last checkpoint, and
-    fails when that worker dies too. When `stop` gives a reason, the workers finish their step, write a checkpoint and end.
+    A job whose worker died is answered as `lost` and tried once more, from its last checkpoint; it fails when that worker dies
+    too. When `stop` gives a reason, or a job was interrupted, running jobs write a checkpoint and end, and no further one starts.
     """
-    schedule, lost = Schedule(jobs), set[str]()
-    answers: Queue[tuple[Worker, Job, Answer | None]] = Queue()
-    with os.fdopen(open_to_write(log, "append"), "ab") as errors:
-        pool = [Worker(errors) for _ in range(min(workers, len(jobs)))]
-        idle = list(pool)
-        try:
-            while schedule.waiting or schedule.running:
-                while idle and stop() is None and (job := schedule.ready()) is not None:
-                    if schedule.blocked(job):
-                        told(job, _BLOCKED)
-                        schedule.done(job, failed=True)
-                    else:
-                        idle.pop().start(job, answers)
-                if not schedule.running:
-                    return
-                worker, job, answer = _next(answers, pool, stop)
-                if answer is None:
-                    pool.remove(worker)
-                    worker.close()
-                    pool.append(worker := Worker(errors))
-                    if job.folder not in lost:
-                        lost.add(job.folder)
-                        told(job, {"status": "lost", "error": "its worker process died; it is tried once more"})
-                        schedule.again(job)
-                    else:
-                        told(job, {"status": "failed", "error": "its worker process died twice"})
-                        schedule.done(job, failed=True)
+    schedule, lost, stopping, interrupted = Schedule(jobs), set[str](), False, False
+    try:
+        while schedule.waiting or schedule.running:
+            stopping = stopping or stop() is not None
+            while not stopping and len(schedule.running) < executor.slots and (job := schedule.ready()) is not None:
+                if schedule.blocked(job):
+                    on_answer(job, _BLOCKED)
+                    schedule.done(job, failed=True)
                 else:
-                    told(job, answer)
-                    schedule.done(job, failed=answer["status"] in ("failed", "interrupted"))
-                idle.append(worker)
-        finally:
-            for worker in pool:
-                worker.close()
-
-
-def _next(
-    answers: "Queue[tuple[Worker, Job, Answer | None]]", pool: "list[Worker]", stop: Callable[[], str | None]
-) -> Any:
-    asked = False
-    while True:
-        try:
-            return answers.get(timeout=_POLL)
-        except Empty:
-            if stop() is not None and not asked:
-                asked = True
-                for worker in pool:
-                    worker.interrupt()
-
-
-_PROGRAM = """
-import json, sys
-terms = json.loads(sys.argv[1])
-sys.path.append(terms["trimtab"])
-from trimtab.boundary.parent import end_with
-end_with(*terms["parent"])
-from trimtab.experiments.worker import main
-main(terms)
-"""
-
-
-class Worker:
-    """One worker process, in a session of its own so that a Ctrl-C reaches only this process, which passes it on.
-
-    It imports nothing from the working folder but what dotted paths name, finds these where this process does, and allows
-    records to name those that are allowed here. It ends with this process.
-    """
-
-    def __init__(self, errors: Any) -> None:
-        allowed = permission()
-        terms = {
-            "trimtab": str(Path(__file__).parents[2]),
-            "parent": [os.getpid(), identity(os.getpid())],
-            "folders": searched_folders(),
-            "code": {"names": sorted(allowed.names), "every": allowed.every},
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _PROGRAM, json.dumps(terms)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            start_new_session=True,
-        )
-
-    def start(self, job: Job, answers: "Queue[tuple[Worker, Job, Answer | None]]") -> None:
-        """Hand the job over; its answer, or None when the process dies, is put into `answers`."""
-        threading.Thread(target=self._serve, args=(job, answers), daemon=True).start()
-
-    def _serve(self, job: Job, answers: "Queue[tuple[Worker, Job, Answer | None]]") -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        try:
-            self.process.stdin.write(json.dumps(asdict(job)) + "\n")
-            self.process.stdin.flush()
-            line = self.process.stdout.readline()
-        except (BrokenPipeError, ValueError):
-            line = ""
-        answers.put((self, job, json.loads(line) if line else None))
-
-    def interrupt(self) -> None:
-        """Ask for a checkpoint and an end."""
-        self.process.terminate()
-
-    def close(self) -> None:
-        """End the process: its input ends, so an idle one leaves by itself."""
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it is gone already
-            self.process.stdin.close()
-        self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+                    executor.submit(job)
+            if not schedule.running:
+                return
+            while (ended := executor.next(_POLL)) is None:
+                stopping = stopping or stop() is not None
+                if stopping and not interrupted:
+                    interrupted = True
+                    executor.interrupt()
+            job = next(one for one in schedule.running if one.id == ended[0])
+            answer = ended[1]
+            if answer["status"] == "lost" and job.id not in lost:
+                lost.add(job.id)
+                on_answer(job, {"status": "lost", "error": "its worker process died; it is tried once more"})
+                schedule.again(job)
+                continue
+            if answer["status"] == "lost":
+                answer = {"status": "failed", "error": "its worker process died twice"}
+            on_answer(job, answer)
+            schedule.done(job, failed=answer["status"] in ("failed", "interrupted"))
+            stopping = stopping or answer["status"] == "interrupted"
+    finally:
+        executor.stop()

@@ -40,6 +40,11 @@ class Job:
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def id(self) -> str:
+        """What tells the job from all others."""
+        return self.folder
+
+    @property
     def name(self) -> str:
         """The episode in words."""
         values = "".join(f", {key.rsplit('.', 1)[-1]} {value}" for key, value in self.cell.items())

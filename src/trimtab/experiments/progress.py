@@ -1,10 +1,11 @@
-"""How an experiment is run, and its account of what has been done."""
+"""How an experiment is run, and the record of what has been done."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from trimtab.boundary import printable
+from trimtab.config import kind_named
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.executor import Answer
 from trimtab.experiments.jobs import Job
@@ -15,9 +16,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How an experiment is run: worker processes (0: in this process), a way to ask for a stop, where to say what happens."""
+    """How an experiment is run: worker processes, the executor, a way to ask for a stop, where to say what happens.
+
+    Without an `executor` it is `inline` for no workers and `processes` for some.
+    """
 
     workers: int = 0
+    executor: str | None = None
     stop: Callable[[], str | None] = lambda: None
     say: Say = print
     command: tuple[str, ...] = ()
@@ -36,8 +41,8 @@ class Progress:
         """A phase of so many jobs begins."""
         self.total, self.done, self.made, self.begun = jobs, 0, 0, time.monotonic()
 
-    def told(self, job: Job, answer: Answer) -> None:
-        """An episode was answered for."""
+    def on_answer(self, job: Job, answer: Answer) -> None:
+        """Record and say what came of an episode."""
         name = self.folder.name(job.folder)
         if answer["status"] in ("lost", "failed"):
             self.content["events"].append({"time": now(), "episode": name, **answer})
@@ -64,12 +69,10 @@ class Progress:
             return f"{answer['status']}: {answer['error']}"
         summary = RunDirectory(job.folder).summary()
         metrics = {} if summary is None else summary.metrics
-        found = metrics.get("val_loss")  # none before the first evaluation
-        loss = "" if found is None else f", validation loss {float(found):.4f}"
-        if (joint := metrics.get("joint")) is not None:
-            loss = f", {joint['solved']} of {joint['pairs']} pairs solved"
+        headline = kind_named(job.episodes).load("headline")
+        result = None if headline is None else headline(metrics)
         again = " (found done)" if answer.get("reused") else ""
-        return f"{answer['status']}{loss}{again}"
+        return f"{answer['status']}{'' if result is None else f', {result}'}{again}"
 
     def end(self, status: str) -> None:
         """The experiment has ended, for now or for good: the hashes of what its verdicts are made of are kept."""

@@ -9,7 +9,7 @@ from trimtab.evidence import plan
 from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.experiments.design import episode_jobs
 from trimtab.experiments.directory import ExperimentDirectory, check_free, reserve
-from trimtab.experiments.executor import Answer, run_inline, run_processes
+from trimtab.experiments.executor import Answer, open_executor, run_jobs
 from trimtab.experiments.findings import intervention_jobs, write_detections, write_interventions
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.noise import noise_floors, noise_jobs
@@ -91,14 +91,14 @@ def _run(folder: ExperimentDirectory, jobs: list[Job], options: RunOptions, prog
     statuses: list[str] = []
     progress.expect(len(jobs))
 
-    def told(job: Job, answer: Answer) -> None:
+    def on_answer(job: Job, answer: Answer) -> None:
         statuses.append(answer["status"])
-        progress.told(job, answer)
+        progress.on_answer(job, answer)
 
-    if options.workers:
-        run_processes(jobs, options.workers, told, options.stop, folder.log_path)
-    else:
-        run_inline(jobs, told, options.stop)
+    if jobs:
+        name = options.executor or ("processes" if options.workers else "inline")
+        executor = open_executor(name, min(options.workers, len(jobs)), folder.log_path)
+        run_jobs(jobs, executor, on_answer, options.stop)
     if options.stop() is not None or "interrupted" in statuses:
         return "interrupted"
     return "failed" if "failed" in statuses else "completed"

@@ -12,5 +12,6 @@ TRAINING = RunKind(
     run_path="trimtab.training.runs.lifecycle:train_or_resume",
     metrics_path="trimtab.training.metrics:metrics_of",
     sections_path="trimtab.reports.experiment.page:TRAINING_SECTIONS",
+    headline_path="trimtab.training.metrics:headline",
     steps=True,
 )

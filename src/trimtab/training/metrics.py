@@ -1,5 +1,8 @@
 """The metrics of training runs."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from trimtab.config import REGISTRIES
 from trimtab.records.metrics import Metric, Metrics
 from trimtab.training.config import RunConfig
@@ -51,6 +54,12 @@ def metrics_of(config: RunConfig) -> Metrics:
             "stability.flagged_steps",
         ),
     )
+
+
+def headline(metrics: Mapping[str, Any]) -> str | None:
+    """The validation loss; None before the first evaluation."""
+    loss = metrics.get("val_loss")
+    return None if loss is None else f"validation loss {float(loss):.4f}"
 
 
 def _task_eval_metrics(config: RunConfig) -> list[Metric]:
