@@ -10,12 +10,13 @@ import torch
 
 from tests.memory.test_run import Quiet
 from tests.training.small_runs import DECODER, ROOT, config
-from trimtab.config import resolve_root
+from trimtab.config import allowing_code, resolve_root
 from trimtab.config.wording import Source
 from trimtab.memory.config import MemoryConfig
 from trimtab.memory.run import run_memory
 from trimtab.records import RunDirectory, read_rows
-from trimtab.training import train
+from trimtab.training import replay, train
+from trimtab.training.runs.sampling import sample_run
 
 PAGE = (ROOT / "docs" / "adding-components.md").read_text(encoding="utf-8")
 EXAMPLES = {
@@ -100,6 +101,23 @@ def test_every_promise_names_a_test_that_exists(name: str, promises: int) -> Non
     for file, function in named:
         assert (ROOT / file).is_file(), file
         assert not function or f"def {function}(" in (ROOT / file).read_text(encoding="utf-8"), function
+
+
+def test_a_model_with_a_scalar_head_learns_what_to_expect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "documented_foresight.py").write_text(block("Foresight"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = [
+        "model={name: 'documented_foresight:Foresight', width: 16}",
+        "episode.loss={name: 'documented_foresight:ForesightLoss'}",
+    ]
+    out = tmp_path / "run"
+    result = train(config(*names, "episode.optimizer.lr=0.02", "episode.steps=60", base=DECODER), out)
+    errors = [row["aux"]["squared_error"] for row in RunDirectory(out).steps()]
+    assert result["val_loss"] < result["untrained_loss"] and sum(errors[-10:]) < sum(errors[:10]) / 2
+    with allowing_code(True):
+        assert len(sample_run(out, prompt="a", options={"tokens": 5}, seed=0)["text"]) > 1
+        assert replay(out).identical
+    sys.modules.pop("documented_foresight")
 
 
 def test_relative_links_in_the_pages_lead_somewhere() -> None:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from trimtab.models.outputs import logits_of
 from trimtab.models.sampling import check_options, has_cache, pick
 
 Ended = Literal["stop", "text", "length", "context"]
@@ -159,12 +160,11 @@ class _Batch:
     def read(self) -> Float[Tensor, "rows vocab"]:
         """The logits after everything so far."""
         mask = None if bool(self.real.all()) else self.real
-        logits: Tensor
         if self.cache is None:
-            logits = self.model(self.window, mask)
+            result = self.model(self.window, mask)
         else:
-            logits = self.model.extend(self.unread, self.cache, mask, last=True)
-        return logits[:, -1]
+            result = self.model.extend(self.unread, self.cache, mask, last=True)
+        return logits_of(result)[:, -1]
 
     def add(self, logits: Float[Tensor, "rows vocab"], chosen: Int[Tensor, " rows"]) -> None:
         """One more token a row; those of ended rows are padding."""

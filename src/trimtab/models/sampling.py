@@ -8,6 +8,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor, nn
 
 from trimtab.models.decoder import Decoder
+from trimtab.models.outputs import logits_of
 
 
 def filter_logits(
@@ -169,5 +170,5 @@ class _Reader:
             unread = window
             self.cache = self.model.empty_cache() if self.cached else None
         self.window = window
-        logits: Tensor = self.model.extend(unread, self.cache, **self.options) if self.cached else self.model(window)
-        return logits[:, -1]
+        result = self.model.extend(unread, self.cache, **self.options) if self.cached else self.model(window)
+        return logits_of(result)[:, -1]

@@ -12,6 +12,7 @@ from trimtab.config import DataMix, EpisodeConfig
 from trimtab.config.registry import accepts
 from trimtab.data import IGNORE, Batch
 from trimtab.losses import LossModule, LossOutput
+from trimtab.models import has_outputs, logits_of
 from trimtab.random import Streams, derive_seed, global_stream
 from trimtab.runtime.device import autocast
 from trimtab.training.loop.faults import Striking
@@ -79,6 +80,7 @@ class Passes:
         self.device = next(model.parameters()).device
         self._dropout = torch.Generator(self.device)
         self._takes_generator = accepts(model.forward, "generator")
+        self._has_outputs = has_outputs(model)
 
     def backward(
         self,
@@ -158,19 +160,26 @@ class Passes:
     ) -> tuple[Tensor, Tensor, Mapping[str, Any]]:
         """Logits, the labels aligned with them, and the metadata, with the activations that a hook collects.
 
-        `generator` gives the dropout masks; without one a model in evaluation mode is expected.
+        A model with further outputs (`ModelOutput`) reads the last token too, which no label follows: its outputs are in the
+        metadata with one entry more than the logits, and the attention mask is there beside them. `generator` gives the dropout
+        masks; without one a model in evaluation mode is expected.
         """
-        inputs = batch.input_ids[:, :-1].to(self.device)
         labels, metadata = self._asked(batch)
-        mask = None if batch.attention_mask is None else batch.attention_mask[:, :-1].to(self.device)
+        end = None if self._has_outputs else -1
+        inputs = batch.input_ids[:, :end].to(self.device)
+        mask = None if batch.attention_mask is None else batch.attention_mask[:, :end].to(self.device)
         with autocast(self.model, self.device.type, precision), self.hooks.collecting(self.model) as activations:
             if self._takes_generator:
-                logits = self.model(inputs, mask, generator=generator)
+                result = self.model(inputs, mask, generator=generator)
             elif generator is not None:
                 with global_stream(torch.Generator().manual_seed(generator.initial_seed())):
-                    logits = self.model(inputs, mask)
+                    result = self.model(inputs, mask)
             else:
-                logits = self.model(inputs, mask)
+                result = self.model(inputs, mask)
+        logits = logits_of(result)
+        if self._has_outputs:
+            logits = logits[:, :-1]
+            metadata |= {"outputs": result.outputs, "attention_mask": mask}
         if activations:
             metadata["activations"] = activations
         return logits, labels, metadata
