@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.training.loop.test_task_eval import TASK, URNS
 from tests.training.small_runs import command, options
-from tests.training.test_exam import TASK, URNS
 from trimtab.records import RunDirectory
 
 
@@ -21,11 +21,11 @@ def urns(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return out, result.stdout
 
 
-def test_the_exam_is_told_by_train_and_show(urns: tuple[Path, str]) -> None:
+def test_train_and_show_print_the_task_evaluation(urns: tuple[Path, str]) -> None:
     out, said = urns
     task_eval = json.loads((out / "summary.json").read_text())["metrics"]["task_eval"]
     words = (
-        f"task evaluation of 20 problems: exact match {task_eval['exact_match']:.3f}, answer loss {task_eval['answer_loss']:.4f} nats an answer, KL to "
+        f"task evaluation of 20 problems: exact match {task_eval['exact_match']:.3f}, answer loss {task_eval['answer_loss']:.4f} nats per answer, KL to "
         f"the true distribution {task_eval['truth']['kl']['value']:.4f} nats"
     )
     assert said.count(words) == 2  # of the last evaluation, and at the end
@@ -54,7 +54,7 @@ def test_a_sample_is_in_the_template_and_stops_at_the_end_of_the_answer(urns: tu
     )
 
 
-def test_a_run_without_an_exam_has_a_hint_too(tmp_path: Path) -> None:
+def test_a_run_without_a_task_evaluation_has_a_hint_too(tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = command("train", *options([*TASK, "episode.task_eval.problems=0", "episode.steps=2"]), "--out", str(out))
     assert result.stdout.rstrip().endswith(f"Try: trimtab sample {out}") and "task evaluation of" not in result.stdout

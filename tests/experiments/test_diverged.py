@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.experiments.specs import SMALL, spec
-from tests.training.test_exam import WILD
+from tests.training.loop.test_task_eval import WILD
 from trimtab.config import WorkError
 from trimtab.config.wording import Source
 from trimtab.evidence import Verdict

@@ -64,11 +64,11 @@ def test_the_line_of_a_file_is_named(tmp_path: Any) -> None:
         load_config(tmp_path / "run.yaml")
 
 
-def test_an_exam_needs_a_task() -> None:
+def test_a_task_evaluation_needs_a_task() -> None:
     for setting in ("task_eval.problems=50", "task_eval.every=10", "task_eval={samples: 3}"):
         with pytest.raises(
             ConfigError,
-            match=r"^--set: episode\.task_eval: a task evaluation asks the problems of a task, and the data has",
+            match=r"^--set: episode\.task_eval: answers are generated for the problems of a task, and the data has",
         ):
             load_config(None, [f"episode.{setting}"])
         load_config(None, [f"episode.{setting}", "data={name: task, task: {name: urns}, size: 10, validation: 5}"])

@@ -258,7 +258,7 @@ def test_a_task_never_answered_right_before_training() -> None:
     assert result["task_eval"]["answer_loss"] > 8  # three or four tokens of 99
 
 
-def test_more_exams_change_nothing_of_the_training() -> None:
+def test_more_task_evaluations_leave_the_training_unchanged() -> None:
     _, once, _ = trained(of())
     _, often, log = trained(of("episode.task_eval.every=12", "episode.task_eval.samples=2"))
     assert once["weights_sha256"] == often["weights_sha256"]
@@ -267,7 +267,7 @@ def test_more_exams_change_nothing_of_the_training() -> None:
     assert none["weights_sha256"] == once["weights_sha256"] and "task_eval" not in none and not log.answers
 
 
-def test_records_of_an_exam_and_a_resumed_run(tmp_path: Path) -> None:
+def test_records_of_a_task_evaluation_and_a_resumed_run(tmp_path: Path) -> None:
     whole = train(of(), tmp_path / "whole", RunContext())
     run = RunDirectory(tmp_path / "whole")
     rows = run.predictions()
@@ -281,7 +281,7 @@ def test_records_of_an_exam_and_a_resumed_run(tmp_path: Path) -> None:
     assert RunDirectory(tmp_path / "half").predictions() == rows
 
 
-def test_a_corpus_has_no_exam() -> None:
+def test_a_corpus_has_no_task_evaluation() -> None:
     small = [
         "data.context=32",
         "model={name: decoder, layers: 1, width: 16, heads: 1, ff: 16}",
@@ -332,6 +332,6 @@ def test_a_run_whose_last_validation_loss_is_not_finite_has_diverged(stop: list[
     )
 
 
-def test_a_run_stopped_early_has_an_exam() -> None:
+def test_a_run_stopped_early_has_a_task_evaluation() -> None:
     _, result, _ = trained(of("episode.early_stopping={patience: 1, minimum_gain: 50.0}", "episode.steps=48"))
     assert (result["status"], result["steps"]) == ("stopped", 24) and result["task_eval"]["problems"] == 20
