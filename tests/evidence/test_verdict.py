@@ -63,6 +63,12 @@ def test_the_contract():
         assert word in entry["sentence"]
 
 
+def test_a_trimmed_claim_says_so_in_its_sentence():
+    d = normal(-0.05, 0.02)
+    assert "; trimmed mean difference -0.0" in judge(d, Claim("val_loss", False, 0.02, scale="trimmed")).sentence
+    assert "; difference -0.0" in judge(d, LOSS).sentence
+
+
 def test_better_and_worse():
     d = normal(-0.05, 0.02)
     assert judge(d, LOSS).verdict == "superior"

@@ -61,9 +61,11 @@ def test_an_experiment_on_a_relative_path_is_reused_from_where_the_same_text_lie
     assert child.config["data"]["path"] == str(tmp_path / "here" / "my.txt")
     assert child.parent is not None and "data" not in child.parent.changed
     said: list[str] = []
+    ended = json.loads((tmp_path / "e/experiment.json").read_text())["ended_at"]
     monkeypatch.chdir(tmp_path / "there")
     assert run_experiment(forked, tmp_path / "e", RunOptions(say=said.append))["status"] == "completed"
     assert len(said) == 4 and all("found done" in text for text in said)
+    assert json.loads((tmp_path / "e/experiment.json").read_text())["ended_at"] == ended
 
 
 def test_differences_are_those_of_the_records(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.records.runs import manifest, parent, summary
 from trimtab.errors import RunError
-from trimtab.records import Manifest, Summary, new_run_id, now
+from trimtab.records import Manifest, Summary, find, new_run_id, now
 
 
 def test_manifest_round_trip_and_keys(tmp_path):
@@ -88,3 +88,14 @@ def test_run_ids_and_times():
     assert len(set(ids)) == 200
     assert all(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{8}", run_id) for run_id in ids)
     assert datetime.fromisoformat(now()).utcoffset() == timedelta(0)
+
+
+def test_the_folder_of_an_experiment_is_named_as_one(tmp_path):
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e/experiment.json").write_text("{}")
+    with pytest.raises(
+        RunError, match=r"no manifest at .*: .*e holds an experiment\. `trimtab list .*` lists its runs"
+    ):
+        Manifest.read(tmp_path / "e/manifest.json")
+    with pytest.raises(RunError, match="'e' is no run: .*e holds an experiment"):
+        find(tmp_path, "e")

@@ -106,7 +106,8 @@ def sentence(figures: Mapping[str, Any], d: Floats, why: str) -> str:
         parts.append(f"{_signed(acted.mean)} over the {acted.n} pairs that differ at all")
     label = figures["verdict"] if figures["p_adjusted"] is not None else "exploratory"
     logs = " in log units" if figures["estimand"].startswith(_AVERAGE["log"]) else ""
+    trimmed = "trimmed mean " if figures["estimand"].startswith(_AVERAGE["trimmed"]) else ""
     return (
         f"{figures['treatment']} against {figures['baseline']}, {figures['metric']}: {label}; "
-        f"difference {_signed(figures['mean_difference'])}{logs} ({', '.join(parts)}): {why}."
+        f"{trimmed}difference {_signed(figures['mean_difference'])}{logs} ({', '.join(parts)}): {why}."
     )

@@ -35,6 +35,7 @@ class Progress:
         self.folder, self.options = folder, options
         self.content = folder.progress()
         self.content.pop("records", None)  # those of an earlier end
+        self.ran = False
         self.expect(0)
 
     def expect(self, jobs: int) -> None:
@@ -54,6 +55,7 @@ class Progress:
             }
             self.done += 1
             self.made += not answer.get("reused", False)
+            self.ran = self.ran or not answer.get("reused", False)
         self._write()
         text = f"[{self.done}/{self.total}] {job.name}: {self._account(job, answer)}{self._time_left()}"
         self.options.say(printable(text))
@@ -75,9 +77,14 @@ class Progress:
         return f"{answer['status']}{'' if result is None else f', {result}'}{again}"
 
     def end(self, status: str) -> None:
-        """The experiment has ended, for now or for good: the hashes of what its verdicts are made of are kept."""
+        """The experiment has ended, for now or for good: the hashes of what its verdicts are made of are kept.
+
+        The time of an earlier end stays where no episode was run since.
+        """
         records = {name: seal.model_dump() for name, seal in self.folder.seals().items()}
-        self.content |= {"status": status, "ended_at": now(), "records": records}
+        same = not self.ran and self.content["status"] == status
+        ended = self.content.get("ended_at") if same else None
+        self.content |= {"status": status, "ended_at": ended or now(), "records": records}
         self._write()
 
     def _write(self) -> None:

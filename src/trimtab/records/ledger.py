@@ -11,7 +11,7 @@ from trimtab.boundary import printable, read_regular, shortened
 from trimtab.errors import RunError
 from trimtab.records.jsonl import last_row
 from trimtab.records.lock import is_held
-from trimtab.records.manifest import Manifest
+from trimtab.records.manifest import Manifest, experiment_in
 from trimtab.records.run_directory import RunDirectory
 from trimtab.records.values import is_number, numbers_in
 
@@ -70,6 +70,9 @@ def find(folder: str | Path, name: str) -> RunRow:
     for base, path in ((Path(name), "."), (folder, name)):
         if name and RunDirectory(base / path).exists():
             return _read_run(base, base / path)
+    for place in (Path(name), folder / name):
+        if name and (clause := experiment_in(place)) is not None:
+            raise RunError(f"'{printable(name)}' is no run: {clause}.")
     rows = runs(folder)
     matches = [row for row in rows if row.run_id.startswith(name)] if name else []
     if len(matches) == 1:

@@ -121,7 +121,9 @@ class Manifest(_Record):
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """The manifest at `path`. Raises RunError when it is missing, damaged or of a later format."""
-        raw = read_object(Path(path), "manifest", "the folder holds no run, or the run was killed before it began")
+        folder = Path(path).parent
+        missing = experiment_in(folder) or "the folder holds no run, or the run was killed before it began"
+        raw = read_object(Path(path), "manifest", missing)
         version = raw.get("format_version")
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise RunError(
@@ -159,6 +161,13 @@ class Summary(_Record):
             read_object(Path(path), "summary", "the run has not ended, or was killed"), f"The summary {path}"
         )
         return _validated(cls, raw, Path(path))
+
+
+def experiment_in(folder: Path) -> str | None:
+    """A clause about a folder that holds an experiment and no run; None for any other folder."""
+    if not (folder / "experiment.json").is_file():
+        return None
+    return f"{folder} holds an experiment. `trimtab list {folder}` lists its runs, `trimtab report {folder}` draws its report"
 
 
 def now() -> str:

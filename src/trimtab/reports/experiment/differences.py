@@ -40,7 +40,7 @@ def differences(records: Records) -> Section:
             "'Pairs needed' is for an 80% chance to tell a difference as large as the margin from zero."
         ),
         Plots(tuple(_plot(records, finding, floor) for finding in found)),
-        _summary(found),
+        _summary(found, trimmed=records.design.claim.scale == "trimmed"),
     ]
     if floor is None:
         blocks.append(Text("The noise floor is not known: no A/A pairs were recorded with this experiment.", "missing"))
@@ -116,9 +116,10 @@ def _plot(records: Records, finding: Finding, floor: float | None) -> Plot:
     )
 
 
-def _summary(found: list[Finding]) -> Table:
+def _summary(found: list[Finding], *, trimmed: bool) -> Table:
+    average = "trimmed mean difference" if trimmed else "mean difference"
     columns = (
-        "treatment", "verdict", "pairs", "exactly 0", "mean difference", "SD", "interval", "level", "adjusted p",
+        "treatment", "verdict", "pairs", "exactly 0", average, "SD", "interval", "level", "adjusted p",
         "better in", "pairs needed",
     )  # fmt: skip
     rows = tuple(
