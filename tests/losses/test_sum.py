@@ -185,7 +185,7 @@ def test_a_config_fills_in_the_terms_defaults() -> None:
         ([{"weight": 1.0}], ["episode.loss.terms[0].name: the key 'name' is missing"]),
         ([{"name": "focal", "gama": 1.0}], ["episode.loss.terms[0].gama:", "Did you mean 'gamma'?", "name, weight, gamma"]),
         ([{"name": "focal", "gamma": -1.0}], ["episode.loss.terms[0].gamma: it should be greater than or equal to 0"]),
-        ([{"name": "focal", "weight": "x"}], ["episode.loss.terms[0].weight: it should be a valid number", '"x"']),
+        ([{"name": "focal", "weight": "x"}], ["episode.loss.terms[0].weight: it should be a number", '"x"']),
         ([{"name": "focal", "weight": -0.1}], ["terms[0].weight: it should be greater than or equal to 0"]),
         ([{"name": "cross_entropy"}, {"name": "focl"}], ["episode.loss.terms[1]: there is no loss 'focl'", "'focal'?"]),
         (

@@ -135,7 +135,8 @@ def _show_evaluation(last: dict[str, Any]) -> None:
     if last.get("task_eval"):
         say(task_eval_words(last["task_eval"]))
     if last.get("sample"):
-        say(f"sample: {last['sample']['prompt']}{last['sample']['text']}")
+        text = f"{last['sample']['prompt']}{last['sample']['text']}"
+        say("sample:", *(f"  | {line}" for line in text.split("\n")))
 
 
 def _show_config(manifest: "Manifest") -> None:
@@ -177,7 +178,7 @@ def diff(
         deliver(json.dumps(content, default=str))
         return
     for key, x, y in delta:
-        say(f"config {key}: {x} in A, {y} in B")
+        say(f"config {key}: {_yaml(x)} in A, {_yaml(y)} in B")
     if one.data.fingerprint != other.data.fingerprint:
         say("data: the corpora differ")
     for key, x, y in machine:
@@ -185,6 +186,14 @@ def diff(
     if not delta:
         say("The configs are the same.")
     say("The runs never part." if parting is None else f"First difference: {parting.message}.")
+
+
+def _yaml(value: Any) -> str:
+    """A value of a config as a config writes it."""
+    from trimtab.config.describe import value_text
+    from trimtab.records.compare import ABSENT
+
+    return repr(value) if value is ABSENT else value_text(value)
 
 
 def export(

@@ -14,6 +14,15 @@ from trimtab.boundary import shortened
 from trimtab.config.schema import Component
 from trimtab.config.yaml_file import NAMES, Lines, Path, dotted
 
+_WORDS = {
+    "a valid array": "a list",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+}
+"""What pydantic calls a type, and what the pages call it."""
+
 
 @dataclass
 class Source:
@@ -98,8 +107,10 @@ def _sentence(problem: list[ErrorDetails], model: type[BaseModel], place: Path, 
         return f"this is a {shape}; found {shown(found)}."
     if all(details["msg"].startswith("Input should be ") for details in problem):
         wanted = " or ".join(dict.fromkeys(details["msg"].removeprefix("Input should be ") for details in problem))
-        return f"it should be {wanted.replace('a valid array', 'a list')}; found {shown(found)}. Mend that value."
-    return f"{problem[0]['msg'].removeprefix('Value error, ')}; found {shown(found)}. Mend that value."
+        for theirs, ours in _WORDS.items():
+            wanted = wanted.replace(theirs, ours)
+        return f"it should be {wanted}; found {shown(found)}. Change that value."
+    return f"{problem[0]['msg'].removeprefix('Value error, ')}; found {shown(found)}. Change that value."
 
 
 def shown(value: Any) -> str:
