@@ -35,8 +35,7 @@ def config(**changes: Any) -> dict[str, Any]:
         "count": PAIRS,
         "vectors": 32,
         "layout": "two_sequences",
-        "margin": 1.0,
-        "precision": "bf16",
+        "solve": {"margin": 1.0, "precision": "bf16"},
     }
     return found | changes
 
