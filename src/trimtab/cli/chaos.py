@@ -54,7 +54,7 @@ def chaos(
 
     console = Console(stderr=True, soft_wrap=True)
     try:
-        with _shown(console) as told:
+        with _shown(console) as on_progress:
             from trimtab.cli.display import EncodingDisplay
             from trimtab.training.runs.chaos import chaos as measure
 
@@ -69,7 +69,7 @@ def chaos(
                 accept_changes=accept_changes,
                 allow_code=allow_code,
                 progress=EncodingDisplay(console),
-                told=told,
+                on_progress=on_progress,
             )
     except KeyboardInterrupt:
         say("Stopped. Nothing was written; run the command again to measure from the start.", err=True)

@@ -330,5 +330,5 @@ def _prompt(out: Path) -> str:
     run = RunDirectory(out)
     if run.manifest().config["data"].get("task") is None:
         return " --prompt 'The '"
-    asked = next((str(row["prompt"]) for row in run.predictions()), "")
-    return f" --prompt {shlex.quote(asked)}" if asked and "\n" not in asked and len(asked) <= 80 else ""
+    prompt = next((str(row["prompt"]) for row in run.predictions()), "")
+    return f" --prompt {shlex.quote(prompt)}" if prompt and "\n" not in prompt and len(prompt) <= 80 else ""

@@ -66,9 +66,9 @@ def _check_without_steps(experiment: Experiment, at: str) -> None:
         "derived": experiment.derived is not None,
         "pairing": experiment.pairing != Pairing(),
     }
-    if asked := [key for key, value in of_steps.items() if value]:
+    if present := [key for key, value in of_steps.items() if value]:
         raise ConfigError(
-            f"{at}{asked[0]}: this needs episodes that are made of training steps, and each of these is "
+            f"{at}{present[0]}: this needs episodes that are made of training steps, and each of these is "
             f"{experiment.run_kind.noun}; they are paired by their seeds. Leave it out."
         )
 

@@ -35,28 +35,28 @@ def resolve_hardware(device: str, threads: int | str, precision: str) -> Hardwar
     return Hardware(device, threads if isinstance(threads, int) else physical_cores(), cast(Precision, precision))
 
 
-def resolve_device(asked: str) -> str:
+def resolve_device(device: str) -> str:
     """`auto` as cuda if there is one, else cpu. Raises `ConfigError` for a device that is not there."""
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if asked == "auto":
+    if device == "auto":
         return "cuda" if available["cuda"] else "cpu"
-    if not available[asked]:
+    if not available[device]:
         raise ConfigError(
-            f"device: {asked} was asked for, and this machine (or this build of torch {torch.__version__}) has none. "
+            f"device: {device} was requested, and this machine (or this build of torch {torch.__version__}) has none. "
             "Set device to cpu or auto."
         )
-    return asked
+    return device
 
 
 def check_threads(threads: int | str) -> None:
     """Raise `ConfigError` for more threads than this process has CPUs.
 
-    For threads that somebody asks for now: what a recorded run used on another machine is not asked for.
+    For a number that the user sets now; the number that a recorded run used on another machine is not checked.
     """
     usable = usable_cpus()
     if isinstance(threads, int) and threads > usable:
         raise ConfigError(
-            f"threads: {threads} threads were asked for, and this process may use {usable} CPU{'s' if usable > 1 else ''}: "
+            f"threads: {threads} threads were requested, and this process may use {usable} CPU{'s' if usable > 1 else ''}: "
             f"more threads than CPUs wait for each other at every operation. The CPU affinity and the "
             f"quota of a container set that number. Set threads to {usable} at most, or to auto."
         )

@@ -26,7 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_exponent_and_the_distances(run: Path) -> None:
     told: list[tuple[int, int]] = []
     before = {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
-    found = chaos(run, 10, epsilon=1e-4, told=lambda done, total: told.append((done, total)), **SHORT)
+    found = chaos(run, 10, epsilon=1e-4, on_progress=lambda done, total: told.append((done, total)), **SHORT)
     assert [path.read_bytes() for path in before] == list(before.values())
     assert told == [(done, 70) for done in range(1, 71)]  # ten steps: the run once alone, two twins alone, two pairs
     first, second = found["twins"]

@@ -14,7 +14,7 @@ from trimtab.config import RunError, config_hash, permission
 from trimtab.training import fork, replay, resume, train
 from trimtab.training.runs.chaos import chaos
 from trimtab.training.runs.sampling import load_model, sample_run
-from trimtab.training.runs.state_after_step import trunk
+from trimtab.training.runs.state_after_step import state_after_step
 
 HOSTILE = "hostile_part:Part"
 CONTROLLER = """
@@ -149,7 +149,7 @@ def test_a_forks_parent_is_read_with_the_same_care(run: Path, hostile: Path) -> 
             command(run.parent / "child")
         assert not hostile.exists()
     with pytest.raises(RunError, match="names code to execute|is sound"):
-        trunk(run, 1)
+        state_after_step(run, 1)
     assert not hostile.exists()
 
 

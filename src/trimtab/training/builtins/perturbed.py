@@ -70,11 +70,11 @@ def exponent(
     epsilon: float,
     every: int,
     discard: int = 0,
-    told: Callable[[], None] = lambda: None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> LyapunovExponent:
     """The largest Lyapunov exponent of training from the futures' beginning (see `largest_exponent`), in nats a step.
 
-    The transition is the trainer's step on the run's own next batches and draws. `told` is called after each. The
+    The transition is the trainer's step on the run's own next batches and draws. `on_step` is called after each. The
     measurement ends with NaN where one of the twins is rewound and the other is not. Raises ValueError as
     `largest_exponent` does.
     """
@@ -84,7 +84,7 @@ def exponent(
     def step(pieces: list[Tensor], number: int) -> Tensors:
         turn = next(turns)
         states[turn] = futures.step(coordinates.write(states[turn], pieces))
-        told()
+        on_step()
         found = coordinates.read(states[turn])
         apart = turn == 1 and _position(states[0]) != _position(states[1])
         return [torch.full_like(piece, torch.nan) for piece in found] if apart else found
@@ -109,7 +109,7 @@ def distances(
     *,
     steps: int,
     epsilon: float,
-    told: Callable[[], None] = lambda: None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> list[list[float]]:
     """How far a twin in each direction is from the run after 0, 1, ... `steps` steps, never pulled back; `epsilon` may be 0."""
     base, origin = futures.begin, coordinates.read(futures.begin)
@@ -120,10 +120,10 @@ def distances(
     found = [[_apart(coordinates, base, twin)] for twin in twins]
     for _ in range(steps):
         base = futures.step(base)
-        told()
+        on_step()
         for index, twin in enumerate(twins):
             twins[index] = futures.step(twin)
-            told()
+            on_step()
             found[index].append(_apart(coordinates, base, twins[index]))
     return found
 

@@ -29,7 +29,7 @@ class TrainLoader(Protocol):
 
 @dataclass(frozen=True)
 class Accumulated:
-    """What a step's passes gave: the loss over all of their weight, how many targets were asked, the loss's other figures."""
+    """What a step's passes gave: the loss over all of their weight, how many targets there were, the loss's other figures."""
 
     loss: float
     targets: int
@@ -51,7 +51,7 @@ class Mean:
 
     @property
     def divisor(self) -> float:
-        """The summed weights; 1 where nothing was asked, whose loss is 0."""
+        """The summed weights; 1 where there was no target, whose loss is 0."""
         return float(self.weight) or 1.0
 
     @property
@@ -98,11 +98,11 @@ class Passes:
         """
         mean, targets = Mean(), 0
         aux: dict[str, float] = {}
-        for output, asked in self.outputs(loader, cursor, episode, step, attempt, faults, beside):
+        for output, count in self.outputs(loader, cursor, episode, step, attempt, faults, beside):
             loss, weight = output["loss"], output["weight"]
             (loss if episode.accumulation == 1 else loss * weight).backward()  # type: ignore[no-untyped-call]
             mean.add(output)
-            targets += asked
+            targets += count
             for name, value in output["aux"].items():
                 aux[name] = aux.get(name, 0.0) + value * float(weight)
         divisor = mean.divisor
@@ -121,7 +121,7 @@ class Passes:
         faults: Striking | None = None,
         beside: MonitoredLoss | None = None,
     ) -> Iterator[tuple[LossOutput, int]]:
-        """The loss of each micro-batch of a step, under the step's own dropout, and how many targets it asked."""
+        """The loss of each micro-batch of a step, under the step's own dropout, and how many targets it has."""
         batches = [self._drawn(loader, cursor, episode, index, faults) for index in range(episode.accumulation)]
         known = {"step": step, "steps": episode.steps} | self._of_the_step(batches)
         for index, batch in enumerate(batches):
@@ -147,10 +147,10 @@ class Passes:
         """What a loss of several terms needs to know of all of a step's micro-batches, to divide each term once."""
         if len(batches) == 1 or not hasattr(self.loss_fn, "denominators"):
             return {}
-        each = [self.loss_fn.denominators(*self._asked(batch)) for batch in batches]
+        each = [self.loss_fn.denominators(*self._labels(batch)) for batch in batches]
         return {"denominators": torch.stack(each).sum(0), "micro_batches": len(batches)}
 
-    def _asked(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
+    def _labels(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
         """Labels and metadata, shifted to next-token prediction: the one place where that is done."""
         aligned = {name: tensor[:, 1:].to(self.device) for name, tensor in batch.aligned.items()}
         return batch.labels[:, 1:].to(self.device), {**batch.metadata, **aligned}
@@ -164,7 +164,7 @@ class Passes:
         metadata with one entry more than the logits, and the attention mask is there beside them. `generator` gives the dropout
         masks; without one a model in evaluation mode is expected.
         """
-        labels, metadata = self._asked(batch)
+        labels, metadata = self._labels(batch)
         end = None if self._has_outputs else -1
         inputs = batch.input_ids[:, :end].to(self.device)
         mask = None if batch.attention_mask is None else batch.attention_mask[:, :end].to(self.device)

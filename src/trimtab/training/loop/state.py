@@ -101,15 +101,15 @@ class TrainState:
         }
         return Snapshot(named_tensors(self.model), tensors, values)
 
-    def restore(self, snapshot: Snapshot, asked: frozenset[str] = frozenset()) -> None:
+    def restore(self, snapshot: Snapshot, overridden: frozenset[str] = frozenset()) -> None:
         """Set the state to a snapshot's, but for what this state's config decides otherwise.
 
-        Keys in which the config differs from the one that the snapshot was made under, and those that were `asked` for by
+        Keys in which the config differs from the one that the snapshot was made under, and those that were `overridden` by
         name (`episode.clip`, `seed`, ...), stay as this state was made; the optimiser's hyperparameters always come from the
         config. Raises `RunError` when the model or the optimiser does not fit.
         """
         then = RunConfig.model_validate_json(json.dumps(snapshot.values["config"]), strict=True)
-        changed = changed_keys(then, self.config) | asked
+        changed = changed_keys(then, self.config) | overridden
         if then.episode.optimizer.name != self.config.episode.optimizer.name:
             raise RunError(
                 f"The checkpoint was written by another optimiser ({then.episode.optimizer.name}), whose state does not fit "

@@ -23,7 +23,7 @@ Forward = Callable[[Batch], tuple[Tensor, Tensor, Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class TaskEvalResult:
-    """A task evaluation's figures, and a row a problem: what was asked, said and right, and with what probability."""
+    """A task evaluation's figures, and a row a problem: prompt, answer, right answer and confidence."""
 
     figures: dict[str, Any]
     predictions: list[dict[str, Any]]
@@ -145,8 +145,8 @@ class TaskEvaluator:
         """What is lost on each problem, in nats: a proper score also where the answer is a draw."""
         found = np.array([expected_loss(*one) for one in zip(self.problems, options, strict=True)])
         sure = [index for index, problem in enumerate(self.problems) if not problem.option_probabilities]
-        asked = [self.problems[index] for index in sure]
-        pairs = [(problem, self.dataset.answer_ids(problem.truth).tolist()) for problem in asked]
+        certain = [self.problems[index] for index in sure]
+        pairs = [(problem, self.dataset.answer_ids(problem.truth).tolist()) for problem in certain]
         found[sure] = -self._log_probabilities(forward, pairs)
         return found
 
@@ -159,11 +159,11 @@ class TaskEvaluator:
         items = [self._item(problem, answer) for problem, answer in pairs]
         for chosen in _batches([len(item["input_ids"]) for item in items], self.batch_size):
             logits, labels, _ = forward(collate([items[index] for index in chosen]))
-            asked = labels != IGNORE
+            label_mask = labels != IGNORE
             log_p = torch.zeros(labels.shape, dtype=torch.float64, device=labels.device)
-            rows = logits[asked].float()
-            picked = rows.gather(-1, labels[asked][:, None])[:, 0]
-            log_p[asked] = (picked - rows.logsumexp(-1)).double()
+            rows = logits[label_mask].float()
+            picked = rows.gather(-1, labels[label_mask][:, None])[:, 0]
+            log_p[label_mask] = (picked - rows.logsumexp(-1)).double()
             found[chosen] = log_p.sum(-1).cpu().numpy()
         return found
 

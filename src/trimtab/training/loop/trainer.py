@@ -86,7 +86,7 @@ class Trainer:
     def train(
         self, train_loader: TrainLoader, val_loader: Batches, episode_config: EpisodeConfig | None = None
     ) -> dict[str, Any]:
-        """Train until the episode's last step, early stopping, divergence, or a stop that was asked for.
+        """Train until the episode's last step, early stopping, divergence, or a requested stop.
 
         Goes on from `self.state`: fresh, or restored from a checkpoint (the episode in force is then the checkpoint's).
         Returns `status` (completed, diverged, stopped, interrupted), `steps`, the final `val_loss`, `val_accuracy` and
@@ -107,8 +107,8 @@ class Trainer:
             if ending is not None:
                 # In the last checkpoint: a kill before the summary must not make the run longer.
                 state.ended = list(ending)
-            elif state.step < state.episode.steps and (asked := self.stop()) is not None:
-                ending = ("interrupted", asked)
+            elif state.step < state.episode.steps and (request := self.stop()) is not None:
+                ending = ("interrupted", request)
             if not rewound or ending is not None:
                 self._checkpoint_if_due(final=ending is not None)
             if ending is not None:
@@ -357,7 +357,7 @@ class Trainer:
         if any(reasons.values()):
             self.checkpoint(", ".join(reason for reason, holds in reasons.items() if holds))
 
-    def checkpoint(self, reason: str = "asked for") -> None:
+    def checkpoint(self, reason: str = "requested") -> None:
         """Write a checkpoint of the state as it is now, unless the run is kept in memory; old ones are pruned."""
         state = self.state
         state.hooks.on_checkpoint(state.step)
@@ -377,9 +377,9 @@ class Trainer:
         best = [state.evaluated.best_step, *(found["evaluated"]["best_step"] for found in state.ring.found)]
         prune(folder, state.episode.keep_checkpoints, {step for step in best if step is not None})
 
-    def restore(self, snapshot: Snapshot, asked: frozenset[str] = frozenset()) -> None:
+    def restore(self, snapshot: Snapshot, overridden: frozenset[str] = frozenset()) -> None:
         """Go on from a snapshot (see `TrainState.restore`)."""
-        self.state.restore(snapshot, asked)
+        self.state.restore(snapshot, overridden)
         self._restored = True
 
     def _result(self, status: str) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from trimtab.training.loop.excursion import Futures, excursion
 from trimtab.training.runs.assembly import Assembly, assemble
 from trimtab.training.runs.lifecycle import differences
 from trimtab.training.runs.recorded import recorded_config
-from trimtab.training.runs.state_after_step import restore_run, trunk
+from trimtab.training.runs.state_after_step import restore_run, state_after_step
 
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Takes how many of the steps are made, and how many there are in all."""
 
 
@@ -33,7 +33,7 @@ def chaos(
     accept_changes: bool = False,
     allow_code: bool = False,
     progress: Progress | None = None,
-    told: Told = lambda done, total: None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> dict[str, Any]:
     """Follow `twins` twins of the run in `path` from its state after step `at`, and measure how they part.
 
@@ -55,7 +55,7 @@ def chaos(
     manifest, horizon = run.manifest(), discard + steps
     with allowing_code(allow_code):
         assembly = _assembly(run, manifest, at, horizon, accept_changes=accept_changes, progress=progress)
-        start = trunk(run.path, at, progress)
+        start = state_after_step(run.path, at, progress)
     assert start is not None  # only step 0 has no state
     trainer = assembly.trainer(MemoryLogger())
     restore_run(trainer, start, manifest.run_id, manifest.parent)
@@ -65,18 +65,24 @@ def chaos(
     def count() -> None:
         nonlocal done
         done += 1
-        told(done, total)
+        on_progress(done, total)
 
     with excursion(trainer):
         futures = Futures(trainer, assembly.train_loader)
         coordinates = Coordinates(futures.begin, list(trainer.updater.parameters))
         draws = [trainer.state.streams.at("instruments", "chaos", at, twin) for twin in range(twins)]
         directions = [coordinates.direction(futures.begin, generator) for generator in draws]
-        alone = distances(futures, coordinates, directions, steps=horizon, epsilon=epsilon, told=count)
+        alone = distances(futures, coordinates, directions, steps=horizon, epsilon=epsilon, on_step=count)
         try:
             rates = [
                 exponent(
-                    futures, coordinates, direction, steps=horizon, epsilon=epsilon, every=renormalise_every, told=count
+                    futures,
+                    coordinates,
+                    direction,
+                    steps=horizon,
+                    epsilon=epsilon,
+                    every=renormalise_every,
+                    on_step=count,
                 ).rates
                 for direction in directions
             ]

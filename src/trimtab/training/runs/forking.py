@@ -11,9 +11,9 @@ from trimtab.runtime.device import check_threads
 from trimtab.runtime.nested import split
 from trimtab.training.config import RunConfig, resolve_config
 from trimtab.training.runs.assembly import assemble
-from trimtab.training.runs.lifecycle import asked_keys, begin, differences
+from trimtab.training.runs.lifecycle import begin, differences, overridden_keys
 from trimtab.training.runs.recorded import recorded_config
-from trimtab.training.runs.state_after_step import trunk
+from trimtab.training.runs.state_after_step import state_after_step
 
 
 def fork(
@@ -50,11 +50,11 @@ def _fork(
             "more than your decision. Undo the change, or fork all the same with --accept-changes."
         )
     data = old.model_dump(mode="json")
-    asked = asked_keys(apply_overrides(data, overrides, RunConfig))
+    overridden = overridden_keys(apply_overrides(data, overrides, RunConfig))
     config = resolve_config(data, source="--set")
-    if "threads" in asked:
+    if "threads" in overridden:
         check_threads(config.threads)
-    return fork_as(run, at, out, config, asked, changes=changes, context=context)
+    return fork_as(run, at, out, config, overridden, changes=changes, context=context)
 
 
 def fork_as(
@@ -73,7 +73,7 @@ def fork_as(
     `changed` are the keys (as `changed_keys` gives them) that the child decides for itself; `changes` says what has changed
     since the parent was made. `controller` is the memory that its regime controller begins with.
     """
-    start = trunk(run.path, at, context.progress)
+    start = state_after_step(run.path, at, context.progress)
     memory = None if controller is None else split(controller, "controller")[0]
     lineage = Parent(
         run_id=run.manifest().run_id,

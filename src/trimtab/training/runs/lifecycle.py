@@ -112,12 +112,12 @@ def resume(
             clean_leftovers(folder)
         old = recorded_config(manifest, run)
         data = old.model_dump(mode="json")
-        asked = asked_keys(apply_overrides(data, overrides, RunConfig))
+        overridden = overridden_keys(apply_overrides(data, overrides, RunConfig))
         summary = run.summary()
-        if summary is not None and summary.status != "interrupted" and not asked:
+        if summary is not None and summary.status != "interrupted" and not overridden:
             return {"status": summary.status, "steps": summary.steps, **summary.metrics, "already_ended": True}
         config = resolve_config(data, source="--set")
-        if "threads" in asked:
+        if "threads" in overridden:
             check_threads(config.threads)
         assembly = assemble(config, context.progress)
         changes = differences(manifest, assembly)
@@ -131,7 +131,7 @@ def resume(
         if found is None and manifest.parent is not None:
             step = manifest.parent.step
             snapshot = state_of_parent(manifest.parent, context.progress)
-        trainer = _restored(assembly, context, snapshot, manifest.run_id, manifest.parent, asked)
+        trainer = _restored(assembly, context, snapshot, manifest.run_id, manifest.parent, overridden)
         trainer.state.run_id = manifest.run_id
         run.clear_summary()
         changes = [*manifest.unrecorded_changes, *changes]
@@ -199,7 +199,7 @@ NOTHING = Seal(bytes=0, sha256=hashlib.sha256().hexdigest())
 """The seal of a file without a row."""
 
 
-def asked_keys(paths: Iterable[tuple[str | int, ...]]) -> frozenset[str]:
+def overridden_keys(paths: Iterable[tuple[str | int, ...]]) -> frozenset[str]:
     """The config keys that overrides name, as `changed_keys` writes them."""
     return frozenset(".".join(map(str, path[:2])) if path[0] == "episode" else str(path[0]) for path in paths)
 
@@ -210,12 +210,12 @@ def _restored(
     snapshot: Snapshot | None,
     run_id: str | None,
     parent: Parent | None,
-    asked: frozenset[str] = frozenset(),
+    overridden: frozenset[str] = frozenset(),
 ) -> Trainer:
     """A trainer in the state of `snapshot`, that records nothing yet."""
     trainer = assembly.trainer(MemoryLogger(), context.stop)
     if snapshot is not None:
-        restore_run(trainer, snapshot, run_id, parent, asked)
+        restore_run(trainer, snapshot, run_id, parent, overridden)
     return trainer
 
 
@@ -232,12 +232,12 @@ def _go(
             facts = assembly.data.report.lines()
             logger.event(0, 0, "data", "; ".join(facts), after=facts)
         for kind, detail in events:
-            told = [
+            notes = [
                 f"goes on from step {state.step}",
                 *detail.get("changes", ()),
                 *detail.get("refused_checkpoints", ()),
             ]
-            logger.event(state.step, state.attempt, kind, "; ".join(told), after=detail)
+            logger.event(state.step, state.attempt, kind, "; ".join(notes), after=detail)
             if kind == "fork" or detail["changes"]:
                 # From now on a fork does not need its parent, and a kill does not lose the record of an accepted change.
                 trainer.checkpoint(kind)
@@ -311,7 +311,7 @@ def _environment(config: RunConfig) -> dict[str, Any]:
 
 
 _CONFIGURED = ("threads", "precision", "device")
-"""What the environment repeats of the config, where a change of it is told already."""
+"""What the environment repeats of the config, so a change of it is reported there."""
 
 
 def differences(manifest: Manifest, assembly: Assembly) -> list[str]:
@@ -337,8 +337,8 @@ def differences(manifest: Manifest, assembly: Assembly) -> list[str]:
             f"{assembly.data.fingerprint[:12]}… now"
         )
     if weights_then != weights_now:
-        told = [fingerprint[:12] + "…" if fingerprint else "none" for fingerprint in (weights_then, weights_now)]
-        found.append(f"the weights that the model begins from: fingerprint {told[0]} then, {told[1]} now")
+        short = [fingerprint[:12] + "…" if fingerprint else "none" for fingerprint in (weights_then, weights_now)]
+        found.append(f"the weights that the model begins from: fingerprint {short[0]} then, {short[1]} now")
     if then.get("source_hash") != now_there["source_hash"]:
         found.append(f"Trimtab's code: version {manifest.trimtab} then, {__version__} now, and another source hash")
     for before, after in zip(manifest.hooks, assembly.hooks.listing, strict=False):

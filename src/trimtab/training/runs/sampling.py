@@ -93,38 +93,38 @@ def sample_run(
     text = _asked(RunDirectory(path), loaded.config) if prompt is None else prompt
     if loaded.config.data.task is not None:
         text = str(loaded.config.data.spec["template"]).replace("{prompt}", text, 1)
-    asked = SampleConfig(prompt=text, count=1, **options)
-    if not len(loaded.tokenizer.encode(asked.prompt)):
+    config = SampleConfig(prompt=text, count=1, **options)
+    if not len(loaded.tokenizer.encode(config.prompt)):
         raise ConfigError(
-            f"--prompt: the prompt {asked.prompt!r} has no token in this run's tokenizer ({loaded.tokenizer.name}), so there is "
+            f"--prompt: the prompt {config.prompt!r} has no token in this run's tokenizer ({loaded.tokenizer.name}), so there is "
             "nothing to continue. Give it more text."
         )
     generator = torch.Generator().manual_seed(derive_seed(seed, "sampling"))
     write = _answer if loaded.config.data.task is not None else _continue
     return {
-        "prompt": asked.prompt,
-        "text": write(loaded, asked, generator),
+        "prompt": config.prompt,
+        "text": write(loaded, config, generator),
         "seed": seed,
         "step": loaded.step,
-        "unknown_characters": dict(loaded.tokenizer.unknown_characters(asked.prompt)),
+        "unknown_characters": dict(loaded.tokenizer.unknown_characters(config.prompt)),
         "refused_checkpoints": loaded.refused,
     }
 
 
 def _asked(run: RunDirectory, config: RunConfig) -> str:
-    """What a run's model is asked unless one says: of a task, the first problem of its task evaluation."""
+    """The default prompt for a run: of a task, the first problem of its task evaluation."""
     first = None if config.data.task is None else next(iter(run.predictions()), None)
     return config.episode.sample.prompt if first is None else str(first["prompt"])
 
 
-def _continue(loaded: LoadedModel, asked: SampleConfig, generator: torch.Generator) -> str:
-    (text,) = sample_texts(loaded.model, loaded.tokenizer, asked, generator)
+def _continue(loaded: LoadedModel, config: SampleConfig, generator: torch.Generator) -> str:
+    (text,) = sample_texts(loaded.model, loaded.tokenizer, config, generator)
     return text
 
 
-def _answer(loaded: LoadedModel, asked: SampleConfig, generator: torch.Generator) -> str:
+def _answer(loaded: LoadedModel, config: SampleConfig, generator: torch.Generator) -> str:
     """What follows a prompt up to the token that ends an answer."""
-    ids = torch.from_numpy(loaded.tokenizer.encode(asked.prompt).astype("int64"))
+    ids = torch.from_numpy(loaded.tokenizer.encode(config.prompt).astype("int64"))
     context = int(loaded.config.data.spec["context"])
     if len(ids) >= context:
         raise ConfigError(
@@ -133,11 +133,11 @@ def _answer(loaded: LoadedModel, asked: SampleConfig, generator: torch.Generator
     (found,) = complete(
         loaded.model,
         [ids],
-        asked.tokens,
+        config.tokens,
         generator=generator,
-        temperature=asked.temperature,
-        top_k=asked.top_k,
-        top_p=asked.top_p,
+        temperature=config.temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
         stop=(end_token(loaded.tokenizer),),
         decode=loaded.tokenizer.decode,
         apart=True,  # as `ProblemDataset` encodes answers

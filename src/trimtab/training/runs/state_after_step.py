@@ -52,7 +52,7 @@ def passage(rows: list[dict[str, Any]], step: int) -> int:
     return max((row.get("attempt", 0) for row in rows if row["step"] <= step + 1), default=0)
 
 
-def trunk(path: Path, at: int, progress: Progress | None = None) -> Snapshot | None:
+def state_after_step(path: Path, at: int, progress: Progress | None = None) -> Snapshot | None:
     """The state of the run in `path` after step `at`; None for step 0 of a run that is no fork itself.
 
     Of a run that rewound, the state is meant from which it went on (see `passage`). Raises as `state_at`.
@@ -107,7 +107,7 @@ def state_of_parent(parent: Parent, progress: Progress | None = None) -> Snapsho
             f"This run is a fork of the run {parent.run_id}, and {parent.path} holds the run {found} now. Its first state "
             "is made from its parent's records: put the parent back there."
         )
-    return trunk(Path(parent.path), parent.step, progress)
+    return state_after_step(Path(parent.path), parent.step, progress)
 
 
 def _position(snapshot: Snapshot | None, begun: int) -> Position:
@@ -122,14 +122,14 @@ def restore_run(
     snapshot: Snapshot,
     run_id: str | None,
     parent: Parent | None,
-    asked: frozenset[str] = frozenset(),
+    overridden: frozenset[str] = frozenset(),
 ) -> None:
     """Set a run's trainer to a state of its own, or to its parent's, which its own decisions then change."""
     own = run_id is not None and snapshot.counters["run_id"] == run_id
     if own or parent is None:
-        trainer.restore(snapshot, asked)
+        trainer.restore(snapshot, overridden)
         return
-    trainer.restore(snapshot, asked | frozenset(parent.changed))
+    trainer.restore(snapshot, overridden | frozenset(parent.changed))
     if parent.controller is not None:
         trainer.state.controller.load_state_dict(join(parent.controller, {}))
 
