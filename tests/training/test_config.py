@@ -38,7 +38,7 @@ def test_a_term_alone_is_no_objective() -> None:
         except ConfigError as error:
             refused.add(entry.name)
             assert str(error) == (
-                f"run.yaml: episode.loss: '{entry.name}' is a term that stands beside a loss and no objective alone: write "
+                f"run.yaml: episode.loss: '{entry.name}' is a term that is added to an objective and is none itself: write "
                 f"{{name: sum, terms: [{{name: cross_entropy}}, {{name: {entry.name}, weight: 1.0}}]}}."
             )
     assert refused == TERMS

@@ -53,7 +53,7 @@ def worded(
 ) -> str:
     """One paragraph for the first problem (an unknown key before any other), and how many more there are.
 
-    `prefix` is where the validated mapping stands in the config; `beside` are keys known there that `model` lacks.
+    `prefix` is the place of the validated mapping in the config; `beside` are keys known there that `model` lacks.
     """
     problems: dict[Path, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):

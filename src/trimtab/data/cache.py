@@ -33,7 +33,7 @@ MOST_UNKNOWN = 10
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """What stands beside a file of tokens. It says nothing of when or where, so two encodings give the same bytes."""
+    """The description of a file of tokens. It has no time and no place, so two encodings give the same bytes."""
 
     version: int
     dtype: str

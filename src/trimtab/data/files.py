@@ -87,7 +87,7 @@ def read_text(path: Path, sha256: str) -> Iterator[tuple[str, int]]:
 
 
 def scan(path: Path, advance: Callable[[int], None] | None = None) -> Scan:
-    """Read a file once: is it text, and what is its SHA-256? `advance` is told the bytes read so far of a long one."""
+    """Read a file once: is it text, and what is its SHA-256? `advance` receives the number of bytes read so far."""
     digest = hashlib.sha256()
     decoder = TextDecoder()
     size = 0

@@ -44,7 +44,7 @@ def rule(
 ) -> Rulings:
     """The verdict on each experiment of `n` pairs.
 
-    `p_adjusted`: sign-flip p after Holm, held against the claim's alpha; `step_alpha`: the share of alpha at which this
+    `p_adjusted`: sign-flip p after Holm, compared with the claim's alpha; `step_alpha`: the share of alpha at which this
     claim was tested. In this order:
 
     - under 6 pairs: 'estimate only';

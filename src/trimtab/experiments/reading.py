@@ -12,7 +12,7 @@ from trimtab.records import RunDirectory, Summary, flatten
 
 @dataclass(frozen=True)
 class Episode:
-    """A finished episode: where it stands in the design, and its figures by dotted name.
+    """A finished episode: its place in the design, and its metrics by dotted name.
 
     `same` says that its controller never acted, so that its figures are the baseline's.
     """

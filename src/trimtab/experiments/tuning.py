@@ -37,7 +37,7 @@ def with_settings(experiment: Experiment, arm: str, settings: dict[str, Any]) ->
 
 
 def tuned(folder: ExperimentDirectory, experiment: Experiment) -> Experiment:
-    """The experiment with each tuned arm at its best candidate; what was tried stands in `tuning.json`.
+    """The experiment with each tuned arm at its best candidate; `tuning.json` lists every candidate.
 
     The best is by the mean of the claimed metric over the tuning seeds, a diverged run's loss capped at the untrained model's;
     of equals, the first. Raises `RunError` when a run did not end.

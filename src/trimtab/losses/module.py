@@ -41,7 +41,7 @@ class TokenLoss:
     """Base of the losses that ship: a mean over the asked tokens, unless `denominators` says otherwise.
 
     `additive`: whether loss · weight is a sum over tokens or examples, so that cutting a batch into micro-batches cannot
-    change it. `term`: whether it only stands beside a loss on every token and is no objective alone (None: as its own terms
+    change it. `term`: whether it is only added to a loss on every token and is no objective by itself (None: as its own terms
     are). `claims`: the biases that the propriety test must find.
     """
 

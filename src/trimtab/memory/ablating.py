@@ -16,7 +16,7 @@ from trimtab.records import read_rows
 from trimtab.records.memory_rows import CandidateRow
 
 THRESHOLDS = (0.5, 0.95)
-"""Shares of solved pairs for which the smallest sufficient number of vectors is told, see `enough`."""
+"""Shares of solved pairs for which the smallest sufficient number of vectors is reported, see `enough`."""
 
 
 def ablations(bench: Bench, bounds: Mapping[str, Bounds]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def enough(shares: Mapping[int, float], share: float) -> int | None:
 
 
 def _other_model(bench: Bench, number: int, model: Component) -> dict[str, Any]:
-    """The first pairs under another model, held against its own losses under random vectors."""
+    """The first pairs under another model, compared with its own losses under random vectors."""
     bench.watcher.say(f"Ablation: {_called(model)}.")
     asked = bench.opened.config.ablations.pairs
     opened = under_model(bench.opened, model, asked)
@@ -67,7 +67,7 @@ def _other_model(bench: Bench, number: int, model: Component) -> dict[str, Any]:
 
 
 def _bounds(bench: Bench, count: int) -> dict[str, Bounds]:
-    """What the first pairs' losses are held against under a bench's own model and number of vectors."""
+    """The bounds for the first pairs' losses under a bench's own model and number of vectors."""
     opened = bench.opened
     made = baseline_rows(opened.network, opened.modes, opened.pairs[:count], opened.tokenizer, opened.settings)
     return {row["pair"]: bounds_of(row) for row in made}

@@ -1,4 +1,4 @@
-"""What pairs cost without a memory, and with the wrong one: the controls that a result stands beside."""
+"""Losses of pairs without a memory and with the wrong one: the controls for a result."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -61,7 +61,7 @@ def baseline_rows(
 
 
 def bounds_of(row: Mapping[str, Any]) -> Bounds:
-    """What a pair's losses are held against, from its row of baselines."""
+    """The bounds for a pair's losses, from its row of baselines."""
     return Bounds(random=row["random"], context=row["context"])
 
 

@@ -132,7 +132,7 @@ class MemoryConfig(Frozen):
         solving = {"single", "joint"} & set(self.stages)
         if solving and "baselines" not in self.stages:
             raise ValueError(
-                "stages: what is solved is held against the baselines, which are not listed; add 'baselines'"
+                "stages: solved pairs are compared with the baselines, which are not listed; add 'baselines'"
             )
         later = {"counterfactual", "paraphrases", "generation", "ablations", "analysis"} & set(self.stages)
         if later and "joint" not in self.stages:

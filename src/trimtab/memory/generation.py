@@ -1,4 +1,4 @@
-"""What memories make a model say when it writes freely, held against what they were found for."""
+"""The text that a model generates from memories, compared with their targets."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -106,7 +106,7 @@ def refuse(folder: Path, found: Sequence[str], *, for_good: bool = False) -> Non
     reason = (
         "What it has would be mixed with something else"
         if for_good
-        else "What follows would not be what it would have been"
+        else "Continuing would not reproduce the original run"
     )
     raise RunError(
         f"The memory run in {folder} was begun under other conditions: {'; '.join(found)} changed. {reason}. Undo the change, "

@@ -78,7 +78,7 @@ class MemoryRun:
         self.accept_changes, self.command = accept_changes, list(command)
         begun = self.run.exists()
         if begun:
-            with self.run.lock():  # a folder that is in use is told before the model is read
+            with self.run.lock():  # a folder that is in use is refused before the model is read
                 pass
         else:
             self.run.check_free()

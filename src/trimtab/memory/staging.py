@@ -48,7 +48,7 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a pair's losses are held against: of each side that under random vectors, and that in the full context."""
+    """The bounds for a pair's losses: of each side, the loss under random vectors and the loss in the full context."""
 
     random: Mapping[str, float]
     context: Mapping[str, float]

@@ -21,7 +21,7 @@ class _Absent:
 
 
 ABSENT = _Absent()
-"""What stands in a difference for a value that one side does not have."""
+"""The value in a difference where one side has none."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a user is told when a write fails."""
+"""The error for a write that fails."""
 
 import errno
 from pathlib import Path

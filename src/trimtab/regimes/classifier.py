@@ -30,7 +30,7 @@ class RegimeClassifier:
     one while the smoothed training loss fell. *plateau*: the medians of the older and the newer half of the last medium
     horizon differ by less than `plateau_gain`. *warming*: there is not yet a medium horizon of losses. *stable*: none
     of these. The first that holds counts. A new name must hold for `patience` steps in a row before the regime changes;
-    *diverged* is told by `Divergence` and ends the run.
+    *diverged* is determined by `Divergence` and ends the run.
     """
 
     def __init__(self, config: MonitorConfig) -> None:

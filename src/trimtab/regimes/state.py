@@ -66,7 +66,7 @@ class RegimeState:
         "grad_share_over",
         "regime",
     )
-    """What stands in every row of `steps.jsonl` under its own name."""
+    """The fields that every row of `steps.jsonl` has, under the same names."""
 
 
 def observations(rows: Iterable[Mapping[str, Any]]) -> Iterator[RegimeState]:

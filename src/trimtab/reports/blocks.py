@@ -71,7 +71,7 @@ class Plots:
 
 @dataclass(frozen=True)
 class Code:
-    """Text to copy: a command, or what stands in a file of another language."""
+    """Text to copy: a command, or the content of a file in another language."""
 
     text: str
     language: str = "sh"

@@ -31,7 +31,7 @@ class DataComponent(Component):
         if self.name == "task" and self.task is None:
             raise ValueError("data {name: task} needs a task: {name: NAME}; `trimtab components task` lists them")
         if self.name == "corpus" and self.task is not None:
-            raise ValueError("a task stands in data {name: task, task: {...}}; a corpus has none")
+            raise ValueError("a task belongs to data {name: task, task: {...}}; a corpus has none")
         return self
 
 
@@ -127,11 +127,11 @@ def _refuse_mere_terms(loss: Mapping[str, Any], where: Source) -> None:
     name, terms = loss["name"], [spec for _, spec in inner_components("loss", loss)]
     if terms:
         raise ConfigError(
-            f"{place}the sum has no objective, only terms that stand beside one ({', '.join(term['name'] for term in terms)}): "
+            f"{place}the sum has no objective, only terms that are added to one ({', '.join(term['name'] for term in terms)}): "
             "add one that is trained on every token, {name: cross_entropy} say, with a weight above 0."
         )
     raise ConfigError(
-        f"{place}'{name}' is a term that stands beside a loss and no objective alone: write {{name: sum, terms: "
+        f"{place}'{name}' is a term that is added to an objective and is none itself: write {{name: sum, terms: "
         f"[{{name: cross_entropy}}, {{name: {name}, weight: 1.0}}]}}."
     )
 

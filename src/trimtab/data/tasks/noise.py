@@ -25,7 +25,7 @@ from trimtab.random import derive_seed
 
 
 class Noise(Frozen):
-    """What is done to the problems of a task, and what a loss is told of it.
+    """How the problems of a task are changed, and what a loss learns of it.
 
     *Flips.* A row is doubtful with probability `doubtful`, else clean; a doubtful row's answer is replaced by a wrong one with
     probability `flip / doubtful`, a clean one's never. A number at the end of an answer becomes another within `reach`: `near`

@@ -1,4 +1,4 @@
-"""The bin rules, and what stands in each bin."""
+"""The bin rules, and the content of each bin."""
 
 from dataclasses import dataclass
 

@@ -64,7 +64,7 @@ def interval(
 
     The percentiles of the draws (Efron 1979) about their mean, laid about the value: a resample is noisier than its sample
     and a calibration error grows with noise, so its draws lie above the value, sometimes all of them. Moved back, they
-    say how far the score *at this sample size* varies, which is what the null floor is held against. They are stretched as
+    say how far the score *at this sample size* varies, which is what the null floor is compared with. They are stretched as
     a t interval is against a normal one, with as many degrees of freedom as units drawn less one (Hesterberg 2015, the
     expanded percentile interval): a few clusters know little of their spread.
 

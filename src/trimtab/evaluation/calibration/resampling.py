@@ -35,7 +35,7 @@ def bootstrap(
     draws: int,
     generator: np.random.Generator,
 ) -> list[Way]:
-    """What `measure` gives for `draws` resamples, told how often each item stands in each.
+    """The values of `measure` on `draws` resamples; it receives how often each item occurs in each.
 
     Items are drawn with replacement; with clusters, whole clusters are. With two ways of clustering there are three lots of
     resamples, of the one, the other, and what is in one cluster of both, for `interval` to put together. A way with a

@@ -14,7 +14,7 @@ from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.store import Memory
 
 _ROWS = 128
-"""Vectors that are held against the whole vocabulary at once."""
+"""Vectors that are compared with the whole vocabulary at once."""
 
 
 def geometry(

@@ -34,7 +34,7 @@ class Segment:
     """A sequence of positions that see each other causally, within their branch and the prefix.
 
     Of each position: `tokens` (a token id), `modes` (a row of the stacked modes) and `vectors` (the number of a memory vector),
-    two of which are NONE; `places` the position index that the model is told; `branch` 0 for the prefix that all see, else the
+    two of which are NONE; `places` the position index that the model receives; `branch` 0 for the prefix that all see, else the
     number of a branch. Of each target: `asked` the position that predicts it, `targets` its token, `weights` its factor in the
     objective, `of_branch` which of the candidate's branches it belongs to, `judged` whether that one is.
     """

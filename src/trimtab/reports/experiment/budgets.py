@@ -87,7 +87,7 @@ def _at(side: Episode, figure: str, resource: str, budget: float) -> float:
 
 
 def _spent(side: Episode, figure: str, resource: str) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """What was spent, and the figure then: a row a step or an evaluation, in the order made (by steps, of the last passage)."""
+    """What was spent, and the figure then: one row per step or evaluation, in their order (by steps, of the last passage)."""
     trace = side.trace
     if trace is None:
         return np.empty(0), np.empty(0)

@@ -59,7 +59,7 @@ class Prediction(Read):
 
     @property
     def right(self) -> bool:
-        """What the confidence is held against: whether the answer is right, or named the outcome that was drawn."""
+        """What the confidence is compared with: whether the answer is right, or names the outcome that was drawn."""
         return self.correct if self.hit is None else self.hit
 
     @property

@@ -23,7 +23,7 @@ NAMES = {
 """The ablations, in order, and their names in the report."""
 
 LEVELS = {"0.5": 0.5, "0.95": 0.95}
-"""The shares at which the thresholds of K are told."""
+"""The shares for which the thresholds of K are reported."""
 
 
 def ablations(records: Records) -> Section:

@@ -1,4 +1,4 @@
-"""What the memories' results stand beside: every baseline and control next to what it controls."""
+"""Baselines and controls, each next to the result that it controls."""
 
 from collections.abc import Sequence
 

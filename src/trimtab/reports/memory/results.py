@@ -15,7 +15,7 @@ LEVELS = ("minimum", "good", "excellent")
 
 @dataclass(frozen=True)
 class Bar:
-    """What a figure is held against: one threshold, or one for each of `LEVELS`; strictly above, or below."""
+    """What a figure is compared with: one threshold, or one for each of `LEVELS`; strictly above, or below."""
 
     thresholds: tuple[float, ...]
     above: bool
@@ -54,7 +54,7 @@ def results(records: Records) -> Section:
     columns = ("figure", "value", "95% interval", *LEVELS, "reached")
     blocks: list[Block] = [Text(about), Table("Against the thresholds", columns, tuple(rows), words=frozenset({0, 6}))]
     if not records.baselines:
-        blocks.append(Text("The losses are held against no baseline: there is no baselines.jsonl.", "missing"))
+        blocks.append(Text("The losses are compared with no baseline: there is no baselines.jsonl.", "missing"))
     if not records.generation:
         blocks.append(Text("No pass rate: the generation check was not run.", "missing"))
     return Section(KEY, TITLE, (*blocks, _criteria(joint), *_within(records, joint), *_waited(joint)))

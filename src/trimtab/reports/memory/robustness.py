@@ -18,7 +18,7 @@ ORDER = ("fp32", "bf16", "int8", "int4")
 """The roundings, the finest first."""
 
 MARGIN_AT = 0.05
-"""The noise at which the pass rate is held against the margin; else the level recorded that is nearest."""
+"""The noise at which the pass rate is plotted over the margin; else the recorded level nearest to it."""
 
 GROUPS = 4
 

@@ -1,7 +1,7 @@
 """Faults injected on purpose, with known truth, so that what detects and mends them can be scored.
 
 A fault strikes by the run's *data step*: the number of batches drawn so far, which is the step number in a run that never
-rewound and moves on through a rewind, as the data does. What struck stands in the step's row under `faults`; nothing of it
+rewound and moves on through a rewind, as the data does. The step's row names what struck under `faults`; nothing of it
 is shown to a regime controller.
 """
 

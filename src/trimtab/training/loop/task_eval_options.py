@@ -31,7 +31,9 @@ def drawn(problems: Sequence[Problem]) -> list[str | None]:
 
     Not the problem's own label: that of a file may be its likeliest answer.
     """
-    generator = np.random.default_rng(0)  # its own, so that every model of every arm is held against the same outcomes
+    generator = np.random.default_rng(
+        0
+    )  # of its own, so that every model of every arm is compared with the same outcomes
     return [
         problem.options[generator.choice(len(problem.options), p=problem.option_probabilities)]
         if problem.option_probabilities

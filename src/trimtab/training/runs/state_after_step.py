@@ -139,7 +139,7 @@ def rerun(
 ) -> tuple[Snapshot, Rerun]:
     """Make a recorded run again from `start` (None: from its beginning) to `until`, in memory.
 
-    With `strict` a difference from the records raises `WorkError`; else it ends the rerun and stands in the result.
+    With `strict` a difference from the records raises `WorkError`; else it ends the rerun and is part of the result.
     """
     manifest = run.manifest()
     assembly = assemble(recorded_config(manifest, run), progress)

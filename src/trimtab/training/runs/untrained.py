@@ -1,4 +1,4 @@
-"""What a run's model could do before its first step: what a run that diverged counts as."""
+"""Metrics of the untrained model, used as the score of a diverged run."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _AROUND = (".low", ".high", ".null_floor", ".null_high")
 
 
 def is_needed(result: Mapping[str, Any]) -> bool:
-    """Whether a run that ended so is to be held against its untrained model: it diverged, or a figure is not finite."""
+    """Whether a run needs the metrics of its untrained model: it diverged, or one of its metrics is not finite."""
     if result["status"] in ("diverged", "interrupted"):
         return bool(result["status"] == "diverged")
     points = {name: value for name, value in flatten(result.get("task_eval", {})) if not name.endswith(_AROUND)}
