@@ -320,13 +320,11 @@ class Trainer:
             row["sample"] = dict(sample)
         evaluated = state.evaluated.after(state.step, row, early)
         if ending is None and early is not None and evaluated.without_gain >= early.patience:
-            ending = (
-                "stopped",
-                (
-                    f"early stopping: {evaluated.without_gain} evaluations in a row did not improve the validation loss "
-                    f"{evaluated.reference_loss} by more than {early.minimum_gain}"
-                ),
+            why = (
+                f"early stopping: {evaluated.without_gain} evaluations in a row did not improve the validation loss "
+                f"{evaluated.reference_loss} by more than {early.minimum_gain}"
             )
+            ending = ("stopped", why)
         last = ending is not None or state.step == episode.steps
         if last and row["val_tokens"] and not math.isfinite(loss) and (ending is None or ending[0] != "diverged"):
             ending = "diverged", f"the validation loss at the end is {loss}"  # whatever else ended it
@@ -365,13 +363,8 @@ class Trainer:
             return
         folder = self.logger.folder / "checkpoints"
         # The event comes first, so that the checkpoint's record lengths include it and a resumed run has it once.
-        self.logger.event(
-            state.step,
-            state.attempt,
-            "checkpoint",
-            reason,
-            after=checkpoint_path(folder, state.step).name,
-        )
+        name = checkpoint_path(folder, state.step).name
+        self.logger.event(state.step, state.attempt, "checkpoint", reason, after=name)
         write_checkpoint(folder, state.snapshot(), self.logger.seals())
         drop_after(folder, state.step)  # of a passage that a rewind gave up; before pruning, which keeps the newest
         best = [state.evaluated.best_step, *(found["evaluated"]["best_step"] for found in state.ring.found)]
