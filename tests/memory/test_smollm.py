@@ -50,20 +50,21 @@ def test_packed_losses_and_gradients_are_the_plain_ones(smollm2: Path) -> None:
             assert float((gradient[row] - pulled).norm() / pulled.norm()) < 5e-5
 
 
+@pytest.mark.timeout(1800)  # beside other work it takes several times as long
 def test_the_gates_close_on_random_weights(smollm2: Path, tmp_path: Path) -> None:
     (tmp_path / "pairs.jsonl").write_text(
-        "".join(f'{{"question": "{question}", "answer": "{answer}"}}\n' for question, answer in PAIRS)
+        "".join(f'{{"question": "{question}", "answer": "{answer}"}}\n' for question, answer in PAIRS[:2])
     )
     asked = {
         "threads": 1,
         "model": {"name": "untrained", "path": str(smollm2)},
         "pairs": {"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")},
         "count": None,
-        "vectors": 16,
-        "solve": {"steps": 60, "restarts": 1, "positions": 512},
+        "vectors": 8,
+        "solve": {"steps": 30, "restarts": 1, "positions": 512},
         "stages": ["baselines", "single", "joint"],
     }
-    for name, status, steps in (("untrained", "stopped", 60), ("pretrained", "completed", 200)):
+    for name, status, steps in (("untrained", "stopped", 30), ("pretrained", "completed", 200)):
         asked["model"]["name"], asked["solve"]["steps"] = name, steps
         result = run_memory(resolve_root(MemoryConfig, asked, Source("memory.yaml", {})), tmp_path / name, Quiet())
         assert result["status"] == status
