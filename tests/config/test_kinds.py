@@ -20,15 +20,15 @@ CONFIGS = ROOT / "configs"
         (
             load_config,
             "memory_arithmetic",
-            "describes a memory run, and a training run is asked for.* `trimtab memory run`",
+            "describes a memory run, and this command needs a training run.* `trimtab memory run`",
         ),
         (load_config, "demo", "describes an experiment.* `trimtab run`"),
-        (load_experiment, "memory_arithmetic", "describes a memory run, and an experiment is asked for"),
+        (load_experiment, "memory_arithmetic", "describes a memory run, and this command needs an experiment"),
         (load_experiment, "baseline", "describes a training run.* `trimtab train`"),
         (
             lambda path: load_root(MemoryConfig, path),
             "memory_margin",
-            "describes an experiment, and a memory run is asked for",
+            "describes an experiment, and this command needs a memory run",
         ),
         (lambda path: load_root(MemoryConfig, path), "baseline", "describes a training run"),
     ],

@@ -101,6 +101,7 @@ def test_an_added_executor_gives_the_same_verdicts(tmp_path: Path) -> None:
         ConfigError, match="there is no executor 'newes'. Did you mean 'newest'. Known: inline, newest, "
     ):
         run_experiment(experiment, tmp_path / "other", RunOptions(executor="newes"))
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.usefixtures("known")

@@ -1,5 +1,7 @@
 """Small experiments for the tests."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 from trimtab.config.wording import Source
@@ -48,3 +50,8 @@ GUARDED: dict[str, Any] = {
     },
 }
 """A guard that skips and rewinds, and one that never acts, under injected faults."""
+
+
+def ended_at(out: Path) -> str:
+    """When an experiment ended, by its progress."""
+    return str(json.loads((out / "experiment.json").read_text())["ended_at"])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.experiments.specs import GUARDED, SHORT, SMALL, spec
+from tests.experiments.specs import GUARDED, SHORT, SMALL, ended_at, spec
 from tests.training.small_runs import weights
 from trimtab.config import ConfigError, RunError, allowing_code, config_hash
 from trimtab.experiments import RunOptions, load_experiment, run_experiment
@@ -61,11 +61,11 @@ def test_an_experiment_on_a_relative_path_is_reused_from_where_the_same_text_lie
     assert child.config["data"]["path"] == str(tmp_path / "here" / "my.txt")
     assert child.parent is not None and "data" not in child.parent.changed
     said: list[str] = []
-    ended = json.loads((tmp_path / "e/experiment.json").read_text())["ended_at"]
+    ended = ended_at(tmp_path / "e")
     monkeypatch.chdir(tmp_path / "there")
     assert run_experiment(forked, tmp_path / "e", RunOptions(say=said.append))["status"] == "completed"
     assert len(said) == 4 and all("found done" in text for text in said)
-    assert json.loads((tmp_path / "e/experiment.json").read_text())["ended_at"] == ended
+    assert ended_at(tmp_path / "e") == ended
 
 
 def test_differences_are_those_of_the_records(tmp_path: Path) -> None:
@@ -393,10 +393,8 @@ def test_an_episode_may_name_the_code_that_the_experiment_names_and_no_other(
     episode.summary_path.unlink()
     result = run_experiment(spec(**short), tmp_path / "e", QUIET)
     assert result["status"] == "failed" and not (tmp_path / "executed").exists()
-    with pytest.raises(
-        RunError,
-        match=r"experiment\.yaml belongs to the records of .* names code to execute: 'tests\.experiments\.test_run:Brake'",
-    ):
+    named = r"experiment\.yaml belongs to the records of .* names code to execute: 'tests\.experiments\.test_run:Brake'"
+    with pytest.raises(RunError, match=named):
         load_experiment(tmp_path / "e/experiment.yaml")
     with allowing_code(True):
         assert load_experiment(tmp_path / "e/experiment.yaml").arms == spec(**short).arms

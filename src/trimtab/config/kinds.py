@@ -31,8 +31,8 @@ class RunKind:
     - `schema_path`: the config, a subclass of `Frozen`.
     - `components_path`: a sequence of `Registry`, the kinds of component that this kind of run brings.
     - `run_path`: `(config, folder, context) -> result`. Starts the run in the folder, goes on with it, or finds it done, and
-      returns its `status` and figures. `context` is a `trimtab.runtime.RunContext`.
-    - `metrics_path`: `(config) -> mapping of names to Metric`, the figures that a run of this config will have.
+      returns its `status` and figures. `context` is a `trimtab.runtime.context.RunContext`.
+    - `metrics_path`: `(config) -> trimtab.records.metrics.Metrics`, the metrics that a run of this config will have.
     - `check_path`: `(resolved config as a mapping, where) -> None`, raises ConfigError for keys that do not fit together.
     - `report_path`: `(folder) -> list of files`, writes the report of one run.
     - `sections_path`: the sections of the report of an experiment whose episodes are such runs, in order.
@@ -120,9 +120,13 @@ def installed(group: str) -> list[EntryPoint]:
 
 def _loaded(group: str) -> Iterator[tuple[EntryPoint, Any]]:
     for point in installed(group):
-        with foreign(ConfigError, lambda reason, point=point: f"{_named(point)} cannot be imported: {reason}."):  # type: ignore[misc]
-            found = point.load()
-        yield point, found
+        yield point, loaded(point)
+
+
+def loaded(point: EntryPoint) -> Any:
+    """What an entry point names. Raises `ConfigError` that names its package where it cannot be imported."""
+    with foreign(ConfigError, lambda reason: f"{_named(point)} cannot be imported: {reason}."):
+        return point.load()
 
 
 def _package(point: EntryPoint) -> str:
@@ -145,7 +149,7 @@ def refuse_other_kinds(data: Mapping[str, Any], source: str, wanted: str) -> Non
     described = _described(data)
     if described is not None and described[0] != wanted:
         raise ConfigError(
-            f"{source} describes {described[0]}, and {wanted} is asked for. It belongs to `{described[1]}`."
+            f"{source} describes {described[0]}, and this command needs {wanted}. Give it to `{described[1]}`."
         )
 
 
@@ -165,7 +169,7 @@ def _described(data: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 class Registries(Mapping[str, Registry]):
-    """Every registry of components by its kind of component; gathered when it is first asked for."""
+    """Every registry of components by its kind of component; gathered at the first use."""
 
     @functools.cached_property
     def _found(self) -> dict[str, Registry]:

@@ -12,12 +12,12 @@ from trimtab.config.schema import FILE_PATH
 from trimtab.data.batch import TaskDataset
 from trimtab.data.cache import encoded, fingerprint
 from trimtab.data.corpus import Corpus, Document, open_corpus
-from trimtab.data.files import Progress
 from trimtab.data.problem import Task
 from trimtab.data.report import CorpusReport, UnknownCharacter
 from trimtab.data.tokenizers import Ids, Tokenizer
 from trimtab.data.windows import WindowDataset
 from trimtab.errors import ConfigError, DataError
+from trimtab.runtime.context import Progress
 
 DEFAULT_SHARE = 0.05
 """The share of a corpus that validates, unless a config sets another."""

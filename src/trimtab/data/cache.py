@@ -16,9 +16,10 @@ from trimtab.boundary import open_to_write
 from trimtab.config.model_paths import cache_folder
 from trimtab.data.corpus import REMEMBER_ABOVE, Corpus
 from trimtab.data.durable import cannot_write, write_durably
-from trimtab.data.files import BLOCK, Progress
+from trimtab.data.files import BLOCK
 from trimtab.data.pieces import pieces
 from trimtab.data.tokenizers import Ids, Tokenizer
+from trimtab.runtime.context import Progress
 
 try:
     import fcntl

@@ -10,9 +10,10 @@ from pathlib import Path
 from trimtab.boundary import user_path
 from trimtab.config.model_paths import cache_folder
 from trimtab.data import files
-from trimtab.data.files import Progress, Scan, ScanMemory, shown
+from trimtab.data.files import Scan, ScanMemory, shown
 from trimtab.data.report import FileEntry, SkippedFile
 from trimtab.errors import DataError
+from trimtab.runtime.context import Progress
 
 REMEMBER_ABOVE = 256 << 20
 """Corpora above this many bytes are not read again only to see whether they changed: their scans are remembered."""

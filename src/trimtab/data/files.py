@@ -18,9 +18,6 @@ from trimtab.errors import DataError
 BLOCK = 1 << 18
 """Bytes read at a time."""
 
-Progress = Callable[[str, int, int], None]
-"""Called as `progress(stage, bytes done, bytes in all)` with stage "reading" or "encoding"."""
-
 
 class NotTextError(Exception):
     """Bytes that are not UTF-8 text; the message says what stands at which byte offset."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from trimtab.config import ConfigError
-from trimtab.config.kinds import installed
+from trimtab.config.kinds import installed, loaded
 from trimtab.config.wording import unknown_name
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.worker import work
@@ -49,7 +49,7 @@ class Executor(Protocol):
 
 
 class Inline:
-    """Runs each job in this process, when its answer is asked for."""
+    """Runs each job in this process, in `next`."""
 
     slots = 1
 
@@ -78,14 +78,14 @@ def inline(workers: int, log: Path) -> Executor:
     return Inline()
 
 
-def open_executor(name: str, workers: int, log: Path) -> Executor:
-    """The executor of a name. Raises `ConfigError` where there is none."""
+def find_executor(name: str) -> Callable[[int, Path], Executor]:
+    """The function `(workers, log) -> Executor` of a name. Raises `ConfigError` where there is none."""
     known = {point.name: point for point in installed("trimtab.executors")}
     if name not in known:
         raise ConfigError(
             f"--executor: there is no executor '{name}'.{unknown_name(name, known)} Known: {', '.join(sorted(known))}."
         )
-    found: Executor = known[name].load()(workers, log)
+    found: Callable[[int, Path], Executor] = loaded(known[name])
     return found
 
 

@@ -27,6 +27,11 @@ class RunOptions:
     say: Say = print
     command: tuple[str, ...] = ()
 
+    @property
+    def executor_name(self) -> str:
+        """The executor, chosen or by the number of workers."""
+        return self.executor or ("processes" if self.workers else "inline")
+
 
 class Progress:
     """`experiment.json`, kept up to date, and what is said while it goes on."""

@@ -9,7 +9,7 @@ from trimtab.evidence import plan
 from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.experiments.design import episode_jobs
 from trimtab.experiments.directory import ExperimentDirectory, check_free, reserve
-from trimtab.experiments.executor import Answer, open_executor, run_jobs
+from trimtab.experiments.executor import Answer, find_executor, run_jobs
 from trimtab.experiments.findings import intervention_jobs, write_detections, write_interventions
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.noise import noise_floors, noise_jobs
@@ -36,6 +36,7 @@ def run_experiment(experiment: Experiment, out: Path | str, options: RunOptions 
     """
     folder = ExperimentDirectory(out)
     check_free(folder)
+    find_executor(options.executor_name)
     preflight(folder, experiment)
     reserve(folder, experiment, options.command)
     named = experiment.model_dump()
@@ -96,9 +97,8 @@ def _run(folder: ExperimentDirectory, jobs: list[Job], options: RunOptions, prog
         progress.on_answer(job, answer)
 
     if jobs:
-        name = options.executor or ("processes" if options.workers else "inline")
-        executor = open_executor(name, min(options.workers, len(jobs)), folder.log_path)
-        run_jobs(jobs, executor, on_answer, options.stop)
+        make = find_executor(options.executor_name)
+        run_jobs(jobs, make(min(options.workers, len(jobs)), folder.log_path), on_answer, options.stop)
     if options.stop() is not None or "interrupted" in statuses:
         return "interrupted"
     return "failed" if "failed" in statuses else "completed"

@@ -207,5 +207,6 @@ class Experiment(Frozen):
         """Raise `ConfigError` where the episodes are no training runs."""
         if not self.run_kind.steps:
             raise ConfigError(
-                f"episodes: {self.episodes}. What was asked is about training runs. Give an experiment whose episodes are."
+                f"episodes: {self.episodes}. This command is about training runs: give an experiment whose episodes are "
+                "training runs."
             )

@@ -11,13 +11,13 @@ from pydantic import Field
 
 from trimtab.config.canonical import canonical_json
 from trimtab.data.build import DataBundle
-from trimtab.data.files import Progress
 from trimtab.data.problem import Problem, Task
 from trimtab.data.report import UnknownCharacter
 from trimtab.data.tasks.dataset import ProblemDataset
 from trimtab.data.tasks.noise import Noise, with_noise
 from trimtab.data.tokenizers import Tokenizer
 from trimtab.errors import ConfigError, DataError
+from trimtab.runtime.context import Progress
 
 
 @dataclass(frozen=True)
