@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from tests.models.pretrained.gguf_files import write_gguf
 from trimtab.cli.commands import app
 from trimtab.config import ConfigError, DataError
-from trimtab.models.pretrained import embedded
+from trimtab.models.pretrained import known_models
 
 runner = CliRunner()
 
@@ -51,10 +51,12 @@ def test_a_known_model_that_is_there_is_not_imported_again(
     call("import", gguf)
     card = home / "models" / "tiny" / "trimtab.json"
     card.write_text(json.dumps({**json.loads(card.read_text()), "source": "tiny-carrier 1.0"}))
-    known = replace(embedded.EMBEDDED["smollm2-135m"], package="tiny-carrier", version="1.0")
-    monkeypatch.setitem(embedded.EMBEDDED, "tiny", known)
+    known = replace(known_models.EMBEDDED["smollm2-135m"], package="tiny-carrier", version="1.0")
+    monkeypatch.setitem(known_models.EMBEDDED, "tiny", known)
     assert json.loads(call("import", "tiny", "--json"))["source"] == "tiny-carrier 1.0"
-    monkeypatch.setitem(embedded.EMBEDDED, "tiny", replace(known, version="2.0"))  # another one is no reason to keep it
+    monkeypatch.setitem(
+        known_models.EMBEDDED, "tiny", replace(known, version="2.0")
+    )  # another one is no reason to keep it
     with pytest.raises(ConfigError, match="exists already"):
         call("import", "tiny")
 

@@ -7,12 +7,12 @@ import torch
 
 from trimtab.config import ConfigError
 from trimtab.data import PretrainedTokenizer
-from trimtab.memory.baselines import branches_of
+from trimtab.memory.engine.losses import measure
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.engine.solve import Settings, Task
-from trimtab.memory.measure import measure
 from trimtab.memory.modes import LearnedModes, RandomModes, WordModes
 from trimtab.memory.pairs import Pair, encode_pairs
+from trimtab.memory.protocol.baselines import branches_of
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import torch
 
 from tests.memory.engine.test_packed import measured
 from tests.memory.test_run import Quiet
-from trimtab.bench.plain_memory import plain_losses
+from trimtab.bench.reference_memory import plain_losses
 from trimtab.config.load import resolve_root
 from trimtab.config.wording import Source
 from trimtab.data import PretrainedTokenizer

@@ -6,8 +6,8 @@ from statistics import median
 
 import torch
 
-from trimtab.bench.peaks import matmul_peak
-from trimtab.bench.plain_memory import plain_step
+from trimtab.bench.flops import matmul_peak
+from trimtab.bench.reference_memory import plain_step
 from trimtab.bench.timing import interleaved, median_ratio
 from trimtab.data import PretrainedTokenizer
 from trimtab.memory.engine.layout import Branch

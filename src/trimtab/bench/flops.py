@@ -1,4 +1,9 @@
-"""How many floating-point operations a training step needs."""
+"""Floating-point operations: how many a training step needs, and how many per second the machine reaches at most."""
+
+import statistics
+import time
+
+import torch
 
 from trimtab.models import Decoder
 from trimtab.models.layers import Linear
@@ -16,3 +21,17 @@ def model_flops(model: Decoder, tokens: int) -> float:
     head = model.token_embedding.numel() if model.head is None else 0
     attention = 2 * model.layers * model.width * (model.context + 1) / 2
     return 6.0 * (linear + head + attention) * tokens
+
+
+def matmul_peak(dtype: torch.dtype, *, size: int = 2048, rounds: int = 7) -> float:
+    """FLOP/s of a square matrix product of `size`, the median of `rounds`, with the present number of threads."""
+    generator = torch.Generator().manual_seed(0)
+    a = torch.randn(size, size, generator=generator).to(dtype)
+    b = torch.randn(size, size, generator=generator).to(dtype)
+    product = a @ b
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        torch.mm(a, b, out=product)
+        seconds.append(time.perf_counter() - start)
+    return 2.0 * float(size) ** 3 / statistics.median(seconds)

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from trimtab.bench.flops import model_flops
-from trimtab.bench.peaks import matmul_peak
+from trimtab.bench.flops import matmul_peak, model_flops
 from trimtab.bench.reference import ReferenceTraining
 from trimtab.bench.timing import interleaved, median_ratio
 from trimtab.models import Decoder

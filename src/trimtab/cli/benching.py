@@ -34,7 +34,7 @@ def bench(
     """
     if context.invoked_subcommand is not None:
         return
-    from trimtab.bench.memory import peak_memory
+    from trimtab.bench.peak_rss import peak_memory
     from trimtab.bench.training import bench_training
     from trimtab.config.model_paths import imported_models
 

@@ -43,8 +43,8 @@ def import_model(
     from dataclasses import asdict
 
     from trimtab.config.model_paths import imported_models
-    from trimtab.models.pretrained.embedded import EMBEDDED, gguf_file, installed_file
     from trimtab.models.pretrained.importing import described, import_gguf, target_folder
+    from trimtab.models.pretrained.known_models import EMBEDDED, gguf_file, installed_file
 
     begun = time.monotonic()
     if (known := EMBEDDED.get(what)) is not None:

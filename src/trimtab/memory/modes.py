@@ -10,10 +10,10 @@ from trimtab.data.tokenizers import Tokenizer
 from trimtab.errors import ConfigError
 from trimtab.memory.engine.adam import Adam
 from trimtab.memory.engine.layout import segments
+from trimtab.memory.engine.losses import Modes
 from trimtab.memory.engine.network import FrozenNetwork, vector_gradient
 from trimtab.memory.engine.packing import pack
 from trimtab.memory.engine.solve import Settings, Solver, Task
-from trimtab.memory.measure import Modes
 from trimtab.random import derive_seed
 
 

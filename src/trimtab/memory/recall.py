@@ -6,9 +6,9 @@ from pathlib import Path
 from trimtab.config import RunError, allowing_code
 from trimtab.config.load import recorded_root
 from trimtab.memory.config import MemoryConfig
-from trimtab.memory.decode import opening, say
-from trimtab.memory.opening import network_of, tokenizer_of
-from trimtab.memory.staging import SIDES
+from trimtab.memory.engine.decoding import opening, say
+from trimtab.memory.protocol.parts import network_of, tokenizer_of
+from trimtab.memory.protocol.solving import SIDES
 from trimtab.memory.store import Memory, load_memory
 from trimtab.records import RunDirectory
 from trimtab.records.memory_rows import MEMORY_CONFIG

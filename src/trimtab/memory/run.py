@@ -7,17 +7,17 @@ from typing import Any
 
 from trimtab.boundary import counted, read_regular, strict_json
 from trimtab.errors import DataError, RunError
-from trimtab.memory import stages
-from trimtab.memory.ablating import ablations
-from trimtab.memory.analysing import analyse
-from trimtab.memory.baselines import baseline_rows, bounds_of, control_rows
 from trimtab.memory.config import MemoryConfig
 from trimtab.memory.engine.solve import Step
-from trimtab.memory.gates import Gate
-from trimtab.memory.generation import generation_rows
-from trimtab.memory.opening import network_of, open_run, wordings
 from trimtab.memory.pairs import EncodedPair, counterfactuals
-from trimtab.memory.recording import (
+from trimtab.memory.protocol import stages
+from trimtab.memory.protocol.ablations import ablations
+from trimtab.memory.protocol.analysis_stage import analyse
+from trimtab.memory.protocol.baselines import baseline_rows, bounds_of, control_rows
+from trimtab.memory.protocol.gates import Gate
+from trimtab.memory.protocol.generation import generation_rows
+from trimtab.memory.protocol.parts import network_of, open_run, wordings
+from trimtab.memory.protocol.run_records import (
     all_seals,
     begin,
     changes,
@@ -28,8 +28,8 @@ from trimtab.memory.recording import (
     unacceptable,
     write_config,
 )
-from trimtab.memory.stages import MEMORIES, Bench
-from trimtab.memory.staging import Bounds, Pace, StageInterruptedError, Watcher
+from trimtab.memory.protocol.solving import Bounds, Pace, StageInterruptedError, Watcher
+from trimtab.memory.protocol.stages import MEMORIES, Bench
 from trimtab.memory.store import Memory, load_memories
 from trimtab.records import (
     JsonlWriter,

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from tests.memory.analysis import made
-from trimtab.bench.plain_memory import plain_losses
+from trimtab.bench.reference_memory import plain_losses
 from trimtab.memory.analysis.disturbing import directions
 from trimtab.memory.analysis.landscape import DISTANCES, LINE, PLANE, RISE, WAY, gradient, landscape, path, width
-from trimtab.memory.measure import measure
+from trimtab.memory.engine.losses import measure
 from trimtab.random import derive_seed
 from trimtab.reports.memory.measures import Landscape
 from trimtab.reports.memory.measures import Path as Way

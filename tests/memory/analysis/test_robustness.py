@@ -11,8 +11,8 @@ from tests.memory.engine import small
 from trimtab.memory.analysis.disturbing import Disturbance, directions, disturbances, disturbed, rounded
 from trimtab.memory.analysis.robustness import DOUBTFUL, robustness
 from trimtab.memory.analysis.shared import one_a_pair, setting
-from trimtab.memory.decode import opening, say
-from trimtab.memory.measure import measure
+from trimtab.memory.engine.decoding import opening, say
+from trimtab.memory.engine.losses import measure
 from trimtab.records.memory_rows import RobustnessRow
 
 

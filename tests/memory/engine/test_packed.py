@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.memory.engine import small
 from tests.models.pretrained.families import tiny
-from trimtab.bench.plain_memory import plain_losses
+from trimtab.bench.reference_memory import plain_losses
 from trimtab.config import ConfigError
 from trimtab.memory.engine.layout import Branch, segments
 from trimtab.memory.engine.network import FrozenNetwork, branch_losses, row_margins, vector_gradient

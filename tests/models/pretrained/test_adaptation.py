@@ -9,8 +9,7 @@ from torch.nn import functional
 from tests.models.pretrained.families import tiny
 from tests.models.pretrained.folders import KINDS, ids, load
 from trimtab.config import REGISTRIES, ConfigError
-from trimtab.models.pretrained.adaptation import adapt_network, linear_maps
-from trimtab.models.pretrained.parts import Lora
+from trimtab.models.pretrained.adaptation import Lora, adapt_network, linear_maps
 from trimtab.training.config import resolve_config
 
 

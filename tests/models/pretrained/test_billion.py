@@ -37,7 +37,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 from trimtab.models.pretrained.model import Pretrained
-from trimtab.models.pretrained.parts import Lora
+from trimtab.models.pretrained.adaptation import Lora
 import transformers.models.llama.modeling_llama, peft
 
 

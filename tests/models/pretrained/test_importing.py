@@ -12,7 +12,7 @@ from tests.models.pretrained.folders import ids
 from tests.models.pretrained.gguf_files import TOKENS, write_gguf
 from trimtab.config import REGISTRIES, ConfigError, DataError, WorkError
 from trimtab.data import PretrainedTokenizer
-from trimtab.models.pretrained import embedded
+from trimtab.models.pretrained import known_models
 from trimtab.models.pretrained.chat import chat_prompt
 from trimtab.models.pretrained.importing import described, import_gguf, list_models, target_folder
 from trimtab.models.pretrained.model import Pretrained
@@ -124,11 +124,11 @@ def test_a_known_model_comes_from_the_installed_package_or_from_the_wheel(
     gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = replace(
-        embedded.EMBEDDED["smollm2-135m"],
+        known_models.EMBEDDED["smollm2-135m"],
         package="tiny-carrier",
         version="1.0",
         file="tiny_carrier/tiny.gguf",
-        sha256=embedded.file_sha256(gguf),
+        sha256=known_models.file_sha256(gguf),
     )
     wheel = tmp_path / "index" / "tiny_carrier-1.0-py3-none-any.whl"
     wheel.parent.mkdir()
@@ -143,22 +143,22 @@ def test_a_known_model_comes_from_the_installed_package_or_from_the_wheel(
         archive.writestr("tiny_carrier-1.0.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
-    with embedded.gguf_file(known) as file:
+    with known_models.gguf_file(known) as file:
         assert file.read_bytes() == gguf.read_bytes()
     assert not file.exists()
     with (
         pytest.raises(WorkError, match="is not the file that Trimtab knows"),
-        embedded.gguf_file(replace(known, sha256="0")),
+        known_models.gguf_file(replace(known, sha256="0")),
     ):
         pass
     with (
         pytest.raises(WorkError, match="pip could not fetch tiny-carrier==2.0"),
-        embedded.gguf_file(replace(known, version="2.0")),
+        known_models.gguf_file(replace(known, version="2.0")),
     ):
         pass
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    with embedded.gguf_file(known) as file:
+    with known_models.gguf_file(known) as file:
         assert file == tmp_path / "site" / "tiny_carrier" / "tiny.gguf"
     assert file.exists()

@@ -35,7 +35,7 @@ import torch
 from trimtab.models.pretrained.chat import chat_prompt
 from trimtab.models.pretrained.importing import import_gguf
 from trimtab.models.pretrained.model import Pretrained
-from trimtab.models.pretrained.parts import Lora
+from trimtab.models.pretrained.adaptation import Lora
 from trimtab.data import PretrainedTokenizer
 from pathlib import Path
 

@@ -12,9 +12,9 @@ from tests.models.pretrained.families import tiny
 from trimtab.config import ConfigError
 from trimtab.config.offline import offline_import
 from trimtab.models.completion import complete
+from trimtab.models.pretrained.logit_comparison import distance, logits_in_fp32, typical_distance
 from trimtab.models.pretrained.model import Pretrained
 from trimtab.models.pretrained.probe import probe
-from trimtab.models.pretrained.twin import distance, logits_in_fp32, typical_distance
 
 ROPE = {"rope_theta": 10000.0, "original_max_position_embeddings": 16}
 LONG = {**ROPE, "rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [4.0] * 4}

@@ -10,8 +10,8 @@ from tests.models.pretrained.families import tiny
 from tests.models.pretrained.folders import KINDS, edit, ids, load, write
 from trimtab.config import ConfigError, WorkError
 from trimtab.config.offline import offline_import
+from trimtab.models.pretrained.adaptation import Lora
 from trimtab.models.pretrained.model import Pretrained
-from trimtab.models.pretrained.parts import Lora
 from trimtab.models.pretrained.saving import check_written
 
 

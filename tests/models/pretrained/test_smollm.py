@@ -114,7 +114,7 @@ import json, resource, sys
 import torch
 from torch.nn import functional
 from trimtab.models.pretrained.model import Pretrained
-from trimtab.models.pretrained.parts import Lora
+from trimtab.models.pretrained.adaptation import Lora
 from trimtab.runtime.device import has_native_bf16
 
 model = Pretrained(path=sys.argv[1], adapt=(Lora(),)).train()

@@ -17,9 +17,9 @@ from torch import Tensor
 from trimtab.memory.analysis.disturbing import directions
 from trimtab.memory.analysis.shared import one_a_pair, setting
 from trimtab.memory.engine.layout import segments
+from trimtab.memory.engine.losses import Look, Measured, measure, unseen
 from trimtab.memory.engine.network import FrozenNetwork, vector_gradient
 from trimtab.memory.engine.packing import pack
-from trimtab.memory.measure import Look, Measured, measure, unseen
 from trimtab.memory.store import Memory
 from trimtab.random import derive_seed
 

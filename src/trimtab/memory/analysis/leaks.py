@@ -8,8 +8,8 @@ from trimtab.errors import ConfigError
 from trimtab.evidence import t_interval
 from trimtab.memory.analysis.shared import one_a_pair, setting
 from trimtab.memory.engine.layout import Branch
+from trimtab.memory.engine.losses import Candidate, Look, measure, unseen
 from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.measure import Candidate, Look, measure, unseen
 from trimtab.memory.store import Memory
 
 MODES: dict[str, int | None] = {"question": 0, "answer": 1, "none": None}

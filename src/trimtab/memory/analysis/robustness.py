@@ -23,9 +23,9 @@ from torch import Tensor
 
 from trimtab.memory.analysis.disturbing import Disturbance, disturbances, disturbed
 from trimtab.memory.analysis.shared import setting
-from trimtab.memory.decode import opening, say
+from trimtab.memory.engine.decoding import opening, say
+from trimtab.memory.engine.losses import Look, measure, unseen
 from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.measure import Look, measure, unseen
 from trimtab.memory.store import Memory
 from trimtab.random import derive_seed
 

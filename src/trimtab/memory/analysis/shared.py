@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from trimtab.memory.engine.layout import Layout
-from trimtab.memory.measure import Modes
+from trimtab.memory.engine.losses import Modes
 from trimtab.memory.store import Memory
 
 

@@ -2,10 +2,15 @@
 
 import hashlib
 import json
-from contextlib import suppress
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors import safe_open
 
 from trimtab.boundary import printable
 from trimtab.config.model_folder import entries, member, read_mapping
@@ -97,6 +102,37 @@ def model_files(path: str) -> ModelFiles:
         )
     config = _config(found)
     return ModelFiles(found, None, weight_files(found), config)
+
+
+@contextmanager
+def folder_to_load(files: ModelFiles) -> Iterator[Path]:
+    """A folder for transformers to load `files` from, for as long as the block runs. Raises WorkError when it cannot be made."""
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="trimtab-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise WorkError(f"No temporary folder can be made: {error.strerror}. Free some space there.") from error
+    with temporary as name:
+        folder = Path(name)
+        if files.gguf is not None:
+            (folder / files.gguf).symlink_to(os.path.realpath(files.weights[0]))
+        else:
+            (folder / "config.json").write_text(json.dumps(files.config))
+            _link_weights(files.weights, folder)
+        yield folder
+
+
+def _link_weights(weights: tuple[Path, ...], folder: Path) -> None:
+    if len(weights) == 1:
+        (folder / "model.safetensors").symlink_to(os.path.realpath(weights[0]))
+        return
+    places: dict[str, str] = {}
+    for number, path in enumerate(weights):
+        name = f"model-{number:05d}.safetensors"
+        (folder / name).symlink_to(os.path.realpath(path))
+        with safe_open(path, "pt") as file:
+            places.update(dict.fromkeys(file.keys(), name))
+    index = {"metadata": {}, "weight_map": places}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.config.offline import offline_import
-from trimtab.models.pretrained.files import ModelFiles
-from trimtab.models.pretrained.staging import staged
+from trimtab.models.pretrained.files import ModelFiles, folder_to_load
 
 DIGITS_FIRST = {"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"}
 """Rules that split every digit off and then the rest as GPT-2 does (llama.cpp, src/llama-vocab.cpp)."""
@@ -23,7 +22,7 @@ def gguf_tokenizer(path: Path) -> tuple[Any, str | None]:
     transformers = offline_import("transformers")
     from tokenizers import pre_tokenizers
 
-    with staged(ModelFiles(path.parent, path.name, (path,), {})) as folder:
+    with folder_to_load(ModelFiles(path.parent, path.name, (path,), {})) as folder:
         made = transformers.AutoTokenizer.from_pretrained(
             str(folder), gguf_file=path.name, local_files_only=True, trust_remote_code=False
         )

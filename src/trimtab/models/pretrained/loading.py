@@ -9,11 +9,9 @@ from torch import nn
 from trimtab.boundary import foreign, printable, run_limited, shortened
 from trimtab.config.offline import offline_import
 from trimtab.errors import DataError
-from trimtab.models.pretrained.bounds import bounded, check_numbers
-from trimtab.models.pretrained.files import ModelFiles
+from trimtab.models.pretrained.config_checks import check_numbers, check_settings, limit_network_size
+from trimtab.models.pretrained.files import ModelFiles, folder_to_load
 from trimtab.models.pretrained.gguf_facts import gguf_facts
-from trimtab.models.pretrained.settings import check_settings
-from trimtab.models.pretrained.staging import staged
 from trimtab.models.pretrained.weights import Stored, stored_in
 
 _ATTENTION = {"eager", "sdpa"}
@@ -38,7 +36,7 @@ def load_network(files: ModelFiles) -> nn.Module:
             transformers, "GgufConfig"
         ):  # otherwise some releases leave matrices packed, for other kernels to use
             options["quantization_config"] = transformers.GgufConfig(dequantize=True)
-    with staged(files) as folder:
+    with folder_to_load(files) as folder:
 
         def worded(reason: str) -> str:
             return (
@@ -46,7 +44,7 @@ def load_network(files: ModelFiles) -> nn.Module:
                 "folder of a causal language model that the installed transformers library knows."
             )
 
-        with bounded(stored, files.shown), foreign(DataError, worded):
+        with limit_network_size(stored, files.shown), foreign(DataError, worded):
             network, report = transformers.AutoModelForCausalLM.from_pretrained(
                 str(folder),
                 local_files_only=True,

@@ -12,13 +12,12 @@ from torch import Tensor, nn
 
 from trimtab.config.model_paths import AllowHub, ModelPath, check_hub, expanded_path
 from trimtab.errors import ConfigError
-from trimtab.models.pretrained.adaptation import adapt_network
+from trimtab.models.pretrained.adaptation import Adaptation, Full, adapt_network, check_parts
 from trimtab.models.pretrained.files import model_files
+from trimtab.models.pretrained.forward import HALF, read_network
 from trimtab.models.pretrained.loading import load_network, positions_of
-from trimtab.models.pretrained.parts import Adaptation, Full, check_parts
 from trimtab.models.pretrained.probe import empty_cache
 from trimtab.models.pretrained.properties import checked
-from trimtab.models.pretrained.reading import HALF, read_network
 
 
 class Pretrained(nn.Module):

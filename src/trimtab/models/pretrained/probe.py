@@ -15,10 +15,17 @@ from torch import Tensor, nn
 from trimtab.boundary import foreign
 from trimtab.config.offline import offline_import
 from trimtab.errors import DataError
+from trimtab.models.pretrained.forward import read_network, takes_positions
 from trimtab.models.pretrained.loading import positions_of
-from trimtab.models.pretrained.reading import read_network, takes_positions
+from trimtab.models.pretrained.logit_comparison import (
+    TOLERANCE,
+    distance,
+    fp32,
+    in_precision,
+    structural_copy,
+    typical_distance,
+)
 from trimtab.models.pretrained.saving import export_difference
-from trimtab.models.pretrained.twin import TOLERANCE, distance, fp32, in_precision, structural_copy, typical_distance
 
 _ROUNDED = 0.05
 """The difference that rounding to bf16 makes, in standard deviations: right networks have less than half of it."""

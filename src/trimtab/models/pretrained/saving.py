@@ -15,7 +15,7 @@ from trimtab.config.offline import offline_import
 from trimtab.errors import ConfigError, WorkError
 from trimtab.models.pretrained.files import model_files
 from trimtab.models.pretrained.loading import blocks_of, load_network
-from trimtab.models.pretrained.twin import TOLERANCE, distance, logits_in_fp32
+from trimtab.models.pretrained.logit_comparison import TOLERANCE, distance, logits_in_fp32
 from trimtab.records.atomic import atomic_directory
 
 TOKENIZER_FILES = (

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from tests.memory.test_run import Quiet, config
 from trimtab.cli.commands import app
 from trimtab.config import RunError
+from trimtab.memory.protocol.solving import Pace, StageInterruptedError
 from trimtab.memory.run import run_memory
-from trimtab.memory.staging import Pace, StageInterruptedError
 from trimtab.memory.store import load_memory
 from trimtab.records import RunDirectory, read_rows
 from trimtab.reports.memory import write_report

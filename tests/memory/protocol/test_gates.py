@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trimtab.memory.curves import curve_shape, thinned
-from trimtab.memory.gates import correlation_interval, gate, hints
+from trimtab.memory.protocol.candidates import curve_shape, thinned
+from trimtab.memory.protocol.gates import correlation_interval, gate, hints
 
 
 def row(question: float, answer: float, status: str = "unsolved", pair: str = "", restart: int = 0) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from typing import Any
 from trimtab.config import RunError, config_hash
 from trimtab.config.yaml_file import dump_yaml
 from trimtab.evidence import wilson_interval
-from trimtab.memory.analysing import analysed
 from trimtab.memory.analysis.disturbing import names
 from trimtab.memory.config import MemoryConfig
 from trimtab.memory.kind import MEMORY
-from trimtab.memory.opening import Opened
-from trimtab.memory.stages import solved
-from trimtab.memory.staging import DONE, RECORDS
+from trimtab.memory.protocol.analysis_stage import analysed
+from trimtab.memory.protocol.parts import Opened
+from trimtab.memory.protocol.solving import DONE, RECORDS
+from trimtab.memory.protocol.stages import solved
 from trimtab.records import (
     Manifest,
     RunDirectory,

@@ -11,12 +11,11 @@ from trimtab.config import REGISTRIES, ConfigError, DataError
 from trimtab.config.paths import absolute_paths, missing_paths
 from trimtab.config.schema import Component
 from trimtab.data.tokenizers import Tokenizer
-from trimtab.memory.baselines import branches_of
 from trimtab.memory.config import MemoryConfig
 from trimtab.memory.engine.layout import Branch
+from trimtab.memory.engine.losses import Modes
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.engine.solve import Settings, Task
-from trimtab.memory.measure import Modes
 from trimtab.memory.pairs import (
     Encoded,
     EncodedPair,
@@ -28,6 +27,7 @@ from trimtab.memory.pairs import (
     target_ids,
 )
 from trimtab.memory.pairs.targets import UnfitError
+from trimtab.memory.protocol.baselines import branches_of
 from trimtab.runtime.device import check_threads, keep_freed_memory, resolve_hardware, set_numerics
 
 _DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}

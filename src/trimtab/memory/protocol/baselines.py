@@ -10,11 +10,11 @@ from torch import Tensor
 from trimtab.data.tokenizers import Tokenizer
 from trimtab.memory.analysis.shared import neighbours
 from trimtab.memory.engine.layout import Branch
+from trimtab.memory.engine.losses import Look, Modes, measure, unseen
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.engine.solve import Settings
-from trimtab.memory.measure import Look, Modes, measure, unseen
 from trimtab.memory.pairs import EncodedPair
-from trimtab.memory.staging import SIDES, Bounds
+from trimtab.memory.protocol.solving import SIDES, Bounds
 from trimtab.memory.store import Memory
 from trimtab.random import derive_seed
 

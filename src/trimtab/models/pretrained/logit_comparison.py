@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trimtab.errors import DataError
+from trimtab.models.pretrained.forward import read_network
 from trimtab.models.pretrained.loading import blocks_of
-from trimtab.models.pretrained.reading import read_network
 
 TOLERANCE = 0.01
 """How far two readings in fp32 may differ, in standard deviations of the logits. Right networks differ by less than a tenth of

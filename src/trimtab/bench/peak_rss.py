@@ -17,7 +17,7 @@ def peak_memory() -> dict[str, float]:
     found = {}
     for variant in VARIANTS:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "trimtab.bench.memory", variant], capture_output=True, text=True, check=True
+            [sys.executable, "-P", "-m", "trimtab.bench.peak_rss", variant], capture_output=True, text=True, check=True
         )
         found[f"training.peak_rss_mb.{variant}"] = float(done.stdout.split()[-1])
     return found

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tests.memory.engine import small
-from trimtab.bench.plain_memory import plain_losses
+from trimtab.bench.reference_memory import plain_losses
 from trimtab.memory.engine.layout import Branch
-from trimtab.memory.measure import measure
+from trimtab.memory.engine.losses import measure
 
 LAYOUTS = ("two_sequences", "shared_prefix")
 

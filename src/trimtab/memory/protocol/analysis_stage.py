@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 
 from trimtab.config import DataError
-from trimtab.memory import stages
 from trimtab.memory.analysis.disturbing import named
 from trimtab.memory.analysis.geometry import geometry
 from trimtab.memory.analysis.landscape import landscape
@@ -15,8 +14,9 @@ from trimtab.memory.analysis.robustness import robustness
 from trimtab.memory.analysis.shared import neighbours
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.pairs import EncodedPair, counterfactuals
-from trimtab.memory.stages import Bench
-from trimtab.memory.staging import Bounds, Pace, heed
+from trimtab.memory.protocol import stages
+from trimtab.memory.protocol.solving import Bounds, Pace, heed
+from trimtab.memory.protocol.stages import Bench
 from trimtab.memory.store import Memory, load_memories
 from trimtab.records import read_rows, to_json
 from trimtab.records.atomic import write_bytes, write_json

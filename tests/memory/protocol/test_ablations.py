@@ -8,8 +8,8 @@ import pytest
 from tests.memory.test_run import Quiet
 from trimtab.config.load import resolve_root
 from trimtab.config.wording import Source
-from trimtab.memory.ablating import enough
 from trimtab.memory.config import MemoryConfig
+from trimtab.memory.protocol.ablations import enough
 from trimtab.memory.run import run_memory
 from trimtab.records import read_rows
 

@@ -6,23 +6,23 @@ from typing import Any
 import pytest
 
 from trimtab.errors import DataError
-from trimtab.models.pretrained.settings import check_settings
+from trimtab.models.pretrained.config_checks import check_settings
 
 
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"model_type": ["phi"]}, "model_type: a list, where the name of an architecture belongs"),
-        ({"model_type": None}, "model_type: null, where the name of an architecture belongs"),
-        ({"hidden_act": "os.system"}, "hidden_act: 'os.system', where the name of an activation"),
+        ({"model_type": ["phi"]}, "model_type: a list, but the value must be the name of an architecture"),
+        ({"model_type": None}, "model_type: null, but the value must be the name of an architecture"),
+        ({"hidden_act": "os.system"}, "hidden_act: 'os.system', but the value must be the name of an activation"),
         (
             {"text_config": {"hidden_activation": ["silu"]}},
-            "hidden_activation: a list, where the name of an activation",
+            "hidden_activation: a list, but the value must be the name of an activation",
         ),
-        ({"num_attention_heads": 0}, "num_attention_heads: 0, where a whole number of at least 1 belongs"),
-        ({"hidden_size": "32"}, "hidden_size: '32', where a whole number of at least 1 belongs"),
-        ({"n_head": True}, "n_head: True, where a whole number"),
-        ({"num_key_value_heads": -2}, "num_key_value_heads: -2, where"),
+        ({"num_attention_heads": 0}, "num_attention_heads: 0, but the value must be a whole number of at least 1"),
+        ({"hidden_size": "32"}, "hidden_size: '32', but the value must be a whole number of at least 1"),
+        ({"n_head": True}, "n_head: True, but the value must be a whole number"),
+        ({"num_key_value_heads": -2}, "num_key_value_heads: -2, but"),
     ],
 )
 def test_a_wrong_setting_is_named(config: dict[str, Any], words: str) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from trimtab.boundary import counted
 from trimtab.errors import RunError
-from trimtab.memory.curves import curve_shape, thinned
 from trimtab.memory.engine.solve import Finished, Solver, Step
+from trimtab.memory.protocol.candidates import curve_shape, thinned
 from trimtab.records import JsonlWriter, now, read_rows, to_json, truncate
 from trimtab.records.atomic import clean_leftovers, write_json
 from trimtab.records.hashing import Seal

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from trimtab.data.tokenizers import Tokenizer
-from trimtab.memory.decode import opening, say
+from trimtab.memory.engine.decoding import opening, say
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.pairs import grade
-from trimtab.memory.staging import SIDES
+from trimtab.memory.protocol.solving import SIDES
 from trimtab.memory.store import Memory
 
 

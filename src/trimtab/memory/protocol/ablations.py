@@ -6,12 +6,12 @@ from pathlib import PurePath
 from typing import Any
 
 from trimtab.config.schema import Component
-from trimtab.memory import stages
-from trimtab.memory.baselines import baseline_rows, bounds_of
-from trimtab.memory.opening import under_model
-from trimtab.memory.recording import share_of
-from trimtab.memory.stages import Bench
-from trimtab.memory.staging import Bounds
+from trimtab.memory.protocol import stages
+from trimtab.memory.protocol.baselines import baseline_rows, bounds_of
+from trimtab.memory.protocol.parts import under_model
+from trimtab.memory.protocol.run_records import share_of
+from trimtab.memory.protocol.solving import Bounds
+from trimtab.memory.protocol.stages import Bench
 from trimtab.records import read_rows
 from trimtab.records.memory_rows import CandidateRow
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trimtab.memory.baselines import branches_of
 from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.solve import Finished, Solver, Task
-from trimtab.memory.gates import Gate, GateName, gate, hints
-from trimtab.memory.opening import Opened
 from trimtab.memory.pairs import EncodedPair
-from trimtab.memory.staging import SIDES, Bounds, Watcher, run_stage
+from trimtab.memory.protocol.baselines import branches_of
+from trimtab.memory.protocol.gates import Gate, GateName, gate, hints
+from trimtab.memory.protocol.parts import Opened
+from trimtab.memory.protocol.solving import SIDES, Bounds, Watcher, run_stage
 from trimtab.memory.store import Card, Memory, load_memories, load_memory, save_memory
 
 MEMORIES, UNSOLVED = "memories", "unsolved"
