@@ -44,7 +44,7 @@ def test_arms_seeds_and_cells_become_configs() -> None:
         ({"tune": {"hot": {"over": {"episode.clip": [1.0], "episode.optimizer.lr": [0.1, 0.2, 0.3]}}}}, ("3 runs",)),
         ({"tune": {"hot": {"over": {"episode.clip": [1.0]}, "seeds": [1]}}}, ("[1]", "seeds of the experiment")),
         ({"tune": {"hot": {"over": {"episode.clipp": [1.0]}}}}, ("clipp", "clip")),
-        ({"tune": {"hot": {"over": {"episode.regime_controller": [{"name": "rules"}]}}}}, ("static",)),
+        ({"tune": {"hot": {"over": {"episode.regime_controller": [{"name": "thresholds"}]}}}}, ("static",)),
         ({"tune": {"hot": {"over": {"seed": [1]}}}, "factors": {"episode.clip": [1.0]}}, ("factors",)),
         ({"intervention_effects": {"steps": 1}}, ("intervention_effects.steps",)),
         ({"intervention_effects": True}, ("no arm has a regime controller",)),
@@ -139,7 +139,7 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], parts: tuple[str, ...])
 
 def test_a_lazy_forks_baseline_has_no_controller() -> None:
     arms = {
-        "a": {"episode.regime_controller": {"name": "rules"}},
+        "a": {"episode.regime_controller": {"name": "thresholds"}},
         "b": {"episode.regime_controller": {"name": "zclip"}},
     }
     with pytest.raises(ConfigError, match="no regime controller"):

@@ -196,6 +196,13 @@ class Explode(LearningRule):
             parameter.add_(float("inf") if self.calls == 3 else 0.001)
 
 
+class NoMeasure(Instrument):
+    """An instrument without the method that measures."""
+
+    def __init__(self, *, every: int) -> None:
+        self.every = every
+
+
 class Vandal(Instrument):
     """Leaves nothing of the run as it found it."""
 

@@ -90,7 +90,7 @@ CONTROLLERS = Registry(
     "regime_controller",
     {
         "none": "trimtab.regimes.controller:NoController",
-        "rules": "trimtab.regimes.rules:Rules",
+        "thresholds": "trimtab.regimes.threshold_controller:ThresholdController",
         "spike_guard": "trimtab.regimes.spike_guard:SpikeGuard",
         "zclip": "trimtab.regimes.clipping:ZClip",
         "autoclip": "trimtab.regimes.clipping:AutoClip",
@@ -105,7 +105,7 @@ HOOKS = Registry(
         "adagc": "trimtab.training.builtins.gradients:AdaGC",
         "gradient_clip": "trimtab.training.builtins.gradients:Clip",
         "gradient_identity": "trimtab.training.builtins.gradients:Identity",
-        "gradient_noise": "trimtab.training.builtins.gradients:Noise",
+        "gradient_noise": "trimtab.training.builtins.gradients:GradientNoiseInjection",
         "gradient_projection": "trimtab.training.builtins.gradients:SubspaceProjection",
         "sign_descent": "trimtab.training.builtins.learning_rules:SignDescent",
         "random_feedback": "trimtab.training.builtins.learning_rules:RandomFeedback",

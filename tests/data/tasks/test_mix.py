@@ -95,10 +95,12 @@ def rows(tmp_path: Path) -> str:
     return write_rows(tmp_path / "rows.jsonl", easy + middle + hard)
 
 
-def test_the_rules_back_off_to_easier_problems(rows: str, tmp_path: Path) -> None:
-    rules = "episode.regime_controller={name: rules, volatility: 1.3, mix_shift: 0.5, cooldown: 30, calm: 1000}"
-    # Labels that are no longer true make the loss jump: the controller's cue.
-    wanted = config(rows, rules, "episode.optimizer.lr=0.01", "faults=[{name: random_labels, at: [13, 14]}]")
+def test_the_threshold_controller_makes_the_data_easier_when_the_loss_jumps(rows: str, tmp_path: Path) -> None:
+    thresholds = (
+        "episode.regime_controller={name: thresholds, volatility: 1.3, mix_shift: 0.5, cooldown: 30, calm: 1000}"
+    )
+    # Labels that are no longer true make the loss jump, which the controller answers.
+    wanted = config(rows, thresholds, "episode.optimizer.lr=0.01", "faults=[{name: random_labels, at: [13, 14]}]")
     SeenLevels.seen.clear()
     trimtab.train(wanted, tmp_path / "run")
     seen = dict(SeenLevels.seen)

@@ -146,7 +146,7 @@ def test_random_feedback_changes_gradients_below_and_still_learns(tmp_path: Path
 
 def test_gradient_transforms_do_what_they_say() -> None:
     from trimtab.random import Streams
-    from trimtab.training.builtins.gradients import Clip, Noise, SubspaceProjection
+    from trimtab.training.builtins.gradients import Clip, GradientNoiseInjection, SubspaceProjection
 
     generator = torch.Generator().manual_seed(0)
     gradient = torch.randn(40, 30, generator=generator)
@@ -154,7 +154,7 @@ def test_gradient_transforms_do_what_they_say() -> None:
     Clip(norm=0.5).transform(clipped, generator)
     assert float(clipped["w"].norm()) == pytest.approx(0.5, rel=1e-4)
     noisy = {"w": gradient.clone()}
-    Noise(scale=0.1).transform(noisy, generator)
+    GradientNoiseInjection(scale=0.1).transform(noisy, generator)
     assert float((noisy["w"] - gradient).norm() / gradient.norm()) == pytest.approx(0.1, rel=0.1)
     linear = torch.nn.Linear(30, 40, bias=False)
     projection = SubspaceProjection(rank=7)

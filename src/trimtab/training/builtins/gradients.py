@@ -1,4 +1,4 @@
-"""Gradient transforms that ship. Each changes the accumulated gradients in place, before the trainer's own clipping."""
+"""The built-in gradient transforms. Each changes the accumulated gradients in place, before the trainer clips them."""
 
 import math
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ class Identity(GradientTransform):
 
 
 class Clip(GradientTransform):
-    """Scales each parameter's gradient so that its own norm stays within a bound (the trainer's `clip` bounds all of it)."""
+    """Bounds the norm of each parameter's gradient; the trainer's `clip` bounds the norm of all of them together."""
 
     def __init__(
         self, *, norm: Annotated[float, Field(gt=0, description="bound on each parameter's gradient norm")] = 1.0
@@ -24,42 +24,42 @@ class Clip(GradientTransform):
         self.norm = norm
 
     def transform(self, gradients: dict[str, Tensor], generator: torch.Generator) -> None:
-        """Scale in place."""
+        """Scale the gradients in place."""
         for gradient in gradients.values():
             gradient.mul_((self.norm / (gradient.norm() + 1e-6)).clamp(max=1.0))
 
 
 class AdaGC(GradientTransform):
-    """Clips each parameter's gradient against the running average of its own clipped norms (Wang et al. 2025, arXiv 2502.11034).
+    """Clips each parameter's gradient by the running average of its own clipped norms (Wang et al. 2025, arXiv 2502.11034).
 
     In the first `warmup` steps the whole gradient is clipped to the norm `absolute`, and each parameter's average γ is the
     smallest of its clipped norms. From then on a parameter's gradient is clipped to `relative` · γ, and γ moves to the
-    clipped norm with the factor 1 - `beta`. The trainer's own clipping comes after it: set `episode.clip` to null to compare.
+    clipped norm with the factor 1 - `beta`. The trainer clips afterwards: set `episode.clip` to null to use this clipping alone.
     """
 
     def __init__(
         self,
         *,
-        relative: Annotated[float, Field(ge=1, description="how far over its average a norm may lie")] = 1.05,
+        relative: Annotated[float, Field(ge=1, description="largest norm, as a multiple of its average")] = 1.05,
         absolute: Annotated[float, Field(gt=0, description="bound on the global norm while warming up")] = 1.0,
         beta: Annotated[float, Field(ge=0, lt=1, description="weight of the past in the average")] = 0.98,
-        warmup: Annotated[int, Field(ge=1, description="steps before a parameter is held to its own average")] = 100,
+        warmup: Annotated[int, Field(ge=1, description="steps before a parameter is clipped by its own average")] = 100,
     ) -> None:
         self.relative, self.absolute, self.beta, self.warmup = relative, absolute, beta, warmup
         self.steps = 0
         self.averages: dict[str, float] = {}
 
     def transform(self, gradients: dict[str, Tensor], generator: torch.Generator) -> None:
-        """Clip in place."""
+        """Clip the gradients in place."""
         norms = dict(zip(gradients, torch.stack(torch._foreach_norm(list(gradients.values()))).tolist(), strict=True))
-        whole = math.hypot(*norms.values())
-        if not math.isfinite(whole):
-            return  # the step is skipped; nothing of it enters the averages
+        total = math.hypot(*norms.values())
+        if not math.isfinite(total):
+            return  # the trainer skips the step, so its norms must not enter the averages
         self.steps += 1
         for name, gradient in gradients.items():
             norm, average = norms[name], self.averages.get(name, math.inf)
             if self.steps <= self.warmup:
-                factor = min(self.absolute / whole, 1.0) if whole else 1.0
+                factor = min(self.absolute / total, 1.0) if total else 1.0
                 self.averages[name] = min(average, factor * norm)
             else:
                 factor = min(self.relative * average / norm, 1.0) if norm else 1.0
@@ -68,16 +68,16 @@ class AdaGC(GradientTransform):
                 gradient.mul_(factor)
 
     def state_dict(self) -> dict[str, Any]:
-        """The averages and how many steps they are of."""
+        """The averages and the number of steps so far."""
         return {"steps": self.steps, "averages": self.averages}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` gave."""
+        """Set the memory to what `state_dict` returned."""
         self.steps, self.averages = state["steps"], state["averages"]
 
 
-class Noise(GradientTransform):
-    """Adds Gaussian noise whose norm is a share of each gradient's (cf. Neelakantan et al. 2015)."""
+class GradientNoiseInjection(GradientTransform):
+    """Adds Gaussian noise to each parameter's gradient, of a norm relative to the gradient's (cf. Neelakantan et al. 2015)."""
 
     def __init__(
         self, *, scale: Annotated[float, Field(ge=0, description="noise norm as a share of the gradient's norm")] = 0.01
@@ -85,7 +85,7 @@ class Noise(GradientTransform):
         self.scale = scale
 
     def transform(self, gradients: dict[str, Tensor], generator: torch.Generator) -> None:
-        """Add noise in place, drawn from the run's `noise` stream."""
+        """Add the noise in place; `generator` is the run's `noise` stream at this step."""
         for gradient in gradients.values():
             noise = torch.randn(gradient.shape, generator=generator).to(gradient)
             gradient.add_(noise * (self.scale * gradient.norm() / gradient.numel() ** 0.5))
@@ -104,7 +104,7 @@ class SubspaceProjection(GradientTransform):
         self._bases: dict[str, Tensor] = {}
 
     def setup(self, model: nn.Module, streams: Streams) -> None:
-        """Draw a basis for each matrix; a function of the seed alone, so it is not in the checkpoint."""
+        """Draw a basis for each matrix. It depends on the seed alone, so checkpoints do not hold it."""
         for index, (name, parameter) in enumerate(model.named_parameters()):
             if parameter.ndim == 2 and parameter.shape[0] > self.rank:
                 generator = streams.at("noise", -1, index)
@@ -112,7 +112,7 @@ class SubspaceProjection(GradientTransform):
                 self._bases[name] = torch.linalg.qr(drawn)[0].to(parameter)
 
     def transform(self, gradients: dict[str, Tensor], generator: torch.Generator) -> None:
-        """Project in place."""
+        """Project the gradients in place."""
         for name, basis in self._bases.items():
             if name in gradients:
                 gradients[name].copy_(basis @ (basis.T @ gradients[name]))

@@ -1,6 +1,7 @@
-"""The instruments of a run: made from its config, asked at their cadence, and kept from changing anything."""
+"""The instruments of a run: built from its config, called at their cadence, and kept from changing the run."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,10 +11,10 @@ from trimtab.training.loop.passes import TrainLoader
 from trimtab.training.loop.probe import Probe
 
 
-class Instrument:
+class Instrument(ABC):
     """Base of all instruments: measures the state after a step.
 
-    Its config parameters are its keyword-only `__init__` parameters, `every` among them.
+    The config parameters of a subclass are its keyword-only `__init__` parameters, `every` among them.
     """
 
     every: int
@@ -22,22 +23,22 @@ class Instrument:
         """Whether it measures after `step` of a run whose last step is `last`."""
         return step % self.every == 0
 
+    @abstractmethod
     def measure(self, probe: Probe) -> Mapping[str, Any]:
-        """The figures of this moment, by name. What it does to the run in between is taken back."""
-        raise NotImplementedError
+        """Returns the figures of this state, by name. Whatever it does to the run is undone afterwards."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What must be in the checkpoint for the instrument to go on exactly."""
+        """The instrument's memory, as it is kept in checkpoints; empty for one that remembers nothing."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the state to what `state_dict` gave."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027 - most instruments remember nothing
+        """Set the memory to what `state_dict` returned."""
 
 
 class InstrumentSet:
     """The instruments of a config, in its order; `last` holds the newest figures of each, with their step.
 
-    While `muted`, none measures, and what they remember is not taken back.
+    While `muted`, no instrument measures, and loading a state leaves their memory as it is.
     """
 
     def __init__(self, components: Sequence[Component] = (), steps: int = 1) -> None:
@@ -50,10 +51,14 @@ class InstrumentSet:
             factory = registry.load(name, at)
             if not (isinstance(factory, type) and issubclass(factory, Instrument)):
                 raise ConfigError(
-                    f"{at}'{name}' is not an instrument: its class derives from trimtab.training.Instrument."
+                    f"{at}'{name}' is not an instrument: its class must derive from trimtab.training.Instrument."
                 )
+            if missing := sorted(getattr(factory, "__abstractmethods__", ())):
+                raise ConfigError(f"{at}'{name}' has no method `{missing[0]}`. Define it in the class.")
             if name in self.instruments:
-                raise ConfigError(f"{at}'{name}' is there already; its figures go by its name, so a run has one of it.")
+                raise ConfigError(
+                    f"{at}'{name}' is listed twice. Its figures are recorded under its name, so list it once."
+                )
             instrument = self.instruments[name] = registry.build(component.spec)
             if not any(instrument.due(step, steps) for step in range(1, steps + 1)):
                 raise ConfigError(
@@ -62,27 +67,27 @@ class InstrumentSet:
                 )
 
     def measure(self, trainer: Loop, loader: TrainLoader) -> dict[str, dict[str, Any]]:
-        """The figures of the instruments whose cadence falls on the trainer's step, by name; `seconds` is what it took."""
-        state, found = trainer.state, {}
+        """The figures of the instruments that are due at the trainer's step, by name, each with the `seconds` that it took."""
+        state, figures = trainer.state, {}
         for name, instrument in self.instruments.items():
             if self.muted or not instrument.due(state.step, state.episode.steps):
                 continue
-            begun = time.perf_counter()
+            start = time.perf_counter()
             generator = state.streams.at("instruments", name, state.step, state.attempt)
-            with excursion(trainer) as aside:
-                values = dict(instrument.measure(Probe(trainer, loader, generator, aside)))
-            found[name] = values | {"seconds": time.perf_counter() - begun}
+            with excursion(trainer) as log:
+                values = dict(instrument.measure(Probe(trainer, loader, generator, log)))
+            figures[name] = values | {"seconds": time.perf_counter() - start}
             self.last[name] = values | {"step": state.step}
-        return found
+        return figures
 
     def state_dict(self) -> dict[str, Any]:
-        """The newest figures, and what each instrument remembers."""
+        """The newest figures and the memory of each instrument."""
         if not self.instruments:
             return {}
         return {"last": self.last, "memory": {name: one.state_dict() for name, one in self.instruments.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take them back; an instrument that a fork added starts afresh, and one that it dropped is forgotten."""
+        """Set figures and memories to what `state_dict` returned; instruments that this run does not have are left out."""
         if self.muted:
             return
         self.last = {name: dict(values) for name, values in state.get("last", {}).items() if name in self.instruments}

@@ -1,4 +1,4 @@
-"""An interpretable controller: a few rules with thresholds in the config."""
+"""A controller of a few rules, each with thresholds in the config, so that every decision can be explained."""
 
 import math
 from typing import Annotated, ClassVar
@@ -10,17 +10,18 @@ from trimtab.regimes.controller import Controller, Decision
 from trimtab.regimes.state import RegimeState
 
 
-class Rules(Controller):
-    """Three rules and a way back, at most one decision every `cooldown` steps.
+class ThresholdController(Controller):
+    """Changes learning rate, clipping bound and data mix by four rules, at most one decision every `cooldown` steps.
 
-    *Trouble*: the gradient norm lay over `grad_norm` (or, without one, its robust z-score over `grad_z`) for `steps` steps in
-    a row: the learning rate is multiplied by `lr_cut` and the clipping bound by `clip_cut`. *Volatility*: the loss varies
-    `volatility` times as much in the short as in the medium horizon: data becomes easier by `mix_shift`, where there
-    is a data mix. *Stagnation*: the run has been on a plateau for `stagnation` steps: data becomes harder where there is a
-    mix, and the learning rate rises by the factor `lr_raise` otherwise. *Way back*: after `calm` steps, stable or
-    on a plateau with nothing flagged, a cut rate and bound move half of the way back to what the config says (in logarithms),
-    and easier data goes back to the config's mix. The learning rate's factor
-    stays within `lowest_lr` and `highest_lr`, the clipping bound above `lowest_clip`.
+    *Trouble*: the gradient norm was above `grad_norm` (null: its robust z-score above `grad_z`) for `steps` steps in a row.
+    The learning rate is multiplied by `lr_cut` and the clipping bound by `clip_cut`. *Volatility*: the standard deviation of
+    the loss over the short horizon is `volatility` times that over the medium horizon. Where there is a data mix, `mix_shift`
+    of it moves from the hardest third to the easiest. *Stagnation*: the regime was a plateau for `stagnation` steps. The mix
+    becomes harder by `mix_shift`; without a mix the learning rate is multiplied by `lr_raise`. *Recovery*: for `calm` steps
+    the regime was stable or a plateau and nothing was flagged. Each lowered rate and bound goes half of the way back to the
+    config's value, in logarithms, and an easier mix becomes the config's mix again.
+
+    The learning rate's factor stays within `lowest_lr` and `highest_lr`, the clipping bound above `lowest_clip`.
     """
 
     remembered: ClassVar = ("over", "stagnant", "calm_steps", "since", "base_clip", "base_lr", "base_easy", "base_hard")
@@ -29,24 +30,26 @@ class Rules(Controller):
         self,
         *,
         grad_norm: Annotated[
-            float | None, Field(gt=0, description="gradient norm that is trouble; null judges by `grad_z`")
+            float | None, Field(gt=0, description="gradient norm above which a step is trouble; null: use `grad_z`")
         ] = None,
-        grad_z: Annotated[float, Field(gt=0, description="robust z-score of the gradient norm that is trouble")] = 6.0,
-        steps: Annotated[int, Field(ge=1, description="steps in a row over it before the rule acts")] = 3,
+        grad_z: Annotated[
+            float, Field(gt=0, description="robust z-score of the gradient norm above which a step is trouble")
+        ] = 6.0,
+        steps: Annotated[int, Field(ge=1, description="steps of trouble in a row before the rule acts")] = 3,
         lr_cut: Annotated[float, Field(gt=0, lt=1, description="factor on the learning rate in trouble")] = 0.5,
         clip_cut: Annotated[float, Field(gt=0, le=1, description="factor on the clipping bound in trouble")] = 0.5,
         volatility: Annotated[
-            float, Field(gt=1, description="short over medium volatility that asks for easier data")
+            float, Field(gt=1, description="ratio of short to medium volatility above which data becomes easier")
         ] = 2.0,
         mix_shift: Annotated[
-            float, Field(gt=0, lt=1, description="share of the data that becomes easier or harder")
+            float, Field(gt=0, lt=1, description="share of the data mix that one decision moves")
         ] = 0.1,
         stagnation: Annotated[int, Field(ge=1, description="steps on a plateau before the rule acts")] = 100,
         lr_raise: Annotated[float, Field(gt=1, description="factor on the learning rate in stagnation")] = 1.1,
-        calm: Annotated[int, Field(ge=1, description="calm steps before a step on the way back")] = 50,
-        cooldown: Annotated[int, Field(ge=0, description="steps after a decision without another one")] = 20,
-        lowest_lr: Annotated[float, Field(gt=0, le=1, description="lower bound of the factor")] = 0.05,
-        highest_lr: Annotated[float, Field(ge=1, description="upper bound of the factor")] = 2.0,
+        calm: Annotated[int, Field(ge=1, description="calm steps before settings move back to the config's")] = 50,
+        cooldown: Annotated[int, Field(ge=0, description="steps after a decision in which no other is made")] = 20,
+        lowest_lr: Annotated[float, Field(gt=0, le=1, description="lower bound of the learning rate's factor")] = 0.05,
+        highest_lr: Annotated[float, Field(ge=1, description="upper bound of the learning rate's factor")] = 2.0,
         lowest_clip: Annotated[float, Field(gt=0, description="lower bound of the clipping bound")] = 0.1,
     ) -> None:
         self.grad_norm, self.grad_z, self.steps = grad_norm, grad_z, steps
@@ -62,7 +65,7 @@ class Rules(Controller):
         self.base_hard: float | None = None
 
     def update(self, state: RegimeState, episode_config: EpisodeConfig) -> Decision | None:
-        """The first rule that applies."""
+        """The decision of the first rule that applies."""
         self._remember_base(episode_config)
         value, bound = (state.grad_norm_z, self.grad_z) if self.grad_norm is None else (state.grad_norm, self.grad_norm)
         over = not value <= bound
@@ -73,12 +76,17 @@ class Rules(Controller):
         self.since += 1
         if self.since <= self.cooldown:
             return None
-        found = self._trouble(state, episode_config) or self._volatile(state, episode_config)
-        found = found or self._stagnant(episode_config) or self._back(episode_config)
-        if found is None or found[1] == episode_config:
+        change = (
+            self._trouble(state, episode_config)
+            or self._volatile(state, episode_config)
+            or self._stagnant(episode_config)
+            or self._recovered(episode_config)
+        )
+        if change is None or change[1] == episode_config:
             return None
         self.since = 0
-        return Decision(found[0], episode=found[1])
+        reason, episode = change
+        return Decision(reason, episode=episode)
 
     def _remember_base(self, episode: EpisodeConfig) -> None:
         if self.base_lr is None:
@@ -113,7 +121,7 @@ class Rules(Controller):
             return reason, self._shifted(episode, -self.mix_shift)
         return reason, episode.changed(lr_factor=min(episode.lr_factor * self.lr_raise, self.highest_lr))
 
-    def _back(self, episode: EpisodeConfig) -> tuple[str, EpisodeConfig] | None:
+    def _recovered(self, episode: EpisodeConfig) -> tuple[str, EpisodeConfig] | None:
         if self.calm_steps < self.calm:
             return None
         assert self.base_lr is not None
@@ -127,7 +135,7 @@ class Rules(Controller):
             changes["data_mix"] = DataMix(easy=self.base_easy, hard=self.base_hard)
         if not changes:
             return None
-        reason, self.calm_steps = f"calm for {self.calm_steps} steps: on the way back", 0
+        reason, self.calm_steps = f"calm for {self.calm_steps} steps: moving back to the config's values", 0
         return reason, episode.changed(**changes)
 
     def _shifted(self, episode: EpisodeConfig, easier: float) -> EpisodeConfig:
