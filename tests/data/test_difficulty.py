@@ -7,7 +7,7 @@ import torch
 
 from trimtab.config import ConfigError, DataMix
 from trimtab.data import TrainLoader, WindowDataset
-from trimtab.data.difficulty import surprisals
+from trimtab.data.windows import surprisals
 
 
 def windows(count: int = 90, context: int = 8) -> WindowDataset:

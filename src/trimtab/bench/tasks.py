@@ -12,7 +12,7 @@ from trimtab.data.tasks.generated import GeneratedTask
 from trimtab.data.tasks.logic import Logic
 from trimtab.data.tasks.numbers import final_number
 from trimtab.data.tasks.spec import Spec
-from trimtab.data.tasks.spec_scoring import compare
+from trimtab.data.tasks.spec.scoring import compare
 from trimtab.data.tasks.urns import Urns
 from trimtab.data.tasks.word_problems import WordProblems
 from trimtab.evaluation.calibration import calibration_report

@@ -2,14 +2,20 @@
 
 from trimtab.config.model_paths import cache_folder
 from trimtab.data.batch import IGNORE, Batch, Item, TaskDataset
-from trimtab.data.bpe import train_bpe
 from trimtab.data.build import DataBundle, build_corpus, corpus, opening_text, text_bundle
 from trimtab.data.corpus import Corpus, Document, embedded_corpus, open_corpus
 from trimtab.data.loader import BatchedDataset, EvaluationLoader, TrainLoader, collate
-from trimtab.data.numbers import token_values
-from trimtab.data.pretrained import PretrainedTokenizer
 from trimtab.data.report import CorpusReport, FileEntry, SkippedFile, UnknownCharacter
-from trimtab.data.tokenizers import PAD, UNK, CharacterTokenizer, FileTokenizer, Tokenizer
+from trimtab.data.tokenizers import (
+    PAD,
+    UNK,
+    CharacterTokenizer,
+    FileTokenizer,
+    PretrainedTokenizer,
+    Tokenizer,
+    token_values,
+    train_bpe,
+)
 from trimtab.data.windows import WindowDataset
 from trimtab.runtime.context import Progress
 

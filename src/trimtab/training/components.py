@@ -28,7 +28,7 @@ TOKENIZERS = Registry(
     {
         "character": "trimtab.data.tokenizers:CharacterTokenizer",
         "file": "trimtab.data.tokenizers:FileTokenizer",
-        "pretrained": "trimtab.data.pretrained:PretrainedTokenizer",
+        "pretrained": "trimtab.data.tokenizers:PretrainedTokenizer",
     },
 )
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trimtab.config import ConfigError
 from trimtab.data.tasks import Problem, Role
 from trimtab.data.tasks.arithmetic import Arithmetic
-from trimtab.data.tasks.arithmetic_working import Operation, parsed
+from trimtab.data.tasks.arithmetic.expressions import Operation, parsed
 from trimtab.training.components import TASKS
 
 OPERATIONS: tuple[Operation, ...] = ("sum", "difference", "product", "chain")

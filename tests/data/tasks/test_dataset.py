@@ -12,7 +12,7 @@ from trimtab.data.batch import IGNORE
 from trimtab.data.loader import collate_indices
 from trimtab.data.tasks import Number, Problem, ProblemDataset, Role
 from trimtab.data.tasks.arithmetic import Arithmetic
-from trimtab.data.tasks.noise import Noise, with_noise
+from trimtab.data.tasks.noise import LabelNoise, with_noise
 from trimtab.data.tasks.urns import Urns
 
 CHARACTERS = CharacterTokenizer()
@@ -159,7 +159,7 @@ def brute_force(dataset: ProblemDataset, problem: Problem) -> list[dict[int, flo
 def test_target_sets_are_the_exact_distribution_of_each_next_token(characters: bool, bpe: Tokenizer) -> None:
     sums, urns = Arithmetic(levels=(1, 2), operations=("sum", "difference")), Urns()
     problems = [
-        *with_noise(sums.split("train", 150, 0), Noise(flip=0.4, ambiguous=0.5, coarse=0.2), sums, "train", 0),
+        *with_noise(sums.split("train", 150, 0), LabelNoise(flip=0.4, ambiguous=0.5, coarse=0.2), sums, "train", 0),
         *urns.split("train", 50, 0),
     ]
     dataset = ProblemDataset(problems, CHARACTERS if characters else bpe)

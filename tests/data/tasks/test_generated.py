@@ -77,11 +77,11 @@ def test_the_right_answer_scores_full_marks_and_all_figures_are_given(name: str)
 PRINT_ALL = """
 import hashlib, sys
 from trimtab.training.components import TASKS
-from trimtab.data.tasks.noise import Noise, with_noise
+from trimtab.data.tasks.noise import LabelNoise, with_noise
 for name in sys.argv[1:]:
     task = TASKS.build(TASKS.resolve({"name": name}))
     problems = task.split("train", 80, 7)
-    noisy = with_noise(problems, Noise(flip=0.3, tags="shuffled"), task, "train", 7)
+    noisy = with_noise(problems, LabelNoise(flip=0.3, tags="shuffled"), task, "train", 7)
     print(name, hashlib.sha256(repr((problems, noisy, task.split("validation", 20, 7))).encode()).hexdigest())
 """
 

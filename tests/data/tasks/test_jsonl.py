@@ -11,8 +11,8 @@ from trimtab.config import ConfigError, DataError
 from trimtab.data.problem import Problem
 from trimtab.data.tasks import ProblemDataset, task_data
 from trimtab.data.tasks.files import BadRowError
+from trimtab.data.tasks.files.keyed_rows import RowReader, matches, normalised
 from trimtab.data.tasks.jsonl import JsonLines
-from trimtab.data.tasks.jsonl_rows import RowReader, matches, normalised
 from trimtab.data.tokenizers import CharacterTokenizer
 from trimtab.training.config import load_config
 

@@ -14,7 +14,7 @@ from tests.data.tasks.checks import check_splits
 from trimtab.data import CharacterTokenizer
 from trimtab.data.tasks import Problem, Role, task_data
 from trimtab.data.tasks.logic import Logic
-from trimtab.data.tasks.logic_knights import LETTERS
+from trimtab.data.tasks.logic.knights import LETTERS
 
 LEVELS = (1, 2, 3, 4, 5)
 

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from trimtab.data.tasks import Number, Problem, Role
 from trimtab.data.tasks.arithmetic import Arithmetic
-from trimtab.data.tasks.noise import Noise, with_noise
-from trimtab.data.tasks.noise_answers import Label, Pool, final_quantity, near_numbers, relabelled, rounded
+from trimtab.data.tasks.noise import LabelNoise, with_noise
+from trimtab.data.tasks.noise.answers import Label, Pool, final_quantity, near_numbers, relabelled, rounded
 from trimtab.data.tasks.urns import Urns
 from trimtab.errors import ConfigError, DataError
 from trimtab.training.components import DATA
@@ -42,7 +42,7 @@ def problems_of(task: object, count: int, seed: int) -> list[Problem]:
     return task.split("train", count, seed)  # type: ignore[attr-defined, no-any-return]
 
 
-def noisy(noise: Noise, task: object = SUMS, count: int = 2000, seed: int = 3) -> list[Problem]:
+def noisy(noise: LabelNoise, task: object = SUMS, count: int = 2000, seed: int = 3) -> list[Problem]:
     return with_noise(problems_of(task, count, seed), noise, task, "train", seed)
 
 
@@ -114,7 +114,7 @@ def test_only_a_quantity_at_the_end_is_a_number_to_change() -> None:
 
 @pytest.mark.parametrize("kind", ["near", "uniform"])
 def test_flips_have_the_share_and_the_distribution_that_are_written_down(kind: str) -> None:
-    problems = noisy(Noise(flip=0.3, flip_kind=kind, doubtful=0.5), count=6000)  # type: ignore[arg-type]
+    problems = noisy(LabelNoise(flip=0.3, flip_kind=kind, doubtful=0.5), count=6000)  # type: ignore[arg-type]
     assert abs(sum(problem.noisy for problem in problems) / 6000 - 0.3) < 4 * sqrt(0.3 * 0.7 / 6000)
     excess: Counter[str] = Counter()
     variance: Counter[str] = Counter()
@@ -137,10 +137,10 @@ def test_flips_have_the_share_and_the_distribution_that_are_written_down(kind: s
 
 
 def test_the_problems_are_the_same_with_and_without_noise() -> None:
-    everything = noisy(Noise(flip=0.4, coarse=0.3, ambiguous=0.3), count=300)
+    everything = noisy(LabelNoise(flip=0.4, coarse=0.3, ambiguous=0.3), count=300)
     plain_ones = SUMS.split("train", 300, 3)
     assert [problem.question for problem in everything] == [problem.question for problem in plain_ones]
-    for plain, made in zip(plain_ones, noisy(Noise(flip=0.4, coarse=0.3), count=300), strict=True):
+    for plain, made in zip(plain_ones, noisy(LabelNoise(flip=0.4, coarse=0.3), count=300), strict=True):
         kept = ("prompt", "truth", "level", "key", "prompt_numbers")
         assert all(getattr(plain, name) == getattr(made, name) for name in kept)
 
@@ -148,13 +148,13 @@ def test_the_problems_are_the_same_with_and_without_noise() -> None:
 @given(st.floats(0.05, 0.45), st.floats(0, 0.5))
 def test_a_larger_share_flips_the_same_rows_in_the_same_way_and_more(small: float, more: float) -> None:
     shares = (small, min(small + more, 0.5))
-    first, second = (changed(noisy(Noise(flip=share), count=200)) for share in shares)
+    first, second = (changed(noisy(LabelNoise(flip=share), count=200)) for share in shares)
     assert first.items() <= second.items()
 
 
 def test_kinds_of_noise_do_not_move_each_other() -> None:
-    alone = changed(noisy(Noise(flip=0.3), count=600))
-    both = noisy(Noise(flip=0.3, ambiguous=0.2, coarse=0.2), count=600)
+    alone = changed(noisy(LabelNoise(flip=0.3), count=600))
+    both = noisy(LabelNoise(flip=0.3, ambiguous=0.2, coarse=0.2), count=600)
     assert set(alone) == set(changed(both))
     same = {place: text for place, text in alone.items() if not {"ambiguous", "coarse"} & both[place].done.keys()}
     assert len(same) > 50
@@ -162,7 +162,7 @@ def test_kinds_of_noise_do_not_move_each_other() -> None:
 
 
 def test_ambiguous_questions_have_both_readings_and_labels_of_either() -> None:
-    problems = noisy(Noise(ambiguous=0.5, second=0.3), count=3000)
+    problems = noisy(LabelNoise(ambiguous=0.5, second=0.3), count=3000)
     asked = [problem for problem in problems if problem.ambiguous]
     assert abs(len(asked) / 3000 - 0.5) < 0.04
     second = 0
@@ -179,7 +179,7 @@ def test_ambiguous_questions_have_both_readings_and_labels_of_either() -> None:
 
 
 def test_ambiguous_questions_stay_in_their_split() -> None:
-    noise = Noise(ambiguous=1.0, validation=True)
+    noise = LabelNoise(ambiguous=1.0, validation=True)
     task = Arithmetic(levels=(1,), operations=("sum", "difference", "chain"))
     splits = [
         {problem.prompt for problem in with_noise(task.split(split, count, 0), noise, task, split, 0)}
@@ -189,7 +189,7 @@ def test_ambiguous_questions_stay_in_their_split() -> None:
 
 
 def test_a_flipped_reading_has_the_exact_mixture() -> None:
-    problems = noisy(Noise(flip=0.3, ambiguous=1.0, reach=1), count=500)
+    problems = noisy(LabelNoise(flip=0.3, ambiguous=1.0, reach=1), count=500)
     both = next(problem for problem in problems if problem.done["group"] == "doubtful")
     plus, minus = (int(eval(both.prompt.replace("?", sign)[:-1])) for sign in "+-")
     right: Counter[str] = Counter()
@@ -207,13 +207,13 @@ def test_what_is_right_stays_so_where_wrong_answers_are_possible() -> None:
         def split(self, split: str, count: int | None, seed: int) -> list[Problem]:
             return [Problem("p", "1", "1", accepted=(("1", 0.5), ("5", 0.5)))] * (count or 0)
 
-    for problem in noisy(Noise(flip=0.5, doubtful=1.0, reach=1), Several([]), 20):
+    for problem in noisy(LabelNoise(flip=0.5, doubtful=1.0, reach=1), Several([]), 20):
         assert dict(problem.accepted) == pytest.approx(
             {"1": 0.25, "0": 0.125, "2": 0.125, "5": 0.25, "4": 0.125, "6": 0.125}
         )
         assert problem.readings == (("1", 0.5), ("5", 0.5))
         assert problem.likeliest == ("1", "5")
-    for problem in noisy(Noise(flip=0.3, coarse=0.3, validation=True), count=300):
+    for problem in noisy(LabelNoise(flip=0.3, coarse=0.3, validation=True), count=300):
         assert SUMS.score(problem, problem.truth) == {"exact_match": 1}
         assert SUMS.score(problem, problem.answer)["exact_match"] == (problem.answer == problem.truth)
         assert problem.likeliest == (problem.truth,)
@@ -224,14 +224,14 @@ def test_what_a_task_itself_says_of_its_labels_is_kept() -> None:
         def split(self, split: str, count: int | None, seed: int) -> list[Problem]:
             return [Problem("p", "7", "9", noisy=True, uncertainty=0.2, done={"source": "x"})] * (count or 0)
 
-    for problem in noisy(Noise(flip=0.25), Mislabelled([]), 50):
+    for problem in noisy(LabelNoise(flip=0.25), Mislabelled([]), 50):
         assert problem.noisy
         assert problem.done["source"] == "x"
         assert problem.uncertainty == pytest.approx(0.2 if problem.done["group"] == "clean" else 1 - 0.8 * 0.5)
 
 
 def test_coarse_answers_are_rounded_and_say_how_coarse() -> None:
-    problems = noisy(Noise(coarse=0.4, coarse_to=20), count=2000)
+    problems = noisy(LabelNoise(coarse=0.4, coarse_to=20), count=2000)
     rounded_ones = [problem for problem in problems if "coarse" in problem.done]
     assert abs(len(rounded_ones) / 2000 - 0.4) < 0.05
     for problem in rounded_ones:
@@ -251,7 +251,7 @@ def test_coarse_answers_are_rounded_and_say_how_coarse() -> None:
 def test_options_are_flipped_to_other_options_with_exact_probabilities() -> None:
     task = Urns(levels=(1, 2, 3, 4, 5))
     plain = task.split("train", 4000, 3)
-    problems = noisy(Noise(flip=0.3), task, count=4000)
+    problems = noisy(LabelNoise(flip=0.3), task, count=4000)
     assert abs(sum(problem.noisy for problem in problems) / 4000 - 0.3) < 0.04
     excess = variance = 0.0
     for before, after in zip(plain, problems, strict=True):
@@ -273,7 +273,7 @@ def test_options_are_flipped_to_other_options_with_exact_probabilities() -> None
 
 def test_other_texts_are_exchanged_as_often_as_they_come() -> None:
     task = Words(["oak", "oak", "ash", "elm and yew"])
-    plain, made = task.split("train", 4000, 1), noisy(Noise(flip=0.5, doubtful=1.0), task, 4000, 1)
+    plain, made = task.split("train", 4000, 1), noisy(LabelNoise(flip=0.5, doubtful=1.0), task, 4000, 1)
     counts = Counter(problem.answer for problem in plain)
     to: Counter[tuple[str, str]] = Counter()
     for before, after in zip(plain, made, strict=True):
@@ -288,7 +288,7 @@ def test_other_texts_are_exchanged_as_often_as_they_come() -> None:
 
 
 def test_the_distribution_of_many_texts_is_not_kept() -> None:
-    problems = noisy(Noise(flip=0.4), Words([f"word {'x' * length}" for length in range(40)]), 300)
+    problems = noisy(LabelNoise(flip=0.4), Words([f"word {'x' * length}" for length in range(40)]), 300)
     assert any(problem.noisy for problem in problems)
     assert all(problem.accepted == () for problem in problems)
 
@@ -310,7 +310,7 @@ def test_a_pool_never_gives_the_answer_itself(texts: list[str], draw: float) -> 
 
 
 def test_what_exact_tags_tell() -> None:
-    problems = noisy(Noise(flip=0.3, doubtful=0.5))
+    problems = noisy(LabelNoise(flip=0.3, doubtful=0.5))
     assert {round(problem.uncertainty, 12) for problem in problems} == {0.0, 0.6}
     for group, share in (("clean", 0.0), ("doubtful", 0.6)):
         own = [problem for problem in problems if problem.done["group"] == group]
@@ -320,7 +320,7 @@ def test_what_exact_tags_tell() -> None:
 
 def test_other_tags() -> None:
     def tags(kind: str, **more: float) -> list[float]:
-        return [p.uncertainty for p in noisy(Noise(flip=0.3, tags=kind, **more))]  # type: ignore[arg-type]
+        return [p.uncertainty for p in noisy(LabelNoise(flip=0.3, tags=kind, **more))]  # type: ignore[arg-type]
 
     exact, shuffled = tags("exact"), tags("shuffled")
     assert shuffled != exact
@@ -332,36 +332,36 @@ def test_other_tags() -> None:
     assert 0.02 < sum(abs(one - other) for one, other in zip(exact, blurred, strict=True)) / len(exact) < 0.1
     assert tags("noisy", tag_noise=0.0) == exact
     assert set(tags("none")) == {0.0}
-    problems = noisy(Noise(flip=0.3, tags="oracle"))
+    problems = noisy(LabelNoise(flip=0.3, tags="oracle"))
     assert all(problem.uncertainty == problem.noisy for problem in problems)
     # Only the tags differ: labels and what is known of them are the same.
-    plain = noisy(Noise(flip=0.3))
+    plain = noisy(LabelNoise(flip=0.3))
     assert [replace(problem, uncertainty=0.0) for problem in plain] == [replace(p, uncertainty=0.0) for p in problems]
     assert [problem.done["exact"] for problem in problems] == exact
 
 
 def test_a_single_group_has_one_tag() -> None:
-    problems = noisy(Noise(flip=0.3, doubtful=1.0))
+    problems = noisy(LabelNoise(flip=0.3, doubtful=1.0))
     assert {round(problem.uncertainty, 12) for problem in problems} == {0.3}
 
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValidationError, match="only doubtful rows are flipped"):
-        Noise(flip=0.6)
+        LabelNoise(flip=0.6)
     with pytest.raises(ConfigError, match="urns has no questions that can be read in two ways"):
-        noisy(Noise(ambiguous=0.1), Urns())
+        noisy(LabelNoise(ambiguous=0.1), Urns())
     with pytest.raises(DataError, match="none of the train problems of arithmetic has a second reading"):
-        noisy(Noise(ambiguous=0.5), Arithmetic(operations=("product",)), 50)
+        noisy(LabelNoise(ambiguous=0.5), Arithmetic(operations=("product",)), 50)
     with pytest.raises(DataError, match="none of the train answers of words ends in a number"):
-        noisy(Noise(coarse=0.5), Words(["a", "b"]), 50)
+        noisy(LabelNoise(coarse=0.5), Words(["a", "b"]), 50)
     with pytest.raises(DataError, match="every problem has the answer 'a'"):
-        noisy(Noise(flip=0.4), Words(["a"]), 50)
-    assert len(noisy(Noise(ambiguous=0.01), Arithmetic(levels=(1,)), 3)) == 3  # nothing drawn is no error
+        noisy(LabelNoise(flip=0.4), Words(["a"]), 50)
+    assert len(noisy(LabelNoise(ambiguous=0.01), Arithmetic(levels=(1,)), 3)) == 3  # nothing drawn is no error
 
 
 def test_noise_is_a_key_of_the_data_with_its_defaults() -> None:
     spec = DATA.resolve({"name": "task", "noise": {"flip": 0.3}})
-    assert spec["noise"] == Noise(flip=0.3).model_dump(mode="json")
+    assert spec["noise"] == LabelNoise(flip=0.3).model_dump(mode="json")
     assert DATA.resolve({"name": "task"})["noise"] is None
     with pytest.raises(ValidationError, match="flips"):
         DATA.resolve({"name": "task", "noise": {"flips": 0.3}})

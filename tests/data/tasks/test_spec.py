@@ -14,10 +14,10 @@ from jsonschema import Draft202012Validator
 from tests.data.tasks.checks import check_splits
 from trimtab.config import ConfigError
 from trimtab.data import CharacterTokenizer
-from trimtab.data.tasks import Problem, Role, spec_schema, task_data
-from trimtab.data.tasks.spec import Spec
-from trimtab.data.tasks.spec_schema import SCHEMA
-from trimtab.data.tasks.spec_scoring import DEPTH, FIGURES, compare
+from trimtab.data.tasks import Problem, Role, task_data
+from trimtab.data.tasks.spec import Spec, schema
+from trimtab.data.tasks.spec.schema import SCHEMA
+from trimtab.data.tasks.spec.scoring import DEPTH, FIGURES, compare
 
 LEVELS = (1, 2, 3, 4)
 UNIT = {"MiB": "Mi", "GiB": "Gi", "mebibytes": "Mi", "gibibytes": "Gi"}
@@ -259,7 +259,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ImportError(name)
         return real(name, *rest, **more)
 
-    spec_schema.validator.cache_clear()
+    schema.validator.cache_clear()
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ConfigError, match=r"trimtab\[tasks\]"):
         Spec()

@@ -9,7 +9,7 @@ from trimtab.data.batch import IGNORE
 from trimtab.data.loader import collate_indices
 from trimtab.data.tasks import Problem, Task, task_data
 from trimtab.data.tasks.arithmetic import Arithmetic
-from trimtab.data.tasks.noise import Noise
+from trimtab.data.tasks.noise import LabelNoise
 from trimtab.data.tasks.urns import Urns
 from trimtab.errors import DataError
 from trimtab.training.components import DATA, TASKS
@@ -24,7 +24,7 @@ def data(task: Task | None = None, **parameters: object) -> DataBundle:
 
 
 def test_noisy_items_spell_the_noisy_answer_beside_the_truth() -> None:
-    bundle = data(noise=Noise(flip=0.3, ambiguous=0.2, coarse=0.1), size=600)
+    bundle = data(noise=LabelNoise(flip=0.3, ambiguous=0.2, coarse=0.1), size=600)
     noisy = ambiguous = 0
     for index in range(600):
         item = bundle.train[index]
@@ -60,14 +60,14 @@ def test_validation_stays_clean_unless_it_is_asked_for() -> None:
         ]
 
     plain = labels(data())
-    assert labels(data(noise=Noise(flip=0.4))) == plain
-    changed = labels(data(noise=Noise(flip=0.4, validation=True)))
+    assert labels(data(noise=LabelNoise(flip=0.4))) == plain
+    changed = labels(data(noise=LabelNoise(flip=0.4, validation=True)))
     assert [truth for _, truth in changed] == [truth for _, truth in plain]
     assert 10 < sum(answer != truth for answer, truth in changed) < 30
 
 
 def test_true_probabilities_come_with_clean_options() -> None:
-    bundle = data(Urns(), noise=Noise(flip=0.3))
+    bundle = data(Urns(), noise=LabelNoise(flip=0.3))
     for index, problem in enumerate(bundle.validation.problems):  # type: ignore[attr-defined]
         told = bundle.validation[index]["metadata"]
         assert told["option_probabilities"] == list(problem.option_probabilities)
@@ -103,8 +103,8 @@ def test_the_fingerprint_is_of_all_that_decides_the_items() -> None:
         data(Arithmetic(levels=(1,))),
         data(Arithmetic(levels=(1, 2), scratch=True)),
         data(Arithmetic(levels=(1, 2), carries=1)),
-        data(noise=Noise()),
-        data(noise=Noise(tags="shuffled")),
+        data(noise=LabelNoise()),
+        data(noise=LabelNoise(tags="shuffled")),
         data(Urns()),
     ]
     assert len({first, *(bundle.fingerprint for bundle in others)}) == len(others) + 1
@@ -145,7 +145,7 @@ def test_an_answer_that_contains_its_own_end_is_refused() -> None:
 
 
 def test_a_batch_lines_up_what_is_known_of_each_token() -> None:
-    bundle = data(noise=Noise(flip=0.3))
+    bundle = data(noise=LabelNoise(flip=0.3))
     batch = collate_indices(bundle.train, list(range(16)))
     assert batch.metadata["truth"] == [bundle.train[index]["metadata"]["truth"] for index in range(16)]
     assert batch.metadata["uncertainty"] == [bundle.train[index]["metadata"]["uncertainty"] for index in range(16)]
@@ -156,7 +156,7 @@ def test_the_components_say_what_their_parameters_mean() -> None:
     for name in ("arithmetic", "urns"):
         assert all(parameter.description for parameter in TASKS.parameters(name))
     assert all(parameter.description for parameter in DATA.parameters("task"))
-    assert all(field.description for field in Noise.model_fields.values())
+    assert all(field.description for field in LabelNoise.model_fields.values())
 
 
 def test_a_run_on_a_noisy_task_from_its_config(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from trimtab.data import train_bpe
-from trimtab.data.pretrained import PretrainedTokenizer
+from trimtab.data.tokenizers import PretrainedTokenizer
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from tests.data.tasks.shared import shared_file
 from tests.memory.pairs.files import source
 from trimtab.config import ConfigError
-from trimtab.data.pretrained import PretrainedTokenizer
-from trimtab.data.tokenizers import CharacterTokenizer
+from trimtab.data.tokenizers import CharacterTokenizer, PretrainedTokenizer
 from trimtab.memory.pairs import Encoded, Pair, encode_pairs, target_ids
 from trimtab.memory.pairs.reading import plain_pair
 from trimtab.memory.pairs.targets import UnfitError

@@ -14,7 +14,7 @@ from trimtab.data.build import DataBundle
 from trimtab.data.problem import Problem, Task
 from trimtab.data.report import UnknownCharacter
 from trimtab.data.tasks.dataset import ProblemDataset
-from trimtab.data.tasks.noise import Noise, with_noise
+from trimtab.data.tasks.noise import LabelNoise, with_noise
 from trimtab.data.tokenizers import Tokenizer
 from trimtab.errors import ConfigError, DataError
 from trimtab.runtime.context import Progress
@@ -89,7 +89,8 @@ def task_data(
         str, Field(description="the text around each prompt, which stands for `{prompt}`; a chat format, for one")
     ] = "{prompt}",
     noise: Annotated[
-        Noise | None, Field(description="what is made wrong, ambiguous or coarse on purpose, and which tags tell of it")
+        LabelNoise | None,
+        Field(description="what is made wrong, ambiguous or coarse on purpose, and which tags tell of it"),
     ] = None,
     progress: Progress | None = None,
 ) -> DataBundle:

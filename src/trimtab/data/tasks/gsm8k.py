@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -10,8 +9,16 @@ from pydantic import Field
 from trimtab.boundary import printable, shortened
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.problem import Number, Problem, Role
-from trimtab.data.tasks.files import BadRowError, FileTask, OnBadRow, json_lines, question_key, text_of
-from trimtab.data.tasks.files_roles import NumbersOf
+from trimtab.data.tasks.files import (
+    BadRowError,
+    FileTask,
+    OnBadRow,
+    ValidationPath,
+    json_lines_sources,
+    question_key,
+    text_of,
+)
+from trimtab.data.tasks.files.roles import NumbersOf
 from trimtab.data.tasks.numbers import MARK, final_number, final_words, gold_number
 from trimtab.errors import ConfigError
 
@@ -44,13 +51,7 @@ class GSM8K(FileTask):
                 json_schema_extra=FILE_PATH,
             ),
         ] = None,
-        validation_path: Annotated[
-            str | None,
-            Field(
-                description="the JSONL file of the validation problems; null splits `path` by the questions' hashes",
-                json_schema_extra=FILE_PATH,
-            ),
-        ] = None,
+        validation_path: ValidationPath = None,
         solution: Annotated[
             bool, Field(description="true trains on the worked solution, false on the final number alone")
         ] = False,
@@ -68,11 +69,7 @@ class GSM8K(FileTask):
     ) -> None:
         if path is None:
             raise ConfigError(f"data.task.path: the task gsm8k needs its file. {_HOW}.")
-        source = partial(json_lines, path, key="data.task.path")
-        held = (
-            None if validation_path is None else partial(json_lines, validation_path, key="data.task.validation_path")
-        )
-        super().__init__(source, held, on_bad_row)
+        super().__init__(*json_lines_sources(path, validation_path), on_bad_row)
         self.solution, self.annotations, self.line_break = solution, annotations, line_break
 
     @classmethod

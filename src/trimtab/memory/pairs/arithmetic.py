@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from trimtab.data.tasks.arithmetic import Arithmetic
-from trimtab.data.tasks.arithmetic_working import Operation
+from trimtab.data.tasks.arithmetic.expressions import Operation
 from trimtab.errors import DataError
 from trimtab.memory.pairs.pair import Pair, Reading
 from trimtab.memory.pairs.reading import chosen

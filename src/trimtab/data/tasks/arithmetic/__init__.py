@@ -1,0 +1,6 @@
+"""The task `arithmetic`."""
+
+from trimtab.data.tasks.arithmetic.expressions import Operation
+from trimtab.data.tasks.arithmetic.task import Arithmetic
+
+__all__ = ["Arithmetic", "Operation"]

@@ -1,0 +1,157 @@
+"""Logic with labels that are proven: propositional entailment by truth tables, knights and knaves by trying all."""
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from trimtab.data.problem import Problem
+from trimtab.data.tasks.generated import GeneratedTask
+from trimtab.data.tasks.logic import entailment, knights
+from trimtab.data.tasks.writing import NAMES, Writer
+
+Kind = Literal["entailment", "knights", "both"]
+Style = Literal["compact", "words"]
+
+ANSWERS = ("no", "yes")
+
+_WORD = re.compile(r"\w+")
+_SAID = re.compile(r"\b(\w++)\s++(?:is\s++)?+(?:a\s++)?+(knight|knave)\b", re.IGNORECASE)
+
+
+class Logic(GeneratedTask):
+    """Does a sentence follow (yes or no), and who is a knight?
+
+    | level | entailment: variables, premises | knights and knaves: people, statements |
+    | --- | --- | --- |
+    | 1 | 3, 2 or 3 of one connective | 2 or 3, on a person, a pair or the number of knights |
+    | 2 | 4, 3 or 4 | 3, also with `and`, `or`, `if` |
+    | 3 | 5, 5 | 4, as at level 1 |
+    | 4 | 4, 4 with up to two connectives | 4, as at level 2 |
+    | 5 | 5, 5 with up to two connectives | 5, as at level 2 |
+
+    Compact: `p->q; q->r |- p->r? ` is answered by `yes` or `no` (`~` not, `&`, `|` inclusive, `->`, `<->`), and
+    `A:NB; B:A=B who? ` by `KN`, a letter a person (`KB` B is a knight, `NB` a knave, `A=B` of the same kind, `A/B` not,
+    `#2` exactly two knights). In words: who comes, and who says what; there the answer is `Ada knight, Ben knave`. Half of the
+    entailments follow, whatever their length and their tokens; see `entailment.argument`. Other letters or names do not
+    make another question.
+    """
+
+    name = "logic"
+    figures = ("exact_match", "parts")
+
+    def __init__(
+        self,
+        *,
+        levels: Annotated[
+            tuple[Annotated[int, Field(ge=1, le=5)], ...],
+            Field(min_length=1, description="Levels to draw from, in turn: more variables, people and connectives."),
+        ] = (1, 2, 3, 4, 5),
+        kind: Annotated[
+            Kind, Field(description="Entailments (yes or no), knights and knaves, or both, half each.")
+        ] = "both",
+        style: Annotated[Style, Field(description="Formulas and single letters, or English sentences.")] = "compact",
+    ) -> None:
+        self.levels: Sequence[int] = levels
+        self.kind = kind
+        self.style = style
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Levels, kind, style and the version of the generator."""
+        return {"levels": list(self.levels), "kind": self.kind, "style": self.style, "version": 1}
+
+    def problem(self, level: int, rng: random.Random) -> Problem:
+        """One problem of a level."""
+        kind = self.kind if self.kind != "both" else ("knights", "entailment")[rng.random() < 0.5]
+        return self._entailment(level, rng) if kind == "entailment" else self._knights(level, rng)
+
+    def _entailment(self, level: int, rng: random.Random) -> Problem:
+        argument = entailment.argument(level, rng)
+        if self.style == "compact":
+            names = rng.sample(entailment.LETTERS, 5)
+            premises = "; ".join(premise.formula(names) for premise in argument.premises)
+            prompt = f"{premises} |- {argument.conclusion.formula(names)}? "
+        else:
+            names = rng.sample(NAMES, 5)
+            told = [_sentence(premise.words(names)) for premise in argument.premises]
+            prompt = f"{' '.join(told)} Does it follow that {argument.conclusion.words(names)}?\n"
+        answer = ANSWERS[argument.follows]
+        return Problem(
+            prompt=prompt,
+            answer=answer,
+            truth=answer,
+            level=level,
+            key=argument.key,
+            options=ANSWERS,
+            option_probabilities=(0.0, 1.0) if argument.follows else (1.0, 0.0),
+            done={"kind": "entailment"},
+        )
+
+    def _knights(self, level: int, rng: random.Random) -> Problem:
+        puzzle = knights.puzzle(level, rng)
+        compact = self.style == "compact"
+        names = knights.LETTERS if compact else rng.sample(NAMES, 5)
+        writer = Writer()
+        if not compact:
+            writer.add("Knights always tell the truth, and knaves always lie. ")
+        puzzle.write(writer, names, compact=compact)
+        writer.add(" who? " if compact else " Who is what?\n")
+        answer = puzzle.answer(names, compact=compact)
+        return Problem(
+            prompt=writer.text,
+            answer=answer,
+            truth=answer,
+            level=level,
+            key=puzzle.key,
+            prompt_numbers=tuple(writer.numbers),
+            done={"kind": "knights"},
+        )
+
+    def score(self, problem: Problem, response: str) -> Mapping[str, float]:
+        """`exact_match`: the answer is right; `parts`: the share of the people whose kind is right (of a yes or no, the same).
+
+        Read are the first word of the response, or in words the first kind that is told of each person; the rest may be
+        anything.
+        """
+        truth = problem.truth
+        told = _SAID.findall(truth)
+        if told:
+            kinds = _kinds(response)
+            right = [kinds.get(name.casefold()) == kind for name, kind in told]
+            return {"exact_match": float(all(right)), "parts": sum(right) / len(right)}
+        word = _first_word(response)
+        if truth in ANSWERS:
+            same = float(word.lower() == truth)
+            return {"exact_match": same, "parts": same}
+        if len(word) != len(truth):
+            return {"exact_match": 0.0, "parts": 0.0}
+        same = sum(a == b for a, b in zip(word.upper(), truth, strict=False)) / len(truth)
+        return {"exact_match": float(same == 1), "parts": same}
+
+    def final_answer(self, problem: Problem, response: str) -> str:
+        """The first word, or in words the first kind that is told of each of the people, in the truth's order."""
+        told = _SAID.findall(problem.truth)
+        if not told:
+            return _first_word(response).casefold()
+        kinds = _kinds(response)
+        return ", ".join(f"{name} {kinds.get(name.casefold(), '?')}" for name, _ in told)
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:] + "."
+
+
+def _kinds(response: str) -> dict[str, str]:
+    """The first kind that a response tells of each name."""
+    found: dict[str, str] = {}
+    for name, kind in _SAID.findall(response):
+        found.setdefault(name.casefold(), kind.lower())
+    return found
+
+
+def _first_word(response: str) -> str:
+    found = _WORD.search(response)
+    return "" if found is None else found[0]

@@ -1,0 +1,129 @@
+"""The tokenizer of a pretrained model's folder."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from trimtab.boundary import is_unicode, shortened
+from trimtab.config.model_folder import member, read_mapping
+from trimtab.config.model_paths import AllowHub, check_hub, expanded_path
+from trimtab.config.offline import local_folder
+from trimtab.config.schema import FILE_PATH
+from trimtab.data.pieces import Cuts
+from trimtab.data.tokenizers.file import FileTokenizer
+from trimtab.errors import DataError
+
+
+class PretrainedTokenizer(FileTokenizer):
+    """The tokenizer of a pretrained model: the `tokenizer.json` of its folder, and the tokens that end an answer.
+
+    Answers that are trained on end with `end`: the `eos_token` of `tokenizer_config.json`, else the first `eos_token_id` of
+    `generation_config.json` or `config.json`. Generation stops at any of `ends`: that token and all ids of the first of the
+    two files that names some. Raises DataError for a folder without a usable tokenizer and for ids that it does not have.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: Annotated[
+            str,
+            Field(
+                min_length=1,
+                description="The model's folder, or the name of an imported model (`trimtab models list`).",
+                json_schema_extra=FILE_PATH,
+            ),
+        ],
+        special: Annotated[
+            bool,
+            Field(
+                description="Whether a special token's name in a text (such as <|im_end|>) becomes that token; otherwise it is "
+                "spelt like any text."
+            ),
+        ] = True,
+        allow_hub: AllowHub = False,
+    ) -> None:
+        check_hub({"path": path, "allow_hub": allow_hub})
+        folder = local_folder(path)
+        if folder.is_file() and folder.suffix == ".gguf":
+            raise DataError(
+                f"{folder} is a GGUF file; its tokenizer is read once, when it is imported: trimtab models import {folder} "
+                "--out DIR. Then name DIR."
+            )
+        if member(folder, "tokenizer.json") is None:
+            raise _without_tokenizer(folder)
+        self._special = special
+        super().__init__(path=str(folder / "tokenizer.json"))
+        self.name = folder.name
+        self.end, self.ends = self._end(folder)
+        if not special:
+            self.fingerprint = hashlib.sha256(f"{self.fingerprint} special tokens spelt".encode()).hexdigest()
+        if self.ends:
+            self.fingerprint = hashlib.sha256(f"{self.fingerprint} ends {self.ends}".encode()).hexdigest()
+
+    @classmethod
+    def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        """`parameters` with an imported model's name replaced by its folder."""
+        return expanded_path(parameters)
+
+    @classmethod
+    def check(cls, parameters: dict[str, Any]) -> None:
+        """Refuse a hub id that is not allowed.
+
+        Raises:
+            ValueError: one sentence that names the key.
+        """
+        check_hub(parameters)
+
+    def _probe(self) -> Cuts:
+        self._tokenizer.encode_special_tokens = not self._special
+        return super()._probe()
+
+    def _end(self, folder: Path) -> tuple[int | None, tuple[int, ...]]:
+        """The id that ends an answer, and the ids that stop generation, that one first."""
+        named = (read_mapping(folder, "tokenizer_config.json") or {}).get("eos_token")
+        text = named.get("content") if isinstance(named, dict) else named
+        ends = [] if text is None else [self._token(folder, text)]
+        for file in ("generation_config.json", "config.json"):
+            ids = self._ids(folder, file)
+            ends += ids
+            if ids:
+                break
+        return (ends[0] if ends else None), tuple(dict.fromkeys(ends))
+
+    def _token(self, folder: Path, text: object) -> int:
+        known = self._tokenizer.token_to_id(text) if is_unicode(text) else None
+        if known is None:
+            raise DataError(
+                f"{folder / 'tokenizer_config.json'}: the eos_token {shortened(repr(text), 100)} is not in the vocabulary of "
+                f"{self.path}. Mend one of the two files."
+            )
+        return int(known)
+
+    def _ids(self, folder: Path, name: str) -> list[int]:
+        """The ids of the key `eos_token_id`, of a model of text and images those of its text part."""
+        content = read_mapping(folder, name) or {}
+        number = content.get("eos_token_id")
+        if number is None and isinstance(part := content.get("text_config"), dict):
+            number = part.get("eos_token_id")
+        ids = number if isinstance(number, list) else [] if number is None else [number]
+        for token in ids:
+            if type(token) is not int or not 0 <= token < self.vocabulary:
+                raise DataError(
+                    f"{folder / name}: the eos_token_id {shortened(repr(token), 60)} is not an id of {self.path}, which has "
+                    f"{self.vocabulary:,} tokens. Mend one of the two files."
+                )
+        return ids
+
+
+def _without_tokenizer(folder: Path) -> DataError:
+    if not folder.exists():
+        return DataError(
+            f"There is no model in {folder}. `trimtab models list` shows the imported ones; `trimtab models import "
+            "smollm2-135m` makes one."
+        )
+    return DataError(
+        f"The folder {folder} holds no tokenizer.json. Write one where you trust the model's files: python -c \"from "
+        f"transformers import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')\"."
+    )
