@@ -1,4 +1,4 @@
-"""One writer a run: an advisory lock that dies with its process."""
+"""One writer per run: an advisory lock that ends with its process."""
 
 import errno
 import fcntl
@@ -22,9 +22,8 @@ _RETRIES, _PAUSE = 10, 0.05
 class RunLock:
     """Holds `path` with `flock` from construction until `release`, the end of the `with` block, or the process's death.
 
-    The file says who holds it. Raises RunError when another writer does (naming it), when the file system has no locks, and
-    when there is a symbolic link at any depth in the folder: whoever holds the lock writes there, and what he writes stays
-    below it.
+    The file names its holder by process and host. Raises RunError, with that name, when another writer holds the lock, when
+    the file system has no locks, and when the folder has a symbolic link at any depth: the holder writes only below the folder.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -47,13 +46,13 @@ class RunLock:
         _held.add(self)
 
     def release(self) -> None:
-        """Let the next writer in; a second call does nothing."""
+        """Release the lock; a second call does nothing."""
         if self._descriptor >= 0:
             os.ftruncate(self._descriptor, 0)
             self._close()
 
     def _acquire(self) -> None:
-        for attempt in range(_RETRIES):  # `is_held` takes the lock for an instant: not a writer
+        for attempt in range(_RETRIES):  # `is_held` takes a shared lock for an instant and is no writer
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
@@ -91,7 +90,7 @@ def is_held(path: str | Path) -> bool:
     try:
         file = open_regular(path)
     except OSError:
-        return False  # never locked, or not ours to read: nobody can be shown to hold it
+        return False  # never locked, or not readable for us: no holder can be shown
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -111,7 +110,7 @@ _held: "weakref.WeakSet[RunLock]" = weakref.WeakSet()
 
 
 def _forget_in_child() -> None:
-    # a forked worker shares the lock's open file; were it to outlive its killed parent, the run would stay locked
+    # a forked worker shares the lock's open file: if it outlived its killed parent, the run would stay locked
     for lock in list(_held):
         lock._close()
 
