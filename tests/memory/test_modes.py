@@ -9,7 +9,7 @@ from trimtab.config import ConfigError
 from trimtab.data import PretrainedTokenizer
 from trimtab.memory.engine.losses import measure
 from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.engine.solve import Settings, Task
+from trimtab.memory.engine.solve import Settings, SolverTask
 from trimtab.memory.modes import LearnedModes, RandomModes, WordModes
 from trimtab.memory.pairs import Pair, encode_pairs
 from trimtab.memory.protocol.baselines import branches_of
@@ -44,7 +44,7 @@ def test_modes_of_words_are_their_embeddings(network, tokenizer) -> None:
 def test_learned_modes_make_their_pairs_likelier_and_are_the_same_again(network, tokenizer) -> None:
     pairs = [Pair(str(n), chr(97 + n), chr(110 + n), (chr(110 + n),)) for n in range(3)]
     encoded = encode_pairs(pairs, tokenizer, longest_question=None, longest_answer=None, context=64, overhead=16).pairs
-    tasks = [Task(one.pair.id, branches_of(one)) for one in encoded]
+    tasks = [SolverTask(one.pair.id, branches_of(one)) for one in encoded]
     settings = Settings(vectors=6, lr=0.5)
     learned = LearnedModes(pairs=3, steps=15).make(network, tokenizer, tasks, settings)
     again = LearnedModes(pairs=3, steps=15).make(network, tokenizer, tasks, settings)

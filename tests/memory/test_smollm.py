@@ -15,7 +15,7 @@ from trimtab.data import PretrainedTokenizer
 from trimtab.memory.config import MemoryConfig
 from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.engine.solve import Task
+from trimtab.memory.engine.solve import SolverTask
 from trimtab.memory.run import run_memory
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,9 @@ def test_packed_losses_and_gradients_are_the_plain_ones(smollm2: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     modes = tuple(torch.randn(1, net.width, generator=generator) * net.scale for _ in range(2))
     tasks = [
-        Task(f"p{n}", tuple(Branch(side, tuple(tokenizer.encode(text).tolist())) for side, text in enumerate(pair)))
+        SolverTask(
+            f"p{n}", tuple(Branch(side, tuple(tokenizer.encode(text).tolist())) for side, text in enumerate(pair))
+        )
         for n, pair in enumerate(PAIRS)
     ]
     vectors = torch.randn(len(tasks), 16, net.width, generator=generator) * net.scale

@@ -13,7 +13,7 @@ from trimtab.memory.engine.layout import segments
 from trimtab.memory.engine.losses import Modes
 from trimtab.memory.engine.network import FrozenNetwork, vector_gradient
 from trimtab.memory.engine.packing import pack
-from trimtab.memory.engine.solve import Settings, Solver, Task
+from trimtab.memory.engine.solve import Settings, Solver, SolverTask
 from trimtab.random import derive_seed
 
 
@@ -22,7 +22,9 @@ class ModeSource(Protocol):
 
     training_pairs: int
 
-    def make(self, network: FrozenNetwork, tokenizer: Tokenizer, training: Sequence[Task], settings: Settings) -> Modes:
+    def make(
+        self, network: FrozenNetwork, tokenizer: Tokenizer, training: Sequence[SolverTask], settings: Settings
+    ) -> Modes:
         """The question's mode and the answer's."""
         ...
 
@@ -32,7 +34,9 @@ class RandomModes:
 
     training_pairs = 0
 
-    def make(self, network: FrozenNetwork, tokenizer: Tokenizer, training: Sequence[Task], settings: Settings) -> Modes:
+    def make(
+        self, network: FrozenNetwork, tokenizer: Tokenizer, training: Sequence[SolverTask], settings: Settings
+    ) -> Modes:
         """See `ModeSource.make`."""
         del tokenizer, training
         return self.drawn(network, settings.seed)
@@ -60,7 +64,9 @@ class WordModes:
     ) -> None:
         self.texts = (question, answer)
 
-    def make(self, network: FrozenNetwork, tokenizer: Tokenizer, training: Sequence[Task], settings: Settings) -> Modes:
+    def make(
+        self, network: FrozenNetwork, tokenizer: Tokenizer, training: Sequence[SolverTask], settings: Settings
+    ) -> Modes:
         """See `ModeSource.make`. Raises `ConfigError` for words that are no tokens, or the same ones."""
         del training, settings
         first, second = (torch.tensor([int(token) for token in tokenizer.encode(text)]) for text in self.texts)
@@ -82,7 +88,9 @@ class LearnedModes:
     ) -> None:
         self.training_pairs, self.steps = pairs, steps
 
-    def make(self, network: FrozenNetwork, tokenizer: Tokenizer, training: Sequence[Task], settings: Settings) -> Modes:
+    def make(
+        self, network: FrozenNetwork, tokenizer: Tokenizer, training: Sequence[SolverTask], settings: Settings
+    ) -> Modes:
         """See `ModeSource.make`."""
         drawn = RandomModes.drawn(network, settings.seed)
         modes = torch.cat(drawn)

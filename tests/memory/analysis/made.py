@@ -8,7 +8,7 @@ import torch
 from tests.memory.engine import small
 from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.engine.solve import Finished, Settings, Solver, Task
+from trimtab.memory.engine.solve import Finished, Settings, Solver, SolverTask
 from trimtab.memory.store import Card, Memory
 
 END = 2
@@ -40,7 +40,8 @@ def memories(
 def solved(net: FrozenNetwork, layout: str, seed: int, margin: float) -> list[Memory]:
     settings = Settings(vectors=8, layout=layout, steps=150, restarts=1, margin=margin, lr=0.3, seed=seed)
     tasks = [
-        Task(f"pair-{i}", tuple(Branch(mode, ids) for mode, ids in enumerate(targets(i)))) for i in range(len(LENGTHS))
+        SolverTask(f"pair-{i}", tuple(Branch(mode, ids) for mode, ids in enumerate(targets(i))))
+        for i in range(len(LENGTHS))
     ]
     ended = [one for step in Solver(net, small.modes(net), tasks, settings).run() for one in step.finished]
     return [memory(net, one, layout, seed) for one in ended if one.status == "solved"]

@@ -8,7 +8,7 @@ import torch
 from tests.models.pretrained import folders
 from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.engine.solve import Task
+from trimtab.memory.engine.solve import SolverTask
 
 KINDS = folders.KINDS
 
@@ -38,7 +38,7 @@ def branches(*lengths: int, seed: int = 0) -> tuple[Branch, ...]:
 
 
 TASKS = [
-    Task(f"pair-{index}", branches(*lengths, seed=index))
+    SolverTask(f"pair-{index}", branches(*lengths, seed=index))
     for index, lengths in enumerate([(5, 2), (9, 1), (3, 7), (5, 3), (1, 1), (8, 2, 6, 3)])
 ]
 """Pairs of uneven lengths, the last with further wordings."""

@@ -15,7 +15,7 @@ from trimtab.config import ConfigError
 from trimtab.memory.engine.layout import Branch, segments
 from trimtab.memory.engine.network import FrozenNetwork, branch_losses, row_margins, vector_gradient
 from trimtab.memory.engine.packing import pack
-from trimtab.memory.engine.solve import Settings, Solver, Task
+from trimtab.memory.engine.solve import Settings, Solver, SolverTask
 
 LAYOUTS = ("two_sequences", "shared_prefix")
 
@@ -35,7 +35,7 @@ def measured(net, modes, vectors, tasks, layout):
 def test_losses_margins_and_gradients_are_those_of_each_pair_alone(tmp_path: Path, kind, layout, rows) -> None:
     net = small.network(tmp_path, kind)
     modes = small.modes(net, rows)
-    tasks = [*small.TASKS, Task("no mode", (Branch(None, (5, 6)), Branch(None, (7,)), Branch(1, (8, 9))))]
+    tasks = [*small.TASKS, SolverTask("no mode", (Branch(None, (5, 6)), Branch(None, (7,)), Branch(1, (8, 9))))]
     vectors = torch.randn(len(tasks), 4, net.width, dtype=torch.float64) * net.scale
     losses, margins, gradient = measured(net, modes, vectors, tasks, layout)
     for row, task in enumerate(tasks):
@@ -119,7 +119,9 @@ def test_the_path_is_that_of_torchs_adam_on_the_plain_loop(tmp_path: Path) -> No
 def test_what_is_solved_is_what_was_measured(tmp_path: Path, kind) -> None:
     net = small.network(tmp_path, kind)
     modes = small.modes(net)
-    tasks = [Task(f"p{index}", small.branches(1, 1, seed=index)) for index in range(4)]  # random networks say little
+    tasks = [
+        SolverTask(f"p{index}", small.branches(1, 1, seed=index)) for index in range(4)
+    ]  # random networks say little
     settings = Settings(vectors=8, steps=60, restarts=2, margin=0.5, lr=0.4)
     found = [f for step in Solver(net, modes, tasks, settings).run() for f in step.finished]
     solved = [f for f in found if f.status == "solved"]
@@ -181,7 +183,9 @@ def test_nothing_to_say_is_refused(branches) -> None:
 def test_two_tasks_of_one_name_are_refused(tmp_path: Path) -> None:
     net = small.network(tmp_path, "llama")
     with pytest.raises(ValueError, match="same name"):
-        Solver(net, small.modes(net), [Task("a", small.branches(2)), Task("a", small.branches(3))], Settings())
+        Solver(
+            net, small.modes(net), [SolverTask("a", small.branches(2)), SolverTask("a", small.branches(3))], Settings()
+        )
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from trimtab.random import derive_seed
 
 
 @dataclass(frozen=True)
-class Task:
+class SolverTask:
     """What one pair's vectors have to say; `pair` names it.
 
     `ceilings` are the losses, in nats a token, that the branches must be below to be solved, beside the margin; none for ().
@@ -106,7 +106,7 @@ class Solver:
     """
 
     def __init__(
-        self, network: FrozenNetwork, modes: tuple[Tensor, Tensor], tasks: Sequence[Task], settings: Settings
+        self, network: FrozenNetwork, modes: tuple[Tensor, Tensor], tasks: Sequence[SolverTask], settings: Settings
     ) -> None:
         if len({task.pair for task in tasks}) != len(tasks):
             raise ValueError("two tasks have the same name")

@@ -15,7 +15,7 @@ from trimtab.memory.config import MemoryConfig
 from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.losses import Modes
 from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.engine.solve import Settings, Task
+from trimtab.memory.engine.solve import Settings, SolverTask
 from trimtab.memory.pairs import (
     Encoded,
     EncodedPair,
@@ -113,7 +113,7 @@ def open_run(config: MemoryConfig, positions: int | None = None) -> Opened:
         found = positions if positions is not None else free_positions(network)
         config = config.model_copy(update={"solve": config.solve.model_copy(update={"positions": found})})
     settings = settings_of(config)
-    tasks = [Task(pair.pair.id, branches_of(pair)) for pair in training]
+    tasks = [SolverTask(pair.pair.id, branches_of(pair)) for pair in training]
     made = modes.make(network, tokenizer, tasks, settings)
     assert tokenizer.end is not None
     return Opened(config, network, tokenizer, tokenizer.end, made, settings, pairs, encoded.skipped, reading)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.memory.engine.layout import Branch
-from trimtab.memory.engine.solve import Finished, Solver, Task
+from trimtab.memory.engine.solve import Finished, Solver, SolverTask
 from trimtab.memory.pairs import EncodedPair
 from trimtab.memory.protocol.baselines import branches_of
 from trimtab.memory.protocol.gates import Gate, GateName, gate, hints
@@ -37,7 +37,7 @@ def single(bench: Bench, bounds: Mapping[str, Bounds]) -> list[Gate]:
     pairs, gates = bench.opened.pairs[: bench.opened.config.single_pairs], []
     for index, side in enumerate(SIDES):
         tasks = [
-            Task(pair.pair.id, (branches_of(pair)[index],), _ceilings(bounds.get(pair.pair.id), (side,)))
+            SolverTask(pair.pair.id, (branches_of(pair)[index],), _ceilings(bounds.get(pair.pair.id), (side,)))
             for pair in pairs
         ]
         rows = _run(bench, f"single_{side}", tasks, bounds, sides=(side,))
@@ -146,15 +146,15 @@ def best_unsolved(folder: Path, fingerprint: str) -> list[Memory]:
 
 
 def _run(
-    bench: Bench, stage: str, tasks: list[Task], bounds: Mapping[str, Bounds], **options: Any
+    bench: Bench, stage: str, tasks: list[SolverTask], bounds: Mapping[str, Bounds], **options: Any
 ) -> list[dict[str, Any]]:
     solver = Solver(bench.opened.network, bench.opened.modes, tasks, bench.opened.settings)
     every = bench.opened.config.solve.checkpoint_every
     return run_stage(bench.folder / "stages" / stage, solver, bounds, bench.watcher, checkpoint_every=every, **options)
 
 
-def _tasks(pairs: Sequence[EncodedPair], bounds: Mapping[str, Bounds]) -> list[Task]:
-    return [Task(pair.pair.id, branches_of(pair), _ceilings(bounds.get(pair.pair.id), SIDES)) for pair in pairs]
+def _tasks(pairs: Sequence[EncodedPair], bounds: Mapping[str, Bounds]) -> list[SolverTask]:
+    return [SolverTask(pair.pair.id, branches_of(pair), _ceilings(bounds.get(pair.pair.id), SIDES)) for pair in pairs]
 
 
 def _ceilings(bounds: Bounds | None, sides: Sequence[str]) -> tuple[float, ...]:
