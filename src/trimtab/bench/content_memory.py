@@ -12,7 +12,7 @@ from trimtab.bench.timing import interleaved, median_ratio
 from trimtab.data import PretrainedTokenizer
 from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.engine.solve import Settings, Solver, Task
+from trimtab.memory.engine.solve import Settings, Solver, SolverTask
 from trimtab.memory.modes import RandomModes
 from trimtab.models.pretrained.model import Pretrained
 from trimtab.runtime.device import has_native_bf16, keep_freed_memory
@@ -71,12 +71,12 @@ def _endless(vectors: int) -> Settings:
     return Settings(vectors=vectors, steps=1 << 30, restarts=1, margin=float("inf"), positions=1 << 20)
 
 
-def _network_and_tasks(path: str, dtype: torch.dtype) -> tuple[FrozenNetwork, list[Task]]:
+def _network_and_tasks(path: str, dtype: torch.dtype) -> tuple[FrozenNetwork, list[SolverTask]]:
     tokenizer = PretrainedTokenizer(path=path)
     assert tokenizer.end is not None
     end = tokenizer.end
     tasks = [
-        Task(
+        SolverTask(
             str(number),
             tuple(Branch(mode, (*map(int, tokenizer.encode(text)), end)) for mode, text in enumerate(pair)),
         )
@@ -86,7 +86,7 @@ def _network_and_tasks(path: str, dtype: torch.dtype) -> tuple[FrozenNetwork, li
 
 
 def _speed(
-    plain: torch.nn.Module, network: FrozenNetwork, tasks: list[Task], vectors: int, rounds: int, peak: float
+    plain: torch.nn.Module, network: FrozenNetwork, tasks: list[SolverTask], vectors: int, rounds: int, peak: float
 ) -> dict[str, float]:
     settings = _endless(vectors)
     modes = RandomModes.drawn(network, settings.seed)
@@ -123,7 +123,7 @@ def _flops(network: FrozenNetwork, positions: float, targets: float) -> float:
     return 4.0 * (inner * positions + head * targets)
 
 
-def _solved(network: FrozenNetwork, tasks: list[Task], plain_seconds: float) -> dict[str, float]:
+def _solved(network: FrozenNetwork, tasks: list[SolverTask], plain_seconds: float) -> dict[str, float]:
     settings = Settings(vectors=32)
     solver = Solver(network, RandomModes.drawn(network, settings.seed), tasks, settings)
     seconds, pair_steps, solved = 0.0, 0, 0
