@@ -99,6 +99,16 @@ def test_each_figure_is_capped_in_its_own_direction() -> None:
     assert metric_table(spec(**TASK, claim=CLAIM), runs, metric).values["hot"] == {0: 0.02, 1: 0.1}
 
 
+def test_the_training_loss_is_capped_by_the_loss_that_is_trained_on() -> None:
+    """Under an objective of ten times the cross-entropy, the untrained model's cross-entropy would flatter a diverged run."""
+    caps = {"untrained_loss": 5.0, "untrained.train_loss": 50.0}
+    runs = [
+        Episode("plain", 0, (), "completed", {"train_loss": 20.0}),
+        Episode("hot", 0, (), "diverged", {"train_loss": 90.0, **caps}),
+    ]
+    assert metric_table(spec(**TASK, claim=CLAIM), runs, "train_loss").values["hot"] == {0: 50.0}
+
+
 def test_a_hot_arm_on_a_task_counts_as_untrained_from_end_to_end(tmp_path: Path) -> None:
     hot = {key: float(value) if value != "null" else None for key, value in (one.split("=") for one in WILD[:2])}
     small = {

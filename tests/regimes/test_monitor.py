@@ -190,13 +190,35 @@ def test_a_loss_that_is_not_finite_keeps_a_high_average_high() -> None:
     assert judge.observe(state(9.0, 5.5), skipped=False) is not None
 
 
-def test_the_untrained_loss_is_the_first_finite_one() -> None:
+def test_the_baseline_is_the_first_finite_loss() -> None:
     judge = Divergence(10)
     judge.observe(state(math.inf, math.nan), skipped=True)
-    assert judge.untrained_loss is None
+    assert judge.baseline is None
     judge.observe(state(4.0), skipped=False)
     judge.observe(state(1.0), skipped=False)
-    assert judge.untrained_loss == 4.0
+    assert judge.baseline == 4.0
+
+
+def test_a_loss_may_be_negative() -> None:
+    judge = Divergence(2)
+    for loss in (-7.0, -8.0, -7.5, -9.0):
+        assert judge.observe(state(loss), skipped=False) is None
+    assert judge.observe(state(-6.0), skipped=False) is None
+    assert "(-6.0000) stayed above the untrained model's (-7.0000)" in str(judge.observe(state(-6.0), skipped=False))
+
+
+def test_a_monitor_that_restarts_has_the_statistics_of_the_new_loss_alone() -> None:
+    old, new = made(5), made(5)
+    for step in range(1, 30):
+        old.observe(step, 100.0 + step, 50.0, {})
+    old.restart()
+    for step in range(30, 60):
+        loss, norm = math.sin(step), 1.0 + 0.1 * math.cos(step)
+        assert old.observe(step, loss, norm, {}).anomaly_flags == new.observe(step, loss, norm, {}).anomaly_flags
+    kept = {"classifier", "flagged_steps", "unstable_steps"}
+    assert {key: value for key, value in old.state_dict().items() if key not in kept} == {
+        key: value for key, value in new.state_dict().items() if key not in kept
+    }
 
 
 @given(st.lists(st.tuples(st.floats(0, 8) | st.just(math.nan), st.booleans()), min_size=1, max_size=40), st.data())

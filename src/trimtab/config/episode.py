@@ -190,16 +190,25 @@ class MonitorConfig(Frozen):
         int, Field(ge=1, description="steps in a row that another regime must hold before the regime changes")
     ] = 5
     unstable_rise: Annotated[
-        float, Field(gt=0, description="nats of the smoothed loss above its lowest value that make a run unstable")
+        float,
+        Field(
+            gt=0,
+            description="rise of the smoothed loss above its lowest value, in the loss's unit, above which a run is unstable",
+        ),
     ] = 0.2
     plateau_gain: Annotated[
         float,
         Field(
-            ge=0, description="nats by which the newer half of a medium horizon must be better, else it is a plateau"
+            ge=0,
+            description="fall of the loss from the older to the newer half of the medium horizon, in the loss's unit, below "
+            "which a run is on a plateau",
         ),
     ] = 0.003
     overfitting_rise: Annotated[
-        float, Field(ge=0, description="nats of the validation loss above its best that make a run overfitting")
+        float,
+        Field(
+            ge=0, description="rise of the validation loss above its best, in nats, above which a run is overfitting"
+        ),
     ] = 0.02
     instruments: Annotated[
         tuple[Component, ...],

@@ -126,9 +126,9 @@ def _go(
     trainer.state.controller = Once(trainer.state.controller, follow=follow)
     manifest = run.manifest()
     if start is not None:
-        restore_run(trainer, start, manifest.run_id, manifest.parent)
+        restore_run(assembly, trainer, start, manifest.run_id, manifest.parent)
     trainer.train(assembly.train_loader, assembly.val_loader)
-    first = trainer.state.divergence.untrained_loss
+    first = trainer.state.divergence.baseline
     losses = [_finite(float(row["train_loss"]), first) for row in log.steps]
     return losses, _finite(trainer.evaluate(assembly.val_loader)["val_loss"], trainer.state.untrained_loss)
 

@@ -72,7 +72,7 @@ class RegimeClassifier:
         if count >= _FLAGS:
             return "unstable", f"{count} of the last {len(self.flags)} steps were flagged"
         if rise > config.unstable_rise:
-            return "unstable", f"the smoothed loss rose {rise:.3f} nats above its lowest value"
+            return "unstable", f"the smoothed loss rose {rise:.3f} above its lowest value"
         if val_loss > best_val_loss + config.overfitting_rise and ema < self.ema_at_best:
             return "overfitting", (
                 f"the validation loss is {val_loss - best_val_loss:.3f} nats above its best while the training loss fell"
@@ -81,7 +81,7 @@ class RegimeClassifier:
             return "warming", "fewer losses than the medium horizon"
         gain = _gain(losses)
         moved = f"fell by {gain:.4f}" if gain >= 0 else f"rose by {-gain:.4f}"
-        reason = f"the loss {moved} nats in half of {config.medium_horizon} steps"
+        reason = f"the loss {moved} in half of {config.medium_horizon} steps"
         return ("plateau", reason) if gain < config.plateau_gain else ("stable", reason)
 
     def state_dict(self) -> dict[str, Any]:

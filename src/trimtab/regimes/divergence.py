@@ -7,42 +7,48 @@ from trimtab.regimes.state import RegimeState
 
 
 class Divergence:
-    """Judges whether a run has diverged.
+    """Decides whether a run has diverged.
 
-    It has when, for `limit` steps in a row, the update had to be skipped because something was not finite, or the
-    smoothed loss stayed above the untrained model's (the loss of the first finite step). Any better step starts the count
-    anew. A step that was skipped by decision is no such step.
+    A run has diverged when one of two conditions holds for `limit` steps in a row: the update was skipped because something was
+    not finite, or the smoothed training loss was above `baseline`. A step that a controller skipped does not count.
+
+    `baseline` is what the untrained model scores by the loss that is trained on, whatever that loss is and whatever its unit:
+    the first finite training loss, which is computed before the first update. None until there is one.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.untrained_loss: float | None = None
+        self.baseline: float | None = None
         self.skipped = 0
         self.above = 0
 
     def observe(self, state: RegimeState, *, skipped: bool) -> str | None:
-        """Take in one step; returns the reason once the run has diverged, else None.
+        """Count one step. Returns the reason once the run has diverged, else None.
 
-        `skipped`: the update was left out because something was not finite.
+        `skipped` says whether the update was skipped because something was not finite.
         """
-        if self.untrained_loss is None and math.isfinite(state.train_loss):
-            self.untrained_loss = state.train_loss
+        if self.baseline is None and math.isfinite(state.train_loss):
+            self.baseline = state.train_loss
         self.skipped = self.skipped + 1 if skipped else 0
-        above = self.untrained_loss is not None and state.loss_ema > self.untrained_loss
+        above = self.baseline is not None and state.loss_ema > self.baseline
         self.above = self.above + 1 if above else 0
         if self.skipped >= self.limit:
             return f"a non-finite loss, gradient or update was skipped for {self.skipped} steps in a row"
         if self.above >= self.limit:
             return (
                 f"the smoothed loss ({state.loss_ema:.4f}) stayed above the untrained model's "
-                f"({self.untrained_loss:.4f}) for {self.above} steps in a row"
+                f"({self.baseline:.4f}) for {self.above} steps in a row"
             )
         return None
 
+    def restart(self, baseline: float | None) -> None:
+        """Begin again under another loss, whose value of the untrained model is `baseline`."""
+        self.baseline, self.skipped, self.above = baseline, 0, 0
+
     def state_dict(self) -> dict[str, Any]:
-        """The judge's memory, JSON-ready."""
-        return {"untrained_loss": self.untrained_loss, "skipped": self.skipped, "above": self.above}
+        """The baseline and both counts, JSON-ready."""
+        return {"baseline": self.baseline, "skipped": self.skipped, "above": self.above}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` gave."""
-        self.untrained_loss, self.skipped, self.above = state["untrained_loss"], state["skipped"], state["above"]
+        """Set the memory to what `state_dict` returned."""
+        self.baseline, self.skipped, self.above = state["baseline"], state["skipped"], state["above"]

@@ -146,6 +146,16 @@ class Monitor:
         self.classifier.ema_at_best = evaluations["ema_at_best"]
         self.evaluation_is_new = True  # the next row says so, for `observations`
 
+    def restart(self) -> None:
+        """Start the statistics of loss and gradient again, because from now on they are those of another loss."""
+        self.loss_ema = self.grad_norm_ema = math.nan
+        self.lowest_ema, self.largest_rise, self.largest_grad_norm = math.inf, 0.0, 0.0
+        self.recent.clear()
+        self.over.clear()
+        self.losses = RobustWindow(self.config.robust_window, self.config.flag_z)
+        self.grad_norms = RobustWindow(self.config.robust_window, self.config.flag_z)
+        self.classifier.ema_at_best = math.nan
+
     def columns(self, state: RegimeState) -> dict[str, Any]:
         """What a row of `steps.jsonl` says of a step, so that `observations` gives its state back."""
         row: dict[str, Any] = {name: getattr(state, name) for name in RegimeState.COLUMNS}
@@ -163,7 +173,7 @@ class Monitor:
         """How calm the run was.
 
         `skipped_steps`, `flagged_steps` and `unstable_steps` (spent in that regime); `largest_loss_rise` of the smoothed
-        loss above its lowest value so far (nats); `largest_grad_norm`; `loss_volatility`, the loss's standard deviation
+        loss above its lowest value so far; `largest_grad_norm`; `loss_volatility`, the loss's standard deviation
         over the last horizon (NaN below two finite losses).
         """
         return {

@@ -1,4 +1,4 @@
-"""What is observed of a run at a step, and how the records give it back."""
+"""The state that a controller sees at a step, and how to read it back from the records."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +10,7 @@ Regime = Literal["warming", "stable", "plateau", "overfitting", "unstable", "div
 
 @dataclass(frozen=True)
 class UpdateSize:
-    """How far an update moved the parameters: the L2 norm, the same relative to the parameters' norm, and that by layer."""
+    """The size of an update: its L2 norm, that norm relative to the parameters', and the relative norm of each layer."""
 
     norm: float = math.nan
     ratio: float = math.nan
@@ -18,21 +18,21 @@ class UpdateSize:
 
     @property
     def finite(self) -> bool:
-        """Whether the update made nothing non-finite."""
+        """Whether all parameters stayed finite."""
         return math.isfinite(self.norm)
 
 
 @dataclass(frozen=True)
 class RegimeState:
-    """The observation that a controller decides on, made after the gradient norm is known and before the update.
+    """What a controller sees at a step: computed after the gradient norm is known and before the update.
 
-    `train_loss` is in nats a token. `loss_volatility` and `loss_volatility_medium` are the standard deviation of the loss over
-    the monitor's two horizons. `loss_z` and `grad_norm_z` are robust z-scores: distances from the median of the values that
-    were not flagged, in units of 1.4826 times their median absolute deviation. `grad_share_over` is the share of the last
-    horizon's steps whose gradient norm lay over the monitor's threshold. `param_update_norm`, `update_ratio` (the update's
-    norm over the parameters') and `layer_update_ratios` are those of the step before. `val_loss` and `best_val_loss` are those
-    of the last evaluation and the best one so far (NaN before), after a rewind those of the weights that came back. Averages
-    leave out what is not finite.
+    `train_loss` is the value of the loss that is trained on, in its own unit (nats per token for cross-entropy).
+    `loss_volatility` and `loss_volatility_medium` are its standard deviation over the monitor's two horizons. `loss_z` and
+    `grad_norm_z` are robust z-scores: the distance from the median of the values that were not flagged, in units of 1.4826 times
+    their median absolute deviation. `grad_share_over` is the share of the last horizon's steps whose gradient norm was above the
+    monitor's threshold. `param_update_norm`, `update_ratio` (the norm of the update over that of the parameters) and
+    `layer_update_ratios` belong to the step before. `val_loss` is that of the last evaluation and `best_val_loss` the lowest so
+    far, NaN before the first; after a rewind both are those of the restored weights. Averages leave out non-finite values.
     """
 
     step: int
@@ -70,10 +70,10 @@ class RegimeState:
 
 
 def observations(rows: Iterable[Mapping[str, Any]]) -> Iterator[RegimeState]:
-    """The states that a run's controller was shown, from the rows of its `steps.jsonl`, beginning with its first step.
+    """The states that a run's controller saw, from the rows of its `steps.jsonl`, beginning with its first step.
 
-    A row holds the size of its own step's update, which the next state shows; activation figures and validation losses
-    stand in a row only when they are new.
+    A row holds the size of its own step's update, which belongs to the next state. Activation figures and validation losses
+    are in a row only when they are new.
     """
     update = UpdateSize()
     activations: dict[str, dict[str, float]] = {}

@@ -15,7 +15,7 @@ _EVERY = (
     Metric("val_calibration_error", False),
     Metric("best_val_loss", False, _NATS, cap="untrained_loss"),
     Metric("best_step", True, "steps"),
-    Metric("train_loss", False, _NATS, cap="untrained_loss"),
+    Metric("train_loss", False),
     Metric("tokens", True, "tokens"),
     *(
         Metric(f"stability.{name}", False, unit, often_zero=True)
@@ -23,9 +23,9 @@ _EVERY = (
             ("skipped_steps", "steps"),
             ("flagged_steps", "steps"),
             ("unstable_steps", "steps"),
-            ("largest_loss_rise", "nats"),
+            ("largest_loss_rise", ""),
             ("largest_grad_norm", ""),
-            ("loss_volatility", "nats"),
+            ("loss_volatility", ""),
             ("rewinds", ""),
         )
     ),

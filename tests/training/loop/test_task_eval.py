@@ -296,13 +296,17 @@ WILD = ["episode.optimizer.lr=1e6", "episode.clip=null", "episode.diverged_after
 
 
 def test_a_run_that_diverged_says_what_its_untrained_model_scores(tmp_path: Path) -> None:
-    result = train(of(*WILD, base=URNS), tmp_path / "wild", RunContext())
+    doubled = "episode.loss={name: 'tests.training.loop.test_passes:Doubled'}"
+    result = train(of(*WILD, doubled, base=URNS), tmp_path / "wild", RunContext())
     assert result["status"] == "diverged"
     fresh = assemble(of(base=URNS))
     expected = sat(fresh, fresh.model.eval()).figures
     for name in ("exact_match", "answer_loss", "confidence"):
         assert result["untrained"]["task_eval"][name] == pytest.approx(expected[name], rel=1e-4)
     assert result["untrained"]["val_loss"] == pytest.approx(result["untrained_loss"], rel=0.1)
+    # The training loss is of the loss that is trained on, so it is capped at what the untrained model scores by that loss.
+    assert result["untrained"]["train_loss"] == RunDirectory(tmp_path / "wild").steps()[0]["train_loss"]
+    assert result["untrained"]["train_loss"] == pytest.approx(2 * result["untrained_loss"])
     sound = train(of(base=URNS), tmp_path / "sound", RunContext())
     assert "untrained" not in sound
 

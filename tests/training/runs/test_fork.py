@@ -11,6 +11,9 @@ from tests.training.small_runs import DECODER, EVERYTHING, config, weights
 from trimtab.cli.commands import app
 from trimtab.config import ConfigError, RunError
 from trimtab.records import RunDirectory, first_difference
+from trimtab.records.checkpoints import checkpoint_path
+from trimtab.runtime.checkpoint import read_checkpoint
+from trimtab.runtime.nested import join
 from trimtab.training import RunContext, fork, replay, resume, train
 
 
@@ -241,3 +244,17 @@ def test_a_fork_killed_before_its_first_checkpoint_keeps_its_event(trunk: Path, 
     (first,) = [row for row in whole if row["kind"] == "fork"]
     assert again["after"] == first["after"] and again["after"]["changed"] == ["episode.lr_factor"]
     assert weights(child.path) == weights(tmp_path / "whole")
+
+
+def test_a_fork_under_another_loss_is_judged_by_that_loss_alone(trunk: Path, tmp_path: Path) -> None:
+    """Twice the cross-entropy lies above the untrained model's cross-entropy: that is no divergence and no spike."""
+    doubled = "episode.loss={name: 'tests.training.loop.test_passes:Doubled'}"
+    changes = [doubled, "episode.diverged_after=3", "episode.regime_controller=null"]
+    result = fork(trunk, 10, tmp_path / "child", changes)
+    rows = RunDirectory(tmp_path / "child").steps()
+    assert result["status"] == "completed" and not any("anomaly_flags" in row for row in rows)
+    assert rows[0]["loss_ema"] == rows[0]["train_loss"] > result["untrained_loss"]
+    last = read_checkpoint(checkpoint_path(RunDirectory(tmp_path / "child").checkpoints_path, 24))[0]
+    baseline = join(last.values, last.optimizer)["divergence"]["baseline"]
+    assert baseline == pytest.approx(2 * result["untrained_loss"], rel=1e-5)
+    assert replay(tmp_path / "child").identical

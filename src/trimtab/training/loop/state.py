@@ -101,12 +101,13 @@ class TrainState:
         }
         return Snapshot(named_tensors(self.model), tensors, values)
 
-    def restore(self, snapshot: Snapshot, overridden: frozenset[str] = frozenset()) -> None:
-        """Set the state to a snapshot's, but for what this state's config decides otherwise.
+    def restore(self, snapshot: Snapshot, overridden: frozenset[str] = frozenset()) -> bool:
+        """Set the state to a snapshot's, except for what this state's config changes. Returns whether it changes the loss.
 
-        Keys in which the config differs from the one that the snapshot was made under, and those that were `overridden` by
-        name (`episode.clip`, `seed`, ...), stay as this state was made; the optimiser's hyperparameters always come from the
-        config. Raises `RunError` when the model or the optimiser does not fit.
+        Keys in which the config differs from the snapshot's, and those that are `overridden` by name (`episode.clip`, `seed`,
+        ...), keep the values of this state; the optimiser's hyperparameters always come from the config. Under another loss
+        what remembers values of the loss or its gradient starts again: the monitor's statistics, the divergence judge and the
+        controller. Raises `RunError` when the model or the optimiser does not fit.
         """
         then = RunConfig.model_validate_json(json.dumps(snapshot.values["config"]), strict=True)
         changed = changed_keys(then, self.config) | overridden
@@ -135,6 +136,10 @@ class TrainState:
             ),
         ):
             self._restore_values(snapshot, changed)
+        if other_loss := then.episode.loss != self.config.episode.loss:
+            self.monitor.restart()
+            self.divergence.restart(None)
+        return other_loss
 
     def _restore_values(self, snapshot: Snapshot, changed: Set[str]) -> None:
         """Everything but the weights."""
@@ -149,8 +154,9 @@ class TrainState:
         load_moments(self.optimizer, changing["optimizer"])
         if changed:
             self.ended = None
-        if "episode.regime_controller" not in changed:
+        if not changed & {"episode.regime_controller", "episode.loss"}:
             self.controller.load_state_dict(changing["controller"])
+        if "episode.regime_controller" not in changed:
             self.ring.load_state_dict(changing["ring"])
         if "seed" not in changed:
             self.streams.load_state_dict(snapshot.values["streams"])

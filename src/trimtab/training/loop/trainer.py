@@ -370,10 +370,10 @@ class Trainer:
         best = [state.evaluated.best_step, *(found["evaluated"]["best_step"] for found in state.ring.found)]
         prune(folder, state.episode.keep_checkpoints, {step for step in best if step is not None})
 
-    def restore(self, snapshot: Snapshot, overridden: frozenset[str] = frozenset()) -> None:
-        """Go on from a snapshot (see `TrainState.restore`)."""
-        self.state.restore(snapshot, overridden)
+    def restore(self, snapshot: Snapshot, overridden: frozenset[str] = frozenset()) -> bool:
+        """Continue from a snapshot. Returns whether this run's loss is another one (see `TrainState.restore`)."""
         self._restored = True
+        return self.state.restore(snapshot, overridden)
 
     def _result(self, status: str) -> dict[str, Any]:
         state = self.state

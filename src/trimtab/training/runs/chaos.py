@@ -58,7 +58,7 @@ def chaos(
         start = state_after_step(run.path, at, progress)
     assert start is not None  # only step 0 has no state
     trainer = assembly.trainer(MemoryLogger())
-    restore_run(trainer, start, manifest.run_id, manifest.parent)
+    restore_run(assembly, trainer, start, manifest.run_id, manifest.parent)
     trainer.prepare()
     done, total = 0, (3 * twins + 1) * horizon
 

@@ -215,7 +215,7 @@ def _restored(
     """A trainer in the state of `snapshot`, that records nothing yet."""
     trainer = assembly.trainer(MemoryLogger(), context.stop)
     if snapshot is not None:
-        restore_run(trainer, snapshot, run_id, parent, overridden)
+        restore_run(assembly, trainer, snapshot, run_id, parent, overridden)
     return trainer
 
 
@@ -245,7 +245,7 @@ def _go(
             manifest.model_copy(update={"unrecorded_changes": []}).write(run.manifest_path)
         result = trainer.train(assembly.train_loader, assembly.val_loader)
         if is_needed(result):
-            result["untrained"] = untrained_figures(assembly)
+            result["untrained"] = untrained_figures(assembly) | {"train_loss": state.divergence.baseline}
     finally:
         logger.close()
     figures = {k: v for k, v in result.items() if k not in ("status", "steps", "weights_sha256", "folder", "seconds")}

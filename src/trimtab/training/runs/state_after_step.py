@@ -12,8 +12,9 @@ from trimtab.runtime.checkpoint import Snapshot, newest_sound
 from trimtab.runtime.logger import MemoryLogger
 from trimtab.runtime.nested import join
 from trimtab.training.loop.trainer import Trainer
-from trimtab.training.runs.assembly import assemble
+from trimtab.training.runs.assembly import Assembly, assemble
 from trimtab.training.runs.recorded import recorded_config
+from trimtab.training.runs.untrained import untrained_objective
 
 Position = tuple[int, int]
 """Attempt and step: which passage of a run that rewound, and the step within it."""
@@ -118,20 +119,23 @@ def _position(snapshot: Snapshot | None, begun: int) -> Position:
 
 
 def restore_run(
+    assembly: Assembly,
     trainer: Trainer,
     snapshot: Snapshot,
     run_id: str | None,
     parent: Parent | None,
     overridden: frozenset[str] = frozenset(),
 ) -> None:
-    """Set a run's trainer to a state of its own, or to its parent's, which its own decisions then change."""
-    own = run_id is not None and snapshot.counters["run_id"] == run_id
-    if own or parent is None:
-        trainer.restore(snapshot, overridden)
-        return
-    trainer.restore(snapshot, overridden | frozenset(parent.changed))
-    if parent.controller is not None:
-        trainer.state.controller.load_state_dict(join(parent.controller, {}))
+    """Set the trainer of an `assembly` to a state of its own run, or to its parent's with the fork's changes.
+
+    Where the run's loss is another than the state's, the baseline of divergence is what the untrained model scores by it.
+    """
+    forked = parent if run_id is None or snapshot.counters["run_id"] != run_id else None
+    changed = frozenset[str]() if forked is None else frozenset(forked.changed)
+    if trainer.restore(snapshot, overridden | changed):
+        trainer.state.divergence.restart(untrained_objective(assembly))
+    if forked is not None and forked.controller is not None:
+        trainer.state.controller.load_state_dict(join(forked.controller, {}))
 
 
 def rerun(
@@ -146,7 +150,7 @@ def rerun(
     log = Rerun(run.steps(), until)
     trainer = assembly.trainer(log, log.stop)
     if start is not None:
-        restore_run(trainer, start, manifest.run_id, manifest.parent)
+        restore_run(assembly, trainer, start, manifest.run_id, manifest.parent)
     trainer.state.run_id = manifest.run_id
     log.reached = lambda: (trainer.state.attempt, trainer.state.step) >= log.until
     if not log.reached():

@@ -5,16 +5,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from trimtab.random import Streams
 from trimtab.records import flatten
 from trimtab.runtime.logger import MemoryLogger
 from trimtab.training.config import RunConfig
 from trimtab.training.loop.hooks import HookSet
+from trimtab.training.loop.passes import Mean
+from trimtab.training.loop.trainer import Trainer
 from trimtab.training.runs.assembly import Assembly, build_model
 
 _FIGURES = ("val_loss", "val_accuracy", "val_calibration_error")
 _AROUND = (".low", ".high", ".null_floor", ".null_high")
-"""What stands around a figure and is no figure itself."""
+"""Ends of names that give the range of a figure, not the figure itself."""
 
 
 def is_needed(result: Mapping[str, Any]) -> bool:
@@ -26,11 +30,35 @@ def is_needed(result: Mapping[str, Any]) -> bool:
 
 
 def untrained_figures(assembly: Assembly) -> dict[str, Any]:
-    """Metrics of the untrained model, used as the score of a diverged run; they have the names of the run's own.
+    """Metrics of the untrained model, used as the score of a diverged run; they have the names of the run's own."""
+    trainer = _untrained_trainer(assembly)
+    episode, streams = assembly.config.episode, trainer.state.streams
+    evaluation = trainer.evaluate(assembly.val_loader)
+    figures: dict[str, Any] = {name: evaluation[name] for name in _FIGURES}
+    task_eval = trainer.evaluator.evaluate_task(episode.precision, streams.at("evaluation", 0))
+    return figures if task_eval is None else figures | {"task_eval": task_eval.figures}
 
-    The initial weights are drawn again from the seed, bit for bit, so that a run that does not diverge pays neither for this
-    evaluation nor for a copy of the weights. Model, hooks and streams are new; the run's own are not touched. For a fork it is
-    the model that its config initialises, not the state that it was forked from.
+
+def untrained_objective(assembly: Assembly) -> float | None:
+    """What the untrained model scores by the run's loss on the run's first batch; None where that is not finite.
+
+    It is the training loss of the first step of a run that starts with this config.
+    """
+    trainer = _untrained_trainer(assembly)
+    trainer.state.hooks.muted = True
+    mean = Mean()
+    with torch.no_grad():
+        for output, _ in trainer.passes.outputs(assembly.train_loader, 0, assembly.config.episode, step=1, attempt=0):
+            mean.add(output)
+    return mean.value if math.isfinite(mean.value) else None
+
+
+def _untrained_trainer(assembly: Assembly) -> Trainer:
+    """A trainer with initial weights, drawn again from the seed, bit for bit.
+
+    So a run that does not diverge pays neither for an evaluation of these weights nor for a copy of them. Model, hooks and
+    streams are new; the run's own are not touched. For a fork it is the model that its config initialises, not the state that it
+    was forked from.
     """
     config: RunConfig = assembly.config
     streams = Streams(config.seed)
@@ -38,7 +66,4 @@ def untrained_figures(assembly: Assembly) -> dict[str, Any]:
     fresh = replace(assembly, model=model, hooks=HookSet(config.hooks), streams=streams)
     trainer = fresh.trainer(MemoryLogger())
     trainer.prepare()
-    found = trainer.evaluate(assembly.val_loader)
-    figures: dict[str, Any] = {name: found[name] for name in _FIGURES}
-    task_eval = trainer.evaluator.evaluate_task(config.episode.precision, streams.at("evaluation", 0))
-    return figures if task_eval is None else figures | {"task_eval": task_eval.figures}
+    return trainer
