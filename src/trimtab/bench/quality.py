@@ -60,9 +60,9 @@ def _pair(seed: int, steps: int) -> tuple[float, float]:
 def _reference_loss(plain: ReferenceTraining, loader: EvaluationLoader) -> float:
     plain.model.eval()
     total, count = 0.0, 0
-    for batch in loader:
-        logits = plain.model(batch.input_ids[:, :-1])
-        labels = batch.labels[:, 1:]
+    for position in range(0, loader.samples, loader.batch_size):
+        inputs, _, labels, _ = loader.take(position, loader.batch_size).shifted()
+        logits = plain.model(inputs)
         total += float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum"))
         count += int((labels != -100).sum())
     return total / count

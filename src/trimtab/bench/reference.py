@@ -148,7 +148,7 @@ class ReferenceTraining:
     def step(self) -> float:
         """One optimiser step on the next batch; its loss in nats a token."""
         batch = self.batches(self.steps)
-        inputs, targets = batch.input_ids[:, :-1], batch.labels[:, 1:]
+        inputs, _, targets, _ = batch.shifted()
         self.model.train()
         with (
             global_stream(self.generator),

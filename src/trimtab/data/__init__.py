@@ -1,10 +1,20 @@
 """Text to batches: tokenizers, corpora, the token cache, windows and loaders."""
 
 from trimtab.config.model_paths import cache_folder
-from trimtab.data.batch import IGNORE, Batch, Item, TaskDataset
+from trimtab.data.batch import (
+    IGNORE,
+    Batch,
+    BatchedDataset,
+    BatchSource,
+    DrawState,
+    GradedDataset,
+    Item,
+    TaskDataset,
+    ValidationSource,
+)
 from trimtab.data.build import DataBundle, build_corpus, corpus, opening_text, text_bundle
 from trimtab.data.corpus import Corpus, Document, embedded_corpus, open_corpus
-from trimtab.data.loader import BatchedDataset, EvaluationLoader, TrainLoader, collate
+from trimtab.data.loader import EvaluationLoader, TrainLoader, collate
 from trimtab.data.report import CorpusReport, FileEntry, SkippedFile, UnknownCharacter
 from trimtab.data.tokenizers import (
     PAD,
@@ -24,15 +34,18 @@ __all__ = [
     "PAD",
     "UNK",
     "Batch",
+    "BatchSource",
     "BatchedDataset",
     "CharacterTokenizer",
     "Corpus",
     "CorpusReport",
     "DataBundle",
     "Document",
+    "DrawState",
     "EvaluationLoader",
     "FileEntry",
     "FileTokenizer",
+    "GradedDataset",
     "Item",
     "PretrainedTokenizer",
     "Progress",
@@ -41,6 +54,7 @@ __all__ = [
     "Tokenizer",
     "TrainLoader",
     "UnknownCharacter",
+    "ValidationSource",
     "WindowDataset",
     "build_corpus",
     "cache_folder",

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field
 
 from trimtab.config.schema import FILE_PATH
-from trimtab.data.batch import TaskDataset
+from trimtab.data.batch import BatchSource, TaskDataset
 from trimtab.data.cache import encoded, fingerprint
 from trimtab.data.corpus import Corpus, Document, open_corpus
 from trimtab.data.problem import Task
@@ -41,7 +41,8 @@ class DataReport(Protocol):
 class DataBundle:
     """What a data component gives a run: two tasks and where they come from.
 
-    `task` is there when both are of problems with a verifier (`ProblemDataset`).
+    `task` is there when both are of problems with a verifier (`ProblemDataset`). Without a `train_source`, training batches are
+    the examples of `train`, shuffled anew in each epoch.
     """
 
     tokenizer: Tokenizer
@@ -53,6 +54,7 @@ class DataBundle:
     opening_text: Callable[[], str]
     """The first characters of the training text (at most 5 million), for a dictionary of it."""
     task: Task | None = None
+    train_source: BatchSource | None = None
 
 
 def corpus(

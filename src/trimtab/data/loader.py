@@ -1,27 +1,18 @@
-"""Which examples come when: training order as a function of position, and fixed evaluation batches."""
+"""Batches from a dataset: training order as a function of position, and fixed validation batches."""
 
-from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
 
 from trimtab.config import ConfigError, DataMix
-from trimtab.data.batch import IGNORE, Batch, GradedDataset, Item, TaskDataset
+from trimtab.data.batch import IGNORE, Batch, BatchedDataset, DrawState, GradedDataset, Item, TaskDataset
 from trimtab.data.tokenizers import PAD
 from trimtab.random import derive_seed
 
 
-@runtime_checkable
-class BatchedDataset(Protocol):
-    """A dataset with a faster way to a batch than collating its items; the result must be the same."""
-
-    def batch(self, indices: list[int], pad: int) -> Batch:
-        """The examples of `indices` as one batch, short ones filled up with `pad`."""
-
-
 class TrainLoader:
-    """The examples of a run in their order, as a pure function of seed and position.
+    """A `BatchSource` of a dataset's examples, shuffled anew in each epoch: a pure function of seed and position.
 
     Sample number p of the run is `permutation(epoch)[p % len]` with epoch = p // len, and an epoch's permutation is drawn
     from a generator seeded by (seed, "data", epoch) alone. So a run that goes on at any position, also epochs later, gets
@@ -52,10 +43,13 @@ class TrainLoader:
             found += self._order(epoch)[place:end].tolist() if self.shuffle else range(place, end)
         return found
 
-    def take(self, position: int, count: int | None = None, mix: DataMix | None = None) -> Batch:
+    def take(
+        self, position: int, count: int | None = None, mix: DataMix | None = None, state: DrawState | None = None
+    ) -> Batch:
         """Samples `position` to `position + count - 1` of the run as one batch (count: `batch_size` unless given).
 
-        With a `mix` the samples come by difficulty (see `Mixer`). Raises ConfigError where the dataset has none.
+        With a `mix` the samples come by difficulty (see `Mixer`); `state` is not read. Raises ConfigError where the dataset
+        has no difficulties.
         """
         count = self.batch_size if count is None else count
         if mix is None:
@@ -120,7 +114,7 @@ class Mixer:
 
 
 class EvaluationLoader:
-    """The same batches every time: all examples in order, or `limit` of them spread evenly over the dataset."""
+    """A `ValidationSource` of a dataset's examples: all of them in order, or `limit` of them spread evenly over it."""
 
     def __init__(self, dataset: TaskDataset, batch_size: int, limit: int | None = None, *, pad: int = PAD) -> None:
         if batch_size < 1 or len(dataset) < 1 or (limit is not None and limit < 1):
@@ -132,14 +126,11 @@ class EvaluationLoader:
         self.pad = pad
         self.samples = len(dataset) if limit is None else min(limit, len(dataset))
 
-    def __len__(self) -> int:
-        return (self.samples + self.batch_size - 1) // self.batch_size
-
-    def __iter__(self) -> Iterator[Batch]:
-        total = len(self.dataset)
-        for start in range(0, self.samples, self.batch_size):
-            numbers = range(start, min(start + self.batch_size, self.samples))
-            yield collate_indices(self.dataset, [number * total // self.samples for number in numbers], self.pad)
+    def take(self, position: int, count: int, mix: DataMix | None = None, state: DrawState | None = None) -> Batch:
+        """Validation samples `position` to `position + count - 1`, fewer at the end; `mix` and `state` are not read."""
+        numbers = range(position, min(position + count, self.samples))
+        indices = [number * len(self.dataset) // self.samples for number in numbers]
+        return collate_indices(self.dataset, indices, self.pad)
 
 
 def collate_indices(dataset: TaskDataset, indices: list[int], pad: int = PAD) -> Batch:

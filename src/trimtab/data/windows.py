@@ -16,7 +16,7 @@ _CHUNK = 1 << 22
 class WindowDataset:
     """Windows of `context + 1` tokens over a stretch of tokens, one every `stride` tokens.
 
-    After the trainer's shift, the first `context` tokens of a window are its inputs and the last `context` its targets:
+    After the shift (`Batch.shifted`), the first `context` tokens of a window are its inputs and the last `context` its targets:
     neighbouring windows share one token at stride == context, and every token but the first is a target exactly once.
     With stride < context the overlapping positions are targets again, once a window that holds them. The last window may
     be shorter; it is kept, and padded only when batched. `labels[t]` is the token at position t.

@@ -18,7 +18,7 @@ from trimtab.training.runs.assembly import assemble
 class Described(UnevenLoader):
     """Each position knows its own place and token."""
 
-    def take(self, position: int, count: int) -> Batch:
+    def take(self, position: int, count: int, mix: Any = None, state: Any = None) -> Batch:
         batch = super().take(position, count)
         place = torch.arange(batch.input_ids.shape[1]).expand_as(batch.input_ids)
         return Batch(

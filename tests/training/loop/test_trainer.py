@@ -22,6 +22,9 @@ VOCABULARY = 20
 class UnevenLoader:
     """Sequences in which very different numbers of tokens are asked."""
 
+    samples = batch_size = 8
+    """Of validation."""
+
     def __init__(self, count: int = 64, time: int = 12) -> None:
         generator = torch.Generator().manual_seed(1)
         self.ids = torch.randint(0, VOCABULARY, (count, time), generator=generator)
@@ -29,12 +32,9 @@ class UnevenLoader:
         for row in range(count):
             self.labels[row, row % (time - 1) + 2 :] = IGNORE
 
-    def take(self, position: int, count: int) -> Batch:
+    def take(self, position: int, count: int, mix: Any = None, state: Any = None) -> Batch:
         index = torch.arange(position, position + count) % len(self.ids)
         return Batch(self.ids[index], self.labels[index])
-
-    def __iter__(self) -> Any:
-        return iter([self.take(0, 8)])
 
 
 def trained(
@@ -227,7 +227,7 @@ def test_the_result_has_the_promised_figures() -> None:
 
 def test_soft_target_distributions_train() -> None:
     class Soft(UnevenLoader):
-        def take(self, position: int, count: int) -> Batch:
+        def take(self, position: int, count: int, mix: Any = None, state: Any = None) -> Batch:
             hard = super().take(position, count)
             soft = 0.9 * torch.nn.functional.one_hot(hard.input_ids, VOCABULARY).float() + 0.1 / VOCABULARY
             return Batch(hard.input_ids, soft)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
 
+from trimtab.data import ValidationSource
 from trimtab.evaluation.evaluate import evaluate
 from trimtab.losses import CrossEntropy, LossModule
 from trimtab.training.loop.passes import Passes
@@ -14,12 +15,6 @@ from trimtab.training.loop.task_eval import TaskEvalResult, TaskEvaluator
 
 Sampler = Callable[[nn.Module, torch.Generator], Mapping[str, Any]]
 """Writes a sample with the model in evaluation mode; returns prompt, text and figures for the records."""
-
-
-class Batches(Protocol):
-    """Fixed batches for evaluation."""
-
-    def __iter__(self) -> Any: ...
 
 
 class Evaluator:
@@ -34,10 +29,13 @@ class Evaluator:
         loss = self.passes.loss_fn
         return None if type(loss) is CrossEntropy else loss
 
-    def figures(self, loader: Batches, precision: str) -> dict[str, Any]:
-        """The figures on fixed batches (see `evaluate`)."""
+    def figures(self, source: ValidationSource, precision: str, step: int, attempt: int) -> dict[str, Any]:
+        """The figures on the validation batches after `step` (see `evaluate`)."""
         with self._evaluating():
-            return evaluate(lambda batch: self.passes.forward(batch, precision), CrossEntropy(), loader, self.objective)
+            batches = self.passes.validation_batches(source, step, attempt)
+            return evaluate(
+                lambda batch: self.passes.forward(batch, precision), CrossEntropy(), batches, self.objective
+            )
 
     def sample(self, generator: torch.Generator) -> Mapping[str, Any] | None:
         """A text, with its figures."""

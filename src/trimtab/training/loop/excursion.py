@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from trimtab.data import BatchSource
 from trimtab.runtime.checkpoint import Snapshot
 from trimtab.runtime.logger import Logger, MemoryLogger
 from trimtab.training.loop.faults import FaultSet
-from trimtab.training.loop.passes import Passes, TrainLoader
+from trimtab.training.loop.passes import Passes
 from trimtab.training.loop.state import TrainState
 from trimtab.training.loop.update import Updater
 
@@ -25,7 +26,7 @@ class Loop(Protocol):
         """Make the model ready for `step`."""
         ...
 
-    def step(self, loader: TrainLoader) -> tuple[str, str] | None:
+    def step(self, loader: BatchSource) -> tuple[str, str] | None:
         """Make one step."""
         ...
 
@@ -60,7 +61,7 @@ class Futures:
     step says.
     """
 
-    def __init__(self, trainer: Loop, loader: TrainLoader) -> None:
+    def __init__(self, trainer: Loop, loader: BatchSource) -> None:
         self.trainer, self.loader = trainer, loader
         self.begin = trainer.state.snapshot().copied()
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trimtab.config import REGISTRIES, Component, ConfigError
+from trimtab.data import BatchSource
 from trimtab.training.loop.excursion import Loop, excursion
-from trimtab.training.loop.passes import TrainLoader
 from trimtab.training.loop.probe import Probe
 
 
@@ -66,7 +66,7 @@ class InstrumentSet:
                     "follows the run's future, a horizon that fits before the last step)."
                 )
 
-    def measure(self, trainer: Loop, loader: TrainLoader) -> dict[str, dict[str, Any]]:
+    def measure(self, trainer: Loop, loader: BatchSource) -> dict[str, dict[str, Any]]:
         """The figures of the instruments that are due at the trainer's step, by name, each with the `seconds` that it took."""
         state, figures = trainer.state, {}
         for name, instrument in self.instruments.items():

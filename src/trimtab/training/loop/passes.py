@@ -3,28 +3,21 @@
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trimtab.config import DataMix, EpisodeConfig
+from trimtab.config import EpisodeConfig
 from trimtab.config.registry import accepts
-from trimtab.data import IGNORE, Batch
+from trimtab.data import IGNORE, Batch, BatchSource, DrawState, ValidationSource
+from trimtab.data.batch import NextToken, Purpose
 from trimtab.losses import LossModule, LossOutput
 from trimtab.models import has_outputs, logits_of
 from trimtab.random import Streams, derive_seed, global_stream
 from trimtab.runtime.device import autocast
 from trimtab.training.loop.faults import Striking
 from trimtab.training.loop.hooks import HookSet
-
-
-class TrainLoader(Protocol):
-    """Training batches by position, so that the data cursor is one number."""
-
-    def take(self, position: int, count: int, mix: DataMix | None = None) -> Batch:
-        """The sequences `position` to `position + count` of the run's endless stream, drawn by difficulty with a `mix`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,7 @@ class Passes:
 
     def backward(
         self,
-        loader: TrainLoader,
+        source: BatchSource,
         cursor: int,
         episode: EpisodeConfig,
         step: int,
@@ -98,7 +91,7 @@ class Passes:
         """
         mean, targets = Mean(), 0
         aux: dict[str, float] = {}
-        for output, count in self.outputs(loader, cursor, episode, step, attempt, faults, beside):
+        for output, count in self.outputs(source, cursor, episode, step, attempt, faults, beside):
             loss, weight = output["loss"], output["weight"]
             (loss if episode.accumulation == 1 else loss * weight).backward()  # type: ignore[no-untyped-call]
             mean.add(output)
@@ -113,7 +106,7 @@ class Passes:
 
     def outputs(
         self,
-        loader: TrainLoader,
+        source: BatchSource,
         cursor: int,
         episode: EpisodeConfig,
         step: int,
@@ -122,7 +115,11 @@ class Passes:
         beside: MonitoredLoss | None = None,
     ) -> Iterator[tuple[LossOutput, int]]:
         """The loss of each micro-batch of a step, under the step's own dropout, and how many targets it has."""
-        batches = [self._drawn(loader, cursor, episode, index, faults) for index in range(episode.accumulation)]
+        batches = []
+        for index in range(episode.accumulation):
+            position, state = cursor + index * episode.batch_size, self.draw_state("training", step, attempt, index)
+            batch = source.take(position, episode.batch_size, episode.data_mix, state)
+            batches.append(batch if faults is None else faults.batch(batch, index))
         known = {"step": step, "steps": episode.steps} | self._of_the_step(batches)
         for index, batch in enumerate(batches):
             place = (step, attempt, index, *((episode.dropout_draw,) if episode.dropout_draw else ()))
@@ -133,27 +130,27 @@ class Passes:
                 beside.measure(logits, labels, metadata)
             yield self.loss_fn(logits, labels, {**metadata, **known}), int((labels != IGNORE).sum())
 
-    @staticmethod
-    def _drawn(loader: TrainLoader, cursor: int, episode: EpisodeConfig, index: int, faults: Striking | None) -> Batch:
-        """The micro-batch `index` of a step, as the faults leave it."""
-        position = cursor + index * episode.batch_size
-        if episode.data_mix is None:
-            batch = loader.take(position, episode.batch_size)
-        else:
-            batch = loader.take(position, episode.batch_size, episode.data_mix)
-        return batch if faults is None else faults.batch(batch, index)
+    def draw_state(self, purpose: Purpose, step: int, attempt: int, index: int) -> DrawState:
+        """What a source may read when it makes the batch `index` of a step."""
+        return DrawState(self.model, self.streams, purpose, step, attempt, index)
+
+    def validation_batches(self, source: ValidationSource, step: int, attempt: int) -> Iterator[Batch]:
+        """All batches of a validation source, after `step`."""
+        for index, position in enumerate(range(0, source.samples, source.batch_size)):
+            state = self.draw_state("validation", step, attempt, index)
+            yield source.take(position, source.batch_size, None, state)
 
     def _of_the_step(self, batches: list[Batch]) -> dict[str, Any]:
         """What a loss of several terms needs to know of all of a step's micro-batches, to divide each term once."""
         if len(batches) == 1 or not hasattr(self.loss_fn, "denominators"):
             return {}
-        each = [self.loss_fn.denominators(*self._labels(batch)) for batch in batches]
+        each = [self.loss_fn.denominators(*self._labels(batch, batch.shifted())) for batch in batches]
         return {"denominators": torch.stack(each).sum(0), "micro_batches": len(batches)}
 
-    def _labels(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
-        """Labels and metadata, shifted to next-token prediction: the one place where that is done."""
-        aligned = {name: tensor[:, 1:].to(self.device) for name, tensor in batch.aligned.items()}
-        return batch.labels[:, 1:].to(self.device), {**batch.metadata, **aligned}
+    def _labels(self, batch: Batch, shifted: NextToken) -> tuple[Tensor, dict[str, Any]]:
+        """Labels and metadata on the model's device, aligned with the logits."""
+        aligned = {name: tensor.to(self.device) for name, tensor in shifted.aligned.items()}
+        return shifted.labels.to(self.device), {**batch.metadata, **aligned}
 
     def forward(
         self, batch: Batch, precision: str, generator: torch.Generator | None = None
@@ -164,10 +161,10 @@ class Passes:
         metadata with one entry more than the logits, and the attention mask is there beside them. `generator` gives the dropout
         masks; without one a model in evaluation mode is expected.
         """
-        labels, metadata = self._labels(batch)
-        end = None if self._has_outputs else -1
-        inputs = batch.input_ids[:, :end].to(self.device)
-        mask = None if batch.attention_mask is None else batch.attention_mask[:, :end].to(self.device)
+        shifted = batch.shifted(keep_last=self._has_outputs)
+        labels, metadata = self._labels(batch, shifted)
+        inputs = shifted.input_ids.to(self.device)
+        mask = None if shifted.attention_mask is None else shifted.attention_mask.to(self.device)
         with autocast(self.model, self.device.type, precision), self.hooks.collecting(self.model) as activations:
             if self._takes_generator:
                 result = self.model(inputs, mask, generator=generator)
@@ -178,7 +175,7 @@ class Passes:
                 result = self.model(inputs, mask)
         logits = logits_of(result)
         if self._has_outputs:
-            logits = logits[:, :-1]
+            logits = logits[:, : labels.shape[1]]
             metadata |= {"outputs": result.outputs, "attention_mask": mask}
         if activations:
             metadata["activations"] = activations

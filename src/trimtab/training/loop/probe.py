@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trimtab.data import Batch
+from trimtab.data import Batch, BatchSource
 from trimtab.regimes.instruments.hessian import Gradient, Loss, gradient_of
 from trimtab.runtime.logger import MemoryLogger
 from trimtab.training.loop.excursion import Futures, Loop
-from trimtab.training.loop.passes import TrainLoader
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Probe:
     `parameters` are the trainable ones; `generator` is placed at the instrument and the step.
     """
 
-    def __init__(self, trainer: Loop, loader: TrainLoader, generator: torch.Generator, aside: MemoryLogger) -> None:
+    def __init__(self, trainer: Loop, loader: BatchSource, generator: torch.Generator, aside: MemoryLogger) -> None:
         self.trainer, self.loader, self.generator = trainer, loader, generator
         self.parameters: list[Tensor] = list(trainer.updater.parameters.values())
         self._aside = aside
@@ -42,11 +41,11 @@ class Probe:
         return self._cut(self.trainer.state.cursor, count, size)
 
     def _cut(self, position: int, count: int, size: int) -> list[Batch]:
-        mix = self.trainer.state.episode.data_mix
-        places = [(position + done, min(size, count - done)) for done in range(0, count, size)]
-        if mix is None:
-            return [self.loader.take(*place) for place in places]
-        return [self.loader.take(*place, mix) for place in places]
+        state, batches = self.trainer.state, []
+        for index, done in enumerate(range(0, count, size)):
+            place = self.trainer.passes.draw_state("training", state.step + 1, state.attempt, index)
+            batches.append(self.loader.take(position + done, min(size, count - done), state.episode.data_mix, place))
+        return batches
 
     def loss(self, batches: Sequence[Batch]) -> Loss:
         """The mean loss over batches, without dropout and without a graph, as a function of the parameters."""

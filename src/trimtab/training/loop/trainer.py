@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from trimtab.config import EpisodeConfig, WorkError
+from trimtab.data import BatchSource, ValidationSource
 from trimtab.losses import CrossEntropy, LossModule
 from trimtab.random import Streams
 from trimtab.records import rss_mb, tensors_sha256
@@ -22,11 +23,11 @@ from trimtab.runtime.logger import Logger, MemoryLogger
 from trimtab.runtime.nested import named_tensors
 from trimtab.training.config import RunConfig
 from trimtab.training.loop.evaluated import Evaluated
-from trimtab.training.loop.evaluator import Batches, Evaluator, Sampler
+from trimtab.training.loop.evaluator import Evaluator, Sampler
 from trimtab.training.loop.faults import FaultSet, Striking
 from trimtab.training.loop.hooks import HookSet
 from trimtab.training.loop.instruments import InstrumentSet
-from trimtab.training.loop.passes import Accumulated, MonitoredLoss, Passes, TrainLoader
+from trimtab.training.loop.passes import Accumulated, MonitoredLoss, Passes
 from trimtab.training.loop.ring import Ring
 from trimtab.training.loop.state import TrainState
 from trimtab.training.loop.task_eval import TaskEvaluator
@@ -84,7 +85,7 @@ class Trainer:
         self._restored = False
 
     def train(
-        self, train_loader: TrainLoader, val_loader: Batches, episode_config: EpisodeConfig | None = None
+        self, train_loader: BatchSource, val_loader: ValidationSource, episode_config: EpisodeConfig | None = None
     ) -> dict[str, Any]:
         """Train until the episode's last step, early stopping, divergence, or a requested stop.
 
@@ -130,7 +131,7 @@ class Trainer:
 
     # --- one step ----------------------------------------------------------------------------------------------------
 
-    def step(self, loader: TrainLoader) -> tuple[str, str] | None:
+    def step(self, loader: BatchSource) -> tuple[str, str] | None:
         """Make one step of a prepared run; returns a status and its reason when the run ends with it."""
         state, begun = self.state, time.perf_counter()
         state.hooks.refuse_foreign(state.model)
@@ -183,7 +184,7 @@ class Trainer:
             state.ring.take(step, state.model, self.updater.optimizer, state.hooks, self._found())
         return None
 
-    def _gradient(self, loader: TrainLoader, step: int, faults: Striking) -> Accumulated:
+    def _gradient(self, loader: BatchSource, step: int, faults: Striking) -> Accumulated:
         """A step's passes; before anything is learnt, with the cross-entropy, whatever the objective."""
         state = self.state
         beside = (
@@ -277,7 +278,7 @@ class Trainer:
         aux: dict[str, float],
         seconds: float,
         faults: Sequence[str] = (),
-        loader: TrainLoader | None = None,
+        loader: BatchSource | None = None,
     ) -> None:
         """Write a step's row, with what the instruments (given the `loader`) and the observers add to it."""
         state = self.state
@@ -306,7 +307,7 @@ class Trainer:
 
     # --- between steps -----------------------------------------------------------------------------------------------
 
-    def _evaluate_if_due(self, loader: Batches, ending: tuple[str, str] | None) -> tuple[str, str] | None:
+    def _evaluate_if_due(self, loader: ValidationSource, ending: tuple[str, str] | None) -> tuple[str, str] | None:
         """Evaluate at the cadence and at the end; returns how the run ends, by it or as given, and why."""
         state, episode = self.state, self.state.episode
         due = ending is not None or state.step % episode.evaluate_every == 0 or state.step == episode.steps
@@ -340,9 +341,10 @@ class Trainer:
         state.hooks.on_evaluation(row)
         return ending
 
-    def evaluate(self, loader: Batches) -> dict[str, Any]:
+    def evaluate(self, loader: ValidationSource) -> dict[str, Any]:
         """The model's figures on fixed batches, without touching anything that training depends on."""
-        return self.evaluator.figures(loader, self.state.episode.precision)
+        state = self.state
+        return self.evaluator.figures(loader, state.episode.precision, state.step, state.attempt)
 
     def _checkpoint_if_due(self, *, final: bool) -> None:
         state, episode = self.state, self.state.episode

@@ -9,7 +9,7 @@ from torch import nn
 
 from trimtab.config import REGISTRIES, Component, ConfigError, SampleConfig, absolute_paths, nested_components, slots_of
 from trimtab.config.registry import accepts
-from trimtab.data import DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader, token_values
+from trimtab.data import BatchSource, DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader, token_values
 from trimtab.evaluation.text import sample_figures, word_set
 from trimtab.losses import LossModule
 from trimtab.models import continuation, generate
@@ -34,7 +34,7 @@ class Assembly:
     model: nn.Module
     hooks: HookSet
     streams: Streams
-    train_loader: TrainLoader
+    train_loader: BatchSource
     val_loader: EvaluationLoader
     sampler: "TextSampler | None"
     task_eval: TaskEvaluator | None
@@ -89,7 +89,7 @@ def assemble(config: RunConfig, progress: Progress | None = None, data: DataBund
         model=build_model(config, data.tokenizer.vocabulary, streams),
         hooks=hooks,
         streams=streams,
-        train_loader=TrainLoader(data.train, size, config.seed),
+        train_loader=data.train_source or TrainLoader(data.train, size, config.seed),
         val_loader=EvaluationLoader(data.validation, size, config.episode.evaluation_windows),
         sampler=TextSampler(data, config.episode.sample) if data.task is None else None,
         task_eval=TaskEvaluator(data, task_eval, size) if data.task is not None and task_eval.problems else None,
