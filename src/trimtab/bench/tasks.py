@@ -7,6 +7,9 @@ import numpy as np
 import torch
 
 from trimtab.bench.timing import interleaved, median_ratio
+from trimtab.data import CharacterTokenizer
+from trimtab.data.loader import collate_indices
+from trimtab.data.tasks import ProblemDataset
 from trimtab.data.tasks.arithmetic import Arithmetic
 from trimtab.data.tasks.generated import GeneratedTask
 from trimtab.data.tasks.logic import Logic
@@ -18,7 +21,7 @@ from trimtab.data.tasks.word_problems import WordProblems
 from trimtab.evaluation.calibration import calibration_report
 from trimtab.models import Decoder, complete
 
-PROBLEMS, LETTERS, ANSWERS, RESAMPLES, PROMPTS, TOKENS = 3000, 1_000_000, 10_000, 1000, 16, 64
+PROBLEMS, LETTERS, ANSWERS, RESAMPLES, BATCH, PROMPTS, TOKENS = 3000, 1_000_000, 10_000, 1000, 64, 16, 64
 
 
 def bench_tasks(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
@@ -35,14 +38,18 @@ def bench_tasks(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
     say(f"{rounds} rounds of {PROBLEMS} problems of {len(tasks)} tasks")
     seconds = interleaved({name: _drawn(task) for name, task in tasks.items()}, rounds, warmup=1)
     figures = {f"tasks.{name}_per_second": PROBLEMS / median(found) for name, found in seconds.items()}
-    say(f"{rounds} rounds of reading a million letters, judging {ANSWERS:,} answers, completing {PROMPTS} prompts")
+    say(
+        f"{rounds} rounds of reading a million letters, judging {ANSWERS:,} answers, a batch of {BATCH}, completing {PROMPTS} prompts"
+    )
     confidence = np.random.default_rng(0).uniform(size=ANSWERS)
     correct = np.random.default_rng(1).uniform(size=ANSWERS) < confidence
+    dataset = ProblemDataset(Arithmetic().split("train", BATCH, 0), CharacterTokenizer())
     seconds = interleaved(
         {
             "final_number": lambda: final_number("1,234," * (LETTERS // 6) + "5"),
             "spec_scoring": lambda: compare("[" + "1," * (LETTERS // 2) + "1]", '{"name": "a"}'),
             "calibration": lambda: calibration_report(confidence, correct, bootstrap=RESAMPLES, null=0, seed=0),
+            "kept_batch": lambda: collate_indices(dataset, list(range(BATCH))),
         },
         rounds,
         warmup=1,
