@@ -38,7 +38,7 @@ def bench_tasks(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
     say(f"{rounds} rounds of {PROBLEMS} problems of {len(tasks)} tasks")
     seconds = interleaved({name: _drawn(task) for name, task in tasks.items()}, rounds, warmup=1)
     figures = {f"tasks.{name}_per_second": PROBLEMS / median(found) for name, found in seconds.items()}
-    say(f"{rounds} rounds of reading a million letters, judging {ANSWERS:,} answers, batching, completing {PROMPTS} prompts")
+    say(f"{rounds} rounds of reading a million letters, judging {ANSWERS:,} answers, batching, {PROMPTS} completions")
     confidence = np.random.default_rng(0).uniform(size=ANSWERS)
     correct = np.random.default_rng(1).uniform(size=ANSWERS) < confidence
     dataset = ProblemDataset(Arithmetic().split("train", BATCH, 0), CharacterTokenizer())
