@@ -20,7 +20,7 @@ from trimtab.reports.kinds import write_report
 from trimtab.training import resume, train
 
 EXPERIMENT = {
-    "question": "Is a coin that falls on heads three times out of four told from a fair one?",
+    "question": "Can a coin with three heads in four tosses be distinguished from a fair one?",
     "episodes": "coin",
     "claim": {"metric": "heads", "higher_is_better": True, "margin": 0.05},
     "arms": {"fair": {}, "loaded": {"bias": 0.75}},
@@ -31,7 +31,7 @@ EXPERIMENT = {
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """A folder with two installed packages: modules and metadata, as pip leaves them."""
+    """A folder with installed packages: modules and metadata, as pip leaves them."""
     place = tmp_path / "site"
     for name, code, points in (
         ("newest", block("Newest"), "[trimtab.executors]\nnewest = newest:newest\n"),
@@ -52,7 +52,7 @@ def installed(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def known(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This process finds the packages."""
+    """This process finds the installed packages."""
 
     def forget() -> None:
         kinds.cache_clear()
