@@ -22,7 +22,7 @@ JSON = st.recursive(
 def test_the_text() -> None:
     assert canonical_json({"b": [1, 2.0, None, True], "a": "é"}) == '{"a":"é","b":[1,2.0,null,true]}'
     assert canonical_json({"x": 1e-4, "y": 0.1 + 0.2}) == '{"x":0.0001,"y":0.30000000000000004}'
-    assert canonical_json(EarlyStopping(patience=3)) == '{"minimum_gain":0.0,"patience":3}'
+    assert canonical_json(EarlyStopping(patience=3)) == '{"metric":null,"minimum_gain":0.0,"patience":3}'
 
 
 def test_the_hash_is_kept() -> None:

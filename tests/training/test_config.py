@@ -1,4 +1,4 @@
-"""What does nothing together is refused before anything is loaded."""
+"""Keys that do not fit together are refused before anything is loaded."""
 
 from typing import Any
 
@@ -74,3 +74,37 @@ def test_a_task_evaluation_needs_a_task() -> None:
         load_config(None, [f"episode.{setting}", "data={name: task, task: {name: urns}, size: 10, validation: 5}"])
     assert load_config(None, ["episode.task_eval.problems=0"]).episode.task_eval.problems == 0
     assert load_config(None, ["episode.task_eval.problems=200"]).episode.task_eval.problems == 200
+
+
+TASK = "data={name: task, task: {name: arithmetic}, size: 10, validation: 5}"
+
+
+@pytest.mark.parametrize("key", ["best_metric", "early_stopping.metric"])
+@pytest.mark.parametrize(
+    ("metric", "other", "words"),
+    [
+        ("val_los", [], "evaluations of such a run do not measure 'val_los'. Did you mean 'val_loss'"),
+        ("best_step", [], "'best_step' is a figure of a whole run"),
+        ("val_objective", [], "They measure val_loss, val_accuracy, val_calibration_error."),
+        ("task_eval.exact_match", [], "do not measure 'task_eval.exact_match'"),
+        ("task_eval.exact_match", [TASK], "is measured once, at the end of the run. Set episode.task_eval.every"),
+        ("task_eval.exact_mach", [TASK, "episode.task_eval.every=5"], "Did you mean 'task_eval.exact_match'"),
+    ],
+)
+def test_a_metric_that_evaluations_do_not_measure_is_refused(
+    key: str, metric: str, other: list[str], words: str
+) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load_config(None, [*other, f"episode.{key}={metric}"])
+    assert str(refusal.value).startswith(f"--set: episode.{key}: ") and words in str(refusal.value)
+
+
+def test_the_best_checkpoint_may_go_by_any_metric_of_evaluations() -> None:
+    doubled = "episode.loss={name: label_smoothing}"
+    for metric, other in (
+        ("val_accuracy", []),
+        ("val_objective", [doubled]),
+        ("task_eval.calibration.ece.value", [TASK, "episode.task_eval.every=5"]),
+    ):
+        episode = load_config(None, [*other, f"episode.best_metric={metric}", "episode.early_stopping={}"]).episode
+        assert (episode.best_metric, episode.stopping_metric) == (metric, metric)

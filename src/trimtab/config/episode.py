@@ -11,11 +11,15 @@ CHANGEABLE = {"changeable": True}
 
 
 class EarlyStopping(Frozen):
-    """Stop when the validation loss no longer improves."""
+    """Stop a run when a metric of its evaluations no longer improves."""
 
+    metric: Annotated[
+        str | None,
+        Field(min_length=1, description="a metric of evaluations, as for `best_metric`; null for `best_metric` itself"),
+    ] = None
     patience: Annotated[int, Field(ge=1, description="evaluations in a row without a gain before the run stops")] = 5
     minimum_gain: Annotated[
-        float, Field(ge=0, description="nats by which the validation loss must fall to count as a gain")
+        float, Field(ge=0, description="how much the metric must improve to count as a gain, in its own unit")
     ] = 0.0
 
 
@@ -131,11 +135,20 @@ class EpisodeConfig(Frozen):
         int,
         Field(
             ge=1,
-            description="newest checkpoints kept; the best by validation loss stays besides, and where a controller may "
-            "rewind the one that was the best then",
+            description="newest checkpoints kept; the best by `best_metric` is kept too, and for each snapshot that a controller "
+            "may rewind to, the best at that time",
         ),
     ] = 3
-    early_stopping: Annotated[EarlyStopping | None, Field(description="when to stop early; null never does")] = None
+    best_metric: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="the metric of evaluations that decides which checkpoint is the best: val_loss, val_accuracy, "
+            "val_calibration_error; val_objective, for a loss other than the plain cross-entropy; with `task_eval.every` also a "
+            "metric of task evaluations, such as task_eval.exact_match",
+        ),
+    ] = "val_loss"
+    early_stopping: Annotated[EarlyStopping | None, Field(description="when to stop early; null for never")] = None
     diverged_after: Annotated[
         int,
         Field(
@@ -154,6 +167,11 @@ class EpisodeConfig(Frozen):
             description="which of the dropout draws of a seed; another one makes an A/A arm, which differs in nothing else",
         ),
     ] = 0
+
+    @property
+    def stopping_metric(self) -> str:
+        """The metric that early stopping goes by."""
+        return (self.early_stopping.metric if self.early_stopping is not None else None) or self.best_metric
 
     @classmethod
     def changeable(cls) -> frozenset[str]:

@@ -33,7 +33,7 @@ class RunKind:
     - `run_path`: `(config, folder, context) -> result`. Starts the run in the folder, goes on with it, or finds it done, and
       returns its `status` and figures. `context` is a `trimtab.runtime.context.RunContext`.
     - `metrics_path`: `(config) -> trimtab.records.metrics.Metrics`, the metrics that a run of this config will have.
-    - `check_path`: `(resolved config as a mapping, where) -> None`, raises ConfigError for keys that do not fit together.
+    - `check_path`: `(resolved config, where) -> None`, raises ConfigError for keys that do not fit together.
     - `report_path`: `(folder) -> list of files`, writes the report of one run.
     - `sections_path`: the sections of the report of an experiment whose episodes are such runs, in order.
     - `headline_path`: `(metrics of the summary) -> sentence or None`, the result of a run in a line, for `trimtab show`.

@@ -93,10 +93,11 @@ def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Ro
             ]
         elif parent[key] is not None:
             parent[key] = resolve_component(slot.kind, parent[key], where, slot.path, slot.beside)
+    config = _validated(root, resolved)
     kind = kind_of(root)
     if kind is not None and (check := kind.load("check")) is not None:
-        check(resolved, where)
-    return _validated(root, resolved)
+        check(config, where)
+    return config
 
 
 def _validated(root: type[Root], plain: Mapping[str, Any]) -> Root:

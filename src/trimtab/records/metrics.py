@@ -1,4 +1,4 @@
-"""The metrics that a kind of run declares: what a claim may name, and which way is better."""
+"""The metrics that a kind of run declares: their names, and whether a higher or a lower value is better."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of a run's summary, by its dotted name.
+    """A number in a run's summary, by its dotted name.
 
-    `cap` names the figure that a diverged run counts as where its own is not better; None is `untrained.NAME`. `often_zero`
-    marks counts of what sound runs have none of, whose logarithms are rarely known.
+    `cap` names the figure that replaces a diverged run's own where that is not better; None is `untrained.NAME`. `often_zero`
+    marks counts that are 0 in most runs, so that they have no logarithm. `evaluated` marks what evaluations during a run
+    measure too, so that the best checkpoint and early stopping may go by it.
     """
 
     name: str
@@ -17,15 +18,20 @@ class Metric:
     unit: str = ""
     cap: str | None = None
     often_zero: bool = False
+    evaluated: bool = False
+
+    def better(self, value: float, reference: float, by: float = 0.0) -> bool:
+        """Whether a value is better than a reference by more than `by`."""
+        return value > reference + by if self.higher_is_better else value < reference - by
 
 
 @dataclass(frozen=True)
 class Metrics:
     """The metrics of runs of one config.
 
-    `always` are those that every run of the config has; only these may be claimed. `sometimes` are further ones, compared where
-    all runs have them. `prefixes` begin names that are known in part only, each with words for what follows it. `refused` begin
-    names of figures that exist and may not be claimed, each with the reason, in which {rest} is the rest of the name.
+    `always` are those that every run of the config has; only these may be claimed. `sometimes` are compared where all runs have
+    them. `prefixes` are beginnings of names whose end is not known before the run, each with words for that end. `refused` are
+    beginnings of names of figures that may not be claimed, each with the reason, in which {rest} is the rest of the name.
     `explored` are compared besides the claimed metric, without a verdict, in this order.
     """
 

@@ -1,4 +1,4 @@
-"""The config of a training run: its schema, how it is loaded, and checks across its keys."""
+"""The config of a training run: its schema, and how it is loaded."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -6,12 +6,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from trimtab.config import REGISTRIES, Component, EpisodeConfig, Frozen, MonitorConfig, TaskEvalConfig, component
+from trimtab.config import Component, EpisodeConfig, Frozen, MonitorConfig, component
 from trimtab.config.load import load_root, resolve_root
-from trimtab.config.nested import inner_components
 from trimtab.config.wording import Source
 from trimtab.config.yaml_file import Lines
-from trimtab.errors import ConfigError
 
 
 class DataComponent(Component):
@@ -98,46 +96,3 @@ def changed_keys(old: RunConfig, new: RunConfig) -> frozenset[str]:
         if getattr(old.episode, name) != getattr(new.episode, name):
             keys.add(f"episode.{name}")
     return frozenset(keys)
-
-
-def refuse_misfits(config: Mapping[str, Any], where: Source) -> None:
-    """Raise `ConfigError` for an objective of mere terms and for a task evaluation without a task; `config` is resolved."""
-    episode = config["episode"]
-    _refuse_mere_terms(episode["loss"], where)
-    if config["data"]["name"] == "corpus" and configures_task_eval(TaskEvalConfig.model_validate(episode["task_eval"])):
-        raise ConfigError(f"{where.at(('episode', 'task_eval'))}{NO_TASK}")
-
-
-NO_TASK = (
-    "answers are generated for the problems of a task, and the data has none. Use `data: {name: task, ...}`, or leave "
-    "`task_eval` out."
-)
-"""The error for a task evaluation on data that is no task."""
-
-
-def configures_task_eval(task_eval: TaskEvalConfig) -> bool:
-    """Whether a config sets a task evaluation itself; with the defaults it is made only where the data is a task."""
-    return task_eval.problems > 0 and task_eval != TaskEvalConfig()
-
-
-def _refuse_mere_terms(loss: Mapping[str, Any], where: Source) -> None:
-    if _stands_alone(loss):
-        return
-    place = where.at(("episode", "loss"))
-    name, terms = loss["name"], [spec for _, spec in inner_components("loss", loss)]
-    if terms:
-        raise ConfigError(
-            f"{place}the sum has no objective, only terms that are added to one ({', '.join(term['name'] for term in terms)}): "
-            "add one that is trained on every token, {name: cross_entropy} say, with a weight above 0."
-        )
-    raise ConfigError(
-        f"{place}'{name}' is a term that is added to an objective and is none itself: write {{name: sum, terms: "
-        f"[{{name: cross_entropy}}, {{name: {name}, weight: 1.0}}]}}."
-    )
-
-
-def _stands_alone(loss: Mapping[str, Any]) -> bool:
-    term: bool | None = getattr(REGISTRIES["loss"].load(loss["name"]), "term", False)
-    if term is not None:
-        return not term
-    return any(_stands_alone(part) for _, part in inner_components("loss", loss) if part.get("weight", 1.0) > 0)

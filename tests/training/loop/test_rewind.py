@@ -170,9 +170,9 @@ def test_early_stopping_and_the_monitor_forget_the_passage_that_was_given_up() -
             trainer._evaluate_if_due(parts.val_loader, ("stopped", "test") if state.step == 10 else None)
         if state.attempt == 0 and state.step == 10:
             kept = [state.evaluated, state.monitor.evaluations(), state.monitor.loss_ema]
-            lowest = state.evaluated.best_loss
+            lowest = state.evaluated.best_value
     assert trainer.state.step == 10 and lowest is not None
-    assert trainer.state.evaluated == kept[0] and trainer.state.evaluated.reference_loss == lowest
+    assert trainer.state.evaluated == kept[0] and trainer.state.evaluated.reference == lowest
     assert trainer.state.monitor.evaluations() == kept[1]
     assert trainer.state.monitor.loss_ema != kept[2]  # the memory of the steps has moved on
     trainer.step(parts.train_loader)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.training.small_runs import config
+from trimtab.config import ConfigError
 from trimtab.data import Batch
 from trimtab.data.tasks import ProblemDataset, final_answer
 from trimtab.records import RunDirectory
@@ -334,6 +335,23 @@ def test_a_run_whose_last_validation_loss_is_not_finite_has_diverged(stop: list[
     assert math.isnan(result["task_eval"]["answer_loss"]) and math.isnan(
         result["task_eval"]["calibration"]["ece"]["value"]
     )
+
+
+def test_the_best_checkpoint_may_go_by_a_task_evaluation(tmp_path: Path) -> None:
+    by = ["episode.task_eval.every=12", "episode.best_metric=task_eval.answer_loss", "episode.evaluate_every=6"]
+    result = train(of(*by, "episode.keep_checkpoints=1", "episode.steps=30"), tmp_path / "run")
+    losses = {
+        row["step"]: row["task_eval"]["answer_loss"]
+        for row in RunDirectory(tmp_path / "run").evaluations()
+        if "task_eval" in row
+    }
+    assert list(losses) == [12, 24, 30]
+    assert result["best_step"] == min(losses, key=lambda step: losses[step])
+    assert result["best_value"] == min(losses.values())
+    with pytest.raises(
+        ConfigError, match=r"episode\.best_metric: 'task_eval\.truth\.kl\.value' needs problems whose exact"
+    ):
+        assemble(of("episode.task_eval.every=12", "episode.best_metric=task_eval.truth.kl.value"))
 
 
 def test_a_run_stopped_early_has_a_task_evaluation() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from tests.tiny import TinyModel
 from tests.training.small_runs import SMALL, config
-from trimtab.config import EpisodeConfig, WorkError
+from trimtab.config import ConfigError, EpisodeConfig, WorkError
 from trimtab.data import IGNORE, Batch
 from trimtab.losses import CrossEntropy
 from trimtab.runtime.nested import named_tensors
@@ -185,7 +185,7 @@ def test_a_decision_that_is_no_config_is_one_paragraph() -> None:
         def update(self, state: Any, episode_config: Any) -> Decision | None:
             return Decision("wrong", episode=episode_config.model_copy(update={"lr_factor": -1.0}))
 
-    with pytest.raises(WorkError, match="step 1 is no config"):
+    with pytest.raises(WorkError, match="step 1 is not a valid config"):
         trained(episode(), controller=Negative())
 
 
@@ -207,6 +207,27 @@ def test_slow_but_steady_progress_below_the_gain_counts_in_sum() -> None:
     losses = [row["val_loss"] for row in log.evaluations]
     assert losses[0] - losses[2] > 0.06 > max(a - b for a, b in zip(losses[1:], losses[2:], strict=False))
     assert result["steps"] > 2 * 4  # measured from the last counted gain, not from the evaluation before
+
+
+def test_best_checkpoint_and_early_stopping_go_by_metrics_of_their_own() -> None:
+    from trimtab.config import EarlyStopping
+
+    early = EarlyStopping(metric="val_calibration_error", patience=3)
+    _, log, result = trained(
+        episode(steps=60, evaluate_every=2, best_metric="val_accuracy", early_stopping=early, keep_checkpoints=1)
+    )
+    accuracy = [row["val_accuracy"] for row in log.evaluations]
+    assert result["best_value"] == max(accuracy) > accuracy[0]
+    assert result["best_step"] == 2 * (accuracy.index(max(accuracy)) + 1)
+    assert result["best_val_loss"] == min(row["val_loss"] for row in log.evaluations)
+    errors = [row["val_calibration_error"] for row in log.evaluations]
+    assert result["status"] == "stopped" and len(errors) - 1 - errors.index(min(errors)) == 3
+    assert "did not improve val_calibration_error" in log.events[-1]["reason"]
+
+
+def test_an_unknown_metric_is_refused_before_the_first_step() -> None:
+    with pytest.raises(ConfigError, match=r"do not measure 'val_acuracy'\. Did you mean 'val_accuracy'"):
+        trained(episode(best_metric="val_acuracy"))
 
 
 def test_the_result_has_the_promised_figures() -> None:

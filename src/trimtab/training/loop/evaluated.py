@@ -1,41 +1,64 @@
-"""What evaluations have found of the weights that a run goes on with."""
+"""What the evaluations so far say of the weights that a run continues with."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any
 
 from trimtab.config import EarlyStopping
+from trimtab.records.metrics import Metric
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The findings of a run's evaluations; `after` makes the next ones. Losses are in nats a token.
+    """The evaluations of a run, summed up.
 
-    `best_loss` and `best_step` are the lowest validation loss and its step, whose checkpoint is kept; `reference_loss` is
-    what early stopping asks a gain over, and `without_gain` counts the evaluations in a row that brought none; `latest`
-    holds the newest figures. None and {} before the first evaluation.
+    `best_value` is the best value of the metric `best_metric`, and `best_step` the step of that evaluation, whose checkpoint is
+    kept. Early stopping goes by `stopping_metric`: `reference` is the value that an evaluation must improve on, and
+    `without_gain` counts the evaluations in a row that did not. `latest` holds the newest figures. None and {} before the
+    first evaluation.
 
-    These are statements about weights, so a rewind takes them back together with the weights: after it they are what they
-    were at the snapshot. The evaluations of the passage that was given up are of weights that no longer exist; their
-    checkpoints are dropped, so none of them may stay the best, be asked to be beaten, or count against patience. What is
-    learnt from the steps themselves (averages, windows, flags) goes on, as the data does.
+    All of this is about weights, so a rewind restores it together with the weights. The checkpoints of the abandoned passage
+    are dropped, so none of its evaluations may stay the best, or count for early stopping. What the monitor learns from steps
+    (averages, windows, flags) continues through a rewind, as the data does.
     """
 
-    best_loss: float | None = None
+    best_metric: str | None = None
+    best_value: float | None = None
     best_step: int | None = None
-    reference_loss: float | None = None
+    stopping_metric: str | None = None
+    reference: float | None = None
     without_gain: int = 0
     latest: Mapping[str, Any] = field(default_factory=dict)
 
-    def after(self, step: int, figures: Mapping[str, Any], early: EarlyStopping | None) -> "Evaluated":
-        """With an evaluation after `step`, whose `figures` include `val_loss`; one that is not finite is no gain."""
-        loss = float(figures["val_loss"])
-        finite = math.isfinite(loss)
-        found = replace(self, without_gain=self.without_gain + 1, latest=dict(figures))
+    def with_best(self, step: int, figures: Mapping[str, Any], metric: Metric) -> "Evaluated":
+        """After an evaluation at `step`: the best one by `metric`, which starts again where the metric is a new one."""
+        own = self if self.best_metric == metric.name else replace(self, best_value=None, best_step=None)
+        own = replace(own, best_metric=metric.name)
+        value = _value(figures, metric.name)
+        if value is None or not isfinite(value) or not (own.best_value is None or metric.better(value, own.best_value)):
+            return own
+        return replace(own, best_value=value, best_step=step)
+
+    def with_gain(self, figures: Mapping[str, Any], metric: Metric, early: EarlyStopping | None) -> "Evaluated":
+        """After an evaluation: the count for early stopping. A value that is not finite is no gain.
+
+        An evaluation that does not measure the metric changes nothing: there may be fewer task evaluations than evaluations.
+        """
+        own = self if self.stopping_metric == metric.name else replace(self, reference=None, without_gain=0)
+        own = replace(own, stopping_metric=metric.name)
+        value = _value(figures, metric.name)
+        if value is None:
+            return own
         gain = early.minimum_gain if early is not None else 0.0
-        if finite and (self.reference_loss is None or loss < self.reference_loss - gain):
-            found = replace(found, without_gain=0, reference_loss=loss)
-        if finite and (self.best_loss is None or loss < self.best_loss):
-            found = replace(found, best_loss=loss, best_step=step)
-        return found
+        if isfinite(value) and (own.reference is None or metric.better(value, own.reference, gain)):
+            return replace(own, reference=value, without_gain=0)
+        return replace(own, without_gain=own.without_gain + 1)
+
+
+def _value(figures: Mapping[str, Any], name: str) -> float | None:
+    """The number under a dotted name, or None."""
+    found: Any = figures
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return None if found is None else float(found)

@@ -1,4 +1,4 @@
-"""Snapshots that a regime controller may rewind to: weights, optimiser moments, and what is known of these weights."""
+"""The snapshots that a regime controller may rewind to."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from trimtab.training.loop.optimizer import load_moments, moments
 
 
 class Ring:
-    """The newest `keep` snapshots of a run, in memory; `state_dict` puts them into the checkpoint.
+    """The newest `keep` snapshots of a run, in memory and in every checkpoint.
 
-    A snapshot holds copies of the parameters, of the optimiser's moments and of a learning rule's state, and what
-    evaluations had found (see `Evaluated`): `found`, as plain values.
+    A snapshot holds copies of the parameters, the optimiser's moments and a learning rule's state, and under `evaluations` what
+    the evaluations until then say of these weights, as plain values.
     """
 
     def __init__(self, keep: int) -> None:
@@ -22,47 +22,51 @@ class Ring:
         self.entries: list[dict[str, Any]] = []
 
     def take(
-        self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, hooks: HookSet, found: dict[str, Any]
+        self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, hooks: HookSet, evaluations: dict[str, Any]
     ) -> None:
         """Keep the state after `step`; the oldest snapshot beyond `keep` is dropped."""
         rule = None if hooks.rule is None else hooks.rule.state_dict()
-        content = {"model": named_tensors(model), "optimizer": moments(optimizer), "rule": rule, "found": found}
+        content = {
+            "model": named_tensors(model),
+            "optimizer": moments(optimizer),
+            "rule": rule,
+            "evaluations": evaluations,
+        }
         self.entries = [*self.entries, {"step": step, **_copied(content)}][-self.keep :]
 
-    def note(self, step: int, found: dict[str, Any]) -> None:
-        """The weights after `step` were evaluated: a snapshot of them, if there is one, holds what was found."""
+    def evaluated(self, step: int, evaluations: dict[str, Any]) -> None:
+        """Update the snapshot of `step`, if there is one, after its weights were evaluated."""
         if self.entries and self.entries[-1]["step"] == step:
-            self.entries[-1] = {**self.entries[-1], "found": found}
+            self.entries[-1] = {**self.entries[-1], "evaluations": evaluations}
 
     @property
-    def found(self) -> list[dict[str, Any]]:
-        """What evaluations had found at each snapshot, oldest first."""
-        return [entry["found"] for entry in self.entries]
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The `evaluations` of each snapshot, oldest first."""
+        return [entry["evaluations"] for entry in self.entries]
 
     def rewind(
         self, to: int, model: nn.Module, optimizer: torch.optim.Optimizer, hooks: HookSet
     ) -> tuple[int, dict[str, Any]]:
-        """Set model, optimiser and rule to the newest snapshot of step `to` or before (the oldest one if there is none).
+        """Set model, optimiser and rule to the newest snapshot of step `to` or before, or to the oldest if there is none.
 
-        Newer snapshots are dropped. Returns the snapshot's step and what evaluations had found at it.
+        Newer snapshots are dropped. Returns the snapshot's step and its `evaluations`.
         """
-        early = [entry for entry in self.entries if entry["step"] <= to] or self.entries[:1]
-        entry = early[-1]
-        self.entries = early
+        self.entries = [entry for entry in self.entries if entry["step"] <= to] or self.entries[:1]
+        entry = self.entries[-1]
         with torch.no_grad():
             for name, tensor in named_tensors(model).items():
                 tensor.copy_(entry["model"][name])
         load_moments(optimizer, _copied(entry["optimizer"]))
         if hooks.rule is not None:
             hooks.rule.load_state_dict(_copied(entry["rule"]))
-        return int(entry["step"]), _copied(entry["found"])
+        return int(entry["step"]), _copied(entry["evaluations"])
 
     def state_dict(self) -> list[dict[str, Any]]:
         """The snapshots, oldest first."""
         return self.entries
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
-        """Take the snapshots back."""
+        """Set the snapshots to what `state_dict` returned."""
         self.entries = [_copied(entry) for entry in state]
 
 

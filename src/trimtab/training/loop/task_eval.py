@@ -54,6 +54,11 @@ class TaskEvaluator:
         self.problems = [self.dataset.problems[item] for item in self.items]
         self.outcomes = drawn(self.problems)
 
+    @property
+    def truth_is_known(self) -> bool:
+        """Whether the exact distribution of answers is known for some of the problems."""
+        return any(problem.option_probabilities for problem in self.problems)
+
     def __call__(self, model: nn.Module, forward: Forward, generator: torch.Generator) -> TaskEvalResult:
         """Evaluate a model in evaluation mode; only the further answers are drawn, from `generator`."""
         said = self._answers(model, generator, temperature=0.0)

@@ -1,6 +1,5 @@
 """The transition: one training loop, which everything else in Trimtab makes decisions about."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -16,12 +15,14 @@ from trimtab.losses import CrossEntropy, LossModule
 from trimtab.random import Streams
 from trimtab.records import rss_mb, tensors_sha256
 from trimtab.records.checkpoints import checkpoint_path
+from trimtab.records.metrics import Metric
 from trimtab.regimes import Decision, Divergence, Monitor, NoController, RegimeController, RegimeState, UpdateSize
 from trimtab.runtime.checkpoint import Snapshot, drop_after, prune, write_checkpoint
 from trimtab.runtime.device import apply_precision
 from trimtab.runtime.logger import Logger, MemoryLogger
 from trimtab.runtime.nested import named_tensors
 from trimtab.training.config import RunConfig
+from trimtab.training.loop.decisions import changes_of
 from trimtab.training.loop.evaluated import Evaluated
 from trimtab.training.loop.evaluator import Evaluator, Sampler
 from trimtab.training.loop.faults import FaultSet, Striking
@@ -32,6 +33,7 @@ from trimtab.training.loop.ring import Ring
 from trimtab.training.loop.state import TrainState
 from trimtab.training.loop.task_eval import TaskEvaluator
 from trimtab.training.loop.update import Updater
+from trimtab.training.metrics import evaluation_metric
 
 
 class Trainer:
@@ -97,6 +99,8 @@ class Trainer:
         state = self.state
         if episode_config is not None and not self._restored:
             state.episode = episode_config
+        for metric in (state.episode.best_metric, state.episode.stopping_metric):
+            self._metric(metric)
         self.prepare()
         status, reason = state.ended or ("completed", "the last step was made")
         while state.ended is None and state.step < state.episode.steps:
@@ -127,7 +131,7 @@ class Trainer:
         state.hooks.refuse_foreign(state.model)
         state.model.train()
         if self.rewinds and not state.ring.entries:
-            state.ring.take(state.step, state.model, self.updater.optimizer, state.hooks, self._found())
+            state.ring.take(state.step, state.model, self.updater.optimizer, state.hooks, self._evaluations())
 
     # --- one step ----------------------------------------------------------------------------------------------------
 
@@ -181,7 +185,7 @@ class Trainer:
         if decision is not None and decision.action == "rewind":
             self._rewind(decision)
         elif self.rewinds and not regime.anomaly_flags and step % state.episode.rewind.every == 0:
-            state.ring.take(step, state.model, self.updater.optimizer, state.hooks, self._found())
+            state.ring.take(step, state.model, self.updater.optimizer, state.hooks, self._evaluations())
         return None
 
     def _gradient(self, loader: BatchSource, step: int, faults: Striking) -> Accumulated:
@@ -215,15 +219,15 @@ class Trainer:
             self.logger.event(state.step, state.attempt, "rewind_refused", reason)
             return
         before, target = state.step, decision.rewind_to if decision.rewind_to is not None else state.step
-        step, found = state.ring.rewind(target, state.model, self.updater.optimizer, state.hooks)
+        step, evaluations = state.ring.rewind(target, state.model, self.updater.optimizer, state.hooks)
         self.logger.event(before, state.attempt, "rewind", decision.reason, before=before, after=step)
         state.step, state.attempt = step, state.attempt + 1
-        state.evaluated = Evaluated(**found["evaluated"])
-        state.monitor.rewound(found["monitor"])
+        state.evaluated = Evaluated(**evaluations["evaluated"])
+        state.monitor.rewound(evaluations["monitor"])
         self.checkpoint("a rewind")
 
-    def _found(self) -> dict[str, Any]:
-        """What evaluations have found so far, as a snapshot of the ring keeps it."""
+    def _evaluations(self) -> dict[str, Any]:
+        """What a snapshot of the ring keeps of the evaluations so far."""
         return {"evaluated": asdict(self.state.evaluated), "monitor": self.state.monitor.evaluations()}
 
     def _tell_transition(self, step: int) -> None:
@@ -232,34 +236,19 @@ class Trainer:
             self.logger.event(step, self.state.attempt, "regime", change.reason, change.before, change.after)
 
     def _decide(self, regime: RegimeState) -> Decision | None:
+        """The controller's decision at this step, recorded and in force; None where it changes nothing."""
         state = self.state
         decision = state.controller.update(regime, state.episode)
         if decision is None or not decision.effective(regime, state.episode):
             return None
-        before: dict[str, Any] | None = None
-        after: dict[str, Any] | None = None
-        if decision.episode is not None and decision.episode != state.episode:
-            old, new = state.episode.model_dump(mode="json"), decision.episode.model_dump(mode="json")
-            changed = [key for key in new if new[key] != old[key]]
-            if illegal := sorted(set(changed) - EpisodeConfig.changeable()):
-                raise WorkError(
-                    f"The regime controller changed {', '.join(illegal)} at step {regime.step}; only "
-                    f"{', '.join(sorted(EpisodeConfig.changeable()))} may change while a run goes on."
-                )
-            try:
-                EpisodeConfig.model_validate_json(json.dumps(new), strict=True)  # `model_copy` checks nothing
-            except ValueError as error:
-                raise WorkError(
-                    f"The regime controller's decision at step {regime.step} is no config: {error}"
-                ) from error
-            before, after = {key: old[key] for key in changed}, {key: new[key] for key in changed}
+        before, after = changes_of(decision, state.episode, regime.step)
+        if decision.episode is not None:
             state.episode = decision.episode
         kind = "decision" if decision.action == "update" else f"decision_{decision.action}"
         if decision.clip is not None and decision.action == "update":
             kind = "decision_clip"
-            before = {**(before or {}), "clip": state.episode.clip}
-            after = {**(after or {}), "clip": decision.clip}
-        self.logger.event(regime.step, state.attempt, kind, decision.reason, before, after)
+            before, after = {**before, "clip": state.episode.clip}, {**after, "clip": decision.clip}
+        self.logger.event(regime.step, state.attempt, kind, decision.reason, before or None, after or None)
         return decision
 
     def _nonfinite(self, regime: RegimeState) -> str | None:
@@ -313,33 +302,48 @@ class Trainer:
         due = ending is not None or state.step % episode.evaluate_every == 0 or state.step == episode.steps
         if not due:
             return ending
-        row: dict[str, Any] = {"step": state.step, "attempt": state.attempt, "tokens": state.tokens}
-        row.update(self.evaluate(loader))
-        loss, early = float(row["val_loss"]), episode.early_stopping
+        figures, last = self.evaluate(loader), ending is not None or state.step == episode.steps
+        loss, early = float(figures["val_loss"]), episode.early_stopping
         state.monitor.evaluated(loss)
+        row: dict[str, Any] = {"step": state.step, "attempt": state.attempt, "tokens": state.tokens, **figures}
         if episode.sample.tokens and (sample := self.evaluator.sample(state.streams.at("sampling", state.step))):
             row["sample"] = dict(sample)
-        evaluated = state.evaluated.after(state.step, row, early)
-        if ending is None and early is not None and evaluated.without_gain >= early.patience:
-            why = (
-                f"early stopping: {evaluated.without_gain} evaluations in a row did not improve the validation loss "
-                f"{evaluated.reference_loss} by more than {early.minimum_gain}"
-            )
-            ending = ("stopped", why)
-        last = ending is not None or state.step == episode.steps
-        if last and row["val_tokens"] and not math.isfinite(loss) and (ending is None or ending[0] != "diverged"):
-            ending = "diverged", f"the validation loss at the end is {loss}"  # whatever else ended it
         if last or (episode.task_eval.every is not None and state.step % episode.task_eval.every == 0):
-            found = self.evaluator.evaluate_task(episode.precision, state.streams.at("evaluation", state.step))
-            if found is not None:
-                row["task_eval"] = found.figures
-                self.logger.predictions(found.predictions)
-        figures = {key: value for key, value in row.items() if key.startswith("val_") or key == "task_eval"}
+            figures |= self._evaluate_task()
+        evaluated = state.evaluated.with_gain(figures, self._metric(episode.stopping_metric), early)
+        if ending is None and early is not None and evaluated.without_gain >= early.patience:
+            ending = (
+                "stopped",
+                (
+                    f"early stopping: {evaluated.without_gain} evaluations in a row did not improve {evaluated.stopping_metric} "
+                    f"({evaluated.reference}) by more than {early.minimum_gain}"
+                ),
+            )
+            if not last and "task_eval" not in figures:  # the run ends here, and an end has a task evaluation
+                figures |= self._evaluate_task()
+            last = True
+        if last and figures["val_tokens"] and not math.isfinite(loss) and (ending is None or ending[0] != "diverged"):
+            ending = "diverged", f"the validation loss at the end is {loss}"  # whatever else ended it
+        evaluated = evaluated.with_best(state.step, figures, self._metric(episode.best_metric))
         state.evaluated = replace(evaluated, latest=figures)
-        state.ring.note(state.step, self._found())
+        state.ring.evaluated(state.step, self._evaluations())
+        row |= figures
         self.logger.evaluation(row)
         state.hooks.on_evaluation(row)
         return ending
+
+    def _metric(self, name: str) -> Metric:
+        config = self.config.model_copy(update={"episode": self.state.episode})
+        return evaluation_metric(config, name, "episode.best_metric and episode.early_stopping.metric: ")
+
+    def _evaluate_task(self) -> dict[str, Any]:
+        """The figures of a task evaluation under `task_eval`; nothing for a run without a task."""
+        state = self.state
+        result = self.evaluator.evaluate_task(state.episode.precision, state.streams.at("evaluation", state.step))
+        if result is None:
+            return {}
+        self.logger.predictions(result.predictions)
+        return {"task_eval": result.figures}
 
     def evaluate(self, loader: ValidationSource) -> dict[str, Any]:
         """The model's figures on fixed batches, without touching anything that training depends on."""
@@ -348,10 +352,9 @@ class Trainer:
 
     def _checkpoint_if_due(self, *, final: bool) -> None:
         state, episode = self.state, self.state.episode
-        best = state.evaluated.best_step == state.step
         reasons = {
             "the end": final or state.step == episode.steps,
-            "the best validation loss so far": best,
+            f"the best {episode.best_metric} so far": state.evaluated.best_step == state.step,
             "the cadence": state.step % episode.checkpoint_every == 0,
         }
         if any(reasons.values()):
@@ -369,7 +372,7 @@ class Trainer:
         self.logger.event(state.step, state.attempt, "checkpoint", reason, after=name)
         write_checkpoint(folder, state.snapshot(), self.logger.seals())
         drop_after(folder, state.step)  # of a passage that a rewind gave up; before pruning, which keeps the newest
-        best = [state.evaluated.best_step, *(found["evaluated"]["best_step"] for found in state.ring.found)]
+        best = [state.evaluated.best_step, *(one["evaluated"]["best_step"] for one in state.ring.evaluations)]
         prune(folder, state.episode.keep_checkpoints, {step for step in best if step is not None})
 
     def restore(self, snapshot: Snapshot, overridden: frozenset[str] = frozenset()) -> bool:
@@ -383,7 +386,8 @@ class Trainer:
             "status": status,
             "steps": state.step,
             **state.evaluated.latest,
-            "best_val_loss": state.evaluated.best_loss,
+            "best_val_loss": None if math.isnan(state.monitor.best_val_loss) else state.monitor.best_val_loss,
+            "best_value": state.evaluated.best_value,
             "best_step": state.evaluated.best_step,
             "train_loss": state.monitor.loss_ema,
             "untrained_loss": state.untrained_loss,

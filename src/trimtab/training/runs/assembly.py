@@ -9,6 +9,7 @@ from torch import nn
 
 from trimtab.config import REGISTRIES, Component, ConfigError, SampleConfig, absolute_paths, nested_components, slots_of
 from trimtab.config.registry import accepts
+from trimtab.config.yaml_file import dotted
 from trimtab.data import BatchSource, DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader, token_values
 from trimtab.evaluation.text import sample_figures, word_set
 from trimtab.losses import LossModule
@@ -17,7 +18,8 @@ from trimtab.random import Streams, global_stream
 from trimtab.records import source_hash
 from trimtab.runtime.device import keep_freed_memory, resolve_hardware, set_numerics
 from trimtab.runtime.logger import Logger
-from trimtab.training.config import NO_TASK, RunConfig, configures_task_eval
+from trimtab.training.checks import NO_TASK, configures_task_eval, named_metrics
+from trimtab.training.config import RunConfig
 from trimtab.training.loop.faults import FaultSet
 from trimtab.training.loop.hooks import HookSet
 from trimtab.training.loop.optimizer import multiply_rates
@@ -83,6 +85,13 @@ def assemble(config: RunConfig, progress: Progress | None = None, data: DataBund
     size, task_eval = config.episode.batch_size, config.episode.task_eval
     if data.task is None and configures_task_eval(task_eval):
         raise ConfigError(f"episode.task_eval: {NO_TASK}")
+    evaluator = TaskEvaluator(data, task_eval, size) if data.task is not None and task_eval.problems else None
+    for path, name in named_metrics(config.episode):
+        if evaluator is not None and name.startswith("task_eval.truth.") and not evaluator.truth_is_known:
+            raise ConfigError(
+                f"{dotted(path)}: '{name}' needs problems whose exact distribution of answers is known, and this task has none. "
+                "Name another metric."
+            )
     return Assembly(
         config=config,
         data=data,
@@ -92,7 +101,7 @@ def assemble(config: RunConfig, progress: Progress | None = None, data: DataBund
         train_loader=data.train_source or TrainLoader(data.train, size, config.seed),
         val_loader=EvaluationLoader(data.validation, size, config.episode.evaluation_windows),
         sampler=TextSampler(data, config.episode.sample) if data.task is None else None,
-        task_eval=TaskEvaluator(data, task_eval, size) if data.task is not None and task_eval.problems else None,
+        task_eval=evaluator,
     )
 
 

@@ -14,9 +14,9 @@ from trimtab.training.config import RunConfig
 from trimtab.training.loop.hooks import HookSet
 from trimtab.training.loop.passes import Mean
 from trimtab.training.loop.trainer import Trainer
+from trimtab.training.metrics import untrained_names
 from trimtab.training.runs.assembly import Assembly, build_model
 
-_FIGURES = ("val_loss", "val_accuracy", "val_calibration_error")
 _AROUND = (".low", ".high", ".null_floor", ".null_high")
 """Ends of names that give the range of a figure, not the figure itself."""
 
@@ -34,7 +34,7 @@ def untrained_figures(assembly: Assembly) -> dict[str, Any]:
     trainer = _untrained_trainer(assembly)
     episode, streams = assembly.config.episode, trainer.state.streams
     evaluation = trainer.evaluate(assembly.val_loader)
-    figures: dict[str, Any] = {name: evaluation[name] for name in _FIGURES}
+    figures: dict[str, Any] = {name: evaluation[name] for name in untrained_names(assembly.config)}
     task_eval = trainer.evaluator.evaluate_task(episode.precision, streams.at("evaluation", 0))
     return figures if task_eval is None else figures | {"task_eval": task_eval.figures}
 
