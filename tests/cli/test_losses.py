@@ -11,26 +11,26 @@ from typer.testing import CliRunner
 from trimtab.cli.commands import app
 
 
-def test_a_loss_as_stated() -> None:
+def test_losses_with_their_stated_bias_are_listed() -> None:
     done = CliRunner().invoke(app, ["losses", "check", "cross_entropy", "focal"])
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["loss", "parameters", "fitted", "stated", "found", "confidence", "contexts", "KL"]
+    assert lines[0].split() == ["loss", "parameters", "fitted", "stated", "measured", "confidence", "contexts", "KL"]
     assert lines[1].split()[:4] == ["cross_entropy", "alone", "none", "none"] and "as stated" in lines[1]
     assert lines[2].split()[:4] == ["focal", "alone", "under", "under"]
 
 
-def test_json_is_one_entry_a_fit() -> None:
+def test_json_has_one_entry_per_fit() -> None:
     done = CliRunner().invoke(app, ["losses", "check", "ranked_probability", "{name: focal, gamma: 4}", "--json"])
     assert done.exit_code == 0
     beside, alone, focal = json.loads(done.stdout)
-    assert (beside["weight"], beside["conditional"], beside["found"]) == (0.3, False, "none")
-    assert (alone["weight"], alone["conditional"], alone["found"]) == (None, True, "none")
-    assert (focal["expected"], focal["found"], focal["parameters"]) == (None, "under", {"gamma": 4})
+    assert (beside["weight"], beside["conditional"], beside["measured"]) == (0.3, False, "none")
+    assert (alone["weight"], alone["conditional"], alone["measured"]) == (None, True, "none")
+    assert (focal["stated"], focal["measured"], focal["parameters"]) == (None, "under", {"gamma": 4})
     assert focal["confidence_bias"] < -0.1 and focal["converged"]
 
 
-def test_another_bias_than_stated_is_exit_code_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrongly_stated_bias_gives_exit_code_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "stated.py").write_text(
         "from trimtab.losses.focal import Focal\n\n\nclass Wrong(Focal):\n    bias = 'over'\n"
     )
@@ -52,12 +52,12 @@ def test_another_bias_than_stated_is_exit_code_1(tmp_path: Path, monkeypatch: py
     [
         ("focl", "there is no loss 'focl'. Did you mean 'focal'"),
         ("{name: focal, gama: 1}", "gama: there is no key 'gama'"),
-        ("{gamma: 1}", "names no loss"),
+        ("{gamma: 1}", "has no name of a loss"),
         ("{name: focal", "not valid YAML"),
         ("no_such_package:Loss", "could not be imported"),
     ],
 )
-def test_bad_input(argument: str, words: str) -> None:
+def test_unusable_input_is_refused(argument: str, words: str) -> None:
     from trimtab.config import ConfigError
 
     done = CliRunner().invoke(app, ["losses", "check", argument])

@@ -1,4 +1,4 @@
-"""One thread: two that wait for each other take most of the time on tensors as small as these."""
+"""One thread: on tensors as small as these, two threads would spend most of the time waiting for each other."""
 
 import pytest
 import torch
@@ -6,5 +6,5 @@ import torch
 
 @pytest.fixture(autouse=True)
 def threads() -> None:
-    """In place of the two threads of the other tests."""
+    """One thread instead of the two of the other tests."""
     torch.set_num_threads(1)

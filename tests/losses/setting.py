@@ -59,8 +59,8 @@ ON_LABELS = [name for name in SPECS if not name.startswith("activation")]
 
 
 def loss_of(spec: str | dict[str, Any]) -> Any:
-    found = SPECS[spec] if isinstance(spec, str) else spec
-    return LOSSES.build(LOSSES.resolve(found), token_values=token_values(), token_texts=TEXTS)
+    resolved = LOSSES.resolve(SPECS[spec] if isinstance(spec, str) else spec)
+    return LOSSES.build(resolved, token_values=token_values(), token_texts=TEXTS)
 
 
 def logits_of(seed: int = 0, dtype: torch.dtype = torch.float64, batch: int = BATCH, time: int = TIME) -> Tensor:
@@ -70,12 +70,12 @@ def logits_of(seed: int = 0, dtype: torch.dtype = torch.float64, batch: int = BA
 
 
 def labels_of(seed: int = 1, batch: int = BATCH, time: int = TIME) -> Tensor:
-    """Uneven numbers of asked positions: none in one example, all in another."""
+    """Labels with uneven numbers of targets: none in the first example, all positions in the last."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(VOCABULARY, (batch, time), generator=generator)
-    asked = torch.randint(time + 1, (batch,), generator=generator)
-    asked[0], asked[-1] = 0, time
-    labels[torch.arange(time) >= asked[:, None]] = IGNORE
+    counts = torch.randint(time + 1, (batch,), generator=generator)
+    counts[0], counts[-1] = 0, time
+    labels[torch.arange(time) >= counts[:, None]] = IGNORE
     return labels
 
 

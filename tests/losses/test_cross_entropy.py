@@ -30,7 +30,7 @@ def soft_of(seed: int = 2) -> Tensor:
     return torch.rand(BATCH, TIME, VOCABULARY, generator=generator, dtype=torch.float64).softmax(-1)
 
 
-def test_hard_labels_as_torch() -> None:
+def test_hard_labels_give_the_loss_of_torch() -> None:
     ours, reference, labels = logits_of(), logits_of(), labels_of()
     output = CrossEntropy()(ours, labels, {})
     expected = functional.cross_entropy(reference.flatten(0, 1), labels.flatten(), ignore_index=IGNORE)
@@ -42,7 +42,7 @@ def test_hard_labels_as_torch() -> None:
     torch.testing.assert_close(ours.grad, reference.grad)
 
 
-def test_soft_labels_as_torch() -> None:
+def test_soft_labels_give_the_loss_of_torch() -> None:
     ours, reference, labels = logits_of(dtype=torch.float64), logits_of(dtype=torch.float64), soft_of()
     output = CrossEntropy()(ours, labels, {})
     expected = functional.cross_entropy(reference.flatten(0, 1), labels.flatten(0, 1))
@@ -53,13 +53,13 @@ def test_soft_labels_as_torch() -> None:
     torch.testing.assert_close(ours.grad, reference.grad)
 
 
-def test_one_hot_soft_labels_are_hard_labels() -> None:
+def test_one_hot_soft_labels_give_the_loss_of_hard_labels() -> None:
     logits, labels = logits_of(), labels_of(ignored=0)
     soft = functional.one_hot(labels, VOCABULARY).float()
     torch.testing.assert_close(CrossEntropy()(logits, soft, {})["loss"], CrossEntropy()(logits, labels, {})["loss"])
 
 
-def test_the_value_by_hand() -> None:
+def test_a_value_computed_by_hand() -> None:
     logits = torch.tensor([[[0.0, 0.0], [0.0, 3.0**0.5]]])
     output = CrossEntropy()(logits, torch.tensor([[1, IGNORE]]), {})
     assert float(output["loss"]) == pytest.approx(0.6931471805599453)
@@ -73,18 +73,18 @@ def test_ignored_positions_have_no_gradient() -> None:
     assert bool((logits.grad[labels != IGNORE] != 0).any(-1).all())
 
 
-def test_soft_rows_of_zeros_are_not_asked() -> None:
+def test_soft_labels_that_are_all_zero_are_no_targets() -> None:
     logits, labels = logits_of(), soft_of().float()
     labels[0, :3] = 0
     output = CrossEntropy()(logits, labels, {})
-    asked = labels.sum(-1) > 0
-    expected = functional.cross_entropy(logits[asked], labels[asked])
+    mask = labels.sum(-1) > 0
+    expected = functional.cross_entropy(logits[mask], labels[mask])
     torch.testing.assert_close(output["loss"], expected)
     assert float(output["weight"]) == BATCH * TIME - 3
 
 
 @pytest.mark.parametrize("labels", [torch.full((BATCH, TIME), IGNORE), torch.zeros(BATCH, TIME, VOCABULARY)])
-def test_a_batch_that_asks_nothing_has_loss_0_and_gradient_0(labels: Tensor) -> None:
+def test_a_batch_without_targets_has_loss_0_and_gradient_0(labels: Tensor) -> None:
     logits = logits_of()
     output = CrossEntropy()(logits, labels, {})
     assert float(output["loss"].detach()) == 0.0
@@ -94,7 +94,7 @@ def test_a_batch_that_asks_nothing_has_loss_0_and_gradient_0(labels: Tensor) -> 
     assert bool((logits.grad == 0).all())
 
 
-def test_a_token_that_the_model_rules_out_costs_nothing_where_the_target_is_0() -> None:
+def test_a_token_of_probability_0_adds_nothing_where_its_target_is_0() -> None:
     logits = logits_of().detach()
     logits[..., 0] = -torch.inf
     logits.requires_grad_()
@@ -126,15 +126,15 @@ def test_double_logits_stay_double() -> None:
 
 
 @pytest.mark.parametrize("labels", [labels_of(), soft_of()], ids=["hard", "soft"])
-def test_the_gradient_is_right(labels: Tensor) -> None:
+def test_the_gradient_passes_gradcheck(labels: Tensor) -> None:
     logits = logits_of(dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda x: CrossEntropy()(x, labels, {})["loss"], (logits,))
 
 
 @given(st.lists(st.integers(0, TIME), min_size=BATCH, max_size=BATCH), st.integers(0, 2**31))
-def test_how_a_batch_is_cut_does_not_change_the_result(asked: list[int], seed: int) -> None:
+def test_micro_batches_do_not_change_the_result(counts: list[int], seed: int) -> None:
     labels = labels_of(seed, ignored=0)
-    for row, count in enumerate(asked):
+    for row, count in enumerate(counts):
         labels[row, count:] = IGNORE
     whole, cut = logits_of(seed, torch.float64), logits_of(seed, torch.float64)
     output = CrossEntropy()(whole, labels, {})
@@ -148,7 +148,7 @@ def test_how_a_batch_is_cut_does_not_change_the_result(asked: list[int], seed: i
     torch.testing.assert_close(cut.grad, whole.grad)
 
 
-def test_one_constant_for_what_is_not_asked() -> None:
+def test_losses_data_and_evaluation_ignore_the_same_label() -> None:
     # Packages of one floor do not import each other, so each has its own copy.
     from trimtab.data import batch
     from trimtab.evaluation.evaluate import IGNORE as EVALUATED

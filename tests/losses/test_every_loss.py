@@ -31,17 +31,17 @@ on_labels = pytest.mark.parametrize("name", ON_LABELS)
 additive = pytest.mark.parametrize("name", ADDITIVE)
 
 
-def test_every_registered_loss_is_here() -> None:
+def test_every_registered_loss_is_tested() -> None:
     assert {spec["name"] for spec in SPECS.values()} == {entry.name for entry in LOSSES}
 
 
-def test_what_is_additive() -> None:
+def test_all_losses_but_the_calibration_terms_are_additive() -> None:
     assert {SPECS[name]["name"] for name in SPECS if name not in ADDITIVE} == {"mmce", "soft_binned_ece", "sum"}
     assert set(SPECS) - set(ADDITIVE) == {"mmce", "soft_binned_ece", "sum with a calibration term"}
 
 
 @on_labels
-def test_the_gradient_is_right(name: str) -> None:
+def test_the_gradient_passes_gradcheck(name: str) -> None:
     # By random directions (fast mode): two evaluations instead of two an element.
     labels, metadata, loss = labels_of(), metadata_of(), loss_of(name)
     for seed in range(3):
@@ -50,13 +50,13 @@ def test_the_gradient_is_right(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["activation_sparsity", "activation_norm"])
-def test_the_gradient_of_activations_is_right(name: str) -> None:
+def test_the_gradient_of_activations_passes_gradcheck(name: str) -> None:
     labels, logits, loss = labels_of(), logits_of(), loss_of(name)
     first, second = metadata_of()["activations"].values()
 
     def value(a: Tensor, b: Tensor) -> Tensor:
-        found: Tensor = loss(logits, labels, {"activations": {"a": a, "b": b}})["loss"]
-        return found
+        result: Tensor = loss(logits, labels, {"activations": {"a": a, "b": b}})["loss"]
+        return result
 
     assert torch.autograd.gradcheck(value, (first, second), fast_mode=True)
 
@@ -73,7 +73,7 @@ def test_a_second_derivative_exists(name: str) -> None:
 
 @every
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_batch_that_asks_nothing_has_loss_0_and_gradient_0(name: str, dtype: torch.dtype) -> None:
+def test_a_batch_without_targets_has_loss_0_and_gradient_0(name: str, dtype: torch.dtype) -> None:
     logits, metadata = logits_of(dtype=dtype), metadata_of()
     output = loss_of(name)(logits, torch.full((BATCH, TIME), IGNORE), metadata)
     assert (float(output["loss"].detach()), float(output["weight"])) == (0.0, 0.0)
@@ -135,7 +135,7 @@ def test_backward_keeps_no_more_than_a_copy_of_the_logits(name: str) -> None:
 
 
 @every
-def test_half_precision_is_lifted(name: str) -> None:
+def test_half_precision_is_computed_in_fp32(name: str) -> None:
     half = logits_of(dtype=torch.bfloat16)
     output = loss_of(name)(half, labels_of(), metadata_of())
     assert output["loss"].dtype in (torch.float32, torch.float64)
@@ -146,18 +146,18 @@ def test_half_precision_is_lifted(name: str) -> None:
 @every
 def test_the_denominator_is_the_weight_and_needs_no_logits(name: str) -> None:
     labels, metadata, loss = labels_of(), metadata_of(), loss_of(name)
-    found = loss.denominators(labels, metadata)
-    assert found.dtype == torch.float64 and found.ndim == 1
+    result = loss.denominators(labels, metadata)
+    assert result.dtype == torch.float64 and result.ndim == 1
     weight = loss(logits_of(), labels, metadata)["weight"]
-    assert float(found[0]) == pytest.approx(float(weight), rel=1e-6)
+    assert float(result[0]) == pytest.approx(float(weight), rel=1e-6)
     if not hasattr(loss, "terms"):
-        assert len(found) == 1
+        assert len(result) == 1
 
 
 @on_labels
 @settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 2**31), more=st.integers(1, 3))
-def test_what_is_not_asked_never_matters(name: str, seed: int, more: int) -> None:
+def test_logits_and_metadata_at_positions_without_target_do_not_matter(name: str, seed: int, more: int) -> None:
     labels, metadata, loss = labels_of(seed), metadata_of(seed), loss_of(name)
     logits = logits_of(seed)
     plain = loss(logits, labels, metadata)
@@ -183,7 +183,7 @@ def test_what_is_not_asked_never_matters(name: str, seed: int, more: int) -> Non
 @every
 @settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 2**31))
-def test_the_order_of_the_examples_never_matters(name: str, seed: int) -> None:
+def test_the_order_of_the_examples_does_not_matter(name: str, seed: int) -> None:
     logits, labels, metadata, loss = logits_of(seed), labels_of(seed), metadata_of(seed), loss_of(name)
     order = torch.randperm(BATCH, generator=torch.Generator().manual_seed(seed))
     shuffled = loss(logits[order], labels[order], rows(metadata, order))
@@ -210,6 +210,7 @@ def stepped(
         weights += float(output["weight"])
         for key, value in output["aux"].items():
             aux[key] = aux.get(key, 0.0) + value * float(output["weight"])
+    weights = weights or 1.0  # as in `Passes.backward`: a step without targets has loss 0
     followed = [logits, *metadata["activations"].values()]
     for tensor in followed:
         if tensor.grad is not None:
@@ -219,7 +220,7 @@ def stepped(
 
 @additive
 @pytest.mark.parametrize("size", [1, 2])
-def test_micro_batches_are_one_batch(name: str, size: int) -> None:
+def test_micro_batches_give_the_loss_and_gradient_of_one_batch(name: str, size: int) -> None:
     whole, cut = logits_of(dtype=torch.float32), logits_of(dtype=torch.float32)
     labels, one, other = labels_of(), metadata_of(), metadata_of()
     value, figures = stepped(name, whole, labels, one, BATCH)
@@ -236,7 +237,7 @@ def test_micro_batches_are_one_batch(name: str, size: int) -> None:
 @additive
 @settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 2**31))
-def test_micro_batches_are_one_batch_whatever_is_asked(name: str, seed: int) -> None:
+def test_micro_batches_give_the_loss_of_one_batch_for_random_targets(name: str, seed: int) -> None:
     whole, cut = logits_of(seed, torch.float32), logits_of(seed, torch.float32)
     labels = labels_of(seed)
     value, _ = stepped(name, whole, labels, metadata_of(seed), BATCH)
@@ -248,7 +249,7 @@ def test_micro_batches_are_one_batch_whatever_is_asked(name: str, seed: int) -> 
 
 
 @pytest.mark.parametrize("name", [name for name in SPECS if SPECS[name]["name"] not in ("cross_entropy", "sum")])
-def test_soft_labels_are_refused_with_a_way_out(name: str) -> None:
+def test_soft_labels_are_refused_with_advice(name: str) -> None:
     loss, labels = loss_of(name), logits_of().detach().softmax(-1)
     with pytest.raises(ConfigError, match="takes token ids as labels.*cross_entropy"):
         loss(logits_of(), labels, metadata_of())

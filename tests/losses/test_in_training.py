@@ -22,7 +22,7 @@ def first_step(*overrides: str) -> dict[str, Any]:
     return row
 
 
-def test_eight_micro_batches_of_one_are_one_of_eight() -> None:
+def test_eight_micro_batches_of_one_equal_one_of_eight() -> None:
     one = first_step("episode.batch_size=8", "episode.accumulation=1")
     eight = first_step("episode.batch_size=1", "episode.accumulation=8")
     names = ["cross_entropy", "number_token", "ranked_probability", "confidence_penalty", "activation_norm"]

@@ -1,4 +1,4 @@
-"""The propriety test itself: closed forms that it must find, and what it says of all losses."""
+"""The propriety test against closed forms, and the stated bias of every loss."""
 
 import sys
 from pathlib import Path
@@ -8,35 +8,35 @@ import torch
 
 from tests.losses.setting import loss_of
 from trimtab.config import ConfigError, WorkError
-from trimtab.losses import Claim
-from trimtab.losses.propriety import CONTEXTS, REPEATS, TEXTS, check, check_all, claims_of, distributions, fit
+from trimtab.losses import StatedBias
+from trimtab.losses.propriety import CONTEXTS, REPEATS, TEXTS, check, check_all, distributions, fit, stated_biases
 from trimtab.training.components import LOSSES
 
 
-def test_the_truth_is_a_distribution_a_context() -> None:
+def test_each_context_has_a_distribution() -> None:
     assert all(sum(context.values()) == REPEATS for context in CONTEXTS)
     torch.testing.assert_close(distributions().sum(-1), torch.ones(len(CONTEXTS)).double())
     assert distributions()[2, TEXTS.index("7")] == 0.4
 
 
-def test_cross_entropy_gives_the_truth_back() -> None:
+def test_cross_entropy_is_minimised_by_the_truth() -> None:
     fitted, converged = fit(loss_of("cross_entropy"))
     assert converged
     torch.testing.assert_close(fitted, distributions(), rtol=0, atol=1e-4)
 
 
-def test_label_smoothing_gives_the_smoothed_truth() -> None:
+def test_label_smoothing_is_minimised_by_the_smoothed_truth() -> None:
     fitted, _ = fit(loss_of({"name": "label_smoothing", "smoothing": 0.2}))
     torch.testing.assert_close(fitted, 0.8 * distributions() + 0.2 / len(TEXTS), rtol=0, atol=1e-4)
 
 
-def test_generalized_cross_entropy_gives_a_power_of_the_truth() -> None:
+def test_generalized_cross_entropy_is_minimised_by_a_power_of_the_truth() -> None:
     fitted, _ = fit(loss_of({"name": "generalized_cross_entropy", "q": 0.5}))
     squared = distributions() ** 2
     torch.testing.assert_close(fitted, squared / squared.sum(-1, keepdim=True), rtol=0, atol=1e-3)
 
 
-def test_a_kernel_gives_the_truth_seen_through_it() -> None:
+def test_soft_tokens_is_minimised_by_the_truth_convolved_with_its_kernel() -> None:
     kernel = torch.eye(len(TEXTS), dtype=torch.float64)
     d = (torch.arange(10.0)[:, None] - torch.arange(10.0)).double()
     kernel[:10, :10] = torch.exp(-0.5 * d**2) / torch.exp(-0.5 * d**2).sum(-1, keepdim=True)
@@ -52,35 +52,37 @@ def test_the_wasserstein_distance_alone_is_minimised_by_the_median() -> None:
     assert bool((numbers[[0, 2, 3, 4]].amax(-1) > 0.98).all())
 
 
-def test_every_claim_holds() -> None:
-    findings = check_all()
-    assert {finding.loss for finding in findings} == {entry.name for entry in LOSSES}
-    assert [finding for finding in findings if not finding.as_stated] == []
-    proper = {finding.loss for finding in findings if finding.expected == "none"}
+def test_every_shipped_loss_has_the_bias_that_it_states() -> None:
+    results = check_all()
+    assert {result.loss for result in results} == {entry.name for entry in LOSSES}
+    assert [result for result in results if not result.as_stated] == []
+    proper = {result.loss for result in results if result.stated == "none"}
     assert {"cross_entropy", "ranked_probability", "weighted"} <= proper
-    stated = {finding.loss: finding.expected for finding in findings if finding.loss not in ("number_token", "sum")}
+    stated = {result.loss: result.stated for result in results if result.loss not in ("number_token", "sum")}
     assert stated["generalized_cross_entropy"] == "over"
     for name in ("focal", "label_smoothing", "uncertainty_smoothing", "confidence_penalty"):
         assert stated[name] == "under"
-    distances = {str(f.parameters.get("distance")): f.found for f in findings if f.loss == "number_token" and f.weight}
+    distances = {
+        str(f.parameters.get("distance")): f.measured for f in results if f.loss == "number_token" and f.weight
+    }
     assert distances == {"None": "over", "mse": "none"}
 
 
-def test_every_shipped_loss_claims_something() -> None:
+def test_every_shipped_loss_states_a_bias() -> None:
     for entry in LOSSES:
-        assert None not in claims_of({"name": entry.name}), entry.name
+        assert None not in stated_biases({"name": entry.name}), entry.name
 
 
-def test_a_false_claim_is_found() -> None:
-    finding = check({"name": "focal"}, Claim("none"))
-    assert (finding.found, finding.expected, finding.as_stated) == ("under", "none", False)
-    assert finding.as_dict()["as_stated"] is False
+def test_a_wrongly_stated_bias_is_reported() -> None:
+    result = check({"name": "focal"}, StatedBias("none"))
+    assert (result.measured, result.stated, result.as_stated) == ("under", "none", False)
+    assert result.as_dict()["as_stated"] is False
 
 
 def test_an_unbiased_mean_over_wrong_distributions_is_not_proper() -> None:
     # A flat and a sharp context may cancel in the mean confidence; the divergence does not.
-    finding = check({"name": "focal"}, Claim("none"))
-    assert finding.divergence > 0.01 and not finding.as_stated
+    result = check({"name": "focal"}, StatedBias("none"))
+    assert result.divergence > 0.01 and not result.as_stated
 
 
 OWN = '''
@@ -98,17 +100,17 @@ class Brier:
         self.power = power
 
     def __call__(self, logits, labels, batch_metadata):
-        asked = labels != -100
-        target = functional.one_hot(labels[asked], logits.shape[-1])
-        values = ((logits[asked].softmax(-1) - target).abs() ** self.power).sum(-1)
-        return {"loss": values.mean(), "weight": asked.sum().to(logits.dtype), "aux": {}}
+        mask = labels != -100
+        target = functional.one_hot(labels[mask], logits.shape[-1])
+        values = ((logits[mask].softmax(-1) - target).abs() ** self.power).sum(-1)
+        return {"loss": values.mean(), "weight": mask.sum().to(logits.dtype), "aux": {}}
 
 
-class Liar(Brier):
+class WrongBias(Brier):
     bias = "over"
 
 
-class Silent(Brier):
+class NoBias(Brier):
     bias = None
 
 
@@ -125,14 +127,15 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "own_scores"
 
 
-def test_losses_of_the_users_own(own: str) -> None:
-    brier, liar, silent, cubic = check_all(
-        [{"name": f"{own}:{name}"} for name in ("Brier", "Liar", "Silent")] + [{"name": f"{own}:Brier", "power": 3.0}]
+def test_the_bias_of_a_users_own_loss_is_checked(own: str) -> None:
+    brier, wrong, none, cubic = check_all(
+        [{"name": f"{own}:{name}"} for name in ("Brier", "WrongBias", "NoBias")]
+        + [{"name": f"{own}:Brier", "power": 3.0}]
     )
-    assert (brier.expected, brier.found, brier.as_stated) == ("none", "none", True)
-    assert (liar.expected, liar.found, liar.as_stated) == ("over", "none", False)
-    assert (silent.expected, silent.as_stated) == (None, True)
-    assert (cubic.expected, cubic.found, cubic.as_stated) == ("none", "under", False)
+    assert (brier.stated, brier.measured, brier.as_stated) == ("none", "none", True)
+    assert (wrong.stated, wrong.measured, wrong.as_stated) == ("over", "none", False)
+    assert (none.stated, none.as_stated) == (None, True)
+    assert (cubic.stated, cubic.measured, cubic.as_stated) == ("none", "under", False)
 
 
 class Raises:
@@ -163,7 +166,7 @@ class Asks:
         ("Unmade", r"\(.*, line \d+\): ValueError: not today\."),
     ],
 )
-def test_a_loss_that_fails_is_named_with_what_it_should_do(name: str, words: str) -> None:
+def test_a_loss_that_raises_is_reported_with_its_line_and_the_interface(name: str, words: str) -> None:
     with pytest.raises(
         WorkError, match=rf"^The loss '{__name__}:{name}' failed in the propriety test.*{words}"
     ) as caught:
@@ -173,13 +176,13 @@ def test_a_loss_that_fails_is_named_with_what_it_should_do(name: str, words: str
         check_all([{"name": f"{__name__}:Asks"}])
 
 
-def test_what_is_not_there_is_named() -> None:
+def test_an_unknown_loss_or_parameter_is_refused() -> None:
     with pytest.raises(ConfigError, match="there is no loss 'focl'. Did you mean 'focal'"):
         check_all([{"name": "focl"}])
     with pytest.raises(ConfigError, match="losses check: gama: there is no key 'gama'"):
         check_all([{"name": "focal", "gama": 1}])
 
 
-def test_a_bias_of_its_own_comes_before_inherited_claims(own: str) -> None:
-    finding = check_all([{"name": f"{own}:Sharper"}])
-    assert [(found.expected, found.found, found.as_stated) for found in finding] == [("over", "under", False)]
+def test_a_subclass_overrides_the_bias_of_a_shipped_loss(own: str) -> None:
+    results = check_all([{"name": f"{own}:Sharper"}])
+    assert [(result.stated, result.measured, result.as_stated) for result in results] == [("over", "under", False)]

@@ -27,10 +27,10 @@ def hard(labels: torch.Tensor) -> float:
 def test_only_quantities_are_softened_where_the_batch_has_roles() -> None:
     labels, role = labels_of(), metadata_of()["role"]
     output = loss_of(GAUSSIAN)(logits_of(), labels, {"role": role})
-    asked = labels != IGNORE
-    quantities = asked & (labels < 10) & (role == 1)
-    assert 0 < int(quantities.sum()) < int(asked.sum())
-    assert output["aux"]["softened"] == pytest.approx(int(quantities.sum()) / int(asked.sum()))
+    mask = labels != IGNORE
+    quantities = mask & (labels < 10) & (role == 1)
+    assert 0 < int(quantities.sum()) < int(mask.sum())
+    assert output["aux"]["softened"] == pytest.approx(int(quantities.sum()) / int(mask.sum()))
     none = loss_of(GAUSSIAN)(logits_of(), labels, {"role": torch.full_like(role, 3)})
     assert float(none["loss"].detach()) == pytest.approx(hard(labels))
     assert none["aux"]["softened"] == 0.0
@@ -59,8 +59,8 @@ def test_a_batch_without_roles_softens_every_number() -> None:
     [("constant", [1, 1, 1]), ("linear", [1, 0.5, 0]), ("cosine", [1, 0.5, 0])],
 )
 def test_schedules_go_from_the_soft_to_the_hard_target(schedule: Any, expected: list[float]) -> None:
-    found = [remaining(schedule, {"step": step, "steps": 101}) for step in (1, 51, 101)]
-    assert found == pytest.approx(expected)
+    result = [remaining(schedule, {"step": step, "steps": 101}) for step in (1, 51, 101)]
+    assert result == pytest.approx(expected)
     if schedule == "cosine":
         assert remaining(schedule, {"step": 26, "steps": 101}) == pytest.approx(0.5 + math.sqrt(2) / 4)
 
@@ -83,7 +83,7 @@ def test_annealing_ends_at_cross_entropy_and_so_does_an_evaluation() -> None:
         assert output["aux"] == {"softened": 0.0, "share": 0.0}
 
 
-def test_a_tag_drives_the_width() -> None:
+def test_a_tag_scales_the_width_of_the_kernel() -> None:
     labels = labels_of()
     certain = loss_of(GAUSSIAN | {"tag": "uncertainty"})(logits_of(), labels, {"uncertainty": [0.0] * BATCH})
     assert float(certain["loss"].detach()) == pytest.approx(hard(labels))
@@ -103,36 +103,39 @@ def test_the_loss_is_0_where_the_model_is_the_target() -> None:
     assert logits.grad is not None and bool(logits.grad.isfinite().all())
 
 
-def test_neighbours_are_the_nearest_the_label_first() -> None:
+def test_neighbours_are_ordered_by_distance_from_the_label() -> None:
     values = torch.tensor([7.0, math.nan, 7.0, 1.0, 2.0, 100.0], dtype=torch.float64)
-    found = NumberNeighbours(values, 3, "soft_tokens")
-    rows = dict(zip(found.numbers.ids.tolist(), found.ids.tolist(), strict=True))
+    result = NumberNeighbours(values, 3, "soft_tokens")
+    rows = dict(zip(result.numbers.ids.tolist(), result.ids.tolist(), strict=True))
     assert rows[2][0] == 2 and set(rows[2][:2]) == {0, 2}
     assert rows[5] == [5, 0, 2]
     assert rows[3][:2] == [3, 4]
-    assert found.distances[found.numbers.place[2]].tolist() == [0, 0, 5]
+    assert result.distances[result.numbers.index_of(torch.tensor(2))].tolist() == [0, 0, 5]
 
 
-def test_more_neighbours_than_numbers_are_all_of_them() -> None:
+def test_neighbours_are_at_most_all_numbers() -> None:
     assert NumberNeighbours(token_values(), 1000, "soft_tokens").ids.shape == (10, 10)
 
 
-def test_classes_share_their_targets_evenly() -> None:
+def test_the_tokens_of_a_class_have_equal_targets() -> None:
     classes = TokenClasses([["a", "b"], ["1", "2", "3"]], TEXTS, "soft_tokens")
     assert classes.class_of.tolist() == [-1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0]
     torch.testing.assert_close(classes.weights.sum(-1), torch.ones(2).double())
 
 
-def test_two_tokens_of_one_text_are_in_its_class_both() -> None:
+def test_tokens_with_the_same_text_are_in_the_same_class() -> None:
     classes = TokenClasses([["yes", "no"]], ["yes", "x", "no", "yes"], "soft_tokens")
     assert sorted(classes.ids[0].tolist()) == [0, 2, 3]
 
 
 @pytest.mark.parametrize(
     ("classes", "words"),
-    [([["a", "z"]], "'z', but no token"), ([["a", "b"], ["b", "1"]], "'b' stands in classes more than once")],
+    [
+        ([["a", "z"]], "names 'z', but this tokenizer has no such token"),
+        ([["a", "b"], ["b", "1"]], "'b' is in `classes` more than once"),
+    ],
 )
-def test_wrong_classes(classes: list[list[str]], words: str) -> None:
+def test_classes_with_unknown_or_repeated_texts_are_refused(classes: list[list[str]], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         loss_of({"name": "soft_tokens", "targets": "classes", "classes": classes})
 
@@ -147,7 +150,7 @@ def test_parameters_without_an_effect_are_refused() -> None:
             LOSSES.resolve({"name": "soft_tokens", **wrong})
 
 
-def test_missing_sets_and_tables_are_named() -> None:
+def test_missing_target_sets_and_token_tables_are_named() -> None:
     loss = loss_of({"name": "soft_tokens", "targets": "set"})
     with pytest.raises(ConfigError, match="needs target_weights in the batch"):
         loss(logits_of(), labels_of(), {"target_ids": metadata_of()["target_ids"]})
@@ -159,7 +162,7 @@ def test_missing_sets_and_tables_are_named() -> None:
         SoftTokens(token_values=torch.full((4,), math.nan, dtype=torch.float64))
 
 
-def test_sets_that_are_no_distributions_are_refused() -> None:
+def test_target_sets_that_are_no_distributions_are_refused() -> None:
     metadata, labels = metadata_of(), torch.zeros(BATCH, TIME, dtype=torch.int64)
     loss = loss_of({"name": "soft_tokens", "targets": "set", "roles": None})
     for wrong in ([0.5, 0.2, 0.1], [1.5, -0.5, 0.0]):
@@ -168,7 +171,7 @@ def test_sets_that_are_no_distributions_are_refused() -> None:
             loss(logits_of(), labels, metadata)
 
 
-def test_no_tensor_is_as_large_as_the_vocabulary_but_the_logits() -> None:
+def test_only_the_logits_have_the_size_of_the_vocabulary() -> None:
     vocabulary = 5000
     values = torch.full((vocabulary,), math.nan, dtype=torch.float64)
     values[:10] = torch.arange(10)

@@ -43,16 +43,16 @@ def test_every_term_is_logged_unweighted_with_its_own_figures() -> None:
     assert aux["soft_tokens.softened"] == pytest.approx(numbers / int((labels != IGNORE).sum()))
 
 
-def test_the_denominators_are_the_terms() -> None:
+def test_a_sum_has_the_denominators_of_its_terms() -> None:
     labels, metadata = labels_of(), metadata_of()
     loss = loss_of("sum")
     numbers = int(((labels >= 0) & (labels < 10)).sum())
-    found = loss.denominators(labels, metadata)
-    assert found[:3].tolist() == [int((labels != IGNORE).sum()), numbers, numbers]
-    assert float(found[3]) == pytest.approx(float(loss_of("weighted").denominators(labels, metadata)))
+    result = loss.denominators(labels, metadata)
+    assert result[:3].tolist() == [int((labels != IGNORE).sum()), numbers, numbers]
+    assert float(result[3]) == pytest.approx(float(loss_of("weighted").denominators(labels, metadata)))
 
 
-def test_a_sum_within_a_sum_gives_its_terms_to_the_outer_one() -> None:
+def test_a_sum_within_a_sum_is_flattened() -> None:
     loss = loss_of("sum within a sum")
     assert [(part.name, part.weight) for part in loss.terms] == [
         ("entropy", 1.0),
@@ -68,7 +68,7 @@ def test_a_sum_within_a_sum_gives_its_terms_to_the_outer_one() -> None:
     torch.testing.assert_close(loss(logits, labels, metadata)["loss"], expected)
 
 
-def test_a_micro_batch_that_asks_nothing_counts_nothing_in_its_step() -> None:
+def test_a_micro_batch_without_targets_adds_nothing_to_its_step() -> None:
     loss, metadata = loss_of("sum"), metadata_of()
     nothing = torch.full_like(labels_of(), IGNORE)
     totals = loss.denominators(labels_of(), metadata)
@@ -87,15 +87,15 @@ def test_a_step_without_numbers_has_no_number_term() -> None:
     torch.testing.assert_close(float(output["loss"].detach()), output["aux"]["cross_entropy"])
 
 
-def test_the_steps_denominators_must_be_the_terms() -> None:
-    with pytest.raises(ValueError, match="denominators are 2, the terms of the sum 4"):
+def test_a_step_needs_one_denominator_per_term() -> None:
+    with pytest.raises(ValueError, match="has 2 denominators, but the sum has 4 terms"):
         loss_of("sum")(
             logits_of(), labels_of(), metadata_of() | {"denominators": torch.ones(2).double(), "micro_batches": 2}
         )
 
 
-def test_evaluation_batches_are_judged_by_their_own_denominators() -> None:
-    # What a step adds must not be asked of an evaluation, which has no such keys.
+def test_evaluation_batches_use_their_own_denominators() -> None:
+    # An evaluation has no step, so its metadata has none of the keys that a step adds.
     output = loss_of("sum")(logits_of(), labels_of(), metadata_of())
     assert float(output["weight"]) == int((labels_of() != IGNORE).sum())
 
@@ -112,9 +112,9 @@ class Squared(TokenLoss):
         self.scale = scale
 
     def __call__(self, logits, labels, batch_metadata):
-        asked = labels != -100
-        values = self.scale * logits[asked].gather(-1, labels[asked][:, None]) ** 2
-        weight = asked.sum().to(logits.dtype)
+        mask = labels != -100
+        values = self.scale * logits[mask].gather(-1, labels[mask][:, None]) ** 2
+        weight = mask.sum().to(logits.dtype)
         return {"loss": values.sum() / weight.clamp(min=1), "weight": weight, "aux": {"scale": self.scale}}
 
 
@@ -137,7 +137,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     sys.modules.pop("own_terms", None)
 
 
-def test_a_term_of_the_users_own(own: str) -> None:
+def test_a_users_own_term_is_summed(own: str) -> None:
     spec = {
         "name": "sum",
         "terms": [{"name": "cross_entropy"}, {"name": f"{own}:Squared", "scale": 2.0, "weight": 0.5}],
@@ -145,13 +145,13 @@ def test_a_term_of_the_users_own(own: str) -> None:
     output = loss_of(spec)(logits_of(), labels_of(), {})
     assert list(output["aux"]) == ["cross_entropy", "Squared", "Squared.scale"]
     assert output["aux"]["Squared.scale"] == 2.0
-    asked = labels_of() != IGNORE
-    squares = 2 * logits_of()[asked].gather(-1, labels_of()[asked][:, None]) ** 2
+    mask = labels_of() != IGNORE
+    squares = 2 * logits_of()[mask].gather(-1, labels_of()[mask][:, None]) ** 2
     assert output["aux"]["Squared"] == pytest.approx(float(squares.mean().detach()))
 
 
 def test_a_term_without_denominators_is_refused(own: str) -> None:
-    with pytest.raises(ConfigError, match=r"own_terms:Bare' cannot stand in a sum.*TokenLoss"):
+    with pytest.raises(ConfigError, match=r"own_terms:Bare' cannot be a term of a sum.*TokenLoss"):
         loss_of({"name": "sum", "terms": [{"name": f"{own}:Bare"}]})
 
 
@@ -159,7 +159,7 @@ def resolved(terms: list[Any]) -> Any:
     return resolve_config({"episode": {"loss": {"name": "sum", "terms": terms}}}, source="run.yaml").episode.loss
 
 
-def test_a_config_fills_in_the_terms_defaults() -> None:
+def test_the_defaults_of_terms_are_filled_in() -> None:
     loss = resolved([{"name": "cross_entropy"}, {"name": "number_token", "weight": 0.3}])
     assert loss.spec == {
         "name": "sum",
@@ -195,7 +195,7 @@ def test_a_config_fills_in_the_terms_defaults() -> None:
         ([{"name": "soft_tokens", "targets": "classes"}], ["terms[0]: soft_tokens: targets: classes and a list of classes"]),
     ],
 )  # fmt: skip
-def test_a_wrong_term_is_named_by_its_place(terms: list[Any], words: list[str]) -> None:
+def test_the_error_of_a_wrong_term_names_its_position(terms: list[Any], words: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         resolved(terms)
     for word in words:

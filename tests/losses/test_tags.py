@@ -20,7 +20,7 @@ TAGGED: list[dict[str, Any]] = [
 tagged = pytest.mark.parametrize("spec", TAGGED, ids=[spec["name"] for spec in TAGGED])
 
 
-def test_an_example_of_uncertainty_1_counts_nothing() -> None:
+def test_an_example_of_uncertainty_1_has_weight_0() -> None:
     labels, tags = labels_of(), [0.0] * BATCH
     tags[-1] = 1.0
     logits = logits_of()
@@ -31,7 +31,7 @@ def test_an_example_of_uncertainty_1_counts_nothing() -> None:
     assert float(output["weight"]) == int((without != IGNORE).sum())
 
 
-def test_a_batch_of_uncertain_examples_alone_is_0_and_not_nan() -> None:
+def test_a_batch_of_weight_0_has_loss_0_and_not_nan() -> None:
     logits = logits_of()
     output = loss_of({"name": "weighted"})(logits, labels_of(), {"uncertainty": [1.0] * BATCH})
     assert (float(output["loss"].detach()), float(output["weight"])) == (0.0, 0.0)
@@ -45,14 +45,14 @@ def test_a_strength_above_1_never_gives_a_negative_weight() -> None:
 
 
 @tagged
-def test_strength_is_none_where_all_is_certain(spec: dict[str, Any]) -> None:
+def test_without_uncertainty_the_loss_is_cross_entropy(spec: dict[str, Any]) -> None:
     logits, labels = logits_of(), labels_of()
     certain = loss_of(spec)(logits, labels, {"uncertainty": [0.0] * BATCH})
     torch.testing.assert_close(certain["loss"], loss_of("cross_entropy")(logits, labels, {})["loss"])
 
 
 @tagged
-def test_a_tag_a_position_is_taken_too(spec: dict[str, Any]) -> None:
+def test_a_tag_may_have_one_value_per_position(spec: dict[str, Any]) -> None:
     logits, labels = logits_of(), labels_of()
     metadata = {"uncertainty": metadata_of()["uncertainty"]}
     tags = torch.tensor(metadata["uncertainty"])[:, None].expand(BATCH, TIME)
@@ -70,7 +70,7 @@ def test_a_tag_may_be_any_real_number() -> None:
 
 
 @tagged
-def test_another_key_may_hold_the_tag(spec: dict[str, Any]) -> None:
+def test_the_tag_may_have_another_key(spec: dict[str, Any]) -> None:
     metadata = {"uncertainty": metadata_of()["uncertainty"]}
     renamed = {"doubt": metadata["uncertainty"]}
     one = loss_of(spec)(logits_of(), labels_of(), metadata)["loss"]
@@ -87,17 +87,17 @@ def test_another_key_may_hold_the_tag(spec: dict[str, Any]) -> None:
         ({"uncertainty": [True] * BATCH}, ["example 0", "True"]),
         ({"uncertainty": [0.5] * 7 + [1.5]}, ["between 0 and 1; found 1.5"]),
         ({"uncertainty": [0.5] * 7 + [math.nan]}, ["between 0 and 1; found nan"]),
-        ({"uncertainty": [0.5] * 3}, ["has the shape (3,)", "one number an example (8)", "(8, 5)"]),
+        ({"uncertainty": [0.5] * 3}, ["has the shape (3,)", "one number per example (8)", "(8, 5)"]),
     ],
 )
-def test_a_missing_or_wrong_tag(spec: dict[str, Any], metadata: dict[str, Any], words: list[str]) -> None:
+def test_a_missing_or_wrong_tag_is_refused(spec: dict[str, Any], metadata: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         loss_of(spec)(logits_of(), labels_of(), metadata)
     for word in (f"The loss '{spec['name']}'", *words):
         assert word in str(caught.value)
 
 
-def test_the_tag_of_what_is_not_asked_may_be_anything() -> None:
+def test_tags_at_positions_without_target_are_ignored() -> None:
     tags = metadata_of()["token_uncertainty"]
     labels = labels_of()
     loss = loss_of("weighted tokens")
@@ -116,17 +116,17 @@ def test_the_tag_of_what_is_not_asked_may_be_anything() -> None:
         ({"activations": {"blocks.0": torch.zeros(8, 4, 2)}}, ".*", r"have the shape \(8, 4, 2\)"),
     ],
 )
-def test_missing_activations(name: str, metadata: dict[str, Any], layers: str, words: str) -> None:
+def test_missing_activations_are_refused(name: str, metadata: dict[str, Any], layers: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         loss_of({"name": name, "layers": layers})(logits_of(), labels_of(), metadata)
 
 
-def test_a_wrong_pattern_of_layers() -> None:
-    with pytest.raises(ConfigError, match="no regular expression"):
+def test_a_wrong_regular_expression_for_layers_is_refused() -> None:
+    with pytest.raises(ConfigError, match="should be a regular expression"):
         loss_of({"name": "activation_norm", "layers": "("})
 
 
-def test_number_losses_want_a_model_that_has_the_tokens() -> None:
+def test_a_model_with_too_few_tokens_is_refused() -> None:
     from trimtab.losses.number_token import NumberToken
 
     table = torch.full((20,), math.nan, dtype=torch.float64)
@@ -135,7 +135,7 @@ def test_number_losses_want_a_model_that_has_the_tokens() -> None:
         NumberToken(token_values=table)(logits_of(), torch.zeros(BATCH, TIME, dtype=torch.int64), {})
 
 
-def test_a_label_beyond_the_table_is_no_number() -> None:
+def test_a_label_beyond_the_tokenizers_vocabulary_is_no_number() -> None:
     from trimtab.losses.number_token import NumberToken
 
     loss = NumberToken(token_values=torch.arange(3).double())  # a model may have more tokens than its tokenizer

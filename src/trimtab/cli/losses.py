@@ -1,4 +1,4 @@
-"""`trimtab losses check`: does each loss have the bias that it says it has?"""
+"""`trimtab losses check`: does each loss have the bias that it states?"""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +10,7 @@ from trimtab.cli.table import say_table
 from trimtab.errors import ConfigError
 
 if TYPE_CHECKING:
-    from trimtab.losses.propriety import Finding
+    from trimtab.losses.propriety import ProprietyResult
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,13 +32,13 @@ def check(
             help="Names, dotted paths 'package.module:Name' or '{name: NAME, key: value}'; all when missing."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a list with one entry a fit.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a list with one entry per fit.")] = False,
 ) -> None:
     """Fit a known distribution under each loss and compare the confidence with the truth's: none, over or under.
 
     trimtab losses check focal my_package.losses:MyLoss
 
-    Exit code 1 if a loss has another bias than it states. A loss of your own states it as `bias = "none"` (or over, under).
+    Exit code 1 if a loss has another bias than it states. A loss states it as an attribute, `bias = "none"` (or over, under).
     """
     import torch
 
@@ -46,12 +46,12 @@ def check(
     from trimtab.records.values import to_json
 
     torch.set_num_threads(1)  # the fits are tiny
-    findings = check_all([_spec(text) for text in losses] if losses else None)
+    results = check_all([_spec(text) for text in losses] if losses else None)
     if as_json:
-        deliver(json.dumps([to_json(finding.as_dict()) for finding in findings]))
+        deliver(json.dumps([to_json(result.as_dict()) for result in results]))
     else:
-        _print(findings)
-    if not all(finding.as_stated for finding in findings):
+        _print(results)
+    if not all(result.as_stated for result in results):
         raise typer.Exit(1)
 
 
@@ -62,25 +62,25 @@ def _spec(text: str) -> dict[str, Any]:
         return {"name": text}
     spec = parse_value(text, "losses check")
     if not isinstance(spec, dict) or not isinstance(spec.get("name"), str):
-        raise ConfigError(f"losses check: '{text}' names no loss. Write {{name: NAME, key: value}}.")
+        raise ConfigError(f"losses check: '{text}' has no name of a loss. Write {{name: NAME, key: value}}.")
     return spec
 
 
-def _print(findings: "list[Finding]") -> None:
-    columns = ("loss", "parameters", "fitted", "stated", "found", "confidence", "contexts", "KL", "")
+def _print(results: "list[ProprietyResult]") -> None:
+    columns = ("loss", "parameters", "fitted", "stated", "measured", "confidence", "contexts", "KL", "")
     rows = [
         (
-            finding.loss,
-            ", ".join(f"{key}: {_short(value)}" for key, value in finding.parameters.items()),
-            _setting(finding),
-            finding.expected or "",
-            finding.found,
-            f"{finding.confidence_bias:+.4f}",
-            f"{finding.lowest:+.3f} to {finding.highest:+.3f}",
-            f"{finding.divergence:.4f}",
-            _judged(finding),
+            result.loss,
+            ", ".join(f"{key}: {_short(value)}" for key, value in result.parameters.items()),
+            _setting(result),
+            result.stated or "",
+            result.measured,
+            f"{result.confidence_bias:+.4f}",
+            f"{result.lowest:+.3f} to {result.highest:+.3f}",
+            f"{result.divergence:.4f}",
+            _judged(result),
         )
-        for finding in findings
+        for result in results
     ]
     say_table(columns, rows, right={"confidence", "contexts", "KL"})
     say(
@@ -89,18 +89,18 @@ def _print(findings: "list[Finding]") -> None:
     )
 
 
-def _setting(finding: "Finding") -> str:
-    if finding.weight is not None:
-        return f"{finding.weight:g} beside cross-entropy"
-    return "alone, among numbers" if finding.conditional else "alone"
+def _setting(result: "ProprietyResult") -> str:
+    if result.weight is not None:
+        return f"cross-entropy + {result.weight:g} × loss"
+    return "alone, among numbers" if result.conditional else "alone"
 
 
-def _judged(finding: "Finding") -> str:
-    if not finding.converged:
+def _judged(result: "ProprietyResult") -> str:
+    if not result.converged:
         return "not converged"
-    if finding.expected is None:
+    if result.stated is None:
         return "states no bias"
-    return "as stated" if finding.as_stated else "NOT AS STATED"
+    return "as stated" if result.as_stated else "NOT AS STATED"
 
 
 def _short(value: Any) -> str:

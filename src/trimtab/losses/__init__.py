@@ -1,7 +1,6 @@
 """Losses: plain tensors in, a weighted mean out."""
 
-from trimtab.losses.claims import Bias, Claim
 from trimtab.losses.cross_entropy import CrossEntropy
-from trimtab.losses.module import IGNORE, Labels, LossModule, LossOutput, TokenLoss
+from trimtab.losses.module import IGNORE, Bias, Labels, LossModule, LossOutput, StatedBias, TokenLoss
 
-__all__ = ["IGNORE", "Bias", "Claim", "CrossEntropy", "Labels", "LossModule", "LossOutput", "TokenLoss"]
+__all__ = ["IGNORE", "Bias", "CrossEntropy", "Labels", "LossModule", "LossOutput", "StatedBias", "TokenLoss"]

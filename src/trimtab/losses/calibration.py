@@ -1,4 +1,4 @@
-"""Terms on the calibration of the top-1 confidence. They compare tokens of a batch, so they are not sums over tokens."""
+"""Terms on the calibration of the top-1 confidence: they compare tokens of a batch with each other, so they are not additive."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -8,30 +8,30 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from trimtab.losses.claims import Claim
-from trimtab.losses.module import Labels, LossOutput, TokenLoss
+from trimtab.losses.module import Labels, LossOutput, StatedBias, TokenLoss
 from trimtab.losses.positions import Selected, select
 
 
 class MaximumMeanCalibrationError(TokenLoss):
-    """MMCE: the square root of the mean of (cᵢ − rᵢ)(cⱼ − rⱼ) exp(−|rᵢ − rⱼ| / width) over all pairs of asked tokens.
+    """MMCE: the square root of the mean of (cᵢ − rᵢ)(cⱼ − rⱼ) exp(−|rᵢ − rⱼ| / width) over all pairs of target tokens.
 
-    r is the top-1 confidence and c whether the top-1 token is right. Computed exactly in n log n by sorting. Without a unit.
+    r is the top-1 confidence and c is 1 where the top-1 token is right. Dimensionless. The exact value takes n log n operations.
 
-    Source: Kumar et al. 2018, Trainable Calibration Measures for Neural Networks from Kernel Mean Embeddings. A term
-    beside cross-entropy: over many tokens it is 0 at the truth, so it moves no minimum, but a constant prediction may be
-    calibrated too, so it means nothing alone. Not additive: micro-batches are averaged by their tokens.
+    Source: Kumar et al. 2018, Trainable Calibration Measures for Neural Networks from Kernel Mean Embeddings. A term to add
+    to cross-entropy: over many tokens it is 0 at the truth, so it does not move the minimum. It is no objective alone, since a
+    constant prediction can be calibrated too. Not additive: micro-batches are averaged, weighted by their tokens.
     """
 
     additive = False
     term = True
-    claims = (Claim("none", weight=0.5),)
+    bias = (StatedBias("none", weight=0.5),)
 
     def __init__(
         self,
         *,
         width: Annotated[
-            float, Field(ge=0.01, description="distance of confidences over which the kernel falls by e")
+            float,
+            Field(ge=0.01, description="distance between confidences over which the kernel falls by a factor of e"),
         ] = 0.4,
     ) -> None:
         self.width = width
@@ -45,7 +45,7 @@ class MaximumMeanCalibrationError(TokenLoss):
         """The term of a batch; `batch_metadata` is not read."""
         chosen = select("mmce", logits, labels)
         confidence, right = top(chosen)
-        # The factors below reach e^(1 / width), which wants double precision; Apple's GPUs have none.
+        # The factors below reach e^(1 / width), which needs double precision; Apple's GPUs have none.
         device = "cpu" if confidence.device.type == "mps" else confidence.device
         r, order = confidence.to(device).double().sort()
         gap = right.to(device)[order].double() - r
@@ -56,24 +56,26 @@ class MaximumMeanCalibrationError(TokenLoss):
 
 
 class SoftBinnedCalibrationError(TokenLoss):
-    """SB-ECE: the calibration error over bins that each token belongs to in part, with exponent 2.
+    """SB-ECE: the calibration error with exponent 2 over soft bins.
 
-    Token i belongs to bin j by softmax over j of −(rᵢ − ξⱼ)² / temperature, ξⱼ being the bin's centre; the value is the
-    square root of Σⱼ (share of bin j) · (accuracy − confidence in bin j)². Without a unit.
+    The membership of token i in bin j is the softmax over j of −(rᵢ − ξⱼ)² / temperature, where ξⱼ is the bin's centre. The
+    value is the square root of Σⱼ (share of bin j) · (accuracy − confidence in bin j)². Dimensionless.
 
-    Source: Karandikar et al. 2021, Soft Calibration Objectives for Neural Networks, eq. 11. A term beside cross-entropy, with
-    the same reservations as `mmce`. Not additive: micro-batches are averaged by their tokens.
+    Source: Karandikar et al. 2021, Soft Calibration Objectives for Neural Networks, eq. 11. A term to add to
+    cross-entropy, no objective alone (see `mmce`). Not additive: micro-batches are averaged, weighted by their tokens.
     """
 
     additive = False
     term = True
-    claims = (Claim("none", weight=0.5),)
+    bias = (StatedBias("none", weight=0.5),)
 
     def __init__(
         self,
         *,
         bins: Annotated[int, Field(ge=2, description="bins of equal width between 0 and 1")] = 15,
-        temperature: Annotated[float, Field(gt=0, description="how soft the bins are; 0 would be hard bins")] = 0.01,
+        temperature: Annotated[
+            float, Field(gt=0, description="softness of the bins; hard bins in the limit of 0")
+        ] = 0.01,
     ) -> None:
         self.bins, self.temperature = bins, temperature
 

@@ -8,18 +8,17 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from trimtab.losses.claims import Claim
-from trimtab.losses.module import IGNORE, Labels, LossOutput, TokenLoss
+from trimtab.losses.module import IGNORE, Labels, LossOutput, StatedBias, TokenLoss
 
 
 class CrossEntropy(TokenLoss):
-    """Mean −log p(label) over the asked positions, in nats a token, computed in at least fp32.
+    """Mean −log p(label) over the target positions, in nats per token, computed in at least fp32.
 
-    Soft labels (a distribution a position) give the cross-entropy −Σ q log p; positions whose row is all zero are not asked.
-    A batch that asks nothing has loss 0 and weight 0.
+    Soft labels (one distribution per position) give the cross-entropy −Σ q log p; a position whose row is all zero is no target.
+    A batch without targets has loss 0 and weight 0.
     """
 
-    claims = (Claim("none"),)
+    bias = (StatedBias("none"),)
 
     def __call__(
         self,
@@ -32,7 +31,7 @@ class CrossEntropy(TokenLoss):
             logits = logits.float()
         if labels.is_floating_point():
             log_p = functional.log_softmax(logits, dim=-1)
-            # Where the target is 0 the term is 0, also for a token that the model rules out (log p = −inf).
+            # Where the target is 0 the term is 0, also for a token of probability 0 (log p = −inf).
             total = -torch.where(labels == 0, 0.0, labels.to(logits.dtype) * log_p).sum()
             weight = (labels.sum(-1) > 0).sum().to(logits.dtype)
         else:

@@ -7,19 +7,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trimtab.losses.claims import Claim
-from trimtab.losses.module import Labels, LossOutput, TokenLoss
+from trimtab.losses.module import Labels, LossOutput, StatedBias, TokenLoss
 from trimtab.losses.positions import Selected, mean, select
 
 
 class Entropy(TokenLoss):
-    """The mean entropy of the prediction over the asked positions, in nats: minimising it sharpens the prediction.
+    """The mean entropy of the prediction over the target positions, in nats: minimising it sharpens the prediction.
 
     Source: Grandvalet & Bengio 2004, Semi-supervised Learning by Entropy Minimization. A term; overconfident.
     """
 
     term = True
-    claims = (Claim("over", weight=0.1),)
+    bias = (StatedBias("over", weight=0.1),)
 
     def __call__(
         self,
@@ -27,19 +26,19 @@ class Entropy(TokenLoss):
         labels: Labels,
         batch_metadata: Mapping[str, Any],
     ) -> LossOutput:
-        """The term of a batch; `batch_metadata` is not read, and of the labels only whether they are asked."""
+        """The term of a batch; `batch_metadata` is not read, and of the labels only which positions are targets."""
         return mean(entropies(select("entropy", logits, labels)))
 
 
 class ConfidencePenalty(TokenLoss):
-    """The negative mean entropy of the prediction over the asked positions, in nats: minimising it flattens the prediction.
+    """The negative mean entropy of the prediction over the target positions, in nats: minimising it flattens the prediction.
 
     Source: Pereyra et al. 2017, Regularizing Neural Networks by Penalizing Confident Output Distributions. A term;
     underconfident.
     """
 
     term = True
-    claims = (Claim("under", weight=0.1),)
+    bias = (StatedBias("under", weight=0.1),)
 
     def __call__(
         self,
@@ -47,14 +46,14 @@ class ConfidencePenalty(TokenLoss):
         labels: Labels,
         batch_metadata: Mapping[str, Any],
     ) -> LossOutput:
-        """The term of a batch; `batch_metadata` is not read, and of the labels only whether they are asked."""
+        """The term of a batch; `batch_metadata` is not read, and of the labels only which positions are targets."""
         return mean(-entropies(select("confidence_penalty", logits, labels)))
 
 
 def entropies(chosen: Selected) -> Float[Tensor, " selected"]:
-    """The entropy of the prediction at each position, in nats; tokens that the model rules out (−inf) add nothing."""
+    """The entropy of the prediction at each position, in nats; tokens of probability 0 (logit −inf) add nothing."""
     p = chosen.logits.softmax(-1)
     finite = torch.where(p > 0, chosen.logits, 0.0) if bool(chosen.logits.isneginf().any()) else chosen.logits
-    # As a product of a row and a column a position, so that no third vocabulary-sized tensor is kept.
+    # A batched dot product keeps no third tensor of the size of the vocabulary.
     expected = torch.bmm(p[:, None, :], finite[:, :, None])[:, 0, 0]
     return chosen.logits.logsumexp(-1) - expected

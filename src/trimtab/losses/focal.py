@@ -1,4 +1,4 @@
-"""Focal loss: less weight on tokens that the model already has."""
+"""Focal loss: less weight on tokens that the model already predicts well."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -7,22 +7,25 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from trimtab.losses.claims import Claim
-from trimtab.losses.module import Labels, LossOutput, TokenLoss
+from trimtab.losses.module import Labels, LossOutput, StatedBias, TokenLoss
 from trimtab.losses.positions import mean, select
 
 
 class Focal(TokenLoss):
     """Mean −(1 − p)^γ log p of the labels; γ = 0 is cross-entropy.
 
-    Source: Lin et al. 2017, Focal Loss for Dense Object Detection, eq. 4. Not proper (Charoenphakdee et al. 2021): its
-    minimum is underconfident wherever the truth's likeliest token has more than half the mass.
+    Source: Lin et al. 2017, Focal Loss for Dense Object Detection, eq. 4. Not proper (Charoenphakdee et al. 2021): at its
+    minimum the model is underconfident wherever the truth's likeliest token has more than half the mass.
     """
 
-    claims = (Claim("under"),)
+    bias = (StatedBias("under"),)
 
     def __init__(
-        self, *, gamma: Annotated[float, Field(ge=0, description="γ, how fast confident tokens lose weight")] = 2.0
+        self,
+        *,
+        gamma: Annotated[
+            float, Field(ge=0, description="γ, how fast the weight falls with the probability of the label")
+        ] = 2.0,
     ) -> None:
         self.gamma = gamma
 
@@ -36,6 +39,6 @@ class Focal(TokenLoss):
         log_p = select("focal", logits, labels).log_p()
         if self.gamma == 0:
             return mean(-log_p)
-        # 1 − p by expm1, exact near p = 1; kept off 0, where a power below 1 has no finite derivative.
+        # expm1 gives an exact 1 − p near p = 1; it stays above 0, where a power below 1 has no finite derivative.
         rest = (-log_p.expm1()).clamp(min=1e-30)
         return mean(-(rest**self.gamma) * log_p)

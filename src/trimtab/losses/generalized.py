@@ -8,8 +8,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from trimtab.losses.claims import Claim
-from trimtab.losses.module import Labels, LossOutput, TokenLoss
+from trimtab.losses.module import Labels, LossOutput, StatedBias, TokenLoss
 from trimtab.losses.positions import mean, select, tag_values
 
 
@@ -21,7 +20,7 @@ class GeneralizedCrossEntropy(TokenLoss):
     of an example is q times its uncertainty: certain examples get cross-entropy.
     """
 
-    claims = (Claim("over"), Claim("over", {"tag": "uncertainty"}))
+    bias = (StatedBias("over"), StatedBias("over", {"tag": "uncertainty"}))
 
     def __init__(
         self,
@@ -51,7 +50,7 @@ class GeneralizedCrossEntropy(TokenLoss):
 
 
 def _box_cox(log_p: Float[Tensor, " n"], q: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    # Below 1e-6 the two differ by less than fp32 shows; 0 itself has no quotient.
+    # Below 1e-6 the limit −log p is exact in fp32, and q = 0 would divide by 0.
     small = q < 1e-6
     safe = torch.where(small, 1.0, q)
     return torch.where(small, -log_p, -(safe * log_p).expm1() / safe)

@@ -1,4 +1,4 @@
-"""The asked positions of a batch in a row, and means over them."""
+"""The target positions of a batch, flattened, and means over them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from trimtab.losses.module import IGNORE, Labels, LossOutput
 
 @dataclass(frozen=True)
 class Selected:
-    """Positions of a batch in a row: their logits in at least fp32, their labels, and where they stood."""
+    """Some positions of a batch, flattened: their logits in at least fp32, their labels, and their index in batch · time."""
 
     logits: Float[Tensor, "selected vocabulary"]
     labels: Int[Tensor, " selected"]
@@ -30,7 +30,7 @@ class Selected:
         return self.at(self.labels[:, None])[:, 0]
 
     def at(self, ids: Int[Tensor, "selected some"]) -> Float[Tensor, "selected some"]:
-        """log p of some tokens at each position, without a vocabulary-sized copy of the log-probabilities."""
+        """log p of some tokens at each position, without a copy of all log probabilities."""
         return self.logits.gather(-1, ids) - self.logits.logsumexp(-1, keepdim=True)
 
 
@@ -40,7 +40,7 @@ def select(
     labels: Labels,
     where: Bool[Tensor, "batch time"] | None = None,
 ) -> Selected:
-    """The asked positions, or those of `where`. Only these are copied, and only these get a gradient.
+    """The target positions, or those where `where` is true. Only these are copied and get a gradient.
 
     Raises `ConfigError`, naming the `loss`, for soft labels.
     """
@@ -56,11 +56,11 @@ def select(
 
 
 def refuse_soft(loss: str, labels: Labels) -> None:
-    """Raise `ConfigError` for labels that are distributions: only cross-entropy takes those."""
+    """Raise `ConfigError` for labels that are distributions; only cross-entropy accepts them."""
     if labels.is_floating_point():
         raise ConfigError(
-            f"The loss '{loss}' takes token ids as labels; this task gives a distribution over the vocabulary at each "
-            "position. Use cross_entropy, or give the task's distribution as target_ids and target_weights to soft_tokens."
+            f"The loss '{loss}' takes token ids as labels; the labels of this task are distributions over the vocabulary. "
+            " Use cross_entropy, or give the task's distribution as target_ids and target_weights to soft_tokens."
         )
 
 
@@ -82,26 +82,26 @@ def mean(
 def tag_values(
     loss: str, tag: str, labels: Int[Tensor, "batch time"], batch_metadata: Mapping[str, Any]
 ) -> Float64[Tensor, "batch time"]:
-    """A tag in [0, 1] of every position, on the CPU: one number an example, or (a tensor) one a position.
+    """A tag in [0, 1] for every position, on the CPU, from one number per example or a tensor of one per position.
 
-    Raises `ConfigError` that names the loss and the tag where the batch has none, or one that is not such a number.
+    Raises `ConfigError`, naming the loss and the tag, where the batch has no such tag or a value is no number in [0, 1].
     """
-    found = batch_metadata.get(tag)
-    if found is None:
+    tags = batch_metadata.get(tag)
+    if tags is None:
         known = ", ".join(sorted(batch_metadata)) or "nothing"
         raise ConfigError(
             f"The loss '{loss}' needs the tag '{tag}' of every example; the batch's metadata has {known}. Use a task that "
-            "gives it, or name another one as the loss's `tag`."
+            "provides it, or set the loss's `tag` to another key."
         )
-    if not isinstance(found, Tensor):
-        found = _numbers(loss, tag, found)
-    values = found.detach().cpu().double()
+    if not isinstance(tags, Tensor):
+        tags = _numbers(loss, tag, tags)
+    values = tags.detach().cpu().double()
     if values.ndim == 1:
         values = values[:, None].expand(labels.shape) if len(values) == len(labels) else values
     if values.shape != labels.shape:
         raise ConfigError(
-            f"The loss '{loss}': the tag '{tag}' has the shape {tuple(found.shape)}; it must be one number an example "
-            f"({labels.shape[0]}) or one a position {tuple(labels.shape)}."
+            f"The loss '{loss}': the tag '{tag}' has the shape {tuple(tags.shape)}; it must be one number per example "
+            f"({labels.shape[0]}) or one per position {tuple(labels.shape)}."
         )
     outside = ~((values >= 0) & (values <= 1)) & (labels != IGNORE).cpu()
     if bool(outside.any()):
@@ -109,24 +109,24 @@ def tag_values(
             f"The loss '{loss}': the tag '{tag}' must lie between 0 and 1; found {float(values[outside][0])}. Scale it in "
             "the task."
         )
-    # What stands at positions that are not asked is nobody's business, NaN included.
+    # Values at positions without a target are ignored, NaN included.
     return torch.where((labels != IGNORE).cpu(), values, 0.0)
 
 
-def _numbers(loss: str, tag: str, found: Sequence[Any]) -> Tensor:
-    for example, value in enumerate(found):
+def _numbers(loss: str, tag: str, tags: Sequence[Any]) -> Tensor:
+    for example, value in enumerate(tags):
         if isinstance(value, bool) or not isinstance(value, Real):
             raise ConfigError(
-                f"The loss '{loss}': example {example} of the batch has the tag '{tag}' {value!r}; every example needs a "
+                f"The loss '{loss}': the tag '{tag}' of example {example} of the batch is {value!r}; it must be a "
                 "number between 0 and 1."
             )
-    return torch.tensor([float(value) for value in found], dtype=torch.float64)
+    return torch.tensor([float(value) for value in tags], dtype=torch.float64)
 
 
 def of_role(
     roles: Sequence[int] | None, labels: Int[Tensor, "batch time"], batch_metadata: Mapping[str, Any]
 ) -> Bool[Tensor, "batch time"]:
-    """Where the label's `role` is one of `roles`; everywhere where `roles` is None or the batch carries no roles."""
+    """Where the label's `role` is one of `roles`; everywhere if `roles` is None or the batch has no roles."""
     role = batch_metadata.get("role")
     if roles is None or role is None:
         return torch.ones_like(labels, dtype=torch.bool)

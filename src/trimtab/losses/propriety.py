@@ -1,8 +1,8 @@
-"""The propriety test: what confidence is a loss minimised by, where the truth is known?
+"""The propriety test: how confident is the minimum of a loss, compared with a known truth?
 
-A model without constraints (free logits a context) is fitted to a known distribution of labels in each of a few contexts,
-under the exact expectation, to convergence. A proper loss gives the distribution back; any other is over- or underconfident by
-its nature, whatever data and model it meets.
+Free logits (a model without constraints) are fitted to a known label distribution in each of a few contexts, under the exact
+expectation, until convergence. A proper loss returns the distribution (Gneiting & Raftery 2007, Strictly Proper Scoring
+Rules); any other loss is over- or underconfident on every data set and model.
 """
 
 import inspect
@@ -19,13 +19,13 @@ from torch import Tensor
 from trimtab.config import REGISTRIES, resolve_component
 from trimtab.config.wording import Source
 from trimtab.errors import TrimtabError, WorkError
-from trimtab.losses.claims import Bias, Claim
+from trimtab.losses.module import Bias, StatedBias
 
 TEXTS = (*"0123456789", " ", "-", "a", "b")
 """The test's vocabulary."""
 
 REPEATS = 40
-"""Labels a context: each token stands as often as its share of them, so that a mean over the labels is the expectation."""
+"""Labels per context: each token occurs in proportion to its probability, so the mean over the labels is the expectation."""
 
 CONTEXTS: tuple[dict[str, int], ...] = (
     {"3": 36, "2": 2, "4": 2},
@@ -35,34 +35,35 @@ CONTEXTS: tuple[dict[str, int], ...] = (
     {"4": 20, "5": 8, "a": 12},
     {"a": 28, "b": 8, " ": 4},
 )
-"""Of each context, how many of the labels are which token: certain, ambiguous between neighbours and between far numbers,
-skewed, mixed with text, and text alone."""
+"""Per context, the number of labels of each token. In order: almost certain, ambiguous between neighbouring numbers, ambiguous
+between distant numbers, skewed, mixed with text, text alone."""
 
 UNCERTAINTY = (0.1, 0.4, 0.9, 0.7, 0.6, 0.3)
-"""The uncertainty tag of each context: it depends on the context alone, not on the label."""
+"""The uncertainty tag of each context; it does not depend on the label."""
 
 ROUNDS = 8
-"""Restarts of the optimiser at most; it is done when one brings less than a millionth."""
+"""Most restarts of the optimiser; it has converged when a restart lowers the loss by less than 1e-6."""
 
 TOLERANCE = 0.005
-"""A mean confidence nearer to the truth's than this counts as unbiased."""
+"""A mean confidence closer to the truth's than this counts as unbiased."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What the test found.
+class ProprietyResult:
+    """The result of one fit.
 
-    `weight`: that of the loss beside cross-entropy, None alone; `conditional`: among number tokens only; `expected`: None where
-    the loss claims nothing; `confidence_bias`: the mean top probability minus the truth's, `lowest` and `highest` that of
-    single contexts; `divergence`: the mean KL(truth ‖ fit) in nats.
+    `weight`: the weight of the loss added to cross-entropy, None for the loss alone. `conditional`: number tokens only. `stated`:
+    the bias that the loss states, None where it states none. `measured`: the bias of the fit. `confidence_bias`: the mean top
+    probability minus the truth's; `lowest` and `highest`: the same of single contexts. `divergence`: the mean KL(truth ‖ fit) in
+    nats.
     """
 
     loss: str
     parameters: dict[str, Any]
     weight: float | None
     conditional: bool
-    expected: Bias | None
-    found: Bias
+    stated: Bias | None
+    measured: Bias
     confidence_bias: float
     lowest: float
     highest: float
@@ -71,41 +72,42 @@ class Finding:
 
     @property
     def as_stated(self) -> bool:
-        """Whether a converged minimum has the stated sign (or none is stated); 'none' takes the truth itself, not its mean."""
+        """Whether the fit converged and has the stated bias, if any; 'none' also requires that the fit equals the truth."""
         if not self.converged:
             return False
-        return self.expected in (None, self.found) and (self.expected != "none" or self.divergence < TOLERANCE)
+        return self.stated in (None, self.measured) and (self.stated != "none" or self.divergence < TOLERANCE)
 
     def as_dict(self) -> dict[str, Any]:
-        """The finding for JSON."""
+        """The result as JSON-ready values."""
         return {**asdict(self), "as_stated": self.as_stated}
 
 
 def token_values() -> Float64[Tensor, " vocabulary"]:
-    """The number that each token of the test spells, NaN for the others."""
+    """The number that each token of the test's vocabulary spells; NaN for tokens that spell none."""
     return torch.tensor([float(text) if text.isdigit() else math.nan for text in TEXTS], dtype=torch.float64)
 
 
-def claims_of(spec: Mapping[str, Any]) -> tuple[Claim | None, ...]:
-    """What a loss says of itself: its `bias`, or the `claims` of a shipped one for a bare name; (None,) where nothing."""
-    factory = REGISTRIES["loss"].load(spec["name"])
-    bias: Bias | None = getattr(factory, "bias", None)
-    if bias is not None:
-        return (Claim(bias),)
-    claims: tuple[Claim, ...] = getattr(factory, "claims", ()) if len(spec) == 1 else ()
-    return claims or (None,)
+def stated_biases(spec: Mapping[str, Any]) -> tuple[StatedBias | None, ...]:
+    """The biases that a loss states (see `TokenLoss`); (None,) where it states none for this spec.
 
-
-def check(spec: Mapping[str, Any], claim: Claim | None) -> Finding:
-    """Fit the known distributions under a loss (a component's spec) as its claim says: alone or beside cross-entropy.
-
-    Raises `ConfigError` for a loss or parameters that are not there, and `WorkError` for a loss that fails.
+    A tuple of `StatedBias` names its own parameters, so it does not apply to a spec with other ones.
     """
-    claim_or_alone = claim or Claim("none")
-    own = {**spec, **claim_or_alone.parameters}
+    bias: Bias | tuple[StatedBias, ...] | None = getattr(REGISTRIES["loss"].load(spec["name"]), "bias", None)
+    if isinstance(bias, str):
+        return (StatedBias(bias),)
+    return (bias if len(spec) == 1 else None) or (None,)
+
+
+def check(spec: Mapping[str, Any], stated: StatedBias | None) -> ProprietyResult:
+    """Fit the known distributions under a loss (a component's spec), alone or added to cross-entropy, as `stated` says.
+
+    Raises `ConfigError` for an unknown loss or parameter, and `WorkError` for a loss that fails.
+    """
+    setting = stated or StatedBias("none")
+    own = {**spec, **setting.parameters}
     built: Mapping[str, Any] = own
-    if claim_or_alone.weight is not None:
-        built = {"name": "sum", "terms": [{"name": "cross_entropy"}, {**own, "weight": claim_or_alone.weight}]}
+    if setting.weight is not None:
+        built = {"name": "sum", "terms": [{"name": "cross_entropy"}, {**own, "weight": setting.weight}]}
     resolved = resolve_component("loss", built, Source("losses check"))
     try:
         loss = REGISTRIES["loss"].build(resolved, token_values=token_values(), token_texts=TEXTS)
@@ -120,19 +122,19 @@ def check(spec: Mapping[str, Any], claim: Claim | None) -> Finding:
             "again."
         ) from error
     truth = distributions()
-    if claim_or_alone.conditional:
+    if setting.conditional:
         numbers = token_values().isfinite()
         some = truth[:, numbers].sum(-1) > 0
         truth, fitted = _renormalised(truth[some][:, numbers]), _renormalised(fitted[some][:, numbers])
     bias = fitted.amax(-1) - truth.amax(-1)
     mean = float(bias.mean())
-    return Finding(
+    return ProprietyResult(
         loss=own["name"],
         parameters={key: value for key, value in own.items() if key != "name"},
-        weight=claim_or_alone.weight,
-        conditional=claim_or_alone.conditional,
-        expected=None if claim is None else claim.bias,
-        found="none" if abs(mean) < TOLERANCE else "over" if mean > 0 else "under",
+        weight=setting.weight,
+        conditional=setting.conditional,
+        stated=None if stated is None else stated.bias,
+        measured="none" if abs(mean) < TOLERANCE else "over" if mean > 0 else "under",
         confidence_bias=mean,
         lowest=float(bias.min()),
         highest=float(bias.max()),
@@ -142,16 +144,16 @@ def check(spec: Mapping[str, Any], claim: Claim | None) -> Finding:
 
 
 def _place(error: Exception, name: str) -> str:
-    """Where in the loss's own file an error came up, for a message; nothing where it came up outside of it."""
+    """File and line of an error in the loss's own file, for a message; empty for an error raised elsewhere."""
     own = inspect.getsourcefile(REGISTRIES["loss"].load(name))
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
     return f" ({own}, line {lines[-1]})" if lines else ""
 
 
-def check_all(specs: Sequence[Mapping[str, Any]] | None = None) -> list[Finding]:
-    """Every claim of the given losses, or of all that are registered."""
-    chosen = [{"name": entry.name} for entry in REGISTRIES["loss"]] if specs is None else specs
-    return [check(spec, claim) for spec in chosen for claim in claims_of(spec)]
+def check_all(specs: Sequence[Mapping[str, Any]] | None = None) -> list[ProprietyResult]:
+    """One result for each bias that the given losses (all registered ones by default) state."""
+    losses = [{"name": entry.name} for entry in REGISTRIES["loss"]] if specs is None else specs
+    return [check(spec, stated) for spec in losses for stated in stated_biases(spec)]
 
 
 def distributions() -> Float64[Tensor, "contexts vocabulary"]:
@@ -163,17 +165,19 @@ def distributions() -> Float64[Tensor, "contexts vocabulary"]:
 def fit(loss: Callable[..., Mapping[str, Any]]) -> tuple[Float64[Tensor, "contexts vocabulary"], bool]:
     """The distributions that minimise a loss over free logits, and whether the optimiser converged.
 
-    From the better of two starts, near uniform and near the truth: where a loss is not convex in the logits, a first long step
-    may end on a plateau of certainty.
+    It starts from the better of two points, near uniform and near the truth: where a loss is not convex in the logits, a long
+    first step may end where the softmax is saturated and the gradient vanishes.
     """
     generator = torch.Generator().manual_seed(0)
     jitter = torch.randn(len(CONTEXTS), len(TEXTS), generator=generator, dtype=torch.float64) * 0.1
     near_truth = (0.9 * distributions() + 0.1 / len(TEXTS)).log()
-    value, logits = min((_descend(loss, start) for start in (jitter, near_truth + jitter)), key=lambda found: found[0])
+    value, logits = min(
+        (_descend(loss, start) for start in (jitter, near_truth + jitter)), key=lambda result: result[0]
+    )
     for _ in range(ROUNDS):
         before = value
         value, logits = _descend(loss, logits)
-        # A square root at its zero has a kink, where the gradient never vanishes: there the value must stand still.
+        # A square root has a kink at 0, where its gradient does not vanish, so convergence is judged by the value.
         if before - value < 1e-6:
             return logits.softmax(-1), True
     return logits.softmax(-1), False
@@ -182,7 +186,7 @@ def fit(loss: Callable[..., Mapping[str, Any]]) -> tuple[Float64[Tensor, "contex
 def _descend(
     loss: Callable[..., Mapping[str, Any]], start: Float64[Tensor, "contexts vocabulary"]
 ) -> tuple[float, Float64[Tensor, "contexts vocabulary"]]:
-    """The loss and the logits after a hundred steps at most."""
+    """The loss and the logits after at most 100 L-BFGS iterations."""
     free = start.clone().requires_grad_()
     labels, metadata = _batch()
     optimizer = torch.optim.LBFGS(
@@ -200,7 +204,7 @@ def _descend(
 
 
 def _batch() -> tuple[Int[Tensor, "contexts repeats"], dict[str, Any]]:
-    """The labels, each context's in their exact shares, and all that a shipped loss may ask of a batch."""
+    """The labels, in exact proportion to each context's distribution, and all metadata that a shipped loss reads."""
     labels = torch.tensor(
         [[TEXTS.index(text) for text, count in context.items() for _ in range(count)] for context in CONTEXTS]
     )

@@ -7,18 +7,17 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from trimtab.losses.claims import Claim
-from trimtab.losses.module import Labels, LossOutput, TokenLoss
+from trimtab.losses.module import Labels, LossOutput, StatedBias, TokenLoss
 from trimtab.losses.positions import Selected, mean, select, tag_values
 
 
 class LabelSmoothing(TokenLoss):
-    """Cross-entropy against (1 − ε) · label + ε · uniform, in nats a token.
+    """Cross-entropy against (1 − ε) · label + ε · uniform, in nats per token.
 
     Source: Szegedy et al. 2016, Rethinking the Inception Architecture, section 7. Underconfident by design.
     """
 
-    claims = (Claim("under"),)
+    bias = (StatedBias("under"),)
 
     def __init__(
         self,
@@ -40,13 +39,13 @@ class LabelSmoothing(TokenLoss):
 
 
 class UncertaintySmoothing(TokenLoss):
-    """Label smoothing whose ε is `maximum` times the example's own uncertainty, in nats a token.
+    """Label smoothing whose ε is `maximum` times the example's own uncertainty, in nats per token.
 
     After Wang et al. 2024, Uncertainty Aware Learning for Language Model Alignment (ACL, 2024.acl-long.597), which sets the
     smoothing of each training sample by its uncertainty. Underconfident, most where the tag says so.
     """
 
-    claims = (Claim("under"),)
+    bias = (StatedBias("under"),)
 
     def __init__(
         self,

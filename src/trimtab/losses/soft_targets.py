@@ -1,4 +1,4 @@
-"""Soft targets as K tokens and weights a position: around a number, within a class of equal tokens, or given by the data."""
+"""Soft targets as K tokens with weights per position: near a number, in a class of equal tokens, or given by the data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from trimtab.config import ConfigError
-from trimtab.losses.number_tokens import NumberTokens
+from trimtab.losses.number_vocabulary import NumberVocabulary
 from trimtab.losses.positions import Selected
 
 Kernel = Literal["gaussian", "exponential"]
@@ -27,7 +27,7 @@ class NumberNeighbours:
     """The `count` number tokens nearest to each number token, itself the first, and their distances."""
 
     def __init__(self, token_values: Float64[Tensor, " vocabulary"] | None, count: int, loss: str) -> None:
-        self.numbers = NumberTokens(token_values, loss)
+        self.numbers = NumberVocabulary(token_values, loss)
         values = self.numbers.values
         rows, columns = [], []
         for place in range(len(values)):
@@ -42,19 +42,19 @@ class NumberNeighbours:
     def targets(self, chosen: Selected, kernel: Kernel, width: float | Float[Tensor, " selected"]) -> SoftTargets:
         """exp(−d² / 2 width²) or exp(−d / width) over the neighbours of each label, normalised; width 0 is the label alone."""
         dtype, device = chosen.logits.dtype, chosen.logits.device
-        place = self.numbers.places(chosen.labels)
-        is_number = (place >= 0)[:, None]
-        d = self.distances.to(dtype).to(device)[place.clamp(min=0)]
+        number = self.numbers.index_of(chosen.labels)
+        is_number = (number >= 0)[:, None]
+        d = self.distances.to(dtype).to(device)[number.clamp(min=0)]
         w = torch.as_tensor(width, dtype=dtype, device=device).expand(len(d))[:, None].clamp(min=1e-6)
         exponent = -0.5 * (d / w) ** 2 if kernel == "gaussian" else -d / w
         weights = torch.where(is_number, exponent.softmax(-1), 0.0)
-        return SoftTargets(self.ids.to(device)[place.clamp(min=0)], weights)
+        return SoftTargets(self.ids.to(device)[number.clamp(min=0)], weights)
 
 
 class TokenClasses:
     """Classes of tokens that mean the same: a label's target is spread evenly over its class.
 
-    Raises `ConfigError` for a text that no token has, or that stands in two classes.
+    Raises `ConfigError` for a text that no token has, or that is in two classes.
     """
 
     def __init__(self, classes: Sequence[Sequence[str]], token_texts: Sequence[str] | None, loss: str) -> None:
@@ -69,12 +69,10 @@ class TokenClasses:
         texts = [text for members in classes for text in members]
         for text in texts:
             if text not in ids_of:
-                raise ConfigError(
-                    f"The loss '{loss}': classes names {text!r}, but no token of this tokenizer is that text."
-                )
+                raise ConfigError(f"The loss '{loss}': `classes` names {text!r}, but this tokenizer has no such token.")
             if texts.count(text) > 1:
                 raise ConfigError(
-                    f"The loss '{loss}': {text!r} stands in classes more than once; classes may not overlap."
+                    f"The loss '{loss}': {text!r} is in `classes` more than once; classes may not overlap."
                 )
         members = [[token for text in texts for token in ids_of[text]] for texts in classes]
         most = max(map(len, members))
@@ -123,16 +121,16 @@ def divergence(
 ) -> tuple[Float[Tensor, " selected"], Bool[Tensor, " selected"]]:
     """KL(q ‖ p) in nats at each position with q = (1 − share) · label + share · soft target, and where q is soft.
 
-    q is the label alone where soft targets are not `allowed` or there is none. No tensor is as large as the vocabulary but
-    the logits' own.
+    q is the label alone where soft targets are not `allowed` or there is none. No further tensor of the size of the vocabulary
+    is made.
     """
     softened = allowed & (share * soft.weights.sum(-1) > 0)
     weights = torch.where(softened[:, None], share * soft.weights, 0.0)
-    # The label is a column of its own, and takes over what the set gives it: each token of q stands in one column.
+    # The label has a column of its own, which takes the set's weight for it, so that each token of q is in one column.
     same = soft.ids == chosen.labels[:, None]
     label = 1 - weights.sum(-1) + torch.where(same, weights, 0.0).sum(-1)
     q = torch.cat([label[:, None], torch.where(same, 0.0, weights)], dim=-1)
     log_p = chosen.at(torch.cat([chosen.labels[:, None], soft.ids], dim=-1))
-    # Where q is 0 the term is 0, also for a token that the model rules out.
+    # Where q is 0 the term is 0, also for a token of probability 0.
     terms = torch.where(q > 0, q * (torch.where(q > 0, q, 1.0).log() - torch.where(q > 0, log_p, 0.0)), 0.0)
     return terms.sum(-1), softened

@@ -1,4 +1,4 @@
-"""Soft targets over tokens: several tokens are right, or nearly so."""
+"""Soft targets: the target of a position is a distribution over several tokens."""
 
 import math
 from collections.abc import Mapping
@@ -8,8 +8,7 @@ from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor
 
-from trimtab.losses.claims import Claim
-from trimtab.losses.module import Labels, LossOutput, TokenLoss
+from trimtab.losses.module import Labels, LossOutput, StatedBias, TokenLoss
 from trimtab.losses.positions import Selected, mean, of_role, select, tag_values
 from trimtab.losses.soft_targets import (
     NumberNeighbours,
@@ -24,7 +23,7 @@ _NAME = "soft_tokens"
 
 
 class SoftTokens(TokenLoss):
-    """Mean KL(q ‖ p) over the asked positions, q being the label mixed with a soft target over K tokens, in nats.
+    """Mean KL(q ‖ p) over the target positions, where q is the label mixed with a soft target over K tokens, in nats.
 
     `gaussian` and `exponential` spread a number token's label over the number tokens near it in value; `classes` over the
     tokens that mean the same; `set` takes the batch's `target_ids` and `target_weights`. Where there is no soft target, q
@@ -42,12 +41,12 @@ class SoftTokens(TokenLoss):
     Sources: Szegedy et al. 2016 for mixing; the kernels as in Diaz & Marathe 2019, Soft Labels for Ordinal Regression.
     """
 
-    claims = (
-        Claim("under"),
-        Claim("under", {"targets": "exponential"}),
-        Claim("under", {"targets": "classes", "classes": [["a", "b"]]}),
-        Claim("none", {"targets": "set"}),
-        Claim("under", {"tag": "uncertainty"}),
+    bias = (
+        StatedBias("under"),
+        StatedBias("under", {"targets": "exponential"}),
+        StatedBias("under", {"targets": "classes", "classes": [["a", "b"]]}),
+        StatedBias("none", {"targets": "set"}),
+        StatedBias("under", {"tag": "uncertainty"}),
     )
 
     def __init__(

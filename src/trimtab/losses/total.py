@@ -1,4 +1,4 @@
-"""A sum of losses: cross-entropy and the terms beside it."""
+"""A weighted sum of losses: cross-entropy and further terms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from trimtab.config import REGISTRIES, ConfigError, NestedComponent
-from trimtab.losses.claims import Claim
-from trimtab.losses.module import Labels, LossOutput, TokenLoss
+from trimtab.losses.module import Labels, LossOutput, StatedBias, TokenLoss
 
 STEP_TOTALS = ("denominators", "micro_batches")
-"""What the trainer adds to the metadata of a step in several micro-batches: the terms' totals, and how many there are."""
+"""Metadata that the trainer adds in a step of several micro-batches: the denominators of the step, and their number."""
 
 
 class Term(NestedComponent):
@@ -37,17 +36,16 @@ class Summand:
 class Sum(TokenLoss):
     """Σ weightₖ · termₖ, each term a mean over its own denominator (tokens, number tokens, summed weights).
 
-    A batch's denominators are its own, and its weight that of the first term, which should be the one that asks every token. In
-    a step of several micro-batches the trainer gives the step's totals: then the mean over micro-batches is exactly Σₖ
-    weightₖ · Sₖ / Wₖ with sums S and denominators W over the step. `aux` has each term's mean, unweighted, by its name (a
-    second one of a name as `name_2`), and its own further figures as `name.figure`. Terms of a sum within a sum are its
-    own terms.
+    The weight of a batch is that of the first term, which should be one on every token. In a step of several micro-batches the
+    trainer gives the step's denominators: the mean over micro-batches is then exactly Σₖ weightₖ · Sₖ / Wₖ, with sums S and
+    denominators W over the step. `aux` has each term's unweighted mean under its name (`name_2` for a second one of that name),
+    and the term's further figures as `name.figure`. A sum within a sum is flattened.
     """
 
     term = None
-    claims = (
-        Claim("none", {"terms": [{"name": "cross_entropy"}, {"name": "ranked_probability"}]}),
-        Claim("over", {"terms": [{"name": "cross_entropy"}, {"name": "number_token"}]}),
+    bias = (
+        StatedBias("none", {"terms": [{"name": "cross_entropy"}, {"name": "ranked_probability"}]}),
+        StatedBias("over", {"terms": [{"name": "cross_entropy"}, {"name": "number_token"}]}),
     )
 
     def __init__(
@@ -69,7 +67,7 @@ class Sum(TokenLoss):
             )
             if not hasattr(loss, "denominators"):
                 raise ConfigError(
-                    f"The loss '{term.name}' cannot stand in a sum: it has no method `denominators(labels, batch_metadata)` "
+                    f"The loss '{term.name}' cannot be a term of a sum: it has no method `denominators(labels, batch_metadata)` "
                     "that gives its weight. Inherit from trimtab.losses.TokenLoss, or write one."
                 )
             inner = loss.terms if isinstance(loss, Sum) else [Summand("", 1.0, loss)]
@@ -93,7 +91,7 @@ class Sum(TokenLoss):
         labels: Labels,
         batch_metadata: Mapping[str, Any],
     ) -> LossOutput:
-        """The sum of a batch, or a micro-batch's part of the step's where the metadata has the step's denominators."""
+        """The sum of a batch; where the metadata has the step's denominators, the micro-batch's part of the step's sum."""
         totals = self._totals(batch_metadata)
         metadata = {key: value for key, value in batch_metadata.items() if key not in STEP_TOTALS}
         outputs = [part.loss(logits, labels, metadata) for part in self.terms]
@@ -108,15 +106,15 @@ class Sum(TokenLoss):
         return {"loss": loss, "weight": outputs[0]["weight"] if totals is None else torch.ones_like(loss), "aux": aux}
 
     def _totals(self, batch_metadata: Mapping[str, Any]) -> Sequence[float] | None:
-        found = batch_metadata.get("denominators")
-        if found is None:
+        denominators = batch_metadata.get("denominators")
+        if denominators is None:
             return None
-        totals: list[float] = found.tolist()
+        totals: list[float] = denominators.tolist()
         if len(totals) != len(self.terms):
-            raise ValueError(f"the step's denominators are {len(totals)}, the terms of the sum {len(self.terms)}")
+            raise ValueError(f"the step has {len(totals)} denominators, but the sum has {len(self.terms)} terms")
         return totals
 
 
 def _share(weight: Float[Tensor, ""], total: float, micro_batches: int) -> float:
-    """What a micro-batch's mean counts in the step's mean, times the number of micro-batches (the trainer's mean undoes it)."""
+    """The share of a micro-batch in the step's mean, times the number of micro-batches, by which the trainer divides."""
     return micro_batches * float(weight) / total if total > 0 else 0.0

@@ -8,32 +8,33 @@ from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor
 
-from trimtab.losses.claims import Claim
-from trimtab.losses.module import IGNORE, Labels, LossOutput, TokenLoss
+from trimtab.losses.module import IGNORE, Labels, LossOutput, StatedBias, TokenLoss
 from trimtab.losses.positions import mean, refuse_soft, select, tag_values
 
 
 class Weighted(TokenLoss):
     """Σ wᵢ · CEᵢ / Σ wᵢ with weights from each example's uncertainty u: 1 − strength · u, or exp(−strength · u).
 
-    The sum of weights is the denominator over a whole optimiser step, however it is cut into micro-batches. `unit: token`:
-    i runs over asked tokens; `unit: sequence`: over examples, CEᵢ being the example's mean, so that long answers count no
-    more than short ones. Proper as long as the tag depends on the prompt alone; a tag that knows which labels are wrong
-    moves the minimum towards the right ones, which is its purpose.
+    The denominator is the sum of weights over a whole optimiser step, however it is cut into micro-batches. `unit: token`:
+    i runs over target tokens; `unit: sequence`: over examples, where CEᵢ is the example's mean, so that long answers count no
+    more than short ones. Proper if the tag depends on the prompt alone. A tag that marks wrong labels moves the minimum
+    towards the right ones, as intended.
     """
 
-    claims = (Claim("none"), Claim("none", {"curve": "exponential", "strength": 2.0, "unit": "sequence"}))
+    bias = (StatedBias("none"), StatedBias("none", {"curve": "exponential", "strength": 2.0, "unit": "sequence"}))
 
     def __init__(
         self,
         *,
-        strength: Annotated[float, Field(ge=0, description="how much uncertainty costs; 0 is cross-entropy")] = 1.0,
+        strength: Annotated[
+            float, Field(ge=0, description="how fast the weight falls with uncertainty; 0 is cross-entropy")
+        ] = 1.0,
         curve: Annotated[
             Literal["linear", "exponential"],
             Field(description="linear: 1 − strength · u, at least 0; exponential: exp(−strength · u)"),
         ] = "linear",
         unit: Annotated[
-            Literal["token", "sequence"], Field(description="what is averaged: asked tokens, or the examples' means")
+            Literal["token", "sequence"], Field(description="what is averaged: target tokens, or the examples' means")
         ] = "token",
         tag: Annotated[
             str, Field(min_length=1, description="the metadata key that holds the uncertainty, in [0, 1]")
@@ -42,7 +43,7 @@ class Weighted(TokenLoss):
         self.strength, self.curve, self.unit, self.tag = strength, curve, unit, tag
 
     def denominators(self, labels: Labels, batch_metadata: Mapping[str, Any]) -> Float64[Tensor, " terms"]:
-        """The sum of the weights of the asked tokens, or of the examples that ask something."""
+        """The sum of the weights of the target tokens, or of the examples that have any."""
         return self._weights(labels, batch_metadata).sum()[None]
 
     def __call__(
@@ -57,13 +58,13 @@ class Weighted(TokenLoss):
         return mean(-chosen.log_p(), weights)
 
     def _weights(self, labels: Labels, batch_metadata: Mapping[str, Any]) -> Float64[Tensor, "batch time"]:
-        """The weight of each position, on the CPU; 0 where nothing is asked. A sequence's are a share of its own."""
+        """The weight of each position, on the CPU; 0 where there is no target. A sequence shares its weight among its targets."""
         refuse_soft("weighted", labels)
         tags = tag_values("weighted", self.tag, labels, batch_metadata)
         linear = self.curve == "linear"
         weights = (1 - self.strength * tags).clamp(min=0) if linear else (-self.strength * tags).exp()
-        asked = (labels != IGNORE).cpu()
+        targets = (labels != IGNORE).cpu()
         if self.unit == "sequence":
-            # Σₜ of these is the sequence's mean weight, and Σₜ weight · CE its weight times its mean where they are one.
-            weights = weights / asked.sum(-1, keepdim=True).clamp(min=1)
-        return torch.where(asked, weights, 0.0)
+            # They sum to the sequence's mean weight; where a sequence has one weight, Σₜ weight · CE is it times the mean CE.
+            weights = weights / targets.sum(-1, keepdim=True).clamp(min=1)
+        return torch.where(targets, weights, 0.0)

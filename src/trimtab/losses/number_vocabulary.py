@@ -1,4 +1,4 @@
-"""Which tokens are numbers, and which number each one is."""
+"""The tokens of a vocabulary that spell numbers, and their values."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,11 +12,11 @@ from trimtab.losses.module import IGNORE, Labels
 from trimtab.losses.positions import Selected, of_role, refuse_soft
 
 
-class NumberTokens:
-    """The number tokens of a vocabulary in the order of their values.
+class NumberVocabulary:
+    """The number tokens of a vocabulary, in the order of their values.
 
-    Made from a plain table of the value that each token spells on its own (NaN: none); no tokenizer is read or changed.
-    `ids` and `values` have an entry a number token. Raises `ConfigError`, naming the `loss`, without a table or numbers.
+    `token_values` is the number that each token spells on its own, NaN where it spells none. `ids` and `values` have one entry
+    per number token. Raises `ConfigError`, naming the `loss`, without `token_values` or where no token spells a number.
     """
 
     def __init__(self, token_values: Float64[Tensor, " vocabulary"] | None, loss: str) -> None:
@@ -35,8 +35,8 @@ class NumberTokens:
         order = table[numbers].argsort(stable=True)
         self.ids: Int[Tensor, " numbers"] = numbers[order]
         self.values: Float64[Tensor, " numbers"] = table[self.ids]
-        self.place = torch.full((len(table),), -1)
-        self.place[self.ids] = torch.arange(len(self.ids))
+        self._index = torch.full((len(table),), -1)
+        self._index[self.ids] = torch.arange(len(self.ids))
 
     def where(
         self,
@@ -44,22 +44,22 @@ class NumberTokens:
         batch_metadata: Mapping[str, Any],
         roles: Sequence[int] | None = None,
     ) -> Bool[Tensor, "batch time"]:
-        """The asked positions whose label is a number token, of one of the `roles` where the batch carries roles."""
+        """The target positions whose label is a number token, and has one of the `roles` where the batch has roles."""
         refuse_soft(self.loss, labels)
-        found = (labels != IGNORE) & (self.places(labels.clamp(min=0)) >= 0)
-        return found & of_role(roles, labels, batch_metadata)
+        is_number = (labels != IGNORE) & (self.index_of(labels.clamp(min=0)) >= 0)
+        return is_number & of_role(roles, labels, batch_metadata)
 
-    def places(self, ids: Int[Tensor, "*some"]) -> Int[Tensor, "*some"]:
-        """The place of each token among the number tokens, −1 for one that is no number or beyond the table."""
-        place = self.place.to(ids.device)
-        return torch.where(ids < len(place), place[ids.clamp(max=len(place) - 1)], -1)
+    def index_of(self, ids: Int[Tensor, "*some"]) -> Int[Tensor, "*some"]:
+        """The index of each token among the number tokens; −1 for a token that is no number or beyond the table."""
+        index = self._index.to(ids.device)
+        return torch.where(ids < len(index), index[ids.clamp(max=len(index) - 1)], -1)
 
     def log_p(self, chosen: Selected) -> Float[Tensor, "selected numbers"]:
-        """The log-probabilities of the number tokens given that the token is a number: they add up to 1 among them."""
+        """The log probabilities of the number tokens, given that the token is a number."""
         if int(self.ids.max()) >= chosen.logits.shape[-1]:
             raise ConfigError(
-                f"The loss '{self.loss}': token {int(self.ids.max())} is a number, but the model has "
-                f"{chosen.logits.shape[-1]} tokens only. Tokenizer and model do not belong together."
+                f"The loss '{self.loss}': token {int(self.ids.max())} is a number, but the model has only "
+                f"{chosen.logits.shape[-1]} tokens. Use the tokenizer that the model was made for."
             )
         return chosen.logits[:, self.ids.to(chosen.logits.device)].log_softmax(-1)
 
