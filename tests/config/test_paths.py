@@ -1,4 +1,4 @@
-"""Relative paths become absolute once."""
+"""A resolved config has absolute paths."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field
 
 from tests.config.base import base, joined
-from trimtab.config import FILE_PATH, absolute_paths, missing_paths, path_keys
+from trimtab.config import FILE_PATH, missing_paths, path_keys
 from trimtab.config.load import resolve_root
 from trimtab.config.wording import Source
 from trimtab.memory.config import MemoryConfig
@@ -34,45 +34,47 @@ def made(**data: Any) -> RunConfig:
 
 
 @pytest.mark.parametrize("path", ["my.txt", ["a/b.txt", "../c"]])
-def test_a_relative_path_is_that_of_the_working_folder(
+def test_a_relative_path_starts_from_the_working_folder(
     path: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    found = absolute_paths(made(data={"path": path, "tokenizer": {"name": "file", "path": "t.json"}}))
-    wanted = [f"{tmp_path}/{part}" for part in path] if isinstance(path, list) else f"{tmp_path}/{path}"
-    assert found.data.spec["path"] == wanted
-    assert found.data.tokenizer.spec["path"] == f"{tmp_path}/t.json"
+    config = made(data={"path": path, "tokenizer": {"name": "file", "path": "t.json"}})
+    expected = [f"{tmp_path}/{part}" for part in path] if isinstance(path, list) else f"{tmp_path}/{path}"
+    assert config.data.spec["path"] == expected
+    assert config.data.tokenizer.spec["path"] == f"{tmp_path}/t.json"
     monkeypatch.chdir("/")
-    assert absolute_paths(found) == found
+    assert resolve_config(config.model_dump(mode="json")) == config
 
 
 @pytest.mark.parametrize("path", [None, "", "/a/b.txt", "~/b.txt"])
 def test_other_paths_stay_as_they_are(path: str | None) -> None:
-    assert absolute_paths(made(data={"path": path})).data.spec["path"] == path
+    assert made(data={"path": path}).data.spec["path"] == path
 
 
-def test_a_components_own_paths_are_those_that_it_marks() -> None:
-    found = absolute_paths(made(hooks=[{"name": "tests.config.test_paths:Reader", "words": "w.txt"}]))
-    assert found.hooks[0].spec["words"] == f"{Path.cwd()}/w.txt"
-    assert found.hooks[0].spec["path"] == "an/address"
-    assert path_keys(found) == {"data.path", "hooks.0.words"}
+def test_only_the_parameters_that_a_component_marks_are_paths() -> None:
+    config = made(hooks=[{"name": "tests.config.test_paths:Reader", "words": "w.txt"}])
+    assert config.hooks[0].spec["words"] == f"{Path.cwd()}/w.txt"
+    assert config.hooks[0].spec["path"] == "an/address"
+    assert path_keys(config) == {"data.path", "hooks.0.words"}
 
 
-def test_a_working_folder_that_is_not_utf_8_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_stay_relative_in_a_working_folder_whose_name_is_not_utf_8(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
     os.mkdir(folder)
     monkeypatch.chdir(os.fsdecode(folder))
-    assert absolute_paths(made(data={"path": "my.txt"})).data.spec["path"] == "my.txt"
+    assert made(data={"path": "my.txt"}).data.spec["path"] == "my.txt"
 
 
 def test_a_key_of_the_config_itself_may_name_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    asked = {
+    written = {
         "model": {"name": "pretrained", "path": "model"},
         "pairs": {"name": "jsonl", "path": "pairs.jsonl"},
         "paraphrases": {"path": "wordings.jsonl"},
     }
-    config = absolute_paths(resolve_root(MemoryConfig, asked, Source("memory.yaml")))
+    config = resolve_root(MemoryConfig, written, Source("memory.yaml"))
     assert config.paraphrases.path == str(tmp_path / "wordings.jsonl")
     assert dict(missing_paths(config)) == {
         "paraphrases.path": str(tmp_path / "wordings.jsonl"),

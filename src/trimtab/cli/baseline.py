@@ -44,8 +44,8 @@ def baseline(
 
             result = resume(out, context=context)
     else:
-        from trimtab.training import train
         from trimtab.training.config import load_config
+        from trimtab.training.runs.lifecycle import begin
 
         run.check_free()
         base = [f"seed={seed}", "episode.evaluate_every=100"]
@@ -53,7 +53,7 @@ def baseline(
         config = load_config(None, [*base, f"episode.steps={steps}"])
         say(f"Training the default model for {steps} steps on the CPython language documentation.")
         with calling(quiet=False) as context:
-            result = train(config, out, context)
+            result = begin(config, out, context)
     _samples(run)
     _expectation(run)
     finish(result, out, False, context)

@@ -69,9 +69,9 @@ def train(
     with allowing_code(allow_code):
         loaded = load_config(config, overrides or ())
     with calling(as_json) as context:
-        from trimtab.training import train as start
+        from trimtab.training.runs.lifecycle import begin
 
-        finish(start(loaded, out, context), out, as_json, context)
+        finish(begin(loaded, out, context), out, as_json, context)
 
 
 @working()

@@ -14,7 +14,7 @@ from trimtab.config.kinds import REGISTRIES, RunKind, kind_named, kinds
 from trimtab.config.load import load_root, recorded_root, resolve_root
 from trimtab.config.nested import nested_components, resolve_component
 from trimtab.config.overrides import apply_overrides, set_key
-from trimtab.config.paths import absolute_paths, missing_paths, path_keys
+from trimtab.config.paths import missing_paths, path_keys
 from trimtab.config.permission import allowing_code
 from trimtab.config.registry import Registry
 from trimtab.config.schema import FILE_PATH, Component, Frozen, NestedComponent, component
@@ -41,7 +41,6 @@ __all__ = [
     "TaskEvalConfig",
     "TrimtabError",
     "WorkError",
-    "absolute_paths",
     "allowing_code",
     "apply_overrides",
     "canonical_json",

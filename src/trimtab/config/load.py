@@ -12,6 +12,7 @@ from trimtab.config.kinds import kind_of, refuse_other_kinds
 from trimtab.config.nested import resolve_component
 from trimtab.config.offline import is_here
 from trimtab.config.overrides import apply_overrides
+from trimtab.config.paths import make_paths_absolute
 from trimtab.config.permission import refuse_code, refuse_fetching, refuse_recorded_code
 from trimtab.config.plain import plain_values
 from trimtab.config.slots import slots_of
@@ -71,9 +72,10 @@ def _has_hash(data: Mapping[str, Any], expected: str) -> bool:
 
 
 def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Root:
-    """Validate a plain mapping and fill in every default, those of the named components included.
+    """Validate a plain mapping, fill in every default (those of the named components too) and make its paths absolute.
 
-    Raises `ConfigError`, which begins with the name of `where`.
+    Everything that takes a config within a process takes a resolved one and does not validate it again. Raises `ConfigError`,
+    which begins with the name of `where`.
     """
     plain = plain_values(data, where)
     _name_defaults(root, plain)
@@ -93,6 +95,7 @@ def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Ro
             ]
         elif parent[key] is not None:
             parent[key] = resolve_component(slot.kind, parent[key], where, slot.path, slot.beside)
+    make_paths_absolute(root, resolved)
     config = _validated(root, resolved)
     kind = kind_of(root)
     if kind is not None and (check := kind.load("check")) is not None:

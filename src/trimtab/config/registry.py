@@ -187,11 +187,15 @@ class Registry:
 
     def build(self, spec: Mapping[str, Any], **supplied: Any) -> Any:
         """Make the component of a resolved spec, with what the framework supplies beside its parameters."""
-        factory = self.load(spec["name"])
+        return self.call(self.load(spec["name"]), spec, **supplied)
+
+    def call(self, function: Callable[..., Any], spec: Mapping[str, Any], **supplied: Any) -> Any:
+        """Call a component's factory, or another function of its parameters, with those that the function takes."""
         parameters = {key: value for key, value in spec.items() if key != "name"}
         model = self.schema(spec["name"]).model_validate_json(json.dumps(parameters), strict=True)
-        values = {key: getattr(model, key) for key in type(model).model_fields}
-        return factory(**values, **{key: value for key, value in supplied.items() if accepts(factory, key)})
+        values = {key: getattr(model, key) for key in type(model).model_fields} | supplied
+        taken = inspect.signature(function).parameters
+        return function(**{key: value for key, value in values.items() if key in taken})
 
 
 def _parameters(model: type[BaseModel], prefix: str = "") -> list[Parameter]:

@@ -45,7 +45,7 @@ def slot_at(root: type[BaseModel], path: Path) -> Slot | None:
 def _slots(model: type[BaseModel], path: tuple[str, ...], value: BaseModel | None) -> Iterator[Slot]:
     """The slots below a part of a config; `value` is its default, None where it has none."""
     for name, field in model.model_fields.items():
-        inner = _model(field.annotation)
+        inner = model_in(field.annotation)
         if inner is None:
             continue
         if value is not None:
@@ -61,8 +61,8 @@ def _slots(model: type[BaseModel], path: tuple[str, ...], value: BaseModel | Non
             yield from _slots(inner, (*path, name), default if isinstance(default, BaseModel) else None)
 
 
-def _model(annotation: Any) -> type[BaseModel] | None:
-    """The config model that a key holds, or a list of which; None for a plain value."""
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """The config model in a key's annotation, also in a list or a union with None; None for a plain value."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     for inner in (annotation, *get_args(annotation)):

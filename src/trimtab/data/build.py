@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import Field
 
@@ -57,6 +57,29 @@ class DataBundle:
     train_source: BatchSource | None = None
 
 
+F = TypeVar("F", bound=Callable[..., DataBundle])
+
+
+def with_fingerprint(fingerprint: Callable[..., str]) -> Callable[[F], F]:
+    """Gives a data component a function that computes the fingerprint of its bundle without making the bundle.
+
+    It takes those of the component's parameters that it needs, by name. A finished run whose data has one is compared with what
+    it would be now in the time that it takes to hash the files.
+    """
+
+    def mark(component: F) -> F:
+        component.fingerprint = fingerprint  # type: ignore[attr-defined]
+        return component
+
+    return mark
+
+
+def corpus_fingerprint(*, path: str | list[str] | None, tokenizer: Tokenizer, progress: Progress | None = None) -> str:
+    """The fingerprint of a corpus: of the raw content of its files, and of the tokenizer. Raises as `open_corpus` does."""
+    return fingerprint(open_corpus(path, progress), tokenizer)
+
+
+@with_fingerprint(corpus_fingerprint)
 def corpus(
     *,
     tokenizer: Tokenizer,

@@ -14,7 +14,7 @@ def episode_jobs(folder: ExperimentDirectory, experiment: Experiment, seeds: lis
         for arm in [base, *experiment.treatments]:
             for cell in experiment.cells:
                 place = folder.episode(arm, seed, cell)
-                config = experiment.episode_config(arm, seed, cell).model_dump(mode="json")
+                config = experiment.episode_config(arm, seed, cell)
                 if experiment.runs_alone(arm):
                     yield Job(arm, seed, str(place), config, experiment.episodes, cell=cell)
                 else:

@@ -1,8 +1,10 @@
 """One episode of an experiment as a job: what is to be run where, and running it (or finding it done)."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from trimtab.config import kind_named, resolve_root
 from trimtab.config.wording import Source
@@ -12,7 +14,7 @@ from trimtab.records.atomic import write_json
 from trimtab.runtime.context import RunContext
 from trimtab.training.config import RunConfig, changed_keys
 from trimtab.training.runs.forking import fork_as
-from trimtab.training.runs.lifecycle import train, train_or_resume
+from trimtab.training.runs.lifecycle import begin, train_or_resume
 from trimtab.training.runs.recorded import recorded_config
 
 Kind = Literal["run", "fork", "lazy_fork", "interventions"]
@@ -24,14 +26,15 @@ SAME_AS = "same_as.json"
 class Job:
     """An episode to run in `folder`: a run of its own, or a fork of the run in `parent` (at step `at`, or lazily).
 
-    `episodes` names the kind of run. `interventions` measures the effects of the interventions of the run in `parent`
-    (`options`: the fields of `InterventionEffects`).
+    `config` is resolved; in a job that came from another process it is a mapping, which `run_job` validates. `episodes` names
+    the kind of run. `interventions` measures the effects of the interventions of the run in `parent` (`options`: the fields of
+    `InterventionEffects`).
     """
 
     arm: str
     seed: int
     folder: str
-    config: dict[str, Any]
+    config: BaseModel | dict[str, Any]
     episodes: str
     kind: Kind = "run"
     parent: str | None = None
@@ -41,8 +44,14 @@ class Job:
 
     @property
     def id(self) -> str:
-        """What tells the job from all others."""
+        """Identifies the job among those of an experiment."""
         return self.folder
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The job as JSON values, for another process: `Job(**message)` is the job."""
+        config = self.config.model_dump(mode="json") if isinstance(self.config, BaseModel) else self.config
+        return asdict(replace(self, config=config))
 
     @property
     def name(self) -> str:
@@ -57,8 +66,9 @@ def run_job(job: Job, context: RunContext) -> dict[str, Any]:
     A finished episode is taken as it is only when what decides it is what it would be now. Raises `RunError` that names what
     differs.
     """
-    kind = kind_named(job.episodes)
-    config, folder = resolve_root(kind.schema, job.config, Source(job.name)), Path(job.folder)
+    kind, folder, config = kind_named(job.episodes), Path(job.folder), job.config
+    if not isinstance(config, BaseModel):
+        config = resolve_root(kind.schema, config, Source(job.name))
     if job.kind == "run":
         result: dict[str, Any] = kind.load("run")(config, folder, context)
         return result
@@ -93,7 +103,7 @@ def _lazy(parent: RunDirectory, run: RunDirectory, config: RunConfig, context: R
         ended = parent.summary()
         return {"status": "same", "saved_steps": config.episode.steps if ended is None else ended.steps}
     if action.start == 0:
-        return _brief(train(config, run.path, context))
+        return _brief(begin(config, run.path, context))
     changed = changed_keys(recorded_config(parent.manifest(), parent), config)
     result = fork_as(parent, action.start, run.path, config, changed, controller=action.controller, context=context)
     return _brief(result) | {"saved_steps": action.start}

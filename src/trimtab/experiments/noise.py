@@ -29,7 +29,7 @@ def noise_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job]
     jobs = []
     for seed in experiment.seed_list[: experiment.noise_floor]:
         for cell in experiment.cells:
-            config = copy.config(COPY, seed, cell).model_dump(mode="json")
+            config = copy.config(COPY, seed, cell)
             place, parent = str(folder.noise(seed, cell)), str(folder.episode(base, seed, cell))
             if at is None:
                 jobs.append(Job(COPY, seed, place, config, experiment.episodes, cell=cell))

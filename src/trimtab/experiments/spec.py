@@ -1,13 +1,14 @@
 """The typed shape of an experiment: a question, a claim, and a base config with arms, factors, seeds and a pairing."""
 
+import functools
 import itertools
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from trimtab.config import ConfigError, Frozen, RunKind, absolute_paths, kind_named, resolve_root, set_key
+from trimtab.config import ConfigError, Frozen, RunKind, canonical_json, kind_named, resolve_root, set_key
 from trimtab.config.wording import Source
 from trimtab.records.metrics import Metrics
 from trimtab.training.config import RunConfig
@@ -189,12 +190,29 @@ class Experiment(Frozen):
         return resolve_root(self.run_kind.schema, base, Source(source, {}))
 
     def episode_config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> BaseModel:
-        """The resolved config of an episode, its paths absolute. Raises `ConfigError` that names the arm."""
-        data = json.loads(json.dumps(self.base))
-        overrides = json.loads(json.dumps({**self.arms[arm], **cell, "seed": seed}))
-        for key, value in overrides.items():
-            set_key(data, key, value, self.run_kind.schema)
-        return absolute_paths(self.resolved(data, f"arm '{arm}'"))
+        """The resolved config of an episode. Raises `ConfigError` that names the arm.
+
+        Each arm is resolved once per combination of factors; its episodes differ only in the seed, which `check` has checked.
+        """
+        key = canonical_json([arm, cell])
+        if key not in self.resolved_configs:
+            data = json.loads(json.dumps(self.base))
+            overrides = json.loads(json.dumps({**self.arms[arm], **cell, "seed": seed}))
+            for dotted, value in overrides.items():
+                set_key(data, dotted, value, self.run_kind.schema)
+            self.resolved_configs[key] = self.resolved(data, f"arm '{arm}'")
+        return self.resolved_configs[key].model_copy(update={"seed": seed})
+
+    @functools.cached_property
+    def resolved_configs(self) -> dict[str, BaseModel]:
+        """What `episode_config` has resolved so far, by arm and cell."""
+        return {}
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with other values for the fields in `update`, which are not validated."""
+        copy = super().model_copy(update=update, deep=deep)
+        vars(copy).pop("resolved_configs", None)  # its arms may be others
+        return copy
 
     def config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> RunConfig:
         """As `episode_config`, where episodes are training runs. Raises `ConfigError` where they are not."""

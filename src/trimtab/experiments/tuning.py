@@ -25,7 +25,7 @@ def tuning_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job
         for number, candidate in enumerate(tune.candidates):
             tried = with_settings(experiment, arm, candidate)
             for seed in tune.seeds:
-                config = tried.config(arm, seed, {}).model_dump(mode="json")
+                config = tried.config(arm, seed, {})
                 place = str(folder.tuning(arm, number, seed))
                 jobs.append(Job(f"{arm} {candidate}", seed, place, config, experiment.episodes))
     return jobs

@@ -8,7 +8,15 @@ from trimtab.records.atomic import (
     write_json,
     write_text,
 )
-from trimtab.records.compare import ABSENT, VOLATILE, Difference, config_delta, first_difference, rows_difference
+from trimtab.records.compare import (
+    ABSENT,
+    VOLATILE,
+    Difference,
+    config_delta,
+    first_difference,
+    refuse_changes,
+    rows_difference,
+)
 from trimtab.records.environment import (
     NUMERIC_KEYS,
     environment,
@@ -64,6 +72,7 @@ __all__ = [
     "package_source_hash",
     "peak_rss_mb",
     "read_rows",
+    "refuse_changes",
     "remove_tree_atomically",
     "rows_difference",
     "rss_mb",

@@ -1,9 +1,11 @@
 """Where two runs part, and in what their configs differ."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from trimtab.errors import RunError
 from trimtab.records.run_directory import RunDirectory
 from trimtab.records.values import flatten, is_number, same
 
@@ -13,6 +15,15 @@ VOLATILE = frozenset(
 """Columns (the last part of a dotted name) that measure the machine and not the training: never compared."""
 
 _POSITION = ("attempt", "step")
+
+
+def refuse_changes(folder: Path, changes: Sequence[str], consequence: str, way_out: str) -> None:
+    """Raise `RunError` for a recorded run where `changes`, as phrases, says that what decides its numbers has changed."""
+    if changes:
+        raise RunError(
+            f"The run in {folder} was recorded under other conditions: {'; '.join(changes)}. {consequence} Undo the change, or "
+            f"{way_out}."
+        )
 
 
 class _Absent:

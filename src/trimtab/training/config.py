@@ -32,6 +32,11 @@ class DataComponent(Component):
             raise ValueError("a task belongs to data {name: task, task: {...}}; a corpus has none")
         return self
 
+    @property
+    def own_spec(self) -> dict[str, Any]:
+        """Name and parameters of the data component itself, without its tokenizer and task."""
+        return {key: value for key, value in self.spec.items() if key not in ("tokenizer", "task")}
+
 
 class HookComponent(Component):
     """A hook, with its switch."""

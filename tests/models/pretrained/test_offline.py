@@ -11,7 +11,6 @@ from tests.models.pretrained.folders import write
 from tests.models.pretrained.gguf_files import write_gguf
 from trimtab.config import REGISTRIES, ConfigError
 from trimtab.config.offline import local_folder, offline_import
-from trimtab.config.paths import absolute_paths
 from trimtab.training.config import resolve_config
 
 BLOCKED = """
@@ -127,9 +126,9 @@ def test_a_hub_id_needs_to_be_allowed(kind: str) -> None:
 def test_a_hub_id_is_no_path_to_make_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     model = {"name": "pretrained", "path": "owner/name", "allow_hub": True}
-    config = absolute_paths(resolve_config({"model": model}, source="test"))
+    config = resolve_config({"model": model}, source="test")
     assert config.model.spec["path"] == "hub:owner/name"
-    here = absolute_paths(resolve_config({"model": {"name": "pretrained", "path": "owner/name"}}, source="test"))
+    here = resolve_config({"model": {"name": "pretrained", "path": "owner/name"}}, source="test")
     assert here.model.spec["path"] == str(tmp_path / "owner" / "name")
 
 

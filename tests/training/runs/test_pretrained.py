@@ -18,6 +18,7 @@ from trimtab.config import RunError
 from trimtab.records import RunDirectory, first_difference
 from trimtab.training import MemoryLogger, RunContext, resume, train
 from trimtab.training.runs.assembly import assemble
+from trimtab.training.runs.conditions import conditions_now
 
 QUIET = RunContext()
 LORA = "[{name: lora, rank: 2, dropout: 0.1}, {name: norms, lr: 0.1}]"
@@ -40,6 +41,7 @@ def test_only_what_is_trained_is_kept_and_a_stopped_run_resumes_exactly(tmp_path
     assert kept and all("lora" in name or "norm" in name for name in kept)
     manifest = RunDirectory(tmp_path / "whole").manifest()
     assert manifest.model is not None and manifest.model.fingerprint is not None
+    assert conditions_now(config(base=small(base))).base_fingerprint == manifest.model.fingerprint
     assert manifest.model.trained == sum(tensor.numel() for tensor in kept.values()) < manifest.model.parameters
     calls = iter(range(1000))
     stopped = train(

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from trimtab.config.canonical import canonical_json
-from trimtab.data.build import DataBundle
+from trimtab.data.build import DataBundle, with_fingerprint
 from trimtab.data.problem import Problem, Task
 from trimtab.data.report import UnknownCharacter
 from trimtab.data.tasks.dataset import ProblemDataset
@@ -71,6 +71,25 @@ class TaskReport:
         }
 
 
+def task_fingerprint(
+    *,
+    tokenizer: Tokenizer,
+    task: Task,
+    size: int | None,
+    validation: int | None,
+    seed: int,
+    template: str,
+    noise: Noise | None,
+) -> str:
+    """The fingerprint of a task's problems: of what they are drawn or read from, their number and how they are encoded."""
+    identity = {"task": task.name, **task.identity, "size": size, "validation": validation, "seed": seed}
+    if noise is not None:
+        identity["noise"] = noise.model_dump(mode="json")
+    content = canonical_json({**identity, "template": template, "tokenizer": tokenizer.fingerprint})
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+@with_fingerprint(task_fingerprint)
 def task_data(
     *,
     tokenizer: Tokenizer,
@@ -113,10 +132,6 @@ def task_data(
     unknown: Counter[str] = Counter()
     tokens = sum(_lengths(train, task.name, "training", context, unknown))
     _lengths(held, task.name, "validation", context, unknown)
-    identity = {"task": task.name, **task.identity, "size": size, "validation": validation, "seed": seed}
-    if noise is not None:
-        identity["noise"] = noise.model_dump(mode="json")
-    content = canonical_json({**identity, "template": template, "tokenizer": tokenizer.fingerprint})
     report = TaskReport(
         task.name,
         len(train_problems),
@@ -133,7 +148,15 @@ def task_data(
         train=train,
         validation=held,
         name=task.name,
-        fingerprint=hashlib.sha256(content.encode()).hexdigest(),
+        fingerprint=task_fingerprint(
+            tokenizer=tokenizer,
+            task=task,
+            size=size,
+            validation=validation,
+            seed=seed,
+            template=template,
+            noise=noise,
+        ),
         report=report,
         opening_text=lambda: _text(train_problems),
         task=task,

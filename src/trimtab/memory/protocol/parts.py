@@ -8,7 +8,7 @@ import psutil
 import torch
 
 from trimtab.config import REGISTRIES, ConfigError, DataError
-from trimtab.config.paths import absolute_paths, missing_paths
+from trimtab.config.paths import missing_paths
 from trimtab.config.schema import Component
 from trimtab.data.tokenizers import Tokenizer
 from trimtab.memory.config import MemoryConfig
@@ -58,8 +58,7 @@ class Opened:
 
 
 def resolve(config: MemoryConfig) -> MemoryConfig:
-    """The config with absolute paths and with `auto` replaced by what this machine has; positions are left for `open_run`."""
-    config = absolute_paths(config)
+    """The config with `auto` replaced by what this machine has; positions are left for `open_run`."""
     check_threads(config.threads)
     found = resolve_hardware(config.device, config.threads, config.solve.precision)
     solve = config.solve.model_copy(update={"precision": found.precision})

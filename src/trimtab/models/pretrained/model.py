@@ -92,6 +92,11 @@ class Pretrained(nn.Module):
             getattr(self.network, new if hasattr(self.network, new) else old)({"use_reentrant": False})
             self._network.disable_input_require_grads()  # a hook that only the other way to recompute needs
 
+    @staticmethod
+    def base_fingerprint(*, path: str) -> str:
+        """The `fingerprint` of the model at `path`, which is not loaded. Raises `DataError` as `model_files` does."""
+        return model_files(path).fingerprint()
+
     @classmethod
     def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:
         """`parameters` with an imported model's name replaced by its folder."""

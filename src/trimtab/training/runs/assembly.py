@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from trimtab.config import REGISTRIES, Component, ConfigError, SampleConfig, absolute_paths, nested_components, slots_of
+from trimtab.config import REGISTRIES, Component, ConfigError, SampleConfig
 from trimtab.config.registry import accepts
 from trimtab.config.yaml_file import dotted
 from trimtab.data import BatchSource, DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader, token_values
+from trimtab.data.problem import Task
 from trimtab.evaluation.text import sample_figures, word_set
 from trimtab.losses import LossModule
 from trimtab.models import continuation, generate
 from trimtab.random import Streams, global_stream
-from trimtab.records import source_hash
 from trimtab.runtime.device import keep_freed_memory, resolve_hardware, set_numerics
 from trimtab.runtime.logger import Logger
 from trimtab.training.checks import NO_TASK, configures_task_eval, named_metrics
@@ -42,7 +42,7 @@ class Assembly:
     task_eval: TaskEvaluator | None
 
     def trainer(self, logger: Logger, stop: Callable[[], str | None] = lambda: None) -> Trainer:
-        """A trainer of these parts. Parts are used up by it: make a new assembly for another one."""
+        """A trainer of these parts, which it changes: another trainer needs a new assembly."""
         episode = self.config.episode
         optimizer = build("optimizer", episode.optimizer, parameters=self.model.named_parameters())
         if multipliers := getattr(self.model, "lr_multipliers", None):
@@ -70,12 +70,12 @@ def build(kind: str, component: Component, **supplied: Any) -> Any:
 
 
 def assemble(config: RunConfig, progress: Progress | None = None, data: DataBundle | None = None) -> Assembly:
-    """Everything a run is made of, from a config. Sets the process's thread count and how its C library keeps memory.
+    """The parts of a run, from a resolved config. Sets the process's thread count and how its C library keeps memory.
 
-    `data` is what `build_data` gives, where the caller has it already. Raises `ConfigError` and `DataError`; touches no run
-    directory.
+    `data` is the result of `build_data`, where the caller has it already. Raises `ConfigError` and `DataError`; reads and writes
+    no run directory.
     """
-    config = absolute_paths(on_this_machine(config))
+    config = on_this_machine(config)
     assert isinstance(config.threads, int)
     set_numerics(config.device, config.threads)
     keep_freed_memory()
@@ -107,37 +107,20 @@ def assemble(config: RunConfig, progress: Progress | None = None, data: DataBund
 
 def on_this_machine(config: RunConfig) -> RunConfig:
     """The config with `auto` replaced by what this machine has."""
-    found = resolve_hardware(config.device, config.threads, config.episode.precision)
-    episode = config.episode.model_copy(update={"precision": found.precision})
-    return config.model_copy(update={"device": found.device, "threads": found.threads, "episode": episode})
-
-
-def own_components(config: RunConfig) -> list[dict[str, str]]:
-    """Kind, name and source hash of every component but hooks that the config names by a dotted path."""
-    found = []
-    for slot in slots_of(RunConfig):
-        here: Any = config
-        for part in slot.path:
-            here = getattr(here, part)
-        for component in here if slot.many else [here]:
-            if slot.kind == "hook" or component is None:
-                continue
-            for kind, spec in [(slot.kind, component.spec), *nested_components(slot.kind, component.spec)]:
-                if ":" in (name := spec["name"]):
-                    factory = REGISTRIES[kind].load(name)
-                    found.append({"kind": kind, "name": name, "source_hash": source_hash(factory)})
-    return found
+    hardware = resolve_hardware(config.device, config.threads, config.episode.precision)
+    episode = config.episode.model_copy(update={"precision": hardware.precision})
+    return config.model_copy(update={"device": hardware.device, "threads": hardware.threads, "episode": episode})
 
 
 def build_loss(loss: Component, tokenizer: Tokenizer) -> LossModule:
-    """The config's loss, told what the tokens of the vocabulary spell and which numbers they are."""
+    """The config's loss. It receives each token's text and the number that it spells, where it has parameters for them."""
     factory = REGISTRIES["loss"].load(loss.name)
     supplied: dict[str, Any] = {}
     if accepts(factory, "token_values") or accepts(factory, "token_texts"):
         texts = tokenizer.texts()
         supplied = {"token_texts": texts, "token_values": token_values(texts)}
-    found: LossModule = build("loss", loss, **supplied)
-    return found
+    module: LossModule = build("loss", loss, **supplied)
+    return module
 
 
 def build_tokenizer(config: RunConfig) -> Tokenizer:
@@ -146,11 +129,16 @@ def build_tokenizer(config: RunConfig) -> Tokenizer:
     return tokenizer
 
 
+def build_task(config: RunConfig) -> Task | None:
+    """The config's task; None for text."""
+    task: Task | None = None if config.data.task is None else build("task", config.data.task)
+    return task
+
+
 def build_data(config: RunConfig, progress: Progress | None = None) -> DataBundle:
     """The config's data, encoded (or found in the cache) and split."""
-    spec = {key: value for key, value in config.data.spec.items() if key not in ("tokenizer", "task")}
-    task = None if config.data.task is None else build("task", config.data.task)
-    data: DataBundle = REGISTRIES["data"].build(spec, tokenizer=build_tokenizer(config), task=task, progress=progress)
+    tokenizer, task = build_tokenizer(config), build_task(config)
+    data: DataBundle = REGISTRIES["data"].build(config.data.own_spec, tokenizer=tokenizer, task=task, progress=progress)
     return data
 
 

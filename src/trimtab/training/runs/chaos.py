@@ -7,13 +7,13 @@ from typing import Any
 
 from trimtab.config import ConfigError, RunError, allowing_code
 from trimtab.data import Progress
-from trimtab.records import Manifest, RunDirectory
+from trimtab.records import Manifest, RunDirectory, refuse_changes
 from trimtab.regimes.instruments import batch_means_interval
 from trimtab.runtime.logger import MemoryLogger
 from trimtab.training.builtins.perturbed import Coordinates, distances, exponent
 from trimtab.training.loop.excursion import Futures, excursion
 from trimtab.training.runs.assembly import Assembly, assemble
-from trimtab.training.runs.lifecycle import differences
+from trimtab.training.runs.conditions import conditions_of, differences
 from trimtab.training.runs.recorded import recorded_config
 from trimtab.training.runs.state_after_step import restore_run, state_after_step
 
@@ -113,11 +113,9 @@ def _assembly(
             "Choose an earlier --at, or smaller --steps and --discard."
         )
     assembly = assemble(config, progress)
-    if (changes := differences(manifest, assembly)) and not accept_changes:
-        raise RunError(
-            f"Since the run in {run.path} was made, something changed: {'; '.join(changes)}. Its twins would go on as another "
-            "run does. Undo the change, or measure all the same with --accept-changes."
-        )
+    if not accept_changes:
+        changes = differences(manifest, conditions_of(assembly))
+        refuse_changes(run.path, changes, "Its copies would train as another run.", "measure with --accept-changes")
     return assembly
 
 

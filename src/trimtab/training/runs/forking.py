@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from trimtab.config import RunError, allowing_code, apply_overrides
-from trimtab.records import Parent, RunDirectory
+from trimtab.config import allowing_code, apply_overrides
+from trimtab.records import Parent, RunDirectory, refuse_changes
 from trimtab.runtime.context import DEFAULT_CONTEXT, RunContext
 from trimtab.runtime.device import check_threads
 from trimtab.runtime.nested import split
 from trimtab.training.config import RunConfig, resolve_config
-from trimtab.training.runs.assembly import assemble
-from trimtab.training.runs.lifecycle import begin, differences, overridden_keys
+from trimtab.training.runs.conditions import conditions_now, differences
+from trimtab.training.runs.lifecycle import begin, overridden_keys
 from trimtab.training.runs.recorded import recorded_config
 from trimtab.training.runs.state_after_step import state_after_step
 
@@ -43,12 +43,10 @@ def _fork(
 ) -> dict[str, Any]:
     manifest = run.manifest()
     old = recorded_config(manifest, run)
-    changes = differences(manifest, assemble(old, context.progress))
-    if changes and not accept_changes:
-        raise RunError(
-            f"Since the run in {run.path} was made, something changed: {'; '.join(changes)}. Its child would differ from it by "
-            "more than your decision. Undo the change, or fork all the same with --accept-changes."
-        )
+    changes = differences(manifest, conditions_now(old, context.progress))
+    if not accept_changes:
+        consequence = "Its child would differ from it by more than your decision."
+        refuse_changes(run.path, changes, consequence, "fork with --accept-changes")
     data = old.model_dump(mode="json")
     overridden = overridden_keys(apply_overrides(data, overrides, RunConfig))
     config = resolve_config(data, source="--set")

@@ -6,20 +6,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from trimtab.config import RunError, WorkError, allowing_code, apply_overrides, config_hash, path_keys
+from trimtab.config import RunError, WorkError, allowing_code, apply_overrides, config_hash
 from trimtab.records import (
     Manifest,
     Parent,
     RunDirectory,
     Summary,
     clean_leftovers,
-    config_delta,
-    environment,
     git_state,
     new_run_id,
     now,
-    numeric_differences,
     peak_rss_mb,
+    refuse_changes,
     truncate,
 )
 from trimtab.records.failures import write_failure
@@ -29,10 +27,10 @@ from trimtab.runtime.checkpoint import Snapshot, drop_after, newest_sound
 from trimtab.runtime.context import DEFAULT_CONTEXT, RunContext
 from trimtab.runtime.device import check_threads
 from trimtab.runtime.logger import MemoryLogger, RunLogger
-from trimtab.runtime.nested import base_fingerprint
 from trimtab.training.config import RunConfig, resolve_config
 from trimtab.training.loop.trainer import Trainer
-from trimtab.training.runs.assembly import Assembly, assemble, own_components
+from trimtab.training.runs.assembly import Assembly, assemble
+from trimtab.training.runs.conditions import conditions_now, conditions_of, differences
 from trimtab.training.runs.recorded import recorded_config
 from trimtab.training.runs.state_after_step import restore_run, state_of_parent
 from trimtab.training.runs.untrained import is_needed, untrained_figures
@@ -45,9 +43,9 @@ _Event = tuple[str, dict[str, Any]]
 def train(config: RunConfig, out: Path | str, context: RunContext = DEFAULT_CONTEXT) -> dict[str, Any]:
     """Start a run in the new folder `out` and train it to its end; returns what `Trainer.train` returns.
 
-    Raises `ConfigError`, `DataError` and `RunError` before anything is written.
+    `config` need not be resolved. Raises `ConfigError`, `DataError` and `RunError` before anything is written.
     """
-    return begin(config, Path(out), context)
+    return begin(resolve_config(config.model_dump(mode="json")), Path(out), context)
 
 
 def begin(
@@ -58,7 +56,7 @@ def begin(
     start: Snapshot | None = None,
     parent: Parent | None = None,
 ) -> dict[str, Any]:
-    """Start a run, from its own initial weights or from `start`, a state of `parent`.
+    """Start a run of a resolved config, from its own initial weights or from `start`, a state of `parent`.
 
     A start that fails before its first step leaves nothing, so that the same command can be tried again.
     """
@@ -66,7 +64,7 @@ def begin(
     run.check_free()
     if parent is None:
         check_threads(config.threads)
-    assembly = assemble(resolve_config(config.model_dump(mode="json")), context.progress)
+    assembly = assemble(config, context.progress)
     trainer = _restored(assembly, context, start, None, parent)
     with run.create():
         manifest = _manifest(assembly, context, parent)
@@ -120,11 +118,10 @@ def resume(
         if "threads" in overridden:
             check_threads(config.threads)
         assembly = assemble(config, context.progress)
-        changes = differences(manifest, assembly)
-        if changes and not accept_changes:
-            raise RunError(
-                f"Since the run in {run.path} was started, something changed: {'; '.join(changes)}. Going on would not give "
-                "what the uninterrupted run gives. Undo the change, or go on all the same with --accept-changes."
+        changes = differences(manifest, conditions_of(assembly))
+        if not accept_changes:
+            refuse_changes(
+                run.path, changes, "Continuing would not reproduce the uninterrupted run.", "use --accept-changes"
             )
         found = _newest_fitting(run)
         step, snapshot, records, refused = found or (0, None, dict.fromkeys(_RECORDS, NOTHING), [])
@@ -148,20 +145,16 @@ def resume(
 
 
 def train_or_resume(config: RunConfig, out: Path | str, context: RunContext) -> dict[str, Any]:
-    """Start a run in `out`, go on with it, or find it done; returns its `status` and whether it was `reused`.
+    """Start a run of a resolved config in `out`, resume it, or find it finished; returns `status` and `reused`.
 
-    A finished run is taken as it is only when config, data, code and numeric environment are what they would be now. Raises
-    `RunError` that names what differs.
+    A finished run is taken as it is only when it was recorded under the conditions of now (see `Conditions`), which are found
+    without building its data and model. Raises `RunError` that names what differs.
     """
     run = RunDirectory(out)
     if not run.exists():
-        return {"status": train(config, run.path, context)["status"], "reused": False}
-    changes = differences(run.manifest(), assemble(config, context.progress))
-    if changes:
-        raise RunError(
-            f"The run in {run.path} was made under other conditions: {'; '.join(changes)}. Undo the change, or choose another "
-            "--out."
-        )
+        return {"status": begin(config, run.path, context)["status"], "reused": False}
+    changes = differences(run.manifest(), conditions_now(config, context.progress))
+    refuse_changes(run.path, changes, "It cannot be taken as the run of this config.", "choose another --out")
     summary = run.summary()
     if summary is not None and summary.status != "interrupted":
         return {"status": summary.status, "reused": True}
@@ -270,24 +263,25 @@ def _records(run: RunDirectory) -> dict[str, Seal]:
 
 
 def _manifest(assembly: Assembly, context: RunContext, parent: Parent | None, keep: Manifest | None = None) -> Manifest:
-    config, data = assembly.config, assembly.data
+    data, conditions = assembly.data, conditions_of(assembly)
+    config = conditions.config
     commit, dirty = git_state(Path(__file__).parent)
     fields = {
         "git_commit": commit,
         "git_dirty": dirty,
         "config_hash": config_hash(config),
         "config": config.model_dump(mode="json"),
-        "hooks": assembly.hooks.listing,
-        "components": own_components(config),
+        "hooks": conditions.hooks,
+        "components": conditions.components,
         "seed": config.seed,
         "data": {
             "name": data.name,
-            "fingerprint": data.fingerprint,
+            "fingerprint": conditions.data_fingerprint,
             "tokens": data.report.tokens,
             "report": {key: value for key, value in data.report.to_dict().items() if key != "files"},
         },
-        "model": _model_record(assembly),
-        "environment": _environment(config),
+        "model": _parameter_counts(assembly) | {"fingerprint": conditions.base_fingerprint},
+        "environment": conditions.environment,
         "trimtab": __version__,
         "command": list(context.command or sys.argv),
     }
@@ -296,58 +290,9 @@ def _manifest(assembly: Assembly, context: RunContext, parent: Parent | None, ke
     return Manifest.model_validate({"run_id": new_run_id(), "created_at": now(), "parent": parent, **fields})
 
 
-def _model_record(assembly: Assembly) -> dict[str, Any]:
+def _parameter_counts(assembly: Assembly) -> dict[str, Any]:
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in assembly.model.parameters()]
     return {
         "parameters": sum(size for size, _ in sizes),
         "trained": sum(size for size, trains in sizes if trains),
-        "fingerprint": base_fingerprint(assembly.model),
     }
-
-
-def _environment(config: RunConfig) -> dict[str, Any]:
-    assert isinstance(config.threads, int)
-    return environment(config.threads, config.episode.precision, config.device)
-
-
-_CONFIGURED = ("threads", "precision", "device")
-"""What the environment repeats of the config, so a change of it is reported there."""
-
-
-def differences(manifest: Manifest, assembly: Assembly) -> list[str]:
-    """What differs between a run's manifest and the parts made from it now, each as one phrase.
-
-    Where the files of the data and of a pretrained model lie is no difference as long as they hold the same.
-    """
-    config, then = assembly.config, manifest.environment
-    now_there = _environment(config)
-    same_data = manifest.data.fingerprint == assembly.data.fingerprint
-    weights_then = manifest.model.fingerprint if manifest.model is not None else None
-    weights_now = base_fingerprint(assembly.model)
-    same = {"data": same_data, "model": weights_then is not None and weights_then == weights_now}
-    moved = tuple(f"{key}." for key in path_keys(config) if same.get(key.partition(".")[0]))
-    found = [
-        f"config {key}: {before!r} then, {after!r} now"
-        for key, before, after in config_delta(manifest.config, config.model_dump(mode="json"))
-        if not f"{key}.".startswith(moved)
-    ]
-    if not same_data:
-        found.append(
-            f"the corpus: {manifest.data.name} had fingerprint {manifest.data.fingerprint[:12]}… then, "
-            f"{assembly.data.fingerprint[:12]}… now"
-        )
-    if weights_then != weights_now:
-        short = [fingerprint[:12] + "…" if fingerprint else "none" for fingerprint in (weights_then, weights_now)]
-        found.append(f"the weights that the model begins from: fingerprint {short[0]} then, {short[1]} now")
-    if then.get("source_hash") != now_there["source_hash"]:
-        found.append(f"Trimtab's code: version {manifest.trimtab} then, {__version__} now, and another source hash")
-    for before, after in zip(manifest.hooks, assembly.hooks.listing, strict=False):
-        if before.name == after["name"] and before.source_hash != after["source_hash"]:
-            found.append(f"the source of the hook '{before.name}'")
-    hashes = {(one.kind, one.name): one.source_hash for one in manifest.components}
-    for own in own_components(config):
-        before_hash = hashes.get((own["kind"], own["name"]))
-        if before_hash is not None and before_hash != own["source_hash"]:
-            found.append(f"the source of the {own['kind']} '{own['name']}'")
-    numeric = [one for one in numeric_differences(then, now_there) if one[0] not in _CONFIGURED]
-    return found + [f"{key}: {a!r} then, {b!r} now" for key, a, b in numeric]

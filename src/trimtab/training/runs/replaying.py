@@ -10,8 +10,7 @@ from trimtab.records import Difference, Parent, RunDirectory, tensors_sha256
 from trimtab.records.checkpoints import checkpoint_path, checkpoint_steps
 from trimtab.records.integrity import altered
 from trimtab.runtime.checkpoint import Snapshot, read_checkpoint
-from trimtab.training.runs.assembly import assemble
-from trimtab.training.runs.lifecycle import differences
+from trimtab.training.runs.conditions import conditions_now, differences
 from trimtab.training.runs.recorded import recorded_config
 from trimtab.training.runs.state_after_step import passage, rerun, state_of_parent
 
@@ -81,7 +80,7 @@ def _replay(run: RunDirectory, progress: Progress | None) -> Replay:
     snapshot, log = rerun(run, start, until, progress, strict=False)
     replayed = tensors_sha256(snapshot.model)
     same = None if goal.weights is None or log.difference is not None else goal.weights == replayed
-    changes = altered(run.path, run.summary()) + differences(manifest, assemble(config, progress))
+    changes = altered(run.path, run.summary()) + differences(manifest, conditions_now(config, progress))
     changes += [
         f"at step {row['step']} the run went on with changes: {change}"
         for row in run.events()
