@@ -59,9 +59,9 @@ def test_a_step_between_checkpoints(run: Path) -> None:
         (10, {"epsilon": math.nan}, ConfigError, ["--epsilon", "nan"]),
         (10, {"epsilon": 1e-12}, ConfigError, ["--epsilon", "rounding"]),
         (0, {}, ConfigError, ["--at", "moments"]),
-        (10, {"twins": 0}, ConfigError, ["Twins"]),
+        (10, {"twins": 0}, ConfigError, ["--twins", "0"]),
         (10, {"renormalise_every": 3}, ConfigError, ["--renormalise-every"]),
-        (15, {}, RunError, ["9 steps left", "to make 10"]),
+        (15, {}, RunError, ["9 steps left", "the twins need 10"]),
         (25, {"steps": 1, "discard": 0}, RunError, ["0 steps left"]),
     ],
 )

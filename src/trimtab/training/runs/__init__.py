@@ -1,1 +1,1 @@
-"""Training runs in folders: started, resumed, forked, replayed, sampled."""
+"""Training runs in folders: starting, resuming, forking, replaying and sampling them."""

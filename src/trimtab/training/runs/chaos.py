@@ -1,24 +1,26 @@
-"""Whether a recorded run is chaotic at a step: twins forked there, a little apart, and how fast they part."""
+"""Whether a recorded run is chaotic at a step: how fast slightly perturbed copies of its state part from it."""
 
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from trimtab.config import ConfigError, RunError, allowing_code
-from trimtab.data import Progress
+from trimtab.data import Progress, TrainLoader
 from trimtab.records import Manifest, RunDirectory, refuse_changes
 from trimtab.regimes.instruments import batch_means_interval
 from trimtab.runtime.logger import MemoryLogger
 from trimtab.training.builtins.perturbed import Coordinates, distances, exponent
 from trimtab.training.loop.excursion import Futures, excursion
+from trimtab.training.loop.trainer import Trainer
 from trimtab.training.runs.assembly import Assembly, assemble
 from trimtab.training.runs.conditions import conditions_of, differences
 from trimtab.training.runs.recorded import recorded_config
 from trimtab.training.runs.state_after_step import restore_run, state_after_step
 
 OnProgress = Callable[[int, int], None]
-"""Takes how many of the steps are made, and how many there are in all."""
+"""Called as `on_progress(steps done, steps in all)`."""
 
 
 def chaos(
@@ -35,20 +37,20 @@ def chaos(
     progress: Progress | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Follow `twins` twins of the run in `path` from its state after step `at`, and measure how they part.
+    """Train `twins` perturbed copies of the run in `path` from its state after step `at`, and measure how they part from it.
 
-    A twin's parameters and optimiser moments differ from the run's by random shares of themselves, `epsilon` in relative
-    length (see `Coordinates`). All make the run's own next `discard` + `steps` steps in fp32: once left alone, once pulled
-    back to `epsilon` every `renormalise_every` steps, which gives the exponent; its first `discard` steps, in which a
-    difference turns to its fastest growing direction, are not counted. Nothing of the run is changed.
+    A copy's parameters and optimiser moments differ from the run's by random shares of themselves, `epsilon` in relative
+    length (see `Coordinates`). Each makes the run's own next `discard` + `steps` steps in fp32 twice: once left alone, and
+    once pulled back to `epsilon` every `renormalise_every` steps, which gives the exponent. The first `discard` steps, in
+    which a difference turns to its fastest growing direction, are not counted. The run is not changed.
 
-    Returns what `chaos.json` holds: `exponent` (mean over the twins, nats a step), `interval` (95%, from batch means of the
-    twins' mean rate; None below 50 measurements), and for each twin its exponent, rates and distances.
+    Returns what `chaos.json` holds: `exponent` (mean over the copies, nats per step), `interval` (95%, from batch means of
+    their mean rate; None below 50 measurements), and for each copy its exponent, rates and distances (`twins`).
 
     Raises:
-        ConfigError: a number that makes no sense, such as an `epsilon` that is not positive.
-        RunError: no such run or step, too few steps left, or something that changed since, unless `accept_changes`; a config that
-            names code (a dotted path), unless `allow_code`.
+        ConfigError: a number out of range, such as an `epsilon` that is not positive.
+        RunError: no such run or step, too few steps left, changed conditions (unless `accept_changes`), or a config that names
+            code by a dotted path (unless `allow_code`).
     """
     _check(at, steps, epsilon, twins, renormalise_every, discard)
     run = RunDirectory(path)
@@ -60,34 +62,17 @@ def chaos(
     trainer = assembly.trainer(MemoryLogger())
     restore_run(assembly, trainer, start, manifest.run_id, manifest.parent)
     trainer.prepare()
-    done, total = 0, (3 * twins + 1) * horizon
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        on_progress(done, total)
-
-    with excursion(trainer):
-        futures = Futures(trainer, assembly.train_loader)
-        coordinates = Coordinates(futures.begin, list(trainer.updater.parameters))
-        draws = [trainer.state.streams.at("instruments", "chaos", at, twin) for twin in range(twins)]
-        directions = [coordinates.direction(futures.begin, generator) for generator in draws]
-        alone = distances(futures, coordinates, directions, steps=horizon, epsilon=epsilon, on_step=count)
-        try:
-            rates = [
-                exponent(
-                    futures,
-                    coordinates,
-                    direction,
-                    steps=horizon,
-                    epsilon=epsilon,
-                    every=renormalise_every,
-                    on_step=count,
-                ).rates
-                for direction in directions
-            ]
-        except ValueError as error:
-            raise ConfigError(f"--epsilon: {error}.") from error
+    made, total = itertools.count(1), (3 * twins + 1) * horizon
+    alone, rates = _follow(
+        trainer,
+        assembly.train_loader,
+        at,
+        twins=twins,
+        steps=horizon,
+        epsilon=epsilon,
+        every=renormalise_every,
+        on_step=lambda: on_progress(next(made), total),
+    )
     return {
         "run": str(run.path),
         "run_id": manifest.run_id,
@@ -101,15 +86,41 @@ def chaos(
     }
 
 
+def _follow(
+    trainer: Trainer,
+    loader: TrainLoader,
+    at: int,
+    *,
+    twins: int,
+    steps: int,
+    epsilon: float,
+    every: int,
+    on_step: Callable[[], None],
+) -> tuple[list[list[float]], list[tuple[float, ...]]]:
+    """The distances of each copy left alone, and the rates of each copy that is pulled back every so many steps."""
+    with excursion(trainer):
+        futures = Futures(trainer, loader)
+        coordinates = Coordinates(futures.begin, list(trainer.updater.parameters))
+        draws = [trainer.state.streams.at("instruments", "chaos", at, twin) for twin in range(twins)]
+        directions = [coordinates.direction(futures.begin, generator) for generator in draws]
+        shared: Any = {"steps": steps, "epsilon": epsilon, "on_step": on_step}
+        alone = distances(futures, coordinates, directions, **shared)
+        try:
+            rates = [exponent(futures, coordinates, one, every=every, **shared).rates for one in directions]
+        except ValueError as error:
+            raise ConfigError(f"--epsilon: {error}.") from error
+    return alone, rates
+
+
 def _assembly(
     run: RunDirectory, manifest: Manifest, at: int, horizon: int, *, accept_changes: bool, progress: Progress | None
 ) -> Assembly:
-    """The run's parts, which are what they were and have `horizon` steps left after step `at`."""
+    """The run's parts. Raises `RunError` where fewer than `horizon` steps are left after step `at`, or conditions changed."""
     config = recorded_config(manifest, run)
     if at + horizon > config.episode.steps:
         raise RunError(
-            f"After step {at} the run in {run.path} has {max(0, config.episode.steps - at)} steps left, and the twins are to "
-            f"make {horizon} (--discard and --steps): beyond its last step, {config.episode.steps}, its schedule says nothing. "
+            f"After step {at} the run in {run.path} has {max(0, config.episode.steps - at)} steps left, and the twins "
+            f"need {horizon} (--discard and --steps): the schedule ends with step {config.episode.steps}. "
             "Choose an earlier --at, or smaller --steps and --discard."
         )
     assembly = assemble(config, progress)
@@ -122,21 +133,21 @@ def _assembly(
 def _check(at: int, steps: int, epsilon: float, twins: int, renormalise_every: int, discard: int) -> None:
     if not 0 < epsilon < 1:
         raise ConfigError(
-            f"--epsilon: {epsilon} is no relative distance of a twin; give one between 0 and 1, such as 1e-5."
+            f"--epsilon: the relative distance of a twin is between 0 and 1, such as 1e-5; found {epsilon}."
         )
     if at < 1:
         raise ConfigError(
-            f"--at: after step {at} the optimiser has no moments yet that a twin could differ in; choose step 1 or a later one."
+            f"--at: after step {at} the optimiser has no moments yet to perturb. Choose step 1 or a later one."
         )
     if twins < 1 or steps < 1 or renormalise_every < 1 or discard < 0:
         raise ConfigError(
-            f"Twins, steps and the steps between renormalisations are 1 at least, and discard is not negative; found {twins}, "
-            f"{steps}, {renormalise_every} and {discard}."
+            f"--twins, --steps and --renormalise-every are at least 1, and --discard is at least 0; found {twins}, {steps}, "
+            f"{renormalise_every} and {discard}."
         )
     if steps % renormalise_every or discard % renormalise_every:
         raise ConfigError(
-            f"--renormalise-every: {renormalise_every} does not divide both --steps ({steps}) and --discard ({discard}), which "
-            "are counted in whole measurements."
+            f"--renormalise-every: {renormalise_every} does not divide both --steps ({steps}) and --discard ({discard}). Choose "
+            "multiples of it."
         )
 
 

@@ -1,4 +1,4 @@
-"""A child run that goes on from a step of a recorded one, under another decision."""
+"""A new run that starts from a step of a recorded run, under a different decision."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,9 +29,9 @@ def fork(
     """Start a run in `out` from the state of the run in `parent` after step `at`, with `key=value` overrides.
 
     The state comes from the parent's nearest checkpoint and an exact replay to the step. Without overrides the child is
-    the original, bit for bit. The child needs its parent no more once its first checkpoint (of step `at`) is written.
-    Raises `RunError` for a step that the parent does not have, for an override that does not fit its state, and for a parent
-    whose config names code (a dotted path) unless `allow_code`.
+    the original, bit for bit. Once its first checkpoint (of step `at`) is written, the child no longer needs its parent.
+    Raises `RunError` for a step that the parent does not have, for an override that does not fit its state, for changed
+    conditions (unless `accept_changes`), and for a parent whose config names code by a dotted path (unless `allow_code`).
     """
     RunDirectory(out).check_free()
     with allowing_code(allow_code):
@@ -66,10 +66,10 @@ def fork_as(
     changes: Iterable[str] = (),
     context: RunContext = DEFAULT_CONTEXT,
 ) -> dict[str, Any]:
-    """Start a run in `out` from the state of `run` after step `at`, under a whole config.
+    """Start a run in `out` from the state of `run` after step `at`, under a resolved config.
 
-    `changed` are the keys (as `changed_keys` gives them) that the child decides for itself; `changes` says what has changed
-    since the parent was made. `controller` is the memory that its regime controller begins with.
+    `changed` are the keys (as `changed_keys` gives them) that the child decides for itself; `changes` are the conditions that
+    have changed since the parent was recorded. `controller` is the memory with which its regime controller starts.
     """
     start = state_after_step(run.path, at, context.progress)
     memory = None if controller is None else split(controller, "controller")[0]

@@ -1,4 +1,4 @@
-"""A run in a folder: started, resumed."""
+"""Starting and resuming a run in a folder."""
 
 import hashlib
 import sys
@@ -58,7 +58,7 @@ def begin(
 ) -> dict[str, Any]:
     """Start a run of a resolved config, from its own initial weights or from `start`, a state of `parent`.
 
-    A start that fails before its first step leaves nothing, so that the same command can be tried again.
+    A start that fails before its first step leaves no files, so that the same command can be tried again.
     """
     run = RunDirectory(out)
     run.check_free()
@@ -72,19 +72,19 @@ def begin(
             manifest.write(run.manifest_path)
         except WorkError as error:
             if isinstance(error.__cause__, OSError):
-                again = "run the same command again. The run has not begun, and nothing is left of it."
+                again = "run the same command again. The run has not begun, and no file of it is left."
                 raise write_failure(run.manifest_path, error.__cause__, again) from error
             raise
         trainer.state.run_id = manifest.run_id
         try:
-            return _go(run, assembly, trainer, context, events=_beginning(parent))
+            return _train(run, assembly, trainer, context, events=_first_events(parent))
         except BaseException:
             run.withdraw()
             raise
 
 
-def _beginning(parent: Parent | None) -> list[_Event]:
-    """The events that a run's records begin with: of a fork, where it comes from."""
+def _first_events(parent: Parent | None) -> list[_Event]:
+    """The events at the start of a run's records: for a fork, its parent."""
     return [] if parent is None else [("fork", parent.model_dump(exclude={"controller"}))]
 
 
@@ -96,12 +96,12 @@ def resume(
     allow_code: bool = False,
     context: RunContext = DEFAULT_CONTEXT,
 ) -> dict[str, Any]:
-    """Go on with the run in `out` from its newest sound checkpoint, after an interruption or a kill at any moment.
+    """Resume the run in `out` from its newest sound checkpoint, after an interruption or a kill at any moment.
 
-    What changed since (config, corpus, code, threads, hardware) is named in a `RunError` unless `accept_changes`; accepted
-    changes leave an event. A run whose config names code (a dotted path) is refused before anything is imported unless
-    `allow_code`. A run that has ended returns its figures and trains nothing, unless its config was changed.
-    Nothing is written before the state is restored, so that a refusal leaves the run as it was.
+    `overrides` are `key=value` options. Raises `RunError` that names the changed conditions (config, data, code, threads,
+    hardware), unless `accept_changes`; accepted changes are recorded as an event. A run whose config names code by a dotted path
+    is refused before anything is imported, unless `allow_code`. A run that has ended is not trained further unless overrides
+    change its config; its figures are returned. Nothing is written before the state is restored, so a refusal changes nothing.
     """
     run = RunDirectory(out)
     manifest = run.manifest()
@@ -123,9 +123,9 @@ def resume(
             refuse_changes(
                 run.path, changes, "Continuing would not reproduce the uninterrupted run.", "use --accept-changes"
             )
-        found = _newest_fitting(run)
-        step, snapshot, records, refused = found or (0, None, dict.fromkeys(_RECORDS, NOTHING), [])
-        if found is None and manifest.parent is not None:
+        checkpoint = _newest_fitting(run)
+        step, snapshot, records, refused = checkpoint or (0, None, dict.fromkeys(_RECORDS, NO_ROWS), [])
+        if checkpoint is None and manifest.parent is not None:
             step = manifest.parent.step
             snapshot = state_of_parent(manifest.parent, context.progress)
         trainer = _restored(assembly, context, snapshot, manifest.run_id, manifest.parent, overridden)
@@ -140,15 +140,15 @@ def resume(
                 truncate(run.path / name, seal.bytes)
         drop_after(run.checkpoints_path, step)
         detail = {"from_step": step, "changes": changes, "refused_checkpoints": refused}
-        first = _beginning(manifest.parent) if found is None else []
-        return _go(run, assembly, trainer, context, events=[*first, ("resume", detail)])
+        first = _first_events(manifest.parent) if checkpoint is None else []
+        return _train(run, assembly, trainer, context, events=[*first, ("resume", detail)])
 
 
 def train_or_resume(config: RunConfig, out: Path | str, context: RunContext) -> dict[str, Any]:
     """Start a run of a resolved config in `out`, resume it, or find it finished; returns `status` and `reused`.
 
-    A finished run is taken as it is only when it was recorded under the conditions of now (see `Conditions`), which are found
-    without building its data and model. Raises `RunError` that names what differs.
+    A finished run is taken as it is only when the conditions in its manifest are those of now (see `Conditions`), which are
+    compared without building its data and model. Raises `RunError` that names what differs.
     """
     run = RunDirectory(out)
     if not run.exists():
@@ -161,35 +161,33 @@ def train_or_resume(config: RunConfig, out: Path | str, context: RunContext) -> 
     return {"status": resume(run.path, context=context)["status"], "reused": False}
 
 
-Found = tuple[int, Snapshot, dict[str, Seal], list[str]]
+def _newest_fitting(run: RunDirectory) -> tuple[int, Snapshot, dict[str, Seal], list[str]] | None:
+    """The newest sound checkpoint whose records are unchanged up to it, with the reasons why newer ones were refused.
 
-
-def _newest_fitting(run: RunDirectory) -> Found | None:
-    """The newest sound checkpoint up to which the records are as they were written; None where there is no checkpoint.
-
-    Raises `RunError` where the records were altered or cut before every checkpoint.
+    None where there is no checkpoint. Raises `RunError` where the records were changed or cut before every checkpoint.
     """
-    found, refused = newest_sound(run.checkpoints_path), list[str]()
-    newest = None if found is None else found[0]
-    while found is not None:
-        step, snapshot, records, damaged = found
+    checkpoint, refused = newest_sound(run.checkpoints_path), list[str]()
+    newest = None if checkpoint is None else checkpoint[0]
+    while checkpoint is not None:
+        step, snapshot, records, damaged = checkpoint
         refused += damaged
         wrong = differing(run.path, records, whole=False)
         if not wrong:
             return step, snapshot, records, refused
         refused.append(f"The checkpoint of step {step} does not fit: {', '.join(wrong)}.")
-        found = newest_sound(run.checkpoints_path, at_most=step - 1)
+        checkpoint = newest_sound(run.checkpoints_path, at_most=step - 1)
     if newest is None:
         return None
     raise RunError(
-        f"The records of the run in {run.path} are not what it wrote, so no checkpoint fits them. {' '.join(refused)} Restore "
-        f"them from a copy, or begin a new run with the weights by `trimtab fork {run.path} --at {newest} --out NEW`."
+        f"The records of the run in {run.path} were changed after the run wrote them, so no checkpoint fits them. "
+        f"{' '.join(refused)} Restore them from a copy, or start a new run from the weights by `trimtab fork {run.path} "
+        f"--at {newest} --out NEW`."
     )
 
 
 _RECORDS = ("steps.jsonl", "events.jsonl", "evaluations.jsonl")
-NOTHING = Seal(bytes=0, sha256=hashlib.sha256().hexdigest())
-"""The seal of a file without a row."""
+NO_ROWS = Seal(bytes=0, sha256=hashlib.sha256().hexdigest())
+"""The seal of an empty file."""
 
 
 def overridden_keys(paths: Iterable[tuple[str | int, ...]]) -> frozenset[str]:
@@ -205,14 +203,14 @@ def _restored(
     parent: Parent | None,
     overridden: frozenset[str] = frozenset(),
 ) -> Trainer:
-    """A trainer in the state of `snapshot`, that records nothing yet."""
+    """A trainer in the state of `snapshot`. It records nothing until it gets a logger."""
     trainer = assembly.trainer(MemoryLogger(), context.stop)
     if snapshot is not None:
         restore_run(assembly, trainer, snapshot, run_id, parent, overridden)
     return trainer
 
 
-def _go(
+def _train(
     run: RunDirectory, assembly: Assembly, trainer: Trainer, context: RunContext, *, events: list[_Event]
 ) -> dict[str, Any]:
     logger = RunLogger(run, context.display)
@@ -226,13 +224,13 @@ def _go(
             logger.event(0, 0, "data", "; ".join(facts), after=facts)
         for kind, detail in events:
             notes = [
-                f"goes on from step {state.step}",
+                f"continues from step {state.step}",
                 *detail.get("changes", ()),
                 *detail.get("refused_checkpoints", ()),
             ]
             logger.event(state.step, state.attempt, kind, "; ".join(notes), after=detail)
             if kind == "fork" or detail["changes"]:
-                # From now on a fork does not need its parent, and a kill does not lose the record of an accepted change.
+                # With this checkpoint a fork no longer needs its parent, and a kill cannot lose the record of a change.
                 trainer.checkpoint(kind)
         if (manifest := run.manifest()).unrecorded_changes:
             manifest.model_copy(update={"unrecorded_changes": []}).write(run.manifest_path)
@@ -257,7 +255,7 @@ def _go(
 
 
 def _records(run: RunDirectory) -> dict[str, Seal]:
-    """The files that say what the run did, as they are now."""
+    """The seals of the run's records, by file name."""
     paths = [run.manifest_path, *(run.path / name for name in _RECORDS), run.predictions_path]
     return {path.name: seal_of(path) for path in paths if path.exists()}
 

@@ -1,4 +1,4 @@
-"""The config of a recorded run, read without trust: whoever wrote the folder must not decide what is executed."""
+"""The config of a recorded run. The records may come from somebody else, so they cannot decide which code is imported."""
 
 from trimtab.config import RunError, kind_named, recorded_root
 from trimtab.records import Manifest, RunDirectory
@@ -9,8 +9,8 @@ from trimtab.training.kind import TRAINING
 def recorded_config(manifest: Manifest, run: RunDirectory) -> RunConfig:
     """The config in a manifest, validated.
 
-    Raises `RunError` for a run of another kind, for a config that does not have its recorded hash, and for code that it names
-    and that is not allowed (`allowing_code`); nothing has been imported then.
+    Raises `RunError`, before anything is imported, for a run of another kind, for a config that does not have its recorded hash,
+    and for a config that names code which is not allowed (`allowing_code`).
     """
     refuse_other_runs(manifest, run)
     return recorded_root(RunConfig, manifest.config, manifest.config_hash, str(run.manifest_path))
@@ -22,6 +22,6 @@ def refuse_other_runs(manifest: Manifest, run: RunDirectory) -> None:
         kind = kind_named(manifest.kind, f"{run.manifest_path}: ")
         config = f" {run.path / kind.config_file}" if kind.config_file is not None else " CONFIG"
         raise RunError(
-            f"{run.path} holds {kind.noun}, which has no training steps. `{kind.command}{config} --out {run.path}` goes on with "
+            f"{run.path} holds {kind.noun}, which has no training steps. `{kind.command}{config} --out {run.path}` resumes "
             f"it, and `trimtab show {run.path}` shows its state."
         )

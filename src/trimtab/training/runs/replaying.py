@@ -1,4 +1,4 @@
-"""A recorded run made again and compared with its records."""
+"""Training a recorded run again and comparing it with its records."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,9 @@ from trimtab.training.runs.state_after_step import passage, rerun, state_of_pare
 class Replay:
     """The result of a replay to step `until`.
 
-    `steps` were made again, had a loss in the records and were compared, of `expected` ones that the records should hold.
-    `weights_identical` is None when the records hold no weights at the last step. `changes` says what is not as it was
-    recorded, `notes` why the replay went no further or began elsewhere, each as one sentence.
+    `steps` is the number of losses that were compared, of `expected` that the records should hold. `weights_identical` is None
+    when the records hold no weights of the last step. `changes` are the conditions and files that have changed since the run was
+    recorded; `notes` say why the replay ended before the run did or started from another state. Each is one phrase.
     """
 
     until: int
@@ -36,18 +36,18 @@ class Replay:
 
     @property
     def losses_identical(self) -> bool:
-        """Whether every expected loss was compared and is the recorded one."""
+        """Whether every expected loss was compared and equals the recorded one."""
         return self.difference is None and self.steps == self.expected
 
     @property
     def identical(self) -> bool:
-        """Whether every loss and the weights are the recorded ones."""
+        """Whether every loss and the weights equal the recorded ones."""
         return self.losses_identical and self.weights_identical is not False
 
 
 @dataclass(frozen=True)
 class _Goal:
-    """The step that a replay ends with, the hash of the weights there if it is known, and why it is not a later step."""
+    """The step that a replay ends with, the recorded hash of the weights there or None, and why it is not a later step."""
 
     step: int
     weights: str | None
@@ -55,10 +55,10 @@ class _Goal:
 
 
 def replay(path: Path | str, progress: Progress | None = None, *, allow_code: bool = False) -> Replay:
-    """Make the run in `path` again from its beginning (a fork: from its parent's step), in memory.
+    """Train the run in `path` again from its beginning (a fork: from its parent's step), in memory.
 
-    It ends with the run's last step or at the first step that differs. Raises `RunError` for a run without a step, and for one
-    whose config names code (a dotted path) unless `allow_code`.
+    The replay ends with the run's last step or at the first step that differs. Raises `RunError` for a run without a step, and
+    for one whose config names code by a dotted path (unless `allow_code`).
     """
     with allowing_code(allow_code):
         return _replay(RunDirectory(path), progress)
@@ -82,27 +82,27 @@ def _replay(run: RunDirectory, progress: Progress | None) -> Replay:
     same = None if goal.weights is None or log.difference is not None else goal.weights == replayed
     changes = altered(run.path, run.summary()) + differences(manifest, conditions_now(config, progress))
     changes += [
-        f"at step {row['step']} the run went on with changes: {change}"
+        f"at step {row['step']} the run was resumed with a change: {change}"
         for row in run.events()
         if row["kind"] == "resume"
         for change in row["after"]["changes"]
     ]
-    there = sum((row.get("attempt", 0), row["step"]) <= until for row in rows)
-    expected = max(there, len(log.steps))
+    recorded = sum((row.get("attempt", 0), row["step"]) <= until for row in rows)
+    expected = max(recorded, len(log.steps))
     return Replay(goal.step, log.compared, log.difference, same, goal.weights, replayed, expected, changes, notes)
 
 
 def _start(run: RunDirectory, parent: Parent, progress: Progress | None) -> tuple[Snapshot | None, list[str]]:
-    """The state that a fork's child began with, and why it is not its own first checkpoint where that is damaged.
+    """The state that a fork started from, and why it is not read from the fork's first checkpoint where that is damaged.
 
-    It is made from the parent where the child no longer keeps its first checkpoint.
+    Where the first checkpoint is gone, the state is made from the parent.
     """
     refused = []
     if parent.step in checkpoint_steps(run.checkpoints_path):
         try:
             return read_checkpoint(checkpoint_path(run.checkpoints_path, parent.step))[0], []
         except RunError as error:
-            refused = [f"{error} So the replay began with the state of the parent in {parent.path}."]
+            refused = [f"{error} So the replay started from the state of the parent in {parent.path}."]
     return state_of_parent(parent, progress), refused
 
 
@@ -128,8 +128,8 @@ def _goal(run: RunDirectory, rows: list[dict[str, Any]]) -> _Goal:
             refused.append(str(error))
             continue
         if refused or last > step:
-            reach = f", and the records go on to step {last}" if last > step else ""
-            refused.append(f"The newest sound checkpoint is of step {step}{reach}; the replay ends there.")
+            later = f", and the records end with step {last}" if last > step else ""
+            refused.append(f"The newest sound checkpoint is of step {step}{later}; the replay ends there.")
         return _Goal(step, tensors_sha256(snapshot.model), refused)
     if refused:
         refused.append(f"No checkpoint is sound, so only the losses up to step {last} can be compared.")

@@ -26,7 +26,7 @@ from trimtab.training.runs.recorded import recorded_config
 class LoadedModel:
     """A run's model in evaluation mode, with the run's modulating hooks, at the checkpoint of `step`.
 
-    `refused` says why newer checkpoints were not taken.
+    `refused` says why newer checkpoints were not used.
     """
 
     model: torch.nn.Module
@@ -47,8 +47,8 @@ def load_model(path: Path | str, step: int | None = None, *, allow_code: bool = 
     refused: list[str] = []
     if step is not None:
         snapshot, _ = read_checkpoint(checkpoint_path(run.checkpoints_path, step))
-    elif (found := newest_sound(run.checkpoints_path)) is not None:
-        step, snapshot, _, refused = found
+    elif (newest := newest_sound(run.checkpoints_path)) is not None:
+        step, snapshot, _, refused = newest
     else:
         raise RunError(f"The run in {run.path} has no checkpoint yet. Train on: trimtab resume {run.path}.")
     assert isinstance(config.threads, int)
@@ -75,22 +75,22 @@ def sample_run(
 ) -> dict[str, Any]:
     """A continuation of `prompt` by a run's model; the same seed gives the same text.
 
-    Without a `prompt` it is the config's own, or for a run on a task the first problem of its task evaluation. A run on a task
+    The default prompt is that of the config, or for a run on a task the first problem of its task evaluation. A run on a task
     continues the prompt in the template of its data and stops at the token that ends an answer. `unknown_characters` counts the
-    characters of the prompt that the tokenizer does not have; the model sees its unknown token in their place. Raises
+    characters of the prompt that the tokenizer does not have; the model sees the unknown token instead. Raises
     `ConfigError` for a prompt that is empty, not text, or too long for the task, and otherwise as `load_model`.
     """
     if prompt == "":
         raise ConfigError(
-            "--prompt: the prompt is empty, and a model continues one character at least. Give it some text, or leave the "
-            "option out for the prompt in the run's config (episode.sample.prompt)."
+            "--prompt: the prompt is empty, and a model needs at least one character to continue. Give some text, or omit the "
+            "option to use the prompt in the run's config (episode.sample.prompt)."
         )
     try:
         (prompt or "").encode()
     except UnicodeEncodeError as error:
         raise ConfigError("--prompt: the prompt is not valid UTF-8. Write it in UTF-8.") from error
     loaded = load_model(path, step, allow_code=allow_code)
-    text = _asked(RunDirectory(path), loaded.config) if prompt is None else prompt
+    text = _default_prompt(RunDirectory(path), loaded.config) if prompt is None else prompt
     if loaded.config.data.task is not None:
         text = str(loaded.config.data.spec["template"]).replace("{prompt}", text, 1)
     config = SampleConfig(prompt=text, count=1, **options)
@@ -111,8 +111,8 @@ def sample_run(
     }
 
 
-def _asked(run: RunDirectory, config: RunConfig) -> str:
-    """The default prompt for a run: of a task, the first problem of its task evaluation."""
+def _default_prompt(run: RunDirectory, config: RunConfig) -> str:
+    """The prompt in the run's config; for a run on a task, the first problem of its task evaluation."""
     first = None if config.data.task is None else next(iter(run.predictions()), None)
     return config.episode.sample.prompt if first is None else str(first["prompt"])
 
@@ -123,14 +123,14 @@ def _continue(loaded: LoadedModel, config: SampleConfig, generator: torch.Genera
 
 
 def _answer(loaded: LoadedModel, config: SampleConfig, generator: torch.Generator) -> str:
-    """What follows a prompt up to the token that ends an answer."""
+    """The continuation of a prompt up to the token that ends an answer."""
     ids = torch.from_numpy(loaded.tokenizer.encode(config.prompt).astype("int64"))
     context = int(loaded.config.data.spec["context"])
     if len(ids) >= context:
         raise ConfigError(
-            f"--prompt: the prompt has {len(ids)} tokens, and this run's model reads {context} with its answer. Shorten it."
+            f"--prompt: the prompt has {len(ids)} tokens, and the model reads at most {context}, its answer included. Shorten it."
         )
-    (found,) = complete(
+    (completion,) = complete(
         loaded.model,
         [ids],
         config.tokens,
@@ -142,4 +142,4 @@ def _answer(loaded: LoadedModel, config: SampleConfig, generator: torch.Generato
         decode=loaded.tokenizer.decode,
         apart=True,  # as `ProblemDataset` encodes answers
     )
-    return found.text or ""
+    return completion.text or ""

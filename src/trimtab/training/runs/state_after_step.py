@@ -1,4 +1,4 @@
-"""The state of a recorded run at any of its steps: the nearest checkpoint, then exact replay."""
+"""The state of a recorded run after any of its steps: the nearest checkpoint, then an exact replay."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,13 +17,13 @@ from trimtab.training.runs.recorded import recorded_config
 from trimtab.training.runs.untrained import untrained_objective
 
 Position = tuple[int, int]
-"""Attempt and step: which passage of a run that rewound, and the step within it."""
+"""Attempt and step. A run that rewound passes some steps more than once, each time under another attempt."""
 
 
 class Rerun(MemoryLogger):
-    """Holds the rows of a run that is made again against the recorded ones, and asks for a stop at a difference or at a step.
+    """Compares the rows of a run that is trained again with the recorded ones; stops it at a difference, or at `until`.
 
-    `until` is an attempt and a step of it. `reached` says whether the run is there.
+    `reached` says whether the run has reached `until`.
     """
 
     def __init__(self, recorded: list[dict[str, Any]], until: Position) -> None:
@@ -44,27 +44,27 @@ class Rerun(MemoryLogger):
         self.difference = rows_difference([known], [StepRow.values(to_json(row))])
 
     def stop(self) -> str | None:
-        """A reason to stop once the step is reached or something differed."""
+        """A reason to stop once `until` is reached or a row differs; None before."""
         return "replayed" if self.reached() or self.difference is not None else None
 
 
 def passage(rows: list[dict[str, Any]], step: int) -> int:
-    """The attempt under which the recorded run finally went on from `step`: after a rewind to it, the one after the rewind."""
+    """The last attempt under which the recorded run continued from `step`: after a rewind to it, the attempt after the rewind."""
     return max((row.get("attempt", 0) for row in rows if row["step"] <= step + 1), default=0)
 
 
 def state_after_step(path: Path, at: int, progress: Progress | None = None) -> Snapshot | None:
     """The state of the run in `path` after step `at`; None for step 0 of a run that is no fork itself.
 
-    Of a run that rewound, the state is meant from which it went on (see `passage`). Raises as `state_at`.
+    For a run that rewound, it is the state from which the run finally continued (see `passage`). Raises as `state_at`.
     """
     return state_at(path, (passage(RunDirectory(path).steps(), at), at), progress)
 
 
 def state_at(path: Path, position: Position, progress: Progress | None = None) -> Snapshot | None:
-    """The state of the run in `path` after a step of one of its passages, also of one that a rewind gave up.
+    """The state of the run in `path` after a step of one of its attempts, also of one that a rewind ended.
 
-    None for the beginning of a run that is no fork. Raises `RunError` when the run has no such step, `WorkError` when the
+    None for the beginning of a run that is not a fork. Raises `RunError` when the run has no such step, `WorkError` when the
     replay differs from the records.
     """
     run = RunDirectory(path)
@@ -83,12 +83,13 @@ def state_at(path: Path, position: Position, progress: Progress | None = None) -
 
 
 def _newest_before(run: RunDirectory, position: Position, begun: int) -> Snapshot | None:
-    """The newest sound checkpoint on the way to `position`: a later passage may have left some of earlier steps."""
+    """The newest sound checkpoint before `position`. A later attempt may have left checkpoints of earlier steps."""
     at_most = position[1]
-    while (found := newest_sound(run.checkpoints_path, at_most=at_most)) is not None:
-        if _position(found[1], begun) <= position:
-            return found[1]
-        at_most = found[0] - 1
+    while (newest := newest_sound(run.checkpoints_path, at_most=at_most)) is not None:
+        step, snapshot = newest[:2]
+        if _position(snapshot, begun) <= position:
+            return snapshot
+        at_most = step - 1
     return None
 
 
@@ -98,15 +99,15 @@ def _beginning(run: RunDirectory, progress: Progress | None) -> Snapshot | None:
 
 
 def state_of_parent(parent: Parent, progress: Progress | None = None) -> Snapshot | None:
-    """The state that a fork began with, made from its parent's records; None for step 0 of a run that is no fork itself.
+    """The state that a fork started from, made from its parent's records; None for step 0 of a parent that is not a fork.
 
     Raises `RunError` when the folder that the fork names holds another run, and as `state_at`.
     """
-    found = RunDirectory(parent.path).manifest().run_id
-    if found != parent.run_id:
+    run_id = RunDirectory(parent.path).manifest().run_id
+    if run_id != parent.run_id:
         raise RunError(
-            f"This run is a fork of the run {parent.run_id}, and {parent.path} holds the run {found} now. Its first state "
-            "is made from its parent's records: put the parent back there."
+            f"This run is a fork of the run {parent.run_id}, and {parent.path} now holds the run {run_id}. Its first state "
+            "is made from its parent's records. Put the parent back there."
         )
     return state_after_step(Path(parent.path), parent.step, progress)
 
@@ -141,9 +142,9 @@ def restore_run(
 def rerun(
     run: RunDirectory, start: Snapshot | None, until: Position, progress: Progress | None = None, *, strict: bool = True
 ) -> tuple[Snapshot, Rerun]:
-    """Make a recorded run again from `start` (None: from its beginning) to `until`, in memory.
+    """Train a recorded run again from `start` (None: from its beginning) to `until`, in memory.
 
-    With `strict` a difference from the records raises `WorkError`; else it ends the rerun and is part of the result.
+    With `strict` a difference from the records raises `WorkError`; without, it ends the rerun and is part of the result.
     """
     manifest = run.manifest()
     assembly = assemble(recorded_config(manifest, run), progress)
