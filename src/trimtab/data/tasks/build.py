@@ -79,7 +79,7 @@ def task_fingerprint(
     validation: int | None,
     seed: int,
     template: str,
-    noise: Noise | None,
+    noise: LabelNoise | None,
 ) -> str:
     """The fingerprint of a task's problems: of what they are drawn or read from, their number and how they are encoded."""
     identity = {"task": task.name, **task.identity, "size": size, "validation": validation, "seed": seed}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.config import ConfigError, RunError, allowing_code
-from trimtab.data import Progress, TrainLoader
+from trimtab.data import BatchSource, Progress
 from trimtab.records import Manifest, RunDirectory, refuse_changes
 from trimtab.regimes.instruments import batch_means_interval
 from trimtab.runtime.logger import MemoryLogger
@@ -88,7 +88,7 @@ def chaos(
 
 def _follow(
     trainer: Trainer,
-    loader: TrainLoader,
+    loader: BatchSource,
     at: int,
     *,
     twins: int,
