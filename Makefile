@@ -3,15 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo baseline test test-slow check format bench lock docs clean
+.PHONY: demo baseline test test-slow check format bench lock lowest docs clean
 
-demo: $(STAMP)  ## A paired experiment in under four minutes: does a spike guard help when the data go bad?
+demo: $(STAMP)  ## A paired experiment in under four minutes: does a spike guard help when data are bad?
 	$(BIN)/trimtab run configs/demo.yaml --out demo
 
 baseline: $(STAMP)  ## Train the default model on the embedded corpus for about three minutes
 	$(BIN)/trimtab baseline --out runs/baseline
 
-test: $(STAMP)  ## The fast tests, in minutes; two processes whose idle threads do not spin against each other
+test: $(STAMP)  ## The fast tests, in minutes; two processes whose idle threads do not slow each other down
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2
 
 test-slow: $(STAMP)  ## Kills, real sizes, notebooks
@@ -24,7 +24,7 @@ check: $(STAMP)  ## Lint, types, floors, generated pages
 	$(BIN)/lint-imports
 	$(BIN)/python -P -m trimtab.cli.reference --check docs/config.md
 
-format: $(STAMP)  ## Mend what ruff can mend
+format: $(STAMP)  ## Fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -32,7 +32,7 @@ bench: $(STAMP)  ## Speed against a straightforward loop; about ten minutes on a
 	$(BIN)/trimtab bench
 	$(BIN)/trimtab bench tasks
 
-docs: $(STAMP)  ## Write the generated page docs/config.md anew
+docs: $(STAMP)  ## Generate docs/config.md
 	$(BIN)/python -P -m trimtab.cli.reference docs/config.md
 
 lock:  ## Renew constraints.txt: the newest versions that pyproject.toml allows
@@ -43,6 +43,20 @@ lock:  ## Renew constraints.txt: the newest versions that pyproject.toml allows
 	mv constraints.txt.new constraints.txt
 	rm -rf .venv-lock
 
+LOWEST_TESTS := tests/records tests/config tests/evidence tests/reports tests/boundary tests/cli/test_commands.py \
+	tests/cli/test_looking.py tests/cli/test_evidence.py tests/cli/test_models.py tests/data/tasks/hub tests/data/tokenizers \
+	tests/training/loop/test_golden.py tests/models/pretrained/test_loading.py tests/models/pretrained/test_adaptation.py \
+	tests/models/pretrained/test_saving.py tests/models/pretrained/test_chat.py
+
+lowest: $(STAMP)  ## Tests of what uses each dependency, with the lowest versions that pyproject.toml allows
+	rm -rf .venv-lowest
+	$(PYTHON) -m venv .venv-lowest
+	$(BIN)/python -P -m trimtab.cli.constraints --lowest > .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet -c .venv-lowest/lowest.txt \
+		-e '.[pretrained,tasks,tensorboard]' beartype hypothesis packaging pytest pytest-timeout
+	OMP_WAIT_POLICY=PASSIVE .venv-lowest/bin/python -m pytest -o filterwarnings=default $(LOWEST_TESTS)
+	rm -rf .venv-lowest
+
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Trimtab needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -51,4 +65,4 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 clean:  ## Remove what was built, not the runs
-	rm -rf .venv .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-lock .venv-lowest build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

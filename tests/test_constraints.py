@@ -1,12 +1,13 @@
-"""What is installed is what constraints.txt pins."""
+"""constraints.txt pins the installed versions, and pyproject.toml states lower ends."""
 
 import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
-from trimtab.cli.constraints import canonical, closure, main
+from trimtab.cli.constraints import canonical, closure, lowest, main
 
 FILE = Path(__file__).parents[1] / "constraints.txt"
 
@@ -54,6 +55,13 @@ def test_the_core_is_a_part_of_the_closure() -> None:
     assert "tensorboard" in whole
     assert "tensorboard" not in core
     assert "trimtab" not in whole
+
+
+def test_the_lowest_versions_are_of_what_users_install_and_below_the_pins(pinned: dict[str, str]) -> None:
+    ends = lowest()
+    assert {"torch", "transformers", "datasets", "tensorboard"} <= set(ends)
+    assert not {"pytest", "ruff", "trimtab"} & set(ends)
+    assert all(Version(end) <= Version(pinned[name]) for name, end in ends.items())
 
 
 def test_an_unknown_root_is_an_error_and_no_empty_file() -> None:

@@ -1,6 +1,7 @@
-"""Print the installed versions as a constraints file: the closure of what pyproject.toml asks for, on this platform."""
+"""Print a constraints file: the installed version of every dependency, or the lowest one that pyproject.toml allows."""
 
 import re
+import sys
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
 from packaging.requirements import Requirement
@@ -38,13 +39,27 @@ def closure(root: str = "trimtab", extras: frozenset[str] = frozenset({"dev"})) 
     return {name: version for name, version in sorted(found.items()) if not _PLATFORM.match(name)}
 
 
+def lowest(root: str = "trimtab", leaving_out: str = "dev") -> dict[str, str]:
+    """The lower end of every range that `root` states, in its extras too except `leaving_out`."""
+    requirements = [Requirement(text) for text in distribution(root).requires or ()]
+    return {
+        canonical(requirement.name): bound.version
+        for requirement in requirements
+        for bound in requirement.specifier
+        if bound.operator == ">=" and f'extra == "{leaving_out}"' not in str(requirement.marker)
+    }
+
+
 def canonical(name: str) -> str:
     """A distribution's name as PyPI compares it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def main() -> None:
-    """Print the file."""
+    """Print the file; with `--lowest`, the lower ends of the ranges."""
+    if "--lowest" in sys.argv:
+        print("\n".join(f"{name}=={version}" for name, version in lowest().items()))
+        return
     print("# The whole closure of '.[dev]', pinned. Written by `make lock`; do not edit by hand.")
     print("# A CUDA build of torch brings libraries of its own (nvidia-*, triton): they are not pinned here.")
     for name, version in closure().items():
