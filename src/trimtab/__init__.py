@@ -1,4 +1,4 @@
-"""Trimtab: a laboratory for steering small language models, and for finding out honestly whether the steering helped."""
+"""Trimtab: a laboratory for steering small language models, and for testing whether the steering helped."""
 
 from typing import TYPE_CHECKING
 

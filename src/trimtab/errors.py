@@ -1,4 +1,4 @@
-"""The errors a user may see. Each message says what was wrong, where, and what to do."""
+"""The errors that users see. Each message says what was wrong, where, and what to do."""
 
 
 class TrimtabError(Exception):
@@ -8,7 +8,7 @@ class TrimtabError(Exception):
 
 
 class ConfigError(TrimtabError):
-    """A config, an option or a component's parameters are wrong (exit code 2)."""
+    """A config, an option or a component's parameters are invalid (exit code 2)."""
 
     exit_code = 2
 
@@ -20,10 +20,10 @@ class DataError(TrimtabError):
 
 
 class RunError(TrimtabError):
-    """A run directory cannot be used as asked: another run's, locked, damaged or changed (exit code 2)."""
+    """A run's folder cannot be used: it belongs to another run, or is locked, damaged or changed (exit code 2)."""
 
     exit_code = 2
 
 
 class WorkError(TrimtabError):
-    """The input was right but the work failed: a full disk, a hook that broke its promise (exit code 1)."""
+    """The input was valid but the work failed, for example because of a full disk or a hook that broke its contract (exit code 1)."""

@@ -1,4 +1,4 @@
-"""Packages that import a module only when one of its names is used, so that the command line starts quickly."""
+"""Lazy imports: a package imports a module only when one of its names is used, so that the command line starts quickly."""
 
 import importlib
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
-    """A `__getattr__` for a package: each name is imported from its module when it is first used."""
+    """A `__getattr__` for a package that imports each name from its module on first use."""
 
     def load(name: str) -> Any:
         if name not in modules:

@@ -51,11 +51,11 @@ def test_a_known_model_that_is_there_is_not_imported_again(
     call("import", gguf)
     card = home / "models" / "tiny" / "trimtab.json"
     card.write_text(json.dumps({**json.loads(card.read_text()), "source": "tiny-carrier 1.0"}))
-    known = replace(known_models.EMBEDDED["smollm2-135m"], package="tiny-carrier", version="1.0")
-    monkeypatch.setitem(known_models.EMBEDDED, "tiny", known)
+    known = replace(known_models.KNOWN_MODELS["smollm2-135m"], package="tiny-carrier", version="1.0")
+    monkeypatch.setitem(known_models.KNOWN_MODELS, "tiny", known)
     assert json.loads(call("import", "tiny", "--json"))["source"] == "tiny-carrier 1.0"
     monkeypatch.setitem(
-        known_models.EMBEDDED, "tiny", replace(known, version="2.0")
+        known_models.KNOWN_MODELS, "tiny", replace(known, version="2.0")
     )  # another one is no reason to keep it
     with pytest.raises(ConfigError, match="exists already"):
         call("import", "tiny")

@@ -1,4 +1,4 @@
-"""What a memory run's config refuses."""
+"""Invalid settings in a memory run's config are refused."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from trimtab.config.wording import Source
 from trimtab.memory.config import MemoryConfig
 
 
-def resolved(**changes: Any) -> MemoryConfig:
-    least = {"model": {"name": "pretrained", "path": "m"}, "pairs": {"name": "jsonl", "path": "p.jsonl"}}
-    return resolve_root(MemoryConfig, least | changes, Source("memory.yaml"))
+def resolve(**changes: Any) -> MemoryConfig:
+    minimal = {"model": {"name": "pretrained", "path": "m"}, "pairs": {"name": "jsonl", "path": "p.jsonl"}}
+    return resolve_root(MemoryConfig, minimal | changes, Source("memory.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,12 @@ def resolved(**changes: Any) -> MemoryConfig:
         ({"ablations": {"learning_rate": [0.1, 0.1]}}, "ablations.learning_rate: 0.1 is listed twice"),
     ],
 )
-def test_a_setting_that_cannot_be_meant_is_named(changes: dict[str, Any], words: str) -> None:
+def test_an_invalid_setting_is_named(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        resolved(**changes)
+        resolve(**changes)
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_what_is_at_the_edge_of_these_is_taken() -> None:
-    found = resolved(solve={"positions": 1, "betas": [0.0, 0.999]}, ablations={"learning_rate": [0.1, 0.1000001]})
-    assert found.solve.betas == (0.0, 0.999) and len(found.ablations.learning_rate) == 2
+def test_values_at_the_limits_are_accepted() -> None:
+    config = resolve(solve={"positions": 1, "betas": [0.0, 0.999]}, ablations={"learning_rate": [0.1, 0.1000001]})
+    assert config.solve.betas == (0.0, 0.999) and len(config.ablations.learning_rate) == 2

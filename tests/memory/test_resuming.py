@@ -1,4 +1,4 @@
-"""Memory runs that are stopped, gone on with, or not wholly solved: what is told, once, and of how many pairs."""
+"""Memory runs that are interrupted, resumed, or only partly solved: their events, metrics and refusals."""
 
 import json
 from pathlib import Path
@@ -18,29 +18,31 @@ from trimtab.records import RunDirectory, read_rows
 from trimtab.reports.memory import write_report
 
 
-def test_the_early_warning_is_given_once(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_the_early_warning_is_given_once_over_interruptions(plain: dict[str, Any], tmp_path: Path) -> None:
     gates = {"single": 0.0, "joint": 0.0, "early": 1.0, "early_after": 2}
     hard = {**plain["solve"], "steps": 6, "restarts": 1, "margin": 30.0}
-    asked = config(plain, gates=gates, solve=hard, stages=["baselines", "joint"])
-    out, told = tmp_path / "run", []
+    settings = config(plain, gates=gates, solve=hard, stages=["baselines", "joint"])
+    out, reasons = tmp_path / "run", []
     for left in (3, 5, 7, 3, None):
-        result = run_memory(asked, out, Quiet(stop_after=left))
-        told = [row["reason"] for row in read_rows(out / "events.jsonl") if row["kind"] == "gate"]
+        result = run_memory(settings, out, Quiet(stop_after=left))
+        reasons = [row["reason"] for row in read_rows(out / "events.jsonl") if row["kind"] == "gate"]
     assert result["status"] == "completed"
-    assert [one.split(":")[0] for one in told] == ["early", "joint"]
+    assert [one.split(":")[0] for one in reasons] == ["early", "joint"]
     assert [gate["gate"] for gate in result["gates"]] == ["early", "joint"]
-    assert "Ctrl-C stops it" in told[0]
+    assert "Ctrl-C stops it" in reasons[0]
 
 
-def test_the_best_of_an_unsolved_pair_is_decoded_and_is_no_memory(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_the_best_vectors_of_an_unsolved_pair_are_decoded_but_are_no_memory(
+    plain: dict[str, Any], tmp_path: Path
+) -> None:
     hard = {**plain["solve"], "margin": 3.0}
-    asked = config(plain, solve=hard, stages=["baselines", "joint", "generation"])
-    result = run_memory(asked, tmp_path / "run", Quiet())
+    settings = config(plain, solve=hard, stages=["baselines", "joint", "generation"])
+    result = run_memory(settings, tmp_path / "run", Quiet())
     rows = read_rows(tmp_path / "run/stages/joint/candidates.jsonl")
     good = {row["pair"] for row in rows if row["status"] == "solved"}
-    said = read_rows(tmp_path / "run/generation.jsonl")
-    assert {row["pair"] for row in said} == {row["pair"] for row in rows}
-    assert {row["pair"] for row in said if row["solved"]} == good != {row["pair"] for row in rows}
+    decodes = read_rows(tmp_path / "run/generation.jsonl")
+    assert {row["pair"] for row in decodes} == {row["pair"] for row in rows}
+    assert {row["pair"] for row in decodes if row["solved"]} == good != {row["pair"] for row in rows}
     assert result["metrics"]["pass_fp32"]["solved"] <= len(good)
     assert "pair, not solved" in write_report(tmp_path / "run")[0].read_text()
     for pair in {row["pair"] for row in rows} - good:
@@ -49,29 +51,27 @@ def test_the_best_of_an_unsolved_pair_is_decoded_and_is_no_memory(plain: dict[st
         assert len(losses) == 2 and sum(kept.card.loss.values()) == min(losses)
 
 
-def test_pairs_with_one_answer_have_no_counterfactuals_and_the_run_goes_on(
-    plain: dict[str, Any], tmp_path: Path
-) -> None:
+def test_pairs_with_one_answer_skip_the_counterfactual_stage(plain: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "pairs.jsonl").write_text("".join(f'{{"question": "{q}", "answer": "x"}}\n' for q in "abc"))
     pairs = {"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")}
     stages = ["baselines", "joint", "counterfactual", "generation", "analysis"]
     result = run_memory(config(plain, pairs=pairs, count=3, stages=stages), tmp_path / "run", Quiet())
     assert result["status"] == "completed" and "joint_counterfactual" not in result["metrics"]
-    (told,) = [row["reason"] for row in read_rows(tmp_path / "run/events.jsonl") if row["kind"] == "stage_left_out"]
-    assert told.startswith("counterfactual: No counterfactual answers can be given to these 2 pairs")
+    (reason,) = [row["reason"] for row in read_rows(tmp_path / "run/events.jsonl") if row["kind"] == "stage_left_out"]
+    assert reason.startswith("counterfactual: These 2 pairs cannot get counterfactual answers")
     assert "other" not in json.loads((tmp_path / "run/leaks.json").read_text())["bits"]
 
 
 def test_an_interrupted_stage_counts_all_its_pairs(plain: dict[str, Any], tmp_path: Path) -> None:
-    asked = config(plain, stages=["baselines", "joint"], solve={**plain["solve"], "positions": 24})
-    result = run_memory(asked, tmp_path / "run", Quiet(stop_after=22))
+    settings = config(plain, stages=["baselines", "joint"], solve={**plain["solve"], "positions": 24})
+    result = run_memory(settings, tmp_path / "run", Quiet(stop_after=22))
     ended = {row["pair"] for row in read_rows(tmp_path / "run/stages/joint/candidates.jsonl")}
     assert result["status"] == "interrupted" and 0 < len(ended) < 5
     assert result["metrics"]["joint"]["pairs"] == 5
     assert "not ended" in write_report(tmp_path / "run")[0].read_text()
 
 
-def test_a_stop_is_heeded_between_decodes_and_analyses(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_a_stop_takes_effect_between_decodes_and_analyses(plain: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "run"
     for words in ("Baselines", "Controls", "Greedy decoding", "Robustness", "Leaks", "Landscape"):
         watcher = Quiet()
@@ -83,31 +83,31 @@ def test_a_stop_is_heeded_between_decodes_and_analyses(plain: dict[str, Any], tm
     assert run_memory(config(plain), out, Quiet())["status"] == "completed"
 
 
-def test_going_on_is_told(plain: dict[str, Any], tmp_path: Path) -> None:
-    asked, out = (
+def test_a_resumed_run_says_so(plain: dict[str, Any], tmp_path: Path) -> None:
+    settings, out = (
         config(plain, stages=["baselines", "joint"], solve={**plain["solve"], "positions": 24}),
         tmp_path / "run",
     )
-    run_memory(asked, out, Quiet(stop_after=22))
+    run_memory(settings, out, Quiet(stop_after=22))
     solved = len({row["pair"] for row in read_rows(out / "stages/joint/candidates.jsonl") if row["status"] == "solved"})
     watcher = Quiet()
-    assert run_memory(asked, out, watcher)["status"] == "completed"
-    assert f"The run in {out} goes on." in watcher.said
-    assert f"joint goes on after step 22, with {solved} pair{'s' if solved != 1 else ''} solved." in watcher.said
+    assert run_memory(settings, out, watcher)["status"] == "completed"
+    assert f"The run in {out} continues." in watcher.said
+    assert f"joint continues after step 22, with {solved} pair{'s' if solved != 1 else ''} solved." in watcher.said
     kinds = [row["kind"] for row in read_rows(out / "events.jsonl") if row["kind"] in ("end", "resume")]
     assert kinds == ["end", "resume", "end"]
 
 
-def test_a_folder_in_use_is_told_before_the_model_is_read(plain: dict[str, Any], tmp_path: Path) -> None:
-    asked, out = config(plain, stages=["baselines", "joint"]), tmp_path / "run"
-    run_memory(asked, out, Quiet(stop_after=3))
+def test_a_folder_in_use_is_refused_before_the_model_is_loaded(plain: dict[str, Any], tmp_path: Path) -> None:
+    settings, out = config(plain, stages=["baselines", "joint"]), tmp_path / "run"
+    run_memory(settings, out, Quiet(stop_after=3))
     elsewhere = {"name": "pretrained", "path": str(tmp_path / "nowhere")}
     gone = config(plain, stages=["baselines", "joint"], model=elsewhere)
     with RunDirectory(out).lock(), pytest.raises(RunError, match="in use"):
         run_memory(gone, out, Quiet())
 
 
-def test_pairs_that_were_asked_for_and_are_left_out_are_told(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_pairs_that_were_asked_for_and_are_left_out_are_reasons(plain: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "pairs.jsonl").write_text(
         "".join(json.dumps({"question": q, "answer": "x"}) + "\n" for q in ("a", "b" * 500))
     )
@@ -117,25 +117,25 @@ def test_pairs_that_were_asked_for_and_are_left_out_are_told(plain: dict[str, An
     assert "Baselines of 1 pair." in watcher.said
 
 
-def test_long_work_is_told_and_stopped_between_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_work_reports_its_progress_and_stops_between_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     watcher = Quiet()
-    look = Pace(watcher, "Leaks in bits")
-    look(1, 4)
+    progress = Pace(watcher, "Leaks in bits")
+    progress(1, 4)
     monkeypatch.setattr(Pace, "EVERY", 0.0)
-    look(2, 4)
+    progress(2, 4)
     assert watcher.said == ["Leaks in bits.", "Leaks in bits: 50%"]
     watcher.left = 0
     with pytest.raises(StageInterruptedError, match="asked"):
-        look(3, 4)
+        progress(3, 4)
 
 
-def test_accepted_changes_do_not_mix_two_runs(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_changes_that_would_mix_two_runs_cannot_be_accepted(plain: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    asked = {"stages": ["baselines", "joint"]}
-    assert run_memory(config(plain, **asked), out, Quiet(stop_after=3))["status"] == "interrupted"
+    stages = {"stages": ["baselines", "joint"]}
+    assert run_memory(config(plain, **stages), out, Quiet(stop_after=3))["status"] == "interrupted"
     for changed in ({"vectors": 8}, {"count": 4}, {"seed": 2}):
         with pytest.raises(RunError, match=rf"the config's {next(iter(changed))}.*choose another --out\.$"):
-            run_memory(config(plain, **asked, **changed), out, Quiet(), accept_changes=True)
+            run_memory(config(plain, **stages, **changed), out, Quiet(), accept_changes=True)
     more = config(plain, stages=["baselines", "joint", "generation"])
     with pytest.raises(RunError, match="--accept-changes"):
         run_memory(more, out, Quiet())
@@ -147,7 +147,7 @@ def test_accepted_changes_do_not_mix_two_runs(plain: dict[str, Any], tmp_path: P
         run_memory(more, out, Quiet())
 
 
-def test_commands_on_training_runs_tell_what_a_memory_run_is(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_commands_for_training_runs_refuse_a_memory_run_by_name(plain: dict[str, Any], tmp_path: Path) -> None:
     out, runner = tmp_path / "run", CliRunner()
     run_memory(config(plain, stages=["baselines", "joint"]), out, Quiet())
     shown = runner.invoke(app, ["show", str(out)], catch_exceptions=False)

@@ -55,7 +55,7 @@ def whole(plain: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tu
     return out, run_memory(config(plain), out, Quiet())
 
 
-def test_a_run_leaves_its_records(whole: tuple[Path, dict[str, Any]]) -> None:
+def test_a_run_records_solved_pairs_and_their_memories(whole: tuple[Path, dict[str, Any]]) -> None:
     out, result = whole
     assert result["status"] == "completed" and [gate["gate"] for gate in result["gates"]] == [
         "single_question",
@@ -70,9 +70,9 @@ def test_a_run_leaves_its_records(whole: tuple[Path, dict[str, Any]]) -> None:
         memory = load_memory(out / "memories" / pair)
         (row,) = [row for row in rows if row["pair"] == pair and row["status"] == "solved"]
         assert memory.card.margin == row["margin"] >= 0.2 and memory.card.loss == row["loss"]
-    said = read_rows(out / "generation.jsonl")
-    assert {row["pair"] for row in said} == good and all(
-        row["tokens_exact"] and row["verdict"] == "pass" for row in said
+    decodes = read_rows(out / "generation.jsonl")
+    assert {row["pair"] for row in decodes} == good and all(
+        row["tokens_exact"] and row["verdict"] == "pass" for row in decodes
     )
     assert result["metrics"]["joint"]["solved"] == len(good) == result["metrics"]["pass_fp32"]["solved"]
 
@@ -100,12 +100,12 @@ def test_ablations_and_analysis_are_recorded(whole: tuple[Path, dict[str, Any]])
     assert json.loads((out / "landscape.json").read_text())["lines"]
 
 
-def test_its_report_is_drawn(whole: tuple[Path, dict[str, Any]]) -> None:
+def test_the_report_of_a_run_is_written(whole: tuple[Path, dict[str, Any]]) -> None:
     page = write_report(whole[0])[0].read_text()
     assert "Convergence" in page and "single question" in page.lower().replace("_", " ")
 
 
-def test_a_second_call_finds_everything_done(whole: tuple[Path, dict[str, Any]], plain: dict[str, Any]) -> None:
+def test_a_second_call_changes_nothing(whole: tuple[Path, dict[str, Any]], plain: dict[str, Any]) -> None:
     out, result = whole
     before = {path: path.read_bytes() for path in sorted(out.rglob("*.json*"))}
     again = run_memory(config(plain), out, Quiet())
@@ -113,17 +113,17 @@ def test_a_second_call_finds_everything_done(whole: tuple[Path, dict[str, Any]],
     assert before == {path: path.read_bytes() for path in before}
 
 
-def test_a_stopped_run_goes_on_to_the_same_memories(
+def test_an_interrupted_run_resumes_to_the_same_memories(
     whole: tuple[Path, dict[str, Any]], plain: dict[str, Any], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
     assert run_memory(config(plain), out, Quiet(stop_after=12))["status"] == "interrupted"
     assert run_memory(config(plain), out, Quiet(stop_after=8))["status"] == "interrupted"
     assert run_memory(config(plain), out, Quiet())["status"] == "completed"
-    same_memories(whole[0], out)
+    assert_same_memories(whole[0], out)
 
 
-def same_memories(one: Path, other: Path) -> None:
+def assert_same_memories(one: Path, other: Path) -> None:
     names = sorted(path.name for path in (one / "memories").iterdir())
     assert names == sorted(path.name for path in (other / "memories").iterdir())
     for name in names:
@@ -132,59 +132,61 @@ def same_memories(one: Path, other: Path) -> None:
     drop = ("seconds",)
     for stage in ("single_question", "single_answer", "joint"):
         rows = [read_rows(place / "stages" / stage / "candidates.jsonl") for place in (one, other)]
-        first, second = [[{k: v for k, v in row.items() if k not in drop} for row in found] for found in rows]
+        first, second = [[{k: v for k, v in row.items() if k not in drop} for row in stage_rows] for stage_rows in rows]
         assert first == second
 
 
-def test_other_wordings_pull_and_need_not_be_said(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_paraphrases_are_part_of_the_objective_only(plain: dict[str, Any], tmp_path: Path) -> None:
     source = Path(plain["pairs"]["path"])
     rows = [{**json.loads(line), "id": f"p{index}"} for index, line in enumerate(source.read_text().splitlines())]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "wordings.jsonl").write_text(json.dumps({"pair": "p1", "questions": ["z"], "answers": ["y"]}) + "\n")
-    asked = config(
+    (tmp_path / "paraphrases.jsonl").write_text(json.dumps({"pair": "p1", "questions": ["z"], "answers": ["y"]}) + "\n")
+    settings = config(
         plain,
         pairs={"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")},
-        paraphrases={"path": str(tmp_path / "wordings.jsonl"), "weight": 0.1},
+        paraphrases={"path": str(tmp_path / "paraphrases.jsonl"), "weight": 0.1},
         stages=["baselines", "joint", "paraphrases", "ablations"],
         ablations={},
         count=6,
     )
-    assert run_memory(asked, tmp_path / "run", Quiet())["status"] == "completed"
-    found = read_rows(tmp_path / "run/stages/joint_paraphrases/candidates.jsonl")
-    assert {row["pair"] for row in found} == {"p1"}
+    assert run_memory(settings, tmp_path / "run", Quiet())["status"] == "completed"
+    rows = read_rows(tmp_path / "run/stages/joint_paraphrases/candidates.jsonl")
+    assert {row["pair"] for row in rows} == {"p1"}
     cells = json.loads((tmp_path / "run/ablations.json").read_text())["cells"]
     assert [(cell["ablation"], cell["value"], cell["pairs"]) for cell in cells] == [
         ("paraphrases", False, 1),
         ("paraphrases", True, 1),
     ]
-    wrong = asked.model_copy(update={"seed": 3, "pairs": config(plain).pairs})
-    with pytest.raises(DataError, match="no wording that can be used"):
+    wrong = settings.model_copy(update={"seed": 3, "pairs": config(plain).pairs})
+    with pytest.raises(DataError, match="no paraphrase that can be used"):
         run_memory(wrong, tmp_path / "other", Quiet())
     assert not (tmp_path / "other").exists()
 
 
-def test_a_wording_that_does_not_fit_is_left_out_and_named(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_a_paraphrase_that_does_not_fit_is_left_out_and_named(plain: dict[str, Any], tmp_path: Path) -> None:
     names = [json.loads(line)["question"] for line in Path(plain["pairs"]["path"]).read_text().splitlines()]
     (tmp_path / "pairs.jsonl").write_text(
         "".join(f'{{"id": "{q}", "question": "{q}", "answer": "x{q}"}}\n' for q in names)
     )
-    wordings = [{"pair": names[0], "questions": ["z" * 80, "y"]}, {"pair": "nobody", "answers": ["w"]}]
-    (tmp_path / "wordings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in wordings))
-    asked = config(
+    paraphrases = [{"pair": names[0], "questions": ["z" * 80, "y"]}, {"pair": "nobody", "answers": ["w"]}]
+    (tmp_path / "paraphrases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in paraphrases))
+    settings = config(
         plain,
         pairs={"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")},
-        paraphrases={"path": str(tmp_path / "wordings.jsonl")},
+        paraphrases={"path": str(tmp_path / "paraphrases.jsonl")},
         stages=["baselines", "joint", "paraphrases"],
         count=6,
     )
-    run_memory(asked, tmp_path / "run", Quiet())
-    told = [row["reason"] for row in read_rows(tmp_path / "run/events.jsonl") if row["kind"] == "pair_skipped"]
-    assert len(told) == 2 and ".." not in told[0]
-    assert "longer than the context" in told[0] and "'nobody'" in told[1]
+    run_memory(settings, tmp_path / "run", Quiet())
+    reasons = [row["reason"] for row in read_rows(tmp_path / "run/events.jsonl") if row["kind"] == "pair_skipped"]
+    assert len(reasons) == 2 and ".." not in reasons[0]
+    assert "longer than the context" in reasons[0] and "'nobody'" in reasons[1]
 
 
 @pytest.mark.slow
-def test_kills_lose_no_memory(whole: tuple[Path, dict[str, Any]], plain: dict[str, Any], tmp_path: Path) -> None:
+def test_a_killed_run_loses_no_memory(
+    whole: tuple[Path, dict[str, Any]], plain: dict[str, Any], tmp_path: Path
+) -> None:
     (tmp_path / "memory.yaml").write_text(yaml.safe_dump(plain))
     out = tmp_path / "run"
     arguments = ["memory", "run", str(tmp_path / "memory.yaml"), "--out", str(out)]
@@ -193,9 +195,9 @@ def test_kills_lose_no_memory(whole: tuple[Path, dict[str, Any]], plain: dict[st
         process = started(*arguments)
         steps = out / "stages/joint/steps.jsonl"
         deadline = time.monotonic() + 240
-        seen = len(read_rows(steps)) if steps.exists() else 0
+        before = len(read_rows(steps)) if steps.exists() else 0
         while process.poll() is None and time.monotonic() < deadline:
-            if steps.exists() and len(read_rows(steps)) >= seen + 5 + 3 * kills:
+            if steps.exists() and len(read_rows(steps)) >= before + 5 + 3 * kills:
                 break
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
@@ -204,10 +206,10 @@ def test_kills_lose_no_memory(whole: tuple[Path, dict[str, Any]], plain: dict[st
         assert stored <= now
         stored = now
     assert command(*arguments).returncode == 0
-    same_memories(whole[0], out)
+    assert_same_memories(whole[0], out)
 
 
-def test_a_closed_gate_stops_and_says_what_to_look_at(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_a_closed_gate_stops_the_run_with_advice(plain: dict[str, Any], tmp_path: Path) -> None:
     closed = config(plain, gates={"single": 1.0, "joint": 1.0}, solve={**plain["solve"], "steps": 1, "margin": 30.0})
     result = run_memory(closed, tmp_path / "a", Quiet())
     assert result["status"] == "stopped" and not (tmp_path / "a/stages/joint").exists()
@@ -222,7 +224,7 @@ def test_another_config_in_the_same_folder_is_refused(
         run_memory(config(plain, seed=1), whole[0], Quiet())
 
 
-def test_a_memory_is_said_in_another_process_and_refused_by_another_model(
+def test_a_memory_is_decoded_in_another_process_and_refused_by_another_model(
     whole: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     out = tmp_path / "copy"
@@ -254,7 +256,7 @@ def test_a_memory_is_said_in_another_process_and_refused_by_another_model(
     ("changes", "error", "words"),
     [
         ({"vectors": 0}, ConfigError, ("vectors", "greater than or equal to 1")),
-        ({"vectors": 70}, DataError, ("none can be used", "longest_question")),
+        ({"vectors": 70}, DataError, ("can be used", "longest_question")),
         ({"ablations": {"vectors": [2, 90], "pairs": 2}}, ConfigError, ("ablations.vectors: 90", "context of")),
         (
             {"ablations": {"models": [{"name": "pretrained", "path": "nothing-here"}]}},
@@ -274,7 +276,7 @@ def test_a_memory_is_said_in_another_process_and_refused_by_another_model(
         ({"modes": {"name": "words", "question": "A", "answer": "A"}}, ConfigError, ("different words",)),
     ],
 )  # fmt: skip
-def test_wrong_input_is_one_clear_paragraph(plain: dict[str, Any], tmp_path: Path, changes, error, words) -> None:
+def test_wrong_input_is_refused_in_one_paragraph(plain: dict[str, Any], tmp_path: Path, changes, error, words) -> None:
     with pytest.raises(error) as caught:
         run_memory(config(plain, **changes), tmp_path / "run", Quiet())
     assert all(word in str(caught.value) for word in words) and "\n" not in str(caught.value)

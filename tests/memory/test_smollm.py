@@ -1,4 +1,4 @@
-"""Content memory on SmolLM2-135M: packed against plain in fp32, and gates that close on a model that has learned nothing."""
+"""Content memory on SmolLM2-135M: packed compared with plain losses, and gates that close on random weights."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from trimtab.data import PretrainedTokenizer
 from trimtab.memory.config import MemoryConfig
 from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.engine.solve import SolverTask
+from trimtab.memory.engine.solve import PairTargets
 from trimtab.memory.run import run_memory
 
 pytestmark = pytest.mark.slow
@@ -27,37 +27,37 @@ PAIRS = [
 ]
 
 
-def test_packed_losses_and_gradients_are_the_plain_ones(smollm2: Path) -> None:
-    """Losses to 1e-5, gradients to 5e-5 of their norm: nearer than either is to the gradient in float64 (2e-4)."""
+def test_packed_losses_and_gradients_equal_the_plain_ones(smollm2: Path) -> None:
+    """Losses to 1e-5, gradients to 5e-5 of their norm: closer than either is to the gradient in float64 (2e-4)."""
     net = FrozenNetwork(path=str(smollm2))
     tokenizer = PretrainedTokenizer(path=str(smollm2))
     generator = torch.Generator().manual_seed(0)
     modes = tuple(torch.randn(1, net.width, generator=generator) * net.scale for _ in range(2))
-    tasks = [
-        SolverTask(
-            f"p{n}", tuple(Branch(side, tuple(tokenizer.encode(text).tolist())) for side, text in enumerate(pair))
+    targets = [
+        PairTargets(
+            f"p{n}", tuple(Branch(side, tuple(tokenizer.encode(text).tolist())) for side, text in enumerate(texts))
         )
-        for n, pair in enumerate(PAIRS)
+        for n, texts in enumerate(PAIRS)
     ]
-    vectors = torch.randn(len(tasks), 16, net.width, generator=generator) * net.scale
+    vectors = torch.randn(len(targets), 16, net.width, generator=generator) * net.scale
     for layout in ("two_sequences", "shared_prefix"):
-        losses, margins, gradient = measured(net, modes, vectors, tasks, layout)
-        for row, task in enumerate(tasks):
+        losses, margins, gradient = measured(net, modes, vectors, targets, layout)
+        for row, pair in enumerate(targets):
             own = vectors[row].clone().requires_grad_()
-            with net.reading_plainly() as network:
-                expected, margin = plain_losses(network, modes, own, task.branches, layout)
-            (pulled,) = torch.autograd.grad(sum(expected), own)
+            with net.library_attention() as network:
+                expected, margin = plain_losses(network, modes, own, pair.branches, layout)
+            (expected_gradient,) = torch.autograd.grad(sum(expected), own)
             assert np.allclose(losses[row], [loss.item() for loss in expected], rtol=1e-5, atol=0)
             assert float(margins[row]) == pytest.approx(margin, abs=2e-4)  # a difference of two logits near 20
-            assert float((gradient[row] - pulled).norm() / pulled.norm()) < 5e-5
+            assert float((gradient[row] - expected_gradient).norm() / expected_gradient.norm()) < 5e-5
 
 
-@pytest.mark.timeout(1800)  # beside other work it takes several times as long
+@pytest.mark.timeout(1800)  # on a busy machine it takes several times as long
 def test_the_gates_close_on_random_weights(smollm2: Path, tmp_path: Path) -> None:
     (tmp_path / "pairs.jsonl").write_text(
         "".join(f'{{"question": "{question}", "answer": "{answer}"}}\n' for question, answer in PAIRS[:2])
     )
-    asked = {
+    settings = {
         "threads": 1,
         "model": {"name": "untrained", "path": str(smollm2)},
         "pairs": {"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")},
@@ -67,7 +67,7 @@ def test_the_gates_close_on_random_weights(smollm2: Path, tmp_path: Path) -> Non
         "stages": ["baselines", "single", "joint"],
     }
     for name, status, steps in (("untrained", "stopped", 30), ("pretrained", "completed", 200)):
-        asked["model"]["name"], asked["solve"]["steps"] = name, steps
-        result = run_memory(resolve_root(MemoryConfig, asked, Source("memory.yaml", {})), tmp_path / name, Quiet())
+        settings["model"]["name"], settings["solve"]["steps"] = name, steps
+        result = run_memory(resolve_root(MemoryConfig, settings, Source("memory.yaml", {})), tmp_path / name, Quiet())
         assert result["status"] == status
         assert all(gate["passed"] == (name == "pretrained") for gate in result["gates"])

@@ -1,1 +1,1 @@
-"""Speed, memory and quality, measured against a straightforward PyTorch loop."""
+"""Benchmarks: speed, memory and quality compared with a straightforward PyTorch loop."""

@@ -10,12 +10,12 @@ from trimtab.models.layers import Linear
 
 
 def model_flops(model: Decoder, tokens: int) -> float:
-    """Floating-point operations that one training step on `tokens` tokens needs, forward and backward, in full windows.
+    """Floating-point operations of one training step on `tokens` tokens in full windows, forward and backward.
 
-    The convention is that of PaLM's model FLOPs utilisation (Chowdhery et al. 2022, appendix B), with attention counted as
-    causal: a product of [m, k] by [k, n] is 2·m·k·n; a linear map costs that once forward and twice backward, and so do QKᵀ
-    and the weighted sum of the values, over the (context + 1) / 2 keys that a query sees on average. Nothing else counts:
-    no embedding look-up, softmax, norm, dropout or optimiser, and nothing that an implementation computes beyond need.
+    Uses the convention of PaLM's model FLOPs utilisation (Chowdhery et al. 2022, appendix B), with causal attention: a product
+    of [m, k] by [k, n] counts 2·m·k·n; a linear layer costs this once forward and twice backward, and so do QKᵀ and the weighted
+    sum of the values, over the (context + 1) / 2 keys that a query attends to on average. Nothing else counts: no embedding
+    look-up, softmax, norm, dropout or optimiser, and no unnecessary computation of an implementation.
     """
     linear = sum(module.weight.numel() for module in model.modules() if isinstance(module, Linear))
     head = model.token_embedding.numel() if model.head is None else 0
@@ -24,7 +24,7 @@ def model_flops(model: Decoder, tokens: int) -> float:
 
 
 def matmul_peak(dtype: torch.dtype, *, size: int = 2048, rounds: int = 7) -> float:
-    """FLOP/s of a square matrix product of `size`, the median of `rounds`, with the present number of threads."""
+    """FLOP/s of a square matrix product of `size`: the median of `rounds`, with the current number of threads."""
     generator = torch.Generator().manual_seed(0)
     a = torch.randn(size, size, generator=generator).to(dtype)
     b = torch.randn(size, size, generator=generator).to(dtype)

@@ -1,4 +1,4 @@
-"""Peak memory of the training variants, each in a process of its own."""
+"""Peak resident memory of the training variants, each in a separate process."""
 
 import subprocess
 import sys
@@ -13,14 +13,14 @@ STEPS = 4
 
 
 def peak_memory() -> dict[str, float]:
-    """Peak resident memory in MiB of a few training steps, by variant."""
-    found = {}
+    """Peak resident memory of a few training steps in MiB, by variant."""
+    peaks = {}
     for variant in VARIANTS:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "trimtab.bench.peak_rss", variant], capture_output=True, text=True, check=True
         )
-        found[f"training.peak_rss_mb.{variant}"] = float(done.stdout.split()[-1])
-    return found
+        peaks[f"training.peak_rss_mb.{variant}"] = float(done.stdout.split()[-1])
+    return peaks
 
 
 def _run(variant: str) -> None:
@@ -28,7 +28,7 @@ def _run(variant: str) -> None:
     from trimtab.bench.training import ours, stepper
 
     with tempfile.TemporaryDirectory() as folder:
-        # The same imports, corpus and process for all, so that only the loop differs.
+        # All variants have the same imports and corpus, so that only the loop differs.
         trainer, assembly = ours(Path(folder) / "run")
         batch = trainer.state.episode.batch_size
         step: Callable[[], object]

@@ -1,4 +1,4 @@
-"""What a pretrained model costs here: loading, a step of low-rank training, batched generation against one prompt at a time."""
+"""Benchmark of a pretrained model: loading, a step of low-rank training, and generation in a batch and one by one."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,7 @@ QUESTIONS = ("What is the capital of France?", "Say hello.", "Name a yellow frui
 
 
 def bench_pretrained(path: str, rounds: int, threads: int, say: Callable[[str], None]) -> dict[str, float | str]:
-    """Seconds, ratios and the peak memory in MiB of the model at `path`; imports are done before anything is timed."""
+    """Seconds, ratios and the peak memory in MiB of the model at `path`; imports are not part of the timings."""
     assembly = assemble(
         resolve_config(
             {
@@ -39,10 +39,10 @@ def bench_pretrained(path: str, rounds: int, threads: int, say: Callable[[str], 
     steps = interleaved({"step": lambda: trainer.step(assembly.train_loader)}, rounds, warmup=1)["step"]
     figures["pretrained.lora_step_seconds"] = median(steps)
     figures["pretrained.lora_peak_rss_mb"] = peak_rss_mb()
-    begun = time.perf_counter()
+    started = time.perf_counter()
     model = Pretrained(path=path, adapt=()).eval()
-    figures["pretrained.load_seconds"] = time.perf_counter() - begun
-    say(f"{rounds} rounds of {PROMPTS} prompts, {TOKENS} tokens each, together and one by one")
+    figures["pretrained.load_seconds"] = time.perf_counter() - started
+    say(f"{rounds} rounds of {PROMPTS} prompts, {TOKENS} tokens each, in one batch and one by one")
     return figures | _generation(model, PretrainedTokenizer(path=path), rounds)
 
 

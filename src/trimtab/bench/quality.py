@@ -1,4 +1,4 @@
-"""Does the fast path train as well? Paired runs of the straightforward loop and ours: same weights, same batches."""
+"""Benchmark of quality: paired runs of the straightforward loop and of Trimtab, with the same weights and batches."""
 
 import math
 import statistics
@@ -15,14 +15,14 @@ from trimtab.data import EvaluationLoader
 from trimtab.models import Decoder
 
 MARGIN = 0.02
-"""Nats: the mean paired difference must lie within ± this."""
+"""The largest acceptable mean paired difference, in nats per token."""
 
 
 def bench_quality(seeds: int = 6, steps: int = 300, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Train both on `seeds` paired seeds for `steps` steps; returns each pair's validation losses and their difference.
 
-    Both validate all windows of the split, each in its own precision. The difference is ours minus the loop's, in nats a
-    token, with its standard deviation over the pairs and the t interval's half width at 95%.
+    Both evaluate all windows of the validation split, each in its own precision. The difference is Trimtab's loss minus the loop's,
+    in nats per token; the result has its mean and standard deviation over the pairs.
     """
     pairs = []
     for seed in range(seeds):

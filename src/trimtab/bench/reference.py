@@ -1,6 +1,6 @@
-"""The baseline: a small GPT and its training step, written the way people write them (nanoGPT, minGPT, tutorials).
+"""The baseline: a small GPT and its training step in the usual style (nanoGPT, minGPT, tutorials).
 
-The architecture is exactly that of `Decoder` at its defaults, so that both can start from the same weights.
+The architecture is exactly that of `Decoder` with its defaults, so both can start from the same weights.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from trimtab.random.streams import global_stream
 
 
 class ReferenceAttention(nn.Module):
-    """Causal self-attention by torch's fused function."""
+    """Causal self-attention with torch's fused function."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class ReferenceAttention(nn.Module):
         self.residual_dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq width"]:
-        """The branch's output, dropout included."""
+        """The output of the branch, after dropout."""
         batch, length, width = x.shape
         q, k, v = self.qkv(x).split(width, dim=2)
         q = q.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
@@ -95,7 +95,7 @@ class ReferenceModel(nn.Module):
         """Copy the weights of a `Decoder` of the same shape (learned positions, LayerNorm, GELU, tied head, no biases).
 
         Raises:
-            ValueError: the decoder has parameters that this architecture lacks, or the other way round.
+            ValueError: the two have different parameters.
         """
         renamed = {
             "token_embedding": "token_embedding.weight",
@@ -107,7 +107,7 @@ class ReferenceModel(nn.Module):
             source[target] = value
         own = dict(self.named_parameters())
         if own.keys() != source.keys():
-            raise ValueError(f"not the same architecture: {sorted(own.keys() ^ source.keys())}")
+            raise ValueError(f"the architectures differ in: {sorted(own.keys() ^ source.keys())}")
         for name, parameter in own.items():
             parameter.copy_(source[name])
 
@@ -120,8 +120,8 @@ def _initialise(module: nn.Module) -> None:
 class ReferenceTraining:
     """The straightforward training loop: AdamW (betas .9/.95, weight decay .1 on everything), clipping at 1.
 
-    `batches` gives a step's windows, one token longer than the context. `autocast` computes under bf16 autocast. Such
-    code initialises and drops out from torch's global generator; here that runs under a generator of `seed`, swapped in.
+    `batches` gives a step's windows, one token longer than the context. `autocast` computes under bf16 autocast. Such code draws
+    initial weights and dropout from torch's global generator; here its state is replaced by that of a generator with `seed`.
     """
 
     def __init__(
@@ -142,11 +142,11 @@ class ReferenceTraining:
         self.steps = 0
 
     def load(self, decoder: Decoder) -> None:
-        """Start from a decoder's weights (see `ReferenceModel.load_decoder`)."""
+        """Copy a decoder's weights (see `ReferenceModel.load_decoder`)."""
         self.model.load_decoder(decoder)
 
     def step(self) -> float:
-        """One optimiser step on the next batch; its loss in nats a token."""
+        """One optimiser step on the next batch; returns its loss in nats per token."""
         batch = self.batches(self.steps)
         inputs, _, targets, _ = batch.shifted()
         self.model.train()

@@ -1,6 +1,6 @@
-"""The straightforward way to find memory vectors: one pair at a time, one sequence at a time, in the library's own network.
+"""The straightforward way to optimise memory vectors: one pair and one sequence at a time, in the library's own network.
 
-What the engine is measured against, and the oracle of its tests.
+The baseline of the engine's benchmark, and the reference in its tests.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ def plain_losses(
     branches: Sequence[Branch],
     layout: Layout = "two_sequences",
 ) -> tuple[list[Tensor], float]:
-    """The mean NLL of each branch in nats a token, with its graph, and the smallest logit margin of a judged branch's targets."""
-    reach: Any = network
-    embedding = reach.get_input_embeddings()
+    """The mean NLL of each branch in nats per token, differentiable, and the smallest logit margin of the judged targets."""
+    untyped: Any = network
+    embedding = untyped.get_input_embeddings()
     losses, margins = [], []
     for branch in branches:
         ids = torch.tensor(branch.ids, device=vectors.device)
         mode = [] if branch.mode is None else [modes[branch.mode]]
-        opening = [*mode, vectors] if layout == "two_sequences" else [vectors, *mode]
-        read = torch.cat([*(part.to(vectors.dtype) for part in opening), embedding(ids[:-1])])
-        logits = reach(inputs_embeds=read[None], use_cache=False).logits[0, -len(ids) :]
+        prompt = [*mode, vectors] if layout == "two_sequences" else [vectors, *mode]
+        inputs = torch.cat([*(part.to(vectors.dtype) for part in prompt), embedding(ids[:-1])])
+        logits = untyped(inputs_embeds=inputs[None], use_cache=False).logits[0, -len(ids) :]
         losses.append(nn.functional.cross_entropy(logits, ids))
         if branch.judged:
             target = logits.detach().gather(1, ids[:, None])
@@ -45,7 +45,7 @@ def plain_step(
     branches: Sequence[Branch],
     optimizer: torch.optim.Optimizer,
 ) -> float:
-    """One update of one pair's vectors, as most code would make it; returns the objective."""
+    """One update of one pair's vectors by automatic differentiation; returns the objective."""
     optimizer.zero_grad()
     losses, _ = plain_losses(network, modes, vectors, branches)
     total = torch.stack([branch.weight * loss for branch, loss in zip(branches, losses, strict=True)]).sum()

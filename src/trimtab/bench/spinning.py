@@ -1,4 +1,4 @@
-"""How long OpenMP's idle threads should spin: speed alone, beside a busy process and beside a second run, by spin count."""
+"""Benchmark of OpenMP's spin count: speed alone, with a busy process, and with a second run, by spin count."""
 
 import itertools
 import os
@@ -16,7 +16,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     **{f"spin_{count}": {"GOMP_SPINCOUNT": str(count)} for count in (100, 300, 1000, 3000, 10_000)},
     "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
 }
-"""What is compared, by name: environment variables that libgomp reads when torch loads it. `library` is its own default."""
+"""The settings to compare, by name: environment variables that libgomp reads when torch loads it. `library` is its default."""
 
 VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 SITUATIONS = ("alone", "beside_busy", "two_runs")
@@ -30,18 +30,19 @@ TINY = (
 def bench_spinning(
     works: tuple[str, ...], settings: tuple[str, ...], seconds: float, rounds: int, say: Callable[[str], None]
 ) -> dict[str, float]:
-    """Rates as shares, each the median over `rounds` in which all settings take turns.
+    """Relative rates, each the median over `rounds` in which all settings alternate.
 
-    `WORK.SETTING.alone` is the rate of two threads alone over that of the setting `library`; `WORK.SETTING.beside_busy` and
-    `WORK.SETTING.two_runs` (the mean of the two) are over the rate of one thread alone, `WORK.one_thread`, in units per second.
+    `WORK.SETTING.alone` is the rate of two threads alone divided by that of the setting `library`. `WORK.SETTING.beside_busy` and
+    `WORK.SETTING.two_runs` (the mean of both runs) are divided by the rate of one thread alone, which is `WORK.one_thread`, in
+    units per second.
     """
     rates: dict[tuple[str, str, str], list[float]] = {}
     for turn in range(rounds):
         for work in works:
-            one = _rates(work, "library", 1, "alone", seconds)
+            one = _rate(work, "library", 1, "alone", seconds)
             rates.setdefault((work, "one_thread", "alone"), []).append(one)
             for situation, name in itertools.product(SITUATIONS, settings if turn % 2 == 0 else settings[::-1]):
-                rate = _rates(work, name, 2, situation, seconds)
+                rate = _rate(work, name, 2, situation, seconds)
                 rates.setdefault((work, name, situation), []).append(rate)
                 say(
                     f"round {turn + 1}: {work}, {name}, {situation}: {rate:.4g} units/s ({rate / one:.0%} of one thread)"
@@ -55,21 +56,21 @@ def bench_spinning(
     return figures
 
 
-def _rates(work: str, setting: str, threads: int, situation: str, seconds: float) -> float:
-    """Units of work a second in a process of its own; the mean of both where two run side by side."""
+def _rate(work: str, setting: str, threads: int, situation: str, seconds: float) -> float:
+    """Units of work per second in a separate process; the mean of both if two run at the same time."""
     with _busy() if situation == "beside_busy" else _nothing():
-        started = [_start(work, setting, threads, seconds) for _ in range(2 if situation == "two_runs" else 1)]
-        outputs = [process.communicate()[0] for process in started]
-    for process in started:
+        processes = [_start(work, setting, threads, seconds) for _ in range(2 if situation == "two_runs" else 1)]
+        outputs = [process.communicate()[0] for process in processes]
+    for process in processes:
         if process.returncode:
             raise RuntimeError(f"the measured process of {work} under {setting} ended with {process.returncode}")
     return statistics.mean(float(output.split()[-1]) for output in outputs)
 
 
 def _start(work: str, setting: str, threads: int, seconds: float) -> "subprocess.Popen[str]":
-    clean = {key: value for key, value in os.environ.items() if key not in VARIABLES}
+    environment = {key: value for key, value in os.environ.items() if key not in VARIABLES}
     command = [sys.executable, "-P", "-m", "trimtab.bench.spinning", work, str(threads), str(seconds)]
-    return subprocess.Popen(command, env=clean | SETTINGS[setting], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment | SETTINGS[setting], stdout=subprocess.PIPE, text=True)
 
 
 @contextmanager
@@ -88,15 +89,15 @@ def _nothing() -> Iterator[None]:
 
 
 def _measure(work: str, threads: int, seconds: float) -> float:
-    """Units a second over `seconds`, after a moment to settle: steps, generated tokens, pair-steps."""
+    """Units (steps, generated tokens or pair-steps) per second over `seconds`, after one unit that is not timed."""
     with tempfile.TemporaryDirectory() as folder:
         unit, size = _UNITS[work](threads, Path(folder))
         unit()
-        done, begun = 0, time.perf_counter()
-        while time.perf_counter() - begun < seconds:
+        done, started = 0, time.perf_counter()
+        while time.perf_counter() - started < seconds:
             unit()
             done += size
-        return done / (time.perf_counter() - begun)
+        return done / (time.perf_counter() - started)
 
 
 def _training(overrides: tuple[str, ...]) -> Callable[[int, Path], tuple[Callable[[], object], int]]:
@@ -139,7 +140,7 @@ _UNITS: dict[str, Callable[[int, Path], tuple[Callable[[], object], int]]] = {
     "memory": _memory,
 }
 WORKS = tuple(_UNITS)
-"""What is measured: the default training step, a 0.1-million-parameter one, single-prompt generation, memory pair-steps."""
+"""The kinds of work: the default training step, one of 0.1 million parameters, generation for one prompt, memory pair-steps."""
 
 
 if __name__ == "__main__":

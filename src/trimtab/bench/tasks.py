@@ -1,4 +1,4 @@
-"""What tasks cost: drawing their problems, reading answers out of long text, judging answers, and answering."""
+"""Benchmark of tasks: drawing problems, parsing answers in long texts, scoring, calibration, and completing prompts."""
 
 from collections.abc import Callable
 from statistics import median
@@ -25,7 +25,7 @@ PROBLEMS, LETTERS, ANSWERS, RESAMPLES, BATCH, PROMPTS, TOKENS = 3000, 1_000_000,
 
 
 def bench_tasks(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
-    """Problems a second of every generated task, seconds of what reads and judges answers, and a ratio of completions."""
+    """Problems per second of every generated task, seconds for parsing and scoring, and the speed-up of batched completion."""
     tasks = {
         "arithmetic": Arithmetic(),
         "arithmetic_scratch": Arithmetic(scratch=True),
@@ -37,8 +37,8 @@ def bench_tasks(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
     }
     say(f"{rounds} rounds of {PROBLEMS} problems of {len(tasks)} tasks")
     seconds = interleaved({name: _drawn(task) for name, task in tasks.items()}, rounds, warmup=1)
-    figures = {f"tasks.{name}_per_second": PROBLEMS / median(found) for name, found in seconds.items()}
-    say(f"{rounds} rounds of reading a million letters, judging {ANSWERS:,} answers, batching, {PROMPTS} completions")
+    figures = {f"tasks.{name}_per_second": PROBLEMS / median(times) for name, times in seconds.items()}
+    say(f"{rounds} rounds of parsing a million letters, scoring {ANSWERS:,} answers, batching, {PROMPTS} completions")
     confidence = np.random.default_rng(0).uniform(size=ANSWERS)
     correct = np.random.default_rng(1).uniform(size=ANSWERS) < confidence
     dataset = ProblemDataset(Arithmetic().split("train", BATCH, 0), CharacterTokenizer())
@@ -52,7 +52,7 @@ def bench_tasks(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
         rounds,
         warmup=1,
     )
-    figures |= {f"tasks.{name}_seconds": median(found) for name, found in seconds.items()}
+    figures |= {f"tasks.{name}_seconds": median(times) for name, times in seconds.items()}
     return figures | _completions(rounds)
 
 

@@ -1,4 +1,4 @@
-"""Timing that is fair to every variant: they take turns, so a slow moment of the machine hits all of them."""
+"""Timing of variants in alternation, so that slow moments of the machine affect all of them equally."""
 
 import statistics
 import time
@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 def interleaved(
     variants: Mapping[str, Callable[[], object]], rounds: int, *, warmup: int = 2, settle: int = 0
 ) -> dict[str, list[float]]:
-    """Seconds of each call, a list of `rounds` figures a variant, taken in turn.
+    """Seconds per call: for each variant a list with `rounds` values, measured in alternation.
 
-    Each variant first runs `warmup` times untimed (allocators, kernel caches). Round i of one variant and round i of
-    another are a pair: they ran next to each other. The order within a round is reversed every other round. `settle` calls
-    go untimed before each timed one, for variants that leave the process in a state (caches, heap) the next one pays for.
+    Each variant first runs `warmup` times untimed (allocators, kernel caches). Round i of one variant and round i of another are a
+    pair, because they ran next to each other. The order within a round is reversed every other round. Before each timed call come
+    `settle` untimed ones, so that a variant does not pay for the caches and heap that the previous one left.
     """
     for call in variants.values():
         for _ in range(warmup):
@@ -30,5 +30,5 @@ def interleaved(
 
 
 def median_ratio(slower: list[float], faster: list[float]) -> float:
-    """The median over pairs of how many times faster the second is."""
+    """The median over pairs of slower / faster."""
     return statistics.median(a / b for a, b in zip(slower, faster, strict=True))

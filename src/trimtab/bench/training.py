@@ -1,4 +1,4 @@
-"""The training step against a straightforward PyTorch loop, interleaved in one process."""
+"""Benchmark of the training step against a straightforward PyTorch loop, in alternation in one process."""
 
 import statistics
 import tempfile
@@ -20,11 +20,11 @@ from trimtab.training.config import load_config
 from trimtab.training.runs.assembly import Assembly, assemble
 
 STEPS = 10**9
-"""Never reached: the bench makes single steps."""
+"""Never reached, because the benchmark makes single steps."""
 
 
 def ours(folder: Path, overrides: tuple[str, ...] = ()) -> tuple[Trainer, Assembly]:
-    """The default run's trainer, recording into `folder` as a real run does."""
+    """The trainer of the default run; it records into `folder` like a real run."""
     assembly = assemble(load_config(None, [f"episode.steps={STEPS}", *overrides]))
     (folder / "checkpoints").mkdir(parents=True)
     trainer = assembly.trainer(RunLogger(RunDirectory(folder)))
@@ -33,12 +33,12 @@ def ours(folder: Path, overrides: tuple[str, ...] = ()) -> tuple[Trainer, Assemb
 
 
 def stepper(trainer: Trainer, assembly: Assembly) -> Callable[[], object]:
-    """One whole training step of ours: monitored, guarded and recorded."""
+    """One complete training step of Trimtab, with monitoring, guards and records."""
     return lambda: trainer.step(assembly.train_loader)
 
 
-def _as_glibc(step: Callable[[], object]) -> Callable[[], object]:
-    """The step under glibc's own thresholds, as it runs in a process where nobody has set them."""
+def _with_glibc_thresholds(step: Callable[[], object]) -> Callable[[], object]:
+    """The step under glibc's default memory thresholds."""
 
     def call() -> None:
         keep_freed_memory(*GLIBC_MOST)
@@ -47,8 +47,8 @@ def _as_glibc(step: Callable[[], object]) -> Callable[[], object]:
     return call
 
 
-def _as_ours(step: Callable[[], object]) -> Callable[[], object]:
-    """The step under the thresholds that our runs set."""
+def _with_our_thresholds(step: Callable[[], object]) -> Callable[[], object]:
+    """The step under the memory thresholds that Trimtab's runs set."""
 
     def call() -> None:
         keep_freed_memory()
@@ -58,11 +58,11 @@ def _as_ours(step: Callable[[], object]) -> Callable[[], object]:
 
 
 def bench_training(rounds: int = 15, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """Measure; returns figures by dotted key. Times are medians over the rounds, ratios are taken pair by pair.
+    """Measure the training step; returns values by dotted key. Times are medians over rounds, ratios medians of paired ratios.
 
-    `training.ratio` is the median of (a)/(b) within the rounds: (a) the straightforward fp32 loop, (a') the same under
-    bf16 autocast, (b) ours with its monitoring and records. Each turn is one step to settle and one timed; (a) and (a') run
-    under glibc's own memory thresholds, as in a process where nobody has set them.
+    `training.ratio` is the median of (a)/(b): (a) the straightforward fp32 loop, (a') the same under bf16 autocast, (b) Trimtab
+    with monitoring and records. In each round every variant makes one untimed and one timed step. (a) and (a') run under glibc's
+    default memory thresholds.
     """
     with tempfile.TemporaryDirectory() as folder:
         trainer, assembly = ours(Path(folder) / "run")
@@ -71,8 +71,8 @@ def bench_training(rounds: int = 15, say: Callable[[str], None] = print) -> dict
         tokens = batch * int(assembly.config.data.spec["context"])
         plain = ReferenceTraining(lambda step: data.take(step * batch, batch), autocast=False)
         mixed = ReferenceTraining(lambda step: data.take(step * batch, batch), autocast=True)
-        say(f"(a), (a') and (b) take turns for {rounds} rounds: a step to settle, then a timed one")
-        variants = {"a": _as_glibc(plain.step), "a'": _as_glibc(mixed.step), "b": _as_ours(stepper(trainer, assembly))}
+        say(f"(a), (a') and (b) alternate for {rounds} rounds: an untimed step, then a timed one")
+        variants = {"a": _with_glibc_thresholds(plain.step), "a'": _with_glibc_thresholds(mixed.step), "b": _with_our_thresholds(stepper(trainer, assembly))}
         times = interleaved(variants, rounds, settle=1)
         medians = {name: statistics.median(values) for name, values in times.items()}
         shares = _shares(trainer, medians["b"])
@@ -101,7 +101,7 @@ def bench_training(rounds: int = 15, say: Callable[[str], None] = print) -> dict
 
 
 def _shares(trainer: Trainer, step: float) -> dict[str, float]:
-    """What monitoring, logging and checkpoints cost as shares of a step, each part timed by itself."""
+    """The cost of monitoring, logging and checkpoints relative to a step, each timed separately."""
     updater, state = trainer.updater, trainer.state
     regime = state.monitor.observe(state.step, 1.0, 1.0, {})
 
@@ -124,7 +124,7 @@ def _shares(trainer: Trainer, step: float) -> dict[str, float]:
 def _median(work: Callable[[], Any], rounds: int = 21) -> float:
     times = []
     for _ in range(rounds):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         work()
-        times.append(time.perf_counter() - begun)
+        times.append(time.perf_counter() - started)
     return statistics.median(times)

@@ -15,7 +15,7 @@ from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AcceptChanges, AllowCode, AsJson, say_stopping
 
 if TYPE_CHECKING:
-    from trimtab.memory.engine.solve import Step
+    from trimtab.memory.engine.solve import SolverStep
     from trimtab.memory.store import Memory
 
 memory_app = typer.Typer(
@@ -153,7 +153,7 @@ class _Watcher:
         self._pairs, self._told = pairs, 0.0
         self.say(f"{stage}: {counted(pairs, 'pair')}")
 
-    def step(self, stage: str, step: "Step", solved: int, ended: int) -> None:
+    def step(self, stage: str, step: "SolverStep", solved: int, ended: int) -> None:
         """The engine made a step."""
         text = (
             f"{stage}: step {step.number}, {solved} solved, {ended} of {self._pairs} ended, {step.in_flight} in flight, "

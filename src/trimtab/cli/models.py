@@ -43,14 +43,14 @@ def import_model(
     from dataclasses import asdict
 
     from trimtab.config.model_paths import imported_models
-    from trimtab.models.pretrained.importing import described, import_gguf, target_folder
-    from trimtab.models.pretrained.known_models import EMBEDDED, gguf_file, installed_file
+    from trimtab.models.pretrained.importing import describe, import_gguf, target_folder
+    from trimtab.models.pretrained.known_models import KNOWN_MODELS, gguf_file, installed_file
 
     begun = time.monotonic()
-    if (known := EMBEDDED.get(what)) is not None:
+    if (known := KNOWN_MODELS.get(what)) is not None:
         source = f"{known.package} {known.version}"
         there = imported_models() / (name or what)
-        if out is None and there.is_dir() and (made := described(there)).source == source:
+        if out is None and there.is_dir() and (made := describe(there)).source == source:
             say(f"{there} holds it already, from {source}; remove that folder to import it anew.", err=True)
             if as_json:
                 deliver(json.dumps(asdict(made)))
@@ -68,7 +68,7 @@ def import_model(
         made = import_gguf(file, target_folder(name or file.stem, out))
     else:
         raise ConfigError(
-            f"'{what}' is neither a .gguf file nor a model that Trimtab knows. It knows: {', '.join(EMBEDDED)}."
+            f"'{what}' is neither a .gguf file nor a model that Trimtab knows. It knows: {', '.join(KNOWN_MODELS)}."
         )
     if as_json:
         deliver(json.dumps(asdict(made)))

@@ -1,1 +1,1 @@
-"""Content memory: vectors that make a frozen model say both a question and its answer."""
+"""Content memory: vectors that make a frozen model produce both a question and its answer."""

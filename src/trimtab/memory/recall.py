@@ -1,4 +1,4 @@
-"""One memory of a finished run, said by its model in a process of its own."""
+"""Recall: decode one memory of a finished run with its model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 from trimtab.config import RunError, allowing_code
 from trimtab.config.load import recorded_root
 from trimtab.memory.config import MemoryConfig
-from trimtab.memory.engine.decoding import opening, say
+from trimtab.memory.engine.decoding import greedy_decode, prompt_vectors
+from trimtab.memory.protocol.candidates import SIDES
 from trimtab.memory.protocol.parts import network_of, tokenizer_of
-from trimtab.memory.protocol.solving import SIDES
 from trimtab.memory.store import Memory, load_memory
 from trimtab.records import RunDirectory
 from trimtab.records.memory_rows import MEMORY_CONFIG
 from trimtab.runtime.device import set_numerics
 
 LONGEST = 1024
-"""Tokens after which a memory that does not end is cut off."""
+"""The number of tokens after which the text of a memory without an end token is cut off."""
 
 
 def recall(
@@ -24,38 +24,38 @@ def recall(
     """A pair's memory in a run's folder, and what the model says under each of the `modes`.
 
     Raises:
-        RunError: no memory run, no memory of that pair, a damaged one, or one of another model; a config that does not have
-            its recorded hash, or that names code (a dotted path) unless `allow_code`.
+        RunError: the folder is no memory run, or has no memory of that pair; the memory is damaged or belongs to another model;
+            the config does not match its recorded hash, or names code (a dotted path) without `allow_code`.
     """
     if not (folder / MEMORY_CONFIG).is_file():
-        raise RunError(f"{folder} is not the folder of a memory run: there is no {MEMORY_CONFIG} in it.")
+        raise RunError(f"{folder} is not the folder of a memory run: it has no {MEMORY_CONFIG}.")
     run = RunDirectory(folder)
     manifest = run.manifest()
     with allowing_code(allow_code):
         config = recorded_root(MemoryConfig, manifest.config, manifest.config_hash, str(run.manifest_path))
-    place = folder / "memories" / pair
-    if place.parent != folder / "memories" or not place.is_dir():
+    memory_folder = folder / "memories" / pair
+    if memory_folder.parent != folder / "memories" or not memory_folder.is_dir():
         raise RunError(
-            f"There is no memory of a pair '{pair}' in {folder}: it was not solved, or is no pair of this run. "
-            f"{_there(folder)}"
+            f"There is no memory of a pair '{pair}' in {folder}: the pair was not solved, or is not in this run. "
+            f"{_available(folder)}"
         )
     assert isinstance(config.threads, int)
     set_numerics(config.device, config.threads)
     network = network_of(config, precision)
-    memory = load_memory(place, network.fingerprint, network.width)
+    memory = load_memory(memory_folder, network.fingerprint, network.width)
     tokenizer = tokenizer_of(config)
-    asked = [opening(memory.modes[SIDES.index(mode)], memory.vectors, memory.card.layout) for mode in modes]
-    room = network.context - max(len(one) for one in asked)
-    said = say(network, asked, min(LONGEST, room), tokenizer.ends)
-    texts = [tokenizer.decode([token for token in tokens if token not in tokenizer.ends]) for tokens in said]
+    prompts = [prompt_vectors(memory.modes[SIDES.index(mode)], memory.vectors, memory.card.layout) for mode in modes]
+    room = network.context - max(len(one) for one in prompts)
+    outputs = greedy_decode(network, prompts, min(LONGEST, room), tokenizer.ends)
+    texts = [tokenizer.decode([token for token in tokens if token not in tokenizer.ends]) for tokens in outputs]
     return memory, dict(zip(modes, texts, strict=True))
 
 
-def _there(folder: Path) -> str:
-    known = sorted(entry.name for entry in (folder / "memories").glob("[!.]*"))
-    more = f" and {len(known) - 5} more" if len(known) > 5 else ""
+def _available(folder: Path) -> str:
+    names = sorted(entry.name for entry in (folder / "memories").glob("[!.]*"))
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return (
-        f"There are {', '.join(known[:5])}{more}; {folder / 'pairs.jsonl'} has all pairs."
-        if known
-        else "There is none."
+        f"Memories: {', '.join(names[:5])}{more}; {folder / 'pairs.jsonl'} lists all pairs."
+        if names
+        else "The run has no memories."
     )

@@ -1,4 +1,4 @@
-"""A memory run in a folder: begun, gone on with after any kill, and told in its records."""
+"""A memory run in a folder: starts or resumes the protocol, and writes its records."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -8,28 +8,29 @@ from typing import Any
 from trimtab.boundary import counted, read_regular, strict_json
 from trimtab.errors import DataError, RunError
 from trimtab.memory.config import MemoryConfig
-from trimtab.memory.engine.solve import Step
+from trimtab.memory.engine.solve import SolverStep
 from trimtab.memory.pairs import EncodedPair, counterfactuals
 from trimtab.memory.protocol import stages
 from trimtab.memory.protocol.ablations import ablations
 from trimtab.memory.protocol.analysis_stage import analyse
 from trimtab.memory.protocol.baselines import baseline_rows, bounds_of, control_rows
+from trimtab.memory.protocol.candidates import LossBounds
 from trimtab.memory.protocol.gates import Gate
 from trimtab.memory.protocol.generation import generation_rows
-from trimtab.memory.protocol.parts import network_of, open_run, wordings
+from trimtab.memory.protocol.parts import load_parts, network_of, paraphrase_branches
 from trimtab.memory.protocol.run_records import (
     all_seals,
-    begin,
     changes,
+    fixed_changes,
     metrics,
-    refuse,
     refuse_altered,
-    seal_parts,
-    unacceptable,
+    refuse_changes,
+    seal_finished,
     write_config,
+    write_start,
 )
-from trimtab.memory.protocol.solving import Bounds, Pace, StageInterruptedError, Watcher
-from trimtab.memory.protocol.stages import MEMORIES, Bench
+from trimtab.memory.protocol.solving import Pace, StageInterruptedError, Watcher
+from trimtab.memory.protocol.stages import MEMORIES, StageSetup
 from trimtab.memory.store import Memory, load_memories
 from trimtab.records import (
     JsonlWriter,
@@ -50,18 +51,18 @@ from trimtab.runtime.context import RunContext
 
 GATES = "gates.json"
 _DECODED = 32
-"""Memories that are decoded between two looks at whether the run should stop."""
+"""Memories that are decoded between two checks for a requested stop."""
 
 
 class MemoryRun:
-    """A memory run in the folder `out`, new or to be gone on with.
+    """A memory run in the folder `out`, new or to be resumed.
 
-    Every part writes its records when it is whole, and is found done later; the stages that solve candidates keep their own
-    checkpoints. So a run that is killed goes on where it was, and ends with the records that it would have had.
+    Every part of the protocol writes its records when it is complete and is skipped afterwards; the stages that run the solver
+    write their own checkpoints. So a killed run resumes where it was and ends with the same records.
 
     Raises:
         RunError: the folder holds something else, or what the run depends on has changed (unless `accept_changes`).
-        ConfigError, DataError: what the config names is not there or does not fit; nothing is written then.
+        ConfigError, DataError: something that the config names is missing or does not fit; nothing is written.
     """
 
     def __init__(
@@ -76,60 +77,59 @@ class MemoryRun:
     ) -> None:
         self.run, self.folder, self.watcher, self.gated = RunDirectory(out), Path(out), watcher, gated
         self.accept_changes, self.command = accept_changes, list(command)
-        begun = self.run.exists()
-        if begun:
+        exists = self.run.exists()
+        if exists:
             with self.run.lock():  # a folder that is in use is refused before the model is read
                 pass
         else:
             self.run.check_free()
-        then = self.run.manifest() if begun else None
-        recorded = None if then is None else then.config.get("solve", {}).get("positions")
-        self.opened = open_run(config, recorded)
-        self.then = then
-        listed = self.opened.config.stages
-        self.wordings, unused = wordings(self.opened) if "paraphrases" in listed else ({}, [])
-        self.left_out = [*self.opened.reading.skipped, *(f"{one.pair}: {one.reason}" for one in self.opened.skipped)]
-        self.left_out += [f"wordings: {reason}" for reason in unused]
-        self.gates = _gates(self.folder / GATES)
+        self.manifest = self.run.manifest() if exists else None
+        positions = None if self.manifest is None else self.manifest.config.get("solve", {}).get("positions")
+        self.parts = load_parts(config, positions)
+        listed = self.parts.config.stages
+        self.paraphrases, unused = paraphrase_branches(self.parts) if "paraphrases" in listed else ({}, [])
+        self.left_out = [*self.parts.source.skipped, *(f"{one.pair}: {one.reason}" for one in self.parts.skipped)]
+        self.left_out += [f"paraphrases: {reason}" for reason in unused]
+        self.gates = _read_gates(self.folder / GATES)
 
-    def go(self) -> dict[str, Any]:
-        """Do what is left of the protocol; returns status, metrics and the folder."""
-        opened, begun = self.opened, self.then is None
-        with self.run.create() if begun else self.run.lock():
+    def execute(self) -> dict[str, Any]:
+        """Run what is left of the protocol; returns status, metrics, gates and the folder."""
+        parts, new = self.parts, self.manifest is None
+        with self.run.create() if new else self.run.lock():
             clean_leftovers(self.folder)
             clean_leftovers(self.folder / MEMORIES)
             refuse_altered(self.folder, self.run.summary())
-            found = [] if self.then is None else changes(self.then, opened)
-            if self.then is not None and (fixed := unacceptable(self.then, opened)):
-                refuse(self.folder, fixed, for_good=True)
-            if found and not self.accept_changes:
-                refuse(self.folder, found)
-            if begun:
-                begin(self.run, opened, self.command)
-            elif found:
-                write_config(self.run.path, opened.config)
-            if not found and (done := self._done()) is not None:
-                return done
+            changed = [] if self.manifest is None else changes(self.manifest, parts)
+            if self.manifest is not None and (fixed := fixed_changes(self.manifest, parts)):
+                refuse_changes(self.folder, fixed, fixed=True)
+            if changed and not self.accept_changes:
+                refuse_changes(self.folder, changed)
+            if new:
+                write_start(self.run, parts, self.command)
+            elif changed:
+                write_config(self.run.path, parts.config)
+            if not changed and (result := self._finished_result()) is not None:
+                return result
             self.run.clear_summary()
             with JsonlWriter(self.run.events_path) as events:
                 self.events = events
-                if begun:
-                    self._tell("data", self._account_of_pairs())
+                if new:
+                    self._log("data", self._pair_count())
                     for reason in self.left_out:
-                        self._tell("pair_skipped", reason)
+                        self._log("pair_skipped", reason)
                 else:
-                    self._tell("resume", f"The run in {self.folder} goes on.")
-                if found:
-                    self._tell("changes_accepted", "; ".join(found))
+                    self._log("resume", f"The run in {self.folder} continues.")
+                if changed:
+                    self._log("changes_accepted", "; ".join(changed))
                 started = time.perf_counter()
                 try:
                     status: Status = self._protocol()
-                except StageInterruptedError as asked:
+                except StageInterruptedError as stop:
                     status = "interrupted"
-                    self._tell("end", str(asked))
+                    self._log("end", str(stop))
                 else:
                     events.write({"time": now(), "kind": "end", "reason": status})
-                figures = metrics(self.folder, opened)
+                figures = metrics(self.folder, parts)
                 Summary(
                     status=status,
                     steps=sum(len(read_rows(path)) for path in sorted(self.folder.glob("stages/**/steps.jsonl"))),
@@ -142,19 +142,19 @@ class MemoryRun:
                 ).write(self.run.summary_path)
         return self._result(status, figures)
 
-    def _account_of_pairs(self) -> str:
-        config, found = self.opened.config, len(self.opened.pairs)
-        fewer = config.count is not None and found < config.count
-        return f"{counted(found, 'pair')} of {config.pairs.name}" + (
-            f"; {config.count} were asked for, and the rest is left out" if fewer else ""
+    def _pair_count(self) -> str:
+        config, count = self.parts.config, len(self.parts.pairs)
+        fewer = config.count is not None and count < config.count
+        return f"{counted(count, 'pair')} of {config.pairs.name}" + (
+            f" instead of {config.count}; the others cannot be used" if fewer else ""
         )
 
-    def _done(self) -> dict[str, Any] | None:
-        """The result of a run that has ended for good; None where there is something left to do."""
-        ended = self.run.summary()
-        if ended is None or not (ended.status == "completed" or (ended.status == "stopped" and self.gated)):
+    def _finished_result(self) -> dict[str, Any] | None:
+        """The result of a finished run; None if there is something left to do."""
+        summary = self.run.summary()
+        if summary is None or not (summary.status == "completed" or (summary.status == "stopped" and self.gated)):
             return None
-        return self._result(ended.status, ended.metrics)
+        return self._result(summary.status, summary.metrics)
 
     def _result(self, status: Status, figures: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -167,79 +167,79 @@ class MemoryRun:
     # --- the protocol ------------------------------------------------------------------------------------------------
 
     def _protocol(self) -> Status:
-        opened, listed = self.opened, set(self.opened.config.stages)
-        bench = Bench(self.folder, opened, self.watcher)
-        bounds = self._bounds("baselines.jsonl", opened.pairs) if "baselines" in listed else {}
-        seal_parts(self.folder)
-        if "single" in listed and not self._open(stages.single(bench, bounds)):
+        parts, listed = self.parts, set(self.parts.config.stages)
+        setup = StageSetup(self.folder, parts, self.watcher)
+        bounds = self._bounds("baselines.jsonl", parts.pairs) if "baselines" in listed else {}
+        seal_finished(self.folder)
+        if "single" in listed and not self._pass(stages.single(setup, bounds)):
             return "stopped"
-        seal_parts(self.folder)
+        seal_finished(self.folder)
         if "joint" not in listed:
             return "completed"
-        if not self._open([stages.joint(bench, bounds, self._record)]):
+        if not self._pass([stages.joint(setup, bounds, self._record)]):
             return "stopped"
-        memories = list(load_memories(self.folder / MEMORIES, opened.network.fingerprint))
+        memories = list(load_memories(self.folder / MEMORIES, parts.network.fingerprint))
         if memories:
             self._rows("controls.jsonl", ControlRow, lambda: self._controls(memories))
-        for part in self._further(bench, bounds, memories):
-            seal_parts(self.folder)
+        for part in self._later_parts(setup, bounds, memories):
+            seal_finished(self.folder)
             part()
         return "completed"
 
-    def _further(
-        self, bench: Bench, bounds: Mapping[str, Bounds], memories: Sequence[Memory]
+    def _later_parts(
+        self, setup: StageSetup, bounds: Mapping[str, LossBounds], memories: Sequence[Memory]
     ) -> Iterator[Callable[[], object]]:
-        """The parts of the protocol that come after the joint stage."""
-        opened, listed = self.opened, set(self.opened.config.stages)
+        """The parts of the protocol after the joint stage."""
+        parts, listed = self.parts, set(self.parts.config.stages)
         if "counterfactual" in listed:
-            yield lambda: self._counterfactual(bench)
+            yield lambda: self._counterfactual(setup)
         if "paraphrases" in listed:
-            yield lambda: stages.with_wordings(bench, self.wordings, bounds)
+            yield lambda: stages.with_paraphrases(setup, self.paraphrases, bounds)
         if "generation" in listed:
             yield lambda: self._rows("generation.jsonl", GenerationRow, lambda: self._generation(memories))
         if "ablations" in listed and not (path := self.folder / "ablations.json").exists():
-            yield lambda: write_json(path, to_json(ablations(bench, bounds)))
+            yield lambda: write_json(path, to_json(ablations(setup, bounds)))
         if "analysis" in listed and memories:
-            yield lambda: analyse(bench, memories, bounds, lambda: network_of(opened.config, "fp32"))
+            yield lambda: analyse(setup, memories, bounds, lambda: network_of(parts.config, "fp32"))
 
-    def _bounds(self, name: str, pairs: Sequence[EncodedPair]) -> dict[str, Bounds]:
-        opened = self.opened
+    def _bounds(self, name: str, pairs: Sequence[EncodedPair]) -> dict[str, LossBounds]:
+        parts = self.parts
 
         def make() -> list[dict[str, Any]]:
-            look = Pace(self.watcher, f"Baselines of {counted(len(pairs), 'pair')}")
-            return baseline_rows(opened.network, opened.modes, pairs, opened.tokenizer, opened.settings, look)
+            progress = Pace(self.watcher, f"Baselines of {counted(len(pairs), 'pair')}")
+            return baseline_rows(parts.network, parts.modes, pairs, parts.tokenizer, parts.settings, progress)
 
         return {row["pair"]: bounds_of(row) for row in self._rows(name, BaselineRow, make)}
 
     def _controls(self, memories: Sequence[Memory]) -> list[dict[str, Any]]:
-        look = Pace(self.watcher, "Controls: another pair's vectors, and modes exchanged")
-        return control_rows(self.opened.network, memories, self.opened.settings.positions, look)
+        progress = Pace(self.watcher, "Controls: another pair's vectors, and modes exchanged")
+        return control_rows(self.parts.network, memories, self.parts.settings.positions, progress)
 
-    def _counterfactual(self, bench: Bench) -> None:
-        opened, config = self.opened, self.opened.config
+    def _counterfactual(self, setup: StageSetup) -> None:
+        parts, config = self.parts, self.parts.config
         try:
-            made = counterfactuals([pair.pair for pair in opened.pairs[: config.single_pairs]], config.seed)
+            counterfactual = counterfactuals([pair.pair for pair in parts.pairs[: config.single_pairs]], config.seed)
         except DataError as error:
-            self._tell("stage_left_out", f"counterfactual: {error}")
+            self._log("stage_left_out", f"counterfactual: {error}")
             return
-        pairs = opened.encoded(made).pairs
-        stages.further(bench, "joint_counterfactual", pairs, self._bounds("baselines_counterfactual.jsonl", pairs))
+        pairs = parts.encode(counterfactual).pairs
+        stages.both_sides(setup, "joint_counterfactual", pairs, self._bounds("baselines_counterfactual.jsonl", pairs))
 
     def _generation(self, memories: Sequence[Memory]) -> list[dict[str, Any]]:
-        """Decodes of the memories, and of the best vectors of unsolved pairs: low loss without the text shows there."""
-        opened, rows = self.opened, list[dict[str, Any]]()
-        unsolved = stages.best_unsolved(self.folder, opened.network.fingerprint)
-        every = len(memories) + len(unsolved)
+        """Decodes of memories, and of the best vectors of unsolved pairs, which show whether a low loss gives the text."""
+        parts, rows = self.parts, list[dict[str, Any]]()
+        unsolved = stages.best_unsolved(self.folder, parts.network.fingerprint)
+        total = len(memories) + len(unsolved)
         what = f"{len(memories)} memories and {len(unsolved)} unsolved pairs' best vectors"
-        precision = opened.config.solve.precision
+        precision = parts.config.solve.precision
         for name in dict.fromkeys(("fp32", precision)):
-            look = Pace(self.watcher, f"Greedy decoding in {name}: {what}")
-            network = opened.network if name == precision else network_of(opened.config, name)
-            for found, solved in ((memories, True), (unsolved, False)):
-                for start in range(0, len(found), _DECODED):
-                    look(start + (0 if solved else len(memories)), every)
-                    part = found[start : start + _DECODED]
-                    rows += generation_rows(network, name, part, opened.tokenizer, solved=solved)
+            progress = Pace(self.watcher, f"Greedy decoding in {name}: {what}")
+            network = parts.network if name == precision else network_of(parts.config, name)
+            for group, solved in ((memories, True), (unsolved, False)):
+                for start in range(0, len(group), _DECODED):
+                    progress(start + (0 if solved else len(memories)), total)
+                    part = group[start : start + _DECODED]
+                    rows += generation_rows(network, name, part, parts.tokenizer, solved=solved)
         return rows
 
     # --- records -----------------------------------------------------------------------------------------------------
@@ -247,46 +247,46 @@ class MemoryRun:
     def _rows(
         self, name: str, kind: type[Row], make: Callable[[], Iterable[Mapping[str, Any]]]
     ) -> list[dict[str, Any]]:
-        """The rows of a file, made and written whole if it is not there."""
+        """The rows of a file; if it does not exist, they are made and written first."""
         path = self.folder / name
         if not path.exists():
             write_bytes(path, b"".join(encode_row(row) for row in make()))
         return read_rows(path, kind)
 
-    def _open(self, gates: Sequence[Gate]) -> bool:
-        """Record gates; whether the run goes on."""
+    def _pass(self, gates: Sequence[Gate]) -> bool:
+        """Record gates; returns whether the run continues."""
         for one in gates:
             self._record(one)
         return all(one.passed for one in gates) or not self.gated
 
-    def _record(self, found: Gate) -> None:
-        """Record a gate and tell of it, unless an earlier part of the run did."""
-        row = to_json(found.row())
-        if self.gates.get(found.gate) != row:
-            self.gates[found.gate] = row
+    def _record(self, gate: Gate) -> None:
+        """Record and report a gate, unless it is recorded already with the same result."""
+        row = to_json(gate.row())
+        if self.gates.get(gate.gate) != row:
+            self.gates[gate.gate] = row
             write_json(self.folder / GATES, list(self.gates.values()))
-            self._tell("gate", f"{found.gate}: {found.message}")
+            self._log("gate", f"{gate.gate}: {gate.message}")
 
-    def _tell(self, kind: str, reason: str) -> None:
+    def _log(self, kind: str, reason: str) -> None:
         self.events.write({"time": now(), "kind": kind, "reason": reason})
         self.watcher.say(reason)
 
 
-def _gates(path: Path) -> dict[str, dict[str, Any]]:
-    """The gates of an earlier part of a run, by name. Raises `RunError` for a damaged file."""
+def _read_gates(path: Path) -> dict[str, dict[str, Any]]:
+    """The recorded gates of a run, by name. Raises `RunError` if the file is damaged."""
     if not path.exists():
         return {}
     try:
         return {row["gate"]: row for row in strict_json(read_regular(path))}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(
-            f"{path} is damaged: {error}. Restore it from a copy, or remove it: the gates are judged again."
+            f"{path} is damaged: {error}. Restore it from a copy, or remove it to have the gates evaluated again."
         ) from error
 
 
 def run_memory(config: MemoryConfig, out: Path, watcher: Watcher, **options: Any) -> dict[str, Any]:
-    """Begin the memory run in `out` or go on with it; see `MemoryRun`."""
-    return MemoryRun(config, out, watcher, **options).go()
+    """Start or resume the memory run in `out`; see `MemoryRun`."""
+    return MemoryRun(config, out, watcher, **options).execute()
 
 
 class _Unseen:
@@ -300,7 +300,7 @@ class _Unseen:
         if self._display is not None:
             self._display.begin(pairs)
 
-    def step(self, stage: str, step: Step, solved: int, ended: int) -> None:
+    def step(self, stage: str, step: SolverStep, solved: int, ended: int) -> None:
         """Nothing."""
 
     def say(self, text: str) -> None:
@@ -308,11 +308,11 @@ class _Unseen:
 
 
 def run_episode(config: MemoryConfig, out: Path, context: RunContext) -> dict[str, Any]:
-    """Run a memory run as an episode of an experiment, go on with it, or find it done; returns its `status`.
+    """Run, resume or reuse a memory run as an episode of an experiment; returns its `status` and whether it was `reused`.
 
-    Raises `RunError` that names what is not as it was when the run was begun.
+    Raises a `RunError` that names what has changed since the run was started.
     """
     run = RunDirectory(out)
     before = run.summary() if run.exists() else None
-    result = MemoryRun(config, run.path, _Unseen(context), gated=context.gates, command=context.command).go()
+    result = MemoryRun(config, run.path, _Unseen(context), gated=context.gates, command=context.command).execute()
     return {"status": result["status"], "reused": before is not None and before.status == "completed"}

@@ -1,4 +1,4 @@
-"""Memories on the disk: safetensors and JSON, bound to the model that they were found for."""
+"""Memories on disk: safetensors and JSON, tied to the model they were found with."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -19,13 +19,16 @@ TENSORS, CARD = "memory.safetensors", "memory.json"
 NAMES = ("vectors", "question_mode", "answer_mode")
 """The tensors of a memory."""
 DIGEST = "tensors_sha256"
-"""The field of the card's file that has the SHA-256 of the tensors."""
+"""The field of the card with the SHA-256 of the tensors."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a memory. `question` and `answer` are texts, `question_ids` and `answer_ids` the tokens with the end token
-    last; `margin` is the smallest logit margin that was measured on its vectors, `loss` their mean NLL by side."""
+    """The description of a memory.
+
+    `question` and `answer` are texts, `question_ids` and `answer_ids` their tokens with the end token last. `margin` is the
+    smallest logit margin measured on the vectors, `loss` the mean NLL by side.
+    """
 
     pair: str
     question: str
@@ -46,7 +49,7 @@ class Card:
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """One set of vectors, and the two modes under which a model says the question and the answer."""
+    """One set of vectors, and the two modes with which a model gives the question and the answer."""
 
     card: Card
     vectors: Float[Tensor, "k d"]
@@ -54,14 +57,14 @@ class Memory:
 
     @property
     def branches(self) -> tuple[Branch, Branch]:
-        """The question and the answer as targets."""
+        """The question and the answer as branches."""
         return Branch(0, self.card.question_ids), Branch(1, self.card.answer_ids)
 
 
 def save_memory(folder: Path, memory: Memory) -> Path:
-    """Write a memory into the folder of its pair below `folder`, whole or not at all; one that is there is replaced.
+    """Write a memory to `folder`/PAIR in one atomic step; an existing one is replaced.
 
-    Raises `WorkError` when the disk refuses.
+    Raises `WorkError` if the disk write fails.
     """
     target = folder / memory.card.pair
     with atomic_directory(target, replace=True) as temporary:
@@ -76,12 +79,12 @@ def load_memory(folder: Path, fingerprint: str | None = None, width: int | None 
     """The memory in the folder of a pair.
 
     Raises:
-        RunError: there is none, it is damaged (its vectors are not those that were stored, or not of this `width`), or it was
-            found for another model than the one of this `fingerprint`.
+        RunError: there is none; it is damaged (its tensors do not match the stored hash, or do not have this `width`); or it
+            was found with another model than that of `fingerprint`.
     """
     if not (folder / CARD).is_file():
         raise RunError(
-            f"{folder} holds no memory: there is no {CARD} in it. `memories/` in a memory run's folder has them."
+            f"{folder} holds no memory: it has no {CARD}. Memories are in `memories/` of a memory run's folder."
         )
     try:
         content = without_checksum(
@@ -97,23 +100,23 @@ def load_memory(folder: Path, fingerprint: str | None = None, width: int | None 
         memory = Memory(card, vectors, (modes[0], modes[1]))
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise RunError(
-            f"The memory in {folder} is damaged: {error}. Restore it from a copy, or find it anew."
+            f"The memory in {folder} is damaged: {error}. Restore it from a copy, or solve the pair again."
         ) from error
     if fingerprint is not None and card.model_fingerprint != fingerprint:
         raise RunError(
-            f"The memory in {folder} was found for another model: its fingerprint is {card.model_fingerprint[:12]}…, this "
-            f"model's is {fingerprint[:12]}…. Vectors mean nothing to other weights; open it with its own model."
+            f"The memory in {folder} was found with another model: its fingerprint is {card.model_fingerprint[:12]}…, this "
+            f"model's is {fingerprint[:12]}…. Vectors only work with the weights they were found with; use that model."
         )
     if width is not None and memory.vectors.shape[1] != width:
         raise RunError(
             f"The memory in {folder} is damaged: its vectors have {memory.vectors.shape[1]} entries each, and its model reads "
-            f"{width}. Restore it from a copy, or find it anew."
+            f"{width}. Restore it from a copy, or solve the pair again."
         )
     return memory
 
 
 def _check(tensors: dict[str, Tensor], vectors: int, digest: str) -> None:
-    """Raise `ValueError` where tensors are not what was stored, or nothing that a model could read."""
+    """Raise `ValueError` if tensors do not match the stored hash, or cannot be read by a model."""
     if tensors_sha256(tensors) != digest:
         raise ValueError(f"the tensors in {TENSORS} are not those whose SHA-256 is in {CARD}")
     if set(tensors) != set(NAMES):
@@ -121,18 +124,16 @@ def _check(tensors: dict[str, Tensor], vectors: int, digest: str) -> None:
             f"{TENSORS} should hold {', '.join(NAMES)}, and holds {', '.join(sorted(tensors)) or 'nothing'}"
         )
     if len(tensors["vectors"]) != vectors:
-        raise ValueError(f"it says {vectors} vectors and holds {len(tensors['vectors'])}")
+        raise ValueError(f"its card says {vectors} vectors, but it holds {len(tensors['vectors'])}")
     for name in NAMES:
         if tensors[name].ndim != 2 or tensors[name].shape[1] != tensors["vectors"].shape[1]:
-            raise ValueError(
-                f"'{name}' has the shape {list(tensors[name].shape)}, which is not rows of the vectors' width"
-            )
+            raise ValueError(f"'{name}' has the shape {list(tensors[name].shape)}, not rows of the vectors' width")
         if not tensors[name].isfinite().all():
-            raise ValueError(f"'{name}' has values that are no finite numbers")
+            raise ValueError(f"'{name}' has values that are not finite")
 
 
 def load_memories(folder: Path, fingerprint: str | None = None) -> Iterator[Memory]:
-    """Every memory below `folder`, by the names of their pairs; see `load_memory`."""
+    """All memories in `folder`, sorted by pair; see `load_memory`."""
     if folder.is_dir():
         for entry in sorted(folder.iterdir()):
             if (entry / CARD).is_file() and not entry.name.startswith("."):

@@ -1,4 +1,4 @@
-"""Named random streams: nothing in Trimtab draws from a global generator."""
+"""Named random streams; nothing in Trimtab draws from a global generator."""
 
 from trimtab.random.streams import PURPOSES, Streams, derive_seed, global_stream
 

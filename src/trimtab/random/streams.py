@@ -1,4 +1,4 @@
-"""Independent random generators, one a purpose, so that using one never moves another."""
+"""Independent random generators, one per purpose, so that using one never changes another."""
 
 import base64
 import hashlib
@@ -23,12 +23,12 @@ PURPOSES = (
 
 
 def derive_seed(seed: int, *path: str | int) -> int:
-    """A 63-bit seed for `path` below `seed`: the first bytes of SHA-256 over the path, so that no two paths are related.
+    """A 63-bit seed from `seed` and a path: the first bytes of the SHA-256 of both, so that different paths are unrelated.
 
-    Raises `ValueError` for a part with a slash, which would read like two parts.
+    Raises `ValueError` for a part with a slash, which would be the same as two parts.
     """
     if any(isinstance(part, str) and "/" in part for part in path):
-        raise ValueError(f"a part of a stream's path may not contain '/': {path}")
+        raise ValueError(f"a part of a stream's path must not contain '/': {path}")
     text = "/".join(["trimtab", str(seed), *map(str, path)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
@@ -36,10 +36,9 @@ def derive_seed(seed: int, *path: str | int) -> int:
 class Streams:
     """The named random streams of one run.
 
-    `streams[purpose]` is a CPU `torch.Generator` that goes on from draw to draw. A stream can also be *placed*:
-    `streams.at(purpose, *position)` is a fresh generator whose seed is a function of the position (a step, an epoch) alone,
-    so what was drawn before does not shift what comes now; the trainer places `dropout` and `noise` at every step, and the
-    data order at every epoch.
+    `streams[purpose]` is a CPU `torch.Generator` that advances with every draw. `streams.at(purpose, *position)` is a new
+    generator whose seed depends on the position (a step, an epoch) only, so earlier draws do not change later ones; the trainer
+    uses it for `dropout` and `noise` at every step, and for the data order at every epoch.
     """
 
     def __init__(self, seed: int) -> None:
@@ -51,7 +50,7 @@ class Streams:
         return self._generators[purpose]
 
     def at(self, purpose: str, *position: str | int) -> torch.Generator:
-        """A generator for `purpose` at `position`; `streams[purpose]` does not move."""
+        """A new generator for `purpose` at `position`; `streams[purpose]` does not change."""
         _check(purpose)
         return torch.Generator().manual_seed(derive_seed(self.seed, purpose, *position))
 

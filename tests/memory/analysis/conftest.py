@@ -1,4 +1,4 @@
-"""Small products gain nothing from a second thread, and lose much where the cores are busy."""
+"""Fixtures for analyses; they run on one thread, because small products are not faster on two."""
 
 from pathlib import Path
 
@@ -15,11 +15,11 @@ def one_thread(threads: None) -> None:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the small network is; what `made.memories` finds for it is found once."""
+    """The folder of the small network, one per session, so that `made.memories` solves its memories once."""
     return tmp_path_factory.mktemp("network")
 
 
 @pytest.fixture(params=["two_sequences", "shared_prefix"])
-def found(request: pytest.FixtureRequest, folder: Path, one_thread: None):
-    """The network and its memories, in either layout."""
+def network_and_memories(request: pytest.FixtureRequest, folder: Path, one_thread: None):
+    """The network and its memories, in each layout."""
     return made.memories(folder, request.param)

@@ -1,4 +1,4 @@
-"""Memories that were found for a small random network."""
+"""Memories of a small random network."""
 
 from functools import cache
 from pathlib import Path
@@ -8,12 +8,12 @@ import torch
 from tests.memory.engine import small
 from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.engine.solve import Finished, Settings, Solver, SolverTask
+from trimtab.memory.engine.solve import FinishedCandidate, PairTargets, Solver, SolverSettings
 from trimtab.memory.store import Card, Memory
 
 END = 2
 LENGTHS = ((3, 2), (2, 3), (2, 2), (4, 1), (1, 3), (2, 1))
-"""Tokens of question and answer, the end token included."""
+"""Numbers of tokens of question and answer, end token included."""
 
 
 def targets(index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -23,7 +23,7 @@ def targets(index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def text(index: int) -> tuple[int, ...]:
-    """A text that no memory was made for."""
+    """A text that no memory stores."""
     return (*torch.randint(3, 61, (3,), generator=torch.Generator().manual_seed(100 + index)).tolist(), END)
 
 
@@ -31,23 +31,23 @@ def text(index: int) -> tuple[int, ...]:
 def memories(
     folder: Path, layout: str = "two_sequences", restarts: int = 1, margin: float = 0.3
 ) -> tuple[FrozenNetwork, list[Memory]]:
-    """The network in fp64, and a memory for every pair that it could be made to say, of every restart that it was."""
+    """The network in fp64, and its memories: one for every pair and restart that could be solved."""
     net = small.network(folder, "llama")
-    found = [one for restart in range(restarts) for one in solved(net, layout, restart, margin)]
-    return net, sorted(found, key=lambda memory: memory.card.pair)
+    solved = [one for restart in range(restarts) for one in solve(net, layout, restart, margin)]
+    return net, sorted(solved, key=lambda memory: memory.card.pair)
 
 
-def solved(net: FrozenNetwork, layout: str, seed: int, margin: float) -> list[Memory]:
-    settings = Settings(vectors=8, layout=layout, steps=150, restarts=1, margin=margin, lr=0.3, seed=seed)
-    tasks = [
-        SolverTask(f"pair-{i}", tuple(Branch(mode, ids) for mode, ids in enumerate(targets(i))))
+def solve(net: FrozenNetwork, layout: str, seed: int, margin: float) -> list[Memory]:
+    settings = SolverSettings(vectors=8, layout=layout, steps=150, restarts=1, margin=margin, lr=0.3, seed=seed)
+    pairs = [
+        PairTargets(f"pair-{i}", tuple(Branch(mode, ids) for mode, ids in enumerate(targets(i))))
         for i in range(len(LENGTHS))
     ]
-    ended = [one for step in Solver(net, small.modes(net), tasks, settings).run() for one in step.finished]
-    return [memory(net, one, layout, seed) for one in ended if one.status == "solved"]
+    finished = [one for step in Solver(net, small.modes(net), pairs, settings).run() for one in step.finished]
+    return [memory(net, one, layout, seed) for one in finished if one.status == "solved"]
 
 
-def memory(net: FrozenNetwork, one: Finished, layout: str, restart: int) -> Memory:
+def memory(net: FrozenNetwork, one: FinishedCandidate, layout: str, restart: int) -> Memory:
     question, answer = targets(int(one.pair[-1]))
     card = Card(
         pair=one.pair, question="", answer="", question_ids=question, answer_ids=answer, exact=False, model_fingerprint="",

@@ -1,4 +1,4 @@
-"""Small frozen networks, and tasks for them."""
+"""Small frozen networks, and target pairs for them."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 from tests.models.pretrained import folders
 from trimtab.memory.engine.layout import Branch
 from trimtab.memory.engine.network import FrozenNetwork
-from trimtab.memory.engine.solve import SolverTask
+from trimtab.memory.engine.solve import PairTargets
 
 KINDS = folders.KINDS
 
@@ -24,7 +24,7 @@ def modes(net: FrozenNetwork, rows: tuple[int, int] = (1, 1)) -> tuple[torch.Ten
 
 
 def branches(*lengths: int, seed: int = 0) -> tuple[Branch, ...]:
-    """Random targets of these lengths, questions and answers in turn; from the third on another wording of less weight."""
+    """Random targets of these lengths, alternately questions and answers; from the third on paraphrases of less weight."""
     generator = torch.Generator().manual_seed(seed)
     return tuple(
         Branch(
@@ -37,8 +37,8 @@ def branches(*lengths: int, seed: int = 0) -> tuple[Branch, ...]:
     )
 
 
-TASKS = [
-    SolverTask(f"pair-{index}", branches(*lengths, seed=index))
+PAIRS = [
+    PairTargets(f"pair-{index}", branches(*lengths, seed=index))
     for index, lengths in enumerate([(5, 2), (9, 1), (3, 7), (5, 3), (1, 1), (8, 2, 6, 3)])
 ]
-"""Pairs of uneven lengths, the last with further wordings."""
+"""Pairs of different lengths, the last one with paraphrases."""

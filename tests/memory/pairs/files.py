@@ -25,6 +25,6 @@ def squad(*questions: dict[str, Any]) -> dict[str, Any]:
     return {"version": "v2.0", "data": [{"title": "Tea", "paragraphs": [paragraph]}]}
 
 
-def asked(id: str, question: str, *answers: str, **more: Any) -> dict[str, Any]:
+def squad_question(id: str, question: str, *answers: str, **more: Any) -> dict[str, Any]:
     """A question of SQuAD."""
     return {"id": id, "question": question, "answers": [{"text": text, "answer_start": 0} for text in answers], **more}

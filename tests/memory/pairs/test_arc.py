@@ -35,22 +35,22 @@ def folder(path: Path, **tasks: Any) -> str:
         ("none", "55\n="),
     ],
 )
-def test_a_task_is_a_pair_a_test_input(tmp_path: Path, demonstrations: Any, question: str) -> None:
-    there = source("arc", path=folder(tmp_path / "tasks", abc=TASK), demonstrations=demonstrations)
-    found = {pair.id: pair for pair in there.read(None, 0).pairs}
-    assert set(found) == {"abc_0", "abc_1"}
-    assert (found["abc_0"].question, found["abc_0"].answer) == (question, "6\n6")
-    assert (found["abc_1"].answer, found["abc_1"].exact) == ("8", True)
-    assert found["abc_1"].metadata == {"task": "abc", "test": 1, "demonstrations": question.count("=") - 1}
+def test_each_test_input_of_a_task_is_a_pair(tmp_path: Path, demonstrations: Any, question: str) -> None:
+    arc = source("arc", path=folder(tmp_path / "tasks", abc=TASK), demonstrations=demonstrations)
+    by_id = {pair.id: pair for pair in arc.read(None, 0).pairs}
+    assert set(by_id) == {"abc_0", "abc_1"}
+    assert (by_id["abc_0"].question, by_id["abc_0"].answer) == (question, "6\n6")
+    assert (by_id["abc_1"].answer, by_id["abc_1"].exact) == ("8", True)
+    assert by_id["abc_1"].metadata == {"task": "abc", "test": 1, "demonstrations": question.count("=") - 1}
 
 
 @pytest.mark.parametrize("demonstrations", [0, -1, "some", True, 1.5])
-def test_demonstrations_that_are_none(demonstrations: Any) -> None:
+def test_an_invalid_number_of_demonstrations_is_refused(demonstrations: Any) -> None:
     with pytest.raises(ValueError, match="demonstrations"):
         source("arc", path="tasks", demonstrations=demonstrations)
 
 
-def test_a_folder_a_combined_file_and_one_task_are_the_same(tmp_path: Path) -> None:
+def test_a_folder_a_combined_file_and_a_single_task_give_the_same_pairs(tmp_path: Path) -> None:
     other = {**TASK, "test": [{"input": [[9]], "output": [[9]]}]}
     one = source("arc", path=folder(tmp_path / "tasks", abc=TASK, xyz=other)).read(None, 0)
     both = source("arc", path=write_json(tmp_path / "all.json", {"xyz": other, "abc": TASK})).read(None, 0)
@@ -60,12 +60,12 @@ def test_a_folder_a_combined_file_and_one_task_are_the_same(tmp_path: Path) -> N
     assert len(single.pairs) == 2
 
 
-def test_solutions_in_a_file_of_their_own(tmp_path: Path) -> None:
+def test_solutions_can_be_in_a_separate_file(tmp_path: Path) -> None:
     challenge = {**TASK, "test": [{"input": test["input"]} for test in TASK["test"]]}
     challenges = write_json(tmp_path / "challenges.json", {"abc": challenge})
     solutions = write_json(tmp_path / "solutions.json", {"abc": [test["output"] for test in TASK["test"]]})
-    found = source("arc", path=challenges, solutions_path=solutions).read(None, 0)
-    assert found == source("arc", path=write_json(tmp_path / "all.json", {"abc": TASK})).read(None, 0)
+    pairs = source("arc", path=challenges, solutions_path=solutions).read(None, 0)
+    assert pairs == source("arc", path=write_json(tmp_path / "all.json", {"abc": TASK})).read(None, 0)
     with pytest.raises(DataError, match=r"challenges\.json: abc: test\[0\] has no 'output'.*`pairs\.solutions_path`"):
         source("arc", path=challenges).read(None, 0)
     with pytest.raises(DataError, match=r"does not exist.*`pairs\.solutions_path`"):
@@ -89,7 +89,7 @@ def test_solutions_in_a_file_of_their_own(tmp_path: Path) -> None:
         ({"test": [{"input": "1", "output": [[1]]}]}, "test[0].input is text where a list is needed"),
     ],
 )
-def test_what_is_wrong_with_a_task(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+def test_an_invalid_task_is_named(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     path = folder(tmp_path / "tasks", abc=TASK, bad={**TASK, **change})
     with pytest.raises(DataError) as error:
         source("arc", path=path).read(None, 0)
@@ -99,7 +99,7 @@ def test_what_is_wrong_with_a_task(tmp_path: Path, change: dict[str, Any], reaso
     assert reading.skipped[0].startswith(f"{path}/bad.json: {reason}")
 
 
-def test_empty_grids_are_left_out(tmp_path: Path) -> None:
+def test_pairs_with_empty_grids_are_skipped(tmp_path: Path) -> None:
     tests = [{"input": [[1]], "output": grid} for grid in ([], [[]], [[2]])]
     path = folder(tmp_path / "tasks", abc={**TASK, "test": tests})
     reading = source("arc", path=path).read(None, 0)
@@ -107,7 +107,7 @@ def test_empty_grids_are_left_out(tmp_path: Path) -> None:
     assert reading.skipped == tuple(f"{path}/abc.json: test[{index}].output is empty" for index in range(2))
 
 
-def test_files_that_are_no_tasks(tmp_path: Path) -> None:
+def test_files_that_are_not_tasks_are_refused(tmp_path: Path) -> None:
     path = folder(tmp_path / "tasks", abc=TASK)
     (tmp_path / "tasks" / "bad.json").write_text("{\n,")
     (tmp_path / "tasks" / "read me.txt").write_text("not read")
@@ -115,7 +115,7 @@ def test_files_that_are_no_tasks(tmp_path: Path) -> None:
         source("arc", path=path).read(None, 0)
     reading = source("arc", path=path, on_bad_row="skip").read(None, 0)
     assert (len(reading.pairs), len(reading.skipped)) == (2, 1)
-    with pytest.raises(DataError, match=r"The folder .* holds no \.json file"):
+    with pytest.raises(DataError, match=r"The folder .* contains no \.json file"):
         source("arc", path=folder(tmp_path / "empty")).read(None, 0)
     with pytest.raises(
         DataError, match=r"list\.json: it is a list where an object is needed\. Name a folder of ARC-AGI's"
@@ -125,11 +125,13 @@ def test_files_that_are_no_tasks(tmp_path: Path) -> None:
         source("arc", path=write_json(tmp_path / "odd.json", {"abc": 3})).read(None, 0)
 
 
-def test_links_out_of_the_folder_and_pipes_are_no_tasks(tmp_path: Path) -> None:
+def test_links_out_of_the_folder_and_pipes_are_refused(tmp_path: Path) -> None:
     outside = write_json(tmp_path / "outside.json", TASK)
     path = folder(tmp_path / "tasks", abc=TASK)
     (tmp_path / "tasks" / "linked.json").symlink_to(outside)
-    with pytest.raises(DataError, match=r"linked\.json: it is a link to a file outside the folder; put a copy"):
+    with pytest.raises(
+        DataError, match=r"linked\.json: it is a link to a file outside the folder; replace it by a copy"
+    ):
         source("arc", path=path).read(None, 0)
     reading = source("arc", path=path, on_bad_row="skip").read(None, 0)
     assert (len(reading.pairs), len(reading.skipped)) == (2, 1)
@@ -141,14 +143,14 @@ def test_links_out_of_the_folder_and_pipes_are_no_tasks(tmp_path: Path) -> None:
     assert len(source("arc", path=str(linked)).read(None, 0).pairs) == 2, "a file named directly may be a link"
 
 
-def test_a_key_twice_is_named_with_its_file(tmp_path: Path) -> None:
+def test_a_duplicate_key_is_named_with_its_file(tmp_path: Path) -> None:
     path = folder(tmp_path / "tasks", abc=TASK)
     (tmp_path / "tasks" / "twice.json").write_text('{"train": [], "test": [], "train": []}')
     with pytest.raises(DataError, match=r"twice\.json: an object in it has the key 'train' twice"):
         source("arc", path=path).read(None, 0)
 
 
-def test_real_tasks() -> None:
+def test_real_tasks_are_read_completely() -> None:
     path = shared_file("arc_agi_1_sample")
     tasks = {file.stem: json.loads(file.read_text()) for file in path.iterdir()}
     for demonstrations in ("all", "none", 2):

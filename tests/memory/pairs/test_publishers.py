@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.data.tasks.shared import shared_file
-from tests.memory.pairs.files import asked, source, squad, write_json
+from tests.memory.pairs.files import source, squad, squad_question, write_json
 from trimtab.config import DataError
 
 # Written by hand in the format of the official files.
@@ -57,48 +57,49 @@ HOTPOT: list[dict[str, Any]] = [
 ]
 
 
-def test_squad(tmp_path: Path) -> None:
+def test_squad_pairs_have_all_distinct_answers_and_skipped_rows_are_named(tmp_path: Path) -> None:
     content = squad(
-        asked("q1", " Where is tea grown? ", "Assam", " Assam", "in Assam", "", is_impossible=False),
-        asked(
+        squad_question("q1", " Where is tea grown? ", "Assam", " Assam", "in Assam", "", is_impossible=False),
+        squad_question(
             "q2", "Who first sold ice?", is_impossible=True, plausible_answers=[{"text": "Tudor", "answer_start": 3}]
         ),
-        asked("q3", "What is\ntea?", "a leaf"),  # no `is_impossible`: version 1.1
-        asked("q4", "What is tea?", "a drink"),
-        asked("q5", "Empty?", ""),
-        asked("q6", "Nothing?"),
-        asked("q7", "  ", "x"),
+        squad_question("q3", "What is\ntea?", "a leaf"),  # no `is_impossible`: version 1.1
+        squad_question("q4", "What is tea?", "a drink"),
+        squad_question("q5", "Empty?", ""),
+        squad_question("q6", "Nothing?"),
+        squad_question("q7", "  ", "x"),
     )
     path = write_json(tmp_path / "squad.json", content)
     reading = source("squad", path=path).read(None, 0)
-    found = {pair.id: pair for pair in reading.pairs}
-    assert set(found) == {"q1", "q3"}
-    assert (found["q1"].question, found["q1"].answer) == ("Where is tea grown?", "Assam")
-    assert found["q1"].answers == ("Assam", "in Assam")
-    assert found["q1"].metadata == {"title": "Tea", "unanswerable": False}
+    by_id = {pair.id: pair for pair in reading.pairs}
+    assert set(by_id) == {"q1", "q3"}
+    assert (by_id["q1"].question, by_id["q1"].answer) == ("Where is tea grown?", "Assam")
+    assert by_id["q1"].answers == ("Assam", "in Assam")
+    assert by_id["q1"].metadata == {"title": "Tea", "unanswerable": False}
     place = f"{path}: data[0].paragraphs[0].qas"
     assert reading.skipped == (
         f"{place}[4]: it has no answer that is not empty",
         f"{place}[5]: it has no answer",
         f"{place}[6]: the question is empty",
         f"1 left out, the first at {place}[1]: marked as unanswerable; set `pairs.unanswerable` to target to use such questions",
-        f"1 left out, the first at {place}[3]: the same question is asked by another pair",
+        f"1 left out, the first at {place}[3]: another pair has the same question",
     )
 
 
-def test_squad_with_unanswerable_questions(tmp_path: Path) -> None:
+def test_unanswerable_questions_of_squad_can_get_an_answer(tmp_path: Path) -> None:
     path = write_json(
-        tmp_path / "squad.json", squad(asked("q1", "Who?", is_impossible=True), asked("q2", "What?", "tea"))
+        tmp_path / "squad.json",
+        squad(squad_question("q1", "Who?", is_impossible=True), squad_question("q2", "What?", "tea")),
     )
     there = source("squad", path=path, unanswerable="target", no_answer="nobody knows")
-    found = {pair.id: pair for pair in there.read(None, 0).pairs}
-    assert (found["q1"].answers, found["q1"].metadata["unanswerable"]) == (("nobody knows",), True)
-    assert found["q2"].answer == "tea"
+    by_id = {pair.id: pair for pair in there.read(None, 0).pairs}
+    assert (by_id["q1"].answers, by_id["q1"].metadata["unanswerable"]) == (("nobody knows",), True)
+    assert by_id["q2"].answer == "tea"
     with pytest.raises(ValueError, match="no_answer"):
         source("squad", path=path, no_answer=" ")
 
 
-GOOD = asked("q1", "Who?", "I")
+GOOD = squad_question("q1", "Who?", "I")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ GOOD = asked("q1", "Who?", "I")
         ({"data": [*squad(GOOD)["data"], 5]}, "data[1]", "it is a number where an object is needed"),
     ],
 )
-def test_what_is_wrong_with_squad(tmp_path: Path, content: Any, place: str, reason: str) -> None:
+def test_an_invalid_row_of_squad_is_named(tmp_path: Path, content: Any, place: str, reason: str) -> None:
     path = write_json(tmp_path / "squad.json", content)
     with pytest.raises(DataError) as error:
         source("squad", path=path).read(None, 0)
@@ -154,7 +155,7 @@ def test_what_is_wrong_with_squad(tmp_path: Path, content: Any, place: str, reas
         (b'{"data": {}}', "'data' is an object where a list is needed"),
     ],
 )
-def test_a_file_that_is_no_squad(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_a_file_that_is_not_squad_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "squad.json"
     path.write_bytes(content)
     for on_bad_row in ("error", "skip"):
@@ -165,21 +166,21 @@ def test_a_file_that_is_no_squad(tmp_path: Path, content: bytes, reason: str) ->
         assert "train-v2.0.json" in str(error.value)
 
 
-def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "squad.json"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(squad(GOOD)).encode())
     assert len(source("squad", path=str(path)).read(None, 0).pairs) == 1
 
 
-def test_triviaqa(tmp_path: Path) -> None:
+def test_triviaqa_pairs_accept_all_aliases(tmp_path: Path) -> None:
     reading = source("triviaqa", path=write_json(tmp_path / "trivia.json", TRIVIA)).read(None, 0)
     assert reading.skipped == ()
-    found = {pair.id: pair for pair in reading.pairs}
-    river = found["tc_1--River_Thames.txt"]
+    by_id = {pair.id: pair for pair in reading.pairs}
+    river = by_id["tc_1--River_Thames.txt"]
     assert (river.question, river.answer) == ("Which river flows through London?", "River Thames")
     names = ("River Thames", "The Thames", "Thames River", "river thames", "thames river", "thames")
     assert (river.answers, river.metadata) == (names, {"type": "WikipediaEntity"})
-    assert found["qw_6687"].answers == ("7",)
+    assert by_id["qw_6687"].answers == ("7",)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_triviaqa(tmp_path: Path) -> None:
         ({"QuestionId": None}, "'QuestionId' is null"),
     ],
 )
-def test_what_is_wrong_with_triviaqa(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+def test_an_invalid_row_of_triviaqa_is_named(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     first, second = TRIVIA["Data"]
     path = write_json(tmp_path / "trivia.json", {**TRIVIA, "Data": [first, {**second, **change}]})
     with pytest.raises(DataError) as error:
@@ -204,16 +205,16 @@ def test_what_is_wrong_with_triviaqa(tmp_path: Path, change: dict[str, Any], rea
     assert len(source("triviaqa", path=path, on_bad_row="skip").read(None, 0).pairs) == 1
 
 
-def test_hotpotqa(tmp_path: Path) -> None:
+def test_hotpotqa_pairs_keep_type_and_level(tmp_path: Path) -> None:
     reading = source("hotpotqa", path=write_json(tmp_path / "hotpot.json", HOTPOT)).read(None, 0)
-    found = {pair.id: pair for pair in reading.pairs}
-    rivers = found["5a8b57f25542995d1e6f1371"]
+    by_id = {pair.id: pair for pair in reading.pairs}
+    rivers = by_id["5a8b57f25542995d1e6f1371"]
     assert (rivers.answer, rivers.answers) == ("yes", ("yes",))
     assert rivers.metadata == {"type": "comparison", "level": "hard"}
-    assert found["5a7a06935542990198eaf050"].metadata == {}
+    assert by_id["5a7a06935542990198eaf050"].metadata == {}
 
 
-def test_hotpotqa_without_answers(tmp_path: Path) -> None:
+def test_hotpotqa_without_answers_is_refused(tmp_path: Path) -> None:
     path = write_json(tmp_path / "hotpot.json", [HOTPOT[0], {"_id": "x", "question": "Who?"}])
     with pytest.raises(DataError, match=r"hotpot\.json: \[1\]: it has no 'answer'; it has '_id', 'question'"):
         source("hotpotqa", path=path).read(None, 0)
@@ -221,7 +222,7 @@ def test_hotpotqa_without_answers(tmp_path: Path) -> None:
         source("hotpotqa", path=write_json(tmp_path / "other.json", TRIVIA)).read(None, 0)
 
 
-def test_real_questions_of_squad() -> None:
+def test_real_questions_of_squad_are_read_completely() -> None:
     path = shared_file("squad_v2_sample.json")
     articles = json.loads(path.read_text(encoding="utf-8"))["data"]
     written = [qa for article in articles for paragraph in article["paragraphs"] for qa in paragraph["qas"]]
@@ -237,7 +238,7 @@ def test_real_questions_of_squad() -> None:
     assert source("squad", path=str(path)).read(100, 0).pairs == reading.pairs[:100]
 
 
-def test_real_open_questions() -> None:
+def test_real_open_questions_are_read_completely() -> None:
     path = shared_file("nq_open_sample.jsonl")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     reading = source("nq_open", path=str(path)).read(None, 0)

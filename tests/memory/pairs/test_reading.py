@@ -14,7 +14,7 @@ from trimtab.memory.pairs.pair import LONGEST_ID, safe_id
 ROWS = [{"id": f"p{n}", "question": f"How many is {n} and 1?", "answer": str(n + 1)} for n in range(40)]
 
 
-def test_the_choice_is_the_seeds_whatever_the_files_order(tmp_path: Path) -> None:
+def test_the_selection_depends_on_the_seed_and_not_on_the_order_of_rows(tmp_path: Path) -> None:
     shuffled = list(ROWS)
     random.Random(7).shuffle(shuffled)
     there = source("jsonl", path=write_rows(tmp_path / "a.jsonl", ROWS))
@@ -26,13 +26,13 @@ def test_the_choice_is_the_seeds_whatever_the_files_order(tmp_path: Path) -> Non
     assert {pair.id for pair in there.read(None, 4).pairs} == {row["id"] for row in ROWS}
 
 
-def test_the_choice_hardly_changes_when_rows_are_added(tmp_path: Path) -> None:
+def test_an_added_row_hardly_changes_the_selection(tmp_path: Path) -> None:
     there = source("jsonl", path=write_rows(tmp_path / "a.jsonl", ROWS)).read(10, 0)
     fewer = source("jsonl", path=write_rows(tmp_path / "b.jsonl", ROWS[:39])).read(10, 0)
     assert len({pair.id for pair in there.pairs} & {pair.id for pair in fewer.pairs}) >= 9
 
 
-def test_the_fingerprint_is_that_of_the_content(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_content_only(tmp_path: Path) -> None:
     def fingerprint(rows: list[Any], count: int | None = None) -> str:
         return source("jsonl", path=write_rows(tmp_path / "rows.jsonl", rows)).read(count, 0).fingerprint
 
@@ -44,20 +44,20 @@ def test_the_fingerprint_is_that_of_the_content(tmp_path: Path) -> None:
     assert len(others | {whole}) == 6
 
 
-def test_a_row_without_an_id_is_called_by_its_question(tmp_path: Path) -> None:
+def test_the_id_of_a_row_without_one_comes_from_its_question(tmp_path: Path) -> None:
     rows = [{"question": "Why?", "answer": "So."}, {"question": " Why? ", "answer": "So."}]
     reading = source("jsonl", path=write_rows(tmp_path / "rows.jsonl", rows)).read(None, 0)
     (pair,) = reading.pairs
     assert len(pair.id) == 16
     assert reading.skipped == (
-        f"1 left out, the first at {tmp_path}/rows.jsonl, line 2: the same question is asked by another pair",
+        f"1 left out, the first at {tmp_path}/rows.jsonl, line 2: another pair has the same question",
     )
 
 
 @pytest.mark.parametrize("rows", [ROWS[:1], list(reversed(ROWS))])
-def test_of_a_question_asked_twice_the_smaller_id_stays(tmp_path: Path, rows: list[Any]) -> None:
-    again = {"id": "p", "question": "How  many is 0 and\n1?", "answer": "one"}
-    for written in ([*rows, again], [again, *rows]):
+def test_of_duplicate_questions_the_smaller_id_is_kept(tmp_path: Path, rows: list[Any]) -> None:
+    duplicate = {"id": "p", "question": "How  many is 0 and\n1?", "answer": "one"}
+    for written in ([*rows, duplicate], [duplicate, *rows]):
         reading = source("jsonl", path=write_rows(tmp_path / "rows.jsonl", written)).read(None, 0)
         assert {pair.id for pair in reading.pairs} == {"p", *(row["id"] for row in rows)} - {"p0"}
         assert len(reading.skipped) == 1
@@ -76,12 +76,12 @@ BAD: list[tuple[Any, str]] = [
     ({"question": "Why?", "answer": "\ud800"}, "'answer' is not valid Unicode"),
     ({"question": "Why?", "answer": "So.", "id": None}, "'id' is null where text or a number is needed"),
     ({"question": "Why?", "answer": "So.", "id": ""}, "'id' is empty"),
-    ({"question": "Why?", "answer": "So.", "id": "p3"}, "its id 'p3' is that of another question already"),
+    ({"question": "Why?", "answer": "So.", "id": "p3"}, "another question has the same id 'p3'"),
 ]
 
 
 @pytest.mark.parametrize(("row", "reason"), BAD)
-def test_a_bad_row_is_named_or_left_out(tmp_path: Path, row: Any, reason: str) -> None:
+def test_a_bad_row_is_an_error_or_is_skipped_and_named(tmp_path: Path, row: Any, reason: str) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [*ROWS, row])
     with pytest.raises(DataError) as error:
         source("jsonl", path=path).read(None, 0)
@@ -98,32 +98,32 @@ def test_a_bad_row_is_named_or_left_out(tmp_path: Path, row: Any, reason: str) -
 @pytest.mark.parametrize(
     "change", [{"question": ""}, {"question": " \n"}, {"answer": " "}, {"answer": []}, {"answer": ["", " "]}]
 )
-def test_an_empty_side_is_left_out_and_named(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_a_row_with_an_empty_side_is_skipped_and_named(tmp_path: Path, change: dict[str, Any]) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [{**ROWS[0], **change}, *ROWS[1:]])
     reading = source("jsonl", path=path).read(None, 0)
     assert len(reading.pairs) == 39
     (skipped,) = reading.skipped
     assert skipped.startswith(f"{path}, line 1: '{next(iter(change))}' ")
-    assert "empty" in skipped or "no text in it" in skipped
+    assert "empty" in skipped or "has no text" in skipped
 
 
-def test_more_pairs_than_there_are(tmp_path: Path) -> None:
+def test_more_pairs_than_the_source_has_are_refused(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [*ROWS, {"question": "", "answer": "x"}])
     with pytest.raises(
-        DataError, match=r"jsonl has 40 pairs, and 41 are asked for\. Left out: .*line 41.*Ask for 40 at most, or"
+        DataError, match=r"jsonl has 40 pairs, but 41 are needed\. Left out: .*line 41.*Set `count` to at most 40, or"
     ):
         source("jsonl", path=path).read(41, 0)
-    with pytest.raises(DataError, match=r"has 0 pairs, and at least one is needed.*pairs\.path"):
+    with pytest.raises(DataError, match=r"has 0 pairs, but at least one is needed.*pairs\.path"):
         source("jsonl", path=write_rows(tmp_path / "none.jsonl", [])).read(None, 0)
 
 
 @pytest.mark.parametrize("name", ["squad", "triviaqa", "hotpotqa", "nq_open", "jsonl", "arc"])
-def test_a_file_that_is_not_there(tmp_path: Path, name: str) -> None:
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"nothing\.json' does not exist.*`pairs\.path`"):
         source(name, path=str(tmp_path / "nothing.json")).read(None, 0)
 
 
-def test_keys_and_numbers_of_ones_own(tmp_path: Path) -> None:
+def test_keys_can_be_chosen_and_values_can_be_numbers(tmp_path: Path) -> None:
     rows = [{"q": {"text": " Six by seven? "}, "a": [42, "42", "forty-two"], "n": 5}]
     path = write_rows(tmp_path / "rows.jsonl", rows)
     there = source("jsonl", path=path, question_key="q.text", answer_key="a", id_key="n", exact=True)
@@ -133,15 +133,15 @@ def test_keys_and_numbers_of_ones_own(tmp_path: Path) -> None:
 
 
 @given(st.text())
-def test_any_id_names_a_file(text: str) -> None:
-    made = safe_id(text)
-    assert 0 < len(made) <= LONGEST_ID
-    assert all(character.isascii() and (character.isalnum() or character in "._-") for character in made)
-    assert made[0] not in ".-"
-    assert safe_id(made) == made
+def test_every_safe_id_is_a_valid_file_name(text: str) -> None:
+    result = safe_id(text)
+    assert 0 < len(result) <= LONGEST_ID
+    assert all(character.isascii() and (character.isalnum() or character in "._-") for character in result)
+    assert result[0] not in ".-"
+    assert safe_id(result) == result
 
 
-def test_ids_that_look_alike_stay_apart() -> None:
+def test_similar_ids_stay_distinct() -> None:
     names = ["a/b", "a\\b", "a b", "a_b", "", ".", "..", "a" * 200, "a" * 201, "?", "é"]
     assert len({safe_id(name) for name in names}) == len(names)
 
@@ -163,7 +163,7 @@ def test_an_unknown_parameter_is_refused() -> None:
         max_leaves=20,
     )
 )
-def test_any_json_is_read_or_refused_in_words(tmp_path_factory: pytest.TempPathFactory, content: Any) -> None:
+def test_any_json_is_read_or_refused_with_a_message(tmp_path_factory: pytest.TempPathFactory, content: Any) -> None:
     from tests.memory.pairs.files import write_json
 
     path = write_json(tmp_path_factory.mktemp("any") / "file.json", content)

@@ -9,7 +9,7 @@ from trimtab.memory.pairs import grade, squad_normalise, token_f1
 
 
 def official(text: str) -> str:
-    """Written after the evaluation script of SQuAD 2.0, step by step."""
+    """SQuAD 2.0's evaluation script, step by step."""
     text = text.lower()
     text = "".join(ch for ch in text if ch not in set(string.punctuation))
     text = re.compile(r"\b(a|an|the)\b", re.UNICODE).sub(" ", text)
@@ -29,17 +29,17 @@ def official(text: str) -> str:
         ("caf\u00e9 \u2013 \u00c9", "caf\u00e9 \u2013 \u00e9"),
     ],
 )
-def test_normalisation(text: str, normal: str) -> None:
+def test_normalisation_of_examples(text: str, normal: str) -> None:
     assert squad_normalise(text) == normal
 
 
 @given(st.text(st.sampled_from("aAn the.,!?-'\n\u2013é1")))
-def test_normalisation_is_the_official_one(text: str) -> None:
+def test_normalisation_equals_the_official_one(text: str) -> None:
     assert squad_normalise(text) == official(text)
 
 
 @pytest.mark.parametrize(
-    ("expected", "said", "f1"),
+    ("expected", "decoded", "f1"),
     [
         ("the red house", "Red house.", 1.0),
         ("red house", "red", 2 / 3),
@@ -51,12 +51,12 @@ def test_normalisation_is_the_official_one(text: str) -> None:
         ("red", "", 0.0),
     ],
 )
-def test_f1(expected: str, said: str, f1: float) -> None:
-    assert token_f1(expected, said) == pytest.approx(f1)
+def test_f1_of_examples(expected: str, decoded: str, f1: float) -> None:
+    assert token_f1(expected, decoded) == pytest.approx(f1)
 
 
 @given(st.text(), st.text())
-def test_f1_is_a_share_and_symmetric(one: str, other: str) -> None:
+def test_f1_is_between_0_and_1_and_symmetric(one: str, other: str) -> None:
     assert 0 <= token_f1(one, other) <= 1
     assert token_f1(one, other) == pytest.approx(token_f1(other, one))
     assert token_f1(one, one) == 1
@@ -65,7 +65,7 @@ def test_f1_is_a_share_and_symmetric(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ids", "said_ids", "texts", "said", "exact", "verdict"),
+    ("ids", "decoded_ids", "texts", "decoded", "exact", "verdict"),
     [
         ([5, 6, 0], [5, 6, 0], "red house", "red house", True, "pass"),
         ([5, 6, 0], [5, 6, 0], "red house", "red house", False, "pass"),
@@ -83,13 +83,13 @@ def test_f1_is_a_share_and_symmetric(one: str, other: str) -> None:
         ([5, 6, 0], [5, 6, 7, 8], "12\n34", "12\n35", True, "partial"),
     ],
 )
-def test_verdicts(
-    ids: list[int], said_ids: list[int], texts: str | list[str], said: str, exact: bool, verdict: str
+def test_verdicts_of_examples(
+    ids: list[int], decoded_ids: list[int], texts: str | list[str], decoded: str, exact: bool, verdict: str
 ) -> None:
-    found = grade(ids, said_ids, texts, said, exact=exact)
-    assert found.verdict == verdict
-    assert found.tokens_exact == (ids == said_ids)
-    assert 0 <= found.f1 <= 1
+    grades = grade(ids, decoded_ids, texts, decoded, exact=exact)
+    assert grades.verdict == verdict
+    assert grades.tokens_exact == (ids == decoded_ids)
+    assert 0 <= grades.f1 <= 1
 
 
 def test_ids_may_be_arrays() -> None:

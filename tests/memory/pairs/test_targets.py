@@ -7,13 +7,13 @@ from tests.data.tasks.shared import shared_file
 from tests.memory.pairs.files import source
 from trimtab.config import ConfigError
 from trimtab.data.tokenizers import CharacterTokenizer, PretrainedTokenizer
-from trimtab.memory.pairs import Encoded, Pair, encode_pairs, target_ids
+from trimtab.memory.pairs import EncodedPairs, Pair, encode_pairs, target_ids
 from trimtab.memory.pairs.reading import plain_pair
-from trimtab.memory.pairs.targets import UnfitError
+from trimtab.memory.pairs.targets import UnusableTextError
 
 
 class Characters(CharacterTokenizer):
-    """A character a token; `~` ends an answer."""
+    """One token per character; `~` is the end token."""
 
     end = 1 + CharacterTokenizer().vocabulary - 2
 
@@ -22,9 +22,9 @@ def pair(question: str, answer: str) -> Pair:
     return plain_pair(question, (answer,), name="p")
 
 
-def encoded(
+def encode(
     *pairs: Pair, question: int | None = None, answer: int | None = None, context: int = 1000, overhead: int = 0
-) -> Encoded:
+) -> EncodedPairs:
     return encode_pairs(
         pairs, Characters(), longest_question=question, longest_answer=answer, context=context, overhead=overhead
     )
@@ -32,7 +32,7 @@ def encoded(
 
 def test_the_end_token_is_last() -> None:
     assert Characters().decode([Characters.end]) == "~"
-    (one,) = encoded(pair("Why?", " so")).pairs
+    (one,) = encode(pair("Why?", " so")).pairs
     assert one.pair == pair("Why?", " so")
     assert (one.question.dtype, one.answer.dtype) == (np.int64, np.int64)
     assert Characters().decode(one.question) == "Why?~"
@@ -42,55 +42,55 @@ def test_the_end_token_is_last() -> None:
 @pytest.mark.parametrize(
     ("question", "answer", "reason"),
     [
-        ("", "so", "The question is no token at all to the tokenizer."),
-        ("Why?", "", "The answer is no token at all to the tokenizer."),
-        ("Why~?", "so", "The question holds the tokenizer's end token, '~', so that it would end there."),
+        ("", "so", "The tokenizer gives no token for the question."),
+        ("Why?", "", "The tokenizer gives no token for the answer."),
+        ("Why~?", "so", "The question contains the tokenizer's end token, '~', so it would end there."),
         (
             "Why?",
             "s\u014d",
-            "The tokenizer cannot spell the answer back: from character 1 on, '\u014d' becomes '\ufffd'.",
+            "The tokenizer does not decode the answer to the same text: from character 1 on, '\u014d' becomes '\ufffd'.",
         ),
-        ("123456789", "so", "The question has 10 tokens with its end token, and 9 are allowed."),
-        ("Why?", "12345", "The answer has 6 tokens with its end token, and 5 are allowed."),
+        ("123456789", "so", "The question has 10 tokens with its end token, but at most 9 are allowed."),
+        ("Why?", "12345", "The answer has 6 tokens with its end token, but at most 5 are allowed."),
     ],
 )
-def test_a_pair_that_cannot_be_said(question: str, answer: str, reason: str) -> None:
-    found = encoded(pair("12345678", "1234"), pair(question, answer), question=9, answer=5)
-    assert len(found.pairs) == 1
-    assert [(skipped.pair, skipped.reason) for skipped in found.skipped] == [("p", reason)]
+def test_a_pair_that_cannot_be_a_target_is_skipped_with_the_reason(question: str, answer: str, reason: str) -> None:
+    result = encode(pair("12345678", "1234"), pair(question, answer), question=9, answer=5)
+    assert len(result.pairs) == 1
+    assert [(skipped.pair, skipped.reason) for skipped in result.skipped] == [("p", reason)]
 
 
-def test_a_pair_longer_than_the_context() -> None:
-    assert len(encoded(pair("1234567", "1"), context=16, overhead=8).pairs) == 1
-    found = encoded(pair("12345678", "1"), context=16, overhead=8)
-    assert found.pairs == ()
-    assert found.skipped[0].reason == (
+def test_a_pair_longer_than_the_context_is_skipped() -> None:
+    assert len(encode(pair("1234567", "1"), context=16, overhead=8).pairs) == 1
+    result = encode(pair("12345678", "1"), context=16, overhead=8)
+    assert result.pairs == ()
+    assert result.skipped[0].reason == (
         "The question has 9 tokens with its end token, which with the 8 positions before it is longer than the context of 16."
     )
 
 
-def test_a_tokenizer_without_an_end_token() -> None:
-    with pytest.raises(ConfigError, match=r"The tokenizer character has no token that ends an answer.*eos_token"):
+def test_a_tokenizer_without_an_end_token_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"The tokenizer character has no end token.*eos_token"):
         encode_pairs([], CharacterTokenizer(), longest_question=None, longest_answer=None, context=9, overhead=1)
 
 
 @given(st.text())
-def test_any_text_is_spelt_back_or_refused(tokenizer: PretrainedTokenizer, text: str) -> None:
+def test_any_text_is_decoded_to_itself_or_refused(tokenizer: PretrainedTokenizer, text: str) -> None:
     try:
-        ids = target_ids(text, tokenizer, called="text", longest=None, context=10_000, overhead=0)
-    except UnfitError as error:
+        ids = target_ids(text, tokenizer, name="text", longest=None, context=10_000, overhead=0)
+    except UnusableTextError as error:
         assert not text or "<PAD>" in text or "\ufffd" in str(error)
         return
     assert ids[-1] == tokenizer.end
     assert tokenizer.decode(ids[:-1]) == text
 
 
-def test_a_special_token_written_out_is_refused(tokenizer: PretrainedTokenizer) -> None:
-    with pytest.raises(UnfitError, match="The text holds the tokenizer's end token, '<PAD>'"):
-        target_ids("what is <PAD>?", tokenizer, called="text", longest=None, context=99, overhead=0)
+def test_a_text_with_the_end_token_is_refused(tokenizer: PretrainedTokenizer) -> None:
+    with pytest.raises(UnusableTextError, match="The text contains the tokenizer's end token, '<PAD>'"):
+        target_ids("what is <PAD>?", tokenizer, name="text", longest=None, context=99, overhead=0)
 
 
-def test_real_pairs_are_spelt_back(tokenizer: PretrainedTokenizer) -> None:
+def test_real_pairs_are_all_targets(tokenizer: PretrainedTokenizer) -> None:
     pairs = source("squad", path=str(shared_file("squad_v2_sample.json"))).read(None, 0).pairs
-    found = encode_pairs(pairs, tokenizer, longest_question=None, longest_answer=None, context=2048, overhead=33)
-    assert (len(found.pairs), found.skipped) == (len(pairs), ())
+    result = encode_pairs(pairs, tokenizer, longest_question=None, longest_answer=None, context=2048, overhead=33)
+    assert (len(result.pairs), result.skipped) == (len(pairs), ())

@@ -1,7 +1,7 @@
 """Every family of causal language models in the installed transformers library, tiny and random, through the probe.
 
-`python -m tests.models.pretrained.families` prints which pass and which are refused, by property, for docs/pretrained.md;
-family names as arguments choose some.
+`python -m tests.models.pretrained.families` prints which pass and which lack a property, for docs/pretrained.md; with family
+names as arguments, only those.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ _HYBRIDS = (
     *("qwen3_5_text", "qwen3_5_moe_text", "qwen3_next", "qwen4_exp_text"),
     *("kimi_linear", "lfm3", "bailing_hybrid", "recurrent_gemma"),
 )
-"""Their first layers have no attention."""
+"""Families whose first layers have no attention."""
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     **{name: {"mamba_n_heads": 8, "mamba_d_head": 8, "num_hidden_layers": 4} for name in ("bamba", "granitemoehybrid")},
@@ -58,7 +58,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "mamba2": {"num_heads": 8, "head_dim": 8},
     "zaya": {"num_experts_per_tok": 1},
 }
-"""What some families need beside the sizes."""
+"""Options that some families need in addition to the sizes."""
 
 
 def families() -> list[str]:
@@ -96,7 +96,7 @@ def _sizes(known: dict[str, Any]) -> dict[str, Any]:
 
 
 def outcome(family: str) -> str:
-    """`passes`, `not built: …`, or what a family is refused for."""
+    """`passes`, `not built: …`, or the properties that a family lacks."""
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         try:

@@ -1,5 +1,4 @@
-"""A model of a billion parameters in shards: loading holds its weights once, in 16 bits, beside one matrix in 32 bits, and a
-step of low-rank training runs."""
+"""A sharded model of a billion parameters: memory holds its 16-bit weights only once, and a step of low-rank training runs."""
 
 import json
 import subprocess
@@ -66,7 +65,7 @@ print(json.dumps({"parameters": count, "seconds": seconds, "before": before, "lo
 """
 
 
-@pytest.mark.timeout(1800)  # the probe reads the weights a dozen times; beside other work that takes minutes
+@pytest.mark.timeout(1800)  # the probe reads the weights a dozen times; on a busy machine that takes minutes
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
 def test_a_sharded_model_of_a_billion_parameters_trains_within_its_memory(tmp_path: Path) -> None:
     folder = tmp_path / "billion"

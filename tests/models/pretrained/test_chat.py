@@ -1,4 +1,4 @@
-"""Chat templates: rendered as transformers renders them, and never without limits."""
+"""Chat templates: rendered exactly as by transformers, within limits."""
 
 import json
 from pathlib import Path
@@ -92,20 +92,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def use(folder: Path, template: str) -> None:
+def use_template(folder: Path, template: str) -> None:
     (folder / "chat_template.jinja").write_bytes(template.encode())
 
 
-def theirs(folder: Path, chat: list[dict[str, str]]) -> Any:
+def transformers_prompt(folder: Path, chat: list[dict[str, str]]) -> Any:
     tokenizer = offline_import("transformers").AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     return tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_a_prompt_is_that_of_transformers(style: str, folder: Path) -> None:
-    use(folder, STYLES[style])
+def test_a_prompt_equals_that_of_transformers(style: str, folder: Path) -> None:
+    use_template(folder, STYLES[style])
     for chat in CHATS:
-        assert chat_prompt(folder, chat) == theirs(folder, chat)
+        assert chat_prompt(folder, chat) == transformers_prompt(folder, chat)
 
 
 @pytest.mark.parametrize(
@@ -113,19 +113,19 @@ def test_a_prompt_is_that_of_transformers(style: str, folder: Path) -> None:
     [CHATML, [{"name": "tool_use", "template": "x"}, {"name": "default", "template": CHATML}]],
     ids=["one", "several"],
 )
-def test_a_template_in_the_tokenizers_config_is_used_where_there_is_no_file(template: Any, folder: Path) -> None:
+def test_a_template_in_the_tokenizers_config_is_used_if_there_is_no_file(template: Any, folder: Path) -> None:
     config = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": template}))
-    assert chat_prompt(folder, CHATS[0]) == theirs(folder, CHATS[0])
-    use(folder, "{{ bos_token }}file")
-    assert chat_prompt(folder, CHATS[0]) == theirs(folder, CHATS[0]) == "<s>file"
+    assert chat_prompt(folder, CHATS[0]) == transformers_prompt(folder, CHATS[0])
+    use_template(folder, "{{ bos_token }}file")
+    assert chat_prompt(folder, CHATS[0]) == transformers_prompt(folder, CHATS[0]) == "<s>file"
 
 
-def test_special_tokens_of_an_older_folder_are_known(folder: Path) -> None:
+def test_special_tokens_of_an_older_folder_are_used(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
     (folder / "special_tokens_map.json").write_text('{"bos_token": "<s>", "eos_token": {"content": "</s>"}}')
-    use(folder, "{{ bos_token }}|{{ eos_token }}|{{ unk_token }}|")
-    assert chat_prompt(folder, CHATS[0]) == theirs(folder, CHATS[0]) == "<s>|</s>||"
+    use_template(folder, "{{ bos_token }}|{{ eos_token }}|{{ unk_token }}|")
+    assert chat_prompt(folder, CHATS[0]) == transformers_prompt(folder, CHATS[0]) == "<s>|</s>||"
 
 
 DOUBLED = "{% set ns = namespace(text='xxxxxxxxxxxxxxxx') %}{% for i in range(60) %}{% set ns.text = ns.text ~ ns.text %}{% endfor %}"
@@ -150,13 +150,13 @@ NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in rang
         ("{{ messages[7].content }}", "has no element 7"),
         ("{{ nothing.at.all }}", "'nothing' is undefined"),
         ("{{ namespace(__class__=1) }}", "no attribute '__class__'"),
-        ("{{ '\\ud800' }}", "it gives characters that no text has"),
-        ("", "it gives no text"),
-        ("{% if false %}x{% endif %}", "it gives no text"),
+        ("{{ '\\ud800' }}", "its output is not valid Unicode"),
+        ("", "its output is empty"),
+        ("{% if false %}x{% endif %}", "its output is empty"),
     ],
 )
-def test_a_template_that_fails_or_exceeds_a_limit_is_one_line(template: str, reason: str, folder: Path) -> None:
-    use(folder, template)
+def test_a_template_that_fails_or_exceeds_a_limit_is_refused_in_one_line(template: str, reason: str, folder: Path) -> None:
+    use_template(folder, template)
     with pytest.raises(
         DataError, match=rf"^The chat template of the model in \S+ cannot be used: .*({reason})"
     ) as caught:
@@ -167,7 +167,7 @@ def test_a_template_that_fails_or_exceeds_a_limit_is_one_line(template: str, rea
 
 @pytest.mark.slow
 def test_a_template_that_never_ends_is_stopped(folder: Path) -> None:
-    use(folder, NESTED)
+    use_template(folder, NESTED)
     with pytest.raises(DataError, match="it takes more than 5 s of computing"):
         chat_prompt(folder, CHATS[0])
 
@@ -181,7 +181,7 @@ def test_a_folder_without_a_template_says_so(config: str, folder: Path) -> None:
         chat_prompt(folder, CHATS[0])
 
 
-def test_a_template_that_is_no_text_is_refused(folder: Path) -> None:
+def test_a_template_that_is_not_utf_8_is_refused(folder: Path) -> None:
     (folder / "chat_template.jinja").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match="is not text in UTF-8"):
         chat_prompt(folder, CHATS[0])

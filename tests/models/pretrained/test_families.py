@@ -1,4 +1,4 @@
-"""The families that docs/pretrained.md lists pass the probe, and a model whose cache keeps all rows generates as others do."""
+"""The families listed in docs/pretrained.md pass the probe, and a model whose cache keeps all rows generates correctly."""
 
 import re
 from importlib.metadata import version
@@ -16,15 +16,15 @@ DOCS = Path(__file__).parents[3] / "docs" / "pretrained.md"
 
 def documented() -> tuple[str, list[str]]:
     """The version of transformers and the families that pass with it."""
-    found = re.search(r"that transformers ([\d.]+) lists as causal.*?```text\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    assert found is not None
-    return found[1], found[2].split()
+    match = re.search(r"that transformers ([\d.]+) lists as causal.*?```text\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    assert match is not None
+    return match[1], match[2].split()
 
 
 def test_the_documented_families_exist() -> None:
     release, names = documented()
     if not version("transformers").startswith(f"{release}."):
-        pytest.skip(f"the documentation is of transformers {release}")
+        pytest.skip(f"the documentation is for transformers {release}")
     assert len(names) > 100 and set(names) <= set(families())
 
 
@@ -32,12 +32,12 @@ def test_the_documented_families_exist() -> None:
 def test_one_in_eight_of_the_documented_families_passes_the_probe() -> None:
     release, names = documented()
     if not version("transformers").startswith(f"{release}."):
-        pytest.skip(f"the documentation is of transformers {release}")
+        pytest.skip(f"the documentation is for transformers {release}")
     assert {name: outcome(name) for name in names[::8]} == dict.fromkeys(names[::8], "passes")
 
 
 @pytest.mark.slow
-def test_rows_that_end_stay_in_a_cache_that_cannot_drop_them(tmp_path: Path) -> None:
+def test_ended_rows_stay_in_a_cache_that_cannot_drop_them(tmp_path: Path) -> None:
     tiny("qwen3_5_text").save_pretrained(tmp_path / "hybrid")
     model = Pretrained(path=str(tmp_path / "hybrid"), adapt=()).eval()
     assert not model.drops_rows

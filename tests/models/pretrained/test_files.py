@@ -1,4 +1,4 @@
-"""What is looked at before anything is loaded: every refusal says why and what to do."""
+"""Checks before anything is loaded: every refusal says why and what to do."""
 
 import json
 import pickle
@@ -17,7 +17,7 @@ def folder(tmp_path: Path) -> Path:
     return write(tmp_path / "model", "llama")
 
 
-def test_a_folder_with_pickled_weights_alone_is_refused_unopened(folder: Path) -> None:
+def test_pickled_weights_are_refused_without_opening_them(folder: Path) -> None:
     class Bomb:
         def __reduce__(self):
             return Path.touch, (folder / "opened",)
@@ -35,12 +35,12 @@ def test_a_folder_with_pickled_weights_alone_is_refused_unopened(folder: Path) -
         (folder / name).rename(folder / "pytorch_model.bin")
 
 
-def test_pickled_weights_beside_safetensors_are_not_touched(folder: Path) -> None:
+def test_pickled_weights_beside_safetensors_are_ignored(folder: Path) -> None:
     (folder / "pytorch_model.bin").write_bytes(b"no pickle")
     load(folder)
 
 
-def test_a_model_that_brings_its_own_code_is_refused(folder: Path) -> None:
+def test_a_model_with_its_own_code_is_refused(folder: Path) -> None:
     edit(folder, auto_map={"AutoModelForCausalLM": "modeling.Mine"})
     (folder / "modeling.py").write_text(f"open({str(folder / 'ran')!r}, 'w')")
     with pytest.raises(DataError, match=r"config.json asks for Python code .*auto_map"):
@@ -61,16 +61,16 @@ def test_a_model_that_brings_its_own_code_is_refused(folder: Path) -> None:
         (lambda f: edit(f, hidden_size=64), "fit its config|cannot be loaded"),
         (lambda f: (f / "config.json").write_text("{"), "config.json cannot be read as JSON"),
         (lambda f: (f / "config.json").write_text("[]"), "holds no mapping"),
-        (lambda f: (f / "config.json").unlink(), "holds no config.json"),
-        (lambda f: (f / "model.safetensors").unlink(), "holds no model.safetensors"),
+        (lambda f: (f / "config.json").unlink(), "contains no config.json"),
+        (lambda f: (f / "model.safetensors").unlink(), "contains no model.safetensors"),
         (
             lambda f: (f / "model.safetensors").write_bytes(b"\x08"),
-            r"model.safetensors is damaged or was cut short \(.*\)\. Copy the file anew\.$",
+            r"model.safetensors is damaged or truncated \(.*\)\. Copy the file again\.$",
         ),
         (lambda f: (f / "config.json").rename(f / "adapter_config.json"), "an adapter without its model"),
     ],
 )
-def test_a_folder_that_cannot_be_used_says_why(folder: Path, change, message: str) -> None:
+def test_an_unusable_folder_is_refused_with_the_reason(folder: Path, change, message: str) -> None:
     change(folder)
     with pytest.raises(DataError, match=message) as caught:
         load(folder)
@@ -81,14 +81,14 @@ def test_a_missing_shard_is_named(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(DataError, match=r"lacks model-00002-of-00002.safetensors, which its index names"):
+    with pytest.raises(DataError, match=r"does not contain model-00002-of-00002.safetensors, which its index names"):
         load(folder)
     (folder / "model.safetensors.index.json").write_text("{}")
-    with pytest.raises(DataError, match="is no index of weight files"):
+    with pytest.raises(DataError, match="is not a valid index of weight files"):
         load(folder)
 
 
-def test_what_is_no_model_at_all(tmp_path: Path) -> None:
+def test_paths_without_a_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="There is no model in .*trimtab models list"):
         load(tmp_path / "none")
     (tmp_path / "notes.txt").write_text("x")
@@ -99,7 +99,7 @@ def test_what_is_no_model_at_all(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_the_fingerprint_is_that_of_weights_and_meaning(folder: Path, tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_weights_and_used_config_keys_only(folder: Path, tmp_path: Path) -> None:
     first = model_files(str(folder)).fingerprint()
     assert first == model_files(str(folder)).fingerprint() == load(folder).fingerprint
     assert model_files(str(write(tmp_path / "copy", "llama"))).fingerprint() == first
@@ -111,7 +111,7 @@ def test_the_fingerprint_is_that_of_weights_and_meaning(folder: Path, tmp_path: 
     assert model_files(str(write(tmp_path / "half", "llama", dtype=torch.bfloat16))).fingerprint() != first
 
 
-def test_the_fingerprint_notices_a_file_written_anew(folder: Path) -> None:
+def test_the_fingerprint_changes_with_the_file(folder: Path) -> None:
     first = model_files(str(folder)).fingerprint()
     content = bytearray((folder / "model.safetensors").read_bytes())
     content[-1] ^= 1
@@ -119,7 +119,7 @@ def test_the_fingerprint_notices_a_file_written_anew(folder: Path) -> None:
     assert model_files(str(folder)).fingerprint() != first
 
 
-def test_a_cache_that_cannot_be_written_is_no_obstacle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_cache_is_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = model_files(str(folder)).fingerprint()
     (folder.parent / "file").write_text("no folder")
     monkeypatch.setenv("TRIMTAB_CACHE", str(folder.parent / "file" / "cache"))

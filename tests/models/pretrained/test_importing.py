@@ -1,4 +1,4 @@
-"""Importing: a GGUF file becomes a folder; names lead to folders; what the model is asked goes through its template."""
+"""Importing a GGUF file into a folder, names of imported models, and known models."""
 
 import json
 import zipfile
@@ -14,7 +14,7 @@ from trimtab.config import REGISTRIES, ConfigError, DataError, WorkError
 from trimtab.data import PretrainedTokenizer
 from trimtab.models.pretrained import known_models
 from trimtab.models.pretrained.chat import chat_prompt
-from trimtab.models.pretrained.importing import described, import_gguf, list_models, target_folder
+from trimtab.models.pretrained.importing import describe, import_gguf, list_models, target_folder
 from trimtab.models.pretrained.model import Pretrained
 
 
@@ -25,18 +25,18 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder of the test's own."""
+    """A cache folder for one test."""
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def tiny(gguf: Path, home: Path) -> Path:
-    made = import_gguf(gguf, target_folder("tiny"), licence="Apache-2.0")
-    return Path(made.path)
+    model = import_gguf(gguf, target_folder("tiny"), licence="Apache-2.0")
+    return Path(model.path)
 
 
-def test_an_imported_model_is_the_gguf_file_without_its_quantisation(gguf: Path, tiny: Path) -> None:
+def test_an_imported_model_equals_the_dequantised_gguf_file(gguf: Path, tiny: Path) -> None:
     assert "quantization_config" not in json.loads((tiny / "config.json").read_text())
     direct, folder = Pretrained(path=str(gguf)).eval(), Pretrained(path=str(tiny)).eval()
     assert folder.vocabulary == len(TOKENS)
@@ -47,14 +47,14 @@ def test_an_imported_model_is_the_gguf_file_without_its_quantisation(gguf: Path,
     assert direct.fingerprint != folder.fingerprint
 
 
-def test_an_imported_model_has_been_probed_and_is_not_probed_again(tiny: Path, home: Path) -> None:
-    (memo,) = (home / "probes").iterdir()
-    before = memo.stat().st_mtime_ns
+def test_an_imported_model_is_not_probed_again(tiny: Path, home: Path) -> None:
+    (cached,) = (home / "probes").iterdir()
+    before = cached.stat().st_mtime_ns
     Pretrained(path=str(tiny))
-    assert [memo.stat().st_mtime_ns] == [path.stat().st_mtime_ns for path in (home / "probes").iterdir()] == [before]
+    assert [cached.stat().st_mtime_ns] == [path.stat().st_mtime_ns for path in (home / "probes").iterdir()] == [before]
 
 
-def test_the_list_says_what_is_at_hand(tiny: Path) -> None:
+def test_the_list_describes_imported_models(tiny: Path) -> None:
     (model,) = list_models()
     weights = Pretrained(path=str(tiny))
     assert (model.name, model.path, model.licence, model.notes) == ("tiny", str(tiny), "Apache-2.0", ())
@@ -62,14 +62,14 @@ def test_the_list_says_what_is_at_hand(tiny: Path) -> None:
     assert model.size == (tiny / "model.safetensors").stat().st_size
     assert model.fingerprint == weights.fingerprint
     (tiny / "trimtab.json").unlink()
-    assert described(tiny).parameters == model.parameters
+    assert describe(tiny).parameters == model.parameters
 
 
-def test_no_model_is_imported_yet(home: Path) -> None:
+def test_the_list_is_empty_before_the_first_import(home: Path) -> None:
     assert list_models() == []
 
 
-def test_digits_are_split_before_the_rest_as_the_vocabulary_was_learned(tiny: Path) -> None:
+def test_digits_are_split_as_in_the_vocabularys_training(tiny: Path) -> None:
     tokenizer = PretrainedTokenizer(path=str(tiny))
 
     def tokens(text: str) -> list[str]:
@@ -81,22 +81,20 @@ def test_digits_are_split_before_the_rest_as_the_vocabulary_was_learned(tiny: Pa
 
 
 @pytest.mark.parametrize(("rule", "noted"), [("gpt-2", False), ("a-new-rule", True), ("llama-bpe", False)])
-def test_a_rule_that_is_not_known_is_noted(rule: str, noted: bool, tmp_path: Path) -> None:
-    made = import_gguf(write_gguf(tmp_path / "x.gguf", rule=rule), tmp_path / "x")
-    assert bool(made.notes) == noted
-    assert not noted or "'a-new-rule', is not known" in made.notes[0]
+def test_an_unknown_rule_for_splitting_text_is_noted(rule: str, noted: bool, tmp_path: Path) -> None:
+    model = import_gguf(write_gguf(tmp_path / "x.gguf", rule=rule), tmp_path / "x")
+    assert bool(model.notes) == noted
+    assert not noted or "'a-new-rule', is unknown" in model.notes[0]
 
 
-def test_a_name_leads_to_the_imported_folder_when_a_config_is_resolved(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resolved_config_has_the_folder_of_an_imported_name(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in ("model", "tokenizer"):
         assert REGISTRIES[kind].resolve({"name": "pretrained", "path": "tiny"})["path"] == str(tiny)
         assert REGISTRIES[kind].resolve({"name": "pretrained", "path": "./tiny"})["path"] == "./tiny"
         assert REGISTRIES[kind].resolve({"name": "pretrained", "path": "other"})["path"] == "other"
 
 
-def test_a_question_goes_through_the_chat_template(tiny: Path) -> None:
+def test_a_question_is_formatted_with_the_chat_template(tiny: Path) -> None:
     prompt = chat_prompt(tiny, [{"role": "user", "content": "Why?"}])
     assert prompt == "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
     ids = PretrainedTokenizer(path=str(tiny)).encode(prompt)
@@ -107,10 +105,10 @@ def test_a_question_goes_through_the_chat_template(tiny: Path) -> None:
         chat_prompt(tiny, [{"role": "user", "content": "Why?"}])
 
 
-def test_what_cannot_be_imported_leaves_nothing(gguf: Path, tiny: Path, tmp_path: Path) -> None:
+def test_a_failed_import_leaves_nothing(gguf: Path, tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="exists already"):
         target_folder("tiny")
-    with pytest.raises(ConfigError, match="cannot name a model"):
+    with pytest.raises(ConfigError, match="is not a valid name for a model"):
         target_folder("../tiny")
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(gguf.read_bytes()[:2000])
@@ -120,11 +118,11 @@ def test_what_cannot_be_imported_leaves_nothing(gguf: Path, tiny: Path, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-def test_a_known_model_comes_from_the_installed_package_or_from_the_wheel(
+def test_a_known_model_comes_from_the_installed_package_or_from_a_wheel(
     gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = replace(
-        known_models.EMBEDDED["smollm2-135m"],
+        known_models.KNOWN_MODELS["smollm2-135m"],
         package="tiny-carrier",
         version="1.0",
         file="tiny_carrier/tiny.gguf",
@@ -152,7 +150,7 @@ def test_a_known_model_comes_from_the_installed_package_or_from_the_wheel(
     ):
         pass
     with (
-        pytest.raises(WorkError, match="pip could not fetch tiny-carrier==2.0"),
+        pytest.raises(WorkError, match="pip could not download tiny-carrier==2.0"),
         known_models.gguf_file(replace(known, version="2.0")),
     ):
         pass

@@ -1,4 +1,4 @@
-"""What decides a loaded model: its config and its weights, of bounded size, and nothing else in the folder."""
+"""A loaded model depends only on its config and weights, and its size is bounded."""
 
 import json
 import pickle
@@ -74,10 +74,10 @@ OTHERS = {
     "trimtab.json": b"{",
     "model.gguf": b"GGUF",
 }
-"""Files that transformers, peft or other programs read in a model's folder, with contents that would show."""
+"""Files that transformers, peft or other programs read in a model's folder, with contents that would have an effect."""
 
 
-def test_no_other_file_of_the_folder_changes_the_model(folder: Path) -> None:
+def test_other_files_in_the_folder_do_not_change_the_model(folder: Path) -> None:
     plain = load(folder).eval()
     logits = plain(ids())
     for name, content in OTHERS.items():
@@ -90,8 +90,8 @@ def test_no_other_file_of_the_folder_changes_the_model(folder: Path) -> None:
     assert torch.equal(crowded(ids()), logits)
 
 
-@pytest.mark.parametrize("key", sorted(pretrained_files._NO_PART_OF_THE_MODEL))
-def test_what_the_fingerprint_leaves_out_never_reaches_the_model(key: str, folder: Path) -> None:
+@pytest.mark.parametrize("key", sorted(pretrained_files._IGNORED_KEYS))
+def test_ignored_config_keys_do_not_change_the_model(key: str, folder: Path) -> None:
     values = {"dtype": "bfloat16", "torch_dtype": "bfloat16", "num_labels": 10**9, "id2label": {"x": 1}}
     value = values.get(key, "someone/kernel" if "implementation" in key else True)
     plain = load(folder).eval()
@@ -101,7 +101,7 @@ def test_what_the_fingerprint_leaves_out_never_reaches_the_model(key: str, folde
     assert torch.equal(changed(ids()), plain(ids()))
 
 
-def test_attention_is_ours_to_choose(folder: Path) -> None:
+def test_the_config_does_not_choose_the_attention_implementation(folder: Path) -> None:
     edit(folder, _attn_implementation="someone/kernel@main:f", attn_implementation="flash_attention_2")
     network: Any = load_network(model_files(str(folder)))
     assert network.config._attn_implementation == "sdpa"
@@ -126,28 +126,28 @@ def test_quantisation_of_a_part_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_attention_heads": 0}, "its config has num_attention_heads: 0, where a whole number"),
+        ({"num_attention_heads": 0}, "its config has num_attention_heads: 0, but the value must be a whole number"),
         ({"rms_norm_eps": "1e-05"}, "cannot be loaded as a language model: .*rms_norm_eps"),
-        ({"hidden_size": "32"}, "its config has hidden_size: '32', where a whole number"),
+        ({"hidden_size": "32"}, "its config has hidden_size: '32', but the value must be a whole number"),
         ({"hidden_size": None}, "cannot be loaded as a language model: "),
         ({"text_config": {"model_type": "llama"}}, "cannot be loaded as a language model: "),
         ({"text_config": 7}, "cannot be loaded as a language model: "),
         ({"rope_parameters": {"rope_type": "no such"}}, "cannot be loaded as a language model: "),
-        ({"hidden_act": "no such"}, "its config has hidden_act: 'no such', where the name of"),
-        ({"model_type": ["llama"]}, "its config has model_type: a list, where the name of"),
+        ({"hidden_act": "no such"}, "its config has hidden_act: 'no such', but the value must be the name of"),
+        ({"model_type": ["llama"]}, "its config has model_type: a list, but the value must be the name of"),
         ({"pad_token_id": 999}, "cannot be loaded as a language model: "),
         ({"attention_dropout": 2.0}, "its config says attention_dropout 2.0"),
         ({"attention_dropout": -1}, "its config says attention_dropout -1"),
         ({"max_position_embeddings": -1}, "names -1 as its longest sequence"),
-        ({"num_hidden_layers": 100_000}, "its config says num_hidden_layers 100000, and its weight files hold"),
-        ({"num_hidden_layers": 900}, "a network of more than .*, and its weight files hold"),
-        ({"hidden_size": 1 << 20, "head_dim": 8}, "a network of more than .* numbers, and its weight files hold"),
-        ({"vocab_size": 1 << 35}, "a network of more than .* numbers, and its weight files hold"),
+        ({"num_hidden_layers": 100_000}, "its config says num_hidden_layers 100000, but its weight files hold"),
+        ({"num_hidden_layers": 900}, "a network of more than .*, but its weight files hold"),
+        ({"hidden_size": 1 << 20, "head_dim": 8}, "a network of more than .* numbers, but its weight files hold"),
+        ({"vocab_size": 1 << 35}, "a network of more than .* numbers, but its weight files hold"),
         ({"intermediate_size": 10**18}, "its config says intermediate_size 1000000000000000000"),
-        ({"head_dim": 1 << 38}, "a network of more than .*, and its weight files hold"),
+        ({"head_dim": 1 << 38}, "a network of more than .*, but its weight files hold"),
     ],
 )
-def test_a_config_that_is_wrong_or_far_too_large_is_one_line(
+def test_a_wrong_or_far_too_large_config_is_refused_in_one_line(
     change: dict[str, Any], message: str, folder: Path
 ) -> None:
     edit(folder, **change)
@@ -157,14 +157,14 @@ def test_a_config_that_is_wrong_or_far_too_large_is_one_line(
     assert "/trimtab-" not in str(caught.value)
 
 
-def test_tables_of_a_config_are_bounded(tmp_path: Path) -> None:
+def test_the_size_of_buffers_is_bounded(tmp_path: Path) -> None:
     folder = write(tmp_path / "model", "gpt2")
     edit(folder, n_positions=1 << 24)
     with pytest.raises(DataError, match="a network of more than"):
         load(folder)
 
 
-def test_weights_stored_in_16_bits_load_alike_whatever_the_config_says(folder: Path) -> None:
+def test_the_type_of_weights_is_that_of_the_files_and_not_of_the_config(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     half = {name: value.bfloat16() for name, value in weights.items()}
     save_file(half, folder / "model.safetensors", metadata={"format": "pt"})
@@ -173,7 +173,7 @@ def test_weights_stored_in_16_bits_load_alike_whatever_the_config_says(folder: P
     assert {parameter.dtype for parameter in network.parameters()} == {torch.bfloat16}
 
 
-def test_files_beside_a_gguf_file_change_nothing(folder: Path, tmp_path: Path) -> None:
+def test_other_files_beside_a_gguf_file_are_ignored(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     file = write_gguf(tmp_path / "here" / "tiny.gguf")
     plain = load_network(model_files(str(file)))(ids()).logits
@@ -182,14 +182,14 @@ def test_files_beside_a_gguf_file_change_nothing(folder: Path, tmp_path: Path) -
     assert torch.equal(load_network(model_files(str(file)))(ids()).logits, plain)
 
 
-def test_a_part_of_a_split_gguf_file_says_how_to_merge_it(tmp_path: Path) -> None:
+def test_a_part_of_a_split_gguf_file_is_refused_with_advice(tmp_path: Path) -> None:
     file = write_gguf(tmp_path / "tiny-00001-of-00002.gguf", parts=2)
     with pytest.raises(DataError, match=r"is one of the 2 parts of a split GGUF file.*llama-gguf-split --merge"):
         load(file)
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"GGUF\x03\0\0\0" + b"\xff" * 64, bytes(100)])
-def test_a_damaged_gguf_file_is_one_line(content: bytes, tmp_path: Path) -> None:
+def test_a_damaged_gguf_file_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.gguf").write_bytes(content)
     with pytest.raises(DataError, match="x.gguf cannot be read as a GGUF file: "):
         load(tmp_path / "x.gguf")
@@ -203,7 +203,7 @@ def test_an_export_keeps_every_end_token(folder: Path, tmp_path: Path) -> None:
     offline_import("transformers").AutoModelForCausalLM.from_pretrained(str(tmp_path / "out"))
 
 
-def test_an_export_copies_nothing_from_behind_a_link_that_leads_out(folder: Path, tmp_path: Path) -> None:
+def test_an_export_copies_no_file_through_a_link_out_of_the_folder(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     (folder / "tokenizer.json").symlink_to(tmp_path / "secret")
     with pytest.raises(DataError, match="outside the model's folder"):
@@ -211,7 +211,7 @@ def test_an_export_copies_nothing_from_behind_a_link_that_leads_out(folder: Path
     assert not (tmp_path / "out").exists()
 
 
-def test_without_room_for_a_temporary_folder_the_error_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_to_make_a_temporary_folder_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "missing"))
     with pytest.raises(WorkError, match="No temporary folder can be made: No such file or directory"):
         load_network(model_files(str(folder)))

@@ -1,4 +1,4 @@
-"""The pretrained model: equal to transformers, padding changes nothing, precision is what is asked for."""
+"""The pretrained model: equal to transformers, independent of padding, in the requested precision."""
 
 from pathlib import Path
 
@@ -12,16 +12,16 @@ from trimtab.config.offline import offline_import
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_logits_are_those_of_transformers(kind: str, folders: dict[str, Path]) -> None:
+def test_logits_equal_those_of_transformers(kind: str, folders: dict[str, Path]) -> None:
     model = load(folders[kind]).eval()
-    theirs = offline_import("transformers").AutoModelForCausalLM.from_pretrained(folders[kind]).eval()
+    reference = offline_import("transformers").AutoModelForCausalLM.from_pretrained(folders[kind]).eval()
     with torch.no_grad():
-        assert torch.equal(model(ids()), theirs(ids()).logits)
+        assert torch.equal(model(ids()), reference(ids()).logits)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_padding_changes_nothing(kind: str, side: str, folders: dict[str, Path]) -> None:
+def test_padding_does_not_change_logits(kind: str, side: str, folders: dict[str, Path]) -> None:
     model = load(folders[kind]).double().eval()
     lengths, width = (24, 17, 3), 24
     rows, real = torch.zeros(3, width, dtype=torch.long), torch.zeros(3, width, dtype=torch.bool)
@@ -37,9 +37,7 @@ def test_padding_changes_nothing(kind: str, side: str, folders: dict[str, Path])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_stands_at_padded_positions_reaches_neither_logits_nor_gradients(
-    kind: str, folders: dict[str, Path]
-) -> None:
+def test_tokens_at_padded_positions_change_neither_logits_nor_gradients(kind: str, folders: dict[str, Path]) -> None:
     model = load(folders[kind]).double().eval()
     real = torch.ones(3, 24, dtype=torch.bool)
     real[:, :9] = False
@@ -58,7 +56,7 @@ def test_what_stands_at_padded_positions_reaches_neither_logits_nor_gradients(
 def test_cached_logits_equal_uncached_ones_with_and_without_padding(kind: str, folders: dict[str, Path]) -> None:
     model = load(folders[kind]).double()
     whole = model.eval()(ids())
-    model.train()  # extend leaves the mode as it is, and drops nothing out
+    model.train()  # extend does not change the mode and uses no dropout
     cache, parts, start = model.empty_cache(), [], 0
     for size in (10, 1, 1, 12):
         parts.append(model.extend(ids()[:, start : start + size], cache))
@@ -81,7 +79,7 @@ def test_cached_logits_equal_uncached_ones_with_and_without_padding(kind: str, f
     assert cache.layers[0].keys.shape[0] == 1
 
 
-def test_a_sequence_beyond_the_positions_is_refused(folders: dict[str, Path]) -> None:
+def test_a_sequence_longer_than_the_context_is_refused(folders: dict[str, Path]) -> None:
     model = load(folders["llama"]).eval()
     assert model.context == 64
     with pytest.raises(ValueError, match="65 tokens does not fit a context of 64"):
@@ -92,12 +90,12 @@ def test_a_sequence_beyond_the_positions_is_refused(folders: dict[str, Path]) ->
         model.extend(ids(1, 5), cache)
 
 
-def test_a_context_or_vocabulary_beyond_the_models_is_refused(folders: dict[str, Path]) -> None:
+def test_a_context_or_vocabulary_larger_than_the_models_is_refused(folders: dict[str, Path]) -> None:
     from trimtab.models.pretrained.model import Pretrained
 
-    with pytest.raises(ConfigError, match="tokenizer has 62 tokens, and the model in .* knows 61"):
+    with pytest.raises(ConfigError, match="tokenizer has 62 tokens, but the model in .* has only 61"):
         Pretrained(vocabulary=62, context=8, path=str(folders["llama"]))
-    with pytest.raises(ConfigError, match="data.context is 65 tokens, .* reads 64 at most"):
+    with pytest.raises(ConfigError, match="data.context is 65 tokens, .* reads at most 64"):
         Pretrained(vocabulary=61, context=65, path=str(folders["llama"]))
 
 
@@ -111,9 +109,7 @@ def test_rows_of_the_embedding_beyond_the_tokenizer_get_no_logits(folders: dict[
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_in_bf16_frozen_matrices_are_stored_so_and_trained_parameters_and_the_stream_are_fp32(
-    kind: str, folders: dict[str, Path]
-) -> None:
+def test_under_bf16_only_frozen_matrices_are_stored_in_bf16(kind: str, folders: dict[str, Path]) -> None:
     model = load(folders[kind], {"name": "lora", "rank": 2}, {"name": "norms"}).eval()
     plain = model(ids())
     model.compute_dtype = torch.bfloat16
@@ -130,7 +126,7 @@ def test_in_bf16_frozen_matrices_are_stored_so_and_trained_parameters_and_the_st
     functional.cross_entropy(logits.flatten(0, 1), ids().flatten()).backward()
     for name, parameter in model.named_parameters():
         assert (parameter.grad is not None) == (name in model.lr_multipliers), name
-    model.compute_dtype = None  # the rounded weights, computed with in fp32
+    model.compute_dtype = None  # the rounded weights, computed in fp32
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     once = model(ids())
     model.compute_dtype = torch.bfloat16
@@ -139,11 +135,11 @@ def test_in_bf16_frozen_matrices_are_stored_so_and_trained_parameters_and_the_st
     assert torch.equal(model(ids()), once)
 
 
-def test_files_in_16_bits_are_computed_with_in_fp32_unless_bf16_is_asked_for(tmp_path: Path) -> None:
+def test_16_bit_weights_are_computed_in_fp32_by_default(tmp_path: Path) -> None:
     folder = write(tmp_path / "half", "llama", dtype=torch.bfloat16)
     model = load(folder, {"name": "norms"}).eval()
-    theirs = offline_import("transformers").AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    assert torch.equal(model(ids()), theirs(ids()).logits)
+    reference = offline_import("transformers").AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    assert torch.equal(model(ids()), reference(ids()).logits)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 

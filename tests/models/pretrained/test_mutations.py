@@ -1,4 +1,4 @@
-"""Configs of others with random changes: each model loads and reads, or is refused in one short line."""
+"""Model folders with random changes in their JSON files: each loads, or is refused with a short message."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""No code path reaches for the network, the extra is optional, and nothing heavy is imported before it is needed."""
+"""No code path uses the internet, the extra is optional, and heavy packages are imported only when needed."""
 
 import os
 import subprocess
@@ -53,7 +53,7 @@ try:
     socket.create_connection(("example.org", 80), timeout=1)
 except OSError:
     pass
-assert attempts, "the block does not work"
+assert attempts, "connections are not blocked"
 """
 
 
@@ -73,13 +73,13 @@ ALREADY = pytest.param("import huggingface_hub, transformers, peft", marks=pytes
 
 
 @pytest.mark.parametrize("before", ["", ALREADY], ids=["fresh", "already imported"])
-def test_nothing_is_asked_of_the_network(before: str, tmp_path: Path) -> None:
+def test_nothing_connects_to_the_internet(before: str, tmp_path: Path) -> None:
     folder, gguf = write(tmp_path / "model", "llama"), write_gguf(tmp_path / "tiny.gguf")
     done = run(f"{before}\n{BLOCKED}\n{USE}", str(folder), str(gguf), str(tmp_path))
     assert done.returncode == 0, done.stderr
 
 
-def test_the_hub_is_switched_off_before_its_libraries_are_imported() -> None:
+def test_offline_mode_is_set_before_the_hub_libraries_are_imported() -> None:
     done = run(
         "from trimtab.config.offline import offline_import; offline_import('transformers');"
         "from huggingface_hub import constants as c; print(c.HF_HUB_OFFLINE, c.HF_HUB_DISABLE_TELEMETRY)"
@@ -87,7 +87,7 @@ def test_the_hub_is_switched_off_before_its_libraries_are_imported() -> None:
     assert done.stdout.split() == ["True", "True"], done.stderr
 
 
-def test_transformers_is_imported_only_where_a_pretrained_model_is_used() -> None:
+def test_transformers_is_imported_only_when_a_pretrained_model_is_used() -> None:
     code = (
         "import sys; import trimtab.models, trimtab.data, trimtab.training, trimtab.cli.models;"
         "from trimtab.config import REGISTRIES; REGISTRIES['model'].resolve({'name': 'pretrained', 'path': 'x'});"
@@ -107,7 +107,7 @@ def test_without_the_extra_the_error_says_how_to_install_it(tmp_path: Path) -> N
     assert "pip install 'trimtab[pretrained]'" in done.stderr
 
 
-def test_a_missing_module_of_an_installed_package_is_no_missing_extra() -> None:
+def test_a_missing_package_is_reported_as_a_missing_extra() -> None:
     with pytest.raises(ConfigError, match=r"trimtab\[pretrained\]"):
         offline_import("no_such_package_here")
 
@@ -123,7 +123,7 @@ def test_a_hub_id_needs_to_be_allowed(kind: str) -> None:
         REGISTRIES[kind].resolve({**spec, "path": "hub:name", "allow_hub": True})
 
 
-def test_a_hub_id_is_no_path_to_make_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_hub_id_is_not_made_an_absolute_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     model = {"name": "pretrained", "path": "owner/name", "allow_hub": True}
     config = resolve_config({"model": model}, source="test")
@@ -143,7 +143,7 @@ def test_a_model_in_the_hubs_cache_is_found_without_the_network(tmp_path: Path) 
     assert done.stdout.strip() == str(snapshot), done.stderr
 
 
-def test_a_model_that_cannot_be_fetched_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_be_fetched_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "from trimtab.config.offline import local_folder; local_folder('hub:owner/name')"
     nowhere = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
     done = run(code, **nowhere)

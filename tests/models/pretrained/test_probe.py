@@ -1,4 +1,4 @@
-"""A network is measured before it is used: what it must do, under which name it is refused, and that nothing of it changes."""
+"""The probe: which networks pass, the names of missing properties, and that probing changes nothing."""
 
 import hashlib
 from pathlib import Path
@@ -22,7 +22,7 @@ DYNAMIC = {**ROPE, "rope_type": "dynamic", "factor": 4.0}
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "bloom", "opt", "qwen2_moe", "gemma3n_text", "gpt_oss", "bert"])
-def test_causal_models_that_read_alike_in_every_way_pass(family: str) -> None:
+def test_causal_models_with_all_properties_pass(family: str) -> None:
     assert probe(tiny(family)).failures == {}
 
 
@@ -31,16 +31,19 @@ def test_causal_models_that_read_alike_in_every_way_pass(family: str) -> None:
     [
         ("bert", {"is_decoder": False}, {"causality"}, "change with the tokens after it"),
         ("electra", {"is_decoder": False}, {"causality"}, "change with the tokens after it"),
-        ("roberta", {}, {"positions", "right padding", "left padding", "cache"}, "beside rows at other positions"),
+        (
+            "roberta",
+            {},
+            {"positions", "right padding", "left padding", "cache"},
+            "when other rows are at other positions",
+        ),
         ("bart", {}, {"left padding", "cache"}, "padded on the left"),
         ("roformer", {}, {"left padding", "cache"}, "padded on the left"),
         ("openai-gpt", {}, {"cache"}, "in parts with a key-value cache"),
         ("xmod", {}, {"reading"}, "Input language unknown"),
     ],
 )
-def test_models_that_lack_a_property_are_refused_by_its_name(
-    family: str, options: dict[str, Any], names: set[str], sentence: str
-) -> None:
+def test_a_missing_property_is_named(family: str, options: dict[str, Any], names: set[str], sentence: str) -> None:
     failures = probe(tiny(family, **options)).failures
     assert set(failures) & names, failures
     assert set(failures) <= names | {"right padding", "left padding", "padding", "cache"}
@@ -55,7 +58,7 @@ def test_an_encoder_cannot_be_opened_as_a_causal_model(tmp_path: Path) -> None:
         Pretrained(path=str(tmp_path / "bert"))
 
 
-def test_positions_that_change_with_the_longest_row_bound_the_context(tmp_path: Path) -> None:
+def test_positions_that_depend_on_the_longest_row_limit_the_context(tmp_path: Path) -> None:
     tiny("phi3", rope_parameters=LONG, original_max_position_embeddings=16).save_pretrained(tmp_path / "phi3")
     model = Pretrained(path=str(tmp_path / "phi3")).eval()
     assert model.context == 16
@@ -63,16 +66,16 @@ def test_positions_that_change_with_the_longest_row_bound_the_context(tmp_path: 
     real[1, 9:] = False
     with torch.no_grad():
         torch.testing.assert_close(model(ids, real)[1, :9], model(ids[1:, :9])[0], rtol=0, atol=1e-4)
-    with pytest.raises(ConfigError, match=r"reads 16 at most \(its config says 64, but from 16 on"):
+    with pytest.raises(ConfigError, match=r"reads at most 16 \(its config says 64, but beyond 16"):
         Pretrained(path=str(tmp_path / "phi3"), context=17)
 
 
-def test_positions_that_change_beyond_the_context_alone_do_not_bound_it(tmp_path: Path) -> None:
+def test_positions_that_change_only_beyond_the_context_do_not_limit_it(tmp_path: Path) -> None:
     tiny("llama", rope_parameters=DYNAMIC).save_pretrained(tmp_path / "llama")
     assert Pretrained(path=str(tmp_path / "llama")).context == 64
 
 
-def test_in_bf16_a_model_that_reads_its_tokens_in_two_places_is_near_fp32(tmp_path: Path) -> None:
+def test_bf16_is_close_to_fp32_for_a_model_that_uses_its_tokens_twice(tmp_path: Path) -> None:
     tiny("gemma3n_text").save_pretrained(tmp_path / "gemma")
     model, ids = Pretrained(path=str(tmp_path / "gemma"), adapt=()).eval(), torch.arange(3, 27)[None]
     with torch.no_grad():
@@ -84,17 +87,17 @@ def test_in_bf16_a_model_that_reads_its_tokens_in_two_places_is_near_fp32(tmp_pa
     assert typical_distance(by_embeddings[0], exact[0]) > 0.1
 
 
-def test_a_model_that_is_wrong_in_bf16_alone_is_refused() -> None:
+def test_a_model_that_is_wrong_only_in_bf16_is_refused() -> None:
     network = tiny("llama")
 
-    def disturbed(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    def disturb(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
         return output + 0.5 * output.std() * output.roll(1, -1) if torch.is_autocast_enabled("cpu") else output
 
-    network.model.norm.register_forward_hook(disturbed)
+    network.model.norm.register_forward_hook(disturb)
     assert set(probe(network).failures) == {"bf16"}
 
 
-def test_a_config_that_would_tie_the_head_of_another_model_is_refused() -> None:
+def test_a_config_that_would_tie_an_untied_head_is_refused() -> None:
     network = tiny("llama", tie_word_embeddings=False)
     network.config.tie_word_embeddings = True
     assert set(probe(network).failures) == {"export"}
@@ -126,14 +129,14 @@ def sha256(value: torch.Tensor) -> str:
     return hashlib.sha256(value.detach().contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
 
 
-def test_weights_in_16_bits_are_measured_in_fp32() -> None:
+def test_16_bit_weights_are_probed_in_fp32() -> None:
     network = tiny("llama").bfloat16()
     wide = tiny("llama").bfloat16().float()
     assert torch.equal(logits_in_fp32(network), logits_in_fp32(wide))
     assert {parameter.dtype for parameter in network.parameters()} == {torch.bfloat16}
 
 
-def test_logits_that_are_not_finite_are_as_far_as_can_be() -> None:
+def test_logits_that_are_not_finite_have_infinite_distance() -> None:
     logits = torch.randn(4, 9, generator=torch.Generator().manual_seed(0))
     broken = logits.clone()
     broken[2, 3] = torch.nan
@@ -142,7 +145,7 @@ def test_logits_that_are_not_finite_are_as_far_as_can_be() -> None:
     assert distance(masked, masked) == 0 and distance(masked + 1, masked) > 0.1
 
 
-def test_a_model_without_position_ids_generates_beside_longer_prompts_what_it_generates_alone(tmp_path: Path) -> None:
+def test_a_model_without_position_ids_generates_the_same_in_a_batch_and_alone(tmp_path: Path) -> None:
     tiny("bloom").save_pretrained(tmp_path / "bloom")
     model = Pretrained(path=str(tmp_path / "bloom"), adapt=()).eval()
     prompts = [torch.arange(3, 3 + length) for length in (2, 9, 5)]
@@ -153,7 +156,7 @@ def test_a_model_without_position_ids_generates_beside_longer_prompts_what_it_ge
         assert alone.tokens.tolist() == row.tokens.tolist()
 
 
-def test_windows_are_cut_so_that_a_few_tokens_reach_past_them() -> None:
+def test_a_model_with_an_attention_window_passes() -> None:
     network = offline_import("transformers").MistralForCausalLM
     assert isinstance(tiny("mistral", sliding_window=50), network)
     assert probe(tiny("mistral", sliding_window=50)).failures == {}

@@ -1,4 +1,4 @@
-"""SmolLM2-135M, imported once by the command itself: what it answers, how fast it loads and writes, what it takes."""
+"""SmolLM2-135M, imported by the command: its answer, tokenizer, padding, batches, and memory for training."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import torch
 from tests.models.pretrained.test_offline import BLOCKED
 from trimtab.data import PretrainedTokenizer
 from trimtab.models import complete
-from trimtab.models.pretrained.importing import described
+from trimtab.models.pretrained.importing import describe
 from trimtab.models.pretrained.model import Pretrained
 
 pytestmark = pytest.mark.slow
@@ -45,20 +45,20 @@ def child(code: str, folder: Path, threads: int = 2) -> dict:
     return result
 
 
-def test_it_answers_the_question_with_the_network_blocked(smollm2: Path) -> None:
+def test_it_answers_a_question_without_internet_access(smollm2: Path) -> None:
     code = f"{BLOCKED}\nimport sys\nfrom trimtab.cli.commands import app\n" + (
         "question = 'What is the capital of France?'\n"
         "try:\n    app(['models', 'ask', sys.argv[1], question, '--json'])\n"
         "except SystemExit as end:\n    assert not end.code\nassert not attempts, attempts"
     )
-    found = child(code, smollm2)
-    assert "Paris" in found["answer"]
-    assert found["ended"] == "stop"
-    assert found["log_probability"] < 0
+    answer = child(code, smollm2)
+    assert "Paris" in answer["answer"]
+    assert answer["ended"] == "stop"
+    assert answer["log_probability"] < 0
 
 
-def test_what_was_imported(smollm2: Path) -> None:
-    model = described(smollm2)
+def test_the_imported_model_and_tokenizer(smollm2: Path) -> None:
+    model = describe(smollm2)
     assert (model.parameters, model.licence) == (134_515_008, "Apache-2.0")
     tokenizer = PretrainedTokenizer(path=str(smollm2))
     assert (tokenizer.vocabulary, tokenizer.texts()[tokenizer.end or 0]) == (49152, "<|im_end|>")
@@ -77,12 +77,12 @@ def test_what_was_imported(smollm2: Path) -> None:
     ]
 
 
-def test_padding_changes_no_logits_in_fp32(smollm2: Path) -> None:
+def test_padding_does_not_change_logits_in_fp32(smollm2: Path) -> None:
     model = Pretrained(path=str(smollm2), adapt=()).eval()
     tokenizer = PretrainedTokenizer(path=str(smollm2))
     rows = [torch.tensor(tokenizer.encode(text).astype("int64")) for text in (QUESTIONS[0], QUESTIONS[8])]
     width = max(map(len, rows)) + 5
-    worst = 0.0
+    largest = 0.0
     for side in ("left", "right"):
         padded, real = torch.zeros(2, width, dtype=torch.long), torch.zeros(2, width, dtype=torch.bool)
         for index, row in enumerate(rows):
@@ -91,13 +91,13 @@ def test_padding_changes_no_logits_in_fp32(smollm2: Path) -> None:
         with torch.no_grad():
             logits = model(padded, real)
             for index, row in enumerate(rows):
-                worst = max(worst, float((logits[index][real[index]] - model(row[None])[0]).abs().max()))
-    print(f"largest difference: {worst:.2e}")
-    assert worst < 2e-4
+                largest = max(largest, float((logits[index][real[index]] - model(row[None])[0]).abs().max()))
+    print(f"largest difference: {largest:.2e}")
+    assert largest < 2e-4
 
 
-def test_sixteen_prompts_together_say_what_each_says_alone(smollm2: Path) -> None:
-    """How much faster that is: `trimtab bench pretrained`."""
+def test_sixteen_prompts_generate_the_same_together_and_alone(smollm2: Path) -> None:
+    """`trimtab bench pretrained` measures the speed."""
     model = Pretrained(path=str(smollm2), adapt=()).eval()
     tokenizer = PretrainedTokenizer(path=str(smollm2))
     prompts = [torch.tensor(tokenizer.encode(text).astype("int64")) for text in QUESTIONS]
@@ -130,6 +130,6 @@ for _ in range(2):
     optimizer.zero_grad()
 print(json.dumps({"gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}))
 """
-    found = child(code, smollm2)["gb"]
-    print(f"peak: {found:.2f} GB")
-    assert found < 3.5
+    peak = child(code, smollm2)["gb"]
+    print(f"peak: {peak:.2f} GB")
+    assert peak < 3.5

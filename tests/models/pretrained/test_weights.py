@@ -1,4 +1,4 @@
-"""Which weight files are read: safetensors inside the folder, with a header of bounded size."""
+"""Weight files: only safetensors inside the folder, with a header of bounded size, are read."""
 
 import json
 import pickle
@@ -31,14 +31,14 @@ def shard(folder: Path, *names: str) -> None:
     (folder / INDEX).write_text(json.dumps({"weight_map": {key: name for name, own in parts.items() for key in own}}))
 
 
-def test_shards_of_any_plain_names_are_the_model(folder: Path) -> None:
+def test_shards_with_any_plain_names_are_loaded(folder: Path) -> None:
     whole = load(folder).eval()
     shard(folder, "model-00001-of-00002.safetensors", "rest.safetensors")
     assert torch.equal(load(folder).eval()(ids()), whole(ids()))
 
 
 @pytest.mark.parametrize("name", ["../outside.safetensors", "sub/inside.safetensors", "model.gguf", ".", ""])
-def test_an_index_names_nothing_but_safetensors_files_in_the_folder(name: str, folder: Path) -> None:
+def test_an_index_may_only_name_safetensors_files_in_the_folder(name: str, folder: Path) -> None:
     (folder.parent / "outside.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
     (folder / "sub").mkdir()
     (folder / "sub" / "inside.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
@@ -50,7 +50,7 @@ def test_an_index_names_nothing_but_safetensors_files_in_the_folder(name: str, f
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "../pytorch_model.bin", "model.pt"])
-def test_a_pickle_that_an_index_names_is_not_opened(name: str, folder: Path) -> None:
+def test_a_pickle_named_by_an_index_is_not_opened(name: str, folder: Path) -> None:
     class Bomb:
         def __reduce__(self):
             return Path.touch, (folder / "opened",)
@@ -77,14 +77,14 @@ def test_a_pickle_that_an_index_names_is_not_opened(name: str, folder: Path) -> 
         ("{" + '"a":{' * 2000, "it is "),
     ],
 )
-def test_an_index_that_is_none_says_so(index: str, reason: str, folder: Path) -> None:
+def test_an_invalid_index_is_refused_with_the_reason(index: str, reason: str, folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     (folder / INDEX).write_text(index)
-    with pytest.raises(DataError, match=f"is no index of weight files: {reason}"):
+    with pytest.raises(DataError, match=f"is not a valid index of weight files: {reason}"):
         load(folder)
 
 
-def test_weights_behind_a_link_that_leads_out_are_not_read(folder: Path) -> None:
+def test_weights_behind_a_link_out_of_the_folder_are_not_read(folder: Path) -> None:
     outside = folder.parent / "outside.safetensors"
     (folder / "model.safetensors").rename(outside)
     (folder / "model.safetensors").symlink_to("../outside.safetensors")
@@ -101,7 +101,7 @@ def test_a_tensor_in_two_files_is_refused(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "a.safetensors")
     (folder / "b.safetensors").write_bytes((folder / "a.safetensors").read_bytes())
     (folder / INDEX).write_text(json.dumps({"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}))
-    with pytest.raises(DataError, match="which another of the model's files holds too"):
+    with pytest.raises(DataError, match="which is also in another of the model's files"):
         load(folder)
 
 
@@ -115,13 +115,13 @@ def test_a_tensor_in_two_files_is_refused(folder: Path) -> None:
         (62).to_bytes(8, "little") + b'{"a":{"dtype":"F32","shape":[9,9],"data_offsets":[0,324]}}   ',
     ],
 )
-def test_a_header_that_is_damaged_or_too_long_is_refused(content: bytes, folder: Path) -> None:
+def test_a_damaged_or_too_long_header_is_refused(content: bytes, folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(content)
-    with pytest.raises(DataError, match=r"is damaged or was cut short \(.*\)\. Copy the file anew\.$"):
+    with pytest.raises(DataError, match=r"is damaged or truncated \(.*\)\. Copy the file again\.$"):
         load(folder)
 
 
-def test_the_type_is_that_of_most_numbers(tmp_path: Path) -> None:
+def test_the_type_is_that_of_most_weights(tmp_path: Path) -> None:
     file = tmp_path / "a.safetensors"
     weights = {"a": torch.zeros(4, 4, dtype=torch.bfloat16), "b": torch.zeros(3), "c": torch.zeros(2, dtype=torch.int8)}
     save_file(weights, file)

@@ -1,4 +1,4 @@
-"""What memories give away besides what they are asked, in bits, and how many bits their vectors hold."""
+"""Information in memories, in bits: what they reveal about texts in each mode, and how much each vector stores."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,9 @@ from typing import Any
 
 from trimtab.errors import ConfigError
 from trimtab.evidence import t_interval
-from trimtab.memory.analysis.shared import one_a_pair, setting
+from trimtab.memory.analysis.shared import one_per_pair, shared_modes_and_layout
 from trimtab.memory.engine.layout import Branch
-from trimtab.memory.engine.losses import Candidate, Look, measure, unseen
+from trimtab.memory.engine.losses import Progress, Variant, losses_under_vectors, no_progress
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.store import Memory
 
@@ -26,88 +26,92 @@ def leak_matrix(
     *,
     starts: Sequence[int] = (),
     positions: int = 1024,
-    look: Look = unseen,
+    progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """The content of `leaks.json`. `look` is called between blocks of work.
+    """The content of `leaks.json`. `progress` is called between blocks of work.
 
-    `bits`: for each text (the question, the answer, a counterfactual answer, another pair's answer) under the memory in each
-    mode, or [c] alone ("none"), NLL of the whole text, end token included, minus the prior's, in bits: the mean over pairs
-    with its 95% t interval (None where it has no ends). Below 0 the memory makes the text likelier. The prior is the model's
-    own NLL of the same text, no vectors and no mode, after that one of the tokens that may begin a text (`start_tokens`, and
-    `starts`) after which it is likeliest: so what the model knew before is not counted as recall, and a chat model is not held
-    to the token that begins a turn. `prior` has its mean bits by text.
+    `bits`: NLL under the memory minus NLL under the prior, in bits, of four texts (the question, the answer, a counterfactual
+    answer, another pair's answer) in each mode and without a mode ("none"). Each is the mean over pairs with its 95% t interval
+    (None for an end that is not finite). Below 0 the memory makes the text more likely. NLLs are of whole texts, end token
+    included. The prior is the model's NLL of the text without vectors and mode, after a start token: the one of `start_tokens`
+    and `starts` that makes the text most likely. So what the model knew before is not counted as recall, and a chat model is not
+    measured only after the token that begins a turn. `prior`: its mean in bits, by text.
 
-    `per_vector`: bits stored = prior − NLL under the memory, each side in its own mode, both summed; of each memory, with the
-    tokens of its sides, and a vector's share as a mean with its interval.
+    `per_vector`: stored bits = prior − NLL under the memory, summed over both sides, each in its own mode. It has these for each
+    memory, with the numbers of tokens, and the mean per vector with its interval.
 
-    `counterfactual` and `other` give token ids with the end token last by the name of the pair; a pair that one lacks is not in
-    that text's mean, and a text that no pair has is left out. Of several memories of one pair the first counts.
+    `counterfactual` and `other` map a pair's id to token ids with the end token last. A pair that is missing in one is not in
+    that text's mean, and a text that no pair has is left out. Only the first memory of a pair counts.
 
     Raises:
-        ValueError: there is no memory, or they are of different runs.
-        ConfigError: the model has no such token and none is given.
+        ValueError: there is no memory, or the memories are from different runs.
+        ConfigError: the model has no start token and none is given.
     """
-    memories = one_a_pair(memories)
-    modes, layout = setting(memories)
+    memories = one_per_pair(memories)
+    modes, layout = shared_modes_and_layout(memories)
     texts = [_texts(memory, counterfactual, other) for memory in memories]
-    asked: list[Candidate] = []
-    priors: list[Candidate] = []
-    begins = [
+    under_memory: list[Variant] = []
+    priors: list[Variant] = []
+    first_tokens = [
         network.embedding[[token]] for token in dict.fromkeys((*starts, *start_tokens(network, needed=not starts)))
     ]
     for memory, own in zip(memories, texts, strict=True):
         for ids in own.values():
-            asked.append((memory.vectors, [Branch(mode, ids) for mode in MODES.values()]))
-            priors += [(begin, [Branch(None, ids)]) for begin in begins]
-    every = len(asked) + len(priors)
-    under = iter(measure(network, modes, asked, layout, positions, lambda done, _: look(done, every)))
-    rest = measure(network, modes, priors, "two_sequences", positions, lambda done, _: look(len(asked) + done, every))
-    before = iter(rest)
-    found: dict[str, dict[str, list[float]]] = {text: {mode: [] for mode in MODES} for text in TEXTS}
+            under_memory.append((memory.vectors, [Branch(mode, ids) for mode in MODES.values()]))
+            priors += [(first, [Branch(None, ids)]) for first in first_tokens]
+    first, total = len(under_memory), len(under_memory) + len(priors)
+    memory_losses = iter(
+        losses_under_vectors(network, modes, under_memory, layout, positions, lambda done, _: progress(done, total))
+    )
+    prior_losses = iter(
+        losses_under_vectors(
+            network, modes, priors, "two_sequences", positions, lambda done, _: progress(first + done, total)
+        )
+    )
+    bits: dict[str, dict[str, list[float]]] = {text: {mode: [] for mode in MODES} for text in TEXTS}
     prior: dict[str, list[float]] = {text: [] for text in TEXTS}
     stored: list[float] = []
     for own in texts:
-        apart = {}
+        difference = {}
         for text in own:
-            least = min(next(before).nll[0] for _ in begins) / math.log(2)
-            prior[text].append(least)
-            for mode, nll in zip(MODES, next(under).nll, strict=True):
-                apart[text, mode] = nll / math.log(2) - least
-                found[text][mode].append(apart[text, mode])
-        stored.append(-apart["question", "question"] - apart["answer", "answer"])
+            lowest = min(next(prior_losses).nll[0] for _ in first_tokens) / math.log(2)
+            prior[text].append(lowest)
+            for mode, nll in zip(MODES, next(memory_losses).nll, strict=True):
+                difference[text, mode] = nll / math.log(2) - lowest
+                bits[text][mode].append(difference[text, mode])
+        stored.append(-difference["question", "question"] - difference["answer", "answer"])
     measured = [text for text in TEXTS if prior[text]]
     return {
-        "bits": {text: {mode: estimate(values) for mode, values in found[text].items()} for text in measured},
+        "bits": {text: {mode: estimate(values) for mode, values in bits[text].items()} for text in measured},
         "prior": {text: estimate(prior[text]) for text in measured},
         "per_vector": _per_vector(memories, stored),
     }
 
 
 def start_tokens(network: FrozenNetwork, *, needed: bool = True) -> tuple[int, ...]:
-    """The tokens that a model's config says begin or end a text, or fill one up: after any of them a text may begin.
+    """The begin, end and padding tokens that a model's config names: a text may begin after any of them.
 
     Raises:
-        ConfigError: its config names none, and one is needed.
+        ConfigError: the config names none although one is `needed`.
     """
-    found: list[int] = []
+    tokens: list[int] = []
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         token = getattr(network.network.config, name, None)
         listed = token if isinstance(token, list) else [token]
-        found += [one for one in listed if type(one) is int and 0 <= one < len(network.embedding)]
-    if needed and not found:
+        tokens += [one for one in listed if type(one) is int and 0 <= one < len(network.embedding)]
+    if needed and not tokens:
         raise ConfigError(
             f"model: the config of {network.name} names no bos_token_id, eos_token_id or pad_token_id of its "
-            "vocabulary, so there is no token after which the model's prior for a text could be measured. Name one of "
-            "them in its config.json."
+            "vocabulary, so there is no start token for the model's prior. Name one of them in its config.json."
         )
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(tokens))
 
 
 def estimate(values: Sequence[float]) -> dict[str, float | None]:
-    """A mean with its 95% t interval, None in place of ends that are not finite."""
-    found = t_interval(values)
-    low, high = (end if math.isfinite(end) else None for end in (found.low, found.high))
-    return {"mean": found.mean, "low": low, "high": high}
+    """A mean with its 95% t interval; ends that are not finite are None."""
+    interval = t_interval(values)
+    low, high = (end if math.isfinite(end) else None for end in (interval.low, interval.high))
+    return {"mean": interval.mean, "low": low, "high": high}
 
 
 def _texts(

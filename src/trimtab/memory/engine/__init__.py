@@ -1,1 +1,1 @@
-"""The vectorised engine: many candidates' vectors optimised in one forward pass of a frozen model."""
+"""The vectorised engine: optimises the vectors of many candidates in one forward pass of a frozen model."""

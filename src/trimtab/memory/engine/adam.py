@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma & Ba 2015) without weight decay; `lr` in the units of a vector's entries."""
+    """Adam (Kingma & Ba 2015) without weight decay; `lr` is in the units of a vector's entries."""
 
     lr: float
     betas: tuple[float, float] = (0.9, 0.9)
@@ -23,14 +23,14 @@ class Adam:
         second: Float[Tensor, "rows k d"],
         steps: Int[Tensor, " rows"],
     ) -> None:
-        """Move vectors and both moments in place; `steps` counts each row's updates, this one included.
+        """Update vectors and both moments in place; `steps` counts each row's updates, this one included.
 
-        No product runs across rows, so a row's path does not depend on the others in the batch.
+        Rows are independent: a row's updates do not depend on the others in the batch.
         """
-        one, two = self.betas
-        first.mul_(one).add_(gradient, alpha=1 - one)
-        second.mul_(two).addcmul_(gradient, gradient, value=1 - two)
+        beta1, beta2 = self.betas
+        first.mul_(beta1).add_(gradient, alpha=1 - beta1)
+        second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         count = steps.to(vectors.dtype)[:, None, None]
-        step = first / (1 - torch.as_tensor(one, dtype=vectors.dtype) ** count)
-        root = (second / (1 - torch.as_tensor(two, dtype=vectors.dtype) ** count)).sqrt_().add_(self.epsilon)
+        step = first / (1 - torch.as_tensor(beta1, dtype=vectors.dtype) ** count)
+        root = (second / (1 - torch.as_tensor(beta2, dtype=vectors.dtype) ** count)).sqrt_().add_(self.epsilon)
         vectors.sub_(step.div_(root), alpha=self.lr)

@@ -1,4 +1,4 @@
-"""Attention over packed segments: plain batched products, group by group of segments of like length."""
+"""Attention over packed segments: batched matrix products, one batch per group of segments of similar length."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from trimtab.config.offline import offline_import
 from trimtab.memory.engine.packing import Packing
 
-NAME = "trimtab_packed"
-"""The name by which a transformers network calls `packed_attention`."""
+ATTENTION_NAME = "trimtab_packed"
+"""The name under which `packed_attention` is registered with transformers."""
 
 
 class Rearranged(torch.autograd.Function):
-    """Rows in another order, by a copy in both directions.
+    """Rows in another order, by one copy forward and one backward.
 
-    A row that stands twice is padding the second time: nothing looks at it, and no gradient comes from it. `padded` are the
-    rows of `x` that are padding, to which no gradient goes.
+    `forth` may list a row twice; the second time it is padding, which nothing attends to and which has no gradient. `padded`
+    lists the rows of `x` that are padding and get gradient 0.
     """
 
     @staticmethod
@@ -35,17 +35,17 @@ class Rearranged(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        """`gradient[back]`, nothing where `x` was padding."""
+        """`gradient[back]`, 0 where `x` is padding."""
         back, padded = context.saved_tensors
-        found = gradient.index_select(0, back)
+        result = gradient.index_select(0, back)
         if padded is not None:
-            found.index_fill_(0, padded, 0.0)
-        return found, None, None, None
+            result.index_fill_(0, padded, 0.0)
+        return result, None, None, None
 
 
 def register() -> None:
-    """Make `packed_attention` known to the transformers library under `NAME`."""
-    offline_import("transformers").AttentionInterface.register(NAME, packed_attention)
+    """Register `packed_attention` with the transformers library."""
+    offline_import("transformers").AttentionInterface.register(ATTENTION_NAME, packed_attention)
 
 
 def packed_attention(
@@ -63,15 +63,15 @@ def packed_attention(
     """softmax(Q Kᵀ · scaling) V within each segment of `packing`, as a transformers attention function.
 
     Raises:
-        ValueError: the network asks for something else than plain causal attention (a sliding window that a segment does not fit,
-            a soft cap, attention sinks, dropout), or calls it without a packing.
+        ValueError: the network needs more than plain causal attention (a sliding window shorter than a segment, a soft cap,
+            attention sinks, dropout), or does not pass the packing on.
     """
     del module, attention_mask
     if packing is None:
         raise ValueError("the network did not pass the packing on to its attention")
     window = options.get("sliding_window")
     if window is not None and any(group.length > window for group in packing.groups):
-        raise ValueError(f"its attention looks back {window} tokens only")
+        raise ValueError(f"its attention window is only {window} tokens")
     if dropout or any(options.get(name) is not None for name in ("softcap", "s_aux")):
         raise ValueError("its attention has dropout, a soft cap or sinks")
     heads, positions, size = query.shape[1:]
@@ -79,10 +79,10 @@ def packed_attention(
     shared = heads // kv_heads
     scale = size**-0.5 if scaling is None else scaling
     q, k, v = (
-        _rearranged(x[0].transpose(0, 1).reshape(positions, -1), packing.spread, packing.gathered, None)
+        _rearranged(x[0].transpose(0, 1).reshape(positions, -1), packing.to_groups, packing.from_groups, None)
         for x in (query, key, value)
     )
-    found, start = [], 0
+    outputs, start = [], 0
     for group in packing.groups:
         n, length = group.count, group.length
         rows = slice(start, start + n * length)
@@ -97,11 +97,11 @@ def packed_attention(
         mixed = torch.bmm(
             weights.view(n * kv_heads, shared * length, length), values.reshape(n * kv_heads, length, size)
         )
-        found.append(
+        outputs.append(
             mixed.view(n, kv_heads, shared, length, size).permute(0, 3, 1, 2, 4).reshape(n * length, heads * size)
         )
-    joined = torch.cat(found) if len(found) > 1 else found[0]
-    back = _rearranged(joined, packing.gathered, packing.spread, packing.padded)
+    joined = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+    back = _rearranged(joined, packing.from_groups, packing.to_groups, packing.padded)
     return back.view(1, positions, heads, size), None
 
 

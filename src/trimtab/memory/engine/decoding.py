@@ -1,4 +1,4 @@
-"""What a frozen model says under a mode and a memory's vectors: fresh greedy decoding, token by token."""
+"""Greedy decoding of a frozen model after a mode and a memory's vectors."""
 
 from collections.abc import Collection, Sequence
 
@@ -11,48 +11,49 @@ from trimtab.memory.engine.layout import Layout
 from trimtab.memory.engine.network import FrozenNetwork
 
 
-def opening(mode: Float[Tensor, "rows d"], vectors: Float[Tensor, "k d"], layout: Layout) -> Float[Tensor, "rows_k d"]:
-    """What stands before the first target token: [mode, c] or, with a shared prefix, [c, mode]."""
+def prompt_vectors(
+    mode: Float[Tensor, "rows d"], vectors: Float[Tensor, "k d"], layout: Layout
+) -> Float[Tensor, "rows_k d"]:
+    """The rows before the first target token: [mode, c] or, with a shared prefix, [c, mode]."""
     return torch.cat((mode, vectors) if layout == "two_sequences" else (vectors, mode))
 
 
 @torch.no_grad()
-def say(
+def greedy_decode(
     network: FrozenNetwork,
-    openings: Sequence[Float[Tensor, "_ d"]],
+    prompts: Sequence[Float[Tensor, "_ d"]],
     tokens: int,
     ends: Collection[int],
     batch_size: int = 32,
 ) -> list[tuple[int, ...]]:
-    """What follows each opening, greedily, up to `tokens` tokens; one of the tokens `ends`, if it came, is the last.
+    """The greedy continuation of each prompt, at most `tokens` tokens; it ends with a token of `ends` if one comes.
 
-    Openings of one length are read together, so nothing is padded. The model's own key-value cache is used.
+    Prompts of equal length are decoded together, so nothing is padded. Uses the model's own key-value cache.
     """
-    found: dict[int, tuple[int, ...]] = {}
-    lengths = sorted({len(one) for one in openings})
-    for length in lengths:
-        rows = [index for index, one in enumerate(openings) if len(one) == length]
+    decoded: dict[int, tuple[int, ...]] = {}
+    for length in sorted({len(prompt) for prompt in prompts}):
+        rows = [index for index, prompt in enumerate(prompts) if len(prompt) == length]
         for start in range(0, len(rows), batch_size):
-            part = rows[start : start + batch_size]
-            said = _said(network, torch.stack([openings[index] for index in part]), tokens, ends)
-            found.update(zip(part, said, strict=True))
-    return [found[index] for index in range(len(openings))]
+            batch = rows[start : start + batch_size]
+            continuations = _decode_batch(network, torch.stack([prompts[index] for index in batch]), tokens, ends)
+            decoded.update(zip(batch, continuations, strict=True))
+    return [decoded[index] for index in range(len(prompts))]
 
 
-def _said(
-    network: FrozenNetwork, read: Float[Tensor, "rows length d"], tokens: int, ends: Collection[int]
+def _decode_batch(
+    network: FrozenNetwork, prompts: Float[Tensor, "rows length d"], tokens: int, ends: Collection[int]
 ) -> list[tuple[int, ...]]:
-    said: list[list[int]] = [[] for _ in range(len(read))]
-    live = list(range(len(read)))
-    with network.reading_plainly() as model:
+    decoded: list[list[int]] = [[] for _ in range(len(prompts))]
+    live = list(range(len(prompts)))
+    with network.library_attention() as model:
         cache = offline_import("transformers").DynamicCache(config=model.config)
-        unread = read.to(network.device, network.dtype)
+        unread = prompts.to(network.device, network.dtype)
         for _ in range(tokens):
             logits = model(inputs_embeds=unread, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
             chosen = logits[:, -1].argmax(-1)
             for row, token in zip(live, chosen.tolist(), strict=True):
-                said[row].append(token)
-            going = [place for place, row in enumerate(live) if said[row][-1] not in ends]
+                decoded[row].append(token)
+            going = [place for place, row in enumerate(live) if decoded[row][-1] not in ends]
             if not going:
                 break
             if len(going) < len(live):
@@ -60,4 +61,4 @@ def _said(
                 cache.batch_select_indices(kept)
                 chosen, live = chosen[kept], [live[place] for place in going]
             unread = network.embedding[chosen][:, None]
-    return [tuple(row) for row in said]
+    return [tuple(row) for row in decoded]

@@ -1,4 +1,4 @@
-"""Where memory vectors, modes and target tokens stand: the rows that a candidate asks a model to read."""
+"""The order of memory vectors, modes and target tokens in the sequences that a candidate gives to the model."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,20 +7,21 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 Layout = Literal["two_sequences", "shared_prefix"]
-"""`two_sequences`: [mode, c, target], one sequence a branch. `shared_prefix`: c once, then [mode, target] of every branch,
-each of which sees c and itself."""
+"""`two_sequences`: [mode, c, target], one sequence per branch. `shared_prefix`: c once, then [mode, target] of every branch,
+which attends to c and itself."""
 
 NONE = -1
-"""Stands where a position holds no token, no mode row or no vector."""
+"""Marks a position that holds no token, no mode row or no vector."""
 
 
 @dataclass(frozen=True)
 class Branch:
-    """A text that a candidate's vectors have to make the model say.
+    """A target text for a candidate's vectors.
 
-    `mode` is 0 (question), 1 (answer), or None where the text follows the vectors without a mode; `ids` the target tokens with
-    the end token last, `weight` the branch's share in the objective Σ weight · mean NLL of its tokens. One that is not `judged`
-    (another wording) pulls on the vectors, and need not be said: a mode says one text.
+    `mode` is 0 (question), 1 (answer), or None for a text that follows the vectors without a mode. `ids` are the target tokens,
+    the end token last. `weight` is the branch's factor in the objective Σ weight · mean NLL of its tokens. A branch that is not
+    `judged` (a paraphrase) contributes to the objective but does not decide whether a candidate is solved, because one mode can
+    only produce one text.
     """
 
     mode: int | None
@@ -31,23 +32,23 @@ class Branch:
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """A sequence of positions that see each other causally, within their branch and the prefix.
+    """A sequence of positions with causal attention, within each branch and the shared prefix.
 
-    Of each position: `tokens` (a token id), `modes` (a row of the stacked modes) and `vectors` (the number of a memory vector),
-    two of which are NONE; `places` the position index that the model receives; `branch` 0 for the prefix that all see, else the
-    number of a branch. Of each target: `asked` the position that predicts it, `targets` its token, `weights` its factor in the
-    objective, `of_branch` which of the candidate's branches it belongs to, `judged` whether that one is.
+    Per position: `tokens` (a token id), `modes` (a row of the stacked modes) and `vectors` (the index of a memory vector), two of
+    which are NONE; `position_ids`, the position that the model receives; and `branch`, 0 for the shared prefix, else the number
+    of a branch. Per target: `predictors`, the position that predicts it; `targets`, its token; `weights`, its factor in the
+    objective; `target_branches`, its branch; `judged`, whether that branch is judged.
     """
 
     tokens: Int[np.ndarray, " length"]
     modes: Int[np.ndarray, " length"]
     vectors: Int[np.ndarray, " length"]
-    places: Int[np.ndarray, " length"]
+    position_ids: Int[np.ndarray, " length"]
     branch: Int[np.ndarray, " length"]
-    asked: Int[np.ndarray, " targets"]
+    predictors: Int[np.ndarray, " targets"]
     targets: Int[np.ndarray, " targets"]
     weights: np.ndarray
-    of_branch: Int[np.ndarray, " targets"]
+    target_branches: Int[np.ndarray, " targets"]
     judged: Bool[np.ndarray, " targets"]
 
     def __len__(self) -> int:
@@ -55,7 +56,7 @@ class Segment:
 
     @property
     def forked(self) -> bool:
-        """Whether it has branches that must not see each other."""
+        """Whether it has branches that must not attend to each other."""
         return bool(self.branch.max(initial=0) > 1)
 
 
@@ -65,10 +66,12 @@ def segments(
     """The segments of a candidate with `vectors` memory vectors; `mode_rows` counts the rows of each mode.
 
     Raises:
-        ValueError: no vector, no branch, or a branch without a token.
+        ValueError: there is no vector, no branch, or a branch without tokens.
     """
     if vectors < 1 or not branches or any(not branch.ids for branch in branches):
-        raise ValueError("a candidate needs one vector, one branch, and one token in every branch, at least")
+        raise ValueError(
+            "a candidate needs at least one vector, at least one branch, and at least one token in every branch"
+        )
     if layout == "two_sequences":
         return tuple(
             _segment([(_modes(branch.mode, mode_rows), _range(vectors), (branch, number))], prefix=0)
@@ -81,28 +84,27 @@ def segments(
 def _segment(parts: list[tuple[np.ndarray, np.ndarray, tuple[Branch, int]]], prefix: int) -> Segment:
     none = np.full(prefix, NONE)
     columns: list[list[np.ndarray]] = [[none], [none], [_range(prefix)], [_range(prefix)], [np.zeros(prefix, int)]]
-    asked, targets, weights, of_branch, judged = [], [], [], [], []
+    predictors, targets, weights, target_branches, judged = [], [], [], [], []
     start = prefix
     for number, (modes, vectors, (branch, index)) in enumerate(parts, 1):
-        said = np.array(branch.ids)
-        opening = len(modes) + len(vectors)
-        length = opening + len(said) - 1
-        columns[0].append(np.concatenate((np.full(opening, NONE), said[:-1])))
+        ids = np.array(branch.ids)
+        prompt = len(modes) + len(vectors)
+        length = prompt + len(ids) - 1
+        columns[0].append(np.concatenate((np.full(prompt, NONE), ids[:-1])))
         columns[1].append(np.concatenate((modes, np.full(length - len(modes), NONE))))
-        columns[2].append(np.concatenate((np.full(len(modes), NONE), vectors, np.full(len(said) - 1, NONE))))
+        columns[2].append(np.concatenate((np.full(len(modes), NONE), vectors, np.full(len(ids) - 1, NONE))))
         columns[3].append(prefix + _range(length))
         columns[4].append(np.full(length, number))
-        before = (
-            start + opening - 1 if opening else prefix - 1
-        )  # without an opening, the prefix's last position predicts
-        asked.append(np.concatenate(([before], start + opening + _range(len(said) - 1))))
-        targets.append(said)
-        weights.append(np.full(len(said), branch.weight / len(said)))
-        of_branch.append(np.full(len(said), index))
-        judged.append(np.full(len(said), branch.judged))
+        # the first target is predicted by the last position of the prompt, or of the prefix where there is no prompt
+        first = start + prompt - 1 if prompt else prefix - 1
+        predictors.append(np.concatenate(([first], start + prompt + _range(len(ids) - 1))))
+        targets.append(ids)
+        weights.append(np.full(len(ids), branch.weight / len(ids)))
+        target_branches.append(np.full(len(ids), index))
+        judged.append(np.full(len(ids), branch.judged))
         start += length
-    ends = (np.concatenate(found) for found in (asked, targets, weights, of_branch, judged))
-    return Segment(*(np.concatenate(column) for column in columns), *ends)
+    of_targets = (np.concatenate(rows) for rows in (predictors, targets, weights, target_branches, judged))
+    return Segment(*(np.concatenate(column) for column in columns), *of_targets)
 
 
 def _modes(mode: int | None, rows: tuple[int, int]) -> np.ndarray:

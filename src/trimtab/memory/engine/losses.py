@@ -1,4 +1,4 @@
-"""What texts cost under given vectors: many variants of vectors in one forward pass, without gradients."""
+"""Losses of texts under given vectors, for many sets of vectors in one forward pass, without gradients."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from trimtab.memory.engine.packing import pack
 Modes = tuple[Float[Tensor, "q d"], Float[Tensor, "a d"]]
 """The rows of the question mode and of the answer mode."""
 
-Candidate = tuple[Float[Tensor, "_ d"], Sequence[Branch]]
-"""Vectors, and the texts that are measured under them."""
+Variant = tuple[Float[Tensor, "_ d"], Sequence[Branch]]
+"""Vectors, and the texts whose losses under them are computed."""
 
-Look = Callable[[int, int], None]
-"""Called between blocks of work with how much of how much is done; it may raise."""
+Progress = Callable[[int, int], None]
+"""Called between blocks of work with (done, total); it may raise to stop the work."""
 
 
-def unseen(done: int, total: int) -> None:
-    """Looks at nothing."""
+def no_progress(done: int, total: int) -> None:
+    """Ignores progress."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was measured under one candidate's vectors, an entry a branch.
+class VectorLosses:
+    """Losses under one set of vectors, one entry per branch.
 
-    `losses` are mean NLLs in nats a token, `nll` their sums over the branch's tokens in nats, `margins` the smallest logit
-    margin of the branch's tokens. All are of the text given: each token is predicted from the text's own tokens before it.
+    `losses` are mean NLLs in nats per token, `nll` the sums over a branch's tokens in nats, `margins` the smallest logit margin
+    over a branch's tokens. All use teacher forcing: each token is predicted from the target's own tokens before it.
     """
 
     losses: tuple[float, ...]
@@ -44,7 +44,7 @@ class Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
+class _Request:
     index: int
     vectors: Tensor
     segments: tuple[Segment, ...]
@@ -55,75 +55,75 @@ class _Asked:
 
 
 @torch.no_grad()
-def measure(
+def losses_under_vectors(
     network: FrozenNetwork,
     modes: Modes,
-    candidates: Sequence[Candidate],
+    variants: Sequence[Variant],
     layout: Layout,
     positions: int = 1024,
-    look: Look = unseen,
-) -> list[Measured]:
-    """What each candidate's branches cost, in the order of the candidates.
+    progress: Progress = no_progress,
+) -> list[VectorLosses]:
+    """The losses of each variant's branches, in the order of the variants.
 
-    Vectors stand in place of embeddings, so any row of embeddings may be `vectors`: those of real tokens as a context, or one
-    of a start token for the model's prior (with a branch that has no mode). Candidates may have different numbers of vectors;
-    those with one number are packed in their order, at most `positions` at once (a larger candidate alone), so the same call
-    gives the same bits. Where CUDA's memory runs out, half as many are tried.
+    The model reads vectors in place of embeddings, so embeddings of real tokens can serve as `vectors` too: as a context, or, for
+    the model's prior, that of a start token with a branch without a mode. Variants may have different numbers of vectors;
+    variants with the same number are packed in their order, at most `positions` at once (a larger variant alone), so the same
+    call gives the same bits. When CUDA runs out of memory, half as many are packed.
 
     Raises:
-        ValueError: a candidate without a vector or a branch, or a branch without a token.
+        ValueError: a variant without a vector or a branch, or a branch without tokens.
     """
     rows = (len(modes[0]), len(modes[1]))
     stacked = torch.cat(modes).to(network.device)
-    asked = [
-        _Asked(index, vectors, segments(tuple(branches), len(vectors), rows, layout))
-        for index, (vectors, branches) in enumerate(candidates)
+    requests = [
+        _Request(index, vectors, segments(tuple(branches), len(vectors), rows, layout))
+        for index, (vectors, branches) in enumerate(variants)
     ]
-    found: dict[int, Measured] = {}
-    for count in dict.fromkeys(len(one.vectors) for one in asked):
-        for chunk in _chunks([one for one in asked if len(one.vectors) == count], positions):
-            found.update(_measured(network, stacked, chunk))
-            look(len(found), len(asked))
-    return [found[index] for index in range(len(asked))]
+    results: dict[int, VectorLosses] = {}
+    for count in dict.fromkeys(len(request.vectors) for request in requests):
+        for chunk in _chunks([request for request in requests if len(request.vectors) == count], positions):
+            results.update(_chunk_losses(network, stacked, chunk))
+            progress(len(results), len(requests))
+    return [results[index] for index in range(len(requests))]
 
 
-def _chunks(asked: Sequence[_Asked], positions: int) -> Iterator[list[_Asked]]:
-    chunk: list[_Asked] = []
+def _chunks(requests: Sequence[_Request], positions: int) -> Iterator[list[_Request]]:
+    chunk: list[_Request] = []
     size = 0
-    for one in asked:
-        if chunk and size + one.size > positions:
+    for request in requests:
+        if chunk and size + request.size > positions:
             yield chunk
             chunk, size = [], 0
-        chunk.append(one)
-        size += one.size
+        chunk.append(request)
+        size += request.size
     if chunk:
         yield chunk
 
 
-def _measured(network: FrozenNetwork, modes: Tensor, chunk: list[_Asked]) -> dict[int, Measured]:
+def _chunk_losses(network: FrozenNetwork, modes: Tensor, chunk: list[_Request]) -> dict[int, VectorLosses]:
     try:
-        return _read(network, modes, chunk)
+        return _read_chunk(network, modes, chunk)
     except torch.cuda.OutOfMemoryError:
         if len(chunk) == 1:
             raise
     torch.cuda.empty_cache()
     half = len(chunk) // 2
-    return _measured(network, modes, chunk[:half]) | _measured(network, modes, chunk[half:])
+    return _chunk_losses(network, modes, chunk[:half]) | _chunk_losses(network, modes, chunk[half:])
 
 
-def _read(network: FrozenNetwork, modes: Tensor, chunk: list[_Asked]) -> dict[int, Measured]:
+def _read_chunk(network: FrozenNetwork, modes: Tensor, chunk: list[_Request]) -> dict[int, VectorLosses]:
     vectors = torch.stack([one.vectors.to(network.device, network.dtype) for one in chunk])
     packing = pack([one.segments for one in chunk], vectors.shape[1], network.device)
-    hidden = network.read(packing, network.inputs(packing, modes, vectors))
+    hidden = network.hidden_states(packing, network.inputs(packing, modes, vectors))
     cost, _ = network.cost(packing, hidden, gradient=False)
-    most = int(packing.target_branches.max()) + 1
-    place = packing.target_rows * most + packing.target_branches
-    margin = cost.margin.new_full((len(chunk) * most,), float("inf")).scatter_reduce_(0, place, cost.margin, "amin")
-    tokens = torch.bincount(place, minlength=len(chunk) * most).view(len(chunk), most)
-    losses = branch_losses(packing, cost, len(chunk), most)
-    found = {}
-    for row, one in enumerate(chunk):
-        own = int((tokens[row] > 0).sum())
-        columns = (losses[row], margin.view(len(chunk), most)[row], losses[row] * tokens[row])
-        found[one.index] = Measured(*(tuple(column[:own].tolist()) for column in columns))
-    return found
+    branches = int(packing.target_branches.max()) + 1
+    place = packing.target_rows * branches + packing.target_branches
+    margin = cost.margin.new_full((len(chunk) * branches,), float("inf")).scatter_reduce_(0, place, cost.margin, "amin")
+    tokens = torch.bincount(place, minlength=len(chunk) * branches).view(len(chunk), branches)
+    losses = branch_losses(packing, cost, len(chunk), branches)
+    results = {}
+    for row, request in enumerate(chunk):
+        count = int((tokens[row] > 0).sum())
+        columns = (losses[row], margin.view(len(chunk), branches)[row], losses[row] * tokens[row])
+        results[request.index] = VectorLosses(*(tuple(column[:count].tolist()) for column in columns))
+    return results

@@ -1,4 +1,4 @@
-"""RMS normalisation with a frozen weight: one pass forward, one back, no gradient for the weight."""
+"""RMS normalisation with a frozen weight, which saves the computation of the weight's gradient."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class FrozenRMSNorm(torch.autograd.Function):
-    """x / sqrt(mean(x²) + ε) · weight (Zhang & Sennrich 2019), computed in fp32 or better and given in x's precision."""
+    """x / sqrt(mean(x²) + ε) · weight (Zhang & Sennrich 2019), computed in at least fp32 and returned in x's precision."""
 
     @staticmethod
     def forward(
@@ -26,9 +26,9 @@ class FrozenRMSNorm(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """(g·w − u · mean(g·w·u)) / rms, where u are the unit rows."""
         unit, factor, weight = context.saved_tensors
-        pulled, unit = gradient.to(weight.dtype) * weight, unit.to(weight.dtype)
-        found = (pulled - unit * (pulled * unit).mean(-1, keepdim=True)) * factor
-        return found.to(gradient.dtype), None, None
+        weighted, unit = gradient.to(weight.dtype) * weight, unit.to(weight.dtype)
+        result = (weighted - unit * (weighted * unit).mean(-1, keepdim=True)) * factor
+        return result.to(gradient.dtype), None, None
 
 
 class _Norm(nn.Module):
@@ -51,11 +51,11 @@ _KNOWN = {
     "Phi3RMSNorm",
     "OlmoeRMSNorm",
 }
-"""transformers' norms that compute just this; others (Gemma's adds 1 to its weight) are left as they are."""
+"""The norms of transformers that compute exactly this; others, such as Gemma's (which adds 1 to its weight), are kept."""
 
 
 def replace_norms(network: nn.Module) -> None:
-    """Put the fast norm in place of the ones in a frozen network that compute the same."""
+    """Replace the norms of a frozen network that `FrozenRMSNorm` can compute."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if type(child).__name__ in _KNOWN:

@@ -1,4 +1,4 @@
-"""A frozen network that has learned nothing: what content memory owes to the weights is what is lost with them."""
+"""A frozen network with random weights: a control that shows how much content memory depends on trained weights."""
 
 from typing import Annotated, Any
 
@@ -14,9 +14,10 @@ from trimtab.records.hashing import tensors_sha256
 
 
 class UntrainedNetwork(FrozenNetwork):
-    """A pretrained model's architecture and tokenizer with the weights that the library begins its training with.
+    """A pretrained model's architecture and tokenizer with random weights, as the library initialises them.
 
-    A control: `seed` draws the weights, which are the same on every machine with the same torch. The fingerprint is theirs.
+    A control. `seed` decides the weights, which are the same on every machine with the same torch; the fingerprint is that of
+    the random weights.
     """
 
     def __init__(
@@ -31,15 +32,15 @@ class UntrainedNetwork(FrozenNetwork):
         self.seed = seed
         super().__init__(path=path, allow_hub=allow_hub, dtype=dtype, device=device)
 
-    def weighted(self, loaded: Pretrained) -> tuple[Any, str]:
-        """A network of the same kind with drawn weights, and their fingerprint."""
+    def network_and_fingerprint(self, loaded: Pretrained) -> tuple[Any, str]:
+        """A network of the same class with random weights, and their fingerprint."""
         network: Any = loaded.network
         with (
             torch.random.fork_rng(devices=[]),
             foreign(
                 ConfigError,
                 lambda reason: (
-                    f"model: a {type(network).__name__} with drawn weights cannot be made from the config in "
+                    f"model: a {type(network).__name__} with random weights cannot be built from the config in "
                     f"{loaded.source}: {reason}. Use another model."
                 ),
             ),

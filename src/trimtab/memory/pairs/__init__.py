@@ -1,19 +1,19 @@
-"""Question and answer pairs: where they come from, as tokens, with other answers or wordings, and how they are graded."""
+"""Question and answer pairs: sources, tokens, counterfactual answers, paraphrases, and grading."""
 
 from trimtab.memory.pairs.counterfactual import counterfactuals
-from trimtab.memory.pairs.pair import Pair, PairSource, Reading
+from trimtab.memory.pairs.pair import LoadedPairs, Pair, PairSource
 from trimtab.memory.pairs.paraphrases import Paraphrases, read_paraphrases
 from trimtab.memory.pairs.scoring import Grade, grade, squad_normalise, token_f1
-from trimtab.memory.pairs.targets import Encoded, EncodedPair, SkippedPair, encode_pairs, target_ids
+from trimtab.memory.pairs.targets import EncodedPair, EncodedPairs, SkippedPair, encode_pairs, target_ids
 
 __all__ = [
-    "Encoded",
     "EncodedPair",
+    "EncodedPairs",
     "Grade",
+    "LoadedPairs",
     "Pair",
     "PairSource",
     "Paraphrases",
-    "Reading",
     "SkippedPair",
     "counterfactuals",
     "encode_pairs",

@@ -1,4 +1,4 @@
-"""ARC-AGI in its own format: grids in, grids out, and the rule to be found from a few demonstrations."""
+"""ARC-AGI in its own format: grids whose rule is shown by a few demonstrations."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,18 +12,18 @@ from trimtab.data.files import shown
 from trimtab.data.tasks.files import BadRowError, Row, existing_file, value_of
 from trimtab.errors import DataError
 from trimtab.memory.pairs.json_file import json_content
-from trimtab.memory.pairs.pair import Pair, Reading, safe_id
+from trimtab.memory.pairs.pair import LoadedPairs, Pair, safe_id
 from trimtab.memory.pairs.reading import EmptyPairError, OnBadRow, read_pairs
 
-_WANTED = "a folder of ARC-AGI's task files, or one file with all of them ({id: task})"
+_EXPECTED = "a folder of ARC-AGI's task files, or one file with all of them ({id: task})"
 
 
 class Arc:
-    """Tasks of ARC-AGI 1 and 2 (Chollet 2019; Chollet et al. 2025) from the official JSON, a pair a test input.
+    """Tasks of ARC-AGI 1 and 2 (Chollet 2019; Chollet et al. 2025) from the official JSON, one pair per test input.
 
-    A grid is a line a row, digits without spaces. The question is the demonstrations, each `INPUT\\n=\\nOUTPUT` and a blank
-    line, then `TEST INPUT\\n=`; the answer is the test output. A pair is called `TASK_0`, by the task's id and the number of
-    the test input.
+    A grid has one line per row, digits without spaces. The question has the demonstrations, each `INPUT\\n=\\nOUTPUT` and a blank
+    line, then `TEST INPUT\\n=`; the answer is the test output. The id of a pair is `TASK_0`: the task's id and the number
+    of the test input.
     """
 
     name = "arc"
@@ -42,25 +42,25 @@ class Arc:
         solutions_path: Annotated[
             str | None,
             Field(
-                description="a JSON file with the test outputs by task id, where the tasks have none",
+                description="a JSON file with the test outputs by task id, if the task files have none",
                 json_schema_extra=FILE_PATH,
             ),
         ] = None,
         demonstrations: Annotated[
             Literal["all", "none"] | Annotated[int, Field(ge=1)],
-            Field(description="how many of a task's demonstrations stand in the question, the first ones"),
+            Field(description="how many of a task's demonstrations are in the question, from the first"),
         ] = "all",
         on_bad_row: OnBadRow = "error",
     ) -> None:
         self.path, self.solutions_path, self.on_bad_row = path, solutions_path, on_bad_row
         self.demonstrations = demonstrations
 
-    def read(self, count: int | None, seed: int) -> Reading:
+    def read(self, count: int | None, seed: int) -> LoadedPairs:
         """See `PairSource.read`."""
         return read_pairs(self.name, self._rows(), self._pair, on_bad_row=self.on_bad_row, count=count, seed=seed)
 
     def _rows(self) -> Iterator[Row]:
-        """A row a test input: the task's id, its demonstrations, the number and content of the test, and its solution."""
+        """One row per test input: the task's id, its demonstrations, the number and content of the test, and its solution."""
         solutions: Mapping[str, Any] = {}
         if self.solutions_path is not None:
             solutions = _document(
@@ -84,12 +84,12 @@ class Arc:
         shown_count = {"all": None, "none": 0}.get(str(self.demonstrations), self.demonstrations)
         parts = []
         for number, pair in enumerate(values["train"][:shown_count]):
-            given, made = (_grid(pair, side, f"train[{number}]") for side in ("input", "output"))
-            parts.append(f"{given}\n=\n{made}\n\n")
+            inputs, outputs = (_grid(pair, side, f"train[{number}]") for side in ("input", "output"))
+            parts.append(f"{inputs}\n=\n{outputs}\n\n")
         test = {**_object(values["test"], f"test[{index}]"), **values["solution"]}
         if "output" not in test:
             raise BadRowError(
-                f"test[{index}] has no 'output'; name the file of the solutions in `pairs.solutions_path`, where there is one"
+                f"test[{index}] has no 'output'; name the file of solutions in `pairs.solutions_path`, if there is one"
             )
         question = f"{''.join(parts)}{_grid(test, 'input', f'test[{index}]')}\n="
         answer = _grid(test, "output", f"test[{index}]")
@@ -102,31 +102,31 @@ def _tasks(path: str) -> Iterator[tuple[str, Row]]:
     if path and (folder := user_path(path, "pairs.path")).is_dir():
         files = sorted(file for file in folder.iterdir() if file.suffix == ".json")
         if not files:
-            raise DataError(f"The folder {shown(folder)} holds no .json file. Name {_WANTED}, in `pairs.path`.")
+            raise DataError(f"The folder {shown(folder)} contains no .json file. Name {_EXPECTED}, in `pairs.path`.")
         for file in files:
             try:
                 if leads_outside(file, folder):
-                    raise BadRowError("it is a link to a file outside the folder; put a copy in its place")
+                    raise BadRowError("it is a link to a file outside the folder; replace it by a copy")
                 yield file.stem, Row(shown(file), _object(json_content(file), "it"))
             except BadRowError as error:
                 yield file.stem, Row(shown(file), error)
         return
-    file = existing_file(path, "pairs.path", f"{_WANTED},")
+    file = existing_file(path, "pairs.path", f"{_EXPECTED},")
     document = _document(file)
     if isinstance(document.get("train"), list) and isinstance(document.get("test"), list):
         yield file.stem, Row(shown(file), document)
         return
     for name in sorted(document):
         where, task = f"{shown(file)}: {name}", document[name]
-        good = isinstance(task, dict)
-        yield name, Row(where, task if good else BadRowError(f"it is {kind_of(task)} where a task is needed"))
+        valid = isinstance(task, dict)
+        yield name, Row(where, task if valid else BadRowError(f"it is {kind_of(task)} where a task is needed"))
 
 
 def _document(file: Path) -> Mapping[str, Any]:
     try:
         return _object(json_content(file), "it")
     except BadRowError as error:
-        raise DataError(f"{shown(file)}: {error}. Name {_WANTED}, in `pairs.path`.") from error
+        raise DataError(f"{shown(file)}: {error}. Name {_EXPECTED}, in `pairs.path`.") from error
 
 
 def _object(value: Any, name: str) -> Mapping[str, Any]:
@@ -142,7 +142,7 @@ def _listed(value: Any, name: str) -> list[Any]:
 
 
 def _grid(holder: Any, side: str, where: str) -> str:
-    """The text of a grid. Raises `EmptyPairError` for one without cells and `BadRowError` for what is no grid."""
+    """The text of a grid. Raises `EmptyPairError` for a grid without cells and `BadRowError` for an invalid one."""
     name = f"{where}.{side}"
     rows = _listed(value_of(_object(holder, where), side), name)
     if not any(rows):

@@ -8,8 +8,8 @@ from pydantic import Field
 from trimtab.data.tasks.arithmetic import Arithmetic
 from trimtab.data.tasks.arithmetic.expressions import Operation
 from trimtab.errors import DataError
-from trimtab.memory.pairs.pair import Pair, Reading
-from trimtab.memory.pairs.reading import chosen
+from trimtab.memory.pairs.pair import LoadedPairs, Pair
+from trimtab.memory.pairs.reading import select_pairs
 from trimtab.random import derive_seed
 
 _PATIENCE = 200
@@ -17,10 +17,9 @@ _NAMES = str.maketrans({"+": ".plus.", "-": ".minus.", "*": ".times.", "=": ""})
 
 
 class ArithmeticPairs:
-    """Arithmetic of whole numbers, no value negative: `37+48=` is answered by `85`; see the task `arithmetic` for the levels.
+    """Arithmetic with non-negative whole numbers, such as `37+48=` with the answer `85`; the task `arithmetic` has the levels.
 
-    The levels come in turn and no question comes twice. Without its signs a question is another one, so that every
-    character counts.
+    Levels alternate, and questions are distinct. Pairs are exact: signs change a question's meaning, so every character counts.
     """
 
     name = "arithmetic"
@@ -29,21 +28,21 @@ class ArithmeticPairs:
         self,
         *,
         levels: Annotated[
-            tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1, description="levels, taken in turn")
+            tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1, description="levels, used in turn")
         ] = (1, 2, 3),
         operations: Annotated[
-            tuple[Operation, ...], Field(min_length=1, description="what is asked, drawn with equal chances")
+            tuple[Operation, ...], Field(min_length=1, description="kinds of problems, drawn with equal probability")
         ] = ("sum", "difference", "product", "chain"),
     ) -> None:
         self.levels, self._task = levels, Arithmetic(levels=levels, operations=operations)
 
-    def read(self, count: int | None, seed: int) -> Reading:
-        """See `PairSource.read`. Raises `DataError` where there are too few different questions, or no count is given."""
-        asked = needed_count(self.name, count)
+    def read(self, count: int | None, seed: int) -> LoadedPairs:
+        """See `PairSource.read`. Raises `DataError` if there are too few different questions, or `count` is None."""
+        count = needed_count(self.name, count)
         rng = random.Random(derive_seed(seed, "pairs", self.name))
         pairs: dict[str, Pair] = {}
         tries = 0
-        while len(pairs) < asked:
+        while len(pairs) < count:
             level = self.levels[len(pairs) % len(self.levels)]
             problem = self._task.problem(level, rng)
             question = problem.prompt
@@ -57,15 +56,15 @@ class ArithmeticPairs:
             tries += 1
             if tries > _PATIENCE * max(10, len(pairs)):
                 raise DataError(
-                    f"The source {self.name} has too few different questions for {asked:,} pairs: after {len(pairs):,} the "
-                    f"next {tries:,} draws of level {level} were seen before. Ask for fewer, or add a harder level "
-                    "(`pairs.levels`)."
+                    f"The source {self.name} has too few different questions for {count:,} pairs: after {len(pairs):,} the "
+                    f"next {tries:,} draws of level {level} were all duplicates. Use fewer pairs (`count`), or add a harder "
+                    "level (`pairs.levels`)."
                 )
-        return chosen(self.name, list(pairs.values()), asked, ())
+        return select_pairs(self.name, list(pairs.values()), count, ())
 
 
 def needed_count(name: str, count: int | None) -> int:
-    """The count of pairs of a source that makes as many as it is asked for. Raises `DataError` where there is none."""
+    """The `count` of a source that generates any number of pairs. Raises `DataError` if it is None."""
     if count is None:
-        raise DataError(f"The source {name} makes as many pairs as it is asked for. Say how many.")
+        raise DataError(f"The source {name} generates pairs without end. Set `count` to a number.")
     return count

@@ -1,4 +1,4 @@
-"""Pairs that nobody can know: each question with another pair's answer."""
+"""Counterfactual pairs: each question with another pair's answer, which no model can know."""
 
 import random
 from collections import deque
@@ -7,39 +7,38 @@ from dataclasses import replace
 
 from trimtab.errors import DataError
 from trimtab.memory.pairs.pair import Pair
-from trimtab.memory.pairs.scoring import comparable
+from trimtab.memory.pairs.scoring import normalised_text
 from trimtab.random import derive_seed
 
 SUFFIX = ".counterfactual"
-"""What the id of a counterfactual pair ends in."""
+"""The ending of a counterfactual pair's id."""
 
 
 def counterfactuals(pairs: Sequence[Pair], seed: int) -> tuple[Pair, ...]:
-    """Every pair's question with another pair's answer, in the order of the pairs; each answer is given away once.
+    """Every pair's question with another pair's answer, in the order of the pairs; each answer is used once.
 
-    A new answer is none of the accepted answers of the question's own pair, compared as SQuAD normalises them. The seed
-    draws a permutation; where it gives a pair an answer that is right, answers change hands along an augmenting path, so
-    that the assignment is found wherever there is one. `metadata` gains `counterfactual_of` (the id of the pair) and
-    `answer_of` (that of the pair with this answer).
+    A new answer is never an accepted answer of the question's own pair (compared with `normalised_text`). The seed draws a
+    permutation; where it gives a pair a correct answer, answers are exchanged along an augmenting path, which finds an assignment
+    if there is one. `metadata` gains `counterfactual_of` (the id of the pair) and `answer_of` (the id of the answer's pair).
 
-    Raises `DataError` where no such assignment exists, as for pairs that mostly have the same answer.
+    Raises `DataError` if no such assignment exists, for example if most pairs have the same answer.
     """
-    given = [comparable(pair.answer, exact=pair.exact) for pair in pairs]
-    right = [{comparable(text, exact=pair.exact) for text in (pair.answer, *pair.answers)} for pair in pairs]
+    answers = [normalised_text(pair.answer, exact=pair.exact) for pair in pairs]
+    accepted = [{normalised_text(text, exact=pair.exact) for text in (pair.answer, *pair.answers)} for pair in pairs]
     order = list(range(len(pairs)))
     random.Random(derive_seed(seed, "pairs", "counterfactual")).shuffle(order)
     holder: dict[int, int] = {}  # from an answer to the question that holds it
     open_questions = []
     for question, answer in enumerate(order):
-        if question != answer and given[answer] not in right[question]:
+        if question != answer and answers[answer] not in accepted[question]:
             holder[answer] = question
         else:
             open_questions.append(question)
     for question in open_questions:
-        if not _assigned(question, order, given, right, holder):
+        if not _assigned(question, order, answers, accepted, holder):
             raise DataError(
-                f"No counterfactual answers can be given to these {len(pairs):,} pairs: too many accept the same answer, such "
-                f"as {pairs[question].answer[:60]!r} (pair {pairs[question].id}). Take more pairs, or such with different "
+                f"These {len(pairs):,} pairs cannot get counterfactual answers: too many accept the same answer, such as "
+                f"{pairs[question].answer[:60]!r} (pair {pairs[question].id}). Use more pairs, or pairs with different "
                 "answers."
             )
     answer_of = {question: answer for answer, question in holder.items()}
@@ -47,17 +46,17 @@ def counterfactuals(pairs: Sequence[Pair], seed: int) -> tuple[Pair, ...]:
 
 
 def _assigned(
-    question: int, order: Sequence[int], given: Sequence[str], right: Sequence[set[str]], holder: dict[int, int]
+    question: int, order: Sequence[int], answers: Sequence[str], accepted: Sequence[set[str]], holder: dict[int, int]
 ) -> bool:
-    """Give a question an answer, breadth-first along an augmenting path (Berge 1957); False where there is no path."""
+    """Assign an answer to a question along an augmenting path (Berge 1957), found breadth-first; False if there is none."""
     reached: dict[int, int] = {}  # from an answer to the question that may take it
     waiting = deque([question])
     while waiting:
-        asking = waiting.popleft()
+        current = waiting.popleft()
         for answer in order:
-            if answer in reached or answer == asking or given[answer] in right[asking]:
+            if answer in reached or answer == current or answers[answer] in accepted[current]:
                 continue
-            reached[answer] = asking
+            reached[answer] = current
             if answer in holder:
                 waiting.append(holder[answer])
                 continue

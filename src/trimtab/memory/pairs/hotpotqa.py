@@ -8,16 +8,16 @@ from pydantic import Field
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.tasks.files import value_of
 from trimtab.memory.pairs.json_file import json_list
-from trimtab.memory.pairs.pair import Pair, Reading
+from trimtab.memory.pairs.pair import LoadedPairs, Pair
 from trimtab.memory.pairs.reading import OnBadRow, pair_text, plain_pair, read_pairs, row_id
 
-_WANTED = "one of HotpotQA's JSON files with answers (hotpotqa.github.io, such as hotpot_dev_distractor_v1.json)"
+_EXPECTED = "one of HotpotQA's JSON files with answers (hotpotqa.github.io, such as hotpot_dev_distractor_v1.json)"
 
 
 class HotpotQA:
     """Questions and answers of HotpotQA (Yang et al. 2018) from the official JSON.
 
-    The passages and supporting facts are not part of a pair; its `type` and `level` are kept beside it.
+    Passages and supporting facts are not part of a pair; its `type` and `level` are kept in `metadata`.
     """
 
     name = "hotpotqa"
@@ -33,9 +33,9 @@ class HotpotQA:
     ) -> None:
         self.path, self.on_bad_row = path, on_bad_row
 
-    def read(self, count: int | None, seed: int) -> Reading:
+    def read(self, count: int | None, seed: int) -> LoadedPairs:
         """See `PairSource.read`."""
-        rows = json_list(self.path, None, _WANTED)
+        rows = json_list(self.path, None, _EXPECTED)
         return read_pairs(self.name, rows, _pair, on_bad_row=self.on_bad_row, count=count, seed=seed)
 
 

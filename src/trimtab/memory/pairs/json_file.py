@@ -1,4 +1,4 @@
-"""Whole JSON files: reading them, and the objects inside them with the place of each."""
+"""JSON files: reading whole documents, and the objects in their lists one by one, with the place of each."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,13 +10,13 @@ from trimtab.data.tasks.files import BadRowError, Row, existing_file, value_of
 from trimtab.errors import DataError
 
 LARGEST_DOCUMENT = 1 << 28
-"""Bytes of a JSON file that is read whole. ARC-AGI's largest file has 4 MB; long lists are read item by item, at any length."""
+"""The most bytes of a JSON file that is read whole (ARC-AGI's largest has 4 MB); lists read item by item have no limit."""
 
 
 def json_content(place: Path) -> Any:
-    """What a JSON file (UTF-8) of at most `LARGEST_DOCUMENT` bytes holds.
+    """The content of a JSON file (UTF-8) of at most `LARGEST_DOCUMENT` bytes.
 
-    Raises `BadRowError` where it is no valid JSON, with line and column, and `DataError` where it cannot be read.
+    Raises `BadRowError` with line and column for invalid JSON, and `DataError` if the file cannot be read.
     """
     try:
         return strict_json(read_regular(place, at_most=LARGEST_DOCUMENT), as_written=True)
@@ -26,14 +26,13 @@ def json_content(place: Path) -> Any:
         raise BadRowError(str(error)) from error
 
 
-def json_list(path: str, under: str | None, wanted: str) -> Iterator[Row]:
-    """The objects of a JSON file's list, which stands under the key `under`, or is the file's whole content (None).
+def json_list(path: str, under: str | None, expected: str) -> Iterator[Row]:
+    """The objects of the list under the key `under` of a JSON file, or of the file itself (None), read one at a time.
 
-    They are read one at a time. An item that is no object is a row with its `BadRowError`. Raises `DataError` where there is
-    no such list and, at its place, where the file is no valid JSON; `wanted` says what the file should be, as in "SQuAD's
-    JSON file".
+    An item that is not an object becomes a row with a `BadRowError`. Raises `DataError` if there is no such list or the file is
+    not valid JSON. `expected` says in messages what the file should be, as in "SQuAD's JSON file".
     """
-    place = existing_file(path, "pairs.path", f"{wanted},")
+    place = existing_file(path, "pairs.path", f"{expected},")
     try:
         with open_regular(place) as file:
             yield from _objects(json_items(file, under, as_written=True), f"{shown(place)}: {under or ''}")
@@ -41,29 +40,30 @@ def json_list(path: str, under: str | None, wanted: str) -> Iterator[Row]:
         raise _unreadable(place, error) from error
     except StrictJsonError as error:
         raise DataError(
-            f"{shown(place)}: {error}. Name {wanted}, in `pairs.path`; a file with an object a line is read by the source "
+            f"{shown(place)}: {error}. Name {expected}, in `pairs.path`; for a file with one object per line use the source "
             "`jsonl`."
         ) from error
 
 
 def objects_under(row: Row, key: str) -> Iterator[Row]:
-    """The objects of the list under a key of a row, each with its place: `data[3].paragraphs[0]`.
+    """The objects of the list under a key of a row, each with its place, such as `data[3].paragraphs[0]`.
 
-    What is no list, and an item that is no object, is a row with its `BadRowError`; so is a row that had one before.
+    A value that is not a list, and an item that is not an object, become rows with a `BadRowError`. A row that has one already is
+    passed on.
     """
     where, values = row
     if isinstance(values, BadRowError):
         yield row
         return
     try:
-        found = value_of(values, key)
+        listed = value_of(values, key)
     except BadRowError as error:
         yield Row(where, error)
         return
-    if isinstance(found, list):
-        yield from _objects(found, f"{where}.{key}")
+    if isinstance(listed, list):
+        yield from _objects(listed, f"{where}.{key}")
     else:
-        yield Row(f"{where}.{key}", BadRowError(f"it is {kind_of(found)} where a list is needed"))
+        yield Row(f"{where}.{key}", BadRowError(f"it is {kind_of(listed)} where a list is needed"))
 
 
 def _objects(items: Iterable[Any], where: str) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""What a memory holds: a question and its answer, and where such pairs come from."""
+"""A question and its answer, and the interface of sources of such pairs."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ from trimtab.config.canonical import canonical_json
 from trimtab.data.tasks.files import question_key
 
 LONGEST_ID = 100
-"""Characters of an id, which names files."""
+"""The most characters of an id; ids are used as file names."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -19,9 +19,9 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 class Pair:
     """A question and its answer.
 
-    `id` is safe as a file's name (`safe_id`) and unique in its source. `answers` are all the accepted answers, the first of
-    them `answer`. `exact` marks pairs in which every character counts (sums, grids): a normalisation made for prose would
-    call 37-48= and 37+48= the same, so that they are graded by their tokens alone. `metadata` holds JSON values.
+    `id` is a safe file name (see `safe_id`) and unique in its source. `answers` are all accepted answers, `answer` first. `exact`
+    marks pairs in which every character counts, such as sums and grids: they are graded by tokens, because normalisation for
+    prose would treat 37-48= and 37+48= as equal. `metadata` holds JSON values.
     """
 
     id: str
@@ -33,10 +33,10 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """The pairs of a source, what it left out and why (a sentence each, some for many), and the pairs' fingerprint.
+class LoadedPairs:
+    """The pairs that a source gave, and their fingerprint.
 
-    `left_out` is how many rows the sentences are about.
+    `skipped` says which rows were left out and why; one sentence may stand for many rows. `left_out` is the number of these rows.
     """
 
     pairs: tuple[Pair, ...]
@@ -50,26 +50,26 @@ class PairSource(Protocol):
 
     @property
     def name(self) -> str:
-        """How the source is shown."""
+        """The name of the source in messages."""
 
-    def read(self, count: int | None, seed: int) -> Reading:
-        """`count` pairs chosen by `seed`, or all that there are (None: only of a source that is finite).
+    def read(self, count: int | None, seed: int) -> LoadedPairs:
+        """`count` pairs chosen by `seed`, or all pairs of a finite source if `count` is None.
 
-        The same arguments give the same pairs in the same order, and fewer pairs are the beginning of more. Raises
-        `DataError` for a file that cannot be read as its format, and where there are fewer pairs than asked for.
+        The same arguments give the same pairs in the same order, and a smaller count gives the first pairs of a larger one.
+        Raises `DataError` for a file that does not have the source's format, and if there are fewer than `count` pairs.
         """
 
 
 def safe_id(text: str) -> str:
-    """`text` itself where it may name a file on any system, else what is left of it with a hash, so that none are confused."""
+    """`text` if it is a valid file name on every system, else its valid characters and a hash, so that ids stay distinct."""
     if 0 < len(text) <= LONGEST_ID and not _UNSAFE.search(text) and text[0] not in ".-" and text[-1] != ".":
         return text
-    left = _UNSAFE.sub("_", text)[: LONGEST_ID - 20].strip("._-")
-    return f"{left}-{text_hash(text)}" if left else text_hash(text)
+    safe = _UNSAFE.sub("_", text)[: LONGEST_ID - 20].strip("._-")
+    return f"{safe}-{text_hash(text)}" if safe else text_hash(text)
 
 
 def question_id(question: str) -> str:
-    """The id of a pair whose source gives none: a hash of its question."""
+    """The id of a pair without one in its source: a hash of its question."""
     return text_hash(question_key(question))
 
 
@@ -79,7 +79,7 @@ def text_hash(text: str) -> str:
 
 
 def pairs_fingerprint(pairs: Iterable[Pair]) -> str:
-    """SHA-256 (hex) over the contents of pairs in their order: the content decides, not the name of a file."""
+    """SHA-256 (hex) over the contents of pairs in order; file names are not part of it."""
     digest = hashlib.sha256()
     for pair in pairs:
         content = [pair.id, pair.question, list(pair.answers), dict(pair.metadata), pair.exact]

@@ -1,4 +1,4 @@
-"""SQuAD in its own format: questions on passages of Wikipedia, some of which the passage does not answer."""
+"""SQuAD in its own format: questions on passages of Wikipedia, some of them unanswerable."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -10,7 +10,7 @@ from trimtab.boundary import kind_of
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.tasks.files import BadRowError, Row, value_of
 from trimtab.memory.pairs.json_file import json_list, objects_under
-from trimtab.memory.pairs.pair import Pair, Reading
+from trimtab.memory.pairs.pair import LoadedPairs, Pair
 from trimtab.memory.pairs.reading import (
     EmptyPairError,
     LeftOutError,
@@ -21,15 +21,17 @@ from trimtab.memory.pairs.reading import (
     row_id,
 )
 
-_WANTED = "SQuAD's JSON file (rajpurkar.github.io/SQuAD-explorer: train-v2.0.json, dev-v2.0.json or one of version 1.1)"
+_EXPECTED = (
+    "SQuAD's JSON file (rajpurkar.github.io/SQuAD-explorer: train-v2.0.json, dev-v2.0.json or one of version 1.1)"
+)
 _UNANSWERABLE = "marked as unanswerable; set `pairs.unanswerable` to target to use such questions"
 
 
 class Squad:
     """Questions and answers of SQuAD 1.1 and 2.0 (Rajpurkar et al. 2016, 2018) from the official nested JSON.
 
-    The answer is the first annotator's; all distinct ones are accepted. Unanswerable questions are left out and counted, or
-    answered by `no_answer`. The passage is not part of a pair. Of questions asked twice, the one with the smaller id stays.
+    The answer is the first annotator's; all distinct ones are accepted. Unanswerable questions are left out and counted, or get
+    the answer `no_answer`. The passage is not part of a pair. Of duplicate questions, the one with the smaller id is kept.
     """
 
     name = "squad"
@@ -42,7 +44,7 @@ class Squad:
         ],
         unanswerable: Annotated[
             Literal["skip", "target"],
-            Field(description="questions without an answer are left out and counted, or answered by `no_answer`"),
+            Field(description="whether unanswerable questions are left out and counted, or get the answer `no_answer`"),
         ] = "skip",
         no_answer: Annotated[
             str, Field(min_length=1, pattern=r"\S", description="the answer to an unanswerable question")
@@ -51,13 +53,13 @@ class Squad:
     ) -> None:
         self.path, self.unanswerable, self.no_answer, self.on_bad_row = path, unanswerable, no_answer, on_bad_row
 
-    def read(self, count: int | None, seed: int) -> Reading:
+    def read(self, count: int | None, seed: int) -> LoadedPairs:
         """See `PairSource.read`."""
         return read_pairs(self.name, self._rows(), self._pair, on_bad_row=self.on_bad_row, count=count, seed=seed)
 
     def _rows(self) -> Iterator[Row]:
-        """The questions, with the title of their article beside their own keys."""
-        for article in json_list(self.path, "data", _WANTED):
+        """The rows of the questions, with the title of their article added."""
+        for article in json_list(self.path, "data", _EXPECTED):
             titled = partial(_titled, article.values.get("title") if isinstance(article.values, Mapping) else None)
             for paragraph in objects_under(article, "paragraphs"):
                 yield from map(titled, objects_under(paragraph, "qas"))
@@ -78,16 +80,16 @@ def _titled(title: Any, row: Row) -> Row:
     return Row(row.where, row.values if isinstance(row.values, BadRowError) else {**row.values, "title": title})
 
 
-def _answers(found: Any) -> tuple[str, ...]:
-    if not isinstance(found, list):
-        raise BadRowError(f"'answers' is {kind_of(found)} where a list is needed")
+def _answers(answers: Any) -> tuple[str, ...]:
+    if not isinstance(answers, list):
+        raise BadRowError(f"'answers' is {kind_of(answers)} where a list is needed")
     texts: dict[str, None] = {}
-    for index, answer in enumerate(found):
+    for index, answer in enumerate(answers):
         if not isinstance(answer, dict):
             raise BadRowError(f"answers[{index}] is {kind_of(answer)} where an object with 'text' is needed")
         text = value_of(answer, "text")
         if not (isinstance(text, str) and not text.strip()):
             texts[pair_text(text, f"answers[{index}].text")] = None
     if not texts:
-        raise EmptyPairError("it has no answer that is not empty" if found else "it has no answer")
+        raise EmptyPairError("it has no answer that is not empty" if answers else "it has no answer")
     return tuple(texts)

@@ -1,6 +1,6 @@
-"""Sudoku grids: counting solutions, drawing full grids, and taking out cells while the solution stays the only one.
+"""Sudoku grids: finding solutions, drawing full grids, and removing cells as long as the solution stays unique.
 
-A grid is a list of the cells row by row, 0 where a cell is blank; of side 4 (boxes of 2 by 2) or 9 (boxes of 3 by 3).
+A grid is a list of cells row by row, 0 for a blank, with side 4 (boxes of 2 by 2) or 9 (boxes of 3 by 3).
 """
 
 import random
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from math import isqrt
 
 MOST_BLANKS = {4: 10, 9: 54}
-"""Blanks, by side, up to which puzzles with one solution are found quickly."""
+"""By side, the most blanks for which puzzles with a unique solution are found quickly."""
 
 _PATIENCE = 100
 
 
 def solutions(cells: list[int], side: int, rng: random.Random | None = None) -> Iterator[list[int]]:
-    """Every solution of a grid, one after the other; with `rng` in an order drawn at random.
+    """Yields every solution of a grid, in random order with `rng`.
 
-    Depth-first, always at the blank with the fewest candidates. A grid that breaks the rules has none.
+    Depth-first search, always at the blank with the fewest possible digits. A grid that breaks the rules has no solution.
     """
     rows, columns, boxes = [0] * side, [0] * side, [0] * side
     places = [(index // side, index % side, _box(index, side)) for index in range(side * side)]
@@ -26,7 +26,7 @@ def solutions(cells: list[int], side: int, rng: random.Random | None = None) -> 
             if (rows[row] | columns[column] | boxes[box]) & bit:
                 return
             rows[row], columns[column], boxes[box] = rows[row] | bit, columns[column] | bit, boxes[box] | bit
-    found = list(cells)
+    grid = list(cells)
     blanks = [index for index, digit in enumerate(cells) if not digit]
     full = (1 << (side + 1)) - 2
 
@@ -40,7 +40,7 @@ def solutions(cells: list[int], side: int, rng: random.Random | None = None) -> 
                 if number < 2:
                     break
         if best < 0:
-            yield list(found)
+            yield list(grid)
             return
         index = blanks[best]
         blanks[best] = blanks[-1]
@@ -52,10 +52,10 @@ def solutions(cells: list[int], side: int, rng: random.Random | None = None) -> 
         for digit in digits:
             bit = 1 << digit
             rows[row], columns[column], boxes[box] = rows[row] ^ bit, columns[column] ^ bit, boxes[box] ^ bit
-            found[index] = digit
+            grid[index] = digit
             yield from search()
             rows[row], columns[column], boxes[box] = rows[row] ^ bit, columns[column] ^ bit, boxes[box] ^ bit
-        found[index] = 0
+        grid[index] = 0
         blanks.append(index)
         blanks[best], blanks[-1] = blanks[-1], blanks[best]
 
@@ -64,14 +64,14 @@ def solutions(cells: list[int], side: int, rng: random.Random | None = None) -> 
 
 def is_unique(cells: list[int], side: int) -> bool:
     """Whether a grid has exactly one solution."""
-    found = solutions(cells, side)
-    return next(found, None) is not None and next(found, None) is None
+    all_solutions = solutions(cells, side)
+    return next(all_solutions, None) is not None and next(all_solutions, None) is None
 
 
 def puzzle(side: int, blanks: int, rng: random.Random) -> tuple[list[int], list[int]] | None:
-    """A grid with so many blanks and its only solution, drawn with `rng`; None where a hundred full grids gave none.
+    """A grid with `blanks` blanks and its unique solution, drawn with `rng`; None if 100 full grids gave none.
 
-    Cells of a full grid are taken out in a random order, each only where the solution stays the only one.
+    Cells of a full grid are removed in random order, each only if the solution stays unique.
     """
     for _ in range(_PATIENCE):
         solution = next(solutions([0] * (side * side), side, rng))
@@ -92,7 +92,7 @@ def puzzle(side: int, blanks: int, rng: random.Random) -> tuple[list[int], list[
 
 
 def grid_text(cells: list[int], side: int) -> str:
-    """A grid as text: a line a row, without spaces, `.` for a blank."""
+    """A grid as text: one line per row, without spaces, `.` for a blank."""
     text = "".join(str(digit or ".") for digit in cells)
     return "\n".join(text[start : start + side] for start in range(0, side * side, side))
 

@@ -1,4 +1,4 @@
-"""TriviaQA in its own format: questions of quizzes, each with the many names of its answer."""
+"""TriviaQA in its own format: quiz questions, each with many aliases of its answer."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -9,16 +9,16 @@ from trimtab.boundary import kind_of
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.tasks.files import BadRowError, value_of
 from trimtab.memory.pairs.json_file import json_list
-from trimtab.memory.pairs.pair import Pair, Reading
+from trimtab.memory.pairs.pair import LoadedPairs, Pair
 from trimtab.memory.pairs.reading import OnBadRow, pair_text, plain_pair, read_pairs, row_id
 
-_WANTED = "one of TriviaQA's JSON files with answers (nlp.cs.washington.edu/triviaqa, such as qa/wikipedia-dev.json)"
+_EXPECTED = "one of TriviaQA's JSON files with answers (nlp.cs.washington.edu/triviaqa, such as qa/wikipedia-dev.json)"
 
 
 class TriviaQA:
     """Questions and answers of TriviaQA (Joshi et al. 2017) from the official JSON.
 
-    The answer is `Answer.Value`; its `Aliases` and `NormalizedAliases` are accepted too. Evidence pages are not read.
+    The answer is `Answer.Value`; its `Aliases` and `NormalizedAliases` are accepted too. Evidence is not read.
     """
 
     name = "triviaqa"
@@ -34,9 +34,9 @@ class TriviaQA:
     ) -> None:
         self.path, self.on_bad_row = path, on_bad_row
 
-    def read(self, count: int | None, seed: int) -> Reading:
+    def read(self, count: int | None, seed: int) -> LoadedPairs:
         """See `PairSource.read`."""
-        rows = json_list(self.path, "Data", _WANTED)
+        rows = json_list(self.path, "Data", _EXPECTED)
         return read_pairs(self.name, rows, _pair, on_bad_row=self.on_bad_row, count=count, seed=seed)
 
 

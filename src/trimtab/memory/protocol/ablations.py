@@ -1,4 +1,4 @@
-"""One thing varied at a time: numbers of vectors, learning rates, other wordings on and off, the model."""
+"""Ablations: one setting varied at a time (number of vectors, learning rate, paraphrases, model)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,83 +8,89 @@ from typing import Any
 from trimtab.config.schema import Component
 from trimtab.memory.protocol import stages
 from trimtab.memory.protocol.baselines import baseline_rows, bounds_of
-from trimtab.memory.protocol.parts import under_model
+from trimtab.memory.protocol.candidates import LossBounds
+from trimtab.memory.protocol.parts import with_other_model
 from trimtab.memory.protocol.run_records import share_of
-from trimtab.memory.protocol.solving import Bounds
-from trimtab.memory.protocol.stages import Bench
+from trimtab.memory.protocol.stages import StageSetup
 from trimtab.records import read_rows
 from trimtab.records.memory_rows import CandidateRow
 
 THRESHOLDS = (0.5, 0.95)
-"""Shares of solved pairs for which the smallest sufficient number of vectors is reported, see `enough`."""
+"""Shares of solved pairs for which the smallest sufficient number of vectors is reported."""
 
 
-def ablations(bench: Bench, bounds: Mapping[str, Bounds]) -> dict[str, Any]:
-    """The content of `ablations.json`: a cell a value, and the smallest numbers of vectors from which on shares are solved."""
-    asked = bench.opened.config.ablations
-    count = len(bench.opened.pairs[: asked.pairs])
+def ablations(setup: StageSetup, bounds: Mapping[str, LossBounds]) -> dict[str, Any]:
+    """The content of `ablations.json`: one cell per value, and the smallest numbers of vectors that reach `THRESHOLDS`."""
+    settings = setup.parts.config.ablations
+    count = len(setup.parts.pairs[: settings.pairs])
     cells = []
-    for kind, values, key in (("vectors", asked.vectors, "vectors"), ("learning_rate", asked.learning_rate, "lr")):
+    for kind, values, key in (
+        ("vectors", settings.vectors, "vectors"),
+        ("learning_rate", settings.learning_rate, "lr"),
+    ):
         for value in values:
-            held = _bounds(bench.under(vectors=value), count) if key == "vectors" else bounds
-            rows = stages.ablation(bench, f"{kind}-{value!r}", held, **{key: value})
-            cells.append(cell(kind, value, count, rows, held))
-    joined = bench.folder / "stages"
-    if asked.models:
-        names = {pair.pair.id for pair in bench.opened.pairs[: asked.pairs]}
-        own = [row for row in read_rows(joined / "joint" / "candidates.jsonl", CandidateRow) if row["pair"] in names]
-        cells.append(cell("model", _called(bench.opened.config.model), count, own, bounds))
-    cells += [_other_model(bench, number, model) for number, model in enumerate(asked.models)]
-    if (path := joined / "joint_paraphrases" / "candidates.jsonl").exists():
+            own_bounds = _bounds(setup.with_settings(vectors=value), count) if key == "vectors" else bounds
+            rows = stages.ablation(setup, f"{kind}-{value!r}", own_bounds, **{key: value})
+            cells.append(cell(kind, value, count, rows, own_bounds))
+    stage_folders = setup.folder / "stages"
+    if settings.models:
+        names = {pair.pair.id for pair in setup.parts.pairs[: settings.pairs]}
+        own = [
+            row for row in read_rows(stage_folders / "joint" / "candidates.jsonl", CandidateRow) if row["pair"] in names
+        ]
+        cells.append(cell("model", _model_name(setup.parts.config.model), count, own, bounds))
+    cells += [_other_model(setup, number, model) for number, model in enumerate(settings.models)]
+    if (path := stage_folders / "joint_paraphrases" / "candidates.jsonl").exists():
         on = read_rows(path, CandidateRow)
         names = {row["pair"] for row in on}
-        off = [row for row in read_rows(joined / "joint" / "candidates.jsonl", CandidateRow) if row["pair"] in names]
+        off = [
+            row for row in read_rows(stage_folders / "joint" / "candidates.jsonl", CandidateRow) if row["pair"] in names
+        ]
         cells += [cell("paraphrases", value, len(names), rows, bounds) for value, rows in ((False, off), (True, on))]
     shares = {one["value"]: one["share"] for one in cells if one["ablation"] == "vectors"}
-    return {"cells": cells, "k_thresholds": {str(share): enough(shares, share) for share in THRESHOLDS}}
+    return {"cells": cells, "k_thresholds": {str(share): smallest_sufficient(shares, share) for share in THRESHOLDS}}
 
 
-def enough(shares: Mapping[int, float], share: float) -> int | None:
-    """The smallest number of vectors from which on all larger ones of `shares` solve this share too; None where the largest
-    does not."""
-    short = max((count for count, found in shares.items() if found < share), default=0)
-    return min((count for count in shares if count > short), default=None)
+def smallest_sufficient(shares: Mapping[int, float], share: float) -> int | None:
+    """The smallest number of vectors that solves `share`, as do all larger numbers in `shares`; None if the largest does not."""
+    too_few = max((count for count, solved in shares.items() if solved < share), default=0)
+    return min((count for count in shares if count > too_few), default=None)
 
 
-def _other_model(bench: Bench, number: int, model: Component) -> dict[str, Any]:
+def _other_model(setup: StageSetup, number: int, model: Component) -> dict[str, Any]:
     """The first pairs under another model, compared with its own losses under random vectors."""
-    bench.watcher.say(f"Ablation: {_called(model)}.")
-    asked = bench.opened.config.ablations.pairs
-    opened = under_model(bench.opened, model, asked)
-    for one in opened.skipped:
-        bench.watcher.say(f"{one.pair} does not fit {_called(model)}: {one.reason}")
+    setup.watcher.say(f"Ablation: {_model_name(model)}.")
+    count = setup.parts.config.ablations.pairs
+    parts = with_other_model(setup.parts, model, count)
+    for one in parts.skipped:
+        setup.watcher.say(f"{one.pair} does not fit {_model_name(model)}: {one.reason}")
     rows: list[dict[str, Any]] = []
-    bounds: dict[str, Bounds] = {}
-    if opened.pairs:
-        bounds = _bounds(replace(bench, opened=opened), asked)
-        rows = stages.ablation(replace(bench, opened=opened), f"model-{number}", bounds)
-    return cell("model", _called(model), len(bench.opened.pairs[:asked]), rows, bounds)
+    bounds: dict[str, LossBounds] = {}
+    if parts.pairs:
+        bounds = _bounds(replace(setup, parts=parts), count)
+        rows = stages.ablation(replace(setup, parts=parts), f"model-{number}", bounds)
+    return cell("model", _model_name(model), len(setup.parts.pairs[:count]), rows, bounds)
 
 
-def _bounds(bench: Bench, count: int) -> dict[str, Bounds]:
-    """The bounds for the first pairs' losses under a bench's own model and number of vectors."""
-    opened = bench.opened
-    made = baseline_rows(opened.network, opened.modes, opened.pairs[:count], opened.tokenizer, opened.settings)
-    return {row["pair"]: bounds_of(row) for row in made}
+def _bounds(setup: StageSetup, count: int) -> dict[str, LossBounds]:
+    """The bounds on the first pairs' losses, for the setup's model and number of vectors."""
+    parts = setup.parts
+    rows = baseline_rows(parts.network, parts.modes, parts.pairs[:count], parts.tokenizer, parts.settings)
+    return {row["pair"]: bounds_of(row) for row in rows}
 
 
-def _called(model: Component) -> str:
-    """A model in a word or two: its kind where it is not a pretrained one, and the last part of its path."""
+def _model_name(model: Component) -> str:
+    """A short name of a model: the last part of its path and, unless it is pretrained, its kind."""
     spec = model.spec
     name = PurePath(str(spec.get("path", ""))).name
     return name if spec["name"] == "pretrained" else f"{name}, {spec['name']}"
 
 
 def cell(
-    kind: str, value: Any, pairs: int, rows: Sequence[Mapping[str, Any]], bounds: Mapping[str, Bounds]
+    kind: str, value: Any, pairs: int, rows: Sequence[Mapping[str, Any]], bounds: Mapping[str, LossBounds]
 ) -> dict[str, Any]:
-    """The row of one value: the solved share with its interval, steps of solved candidates, mean loss over random vectors'."""
-    good = [row for row in rows if row["status"] == "solved"]
+    """The cell of one value: solved share with interval, mean steps of solved candidates, mean loss over random vectors'."""
+    solved = [row for row in rows if row["status"] == "solved"]
     ratios = [
         (row["loss"]["question"] + row["loss"]["answer"]) / sum(bounds[row["pair"]].random.values())
         for row in rows
@@ -94,7 +100,7 @@ def cell(
         "ablation": kind,
         "value": value,
         **share_of(rows, pairs),
-        "mean_steps": sum(row["steps"] for row in good) / len(good) if good else None,
+        "mean_steps": sum(row["steps"] for row in solved) / len(solved) if solved else None,
         "mean_loss_ratio": sum(ratios) / len(ratios) if ratios else None,
         "seconds": sum(row["seconds"] for row in rows),
     }

@@ -1,4 +1,4 @@
-"""The shares below which a memory run stops, and what to look at then."""
+"""Gates: shares of solved pairs below which a memory run stops, with advice on what to look at."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,22 +13,22 @@ from trimtab.evidence import wilson_interval
 GateName = Literal["single_question", "single_answer", "joint", "early"]
 
 _ALONE = (
-    "One text alone must be easy to store. Look at solve.lr and solve.margin, at whether the model has learned weights at all, "
+    "One text alone must be easy to store. Look at solve.lr and solve.margin, at whether the model has trained weights, "
     "and at the texts' length against the number of vectors."
 )
 _LOOK_AT = {
     "single_question": _ALONE,
     "single_answer": _ALONE,
-    "joint": "Look at the number of vectors (an ablation over it tells), at solve.steps and solve.restarts, and at the curves.",
-    "early": "The stage goes on; Ctrl-C stops it. Look at the number of vectors and at solve.lr.",
+    "joint": "Look at the number of vectors (ablations.vectors varies it), at solve.steps and solve.restarts, and at the curves.",
+    "early": "The stage continues; Ctrl-C stops it. Look at the number of vectors and at solve.lr.",
 }
-FEWEST = 6
-"""Unsolved pairs from which on the correlation of their final question and answer losses is looked at."""
+FEWEST_UNSOLVED = 6
+"""The fewest unsolved pairs for which the correlation of question and answer losses is computed."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One look at a share: Wilson's 95% interval, the threshold, and what follows in words."""
+    """The result of a gate: the share with Wilson's 95% interval, the threshold, and a message."""
 
     gate: GateName
     share: float
@@ -44,12 +44,12 @@ class Gate:
 
 
 def gate(name: GateName, solved: int, pairs: int, threshold: float, hints: Sequence[str] = ()) -> Gate:
-    """Hold a share of solved pairs against its threshold."""
+    """Compare a share of solved pairs with its threshold."""
     share = solved / pairs
     low, high = wilson_interval(solved, pairs)
     passed = share >= threshold
-    verdict = f"{solved} of {pairs} pairs are solved; {'the' if passed else 'under the'} gate of {threshold:.0%}"
-    message = f"{verdict} is passed." if passed else f"{verdict}. {_LOOK_AT[name]}"
+    verdict = f"{solved} of {pairs} pairs are solved, {'at least' if passed else 'below'} the gate of {threshold:.0%}."
+    message = verdict if passed else f"{verdict} {_LOOK_AT[name]}"
     return Gate(name, share, low, high, threshold, passed, " ".join((message, *hints)))
 
 
@@ -61,26 +61,26 @@ def correlation_interval(correlation: float, pairs: int) -> tuple[float, float]:
     return math.tanh(middle - half), math.tanh(middle + half)
 
 
-def hints(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the joint stage's losses say beside their share: sides that work against each other, losses of nothing."""
-    found = []
-    # a pair's last restart alone: its other ones are no independent evidence
+def joint_hints(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Hints from the joint stage's losses: question and answer losses that are anti-correlated, and losses that are exactly 0."""
+    messages = []
+    # only a pair's last restart, because its other ones are not independent evidence
     last = {row["pair"]: row for row in sorted(rows, key=lambda row: row["restart"])}
     unsolved = [row["loss"] for row in last.values() if row["status"] == "unsolved"]
     losses = np.array([[loss["question"], loss["answer"]] for loss in unsolved], dtype=float)
-    if len(losses) >= FEWEST and np.isfinite(losses).all() and (losses.std(axis=0) > 0).all():
+    if len(losses) >= FEWEST_UNSOLVED and np.isfinite(losses).all() and (losses.std(axis=0) > 0).all():
         correlation = float(np.corrcoef(losses.T)[0, 1])
         low, high = correlation_interval(correlation, len(losses))
         if high < 0:
-            found.append(
+            messages.append(
                 f"Over the {len(losses)} unsolved pairs the question's and the answer's final losses are anti-correlated "
-                f"({correlation:.2f}, 95% interval {low:.2f} to {high:.2f}): the sides may work against each other, and other "
-                "wordings may loosen them (paraphrases)."
+                f"({correlation:.2f}, 95% interval {low:.2f} to {high:.2f}): the two may work against each other, and "
+                "paraphrases may help."
             )
-    nothing = sum(row["loss"]["question"] == 0.0 or row["loss"]["answer"] == 0.0 for row in rows)
-    if nothing > 0.1 * len(rows):
-        found.append(
-            f"In {nothing} of {len(rows)} candidates a loss is exactly 0.0: a target leaks into what is read before it. Look at "
+    zero = sum(row["loss"]["question"] == 0.0 or row["loss"]["answer"] == 0.0 for row in rows)
+    if zero > 0.1 * len(rows):
+        messages.append(
+            f"In {zero} of {len(rows)} candidates a loss is exactly 0.0: a target leaks into the input before it. Look at "
             "the layout and the positions of the targets."
         )
-    return found
+    return messages

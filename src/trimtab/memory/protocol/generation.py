@@ -1,13 +1,13 @@
-"""The text that a model generates from memories, compared with their targets."""
+"""Texts that a model decodes from memories, compared with the targets."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from trimtab.data.tokenizers import Tokenizer
-from trimtab.memory.engine.decoding import opening, say
+from trimtab.memory.engine.decoding import greedy_decode, prompt_vectors
 from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.pairs import grade
-from trimtab.memory.protocol.solving import SIDES
+from trimtab.memory.protocol.candidates import SIDES
 from trimtab.memory.store import Memory
 
 
@@ -19,34 +19,34 @@ def generation_rows(
     *,
     solved: bool = True,
 ) -> list[dict[str, Any]]:
-    """A row a memory and side: greedy decoding from the mode and the vectors alone, a few tokens longer than the target.
+    """One row per memory and side: greedy decoding from mode and vectors alone, for a few tokens more than the target has.
 
-    `solved` is written into the rows: whether these are memories, or the best vectors of pairs that were not solved.
+    `solved` is recorded in the rows: True for memories, False for the best vectors of unsolved pairs.
     """
     rows: list[dict[str, Any]] = []
     if not memories:
         return rows
     for side, name in enumerate(SIDES):
-        asked = [opening(memory.modes[side], memory.vectors, memory.card.layout) for memory in memories]
+        prompts = [prompt_vectors(memory.modes[side], memory.vectors, memory.card.layout) for memory in memories]
         longest = max(len(memory.branches[side].ids) for memory in memories) + 4
-        for memory, said in zip(memories, say(network, asked, longest, tokenizer.ends), strict=True):
+        for memory, output in zip(memories, greedy_decode(network, prompts, longest, tokenizer.ends), strict=True):
             expected = memory.branches[side].ids
-            given = said[: len(expected) + 4]
-            text = tokenizer.decode([token for token in given if token not in tokenizer.ends])
-            wanted = memory.card.question if side == 0 else memory.card.answer
-            judged = grade(expected, given, wanted, text, exact=memory.card.exact)
+            decoded = output[: len(expected) + 4]
+            text = tokenizer.decode([token for token in decoded if token not in tokenizer.ends])
+            expected_text = memory.card.question if side == 0 else memory.card.answer
+            grades = grade(expected, decoded, expected_text, text, exact=memory.card.exact)
             rows.append(
                 {
                     "pair": memory.card.pair,
                     "side": name,
                     "precision": precision,
                     "solved": solved,
-                    "expected": wanted,
+                    "expected": expected_text,
                     "said": text,
-                    "tokens_exact": judged.tokens_exact,
-                    "normalised": judged.normalised,
-                    "f1": judged.f1,
-                    "verdict": judged.verdict,
+                    "tokens_exact": grades.tokens_exact,
+                    "normalised": grades.normalised,
+                    "f1": grades.f1,
+                    "verdict": grades.verdict,
                 }
             )
     return rows

@@ -1,4 +1,4 @@
-"""What a memory run tells of itself: its manifest and pairs at the start, its figures at the end."""
+"""The records of a memory run: manifest and pairs at the start, metrics and hashes at the end, and checks on resuming."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Any
 from trimtab.config import RunError, config_hash
 from trimtab.config.yaml_file import dump_yaml
 from trimtab.evidence import wilson_interval
-from trimtab.memory.analysis.disturbing import names
+from trimtab.memory.analysis.disturbances import disturbance_names
 from trimtab.memory.config import MemoryConfig
 from trimtab.memory.kind import MEMORY
-from trimtab.memory.protocol.analysis_stage import analysed
-from trimtab.memory.protocol.parts import Opened
+from trimtab.memory.protocol.analysis_stage import robustness_shares
+from trimtab.memory.protocol.parts import RunParts
 from trimtab.memory.protocol.solving import DONE, RECORDS
-from trimtab.memory.protocol.stages import solved
+from trimtab.memory.protocol.stages import solved_pairs
 from trimtab.records import (
     Manifest,
     RunDirectory,
@@ -32,17 +32,17 @@ from trimtab.records.jsonl import encode_row
 from trimtab.records.memory_rows import MEMORY_CONFIG, CandidateRow, EngineStepRow
 from trimtab.version import __version__
 
-_GROWING = {"events.jsonl", "gates.json", "memory.yaml", "manifest.json", "summary.json", SEALS}
-"""Files that change while a run goes on; the others are written once."""
+_CHANGING = {"events.jsonl", "gates.json", "memory.yaml", "manifest.json", "summary.json", SEALS}
+"""Files that change during a run; all others are written once."""
 
-_FREE = {"question", "threads", "device", "stages", "gates", "ablations", "landscape_pairs"}
-"""Keys of the config that may change within a run, if the user accepts it."""
+_CHANGEABLE = {"question", "threads", "device", "stages", "gates", "ablations", "landscape_pairs"}
+"""Keys of the config that may change when a run is continued with --accept-changes."""
 
 
-def begin(run: RunDirectory, opened: Opened, command: Sequence[str]) -> None:
+def write_start(run: RunDirectory, parts: RunParts, command: Sequence[str]) -> None:
     """Write the resolved config, the pairs and the manifest of a new run."""
     commit, dirty = git_state(Path(__file__).parent)
-    write_config(run.path, opened.config)
+    write_config(run.path, parts.config)
     rows = [
         {
             "pair": pair.pair.id,
@@ -53,7 +53,7 @@ def begin(run: RunDirectory, opened: Opened, command: Sequence[str]) -> None:
             "answer_tokens": len(pair.answer),
             "metadata": dict(pair.pair.metadata),
         }
-        for index, pair in enumerate(opened.pairs)
+        for index, pair in enumerate(parts.pairs)
     ]
     write_bytes(run.path / "pairs.jsonl", b"".join(map(encode_row, rows)))
     Manifest.model_validate(
@@ -65,7 +65,7 @@ def begin(run: RunDirectory, opened: Opened, command: Sequence[str]) -> None:
             "hooks": [],
             "command": list(command),
             "trimtab": __version__,
-            **_fields(opened),
+            **_fields(parts),
         }
     ).write(run.manifest_path)
 
@@ -75,77 +75,81 @@ def write_config(folder: Path, config: MemoryConfig) -> None:
     write_text(folder / MEMORY_CONFIG, dump_yaml(config.plain))
 
 
-def unacceptable(then: Manifest, opened: Opened) -> list[str]:
-    """What a run cannot go on under, as its stages are of one model, one set of pairs and one way to solve them."""
-    now = opened.config.plain
-    keys = [key for key in now if key not in _FREE and key in then.config and now[key] != then.config[key]]
+def fixed_changes(recorded: Manifest, parts: RunParts) -> list[str]:
+    """Changes that a run can never continue with: all its stages use one model, one set of pairs and one solver."""
+    current = parts.config.plain
+    keys = [
+        key
+        for key in current
+        if key not in _CHANGEABLE and key in recorded.config and current[key] != recorded.config[key]
+    ]
     return [f"the config's {key}" for key in keys] + [
-        change for change in changes(then, opened) if change in ("the pairs", "the model's weights")
+        change for change in changes(recorded, parts) if change in ("the pairs", "the model's weights")
     ]
 
 
-def changes(then: Manifest, opened: Opened) -> list[str]:
-    """What a run depends on that is not what it was, each as one phrase."""
-    fields = _fields(opened)
-    found = []
-    if then.config_hash != fields["config_hash"]:
-        found.append("the config")
-    if then.data.fingerprint != fields["data"]["fingerprint"]:
-        found.append("the pairs")
-    if then.model is None or then.model.fingerprint != fields["model"]["fingerprint"]:
-        found.append("the model's weights")
-    if then.environment.get("source_hash") != fields["environment"]["source_hash"]:
-        found.append("Trimtab's code")
-    numeric = numeric_differences(then.environment, fields["environment"])
-    return found + [f"{key}: {a!r} then, {b!r} now" for key, a, b in numeric]
+def changes(recorded: Manifest, parts: RunParts) -> list[str]:
+    """What the run depends on and has changed since it started, one phrase each."""
+    fields = _fields(parts)
+    changed = []
+    if recorded.config_hash != fields["config_hash"]:
+        changed.append("the config")
+    if recorded.data.fingerprint != fields["data"]["fingerprint"]:
+        changed.append("the pairs")
+    if recorded.model is None or recorded.model.fingerprint != fields["model"]["fingerprint"]:
+        changed.append("the model's weights")
+    if recorded.environment.get("source_hash") != fields["environment"]["source_hash"]:
+        changed.append("Trimtab's code")
+    numeric = numeric_differences(recorded.environment, fields["environment"])
+    return changed + [f"{key}: {a!r} then, {b!r} now" for key, a, b in numeric]
 
 
-def refuse(folder: Path, found: Sequence[str], *, for_good: bool = False) -> None:
-    """Raise `RunError` that names what has changed; `for_good` where --accept-changes is no way out."""
-    way_out = "." if for_good else ", or go on with --accept-changes."
-    reason = (
-        "What it has would be mixed with something else"
-        if for_good
-        else "Continuing would not reproduce the original run"
-    )
+def refuse_changes(folder: Path, changed: Sequence[str], *, fixed: bool = False) -> None:
+    """Raise a `RunError` that names the changes; `fixed` says that --accept-changes does not allow them."""
+    if fixed:
+        advice = "Its results would be mixed with those of a different run. Undo the change, or choose another --out."
+    else:
+        advice = (
+            "Continuing would not reproduce the original run. Undo the change, choose another --out, or continue with "
+            "--accept-changes."
+        )
     raise RunError(
-        f"The memory run in {folder} was begun under other conditions: {'; '.join(found)} changed. {reason}. Undo the change, "
-        f"{'or ' if for_good else ''}choose another --out{way_out}"
+        f"The memory run in {folder} was started under other conditions: {'; '.join(changed)} changed. {advice}"
     )
 
 
 def refuse_altered(folder: Path, summary: Summary | None) -> None:
-    """Raise `RunError` where a part that has ended is not as the run wrote it. A missing part is made anew."""
+    """Raise `RunError` if a finished file was changed after the run wrote it. A missing file is made again."""
     seals = read_seals(folder) if summary is None else summary.records
     wrong = differing(folder, {name: seal for name, seal in seals.items() if (folder / name).exists()})
     if wrong:
         raise RunError(
-            f"The memory run in {folder} cannot go on with records that were changed after it wrote them: {'; '.join(wrong)}. "
-            "Restore them from a copy, or remove those files: their parts are then made anew."
+            f"The memory run in {folder} cannot continue, because records were changed after it wrote them: {'; '.join(wrong)}. "
+            "Restore them from a copy, or remove those files to have them made again."
         )
 
 
-def seal_parts(folder: Path) -> None:
-    """Keep the hash of every part that has ended since, so that a later change of it is seen."""
-    known = read_seals(folder)
-    parts = {path.relative_to(folder).as_posix(): path for path in _parts(folder)}
-    seals = {name: known[name] if name in known else seal_of(path) for name, path in parts.items()}
-    if seals != known:
+def seal_finished(folder: Path) -> None:
+    """Record the hash of every file that was finished since the last call, so that later changes are detected."""
+    recorded = read_seals(folder)
+    finished = {path.relative_to(folder).as_posix(): path for path in _finished_files(folder)}
+    seals = {name: recorded[name] if name in recorded else seal_of(path) for name, path in finished.items()}
+    if seals != recorded:
         write_seals(folder, seals)
 
 
 def all_seals(folder: Path) -> dict[str, Seal]:
     """The hash of every file of records, for the summary."""
-    seal_parts(folder)
-    growing = (folder / name for name in sorted(_GROWING - {"summary.json", SEALS}))
-    unended = (path for path in _stage_rows(folder) if not (path.parent / DONE).exists())
-    others = [path for path in (*growing, *unended) if path.exists()]
+    seal_finished(folder)
+    changing = (folder / name for name in sorted(_CHANGING - {"summary.json", SEALS}))
+    unfinished = (path for path in _stage_rows(folder) if not (path.parent / DONE).exists())
+    others = [path for path in (*changing, *unfinished) if path.exists()]
     return read_seals(folder) | {path.relative_to(folder).as_posix(): seal_of(path) for path in others}
 
 
-def _parts(folder: Path) -> list[Path]:
-    """The files that are whole: those of the run, and the rows of the stages that have ended."""
-    own = [path for pattern in ("*.jsonl", "*.json") for path in folder.glob(pattern) if path.name not in _GROWING]
+def _finished_files(folder: Path) -> list[Path]:
+    """The finished files: those of the run, and the rows of finished stages."""
+    own = [path for pattern in ("*.jsonl", "*.json") for path in folder.glob(pattern) if path.name not in _CHANGING]
     return sorted([*own, *(path for path in _stage_rows(folder) if (path.parent / DONE).exists())])
 
 
@@ -153,64 +157,66 @@ def _stage_rows(folder: Path) -> list[Path]:
     return [path for name in RECORDS for path in folder.glob(f"stages/**/{name}")]
 
 
-def metrics(folder: Path, opened: Opened) -> dict[str, Any]:
-    """The figures of what has been done."""
-    found: dict[str, Any] = {"pairs": len(opened.pairs), "skipped": opened.reading.left_out + len(opened.skipped)}
-    for stage, planned in _planned(folder, opened).items():
+def metrics(folder: Path, parts: RunParts) -> dict[str, Any]:
+    """The metrics of the stages that have run."""
+    result: dict[str, Any] = {"pairs": len(parts.pairs), "skipped": parts.source.left_out + len(parts.skipped)}
+    for stage, planned in _planned(folder, parts).items():
         path = folder / "stages" / stage / "candidates.jsonl"
         if path.exists() and (rows := read_rows(path, CandidateRow)):
-            # While a stage is under way, those that have ended are mostly the solved ones: all that were planned count.
+            # During a stage mostly solved pairs have finished, so the share is of all planned pairs.
             pairs = planned or len({row["pair"] for row in rows})
-            found[stage] = _share(len(solved(rows)), pairs) | {"pair_steps": sum(row["steps"] for row in rows) / pairs}
-    # Where nothing was solved there is no memory that could be decoded or disturbed.
-    nothing = "joint" in found and not found["joint"]["solved"]
-    narrow, listed = opened.config.solve.precision == "bf16", opened.config.stages
-    if (path := folder / "generation.jsonl").exists() or (nothing and "generation" in listed):
+            result[stage] = _share(len(solved_pairs(rows)), pairs) | {
+                "pair_steps": sum(row["steps"] for row in rows) / pairs
+            }
+    # If no pair was solved, there is no memory to decode or disturb.
+    none_solved = "joint" in result and not result["joint"]["solved"]
+    bf16, listed = parts.config.solve.precision == "bf16", parts.config.stages
+    if (path := folder / "generation.jsonl").exists() or (none_solved and "generation" in listed):
         rows = read_rows(path) if path.exists() else []
-        for precision in ("fp32", "bf16") if narrow else ("fp32",):
+        for precision in ("fp32", "bf16") if bf16 else ("fp32",):
             own = [row for row in rows if row["precision"] == precision and row.get("solved", True)]
             bad = {row["pair"] for row in own if row["verdict"] != "pass"}
-            found[f"pass_{precision}"] = _share(len({row["pair"] for row in own}) - len(bad), len(opened.pairs))
-    robust = analysed(folder)
+            result[f"pass_{precision}"] = _share(len({row["pair"] for row in own}) - len(bad), len(parts.pairs))
+    robust = robustness_shares(folder)
     if robust:
-        found["robustness"] = robust
-    if robust or (nothing and "analysis" in listed):
-        # Of all pairs: one that was not solved is not recalled, however little is asked of it.
-        share = found["joint"]["share"]
-        found["recalled"] = {name: share * robust.get(name, 0.0) for name in names(bf16=narrow)}
-    found["seconds"] = {
+        result["robustness"] = robust
+    if robust or (none_solved and "analysis" in listed):
+        # A share of all pairs: an unsolved pair is not recalled under any disturbance.
+        share = result["joint"]["share"]
+        result["recalled"] = {name: share * robust.get(name, 0.0) for name in disturbance_names(bf16=bf16)}
+    result["seconds"] = {
         str(path.parent.relative_to(folder / "stages")): sum(row["seconds"] for row in read_rows(path, EngineStepRow))
         for path in sorted(folder.glob("stages/**/steps.jsonl"))
     }
-    return found
+    return result
 
 
-def _planned(folder: Path, opened: Opened) -> dict[str, int]:
-    """The stages that solve candidates, and of how many pairs; 0 where only the rows tell."""
-    single = len(opened.pairs[: opened.config.single_pairs])
+def _planned(folder: Path, parts: RunParts) -> dict[str, int]:
+    """The stages that run the solver, with their planned numbers of pairs; 0 if only the rows show it."""
+    single = len(parts.pairs[: parts.config.single_pairs])
     counterfactual = folder / "baselines_counterfactual.jsonl"
     return {
         "single_question": single,
         "single_answer": single,
-        "joint": len(opened.pairs),
+        "joint": len(parts.pairs),
         "joint_counterfactual": len(read_rows(counterfactual)) if counterfactual.exists() else 0,
         "joint_paraphrases": 0,
     }
 
 
-def _fields(opened: Opened) -> dict[str, Any]:
-    config = opened.config
+def _fields(parts: RunParts) -> dict[str, Any]:
+    config = parts.config
     assert isinstance(config.threads, int)
     return {
         "kind": MEMORY.name,
         "config_hash": config_hash(config),
         "config": config.plain,
         "seed": config.seed,
-        "data": {"name": config.pairs.name, "fingerprint": opened.reading.fingerprint},
+        "data": {"name": config.pairs.name, "fingerprint": parts.source.fingerprint},
         "model": {
-            "parameters": sum(parameter.numel() for parameter in opened.network.parameters()),
+            "parameters": sum(parameter.numel() for parameter in parts.network.parameters()),
             "trained": 0,
-            "fingerprint": opened.network.fingerprint,
+            "fingerprint": parts.network.fingerprint,
         },
         "environment": environment(config.threads, config.solve.precision, config.device),
     }
@@ -223,4 +229,4 @@ def _share(hits: int, trials: int) -> dict[str, Any]:
 
 def share_of(rows: Sequence[Mapping[str, Any]], pairs: int) -> dict[str, Any]:
     """The solved share of a stage's pairs, with Wilson's interval."""
-    return _share(len(solved(rows)), pairs)
+    return _share(len(solved_pairs(rows)), pairs)

@@ -1,17 +1,14 @@
-"""A solver run to its end in a folder: its candidates and steps as records, its state in checkpoints; a kill loses nothing."""
+"""Runs a solver in the folder of a stage: records candidates and steps, writes checkpoints, and resumes after a kill."""
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from trimtab.boundary import counted
 from trimtab.errors import RunError
-from trimtab.memory.engine.solve import Finished, Solver, Step
-from trimtab.memory.protocol.candidates import curve_shape, thinned
+from trimtab.memory.engine.solve import FinishedCandidate, Solver, SolverStep
+from trimtab.memory.protocol.candidates import SIDES, LossBounds, PairProgress, candidate_row
 from trimtab.records import JsonlWriter, now, read_rows, to_json, truncate
 from trimtab.records.atomic import clean_leftovers, write_json
 from trimtab.records.hashing import Seal
@@ -19,11 +16,10 @@ from trimtab.records.integrity import differing
 from trimtab.records.memory_rows import CandidateRow
 from trimtab.runtime.checkpoint import Snapshot, drop_after, newest_sound, prune, write_checkpoint
 
-SIDES = ("question", "answer")
 DONE = "done.json"
-"""Is in the folder of a stage that has ended."""
+"""Marks the folder of a finished stage."""
 RECORDS = ("candidates.jsonl", "steps.jsonl")
-"""The files of a stage's rows."""
+"""The files of a stage's rows: finished candidates, and steps of the solver."""
 
 
 class Watcher(Protocol):
@@ -33,7 +29,7 @@ class Watcher(Protocol):
         """A stage begins."""
         ...
 
-    def step(self, stage: str, step: Step, solved: int, ended: int) -> None:
+    def step(self, stage: str, step: SolverStep, solved: int, ended: int) -> None:
         """The engine made a step."""
         ...
 
@@ -46,24 +42,8 @@ class Watcher(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """The bounds for a pair's losses: of each side, the loss under random vectors and the loss in the full context."""
-
-    random: Mapping[str, float]
-    context: Mapping[str, float]
-
-    def ceiling(self, side: str) -> float:
-        """The strict criterion's: 0.3 of the loss under random vectors."""
-        return 0.3 * self.random[side]
-
-    def lenient(self, side: str) -> float:
-        """The lenient criterion's: that, or twice the loss in the full context."""
-        return max(self.ceiling(side), 2.0 * self.context[side])
-
-
 class StageInterruptedError(Exception):
-    """The run was asked to stop, and what it has is in a checkpoint."""
+    """A stop was requested; the work so far is in a checkpoint."""
 
 
 def heed(watcher: Watcher) -> None:
@@ -93,40 +73,40 @@ class Pace:
 def run_stage(
     folder: Path,
     solver: Solver,
-    bounds: Mapping[str, Bounds],
+    bounds: Mapping[str, LossBounds],
     watcher: Watcher,
     *,
     sides: tuple[str, ...] = SIDES,
     checkpoint_every: int = 10,
-    keep: Callable[[Finished], None] = lambda finished: None,
-    look: Callable[[int, int, int], None] = lambda before, ended, solved: None,
+    keep: Callable[[FinishedCandidate], None] = lambda finished: None,
+    on_finished: Callable[[int, int, int], None] = lambda before, tried, solved: None,
 ) -> list[dict[str, Any]]:
-    """Run a solver to its end and return its candidates' rows, or find it run.
+    """Run a solver to its end and return the rows of its candidates; a finished stage is only read.
 
-    `sides` names the solver's judged branches in their order. `keep` is called with every candidate as it ends, before its row
-    is written; `look` with how many pairs had a candidate that ended before a step, how many have now, and how many of them are
-    solved. A stage that was killed goes on from its last checkpoint and gives the rows that it would have given. Raises
-    `StageInterruptedError` when the watcher asks for a stop.
+    `sides` names the solver's judged branches in order. `keep` is called with every finished candidate, before its row is
+    written. `on_finished` is called after a step in which candidates finished, with three numbers: pairs tried before the step,
+    pairs tried now, and pairs solved. A killed stage continues from its last checkpoint and gives the same rows as an
+    uninterrupted one. Raises `StageInterruptedError` when the watcher asks for a stop.
     """
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / DONE
     if done.exists():
         return read_rows(folder / "candidates.jsonl", CandidateRow)
     _restore(folder, solver)
-    watcher.begin(folder.name, len(solver.tasks))
+    watcher.begin(folder.name, len(solver.pairs))
     with JsonlWriter(folder / "candidates.jsonl") as candidates, JsonlWriter(folder / "steps.jsonl") as steps:
-        ended = _Ended(read_rows(folder / "candidates.jsonl"), solver.settings.restarts)
+        pairs = PairProgress(read_rows(folder / "candidates.jsonl"), solver.settings.restarts)
         if solver.steps:
             watcher.say(
-                f"{folder.name} goes on after step {solver.steps}, with {counted(len(ended.solved), 'pair')} solved."
+                f"{folder.name} continues after step {solver.steps}, with {counted(len(pairs.solved), 'pair')} solved."
             )
         while not solver.done:
-            step, before = solver.step(), len(ended.tried)
+            step, before = solver.step(), len(pairs.tried)
             for finished in step.finished:
                 keep(finished)
                 row = candidate_row(finished, bounds.get(finished.pair), sides)
                 candidates.write(row)
-                ended.add(row)
+                pairs.add(row)
             steps.write(
                 {
                     "step": step.number,
@@ -134,13 +114,13 @@ def run_stage(
                     "positions": step.positions,
                     "seconds": step.seconds,
                     "mean_loss": step.mean_loss,
-                    "solved": len(ended.solved),
+                    "solved": len(pairs.solved),
                     "waiting": step.waiting,
                 }
             )
-            watcher.step(folder.name, step, len(ended.solved), len(ended.pairs))
+            watcher.step(folder.name, step, len(pairs.solved), len(pairs.done))
             if step.finished:
-                look(before, len(ended.tried), len(ended.solved))
+                on_finished(before, len(pairs.tried), len(pairs.solved))
             if solver.done:
                 break
             reason = watcher.stop()
@@ -153,55 +133,6 @@ def run_stage(
     write_json(done, {"ended_at": now(), "steps": solver.steps, "positions": solver.positions})
     prune(folder / "checkpoints", 1)
     return read_rows(folder / "candidates.jsonl", CandidateRow)
-
-
-def candidate_row(finished: Finished, bounds: Bounds | None, sides: tuple[str, ...]) -> dict[str, Any]:
-    """The row of a candidate that ended; a side that was not asked for has null."""
-    losses = {side: finished.losses[:, index] for index, side in enumerate(sides)}
-    total = np.sum([losses[side] for side in sides], axis=0)
-    lenient: int | None = None
-    if bounds is not None:
-        within = np.all([losses[side] < bounds.lenient(side) for side in sides], axis=0)
-        lenient = int(within.argmax()) if within.any() else None
-
-    def at(step: int) -> dict[str, float | None]:
-        return {side: float(losses[side][step]) if side in losses else None for side in SIDES}
-
-    return {
-        "pair": finished.pair,
-        "restart": finished.restart,
-        "status": finished.status,
-        "steps": finished.steps,
-        "seconds": finished.seconds,
-        "lenient_step": lenient,
-        "loss": at(-1),
-        "margin": finished.margin,
-        "loss_at_start": at(0),
-        "start_converged": finished.status == "solved" and finished.steps == 0,
-        "start_lenient": lenient == 0,
-        "curve": [[step, *at(step).values()] for step in thinned(finished.losses)],
-        "shape": curve_shape(total),
-    }
-
-
-class _Ended:
-    """The pairs that are solved, those that no restart is left for, and those of which some candidate has ended (`tried`)."""
-
-    def __init__(self, rows: list[dict[str, Any]], restarts: int) -> None:
-        self.restarts = restarts
-        self.tried: set[str] = set()
-        self.pairs: set[str] = set()
-        self.solved: set[str] = set()
-        for row in rows:
-            self.add(row)
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """A candidate ended."""
-        self.tried.add(row["pair"])
-        if row["status"] == "solved":
-            self.solved.add(row["pair"])
-        if row["status"] == "solved" or row["restart"] + 1 >= self.restarts:
-            self.pairs.add(row["pair"])
 
 
 def _checkpoint(folder: Path, solver: Solver, candidates: JsonlWriter, steps: JsonlWriter) -> None:
@@ -219,21 +150,21 @@ def _checkpoint(folder: Path, solver: Solver, candidates: JsonlWriter, steps: Js
 
 
 def _newest_fitting(folder: Path) -> tuple[int, Snapshot | None, Mapping[str, Seal]]:
-    """The newest sound checkpoint up to which the stage's rows are as they were written; step 0 where there is none yet.
+    """The newest valid checkpoint whose rows are unchanged; step 0 if there is no checkpoint.
 
-    Raises `RunError` where the rows were altered before every checkpoint.
+    Raises `RunError` if the rows before every checkpoint were changed.
     """
-    found, wrong = newest_sound(folder / "checkpoints"), list[str]()
-    while found is not None:
-        step, snapshot, records, _ = found
+    newest, wrong = newest_sound(folder / "checkpoints"), list[str]()
+    while newest is not None:
+        step, snapshot, records, _ = newest
         wrong = differing(folder, records, whole=False)
         if not wrong:
             return step, snapshot, records
-        found = newest_sound(folder / "checkpoints", at_most=step - 1)
+        newest = newest_sound(folder / "checkpoints", at_most=step - 1)
     if wrong:
         raise RunError(
-            f"The stage in {folder} cannot go on: {'; '.join(wrong)}. Restore the rows from a copy, or remove {folder}: it "
-            "then begins again."
+            f"The stage in {folder} cannot continue: {'; '.join(wrong)}. Restore the rows from a copy, or remove {folder} to "
+            "start the stage again."
         )
     return 0, None, {}
 

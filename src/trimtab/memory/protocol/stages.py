@@ -1,4 +1,4 @@
-"""The stages in which candidates are solved: single sides, both sides, counterfactual pairs, other wordings, ablations."""
+"""The stages that run the solver: single sides, both sides, counterfactual pairs, paraphrases, ablations."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,93 +6,94 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.memory.engine.layout import Branch
-from trimtab.memory.engine.solve import Finished, Solver, SolverTask
+from trimtab.memory.engine.solve import FinishedCandidate, PairTargets, Solver
 from trimtab.memory.pairs import EncodedPair
 from trimtab.memory.protocol.baselines import branches_of
-from trimtab.memory.protocol.gates import Gate, GateName, gate, hints
-from trimtab.memory.protocol.parts import Opened
-from trimtab.memory.protocol.solving import SIDES, Bounds, Watcher, run_stage
+from trimtab.memory.protocol.candidates import SIDES, LossBounds
+from trimtab.memory.protocol.gates import Gate, GateName, gate, joint_hints
+from trimtab.memory.protocol.parts import RunParts
+from trimtab.memory.protocol.solving import Watcher, run_stage
 from trimtab.memory.store import Card, Memory, load_memories, load_memory, save_memory
 
 MEMORIES, UNSOLVED = "memories", "unsolved"
-"""The folders, within a run's, of the memories, and of the best vectors of pairs that no candidate solved."""
+"""Folders in a run's folder: memories, and the best vectors of pairs that no candidate solved."""
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What every stage works with: the run's parts, its folder, and who watches."""
+class StageSetup:
+    """What every stage needs: the run's folder and parts, and the watcher of its progress."""
 
     folder: Path
-    opened: Opened
+    parts: RunParts
     watcher: Watcher
 
-    def under(self, **settings: Any) -> "Bench":
-        """The same under other settings of the solver."""
-        opened = replace(self.opened, settings=replace(self.opened.settings, **settings))
-        return replace(self, opened=opened)
+    def with_settings(self, **settings: Any) -> "StageSetup":
+        """The same with other settings of the solver."""
+        parts = replace(self.parts, settings=replace(self.parts.settings, **settings))
+        return replace(self, parts=parts)
 
 
-def single(bench: Bench, bounds: Mapping[str, Bounds]) -> list[Gate]:
+def single(setup: StageSetup, bounds: Mapping[str, LossBounds]) -> list[Gate]:
     """The question alone, then the answer alone, on the first pairs; the gates of both."""
-    pairs, gates = bench.opened.pairs[: bench.opened.config.single_pairs], []
+    pairs, gates = setup.parts.pairs[: setup.parts.config.single_pairs], []
     for index, side in enumerate(SIDES):
-        tasks = [
-            SolverTask(pair.pair.id, (branches_of(pair)[index],), _ceilings(bounds.get(pair.pair.id), (side,)))
+        targets = [
+            PairTargets(pair.pair.id, (branches_of(pair)[index],), _ceilings(bounds.get(pair.pair.id), (side,)))
             for pair in pairs
         ]
-        rows = _run(bench, f"single_{side}", tasks, bounds, sides=(side,))
+        rows = _run(setup, f"single_{side}", targets, bounds, sides=(side,))
         name: GateName = "single_question" if index == 0 else "single_answer"
-        gates.append(gate(name, len(solved(rows)), len(pairs), bench.opened.config.gates.single))
+        gates.append(gate(name, len(solved_pairs(rows)), len(pairs), setup.parts.config.gates.single))
     return gates
 
 
-def joint(bench: Bench, bounds: Mapping[str, Bounds], warn: Callable[[Gate], None]) -> Gate:
-    """Both sides of every pair; solved ones are stored as they end."""
-    early = bench.opened.config.gates
+def joint(setup: StageSetup, bounds: Mapping[str, LossBounds], warn: Callable[[Gate], None]) -> Gate:
+    """Both sides of every pair; solved pairs are stored as they finish. `warn` gets the early gate if it is not passed."""
+    gates = setup.parts.config.gates
 
-    def look(before: int, ended: int, good: int) -> None:
-        if before < early.early_after <= ended:  # at the same step whether or not the stage was gone on with
-            found = gate("early", good, ended, early.early)
-            if not found.passed:
-                warn(found)
+    def check_early(before: int, tried: int, solved: int) -> None:
+        if before < gates.early_after <= tried:  # true at one step only, also in a resumed stage
+            early = gate("early", solved, tried, gates.early)
+            if not early.passed:
+                warn(early)
 
-    keep = _keeper(bench, bench.opened.pairs, bench.folder / MEMORIES, bench.folder / UNSOLVED)
-    rows = _run(bench, "joint", _tasks(bench.opened.pairs, bounds), bounds, keep=keep, look=look)
-    return gate("joint", len(solved(rows)), len(bench.opened.pairs), early.joint, hints(rows))
+    keep = _keeper(setup, setup.parts.pairs, setup.folder / MEMORIES, setup.folder / UNSOLVED)
+    rows = _run(setup, "joint", _pair_targets(setup.parts.pairs, bounds), bounds, keep=keep, on_finished=check_early)
+    return gate("joint", len(solved_pairs(rows)), len(setup.parts.pairs), gates.joint, joint_hints(rows))
 
 
-def further(
-    bench: Bench,
+def both_sides(
+    setup: StageSetup,
     stage: str,
     pairs: Sequence[EncodedPair],
-    bounds: Mapping[str, Bounds],
-    stored: Path | None = None,
+    bounds: Mapping[str, LossBounds],
+    memories: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Both sides of other pairs, or from other starting points; solved ones are stored below `stored`, if that is given."""
-    return _run(bench, stage, _tasks(pairs, bounds), bounds, keep=_keeper(bench, pairs, stored))
+    """Both sides of other pairs, or from other starting points; solved pairs are stored below `memories`, if given."""
+    return _run(setup, stage, _pair_targets(pairs, bounds), bounds, keep=_keeper(setup, pairs, memories))
 
 
-def with_wordings(
-    bench: Bench, wordings: Mapping[str, tuple[Branch, ...]], bounds: Mapping[str, Bounds]
+def with_paraphrases(
+    setup: StageSetup, paraphrases: Mapping[str, tuple[Branch, ...]], bounds: Mapping[str, LossBounds]
 ) -> list[dict[str, Any]]:
-    """The pairs that have other wordings, which pull on the vectors too."""
-    pairs = [pair for pair in bench.opened.pairs if pair.pair.id in wordings]
-    tasks = [replace(task, branches=(*task.branches, *wordings[task.pair])) for task in _tasks(pairs, bounds)]
-    return _run(bench, "joint_paraphrases", tasks, bounds)
+    """Both sides of the pairs that have paraphrases, whose losses are part of the objective too."""
+    pairs = [pair for pair in setup.parts.pairs if pair.pair.id in paraphrases]
+    targets = [replace(one, branches=(*one.branches, *paraphrases[one.id])) for one in _pair_targets(pairs, bounds)]
+    return _run(setup, "joint_paraphrases", targets, bounds)
 
 
-def ablation(bench: Bench, name: str, bounds: Mapping[str, Bounds], **changed: Any) -> list[dict[str, Any]]:
+def ablation(setup: StageSetup, name: str, bounds: Mapping[str, LossBounds], **changed: Any) -> list[dict[str, Any]]:
     """Both sides of the first pairs under other settings."""
-    pairs = bench.opened.pairs[: bench.opened.config.ablations.pairs]
-    return _run(bench.under(**changed), f"ablation/{name}", _tasks(pairs, bounds), bounds)
+    pairs = setup.parts.pairs[: setup.parts.config.ablations.pairs]
+    return _run(setup.with_settings(**changed), f"ablation/{name}", _pair_targets(pairs, bounds), bounds)
 
 
-def solved(rows: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The pairs that a candidate solved."""
+def solved_pairs(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The ids of the solved pairs."""
     return {row["pair"] for row in rows if row["status"] == "solved"}
 
 
-def memory_of(bench: Bench, pair: EncodedPair, finished: Finished) -> Memory:
+def memory_of(setup: StageSetup, pair: EncodedPair, finished: FinishedCandidate) -> Memory:
     """The memory of a solved candidate."""
     losses = finished.losses[-1]
     question, answer = branches_of(pair)
@@ -103,33 +104,33 @@ def memory_of(bench: Bench, pair: EncodedPair, finished: Finished) -> Memory:
         question_ids=question.ids,
         answer_ids=answer.ids,
         exact=pair.pair.exact,
-        model_fingerprint=bench.opened.network.fingerprint,
-        vectors=bench.opened.settings.vectors,
-        layout=bench.opened.settings.layout,
-        precision=bench.opened.config.solve.precision,
-        seed=bench.opened.config.seed,
+        model_fingerprint=setup.parts.network.fingerprint,
+        vectors=setup.parts.settings.vectors,
+        layout=setup.parts.settings.layout,
+        precision=setup.parts.config.solve.precision,
+        seed=setup.parts.config.seed,
         restart=finished.restart,
         steps=finished.steps,
         margin=finished.margin,
         loss={side: float(losses[index]) for index, side in enumerate(SIDES)},
     )
-    return Memory(card, finished.vectors, bench.opened.modes)
+    return Memory(card, finished.vectors, setup.parts.modes)
 
 
 def _keeper(
-    bench: Bench, pairs: Sequence[EncodedPair], stored: Path | None, unsolved: Path | None = None
-) -> Callable[[Finished], None]:
-    """Stores what a solved candidate found, and of unsolved candidates of a pair the vectors of the lowest loss."""
-    by_name = {pair.pair.id: pair for pair in pairs}
+    setup: StageSetup, pairs: Sequence[EncodedPair], memories: Path | None, unsolved: Path | None = None
+) -> Callable[[FinishedCandidate], None]:
+    """A function that stores solved candidates in `memories`, and each pair's unsolved candidate of lowest loss in `unsolved`."""
+    by_id = {pair.pair.id: pair for pair in pairs}
 
-    def keep(finished: Finished) -> None:
-        folder = stored if finished.status == "solved" else unsolved
+    def keep(finished: FinishedCandidate) -> None:
+        folder = memories if finished.status == "solved" else unsolved
         if folder is None:
             return
-        found = memory_of(bench, by_name[finished.pair], finished)
-        before = folder / finished.pair
-        if finished.status == "solved" or not before.exists() or _total(found) < _total(load_memory(before)):
-            save_memory(folder, found)
+        memory = memory_of(setup, by_id[finished.pair], finished)
+        stored = folder / finished.pair
+        if finished.status == "solved" or not stored.exists() or _total(memory) < _total(load_memory(stored)):
+            save_memory(folder, memory)
 
     return keep
 
@@ -139,23 +140,23 @@ def _total(memory: Memory) -> float:
 
 
 def best_unsolved(folder: Path, fingerprint: str) -> list[Memory]:
-    """The best vectors of the pairs in a run's folder that no candidate solved: no memories, and decoded all the same."""
+    """The best vectors of the pairs that no candidate solved; they are decoded too, although they are not memories."""
     return [
         one for one in load_memories(folder / UNSOLVED, fingerprint) if not (folder / MEMORIES / one.card.pair).exists()
     ]
 
 
 def _run(
-    bench: Bench, stage: str, tasks: list[SolverTask], bounds: Mapping[str, Bounds], **options: Any
+    setup: StageSetup, stage: str, targets: list[PairTargets], bounds: Mapping[str, LossBounds], **options: Any
 ) -> list[dict[str, Any]]:
-    solver = Solver(bench.opened.network, bench.opened.modes, tasks, bench.opened.settings)
-    every = bench.opened.config.solve.checkpoint_every
-    return run_stage(bench.folder / "stages" / stage, solver, bounds, bench.watcher, checkpoint_every=every, **options)
+    solver = Solver(setup.parts.network, setup.parts.modes, targets, setup.parts.settings)
+    every = setup.parts.config.solve.checkpoint_every
+    return run_stage(setup.folder / "stages" / stage, solver, bounds, setup.watcher, checkpoint_every=every, **options)
 
 
-def _tasks(pairs: Sequence[EncodedPair], bounds: Mapping[str, Bounds]) -> list[SolverTask]:
-    return [SolverTask(pair.pair.id, branches_of(pair), _ceilings(bounds.get(pair.pair.id), SIDES)) for pair in pairs]
+def _pair_targets(pairs: Sequence[EncodedPair], bounds: Mapping[str, LossBounds]) -> list[PairTargets]:
+    return [PairTargets(pair.pair.id, branches_of(pair), _ceilings(bounds.get(pair.pair.id), SIDES)) for pair in pairs]
 
 
-def _ceilings(bounds: Bounds | None, sides: Sequence[str]) -> tuple[float, ...]:
+def _ceilings(bounds: LossBounds | None, sides: Sequence[str]) -> tuple[float, ...]:
     return () if bounds is None else tuple(bounds.ceiling(side) for side in sides)

@@ -1,1 +1,1 @@
-"""Pretrained models: read from a folder or a GGUF file, adapted in part or in full, written back. Needs the extra."""
+"""Pretrained models: load from a folder or a GGUF file, train in part or in full, export. Needs the extra `pretrained`."""

@@ -14,7 +14,7 @@ from trimtab.models.pretrained.loading import blocks_of
 
 
 class Part(Frozen):
-    """Parameters that are trained, with their own learning rate."""
+    """A set of parameters to train, with its own learning rate."""
 
     lr: Annotated[float, Field(gt=0, description="learning rate as a multiple of the optimiser's")] = 1.0
 
@@ -26,10 +26,10 @@ class Full(Part):
 
 
 class LastLayers(Part):
-    """Every parameter of the last blocks; the final norm and the head are not among them."""
+    """Every parameter of the last blocks, without the final norm and the head."""
 
     name: Literal["last_layers"] = "last_layers"
-    layers: Annotated[int, Field(ge=1, description="how many blocks, counted from the last")]
+    layers: Annotated[int, Field(ge=1, description="number of blocks, from the last")]
 
 
 class Norms(Part):
@@ -39,30 +39,35 @@ class Norms(Part):
 
 
 class Embeddings(Part):
-    """The token embedding and the head (one matrix where they are tied), and learned positions where there are any."""
+    """The token embedding and the head (one matrix if they are tied), and learned position embeddings."""
 
     name: Literal["embeddings"] = "embeddings"
 
 
 class Lora(Part):
-    """Low-rank additions to linear maps (Hu et al. 2022): W + alpha / rank · B A, with B = 0 at the start."""
+    """Low-rank additions to linear layers (LoRA, Hu et al. 2022): W + alpha / rank · B A, with B = 0 at the start."""
 
     name: Literal["lora"] = "lora"
     rank: Annotated[int, Field(ge=1, description="rank of the additions")] = 8
-    alpha: Annotated[float, Field(gt=0, description="scale of the additions, divided by the rank")] = 16.0
-    dropout: Annotated[float, Field(ge=0, lt=1, description="dropout on what enters the additions")] = 0.0
+    alpha: Annotated[float, Field(gt=0, description="scale of the additions; they are multiplied by alpha / rank")] = (
+        16.0
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1, description="dropout on the inputs of the additions")] = 0.0
     targets: Annotated[
         tuple[Annotated[str, Field(min_length=1)], ...] | None,
-        Field(min_length=1, description="last parts of the maps' names, such as q_proj; null: every map of the blocks"),
+        Field(
+            min_length=1,
+            description="last parts of the layers' names, such as q_proj; null: all linear layers of the blocks",
+        ),
     ] = None
 
 
 Adaptation = Annotated[Full | LastLayers | Norms | Embeddings | Lora, Field(discriminator="name")]
-"""One part of `adapt`."""
+"""An entry of `adapt`."""
 
 
 def check_parts(names: list[str]) -> None:
-    """Refuse a list of parts that makes no sense.
+    """Refuse a list that names a part twice.
 
     Raises:
         ValueError: one sentence that names the key.
@@ -73,11 +78,11 @@ def check_parts(names: list[str]) -> None:
 
 
 def adapt_network(network: nn.Module, parts: Sequence[Adaptation]) -> dict[str, float]:
-    """Make a network trainable as `parts` say, in place; returns the learning-rate multiplier of each trained parameter.
+    """Prepare a network in place for training `parts`; returns the learning-rate multiplier of each trained parameter.
 
-    A parameter that several parts name has the multiplier of the last of them. Trained parameters are fp32, whatever the
-    files hold. Low-rank additions draw their initial weights from torch's global generator. Raises ConfigError for a part
-    that the network does not have.
+    A parameter in several parts has the multiplier of the last one. Trained parameters are fp32, whatever type the files have.
+    Low-rank additions draw their initial weights from torch's global generator. Raises ConfigError for a part that the network
+    does not have.
     """
     own = {id(parameter) for parameter in network.parameters()}
     for part in parts:
@@ -96,7 +101,7 @@ def adapt_network(network: nn.Module, parts: Sequence[Adaptation]) -> dict[str, 
 
 
 def _names(network: nn.Module, part: Adaptation, own: set[int]) -> Iterable[str]:
-    """The parameters of one part; `own` are the ids of those that the network had before anything was added."""
+    """The names of one part's parameters; `own` are the ids of the parameters before additions."""
     named = list(network.named_parameters())
     if isinstance(part, Lora):
         return [name for name, parameter in named if id(parameter) not in own]
@@ -106,8 +111,8 @@ def _names(network: nn.Module, part: Adaptation, own: set[int]) -> Iterable[str]
         _, blocks = blocks_of(network)
         if part.layers > len(blocks):
             raise ConfigError(
-                f"model.adapt: the last {part.layers} layers were asked for, and the model has {len(blocks)}. "
-                f"Set layers to {len(blocks)} at most."
+                f"model.adapt: last_layers has layers {part.layers}, but the model has only {len(blocks)} blocks. "
+                f"Set layers to at most {len(blocks)}."
             )
         chosen = {id(parameter) for block in blocks[-part.layers :] for parameter in block.parameters()} & own
     elif isinstance(part, Norms):
@@ -116,7 +121,7 @@ def _names(network: nn.Module, part: Adaptation, own: set[int]) -> Iterable[str]
     else:
         chosen = _embeddings(network, part)
     if not any(id(parameter) in chosen for _, parameter in named):
-        raise ConfigError(f"model.adapt: the model has no parameters for the part '{part.name}'. Leave it out.")
+        raise ConfigError(f"model.adapt: the model has no parameters for the part '{part.name}'. Remove the part.")
     return [name for name, parameter in named if id(parameter) in chosen]
 
 
@@ -130,13 +135,13 @@ def _embeddings(network: nn.Module, part: Embeddings) -> set[int]:
     }
 
 
-def linear_maps(network: nn.Module) -> list[str]:
-    """The full names of the linear maps inside a network's blocks (GPT-2's transposed ones included)."""
+def linear_layers(network: nn.Module) -> list[str]:
+    """The full names of the linear layers inside a network's blocks (including GPT-2's transposed ones)."""
     prefix, blocks = blocks_of(network)
-    return [f"{prefix}.{name}" for name in _maps_within(blocks)]
+    return [f"{prefix}.{name}" for name in _linear_layers(blocks)]
 
 
-def _maps_within(blocks: nn.ModuleList) -> list[str]:
+def _linear_layers(blocks: nn.ModuleList) -> list[str]:
     kinds = (nn.Linear, offline_import("transformers").pytorch_utils.Conv1D)
     return [name for name, module in blocks.named_modules() if isinstance(module, kinds)]
 
@@ -144,22 +149,22 @@ def _maps_within(blocks: nn.ModuleList) -> list[str]:
 def _add_lora(network: nn.Module, part: Lora) -> None:
     peft = offline_import("peft")
     _, blocks = blocks_of(network)
-    maps = _maps_within(blocks)
+    layers = _linear_layers(blocks)
     if part.targets is None:
-        targets = maps
+        targets = layers
     else:
-        endings = sorted({name.rpartition(".")[2] for name in maps})
+        endings = sorted({name.rpartition(".")[2] for name in layers})
         for target in part.targets:
             if target not in endings:
                 raise ConfigError(
-                    f"model.adapt: lora has the target '{target}', and no linear map of the blocks is called so. "
-                    f"There are: {', '.join(endings)}."
+                    f"model.adapt: lora has the target '{target}', but no linear layer of the blocks has that name. "
+                    f"Names: {', '.join(endings)}."
                 )
-        targets = [name for name in maps if name.rpartition(".")[2] in part.targets]
+        targets = [name for name in layers if name.rpartition(".")[2] in part.targets]
     transposed = [not isinstance(blocks.get_submodule(name), nn.Linear) for name in targets]
     if any(transposed) and not all(transposed):
         raise ConfigError(
-            "model.adapt: lora cannot serve this model's linear maps of two kinds at once. Name targets of one kind."
+            "model.adapt: lora cannot adapt linear layers of two kinds (plain and transposed) at once. Name targets of one kind."
         )
     settings = peft.LoraConfig(
         r=part.rank,
@@ -170,13 +175,13 @@ def _add_lora(network: nn.Module, part: Lora) -> None:
         bias="none",
         task_type="CAUSAL_LM",
     )
-    # Given the whole network, peft recognises mixtures of experts and puts additions on their fused experts instead of on the
-    # maps that are named, and those cannot be merged. The list of blocks says nothing of the kind of its network.
+    # With the whole network, peft recognises mixtures of experts and adds to their fused experts instead of the named layers,
+    # and such additions cannot be merged. With the list of blocks it does not recognise the architecture.
     peft.inject_adapter_in_model(settings, blocks)
     adapted = {name for name, module in blocks.named_modules() if isinstance(module, peft.tuners.lora.LoraLayer)}
     if adapted != set(targets):
-        odd = min(adapted ^ set(targets))
+        different = min(adapted ^ set(targets))
         raise ConfigError(
-            f"model.adapt: peft {peft.__version__} does not put low-rank additions on the maps that lora names ({odd} differs). "
+            f"model.adapt: peft {peft.__version__} does not adapt exactly the layers that lora names ({different} differs). "
             "Name other targets, or adapt another part of the model."
         )

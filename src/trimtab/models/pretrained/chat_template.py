@@ -1,7 +1,7 @@
-"""Rendering a chat template. The function runs in a process with limits, so this module imports nothing of Trimtab.
+"""Rendering of chat templates. Runs in a process with limits, so this module imports nothing from Trimtab.
 
-The environment is the one that transformers 5 renders chat templates in (`transformers/utils/chat_template_utils.py`): an
-immutable sandbox with the tags `generation`, `break` and `continue`, and the same filters and globals.
+The environment is that of transformers 5 (`transformers/utils/chat_template_utils.py`): an immutable sandbox with the tags
+`generation`, `break` and `continue`, and the same filters and globals.
 """
 
 import datetime
@@ -17,7 +17,7 @@ import jinja2.utils
 
 
 class _Generation(jinja2.ext.Extension):
-    """The tag `generation`, which marks what the assistant says: its content is rendered as it is."""
+    """The tag `generation`, which marks the assistant's text; its content is rendered unchanged."""
 
     tags = {"generation"}  # noqa: RUF012 - the class attribute of jinja2's interface
 
@@ -31,7 +31,7 @@ class _Generation(jinja2.ext.Extension):
 
 
 class _Dict:
-    """The global `dict`, without the attributes of the class."""
+    """The global `dict`, without access to the attributes of the class."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
         return dict(*args, **kwargs)
@@ -41,7 +41,7 @@ class _Dict:
 
 
 class _Namespace(jinja2.utils.Namespace):
-    """The global `namespace`, without attributes that begin with an underscore."""
+    """The global `namespace`, which refuses attributes that begin with an underscore."""
 
     def __init__(*args: Any, **kwargs: Any) -> None:
         # A template may name an attribute `self`.
@@ -56,8 +56,8 @@ class _Namespace(jinja2.utils.Namespace):
         super().__setitem__(name, value)
 
 
-def rendered(template: str, variables: dict[str, Any]) -> str:
-    """The text of a chat template with these variables, which are JSON values."""
+def render(template: str, variables: dict[str, Any]) -> str:
+    """Render a chat template; `variables` are JSON values."""
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols]
     )

@@ -1,4 +1,4 @@
-"""The files of a pretrained model: looked at before anything is loaded, and hashed."""
+"""The files of a pretrained model: checked before anything is loaded, hashed, and linked into a folder to load from."""
 
 import hashlib
 import json
@@ -21,26 +21,26 @@ from trimtab.models.pretrained.weights import PICKLED, pickled, weight_files
 from trimtab.records.atomic import write_json
 from trimtab.records.hashing import file_sha256
 
-_NO_PART_OF_THE_MODEL = {
+_IGNORED_KEYS = {
     # how the folder was written
     *("transformers_version", "_name_or_path", "_model_name_or_path", "name_or_path", "torch_dtype", "dtype"),
-    # what this program chooses itself: how attention and experts are computed, and what a forward pass returns
+    # what Trimtab sets itself: how attention and experts are computed, and what a forward pass returns
     *("attn_implementation", "_attn_implementation", "_attn_implementation_internal"),
     *("experts_implementation", "_experts_implementation", "_experts_implementation_internal"),
     *("return_dict", "use_return_dict", "output_attentions", "output_hidden_states", "torchscript"),
     # classification heads and pipelines
     *("num_labels", "id2label", "label2id", "problem_type", "custom_pipelines", "task_specific_params"),
 }
-"""Keys of a config.json, at any depth, that never reach the transformers library and are left out of the fingerprint."""
+"""Keys of config.json, at any depth, that are not passed to transformers and are not part of the fingerprint."""
 
 _REFUSED = {
-    "auto_map": "asks for Python code that comes with the model (`auto_map`), and Trimtab runs no such code. Use a model whose "
-    "architecture is a part of the transformers library.",
-    "configuration_files": "names other config files (`configuration_files`), which Trimtab does not read. Write the one that "
+    "auto_map": "asks for Python code that comes with the model (`auto_map`), but Trimtab runs no such code. Use a model whose "
+    "architecture is part of the transformers library.",
+    "configuration_files": "names other config files (`configuration_files`), which Trimtab does not read. Copy the one that "
     "applies to config.json.",
-    "transformers_weights": "names its weight files itself (`transformers_weights`), which Trimtab does not follow. Name them "
-    "model.safetensors, or in model.safetensors.index.json, and remove the key.",
-    "fusion_config": "asks for other modules than those of the model (`fusion_config`), which changes its outputs. Remove "
+    "transformers_weights": "names its weight files itself (`transformers_weights`), which Trimtab ignores. Name them "
+    "model.safetensors, or list them in model.safetensors.index.json, and remove the key.",
+    "fusion_config": "asks for modules other than the model's own (`fusion_config`), which changes its outputs. Remove "
     "the key.",
     "kernel_config": "asks for kernels from the Hugging Face hub (`kernel_config`), which Trimtab does not load. Remove the key.",
 }
@@ -48,9 +48,9 @@ _REFUSED = {
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model folder with a config and safetensors weights, or (`gguf` is its name) a GGUF file in a folder.
+    """A model folder with a config and safetensors weights, or a GGUF file (its name is `gguf`) in a folder.
 
-    `config` is what config.json says of the model; loading uses it and the weights, and nothing else of the folder.
+    `config` is config.json without ignored keys; loading uses it and the weights, and nothing else from the folder.
     """
 
     folder: Path
@@ -60,7 +60,7 @@ class ModelFiles:
 
     @property
     def shown(self) -> Path:
-        """The path to name to a person."""
+        """The path to show in messages."""
         return self.folder if self.gguf is None else self.folder / self.gguf
 
     @property
@@ -69,48 +69,52 @@ class ModelFiles:
         return sum(path.stat().st_size for path in self.weights)
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) over the weight files' bytes and what the config says of the model.
+        """SHA-256 (hex) over the weight files' bytes and `config`.
 
-        Large files are read once: the hash of a file is remembered for as long as its size, times and inode stay.
+        The hash of each file is cached for as long as the file's size, times and inode do not change.
         """
         digest = hashlib.sha256(b"trimtab pretrained 1\n")
         digest.update(json.dumps(self.config, sort_keys=True).encode() + b"\n")
         for path in self.weights:
-            digest.update(f"{path.name} {_remembered_sha256(path)}\n".encode())
+            digest.update(f"{path.name} {_cached_sha256(path)}\n".encode())
         return digest.hexdigest()
 
 
 def model_files(path: str) -> ModelFiles:
-    """The model at a `path` of a config.
+    """The model at a config's `path`.
 
-    Raises DataError for what is not there, holds no safetensors weights, brings Python code or an adapter, reaches out of its
-    folder or is quantised in a way that cannot be trained; the message says what to do.
+    Raises DataError if there is none, or if it has no safetensors weights, comes with Python code or an adapter, refers to files
+    outside its folder, or is quantised in a way that cannot be trained.
     """
-    found = local_folder(path)
-    if found.is_file():
-        if found.suffix == ".gguf":
-            return ModelFiles(found.parent, found.name, (found,), {})
-        if found.suffix in PICKLED:
-            raise pickled(found, found.parent)
+    place = local_folder(path)
+    if place.is_file():
+        if place.suffix == ".gguf":
+            return ModelFiles(place.parent, place.name, (place,), {})
+        if place.suffix in PICKLED:
+            raise pickled(place, place.parent)
         raise DataError(
-            f"{found} is no model: name the folder of a model with config.json and *.safetensors files, or a .gguf file."
+            f"{place} is no model: name the folder of a model with config.json and *.safetensors files, or a .gguf file."
         )
-    if not found.is_dir():
+    if not place.is_dir():
         raise DataError(
-            f"There is no model in {found}. `trimtab models list` shows the imported ones; `trimtab models import "
-            "smollm2-135m` makes one."
+            f"There is no model in {place}. `trimtab models list` shows the imported models; `trimtab models import "
+            "smollm2-135m` imports one."
         )
-    config = _config(found)
-    return ModelFiles(found, None, weight_files(found), config)
+    config = _config(place)
+    return ModelFiles(place, None, weight_files(place), config)
 
 
 @contextmanager
 def folder_to_load(files: ModelFiles) -> Iterator[Path]:
-    """A folder for transformers to load `files` from, for as long as the block runs. Raises WorkError when it cannot be made."""
+    """A temporary folder from which transformers loads `files`: the checked config, and links to the weights.
+
+    transformers looks for a dozen other files in a model's folder, among them an adapter and Python code. Here it finds none, so
+    only what the fingerprint covers decides the model. Raises WorkError if the folder cannot be made.
+    """
     try:
         temporary = tempfile.TemporaryDirectory(prefix="trimtab-", ignore_cleanup_errors=True)
     except OSError as error:
-        raise WorkError(f"No temporary folder can be made: {error.strerror}. Free some space there.") from error
+        raise WorkError(f"No temporary folder can be made: {error.strerror}. Free some space on its disk.") from error
     with temporary as name:
         folder = Path(name)
         if files.gguf is not None:
@@ -141,12 +145,12 @@ def _config(folder: Path) -> dict[str, Any]:
     if config is None:
         if adapter is not None:
             raise DataError(
-                f"{folder} holds an adapter without its model. Merge it into the model first (peft's merge_and_unload), or "
+                f"{folder} contains an adapter without its model. Merge it into the model first (peft's merge_and_unload), or "
                 "name the model's folder."
             )
         if ggufs := sorted(folder.glob("*.gguf")):
-            raise DataError(f"{folder} holds no config.json. To use a GGUF file, name the file itself: {ggufs[0]}.")
-        raise DataError(f"{folder} holds no config.json, so it is no model's folder. Name a folder that has one.")
+            raise DataError(f"{folder} contains no config.json. To use a GGUF file, name the file itself: {ggufs[0]}.")
+        raise DataError(f"{folder} contains no config.json, so it is not a model's folder. Name a folder that has one.")
     if adapter is not None:
         raise DataError(
             f"{adapter} describes an adapter beside the model's own weights, and Trimtab does not apply it. Merge it into the "
@@ -159,32 +163,32 @@ def _config(folder: Path) -> dict[str, Any]:
             kind = value.get("quant_method", "unknown") if isinstance(value, dict) else "unknown"
             raise DataError(
                 f"{file}: the weights are quantised ({printable(kind)}), which cannot be trained. Use the model's unquantised "
-                "folder, or a GGUF file, which is dequantised when it is read."
+                "folder, or a GGUF file, which is dequantised on loading."
             )
-    model: dict[str, Any] = _part_of_the_model(config)
-    return model
+    used: dict[str, Any] = _without_ignored(config)
+    return used
 
 
-def _part_of_the_model(content: Any) -> Any:
+def _without_ignored(content: Any) -> Any:
     if isinstance(content, dict):
-        return {key: _part_of_the_model(value) for key, value in content.items() if key not in _NO_PART_OF_THE_MODEL}
+        return {key: _without_ignored(value) for key, value in content.items() if key not in _IGNORED_KEYS}
     if isinstance(content, list):
-        return [_part_of_the_model(value) for value in content]
+        return [_without_ignored(value) for value in content]
     return content
 
 
-def _remembered_sha256(path: Path) -> str:
+def _cached_sha256(path: Path) -> str:
     state = path.stat()
     key = [str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()
-    memo = cache_folder() / "fingerprints" / f"{name}.json"
-    if memo.exists():
+    cached = cache_folder() / "fingerprints" / f"{name}.json"
+    if cached.exists():
         try:
-            return str(json.loads(memo.read_bytes())["sha256"])
+            return str(json.loads(cached.read_bytes())["sha256"])
         except (ValueError, KeyError, TypeError):
-            pass  # a damaged memo is written anew
+            pass  # a damaged cache file is written again
     digest = file_sha256(path)
-    with suppress(OSError, WorkError):  # where the cache cannot be written, the file is read again the next time
-        memo.parent.mkdir(parents=True, exist_ok=True)
-        write_json(memo, {"file": key[0], "sha256": digest})
+    with suppress(OSError, WorkError):  # if the cache cannot be written, the file is hashed again the next time
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        write_json(cached, {"file": key[0], "sha256": digest})
     return digest

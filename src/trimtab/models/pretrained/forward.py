@@ -1,4 +1,4 @@
-"""How a network of the transformers library is called: positions, precision, and the options that its `forward` takes."""
+"""The forward pass of a transformers network: positions, precision, and the options that its `forward` takes."""
 
 import inspect
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from trimtab.models.positions import position_ids
 HALF = (torch.bfloat16, torch.float16)
 
 
-def read_network(
+def network_logits(
     network: Any,
     input_ids: Int[Tensor, "batch new"],
     attention_mask: Bool[Tensor, "batch all"] | Int[Tensor, "batch all"] | None = None,
@@ -23,11 +23,11 @@ def read_network(
     last: bool = False,
     **options: Any,
 ) -> Float[Tensor, "batch some vocab"]:
-    """The logits after `input_ids`, in the precision that the network gives them.
+    """The logits after `input_ids`, in the network's output precision.
 
-    `attention_mask` is true at real tokens and covers what a cache holds and `input_ids`; positions are counted over real
-    tokens, where the network takes positions. With a `dtype` the matrix products run in it and the residual stream begins in
-    fp32. `last` gives the logits of the last position only. `options` go to the network as they are.
+    `attention_mask` is true at real tokens and covers cached tokens and `input_ids`; if the network takes positions, they are
+    counted over real tokens. With a `dtype`, matrix products run in it and the residual stream starts in fp32. `last` gives the
+    logits of the last position only. `options` are passed to the network.
     """
     takes = _parameters(network)
     if attention_mask is not None:
@@ -56,20 +56,20 @@ def _parameters(network: nn.Module) -> frozenset[str]:
 
 @contextmanager
 def _stream_in_fp32(network: Any, *, enabled: bool) -> Iterator[None]:
-    """While the block runs, token embeddings that are stored in 16 bits are widened as they are read.
+    """While the block runs, the output of 16-bit token embeddings is converted to fp32.
 
-    The network looks up its tokens itself, because some (Gemma 3n) read `input_ids` in other places too.
+    A hook does this, so that the network still gets `input_ids`: some networks (Gemma 3n) use them elsewhere too.
     """
     if not enabled:
         yield
         return
-    handle = network.get_input_embeddings().register_forward_hook(_widened)
+    handle = network.get_input_embeddings().register_forward_hook(_to_fp32)
     try:
         yield
     finally:
         handle.remove()
 
 
-def _widened(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+def _to_fp32(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
     del module, inputs
     return output.float() if output.dtype in HALF else output

@@ -1,11 +1,11 @@
-"""What a GGUF file says of itself. The function runs in a process with limits, so this module imports nothing of Trimtab."""
+"""The size of a GGUF file's content. Runs in a process with limits, so this module imports nothing from Trimtab."""
 
 import math
 from typing import Any
 
 
 def gguf_facts(path: str) -> dict[str, Any]:
-    """The parts that a file was split into, its counts of blocks, and the number and size of its tensors."""
+    """The number of parts that the file was split into, its block counts, and the number and size of its tensors."""
     from gguf import GGUFReader
 
     reader = GGUFReader(path)

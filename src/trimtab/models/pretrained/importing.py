@@ -1,4 +1,4 @@
-"""Imported models: a GGUF file dequantised once into a folder of safetensors, and the list of such folders."""
+"""Importing models: dequantise a GGUF file once into a folder with safetensors, and list such folders."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from trimtab.errors import ConfigError, DataError, WorkError
 from trimtab.models.pretrained.files import ModelFiles, model_files
 from trimtab.models.pretrained.gguf_tokenizer import gguf_tokenizer
 from trimtab.models.pretrained.loading import load_network
-from trimtab.models.pretrained.properties import passed, remember
+from trimtab.models.pretrained.properties import probed, remember
 from trimtab.models.pretrained.saving import check_written, merged_weights, write_network
 from trimtab.models.pretrained.weights import stored_in
 from trimtab.records.atomic import atomic_directory, write_json
@@ -28,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class ImportedModel:
-    """A model folder at hand. `size` is in bytes, `parameters` counts a tied matrix once."""
+    """The folder of an imported model. `size` is in bytes; `parameters` counts a tied matrix once."""
 
     name: str
     path: str
@@ -42,7 +42,7 @@ class ImportedModel:
 
 @dataclass(frozen=True)
 class UnusableModel:
-    """A folder among the imported models that holds none that can be used, and why."""
+    """A folder among the imported models that cannot be used, and why."""
 
     name: str
     path: str
@@ -50,32 +50,34 @@ class UnusableModel:
 
 
 def target_folder(name: str, out: str | Path | None = None) -> Path:
-    """Where a model goes: `out`, else the folder of its name among the imported models.
+    """The folder to import a model into: `out`, else the one of its name among the imported models.
 
-    Raises ConfigError for a name that is none and for a folder that exists.
+    Raises ConfigError for an invalid name and for a folder that exists.
     """
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"'{name}' cannot name a model: use letters, digits, dots, dashes and underscores.")
+        raise ConfigError(
+            f"'{name}' is not a valid name for a model: use letters, digits, dots, dashes and underscores."
+        )
     target = imported_models() / name if out is None else user_path(out)
     if target.exists():
-        raise ConfigError(f"{target} exists already. Remove it to import the model anew, or choose another --out.")
+        raise ConfigError(f"{target} exists already. Remove it to import the model again, or choose another --out.")
     return target
 
 
 def import_gguf(file: Path, target: Path, *, source: str | None = None, licence: str | None = None) -> ImportedModel:
     """Dequantise a GGUF file into fp32 safetensors in the new folder `target`, with its config and tokenizer.
 
-    Raises ConfigError without the extra or for a model that lacks a property (see `properties`), DataError for a file that is
-    no such model, and WorkError when the disk refuses or what was written is another model.
+    Raises ConfigError without the extra or for a model that lacks a required property (see `properties`), DataError for a file
+    that is not such a model, and WorkError if the disk write fails or the written model gives other logits.
     """
     if file.suffix != ".gguf" or not file.is_file():
-        raise DataError(f"{file} is no .gguf file. Name a GGUF file, or a model that Trimtab knows by name.")
+        raise DataError(f"{file} is not a .gguf file. Name a GGUF file, or a model that Trimtab knows by name.")
     network: Any = load_network(ModelFiles(file.parent, file.name, (file,), {}))
     with foreign(
         DataError, lambda reason: f"{file}: its tokenizer cannot be read: {reason}. Use the model's own folder instead."
     ):
         tokenizer, note = gguf_tokenizer(file)
-    measured = passed(network, file)
+    probe_result = probed(network, file)
     card = {
         "source": source or file.name,
         "sha256": file_sha256(file),
@@ -96,13 +98,13 @@ def import_gguf(file: Path, target: Path, *, source: str | None = None, licence:
         _tidy(folder / "tokenizer_config.json")
         write_json(folder / CARD, card)
         check_written(network, load_network(model_files(str(folder))), target)
-    made = described(target)
-    remember(network, made.fingerprint, measured)
-    return made
+    imported = describe(target)
+    remember(network, imported.fingerprint, probe_result)
+    return imported
 
 
-def described(folder: Path) -> ImportedModel:
-    """What is known of a model's folder. Raises DataError for a folder that holds no usable model."""
+def describe(folder: Path) -> ImportedModel:
+    """The description of a model's folder. Raises DataError if it holds no usable model."""
     files = model_files(str(folder))
     card = _card(folder)
     return ImportedModel(
@@ -118,33 +120,33 @@ def described(folder: Path) -> ImportedModel:
 
 
 def list_models() -> list[ImportedModel | UnusableModel]:
-    """The imported models of this user, by name; a damaged one stands among them with what is wrong."""
+    """The imported models of this user, sorted by name, including unusable ones with the reason."""
     root = imported_models()
     folders = sorted(path for path in root.iterdir() if (path / "config.json").exists()) if root.is_dir() else []
-    return [_described_or_not(folder) for folder in folders if not folder.name.startswith(".")]
+    return [_describe_or_reason(folder) for folder in folders if not folder.name.startswith(".")]
 
 
-def _described_or_not(folder: Path) -> ImportedModel | UnusableModel:
+def _describe_or_reason(folder: Path) -> ImportedModel | UnusableModel:
     try:
-        return described(folder)
+        return describe(folder)
     except (DataError, OSError) as error:
         return UnusableModel(folder.name, str(folder), str(error))
 
 
 def _card(folder: Path) -> dict[str, Any]:
-    """What an imported model's folder says of itself; nothing where it was copied here by hand."""
+    """The card of an imported model; empty if the folder was copied by hand."""
     card = read_mapping(folder, CARD) or {}
     kinds = {"parameters": int, "source": str, "licence": str | None, "notes": list}
     for key, kind in kinds.items():
         if key in card and not isinstance(card[key], kind):
             raise DataError(
-                f"{folder / CARD}: the value of '{key}' is of the wrong type. Remove the folder and import the model anew."
+                f"{folder / CARD}: the value of '{key}' is of the wrong type. Remove the folder and import the model again."
             )
     return card
 
 
 def _tidy(file: Path) -> None:
-    """Leave out of a tokenizer's config how it was loaded here."""
+    """Remove from a tokenizer's config how it was loaded here."""
     content = json.loads(file.read_bytes())
     for key in ("is_local", "local_files_only", "gguf_file", "name_or_path"):
         content.pop(key, None)

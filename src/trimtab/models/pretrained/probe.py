@@ -1,7 +1,7 @@
-"""What a network is measured for when its model is opened: a few random tokens, read in every way that Trimtab reads text.
+"""The probe of a network: a few random tokens, read in every way that Trimtab uses, must give the same logits.
 
-The measurements run on a copy that shares the weights, in evaluation mode and in fp32 whatever the files hold, so the network
-itself, its mode and torch's random state stay as they are.
+It runs on a copy that shares the weights, in evaluation mode and in fp32 whatever type the files have, so the network, its mode
+and torch's random state do not change.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from trimtab.boundary import foreign
 from trimtab.config.offline import offline_import
 from trimtab.errors import DataError
-from trimtab.models.pretrained.forward import read_network, takes_positions
+from trimtab.models.pretrained.forward import network_logits, takes_positions
 from trimtab.models.pretrained.loading import positions_of
 from trimtab.models.pretrained.logit_comparison import (
     TOLERANCE,
@@ -28,23 +28,23 @@ from trimtab.models.pretrained.logit_comparison import (
 from trimtab.models.pretrained.saving import export_difference
 
 _ROUNDED = 0.05
-"""The difference that rounding to bf16 makes, in standard deviations: right networks have less than half of it."""
+"""The largest difference due to rounding to bf16, in standard deviations; correct networks have less than half of it."""
 
 _TOKENS = 12
 _WINDOW = 4
-"""Longer attention windows are cut to this in the copy, so that a few tokens reach past them."""
+"""Longer attention windows are shortened to this in the copy, so that a few tokens exceed them."""
 _WINDOWS = ("sliding_window", "attention_chunk_size")
 _UNBOUNDED = 2048
-"""Positions that are tried in networks that name no bound."""
+"""The largest position that is tried in networks without a limit."""
 
 
 @dataclass(frozen=True)
-class Probe:
-    """What was measured.
+class ProbeResult:
+    """The result of a probe.
 
     `failures` has a sentence for every property that the network lacks, by the property's name. `context` is the longest
-    sequence whose positions do not depend on other rows, None where the network names no bound. `drops_rows` says whether rows
-    may be taken out of its cache.
+    sequence in which a row's logits do not depend on other rows, None if the network has no limit. `drops_rows` says whether
+    rows can be removed from its cache.
     """
 
     context: int | None
@@ -53,165 +53,165 @@ class Probe:
 
 
 class _FailedError(DataError):
-    """A property that a network lacks, in one sentence."""
+    """The sentence for a property that a network lacks."""
 
 
-def probe(network: nn.Module) -> Probe:
-    """Measure a network with the weights that it was loaded with.
+def probe(network: nn.Module) -> ProbeResult:
+    """Check a network, with the weights that it was loaded with, for the properties that Trimtab needs.
 
-    Properties: `reading`, `positions`, `causality`, `rows`, `right padding`, `left padding`, `cache`, `bf16` and `export`. The
-    last two are measured where the others hold.
+    Properties: `reading`, `positions`, `causality`, `right padding`, `left padding`, `cache`, `bf16` and `export`. The last two
+    are checked only if the others hold.
     """
     failures: dict[str, str] = {}
     context = positions_of(network)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        twin = structural_copy(network)
-        _cut_windows(twin)
-        with _failing("reading", failures), in_precision(twin, fp32):
-            context, rows = _read_every_way(twin, failures)
+        copy = structural_copy(network)
+        _cut_windows(copy)
+        with _record_failure("reading", failures), in_precision(copy, fp32):
+            context, rows = _check_readings(copy, failures)
         if not failures:
-            with _failing("bf16", failures):
+            with _record_failure("bf16", failures):
                 _check_bf16(rows)
-            with _failing("export", failures):
+            with _record_failure("export", failures):
                 if (different := export_difference(network)) is not None:
-                    raise _FailedError(f"a written folder would hold another model: {different}")
-    return Probe(context, failures, drops_rows=not failures and rows.drops_rows)
+                    raise _FailedError(f"an exported folder would hold a different model: {different}")
+    return ProbeResult(context, failures, drops_rows=not failures and rows.drops_rows)
 
 
 class _Rows:
-    """A short row, its logits alone, and a longer row to put beside it; all within a context."""
+    """A short row, its logits alone, and a longer row for the same batch; all within a context."""
 
     def __init__(self, network: nn.Module, context: int | None) -> None:
         self.network, self.drops_rows = network, True
         self.tokens = int(network.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
-        self.wide = min(_TOKENS, context or _TOKENS)
-        self.short = max(1, 2 * self.wide // 3)
-        made = torch.randint(0, self.tokens, (2, self.wide), generator=torch.Generator().manual_seed(0))
-        self.row, self.beside = made[0, : self.short], made[1]
-        self.alone = self.read(self.row[None])[0]
+        self.width = min(_TOKENS, context or _TOKENS)
+        self.short = max(1, 2 * self.width // 3)
+        ids = torch.randint(0, self.tokens, (2, self.width), generator=torch.Generator().manual_seed(0))
+        self.row, self.longer = ids[0, : self.short], ids[1]
+        self.alone = self.logits(self.row[None])[0]
 
-    def read(self, ids: Tensor, real: Tensor | None = None, **options: Any) -> Tensor:
+    def logits(self, ids: Tensor, real: Tensor | None = None, **options: Any) -> Tensor:
         """The logits of a batch."""
-        return read_network(self.network, ids, real, **options)
+        return network_logits(self.network, ids, real, **options)
 
     def padded(self) -> tuple[Tensor, Tensor, dict[str, slice]]:
-        """The longer row, and the short one with arbitrary tokens as padding on the right and on the left; which tokens are
-        real; where the short row is."""
-        places = {"right": slice(0, self.short), "left": slice(self.wide - self.short, self.wide)}
-        rows, real = torch.stack((self.beside, *(self.beside.flip(0) for _ in places))), torch.ones(3, self.wide)
+        """A batch of the longer row and the short row padded on either side; the mask of real tokens; where the short row is."""
+        places = {"right": slice(0, self.short), "left": slice(self.width - self.short, self.width)}
+        rows, real = torch.stack((self.longer, *(self.longer.flip(0) for _ in places))), torch.ones(3, self.width)
         for number, place in enumerate(places.values(), 1):
             rows[number, place], real[number] = self.row, 0
             real[number, place] = 1
         return rows, real.bool(), places
 
 
-def _read_every_way(network: nn.Module, failures: dict[str, str]) -> tuple[int | None, _Rows]:
-    """Adds the properties that a network lacks to `failures`; returns the context within which it was read, and its rows."""
+def _check_readings(network: nn.Module, failures: dict[str, str]) -> tuple[int | None, _Rows]:
+    """Add the properties that a network lacks to `failures`; returns the context that was used, and the rows."""
     longest = positions_of(network)
-    shorter = {n for n in _values(getattr(network, "config").to_dict()) if n < (longest or n + 1)}  # noqa: B009 - as below
+    shorter = {n for n in _original_lengths(getattr(network, "config").to_dict()) if n < (longest or n + 1)}  # noqa: B009 - as below
     for context in (longest, *sorted(shorter, reverse=True)):
-        rows, found = _Rows(network, context), dict[str, str]()
-        with _failing("positions", found):
-            _check_neighbours(rows, context or _UNBOUNDED, found)
-        if "positions" not in found:
+        rows, in_context = _Rows(network, context), dict[str, str]()
+        with _record_failure("positions", in_context):
+            _check_neighbours(rows, context or _UNBOUNDED, in_context)
+        if "positions" not in in_context:
             break
-    failures.update(found)
-    with _failing("padding", failures):
+    failures.update(in_context)
+    with _record_failure("padding", failures):
         batch, real, places = rows.padded()
-        logits = rows.read(batch, real)
+        logits = rows.logits(batch, real)
         for number, (side, place) in enumerate(places.items(), 1):
-            with _failing(f"{side} padding", failures):
+            with _record_failure(f"{side} padding", failures):
                 _expect(
                     distance(logits[number, place], rows.alone),
                     f"a row padded on the {side} has other logits than alone",
                 )
-    with _failing("cache", failures):
+    with _record_failure("cache", failures):
         _check_cache(rows)
     return context, rows
 
 
 def _check_neighbours(rows: _Rows, end: int, failures: dict[str, str]) -> None:
-    """A row's logits depend neither on its later tokens nor on the other rows, wherever in the context those are.
+    """Check that a row's logits depend neither on its later tokens nor on other rows, wherever in the context those are.
 
-    Rotary positions that change beyond an original length (longrope, dynamic NTK) depend on the longest row of a batch.
+    Rotary positions that are rescaled beyond an original length (longrope, dynamic NTK) depend on the longest row of a batch.
     """
     cut = max(1, rows.short // 2)
     changed = rows.row.clone()
     changed[cut:] = (changed[cut:] + rows.tokens // 2) % rows.tokens
-    ids = torch.stack((rows.row, changed, rows.beside[: rows.short]))
+    ids = torch.stack((rows.row, changed, rows.longer[: rows.short]))
     options = {}
     if takes_positions(rows.network):
         near = torch.arange(rows.short)
         options["position_ids"] = torch.stack((near, near, near + end - rows.short))
-    both = rows.read(ids, torch.ones_like(ids), **options)
-    with _failing("causality", failures):
-        apart = distance(both[1, :cut], both[0, :cut])
-        _expect(apart, "a token's logits change with the tokens after it, so this is no causal language model")
+    both = rows.logits(ids, torch.ones_like(ids), **options)
+    with _record_failure("causality", failures):
+        difference = distance(both[1, :cut], both[0, :cut])
+        _expect(difference, "a token's logits change with the tokens after it, so this is no causal language model")
     _expect(
-        distance(both[0], rows.alone), f"a row has other logits beside rows at other positions (below {end}) than alone"
+        distance(both[0], rows.alone),
+        f"a row has other logits than alone when other rows are at other positions (below {end})",
     )
 
 
 def _check_cache(rows: _Rows) -> None:
-    """Reading in parts with a cache, alone or padded, gives the same; finds out whether the other rows may be dropped."""
+    """Check reading in parts with a cache, alone and padded, and whether other rows can be dropped from the cache."""
     cache, cut = empty_cache(rows.network), max(1, rows.short // 2)
     spans = [(0, cut), (cut, rows.short)] if cut < rows.short else [(0, cut)]
-    parts = [rows.read(rows.row[None, i:j], past_key_values=cache, use_cache=True)[0] for i, j in spans]
-    apart = distance(torch.cat(parts), rows.alone)
-    _expect(apart, "reading in parts with a key-value cache gives other logits than reading the whole")
+    parts = [rows.logits(rows.row[None, i:j], past_key_values=cache, use_cache=True)[0] for i, j in spans]
+    difference = distance(torch.cat(parts), rows.alone)
+    _expect(difference, "reading in parts with a key-value cache gives other logits than reading the whole")
     batch, real, places = rows.padded()
     batch, real, start = batch[[0, 2]], real[[0, 2]], places["left"].start
-    cut = max(start + 1, rows.wide - 3)
+    cut = max(start + 1, rows.width - 3)
     options = {"past_key_values": empty_cache(rows.network), "use_cache": True}
-    first = rows.read(batch[:, :cut], real[:, :cut], **options)[1, -1]
-    apart = distance(first, rows.alone[cut - start - 1])
-    _expect(apart, "with a key-value cache a row padded on the left has other logits than alone")
-    if cut == rows.wide:
+    first = rows.logits(batch[:, :cut], real[:, :cut], **options)[1, -1]
+    difference = distance(first, rows.alone[cut - start - 1])
+    _expect(difference, "with a key-value cache a row padded on the left has other logits than alone")
+    if cut == rows.width:
         return
-    without: dict[str, str] = {}
-    with _failing("rows", without):
+    row_failure: dict[str, str] = {}
+    with _record_failure("rows", row_failure):
         options["past_key_values"].batch_select_indices(torch.tensor([1]))
-        rest = rows.read(batch[1:, cut:], real[1:], last=True, **options)[0, 0]
+        rest = rows.logits(batch[1:, cut:], real[1:], last=True, **options)[0, 0]
         _expect(distance(rest, rows.alone[-1]), "a key-value cache gives other logits once other rows are dropped")
-    if without:
+    if row_failure:
         rows.drops_rows = False
         options["past_key_values"] = empty_cache(rows.network)
-        rows.read(batch[:, :cut], real[:, :cut], **options)
-        rest = rows.read(batch[:, cut:], real, last=True, **options)[1, 0]
+        rows.logits(batch[:, :cut], real[:, :cut], **options)
+        rest = rows.logits(batch[:, cut:], real, last=True, **options)[1, 0]
         _expect(
             distance(rest, rows.alone[-1]), "a key-value cache gives other logits for the next tokens of a padded row"
         )
 
 
 def _check_bf16(rows: _Rows) -> None:
-    """bf16 as Trimtab computes it is near fp32, or at least about as near as all of the network in bf16."""
+    """Check that bf16 as Trimtab computes it is close to fp32, or about as close as the whole network in bf16."""
     with in_precision(rows.network, _narrow):
-        ours = typical_distance(rows.read(rows.row[None], dtype=torch.bfloat16)[0].float(), rows.alone)
+        ours = typical_distance(rows.logits(rows.row[None], dtype=torch.bfloat16)[0].float(), rows.alone)
     if ours < _ROUNDED:
         return
     with in_precision(rows.network, lambda parameter: torch.bfloat16):
-        whole = typical_distance(rows.read(rows.row[None])[0].float(), rows.alone)
+        whole = typical_distance(rows.logits(rows.row[None])[0].float(), rows.alone)
     if not ours < 2 * whole:
         raise _FailedError(
-            f"in bf16 its logits are {ours:.2g} standard deviations from those in fp32 (all of it in bf16: {whole:.2g})"
+            f"in bf16 its logits are {ours:.2g} standard deviations from those in fp32 (the whole network in bf16: {whole:.2g})"
         )
 
 
 def empty_cache(network: nn.Module) -> Any:
-    """A key-value cache of transformers that holds nothing yet."""
+    """An empty key-value cache of transformers."""
     return offline_import("transformers").DynamicCache(config=getattr(network, "config"))  # noqa: B009 - as above
 
 
-def _expect(apart: float, sentence: str) -> None:
-    if not apart < TOLERANCE:
-        raise _FailedError(f"{sentence} ({apart:.2g} standard deviations)")
+def _expect(difference: float, sentence: str) -> None:
+    if not difference < TOLERANCE:
+        raise _FailedError(f"{sentence} ({difference:.2g} standard deviations)")
 
 
 @contextmanager
-def _failing(name: str, failures: dict[str, str]) -> Iterator[None]:
-    """Keep what the block fails by under a name."""
+def _record_failure(name: str, failures: dict[str, str]) -> Iterator[None]:
+    """Record the failure of the block under a name."""
     try:
-        with foreign(_FailedError, lambda reason: f"it cannot be read so: {reason}"):
+        with foreign(_FailedError, lambda reason: f"the forward pass fails: {reason}"):
             yield
     except _FailedError as error:
         failures[name] = str(error)
@@ -230,10 +230,10 @@ def _cut_windows(network: nn.Module) -> None:
                 setattr(owner, name, _WINDOW)
 
 
-def _values(said: Any) -> Iterator[int]:
-    """Every original length of rotary positions that a config names, in nested mappings too."""
-    if isinstance(said, dict):
-        for name, value in said.items():
+def _original_lengths(config: Any) -> Iterator[int]:
+    """Every original length of scaled rotary positions in a config, also in nested mappings."""
+    if isinstance(config, dict):
+        for name, value in config.items():
             if name == "original_max_position_embeddings" and type(value) is int and value > 1:
                 yield value
-            yield from _values(value)
+            yield from _original_lengths(value)

@@ -1,4 +1,4 @@
-"""Whether a model may be used: what its probe measured, remembered by the model's fingerprint."""
+"""Whether a model has the required properties: runs the probe, and caches results by the model's fingerprint."""
 
 import hashlib
 import json
@@ -12,49 +12,49 @@ from trimtab.boundary import read_regular
 from trimtab.config.model_paths import cache_folder
 from trimtab.config.offline import offline_import
 from trimtab.errors import ConfigError
-from trimtab.models.pretrained.probe import Probe, probe
+from trimtab.models.pretrained.probe import ProbeResult, probe
 from trimtab.records.atomic import write_json
 
 VERSION = 1
-"""Raised when the probe measures something else, so that what is remembered is measured again."""
+"""Increased when the probe changes, so that cached results are not used."""
 
 _LIMIT = 1 << 16
 
 
-def checked(network: nn.Module, shown: Path, fingerprint: str) -> Probe:
-    """What a model's probe measured, without any failure.
+def checked_probe(network: nn.Module, shown: Path, fingerprint: str) -> ProbeResult:
+    """The probe result of a model, from the cache folder or a new probe.
 
-    The network is probed once for every fingerprint, version of the probe, of transformers and of torch; that it passed is
-    remembered in the cache folder. Raises ConfigError for a model that lacks a property.
+    The cache key contains the fingerprint and the versions of the probe, transformers and torch; only passes are cached. Raises
+    ConfigError for a model that lacks a property.
     """
-    known = _remembered(_memo(network, fingerprint))
+    known = _read_cached(_cache_file(network, fingerprint))
     if known is None:
-        known = passed(network, shown)
+        known = probed(network, shown)
         remember(network, fingerprint, known)
     return known
 
 
-def passed(network: nn.Module, shown: Path) -> Probe:
-    """What a network's probe measured. Raises ConfigError, with the property's name, for one that lacks any."""
-    measured = probe(network)
-    if measured.failures:
-        lacking = "; ".join(f"{name}: {sentence}" for name, sentence in measured.failures.items())
+def probed(network: nn.Module, shown: Path) -> ProbeResult:
+    """The result of probing a network. Raises ConfigError with the names of the properties that it lacks."""
+    result = probe(network)
+    if result.failures:
+        lacking = "; ".join(f"{name}: {sentence}" for name, sentence in result.failures.items())
         raise ConfigError(
-            f"model.path: the {type(network).__name__} in {shown} cannot be used. A few random tokens show what it lacks: "
+            f"model.path: the {type(network).__name__} in {shown} cannot be used. Tests with a few random tokens failed: "
             f"{lacking}. Use another model; docs/pretrained.md lists the families that pass."
         )
-    return measured
+    return result
 
 
-def remember(network: nn.Module, fingerprint: str, measured: Probe) -> None:
-    """Keep that a model passed for the next time that it is opened."""
-    memo = _memo(network, fingerprint)
-    memo.parent.mkdir(parents=True, exist_ok=True)
-    write_json(memo, {"context": measured.context, "drops_rows": measured.drops_rows})
+def remember(network: nn.Module, fingerprint: str, result: ProbeResult) -> None:
+    """Cache the result of a model that passed."""
+    file = _cache_file(network, fingerprint)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, {"context": result.context, "drops_rows": result.drops_rows})
 
 
-def _memo(network: Any, fingerprint: str) -> Path:
-    measured = [
+def _cache_file(network: Any, fingerprint: str) -> Path:
+    key = [
         VERSION,
         fingerprint,
         type(network).__name__,
@@ -62,14 +62,14 @@ def _memo(network: Any, fingerprint: str) -> Path:
         offline_import("transformers").__version__,
         torch.__version__,
     ]
-    name = hashlib.sha256(json.dumps(measured).encode()).hexdigest()
+    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     return cache_folder() / "probes" / f"{name}.json"
 
 
-def _remembered(memo: Path) -> Probe | None:
-    """What was measured before; None for a file that is missing or holds anything else."""
+def _read_cached(file: Path) -> ProbeResult | None:
+    """A cached result; None if the file is missing or invalid."""
     try:
-        content = json.loads(read_regular(memo, at_most=_LIMIT))
+        content = json.loads(read_regular(file, at_most=_LIMIT))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or set(content) != {"context", "drops_rows"}:
@@ -77,4 +77,4 @@ def _remembered(memo: Path) -> Probe | None:
     context, drops_rows = content["context"], content["drops_rows"]
     if not isinstance(drops_rows, bool) or not (context is None or (type(context) is int and context > 0)):
         return None
-    return Probe(context, drops_rows=drops_rows)
+    return ProbeResult(context, drops_rows=drops_rows)

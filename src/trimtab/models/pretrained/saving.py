@@ -1,4 +1,4 @@
-"""A pretrained model written to a folder that transformers (or peft) loads."""
+"""Writes a pretrained model to a folder that transformers (or peft) loads."""
 
 import copy
 import warnings
@@ -24,23 +24,22 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "chat_template.jinja",
 )
-"""What a model folder holds of its tokenizer."""
+"""The tokenizer files in a model folder."""
 
 COPY_LIMIT = 256 << 20
-"""Bytes that a copied file may have; tokenizers of 250,000 tokens have 30 million."""
+"""The most bytes of a copied file; tokenizers with 250,000 tokens have 30 million."""
 
-_ANOTHER_MODEL = "The installed transformers library cannot write this model; use another release of it."
-_ANOTHER_ADAPTER = "The installed peft library puts these additions elsewhere; write the merged model instead."
+_MODEL_ADVICE = "The installed transformers library cannot write this model; use another release of it."
+_ADAPTER_ADVICE = "The installed peft library applies these additions differently; write the merged model instead."
 
 
 def save_model(model: Any, folder: str | Path, *, adapter: bool = False) -> None:
-    """Write a `Pretrained` to a new folder; the model itself stays as it is.
+    """Write a `Pretrained` to a new folder; the model itself does not change.
 
-    By default all its weights, in fp32, low-rank additions merged into their matrices. With `adapter` the additions alone,
-    as peft writes them, naming the model's folder as their base. The tokenizer's files are copied from there, and for a whole
-    model the settings of generation. What was written is loaded again, and the folder appears only if it gives the model's
-    logits. Raises ConfigError when the folder exists, and for an adapter of a model that trains anything else than additions,
-    or none, and WorkError when the logits differ.
+    By default writes all weights in fp32, with low-rank additions merged. With `adapter` writes only the additions, in peft's
+    format, with the model's folder as their base. Also copies the tokenizer's files and, for a whole model, the generation
+    settings. The result is loaded again, and the folder appears only if it gives the model's logits. Raises ConfigError if the
+    folder exists, and for an adapter of a model that trains anything but additions, and WorkError if the logits differ.
     """
     target = user_path(folder)
     if target.exists():
@@ -49,7 +48,7 @@ def save_model(model: Any, folder: str | Path, *, adapter: bool = False) -> None
     with atomic_directory(target) as temporary:
         if adapter:
             _write_adapter(model, temporary)
-            check_written(model.network, _with_adapter(model, temporary), target, _ANOTHER_ADAPTER)
+            check_written(model.network, _with_adapter(model, temporary), target, _ADAPTER_ADVICE)
         else:
             write_network(model.network, merged_weights(model.network), temporary)
             check_written(model.network, load_network(model_files(str(temporary))), target)
@@ -59,23 +58,23 @@ def save_model(model: Any, folder: str | Path, *, adapter: bool = False) -> None
                     (temporary / name).write_bytes(content)
 
 
-def check_written(network: nn.Module, written: nn.Module, target: Path, reason: str = _ANOTHER_MODEL) -> None:
-    """Raises WorkError where a network that was loaded from what was written gives other logits than the network itself.
+def check_written(network: nn.Module, written: nn.Module, target: Path, advice: str = _MODEL_ADVICE) -> None:
+    """Raises WorkError if the reloaded network `written` gives other logits than `network`.
 
-    `reason` says whose fault it is and what to do.
+    `advice` ends the message.
     """
-    apart = distance(logits_in_fp32(written), logits_in_fp32(network))
-    if not apart < TOLERANCE:
+    difference = distance(logits_in_fp32(written), logits_in_fp32(network))
+    if not difference < TOLERANCE:
         raise WorkError(
-            f"{target} is not written: loaded again, the {type(network).__name__} gives other logits than now ({apart:.2g} "
-            f"standard deviations apart). {reason}"
+            f"{target} is not written: loaded again, the {type(network).__name__} gives other logits ({difference:.2g} standard "
+            f"deviations apart). {advice}"
         )
 
 
 def _with_adapter(model: Any, folder: Path) -> nn.Module:
-    """The model's base with the additions of an adapter folder, as peft reads them."""
+    """The model's base with the additions of an adapter folder, loaded by peft."""
     base = load_network(model_files(str(model.source)))
-    # The base as the model computes it: under bf16 its frozen matrices are rounded.
+    # Use the model's own base weights: under bf16 its frozen matrices are rounded.
     own = {name.replace(".base_layer.", "."): value for name, value in model.network.named_parameters()}
     for name, parameter in base.named_parameters():
         parameter.data = own[name].detach().to(parameter.device)
@@ -89,43 +88,42 @@ def _with_adapter(model: Any, folder: Path) -> nn.Module:
         ),
     ):
         warnings.simplefilter("ignore")
-        read: nn.Module = offline_import("peft").PeftModel.from_pretrained(base, str(folder)).get_base_model()
-    return read
+        adapted: nn.Module = offline_import("peft").PeftModel.from_pretrained(base, str(folder)).get_base_model()
+    return adapted
 
 
 def write_network(network: Any, weights: dict[str, Tensor], folder: Path) -> None:
-    """Write weights and the config of a network's kind to an existing folder, in fp32 and without any quantisation entry."""
-    bare = _bare(network)
-    own = set(bare.state_dict())
-    bare.load_state_dict({name: value for name, value in weights.items() if name in own}, strict=False, assign=True)
-    bare.tie_weights()
-    if left := [name for name, parameter in bare.named_parameters() if parameter.is_meta]:
+    """Write weights and config to an existing folder, in fp32 and without quantisation settings."""
+    empty = _empty(network)
+    own = set(empty.state_dict())
+    empty.load_state_dict({name: value for name, value in weights.items() if name in own}, strict=False, assign=True)
+    empty.tie_weights()
+    if left := [name for name, parameter in empty.named_parameters() if parameter.is_meta]:
         raise ConfigError(f"The weights {', '.join(left[:3])} are missing, so the model cannot be written.")
-    bare.generation_config = network.generation_config
-    bare.save_pretrained(folder)
+    empty.generation_config = network.generation_config
+    empty.save_pretrained(folder)
 
 
 def export_difference(network: Any) -> str | None:
-    """How a network that is built from this one's config would differ, by its weights' names, shapes and ties; None where it
-    would not."""
-    bare = _bare(network)
+    """How the names, shapes or ties of weights would differ in a network built from this one's config; None if they would not."""
+    empty = _empty(network)
     for what, mine, its in (
-        ("shapes", _shapes(network), _shapes(bare)),
-        ("ties", _ties(network), _ties(bare)),
+        ("shapes", _shapes(network), _shapes(empty)),
+        ("ties", _ties(network), _ties(empty)),
     ):
         if different := sorted(mine ^ its):
             return f"the {what} of {different[0][0]} differ"
     return None
 
 
-def _bare(network: Any) -> Any:
-    """A network of the same kind from the same config, without memory for its weights."""
+def _empty(network: Any) -> Any:
+    """A network of the same class from the same config, without memory for its weights."""
     config = network.config.to_dict()
     config.pop("quantization_config", None)
     with torch.device("meta"):
-        bare = type(network)(type(network.config).from_dict({**config, "dtype": "float32"}))
-    bare.tie_weights()
-    return bare
+        empty = type(network)(type(network.config).from_dict({**config, "dtype": "float32"}))
+    empty.tie_weights()
+    return empty
 
 
 def _shapes(network: nn.Module) -> set[tuple[str, ...]]:
@@ -133,7 +131,7 @@ def _shapes(network: nn.Module) -> set[tuple[str, ...]]:
 
 
 def _ties(network: nn.Module) -> set[tuple[str, ...]]:
-    """The names of each parameter that has several."""
+    """The groups of names that belong to one parameter."""
     names: dict[int, list[str]] = {}
     for name, parameter in network.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
@@ -142,7 +140,7 @@ def _ties(network: nn.Module) -> set[tuple[str, ...]]:
 
 @torch.no_grad()
 def merged_weights(network: nn.Module) -> dict[str, Tensor]:
-    """A network's weights in fp32 by the names that they have without low-rank additions; these are added in.
+    """A network's weights in fp32 with low-rank additions merged, by their names without additions.
 
     A merged matrix is W + alpha / rank · B A, computed in fp32.
     """
@@ -166,13 +164,13 @@ def _lora_layers(network: nn.Module) -> dict[str, Any]:
 def _write_adapter(model: Any, folder: Path) -> None:
     if model.source.is_file():
         raise ConfigError(
-            f"An adapter names the folder of its model, and {model.source} is a GGUF file. Import it first (trimtab models "
-            "import) and train that, or write the merged model."
+            f"An adapter needs the folder of its base model, but {model.source} is a GGUF file. Import it first (trimtab "
+            "models import) and train the imported model, or write the merged model."
         )
     if not model.lr_multipliers or not all(".lora_" in name for name in model.lr_multipliers):
         others = [name for name in model.lr_multipliers if ".lora_" not in name][:1]
         raise ConfigError(
-            "An adapter folder holds low-rank additions alone, and this model trains "
+            "An adapter folder holds only low-rank additions, but this model trains "
             f"{others[0] + ' and more' if others else 'none'}. Write the merged model instead."
         )
     _, blocks = blocks_of(model.network)
@@ -181,9 +179,9 @@ def _write_adapter(model: Any, folder: Path) -> None:
     settings.base_model_name_or_path = str(model.source)
     settings.inference_mode = True
     settings.save_pretrained(folder)
-    named = {
+    tensors = {
         f"base_model.model.{name.replace('.default.', '.')}": parameter.detach().float().contiguous()
         for name, parameter in model.network.named_parameters()
         if ".lora_" in name
     }
-    save_file(named, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})

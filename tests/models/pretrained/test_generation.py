@@ -1,4 +1,4 @@
-"""Pretrained models write as the decoder does: cached as uncached, together as alone, across a full context."""
+"""Generation with pretrained models: cached and uncached, together and alone, and beyond a full context."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def generator() -> torch.Generator:
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_row_does_not_depend_on_those_beside_it_nor_on_the_cache(
+def test_a_row_depends_neither_on_other_rows_nor_on_the_cache(
     kind: str, temperature: float, folders: dict[str, Path]
 ) -> None:
     model = load(folders[kind]).double().train()
@@ -35,16 +35,16 @@ def test_a_row_does_not_depend_on_those_beside_it_nor_on_the_cache(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_full_context_slides_with_and_without_the_cache(kind: str, folders: dict[str, Path]) -> None:
     model = load(folders[kind]).double()
-    found = [generate(model, ids(2, 50), 40, generator=generator(), cached=cached) for cached in (True, False)]
-    assert found[0].shape == (2, 90)
-    assert torch.equal(*found)
+    texts = [generate(model, ids(2, 50), 40, generator=generator(), cached=cached) for cached in (True, False)]
+    assert texts[0].shape == (2, 90)
+    assert torch.equal(*texts)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_greedy_is_that_of_transformers(kind: str, folders: dict[str, Path]) -> None:
+def test_greedy_decoding_equals_that_of_transformers(kind: str, folders: dict[str, Path]) -> None:
     model = load(folders[kind]).eval()
     for prompt, row in zip(PROMPTS, complete(model, PROMPTS, 10, generator=generator(), temperature=0), strict=True):
-        theirs = model.network.generate(
+        expected = model.network.generate(
             prompt[None], max_new_tokens=10, min_new_tokens=10, do_sample=False, eos_token_id=None, pad_token_id=0
         )
-        assert row.tokens.tolist() == theirs[0, len(prompt) :].tolist()
+        assert row.tokens.tolist() == expected[0, len(prompt) :].tolist()
