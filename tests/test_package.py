@@ -7,12 +7,12 @@ import trimtab
 
 
 @pytest.mark.parametrize("name", trimtab.__all__)
-def test_every_export_resolves(name: str) -> None:
+def test_every_export_can_be_imported(name: str) -> None:
     assert getattr(trimtab, name) is not None
     assert name in dir(trimtab)
 
 
-def test_an_unknown_name() -> None:
+def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(AttributeError, match="module 'trimtab' has no attribute 'Trainr'"):
         _ = trimtab.Trainr
 
@@ -39,9 +39,9 @@ HEAVY = {"torch", "numpy", "matplotlib", "tokenizers", "safetensors", "scipy", "
         "import typer; from trimtab.cli.commands import app; typer.main.get_command(app)",
     ],
 )
-def test_nothing_heavy_is_loaded(code: str) -> None:
+def test_importing_the_package_loads_no_heavy_module(code: str) -> None:
     assert not loaded_by(code) & HEAVY
 
 
-def test_the_check_itself_sees_torch() -> None:
+def test_the_check_of_loaded_modules_detects_torch() -> None:
     assert "torch" in loaded_by("from trimtab import Streams")

@@ -26,4 +26,4 @@ class RunError(TrimtabError):
 
 
 class WorkError(TrimtabError):
-    """The input was valid but the work failed, for example because of a full disk or a hook that broke its contract (exit code 1)."""
+    """The input was valid but the work failed, such as a full disk or a hook that broke its contract (exit code 1)."""

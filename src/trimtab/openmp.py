@@ -1,7 +1,7 @@
 """How idle OpenMP threads wait. It must be set before torch is imported, which reads it once.
 
-By default, idle threads of libgomp spin for a long time. If another process is busy, they occupy the core that the computing thread
-needs, and a run with two threads becomes 20 to 30 times slower (docs/log.md).
+By default, idle threads of libgomp spin for a long time. If another process is busy, they occupy the core that the computing
+thread needs, and a run with two threads becomes 20 to 30 times slower (docs/log.md).
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The bench of spin counts: real processes, and wrong names refused."""
+"""The benchmark of spin counts: real measurements, and refused names."""
 
 import pytest
 
@@ -23,6 +23,6 @@ def test_every_setting_is_measured_in_every_situation() -> None:
         (["--settings", "passive"], "--settings needs 'library'"),
     ],
 )
-def test_a_name_that_is_not_known_is_refused(options: list[str], words: str) -> None:
+def test_an_unknown_name_is_refused(options: list[str], words: str) -> None:
     done = command("bench", "spinning", *options)
     assert (done.returncode, words in done.stderr) == (2, True), done.stderr

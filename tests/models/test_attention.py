@@ -1,4 +1,4 @@
-"""The attention core against the textbook formula and torch's own function."""
+"""The attention core compared with the textbook formula and torch's own function."""
 
 import math
 
@@ -78,15 +78,15 @@ def test_outputs_and_gradients_equal_plain_autograd(length, kv_heads, dropping, 
     expected = plain(*inputs, allowed=allowed, keep=keep, scale=fresh().scale)
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
     weight = torch.randn(ours.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    found = torch.autograd.grad((ours * weight).sum(), inputs)
-    wanted = torch.autograd.grad((expected * weight).sum(), inputs)
-    for one, other in zip(found, wanted, strict=True):
+    gradients = torch.autograd.grad((ours * weight).sum(), inputs)
+    expected_gradients = torch.autograd.grad((expected * weight).sum(), inputs)
+    for one, other in zip(gradients, expected_gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("padding", [False, True])
 @pytest.mark.parametrize("dropping", [False, True])
-def test_gradcheck_across_blocks(dropping, padding):
+def test_gradients_across_blocks_pass_gradcheck(dropping, padding):
     inputs = qkv(1, 66, 2, 1, 2)
     allowed = allowed_keys(padded(1, 66, True)) if padding else None
     assert torch.autograd.gradcheck(
@@ -97,7 +97,7 @@ def test_gradcheck_across_blocks(dropping, padding):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 3e-2)])
-def test_close_to_torch_in_lower_precision(dtype, tolerance):
+def test_outputs_are_close_to_torchs_in_lower_precision(dtype, tolerance):
     inputs = qkv(2, 256, 4, 4, 64, dtype=dtype)
     expected = functional.scaled_dot_product_attention(*(x.transpose(1, 2).double() for x in inputs), is_causal=True)
     ours = causal_attention(*inputs)
@@ -105,7 +105,7 @@ def test_close_to_torch_in_lower_precision(dtype, tolerance):
     torch.testing.assert_close(ours.double(), expected.transpose(1, 2).flatten(2), rtol=0, atol=tolerance)
 
 
-def test_the_share_of_dropped_weights_and_their_mean():
+def test_dropout_drops_the_configured_share_and_keeps_the_mean():
     inputs = qkv(8, 256, 4, 4, 4)
     ones = torch.ones_like(inputs[2])
     row_sums = causal_attention(inputs[0], inputs[1], ones, masks=fresh(probability=0.1)).detach()

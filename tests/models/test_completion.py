@@ -1,4 +1,4 @@
-"""Completions: a row's text does not depend on the rows beside it, and ends where it should."""
+"""Batched completion: a row's text does not depend on other rows, and ends where it should."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def same(one: list[Completion], other: list[Completion], tolerance=1e-9) -> None
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=named)
-def test_extending_under_a_mask_equals_reading_the_whole(options):
+def test_extending_a_cache_with_a_mask_equals_one_forward_pass(options):
     model = decoder(**options).double().eval()
     real = torch.ones(3, 40, dtype=torch.bool)
     real[0, :11], real[2, :39] = False, False
@@ -40,19 +40,19 @@ def test_extending_under_a_mask_equals_reading_the_whole(options):
         torch.testing.assert_close(seen[row, -1], alone[0, -1], rtol=0, atol=1e-9)
 
 
-def test_a_padded_row_alone_counts_its_positions_over_real_tokens():
+def test_positions_of_a_padded_row_count_real_tokens():
     model = decoder().double().eval()
     real = torch.ones(1, 20, dtype=torch.bool)
     real[0, :6] = False
     alone = model(ids(1, 20)[:, 6:])[0, -1]
     torch.testing.assert_close(model(ids(1, 20), real)[0, -1], alone, rtol=0, atol=1e-9)
-    found = model.extend(ids(1, 20), model.empty_cache(), real, last=True)
-    torch.testing.assert_close(found[0, 0], alone, rtol=0, atol=1e-9)
+    logits = model.extend(ids(1, 20), model.empty_cache(), real, last=True)
+    torch.testing.assert_close(logits[0, 0], alone, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("options", [OPTIONS[0], OPTIONS[-1]], ids=named)
-def test_a_row_does_not_depend_on_those_beside_it_nor_on_the_cache(options, temperature):
+def test_a_row_depends_neither_on_other_rows_nor_on_the_cache(options, temperature):
     model = decoder(**options).double()
     settings = {"temperature": temperature, "stop": {3, 5}, "decode": decode}
     together = complete(model, PROMPTS, 40, generator=generator(), **settings)
@@ -133,13 +133,13 @@ def test_a_character_that_begins_in_the_prompt_belongs_to_the_continuation():
         assert continuation(utf8, list(prompt), list(rest)) == "né ☃"[whole:]
 
 
-def test_models_without_a_cache_are_read_whole():
+def test_models_without_a_cache_read_the_whole_window():
     model = TinyModel(vocabulary=23, context=96).double()
     together = complete(model, PROMPTS, 10, generator=generator())
     same(together, complete(model, PROMPTS, 10, generator=generator(), batch_size=1))
 
 
-def test_nothing_is_drawn_at_temperature_0_and_the_mode_stays():
+def test_nothing_is_drawn_at_temperature_0_and_the_mode_is_restored():
     model, source = decoder().train(), generator()
     before = source.get_state()
     complete(model, PROMPTS, 3, generator=source, temperature=0)
@@ -160,6 +160,6 @@ def test_nothing_is_drawn_at_temperature_0_and_the_mode_stays():
         (PROMPTS, {"stop_texts": [""], "decode": decode}, "empty"),
     ],
 )
-def test_what_makes_no_sense_is_refused(prompts, options, named_in_error):
+def test_invalid_prompts_and_options_are_refused(prompts, options, named_in_error):
     with pytest.raises(ValueError, match=named_in_error):
         complete(decoder(), prompts, **{"tokens": 2, "generator": generator(), **options})

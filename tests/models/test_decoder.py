@@ -1,4 +1,4 @@
-"""The decoder: equal to the reference, causal, padded, every option trains."""
+"""The decoder: equal to the reference model, causal, independent of padding, trainable with every option."""
 
 import copy
 
@@ -45,7 +45,7 @@ def named(options):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])
-def test_equals_the_reference_model(dtype, tolerance):
+def test_logits_equal_those_of_the_reference_model(dtype, tolerance):
     ours = decoder().to(dtype).eval()
     reference = ReferenceModel(vocabulary=23, context=96, layers=2, width=32, heads=4, ff=128).to(dtype).eval()
     reference.load_decoder(ours)
@@ -73,7 +73,7 @@ def test_logits_do_not_depend_on_later_tokens(options):
 
 @pytest.mark.parametrize("options", OPTIONS, ids=named)
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_padding_changes_nothing(options, side):
+def test_padding_does_not_change_logits(options, side):
     model = decoder(**options).double().eval()
     lengths = (96, 80, 33)
     rows, real = torch.zeros(3, 96, dtype=torch.long), torch.zeros(3, 96, dtype=torch.long)
@@ -87,7 +87,7 @@ def test_padding_changes_nothing(options, side):
         torch.testing.assert_close(logits[row][real[row].bool()], alone, rtol=0, atol=1e-11)
 
 
-def test_padded_positions_leave_no_gradient_behind():
+def test_padded_positions_do_not_change_gradients():
     model = decoder(position="rope", dropout=0.0).double()
     real = torch.ones(3, 96, dtype=torch.bool)
     real[:, :20] = False
@@ -120,14 +120,14 @@ def train(model, steps, compute, lr=3e-3):
 
 @pytest.mark.parametrize("compute", [torch.bfloat16, None], ids=["bf16", "fp32"])
 @pytest.mark.parametrize("options", OPTIONS, ids=named)
-def test_every_option_learns(options, compute):
+def test_the_loss_falls_with_every_option(options, compute):
     model = decoder(spread=False, **options)
     losses = train(model, 25, compute)
     assert losses[-1] < losses[0] - 0.3
     assert all(p.grad is not None and p.dtype == torch.float32 for p in model.parameters())
 
 
-def test_training_is_reproducible_and_follows_the_generator():
+def test_training_is_reproducible_with_the_same_generator():
     runs = [decoder(spread=False) for _ in range(2)]
     assert train(runs[0], 5, torch.bfloat16) == train(runs[1], 5, torch.bfloat16)
     for one, other in zip(runs[0].parameters(), runs[1].parameters(), strict=True):
@@ -138,7 +138,7 @@ def test_training_is_reproducible_and_follows_the_generator():
     assert not torch.equal(outputs[0], outputs[2])
 
 
-def test_the_fallback_generator_is_the_models_own():
+def test_each_model_has_its_own_fallback_generator():
     before = torch.random.get_rng_state()
     model = decoder().train()
     twin = copy.deepcopy(model)
@@ -164,7 +164,7 @@ def test_dropout_keeps_the_mean_of_the_logits():
     assert float((mean - plain).norm() / plain.norm()) < 0.1
 
 
-def test_soft_targets_train():
+def test_the_loss_falls_with_soft_targets():
     model = decoder(dropout=0.0)
     targets = torch.softmax(torch.randn(3, 96, 23, generator=torch.Generator().manual_seed(2)), -1)
     loss = -(targets * model(ids()).log_softmax(-1)).sum(-1).mean()
@@ -178,7 +178,7 @@ def test_the_head_is_tied_by_default():
     assert any(name.startswith("head") for name in dict(decoder(tied=False).named_parameters()))
 
 
-def test_initialisation_does_not_depend_on_how_the_model_was_made():
+def test_initialisation_depends_only_on_the_generator():
     direct = Decoder(**SMALL, bias=True)
     direct.initialise(torch.Generator().manual_seed(7))
     with torch.device("meta"):
@@ -195,7 +195,7 @@ def test_initialisation_does_not_depend_on_how_the_model_was_made():
     assert torch.equal(weights["blocks.1.attention.qkv.bias"], torch.zeros(96))
 
 
-def test_hooks_see_the_branches_and_linear_functions_can_be_replaced():
+def test_hooks_get_branch_outputs_and_linear_functions_can_be_replaced():
     model = decoder().eval()
     seen = []
     for block in model.blocks:
@@ -208,7 +208,7 @@ def test_hooks_see_the_branches_and_linear_functions_can_be_replaced():
     assert not torch.allclose(before, model(ids()))
 
 
-def test_too_long_a_sequence_is_refused():
+def test_a_sequence_longer_than_the_context_is_refused():
     with pytest.raises(ValueError, match="does not fit a context of 96"):
         decoder()(ids(length=97))
 

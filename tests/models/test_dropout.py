@@ -1,4 +1,4 @@
-"""The masks: share, scale, independence, reproducibility."""
+"""Dropout masks: share, scale, independence, reproducibility."""
 
 import math
 
@@ -26,14 +26,14 @@ def correlation(a, b):
 
 @pytest.mark.parametrize("probability", [0.0, 0.003, 0.1, 0.25, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
-def test_the_share_dropped_is_the_one_asked_for(probability, dtype):
+def test_the_dropped_share_equals_the_probability(probability, dtype):
     mask = masks(probability).keep((4_000_000,), dtype)
     assert mask.dtype.itemsize == dtype.itemsize
     assert set(mask.unique().tolist()) <= {0, -1}
     assert abs(float((mask == 0).double().mean()) - probability) < 1e-3
 
 
-def test_a_level_is_a_1024th():
+def test_probabilities_are_rounded_to_1024ths():
     assert dropped_levels(0.1) / 1024 == pytest.approx(0.1, abs=1 / 2048)
     assert dropped_levels(0.9999999) == 1023
     for wrong in (-0.1, 1.0, math.nan):
@@ -67,7 +67,7 @@ def test_positions_are_independent():
         assert abs(correlation(decisions[:-lag], decisions[lag:])) < bound * math.sqrt(2), lag
 
 
-def test_pairs_drop_together_as_often_as_chance_has_it():
+def test_pairs_are_dropped_together_as_often_as_by_chance():
     dropped = 1 - kept(4_000_000)
     for a, b in ((0, 1), (0, 2), (0, 3), (1, 2), (2, 3)):
         both = float((dropped.view(-1, 4)[:, a] * dropped.view(-1, 4)[:, b]).mean())
@@ -91,12 +91,12 @@ def test_layers_heads_and_steps_are_independent():
     assert float(off.std()) == pytest.approx(1 / math.sqrt(size), rel=0.1)
 
 
-def test_counts_vary_as_binomial_ones_do():
+def test_counts_have_binomial_variance():
     counts = kept(4_000_000).view(4000, 1000).sum(dim=1)
     assert float(counts.var()) == pytest.approx(1000 * 0.1 * 0.9, rel=0.08)
 
 
-def test_same_state_same_masks_and_the_stream_moves_on():
+def test_the_same_state_gives_the_same_masks_and_the_stream_advances():
     generator = torch.Generator().manual_seed(5)
     state = generator.get_state()
     first = Masks(0.1, generator, CPU).keep((300_000,), torch.bfloat16)
@@ -110,16 +110,16 @@ def test_same_state_same_masks_and_the_stream_moves_on():
 def test_masks_do_not_depend_on_the_number_of_threads():
     before = torch.get_num_threads()
     try:
-        found = []
+        both = []
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            found.append(masks().keep((300_001,), torch.bfloat16))
+            both.append(masks().keep((300_001,), torch.bfloat16))
     finally:
         torch.set_num_threads(before)
-    assert torch.equal(*found)
+    assert torch.equal(*both)
 
 
-def test_the_global_generator_is_left_alone():
+def test_the_global_generator_is_not_used():
     before = torch.random.get_rng_state()
     masks().keep((300_000,), torch.bfloat16)
     assert torch.equal(before, torch.random.get_rng_state())
@@ -136,7 +136,7 @@ def test_gradients_are_those_of_the_masked_product(fixed):
     assert torch.allclose(add_dropped(residual, branch, masks(0.4, fixed)), expected, rtol=0, atol=1e-15)
 
 
-def test_a_bf16_branch_joins_an_fp32_residual():
+def test_a_bf16_branch_is_added_to_an_fp32_residual():
     residual = torch.zeros(64, 64, requires_grad=True)
     branch = torch.ones(64, 64, dtype=torch.bfloat16, requires_grad=True)
     result = add_dropped(residual, branch, masks(0.5))

@@ -1,4 +1,4 @@
-"""Named sizes: each is what its name says, and stands on the meta device."""
+"""Presets: each has the size in its name, counted on the meta device."""
 
 import pytest
 import torch
@@ -30,13 +30,13 @@ def parameter_count(model):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_each_preset_has_the_size_it_names(name):
+def test_each_preset_has_the_size_in_its_name(name):
     model = build(name)
     assert all(parameter.is_meta for parameter in model.parameters())
     assert parameter_count(model) == pytest.approx(NOMINAL[name], rel=0.02)
 
 
-def test_the_3m_preset_is_the_defaults():
+def test_the_3m_preset_equals_the_defaults():
     plain = Decoder(vocabulary=99, context=256)
     assert {n: p.shape for n, p in build("3m").named_parameters()} == {n: p.shape for n, p in plain.named_parameters()}
 
@@ -45,12 +45,12 @@ def test_gpt2_has_its_published_size():
     assert parameter_count(build("124m")) == 124_439_808
 
 
-def test_a_key_given_beside_a_preset_wins():
+def test_a_key_overrides_its_value_in_the_preset():
     expanded = Decoder.expand({"preset": "10m", "layers": 2, "dropout": 0.0})
     assert (expanded["layers"], expanded["dropout"], expanded["width"]) == (2, 0.0, 384)
     assert Decoder.expand({"layers": 3, "width": 64}) == {"layers": 3, "width": 64, "ff": 256}
 
 
 def test_an_unknown_preset_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"preset: there is no '4m'.*10m"):
+    with pytest.raises(ValueError, match=r"preset: there is no preset '4m'.*10m"):
         Decoder.expand({"preset": "4m"})

@@ -1,4 +1,4 @@
-"""Generation: the cache changes nothing, the options do what they say."""
+"""Generation: results do not depend on the cache, and the options work as documented."""
 
 import pytest
 import torch
@@ -32,22 +32,22 @@ def test_cached_logits_equal_uncached_ones(options):
 def test_cached_tokens_equal_uncached_ones_across_the_context_boundary(options, slide):
     model = decoder(**options)
     prompt = ids(batch=2, length=80)
-    found = [generate(model, prompt, 40, generator=generator(), slide=slide, cached=cached) for cached in (True, False)]
-    assert found[0].shape == (2, 120)
-    assert torch.equal(found[0][:, :80], prompt)
-    assert torch.equal(*found)
+    text = [generate(model, prompt, 40, generator=generator(), slide=slide, cached=cached) for cached in (True, False)]
+    assert text[0].shape == (2, 120)
+    assert torch.equal(text[0][:, :80], prompt)
+    assert torch.equal(*text)
 
 
 def test_a_prompt_longer_than_the_context_is_cut():
     model = decoder()
     prompt = ids(batch=1, length=150)
     kept = 96 - 12
-    found = generate(model, prompt, 5, generator=generator(), temperature=0)
+    text = generate(model, prompt, 5, generator=generator(), temperature=0)
     short = generate(model, prompt[:, -kept:], 5, generator=generator(), temperature=0)
-    assert torch.equal(found[:, 150:], short[:, kept:])
+    assert torch.equal(text[:, 150:], short[:, kept:])
 
 
-def test_a_slide_of_one_always_shows_the_last_tokens_but_one_window():
+def test_a_slide_of_one_keeps_the_largest_window():
     model = decoder()
     sequence = generate(model, ids(batch=1, length=90), 20, generator=generator(), temperature=0, slide=1)
     for end in range(97, 110):
@@ -55,12 +55,12 @@ def test_a_slide_of_one_always_shows_the_last_tokens_but_one_window():
         assert int(model.eval()(seen)[0, -1].argmax()) == int(sequence[0, end])
 
 
-def test_greedy_takes_the_likeliest_and_draws_nothing():
+def test_greedy_decoding_takes_the_most_likely_token_and_draws_nothing():
     model = decoder().eval()
     source = generator()
     before = source.get_state()
-    found = generate(model, ids(1, 10), 1, generator=source, temperature=0)
-    assert int(found[0, -1]) == int(model(ids(1, 10))[0, -1].argmax())
+    text = generate(model, ids(1, 10), 1, generator=source, temperature=0)
+    assert int(text[0, -1]) == int(model(ids(1, 10))[0, -1].argmax())
     assert torch.equal(before, source.get_state())
 
 
@@ -77,7 +77,7 @@ def test_only_tokens_of_nonzero_probability_are_drawn():
     assert set(choose(logits, generator()).tolist()) == {1, 3}
 
 
-def test_top_k_and_top_p_keep_what_they_say():
+def test_top_k_and_top_p_keep_the_documented_tokens():
     logits = torch.tensor([[0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]]).log()
     assert filter_logits(logits, top_k=2).isfinite().tolist() == [[1, 1, 0, 0], [0, 0, 1, 1]]
     assert filter_logits(logits, top_p=0.65).isfinite().tolist() == [[1, 1, 0, 0], [0, 0, 1, 1]]
@@ -98,7 +98,7 @@ def test_an_empty_prompt_is_refused():
         generate(decoder(), ids(1, 4)[:, :0], 2, generator=generator())
 
 
-def test_generation_stops_when_every_row_has():
+def test_generation_stops_after_every_row_has_stopped():
     model = decoder()
     free = generate(model, ids(2, 4), 60, generator=generator())
     stop = int(free[0, 10])
@@ -110,7 +110,7 @@ def test_generation_stops_when_every_row_has():
         assert set(cut[end:]) <= {stop}
 
 
-def test_the_mode_and_the_global_generator_stay_as_they_were():
+def test_the_mode_is_restored_and_the_global_generator_is_not_used():
     before = torch.random.get_rng_state()
     for training in (True, False):
         model = decoder().train(training)
@@ -119,7 +119,7 @@ def test_the_mode_and_the_global_generator_stay_as_they_were():
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_other_models_are_read_without_a_cache():
+def test_models_without_a_cache_can_generate():
     class Bigram(nn.Module):
         context = 8
 
@@ -130,9 +130,9 @@ def test_other_models_are_read_without_a_cache():
         def forward(self, input_ids, attention_mask=None):
             return self.table[input_ids]
 
-    found = generate(Bigram(), torch.tensor([[0]]), 12, generator=generator(), temperature=0)
-    assert found.tolist() == [[i % 5 for i in range(13)]]
+    text = generate(Bigram(), torch.tensor([[0]]), 12, generator=generator(), temperature=0)
+    assert text.tolist() == [[i % 5 for i in range(13)]]
 
 
-def test_no_tokens_asked_gives_the_prompt():
+def test_generating_0_tokens_returns_the_prompt():
     assert torch.equal(generate(decoder(), ids(1, 4), 0, generator=generator()), ids(1, 4))

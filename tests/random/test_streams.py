@@ -25,7 +25,7 @@ def test_no_two_purposes_share_a_stream() -> None:
 
 
 @pytest.mark.parametrize("used", PURPOSES)
-def test_using_one_stream_moves_no_other(used: str) -> None:
+def test_using_one_stream_changes_no_other(used: str) -> None:
     streams, untouched = Streams(0), Streams(0)
     draw(streams[used], 1000)
     for purpose in PURPOSES:
@@ -41,7 +41,7 @@ def test_purposes_look_independent() -> None:
 
 
 @given(st.integers(0), st.lists(st.integers(), max_size=3))
-def test_a_placed_stream_is_a_function_of_its_position_alone(seed: int, position: list[int]) -> None:
+def test_a_stream_at_a_position_depends_on_the_position_only(seed: int, position: list[int]) -> None:
     streams = Streams(seed)
     first = draw(streams.at("noise", *position))
     draw(streams["noise"], 17)
@@ -49,7 +49,7 @@ def test_a_placed_stream_is_a_function_of_its_position_alone(seed: int, position
     assert draw(streams.at("noise", *position)) == first
 
 
-def test_placing_a_stream_moves_nothing_and_two_places_are_two_generators() -> None:
+def test_streams_at_two_positions_are_independent_and_change_nothing() -> None:
     streams, untouched = Streams(0), Streams(0)
     first, second = streams.at("noise", 1), streams.at("noise", 2)
     both = (draw(first), draw(second))
@@ -58,7 +58,7 @@ def test_placing_a_stream_moves_nothing_and_two_places_are_two_generators() -> N
     assert draw(streams["noise"]) == draw(untouched["noise"])
 
 
-def test_positions_purposes_and_seeds_part() -> None:
+def test_different_positions_purposes_and_seeds_give_different_seeds() -> None:
     seeds = {
         derive_seed(seed, purpose, a, b) for seed in (0, 1) for purpose in PURPOSES for a in range(20) for b in range(5)
     }
@@ -67,8 +67,8 @@ def test_positions_purposes_and_seeds_part() -> None:
     assert derive_seed(0, "data", 1) != derive_seed(0, "data", 1, 0)
 
 
-def test_the_derivation_is_kept() -> None:
-    # SHA-256 over 'trimtab/0/init', its first 8 bytes, little endian, halved: every recorded run depends on it.
+def test_the_derivation_of_seeds_does_not_change() -> None:
+    # SHA-256 over 'trimtab/0/init', its first 8 bytes, little endian, halved. Every recorded run depends on this.
     assert derive_seed(0, "init") == 7_742_981_880_687_150_552
 
 
@@ -78,11 +78,11 @@ def test_a_seed_fits_a_generator() -> None:
 
 
 def test_a_part_with_a_slash_is_refused() -> None:
-    with pytest.raises(ValueError, match="may not contain '/'"):
+    with pytest.raises(ValueError, match="must not contain '/'"):
         derive_seed(0, "data/1")
 
 
-def test_an_unknown_purpose() -> None:
+def test_an_unknown_purpose_is_refused() -> None:
     streams = Streams(0)
     with pytest.raises(KeyError, match="no random stream 'dropuot'; there are init, data,"):
         streams["dropuot"]
@@ -90,7 +90,7 @@ def test_an_unknown_purpose() -> None:
         streams.at("dropuot", 1)
 
 
-def test_the_state_goes_round_through_json() -> None:
+def test_the_state_survives_json() -> None:
     streams = Streams(0)
     for index, purpose in enumerate(PURPOSES):
         draw(streams[purpose], 3 * index + 1)
@@ -102,7 +102,7 @@ def test_the_state_goes_round_through_json() -> None:
     assert other.state_dict() == streams.state_dict()
 
 
-def test_a_state_with_an_unknown_stream_is_refused_and_a_missing_one_stays() -> None:
+def test_a_state_with_an_unknown_stream_is_refused_and_a_missing_one_is_kept() -> None:
     streams = Streams(0)
     state = streams.state_dict()
     with pytest.raises(KeyError, match="no random stream 'old'"):
@@ -113,17 +113,17 @@ def test_a_state_with_an_unknown_stream_is_refused_and_a_missing_one_stays() -> 
     assert streams.state_dict()["data"] == before
 
 
-def test_code_that_draws_from_the_global_generator_draws_from_the_stream() -> None:
+def test_code_using_the_global_generator_draws_from_the_stream() -> None:
     torch.manual_seed(123)
     before = torch.random.get_rng_state()
-    generator, twin = Streams(0)["dropout"], Streams(0)["dropout"]
+    generator, copy = Streams(0)["dropout"], Streams(0)["dropout"]
     with global_stream(generator):
         first = torch.rand(5)
     with global_stream(generator):
         second = torch.rand(5)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(
-        torch.cat([first, second]), torch.cat([torch.rand(5, generator=twin), torch.rand(5, generator=twin)])
+        torch.cat([first, second]), torch.cat([torch.rand(5, generator=copy), torch.rand(5, generator=copy)])
     )
 
 

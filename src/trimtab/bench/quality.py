@@ -21,8 +21,8 @@ MARGIN = 0.02
 def bench_quality(seeds: int = 6, steps: int = 300, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Train both on `seeds` paired seeds for `steps` steps; returns each pair's validation losses and their difference.
 
-    Both evaluate all windows of the validation split, each in its own precision. The difference is Trimtab's loss minus the loop's,
-    in nats per token; the result has its mean and standard deviation over the pairs.
+    Both evaluate all windows of the validation split, each in its own precision. The difference is Trimtab's loss minus the
+    loop's, in nats per token; the result has its mean and standard deviation over the pairs.
     """
     pairs = []
     for seed in range(seeds):

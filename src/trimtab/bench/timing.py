@@ -10,9 +10,9 @@ def interleaved(
 ) -> dict[str, list[float]]:
     """Seconds per call: for each variant a list with `rounds` values, measured in alternation.
 
-    Each variant first runs `warmup` times untimed (allocators, kernel caches). Round i of one variant and round i of another are a
-    pair, because they ran next to each other. The order within a round is reversed every other round. Before each timed call come
-    `settle` untimed ones, so that a variant does not pay for the caches and heap that the previous one left.
+    Each variant first runs `warmup` times untimed (allocators, kernel caches). Round i of one variant and round i of another are
+    a pair, because they ran next to each other. The order within a round is reversed every other round. Before each timed call
+    come `settle` untimed ones, so that a variant does not pay for the caches and heap that the previous one left.
     """
     for call in variants.values():
         for _ in range(warmup):

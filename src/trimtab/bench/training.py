@@ -72,7 +72,11 @@ def bench_training(rounds: int = 15, say: Callable[[str], None] = print) -> dict
         plain = ReferenceTraining(lambda step: data.take(step * batch, batch), autocast=False)
         mixed = ReferenceTraining(lambda step: data.take(step * batch, batch), autocast=True)
         say(f"(a), (a') and (b) alternate for {rounds} rounds: an untimed step, then a timed one")
-        variants = {"a": _with_glibc_thresholds(plain.step), "a'": _with_glibc_thresholds(mixed.step), "b": _with_our_thresholds(stepper(trainer, assembly))}
+        variants = {
+            "a": _with_glibc_thresholds(plain.step),
+            "a'": _with_glibc_thresholds(mixed.step),
+            "b": _with_our_thresholds(stepper(trainer, assembly)),
+        }
         times = interleaved(variants, rounds, settle=1)
         medians = {name: statistics.median(values) for name, values in times.items()}
         shares = _shares(trainer, medians["b"])

@@ -1,4 +1,4 @@
-"""Models: the decoder, its sizes and its sampling; `trimtab.models.pretrained` holds pretrained ones."""
+"""Models: the decoder, its presets and its sampling; `trimtab.models.pretrained` has pretrained models."""
 
 from trimtab.models.completion import Completion, complete, continuation
 from trimtab.models.decoder import Decoder

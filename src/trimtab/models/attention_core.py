@@ -1,8 +1,8 @@
 """softmax(Q Kᵀ) V with dropout on the weights: block-causal on a CPU, torch's own kernels elsewhere.
 
-On a CPU the queries are taken in blocks, and a block multiplies only the keys up to its own end, so most of the masked upper
-triangle is never drawn, exponentiated or multiplied. Weights, masks and products stay in the compute precision; softmax
-works in fp32 inside. torch's fused CPU kernel knows no dropout, and its backward is slower than this one at these lengths.
+On a CPU, queries are processed in blocks, and a block multiplies only the keys up to its own end, so most of the masked upper
+triangle is never drawn, exponentiated or multiplied. Weights, masks and products are in the compute precision; softmax uses fp32
+internally. torch's fused CPU kernel has no dropout, and its backward pass is slower than this one at these lengths.
 """
 
 import math
@@ -21,13 +21,13 @@ _MOST_BLOCKS = 4
 
 
 def query_blocks(length: int) -> list[tuple[int, int]]:
-    """(start, end) of the query blocks of a sequence: at most four, of 64 positions or more."""
+    """(start, end) of the query blocks of a sequence: at most four, of at least 64 positions each (if there are as many)."""
     size = max(_SMALLEST_BLOCK, math.ceil(length / _MOST_BLOCKS))
     return [(start, min(start + size, length)) for start in range(0, length, size)]
 
 
 def allowed_keys(real: Bool[Tensor, "batch time"]) -> Bool[Tensor, "batch 1 time time"]:
-    """Which key each query may see: real ones up to itself. A position always sees itself, so no row is empty."""
+    """Which keys each query may attend to: real ones up to itself, and always itself, so that no row is empty."""
     length = real.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=real.device).tril()
     itself = torch.eye(length, dtype=torch.bool, device=real.device)

@@ -22,7 +22,7 @@ class KeyValues:
         self._values: Tensor | None = None
 
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the keys and values of new positions; all that are cached now."""
+        """Append the keys and values of new positions; returns all cached ones."""
         if self._keys is None or self._values is None:
             shape = (k.shape[0], self.capacity, *k.shape[2:])
             self._keys, self._values = k.new_empty(shape), v.new_empty(shape)
@@ -34,17 +34,17 @@ class KeyValues:
         return self._keys[:, :end], self._values[:, :end]
 
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
-        """Forget all rows of the batch but these."""
+        """Remove all other rows of the batch."""
         if self._keys is not None and self._values is not None:
             self._keys, self._values = self._keys[rows], self._values[rows]
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What every block of one forward pass shares.
+    """Data that all blocks share in one forward pass.
 
-    `compute` is the precision of the products. `allowed` says which keys a query may see where plain causality is not
-    enough. `masks` gives the dropout masks (None: no dropout).
+    `compute` is the precision of matrix products. `allowed` says which keys a query may attend to, where plain causality is not
+    enough. `tables` are the rotary tables, `masks` the dropout masks (None: no dropout).
     """
 
     compute: torch.dtype
@@ -56,7 +56,8 @@ class Pass:
 class Attention(nn.Module):
     """Causal self-attention with grouped queries: `kv_heads` key and value heads serve `heads` query heads.
 
-    With `qk_norm`, queries and keys are RMS-normalised a head before the rotary turn (Henry et al. 2020; Dehghani et al. 2023).
+    With `qk_norm`, queries and keys are RMS-normalised per head before the rotary embedding (Henry et al. 2020; Dehghani et al.
+    2023).
     """
 
     def __init__(self, width: int, heads: int, kv_heads: int, *, qk_norm: bool, bias: bool) -> None:
@@ -70,7 +71,7 @@ class Attention(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch time width"], shared: Pass, cache: KeyValues | None = None
     ) -> Float[Tensor, "batch time width"]:
-        """The branch's output, before its dropout. `x` is in the compute precision."""
+        """The output of the branch, before dropout. `x` is in the compute precision."""
         batch, length, _ = x.shape
         qkv = self.qkv(x).view(batch, length, -1, self.size)
         q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
@@ -91,7 +92,7 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """x + dropout(attention(norm(x))), then x + dropout(mlp(norm(x))).
 
-    The residual stream x stays in the parameters' precision; the branches compute in the pass's.
+    The residual stream x is in the parameters' precision; the branches compute in the precision of the pass.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Completions of many prompts of several lengths: read together, each until it ends."""
+"""Batched completion of prompts of different lengths."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from trimtab.models.outputs import logits_of
 from trimtab.models.sampling import check_options, has_cache, pick
 
 Ended = Literal["stop", "text", "length", "context"]
-"""Why a completion ended: a stop token, a stop text, as many tokens as asked for, or a full context."""
+"""Why a completion ended: a stop token, a stop text, the requested number of tokens, or a full context."""
 
 _CONTEXT = 8
-"""So many tokens before a stretch of others are decoded with it while a stop text is looked for."""
+"""Number of preceding tokens that are decoded together with new ones in the search for a stop text."""
 
 _COMPACT = 0.75
-"""A batch is copied without its ended rows once no more than this share of them goes on."""
+"""A batch is copied without its ended rows when at most this share of its rows is still running."""
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What followed one prompt.
+    """The completion of one prompt.
 
-    `tokens` end with the stop token, if one ended them. `log_probabilities` are the natural logarithms of the model's own
-    probabilities of these tokens, before temperature and filters. `text` has neither the stop token nor anything from a stop
-    text on; it is None where no `decode` was given. The prompt followed by `text` is what all tokens together spell.
+    `tokens` include the stop token, if there was one. `log_probabilities` are the natural logarithms of the model's probabilities
+    of these tokens, before temperature and filters. `text` excludes the stop token and everything from a stop text on; it is None
+    without a `decode` function. Prompt and `text` together are the decoded text of all tokens.
     """
 
     tokens: Int[Tensor, " tokens"]
@@ -54,17 +54,17 @@ def complete(
     batch_size: int = 16,
     cached: bool = True,
 ) -> list[Completion]:
-    """Each prompt's continuation of up to `tokens` tokens, in the prompts' order; no dropout, and the model's mode stays.
+    """Continue each prompt by up to `tokens` tokens, without dropout; results are in the order of the prompts.
 
-    Prompts of similar length are read together, padded on the left under an attention mask, with a key-value cache where
-    the model has one. A row ends at a token of `stop`, at a text of `stop_texts` (which needs `decode`, a tokenizer's), or
-    when the model has read as many tokens as its `context`; ended rows are taken out of the batch. `temperature`, `top_k` and
-    `top_p` are those of `choose`. A completion is decoded together with its prompt (see `continuation`), or `apart`, for
-    models that were trained on answers that were encoded apart. A row's draws depend on `generator` and its place among the
-    prompts alone, never on the other rows or on `batch_size`; at temperature 0 nothing is drawn.
+    Prompts of similar length are read together, padded on the left with an attention mask, and with a key-value cache if the
+    model has one. A row ends at a token of `stop`, at a text of `stop_texts` (which needs `decode`, the tokenizer's), or when the
+    model's `context` is full; ended rows are removed from the batch. `temperature`, `top_k` and `top_p` are those of `choose`. A
+    completion is decoded together with its prompt (see `continuation`), or separately with `apart`, for models trained on
+    separately encoded answers. The random numbers of a row depend only on `generator` and its place among the prompts, not on
+    other rows or `batch_size`; at temperature 0 nothing is drawn. The model's train or evaluation mode is restored.
 
     Raises:
-        ValueError: no tokens in a prompt, more of them than the context, or an option out of range.
+        ValueError: a prompt is empty or longer than the context, or an option is out of range.
     """
     check_options(temperature=temperature, top_k=top_k, top_p=top_p)
     if tokens < 1 or batch_size < 1:
@@ -81,35 +81,35 @@ def complete(
         shape = (len(prompts), tokens)
         uniform = torch.rand(shape, dtype=torch.float64, generator=generator, device=generator.device)
     order = sorted(range(len(prompts)), key=lengths.__getitem__)
-    found: dict[int, Completion] = {}
+    completions: dict[int, Completion] = {}
     training = model.training
     model.eval()
     try:
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             batch = _Batch(model, [prompts[row] for row in rows], tokens, context, cached=cached and has_cache(model))
-            spell = None if decode is None else _Speller(decode, None if apart else batch.prompts)
+            text_decoder = None if decode is None else _TextDecoder(decode, None if apart else batch.prompts)
             for step in range(tokens):
                 logits = batch.read()
                 drawn = None if uniform is None else uniform[[rows[i] for i in batch.rows], step]
                 batch.add(
                     logits, pick(logits, drawn, temperature=temperature, top_k=top_k, top_p=top_p).to(logits.device)
                 )
-                batch.end(stop, stop_texts, spell)
+                batch.end(stop, stop_texts, text_decoder)
                 if not batch.live:
                     break
             for place, row in enumerate(rows):
-                found[row] = batch.completion(place, stop_texts, spell)
+                completions[row] = batch.completion(place, stop_texts, text_decoder)
     finally:
         model.train(training)
-    return [found[row] for row in range(len(prompts))]
+    return [completions[row] for row in range(len(prompts))]
 
 
 def continuation(decode: Callable[[npt.ArrayLike], str], prompt: Sequence[int], tokens: Sequence[int]) -> str:
-    """What `tokens` add to the text of `prompt`: all are decoded together, and the prompt's text is cut off.
+    """The text that `tokens` add to `prompt`: all are decoded together, and the prompt's text is removed.
 
-    Tokens that are decoded alone may read otherwise: a tokenizer of words with spaces drops the space before the first of
-    them, and a character whose bytes began in the prompt is lost. Such a character belongs to the continuation.
+    Decoded alone, tokens may give another text: some tokenizers drop the space before the first word, and a character whose first
+    bytes are in the prompt would be lost. Such a character belongs to the continuation.
     """
     whole, before = decode([*prompt, *tokens]), decode(prompt)
     same = len(before)
@@ -118,8 +118,8 @@ def continuation(decode: Callable[[npt.ArrayLike], str], prompt: Sequence[int], 
     return whole[same:]
 
 
-class _Speller:
-    """The text of a row's tokens so far: after its prompt, or by themselves where there are no prompts."""
+class _TextDecoder:
+    """Decodes a row's new tokens: after its prompt, or alone if there are no prompts."""
 
     def __init__(self, decode: Callable[[npt.ArrayLike], str], prompts: Sequence[Sequence[int]] | None) -> None:
         self._decode, self._prompts = decode, prompts
@@ -128,7 +128,7 @@ class _Speller:
         return self._decode(tokens) if self._prompts is None else continuation(self._decode, self._prompts[row], tokens)
 
     def tail(self, row: int, tokens: Sequence[int], count: int) -> str:
-        """The text of the last `count` tokens, in the context of a few before them."""
+        """The text of the last `count` tokens, decoded together with a few before them."""
         if self._prompts is None:
             return self._decode(tokens[-count:])
         before = [*self._prompts[row][-_CONTEXT:], *tokens[:-count]][-_CONTEXT:]
@@ -136,7 +136,7 @@ class _Speller:
 
 
 class _Batch:
-    """Prompts that are continued together: `rows` are those still in memory, `live` those that go on."""
+    """Prompts that are continued together: `rows` are those still in memory, `live` those still running."""
 
     def __init__(self, model: Any, prompts: list[Tensor], tokens: int, context: int, *, cached: bool) -> None:
         device = next(model.parameters()).device
@@ -158,7 +158,7 @@ class _Batch:
         self.log_probabilities: list[list[float]] = [[] for _ in prompts]
 
     def read(self) -> Float[Tensor, "rows vocab"]:
-        """The logits after everything so far."""
+        """The logits after all tokens so far."""
         mask = None if bool(self.real.all()) else self.real
         if self.cache is None:
             result = self.model(self.window, mask)
@@ -167,9 +167,9 @@ class _Batch:
         return logits_of(result)[:, -1]
 
     def add(self, logits: Float[Tensor, "rows vocab"], chosen: Int[Tensor, " rows"]) -> None:
-        """One more token a row; those of ended rows are padding."""
-        gained = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(dim=-1)
-        for row, token, value in zip(self.rows, chosen.tolist(), gained.tolist(), strict=True):
+        """Append one token per row; for ended rows it is padding."""
+        log_probabilities = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(dim=-1)
+        for row, token, value in zip(self.rows, chosen.tolist(), log_probabilities.tolist(), strict=True):
             if row in self.live:
                 self.produced[row].append(token)
                 self.log_probabilities[row].append(value)
@@ -179,15 +179,15 @@ class _Batch:
         if self.cache is None:
             self.window = torch.cat((self.window, self.unread), dim=1)
 
-    def end(self, stop: Collection[int], stop_texts: Sequence[str], spell: _Speller | None) -> None:
-        """Find the rows that end here, and forget ended ones once they are many."""
-        # A character takes four bytes at most, and a token holds one byte at least; one more for a cut character in front.
+    def end(self, stop: Collection[int], stop_texts: Sequence[str], text_decoder: _TextDecoder | None) -> None:
+        """Find the rows that end at this step, and remove ended rows from memory once there are many."""
+        # A character has at most four bytes and a token at least one; one more character may be cut at the front.
         tail = 4 * max(map(len, stop_texts), default=0) + 4
         for row in sorted(self.live):
             produced = self.produced[row]
             if produced[-1] in stop:
                 self.ended[row] = "stop"
-            elif spell is not None and stop_texts and _has(spell.tail(row, produced, tail), stop_texts):
+            elif text_decoder is not None and stop_texts and _has(text_decoder.tail(row, produced, tail), stop_texts):
                 self.ended[row] = "text"
             elif len(produced) == self.tokens:
                 self.ended[row] = "length"
@@ -196,7 +196,7 @@ class _Batch:
             else:
                 continue
             self.live.discard(row)
-        # Recurrent states of some pretrained models cannot be taken apart; their ended rows are read on as padding.
+        # Some pretrained models have recurrent states whose rows cannot be removed; their ended rows continue as padding.
         can_drop = self.cache is None or getattr(self.model, "drops_rows", True)
         if can_drop and 0 < len(self.live) <= _COMPACT * len(self.rows):
             kept = torch.tensor(
@@ -207,17 +207,17 @@ class _Batch:
             if self.cache is not None:
                 self.model.keep_rows(self.cache, kept)
 
-    def completion(self, row: int, stop_texts: Sequence[str], spell: _Speller | None) -> Completion:
-        """What a row has become."""
+    def completion(self, row: int, stop_texts: Sequence[str], text_decoder: _TextDecoder | None) -> Completion:
+        """The completion of a row."""
         produced, ended = self.produced[row], self.ended[row]
         text = None
-        if spell is not None:
-            text = spell.text(row, produced[:-1] if ended == "stop" else produced)
+        if text_decoder is not None:
+            text = text_decoder.text(row, produced[:-1] if ended == "stop" else produced)
             starts = [place for mark in stop_texts if (place := text.find(mark)) >= 0]
             text = text[: min(starts)] if ended == "text" and starts else text
         values = torch.tensor(self.log_probabilities[row], dtype=torch.float64)
         return Completion(torch.tensor(produced), values, ended, text)
 
 
-def _has(text: str, wanted: Sequence[str]) -> bool:
-    return any(part in text for part in wanted)
+def _has(text: str, stop_texts: Sequence[str]) -> bool:
+    return any(part in text for part in stop_texts)

@@ -23,12 +23,11 @@ class Decoder(nn.Module):
     The defaults are a 3M-parameter character model: learned absolute positions, LayerNorm, exact GELU, a tied head, dropout
     on the embeddings, the attention weights and both residual branches.
 
-    `compute_dtype` is a run-time setting, not a parameter: the precision of the matrix products and activations (None: that
-    of the parameters). With fp32 parameters and bf16 products the residual stream, the norms and the logits stay fp32.
+    `compute_dtype` is a run-time setting: the precision of matrix products and activations (None: that of the parameters). With
+    fp32 parameters and bf16 products, the residual stream, the norms and the logits stay fp32.
 
-    Dropout in train mode uses the generator given to `forward`. Without one it uses the model's own fallback generator,
-    which starts from seed 0 when the model is made and is not part of its saved state: fine for a try, not for a run to be
-    replayed. The global generator is never used.
+    Dropout in train mode uses the generator given to `forward`. Without one it uses the model's fallback generator, which starts
+    with seed 0 and is not part of the saved state, so such a run cannot be replayed. The global generator is never used.
     """
 
     def __init__(
@@ -40,24 +39,24 @@ class Decoder(nn.Module):
         width: Annotated[int, Field(ge=1, description="size of the residual stream")] = 256,
         heads: Annotated[int, Field(ge=1, description="attention heads; must divide width")] = 4,
         ff: Annotated[int | None, Field(ge=1, description="hidden size of the MLP; null means 4 * width")] = None,
-        dropout: Annotated[float, Field(ge=0, lt=1, description="share dropped, everywhere")] = 0.1,
+        dropout: Annotated[float, Field(ge=0, lt=1, description="dropout probability, everywhere")] = 0.1,
         position: Annotated[
-            Literal["learned", "rope", "sinusoidal"], Field(description="how positions enter")
+            Literal["learned", "rope", "sinusoidal"], Field(description="position encoding")
         ] = "learned",
         norm: Annotated[Literal["layer", "rms"], Field(description="LayerNorm or RMSNorm")] = "layer",
         activation: Annotated[
-            Literal["gelu", "swiglu", "relu2"], Field(description="of the MLP; swiglu has a third matrix")
+            Literal["gelu", "swiglu", "relu2"], Field(description="activation of the MLP; swiglu has a third matrix")
         ] = "gelu",
         kv_heads: Annotated[
-            int | None, Field(ge=1, description="key and value heads, dividing heads; null means as many as heads")
+            int | None, Field(ge=1, description="number of key and value heads, a divisor of heads; null means heads")
         ] = None,
-        qk_norm: Annotated[bool, Field(description="RMS-normalise queries and keys a head")] = False,
-        tied: Annotated[bool, Field(description="the head shares the token embedding's matrix")] = True,
-        bias: Annotated[bool, Field(description="biases in linear maps and LayerNorm")] = False,
-        preset: Annotated[str | None, Field(description="a named size; keys given beside it win")] = None,
+        qk_norm: Annotated[bool, Field(description="RMS-normalise queries and keys per head")] = False,
+        tied: Annotated[bool, Field(description="whether the head shares the token embedding's matrix")] = True,
+        bias: Annotated[bool, Field(description="whether linear layers and LayerNorm have biases")] = False,
+        preset: Annotated[str | None, Field(description="a named size; other keys override its values")] = None,
     ) -> None:
         super().__init__()
-        del preset  # `expand` has already put its values in place of the keys not given
+        del preset  # `expand` has already filled in its values
         self.vocabulary, self.context, self.layers, self.width = vocabulary, context, layers, width
         self.heads, self.position, self.dropout = heads, position, dropout
         self.compute_dtype: torch.dtype | None = None
@@ -84,17 +83,17 @@ class Decoder(nn.Module):
 
     @classmethod
     def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:
-        """`parameters` with the keys that a preset sets and that are not given, and `ff` where it is null.
+        """`parameters` with the values of the preset for missing keys, and with `ff` if it is null.
 
         Raises:
-            ValueError: no preset has that name.
+            ValueError: there is no such preset.
         """
         name = parameters.get("preset")
         if name is not None and name not in PRESETS:
-            raise ValueError(f"preset: there is no '{name}'; the presets are {', '.join(PRESETS)}")
+            raise ValueError(f"preset: there is no preset '{name}'; the presets are {', '.join(PRESETS)}")
         filled = {**(PRESETS[name].parameters if name is not None else {}), **parameters}
         width = filled.get("width", 256)
-        if filled.get("ff") is None and isinstance(width, int):  # a wrong type is the validation's to name
+        if filled.get("ff") is None and isinstance(width, int):  # validation reports a wrong type
             filled["ff"] = 4 * width
         return filled
 
@@ -108,21 +107,21 @@ class Decoder(nn.Module):
         width, heads = parameters.get("width", 256), parameters.get("heads", 4)
         kv_heads = parameters.get("kv_heads")
         if width % heads:
-            raise ValueError(f"heads: {heads} heads do not divide a width of {width}")
+            raise ValueError(f"heads: a width of {width} is not divisible by {heads} heads")
         if kv_heads is not None and heads % kv_heads:
-            raise ValueError(f"kv_heads: {kv_heads} key and value heads do not divide {heads} heads")
+            raise ValueError(f"kv_heads: {heads} heads are not divisible by {kv_heads} key and value heads")
         position = parameters.get("position", "learned")
         if position == "rope" and (width // heads) % 2:
-            raise ValueError(f"heads: rope needs an even head size, and {width} / {heads} is {width // heads}")
+            raise ValueError(f"heads: rope needs an even head size, but {width} / {heads} is {width // heads}")
         if position == "sinusoidal" and width % 2:
-            raise ValueError(f"width: sinusoidal positions need an even width, found {width}")
+            raise ValueError(f"width: sinusoidal positions need an even width, but it is {width}")
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
-        """Set every parameter as GPT-2 does: matrices N(0, 0.02²), those that write to the residual stream divided by
+        """Initialise every parameter as GPT-2 does: matrices N(0, 0.02²), those that write to the residual stream divided by
         √(2 · layers), biases 0, norm weights 1.
 
-        Drawn in fp32 on the CPU in the order of `named_parameters`, so the values depend on `generator` alone and not on the
+        Values are drawn in fp32 on the CPU in the order of `named_parameters`, so they depend on `generator` only and not on the
         model's device.
         """
         for name, parameter in self.named_parameters():
@@ -143,8 +142,8 @@ class Decoder(nn.Module):
     ) -> Float[Tensor, "batch seq vocab"]:
         """The logits of the token after each position.
 
-        `attention_mask` is true (or 1) at real tokens; padding may stand on either side, and positions are counted over real
-        tokens. What is computed at padded positions means nothing. `generator` draws the dropout masks in train mode.
+        `attention_mask` is true (or 1) at real tokens; padding may be on either side, and positions are counted over real tokens.
+        Logits at padded positions are meaningless. `generator` draws the dropout masks in train mode.
 
         Raises:
             ValueError: the sequence is longer than `context`.
@@ -158,15 +157,15 @@ class Decoder(nn.Module):
             masks = masking.Masks(self.dropout, self._fallback if generator is None else generator, input_ids.device)
         positions = position_ids(length, real, input_ids.device)
         shared = self._shared(positions, None if real is None else allowed_keys(real), masks)
-        x = masking.dropout(self._embed(input_ids, positions, in_a_row=real is None), masks)
+        x = masking.dropout(self._embed(input_ids, positions, contiguous=real is None), masks)
         for block in self.blocks:
             x = block(x, shared)
         return self._logits(x)
 
     def empty_cache(self, capacity: int | None = None) -> list[KeyValues]:
-        """A cache for `extend`, one entry a block, which holds nothing yet.
+        """An empty cache for `extend`, with one entry per block.
 
-        `capacity` is how many positions it can hold, padding included; by default the context.
+        `capacity` is the number of positions it can hold, padding included; by default the context.
         """
         return [KeyValues(capacity or self.context) for _ in self.blocks]
 
@@ -178,49 +177,49 @@ class Decoder(nn.Module):
         *,
         last: bool = False,
     ) -> Float[Tensor, "batch some vocab"]:
-        """The logits after `input_ids`, which follow what `cache` (one entry a block) holds; the cache grows by them.
+        """The logits after `input_ids`, which follow the tokens in `cache` and are added to it.
 
-        Without dropout, whatever the mode. `attention_mask` covers what the cache holds and `input_ids`: it is true at real
-        tokens, over which positions are counted; without it all are real. `last` gives the logits of the last position
-        only, [batch, 1, vocab].
+        Without dropout, in either mode. `attention_mask` covers the cached tokens and `input_ids` and is true at real tokens,
+        over which positions are counted; without it all are real. `last` gives the logits of the last position only,
+        [batch, 1, vocab].
 
         Raises:
             ValueError: a row has more real tokens than `context`.
         """
-        length, known = input_ids.shape[1], cache[0].length
+        length, cached = input_ids.shape[1], cache[0].length
         real = None if attention_mask is None else attention_mask.bool()
-        longest = known + length if real is None else int(real.sum(dim=1).max())
+        longest = cached + length if real is None else int(real.sum(dim=1).max())
         if longest > self.context:
             raise ValueError(f"{longest} tokens do not fit a context of {self.context}")
-        seen = torch.ones(length, known + length, dtype=torch.bool, device=input_ids.device).tril(known)[None, None]
+        seen = torch.ones(length, cached + length, dtype=torch.bool, device=input_ids.device).tril(cached)[None, None]
         if real is None:
-            positions = position_ids(length, None, input_ids.device, start=known)
+            positions = position_ids(length, None, input_ids.device, start=cached)
         else:
-            positions = position_ids(known + length, real, input_ids.device)[:, known:]
-            itself = torch.eye(known + length, dtype=torch.bool, device=input_ids.device)[known:]
+            positions = position_ids(cached + length, real, input_ids.device)[:, cached:]
+            itself = torch.eye(cached + length, dtype=torch.bool, device=input_ids.device)[cached:]
             seen = (seen & real[:, None, None, :]) | itself
         shared = self._shared(positions, seen, None)
-        x = self._embed(input_ids, positions, in_a_row=real is None)
+        x = self._embed(input_ids, positions, contiguous=real is None)
         for block, entry in zip(self.blocks, cache, strict=True):
             x = block(x, shared, entry)
         return self._logits(x[:, -1:] if last else x)
 
     def keep_rows(self, cache: list[KeyValues], rows: Int[Tensor, " kept"]) -> None:
-        """Forget all rows of a cache but these."""
+        """Remove all other rows from a cache."""
         for entry in cache:
             entry.keep(rows)
 
     def _shared(self, positions: Tensor, allowed: Tensor | None, masks: masking.Masks | None) -> Pass:
-        """What the blocks of one pass share."""
+        """The data that all blocks share in one pass."""
         stored = self.token_embedding.dtype
         tables = rotation(positions, self.width // self.heads, stored) if self.position == "rope" else None
         return Pass(self.compute_dtype or stored, allowed, tables, masks)
 
-    def _embed(self, input_ids: Tensor, positions: Tensor, *, in_a_row: bool) -> Tensor:
-        """The residual stream that enters the first block, before dropout. `in_a_row`: positions go up by one."""
+    def _embed(self, input_ids: Tensor, positions: Tensor, *, contiguous: bool) -> Tensor:
+        """The input of the first block, before dropout. `contiguous`: positions increase by one."""
         x = functional.embedding(input_ids, self.token_embedding)
         if self.position_embedding is not None:
-            if in_a_row:
+            if contiguous:
                 start = int(positions[0, 0])
                 return x + self.position_embedding[start : start + positions.shape[1]]
             return x + functional.embedding(positions, self.position_embedding)

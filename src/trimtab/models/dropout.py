@@ -1,9 +1,9 @@
-"""Dropout whose masks are cut from raw random bits: the decisions of `nn.Dropout` at a fraction of their price.
+"""Dropout with masks made from raw random bits: like `nn.Dropout`, at a fraction of the cost.
 
-A decision compares ten random bits of its own with a threshold, so a probability is met to 1/2048. The comparison is
-bit-sliced: one integer operation on planes of words advances as many comparisons as there are bits, and bits below the
-threshold's lowest set bit need no draw at all. Two vectorised passes spread the decisions into masks (all bits set, or
-none), and a bitwise *and* applies a mask to the bits of the floating-point values.
+Each decision compares ten random bits with a threshold, so probabilities are accurate to 1/2048. The comparison is bit-sliced:
+one integer operation on planes of words advances as many comparisons as there are bits, and bits below the threshold's lowest set
+bit are not drawn. Two vectorised passes expand the decisions into masks (all bits set, or none), and a bitwise *and* applies a
+mask to the bits of the floating-point values.
 """
 
 import math
@@ -24,23 +24,23 @@ _SEED_LIMIT = (1 << 63) - 1
 
 
 def dropped_levels(probability: float) -> int:
-    """How many of the 1024 values of ten bits mean *drop*: at least one where anything is to be dropped at all.
+    """How many of the 1024 values of ten bits mean *drop*: at least one if the probability is above 0.
 
     Raises:
         ValueError: `probability` is outside [0, 1).
     """
     if not 0.0 <= probability < 1.0:
-        raise ValueError(f"a dropout probability lies in [0, 1), found {probability}")
+        raise ValueError(f"a dropout probability must be in [0, 1), but it is {probability}")
     if probability == 0.0:
         return 0
     return min(max(round(probability * _LEVELS), 1), _LEVELS - 1)
 
 
 class Masks:
-    """The keep masks of one forward pass, in the order in which they are asked for.
+    """The keep masks of one forward pass, in the order of the calls.
 
-    One number drawn from `generator` seeds everything, so a pass moves the stream by the same amount whatever the model's
-    size, and the same generator state gives the same masks, whatever the number of threads. On a CPU the bits come from SFC64
+    One number drawn from `generator` seeds all of them, so a pass advances the stream by the same amount for every model size,
+    and the same generator state gives the same masks for any number of threads. On a CPU the bits come from SFC64
     (Doty-Humphrey, PractRand; numpy's is twice as fast as torch's Mersenne Twister), elsewhere from the device's own generator.
     """
 
@@ -56,7 +56,7 @@ class Masks:
 
     @property
     def scale(self) -> float:
-        """What kept values are multiplied with: the inverse of the exact keep probability."""
+        """The factor for kept values: the inverse of the exact keep probability."""
         return _LEVELS / (_LEVELS - self._dropped)
 
     def _planes(self, planes: int, lanes: int) -> Int16[Tensor, "planes lanes"]:
@@ -70,7 +70,9 @@ class Masks:
 
     def _drop(self, lanes: int) -> Int16[Tensor, " lanes"]:
         """Words whose every bit is set with the drop probability: bit-sliced `random < dropped`, lowest bit first."""
-        lowest = (self._dropped & -self._dropped).bit_length() - 1  # bits below it decide nothing: equal is not below
+        lowest = (
+            self._dropped & -self._dropped
+        ).bit_length() - 1  # lower bits do not matter, because equal is not below
         planes = self._planes(_BITS - lowest, lanes)
         below = planes[0].bitwise_not_()
         for bit, plane in enumerate(planes[1:], start=lowest + 1):

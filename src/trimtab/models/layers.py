@@ -1,4 +1,4 @@
-"""The small pieces of a block: linear maps, norms and the feed-forward part."""
+"""The layers of a block: linear layers, norms and the feed-forward part."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 LinearFunction = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""(input, weight [out, in], bias [out] or None) -> output, all of one dtype: what `functional.linear` does."""
+"""(input, weight [out, in], bias [out] or None) -> output, all of one dtype, as in `functional.linear`."""
 
 
 class Linear(nn.Module):
-    """x Wᵀ + b in the precision of x; the parameters keep theirs.
+    """x Wᵀ + b in the precision of x, whatever that of the parameters.
 
-    `function` computes it and may be replaced, for example by a custom autograd function whose backward is a learning rule
-    of its own. The parameters start unset: `Decoder.initialise` fills them.
+    `function` computes it and may be replaced, for example by a custom autograd function whose backward pass is another learning
+    rule. The parameters are uninitialised until `Decoder.initialise`.
     """
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool) -> None:
@@ -61,10 +61,10 @@ def make_norm(kind: str, width: int, *, bias: bool) -> LayerNorm | RMSNorm:
 
 
 class Mlp(nn.Module):
-    """The feed-forward part: `down(activation(up(x)))`, with two replaceable linear maps.
+    """The feed-forward part: `down(activation(up(x)))`, with two replaceable linear layers.
 
     "gelu" is the exact (erf) form of Hendrycks and Gimpel 2016; "relu2" is relu(x)² (So et al. 2021); "swiglu" is
-    silu(gate) * value (Shazeer 2020), its gate and value being the two halves of what `up` gives.
+    silu(gate) * value (Shazeer 2020), where gate and value are the two halves of `up(x)`.
     """
 
     def __init__(self, width: int, ff: int, activation: str, *, bias: bool) -> None:
@@ -74,7 +74,7 @@ class Mlp(nn.Module):
         self.down = Linear(ff, width, bias=bias)
 
     def forward(self, x: Float[Tensor, "batch time width"]) -> Float[Tensor, "batch time width"]:
-        """The branch's output, before dropout."""
+        """The output of the branch, before dropout."""
         hidden = self.up(x)
         if self.activation == "swiglu":
             gate, value = hidden.chunk(2, dim=-1)

@@ -1,4 +1,4 @@
-"""Models that return more than logits: a value, a confidence, a gate by token."""
+"""Models with further outputs beside logits, such as a value or a confidence per token."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 
 class ModelOutput(NamedTuple):
-    """What a model with further outputs returns.
+    """The result of a model with further outputs.
 
-    `logits` are [batch, seq, vocabulary]. `outputs` are by name [batch, seq, ...]: entry t belongs to the token at position t.
-    Such a model names them in its class, `named_outputs = ("value",)`; losses receive them as `batch_metadata["outputs"]`.
+    `logits` are [batch, seq, vocabulary]. `outputs` are tensors [batch, seq, ...] by name; entry t belongs to the token at
+    position t. The model's class lists the names, such as `named_outputs = ("value",)`; losses receive the outputs as
+    `batch_metadata["outputs"]`.
     """
 
     logits: Tensor
@@ -23,6 +24,6 @@ def has_outputs(model: nn.Module) -> bool:
 
 
 def logits_of(result: Any) -> Tensor:
-    """The logits of what a model returned."""
-    found: Tensor = result.logits if isinstance(result, ModelOutput) else result
-    return found
+    """The logits in a model's result."""
+    logits: Tensor = result.logits if isinstance(result, ModelOutput) else result
+    return logits

@@ -1,4 +1,4 @@
-"""Where a token stands, and the position codes made from it."""
+"""Positions of tokens, and the position encodings made from them."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,7 +11,7 @@ Rotation = tuple[Tensor, Tensor]
 def position_ids(
     length: int, real: Bool[Tensor, "batch time"] | None, device: torch.device, start: int = 0
 ) -> Int[Tensor, "rows time"]:
-    """The position of each token: counted from `start`, or the number of real tokens before it where some are padding."""
+    """The position of each token: counted from `start`, or, with padding, the number of real tokens before it."""
     if real is None:
         return torch.arange(start, start + length, device=device)[None]
     return (real.long().cumsum(dim=1) - 1).clamp_(min=0)
@@ -25,7 +25,7 @@ def _angles(positions: Int[Tensor, "rows time"], pairs: int, base: float) -> Flo
 
 
 def sinusoidal(positions: Int[Tensor, "rows time"], width: int, dtype: torch.dtype) -> Float[Tensor, "rows time width"]:
-    """The fixed codes of Vaswani et al. 2017: sines, then cosines, of wavelengths from 2π to 10000 · 2π."""
+    """The fixed encodings of Vaswani et al. 2017: sines, then cosines, of wavelengths from 2π to 10000 · 2π."""
     angles = _angles(positions, width // 2, 10_000.0)
     return torch.cat((angles.sin(), angles.cos()), dim=-1).to(dtype)
 
@@ -37,7 +37,7 @@ def rotation(positions: Int[Tensor, "rows time"], size: int, dtype: torch.dtype)
 
 
 def rotate(x: Float[Tensor, "batch time heads size"], tables: Rotation) -> Float[Tensor, "batch time heads size"]:
-    """`x` with each pair (i, i + size/2) turned by its angle, computed in the tables' precision."""
+    """`x` with each pair (i, i + size/2) rotated by its angle, computed in the tables' precision."""
     cos, sin = tables
     first, second = x.to(cos.dtype).chunk(2, dim=-1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).to(x.dtype)

@@ -10,7 +10,7 @@ _MODERN = {"position": "rope", "norm": "rms", "activation": "swiglu"}
 
 @dataclass(frozen=True)
 class Preset:
-    """A named size: the decoder's parameters, and the vocabulary and context for which the name states the size."""
+    """A named size: the decoder's parameters, and the vocabulary and context for which the name gives the parameter count."""
 
     vocabulary: int
     context: int
@@ -26,10 +26,10 @@ PRESETS = MappingProxyType(
     {
         "tiny": Preset(99, 256, "for tests and vectorised sweeps", _size(2, 64, 2, 256)),
         "3m": Preset(99, 256, "the defaults", _size(4, 256, 4, 1024)),
-        "10m": Preset(99, 256, "nanoGPT's character model in shape", _size(6, 384, 6, 1536)),
+        "10m": Preset(99, 256, "the shape of nanoGPT's character model", _size(6, 384, 6, 1536)),
         "30m": Preset(99, 256, "the largest that trains overnight on a laptop CPU", _size(9, 512, 8, 2048)),
         "100m": Preset(99, 1024, "a deep model with modern choices", _size(14, 768, 12, 2048, **_MODERN)),
-        "124m": Preset(50_257, 1024, "GPT-2 (Radford et al. 2019) in shape", _size(12, 768, 12, 3072, bias=True)),
+        "124m": Preset(50_257, 1024, "the shape of GPT-2 (Radford et al. 2019)", _size(12, 768, 12, 3072, bias=True)),
         "350m": Preset(50_257, 1024, "a deep model with modern choices", _size(24, 1024, 16, 2688, **_MODERN)),
         "500m": Preset(
             50_257,

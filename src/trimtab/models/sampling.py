@@ -14,9 +14,9 @@ from trimtab.models.outputs import logits_of
 def filter_logits(
     logits: Float[Tensor, "batch vocab"], *, top_k: int | None = None, top_p: float | None = None
 ) -> Float[Tensor, "batch vocab"]:
-    """`logits` with everything outside the `top_k` best, or outside the smallest set of probability `top_p`, at minus infinity.
+    """`logits` with −∞ outside the `top_k` largest and outside the smallest set of tokens with probability `top_p`.
 
-    With both, `top_k` comes first. At least one token always stays (nucleus sampling: Holtzman et al. 2020).
+    With both, `top_k` is applied first. At least one token is always kept (nucleus sampling: Holtzman et al. 2020).
     """
     if top_k is not None:
         kept = torch.topk(logits, min(top_k, logits.shape[-1]), dim=-1)
@@ -39,9 +39,9 @@ def choose(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Int[Tensor, " batch"]:
-    """One token a row: multinomial at `temperature`, or the likeliest (the first among equals) at temperature 0.
+    """One token per row: multinomial at `temperature`, or the most likely one (the first if several are equal) at temperature 0.
 
-    The draw is made in fp64 on the generator's device by inverting the cumulative distribution: one uniform number a row.
+    Sampling inverts the cumulative distribution in fp64 on the generator's device, with one uniform number per row.
 
     Raises:
         ValueError: `temperature` is negative, `top_k` below 1 or `top_p` outside (0, 1].
@@ -54,17 +54,17 @@ def choose(
 
 
 def check_options(*, temperature: float, top_k: int | None, top_p: float | None) -> None:
-    """Refuse options of `choose` that are out of range.
+    """Check the options of `choose`.
 
     Raises:
         ValueError: `temperature` is negative, `top_k` below 1 or `top_p` outside (0, 1].
     """
     if temperature < 0:
-        raise ValueError(f"temperature must be 0 or more, found {temperature}")
+        raise ValueError(f"temperature must be 0 or more, but it is {temperature}")
     if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k must be 1 or more, found {top_k}")
+        raise ValueError(f"top_k must be 1 or more, but it is {top_k}")
     if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p must lie in (0, 1], found {top_p}")
+        raise ValueError(f"top_p must be in (0, 1], but it is {top_p}")
 
 
 def pick(
@@ -75,21 +75,21 @@ def pick(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Int[Tensor, " batch"]:
-    """`choose` with its uniform numbers given: one a row, or None at temperature 0."""
+    """`choose` with given uniform numbers: one per row, or None at temperature 0."""
     if uniform is None:
         return logits.argmax(dim=-1)
     logits = logits.to(uniform.device, torch.float64)
     probabilities = filter_logits(logits / temperature, top_k=top_k, top_p=top_p).softmax(dim=-1)
     cumulative = probabilities.cumsum(dim=-1)
     picked = torch.searchsorted(cumulative, uniform[:, None] * cumulative[:, -1:], right=True)[:, 0]
-    likeliest = probabilities.argmax(dim=-1)
+    most_likely = probabilities.argmax(dim=-1)
     picked = picked.clamp(max=logits.shape[-1] - 1)
     possible = probabilities.gather(1, picked[:, None])[:, 0] > 0
-    return torch.where(possible, picked, likeliest)
+    return torch.where(possible, picked, most_likely)
 
 
 def has_cache(model: nn.Module) -> bool:
-    """Whether a model can go on from what it read before, as `Decoder` can: `empty_cache`, `extend` and `keep_rows`."""
+    """Whether a model has the methods of a key-value cache: `empty_cache`, `extend` and `keep_rows`, as `Decoder` has."""
     return all(hasattr(model, name) for name in ("empty_cache", "extend", "keep_rows"))
 
 
@@ -107,28 +107,30 @@ def generate(
     slide: int | None = None,
     cached: bool = True,
 ) -> Int[Tensor, "batch all"]:
-    """The prompts (all of one length), each followed by up to `tokens` tokens; no dropout, and the model's mode stays.
+    """The prompts (all of equal length), each followed by up to `tokens` generated tokens, without dropout.
 
-    Generation ends early once every row has produced a token of `stop`; rows that stopped before are filled up with the
-    token they stopped at. The stop token is part of the result. `temperature`, `top_k` and `top_p` are those of `choose`.
+    Generation ends early once every row has produced a token of `stop`, which is part of the result; rows that stopped earlier
+    are filled with their stop token. `temperature`, `top_k` and `top_p` are those of `choose`. The model's train or evaluation
+    mode is restored.
 
-    A full context slides: when the window holds `model.context` tokens, its oldest `slide` tokens (by default an eighth of
-    the context) are forgotten, and the rest is read again from position 0. So the model always sees between `context - slide`
-    and `context` of the last tokens, and a smaller `slide` costs proportionally more. A prompt longer than the context is cut
-    to its last `context - slide` tokens in the same way.
+    The context slides: when the window has `model.context` tokens, its oldest `slide` tokens (by default an eighth of the
+    context) are dropped, and the rest is read again from position 0. So the model always sees between `context - slide` and
+    `context` of the last tokens, and a smaller `slide` costs proportionally more. A prompt longer than the context is cut to its
+    last `context - slide` tokens.
 
-    Any model with a `context` and this package's call signature will do. Without a cache (`has_cache`), or with
-    `cached=False`, every step reads its whole window again, with the same result. For prompts of several lengths see `complete`.
+    Works with any model that has a `context` and this package's call signature. Without a cache (`has_cache`), or with
+    `cached=False`, every step reads the whole window again, with the same result. For prompts of different lengths use
+    `complete`.
 
     Raises:
-        ValueError: an empty prompt, or an option out of range.
+        ValueError: a prompt is empty, or an option is out of range.
     """
     if prompt_ids.shape[1] == 0:
         raise ValueError("the prompt needs at least one token")
     context = int(getattr(model, "context"))  # noqa: B009 - user models are typed as plain modules
     slide = max(1, context // 8) if slide is None else slide
     if not 1 <= slide <= context:
-        raise ValueError(f"slide must lie in 1..{context} (the context), found {slide}")
+        raise ValueError(f"slide must be in 1..{context} (the context), but it is {slide}")
     stops = torch.tensor(sorted(stop), dtype=prompt_ids.dtype, device=prompt_ids.device)
     done = torch.zeros(prompt_ids.shape[0], dtype=torch.bool, device=prompt_ids.device)
     reader = _Reader(model, context, slide, cached=cached and has_cache(model))
@@ -150,23 +152,23 @@ def generate(
 
 
 class _Reader:
-    """A model and the window of tokens that it sees."""
+    """A model and its sliding window of tokens."""
 
     def __init__(self, model: Any, context: int, slide: int, *, cached: bool) -> None:
         self.model, self.context, self.cached = model, context, cached
-        self.remembered = max(1, context - slide)
+        self.kept = max(1, context - slide)
         self.window: Tensor | None = None
         self.cache: Any = None
-        # One product less has other last bits: a decoder's text for a seed stays what it always was.
+        # `last` changes the last bits of the logits, so it is not used for decoders: their text for a seed must not change.
         self.options = {} if isinstance(model, Decoder) else {"last": True}
 
     def read(self, new: Int[Tensor, "batch new"]) -> Float[Tensor, "batch vocab"]:
-        """The logits after `new`, which follows what was read before."""
+        """The logits after `new`, which follows the window."""
         unread = new
         window = new if self.window is None else torch.cat((self.window, new), dim=1)
         if self.window is None or window.shape[1] > self.context:
             if window.shape[1] > self.context:
-                window = window[:, -self.remembered :]
+                window = window[:, -self.kept :]
             unread = window
             self.cache = self.model.empty_cache() if self.cached else None
         self.window = window

@@ -155,7 +155,9 @@ NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in rang
         ("{% if false %}x{% endif %}", "its output is empty"),
     ],
 )
-def test_a_template_that_fails_or_exceeds_a_limit_is_refused_in_one_line(template: str, reason: str, folder: Path) -> None:
+def test_a_template_that_fails_or_exceeds_a_limit_is_refused_in_one_line(
+    template: str, reason: str, folder: Path
+) -> None:
     use_template(folder, template)
     with pytest.raises(
         DataError, match=rf"^The chat template of the model in \S+ cannot be used: .*({reason})"
