@@ -56,7 +56,7 @@ def test_a_known_model_that_is_there_is_not_imported_again(
     assert json.loads(call("import", "tiny", "--json"))["source"] == "tiny-carrier 1.0"
     monkeypatch.setitem(
         known_models.KNOWN_MODELS, "tiny", replace(known, version="2.0")
-    )  # another one is no reason to keep it
+    )  # a different version is imported
     with pytest.raises(ConfigError, match="exists already"):
         call("import", "tiny")
 
@@ -77,7 +77,7 @@ def test_one_bad_folder_is_a_line_of_the_list(gguf: Path, home: Path) -> None:
     (home / "models" / "cut" / "trimtab.json").unlink()
     (home / "models" / "carded" / "trimtab.json").write_text("[1]")
     carded, cut, tiny = call("list").splitlines()
-    assert cut.startswith(f"cut  cannot be used: {weights} is damaged or was cut short (")
+    assert cut.startswith(f"cut  cannot be used: {weights} is damaged or truncated (")
     assert "trimtab.json holds no mapping" in carded
     assert tiny.startswith("tiny  0.0M parameters")
     listed = json.loads(call("list", "--json"))
@@ -100,7 +100,7 @@ def test_import_to_a_folder_and_under_a_name(gguf: Path, home: Path, tmp_path: P
             ConfigError,
             "neither a .gguf file nor a model that Trimtab knows. It knows: smollm2-135m",
         ),
-        (["import", "none.gguf"], DataError, "is no .gguf file"),
+        (["import", "none.gguf"], DataError, "is not a .gguf file"),
         (["ask", "none", "Why?"], DataError, "There is no model in none"),
         (["ask", "none", " "], ConfigError, "The question is empty"),
     ],
@@ -132,7 +132,7 @@ def test_a_run_trains_resumes_and_is_exported(gguf: Path, home: Path, tmp_path: 
     assert weights[0] == weights[1]
     call("export", tmp_path / "run-8", "--out", tmp_path / "tuned")
     assert call("ask", tmp_path / "tuned", "Why?", "--tokens", "2")
-    with pytest.raises(ConfigError, match="low-rank additions alone"):
+    with pytest.raises(ConfigError, match="only low-rank additions"):
         call("export", tmp_path / "run-8", "--out", tmp_path / "adapter", "--adapter")
     with pytest.raises(ConfigError, match="exists already"):
         call("export", tmp_path / "run-8", "--out", tmp_path / "tuned")

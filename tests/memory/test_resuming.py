@@ -113,7 +113,7 @@ def test_pairs_that_were_asked_for_and_are_left_out_are_reasons(plain: dict[str,
     )
     pairs, watcher = {"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")}, Quiet()
     run_memory(config(plain, pairs=pairs, count=2, stages=["baselines"]), tmp_path / "run", watcher)
-    assert "1 pair of jsonl; 2 were asked for, and the rest is left out" in watcher.said
+    assert "1 pair of jsonl instead of 2; the others cannot be used" in watcher.said
     assert "Baselines of 1 pair." in watcher.said
 
 

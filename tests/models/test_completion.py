@@ -114,9 +114,9 @@ def test_a_completion_keeps_the_space_after_its_prompt():
     for row, prompt in zip(complete(model, PROMPTS, 6, generator=generator(), decode=words), PROMPTS, strict=True):
         assert words(prompt) + row.text == words([*prompt, *row.tokens])
         assert row.text == f" {words(row.tokens)}"
-    apart = complete(model, PROMPTS, 6, generator=generator(), decode=words, apart=True)
-    assert [row.text for row in apart] == [words(row.tokens) for row in apart]
-    first = f" {words(apart[0].tokens[:1])} "
+    alone = complete(model, PROMPTS, 6, generator=generator(), decode=words, decode_alone=True)
+    assert [row.text for row in alone] == [words(row.tokens) for row in alone]
+    first = f" {words(alone[0].tokens[:1])} "
     (row,) = complete(model, PROMPTS[:1], 6, generator=generator(), decode=words, stop_texts=[first])
     assert (row.ended, row.text, len(row.tokens)) == ("text", "", 2)
 

@@ -87,3 +87,21 @@ def check_hub(parameters: dict[str, Any]) -> None:
         raise ValueError(f"path: {path} is an id on the Hugging Face hub; set allow_hub to true to let it be fetched")
     if path.startswith(HUB) and not _HUB_ID.fullmatch(path.removeprefix(HUB)):
         raise ValueError(f"path: a hub id is written {HUB}owner/name, found {path}")
+
+
+class ModelPathComponent:
+    """Base of components with the parameters `path` and `allow_hub`: the registry's hooks for them."""
+
+    @classmethod
+    def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        """`parameters` with an imported model's name replaced by its folder."""
+        return expanded_path(parameters)
+
+    @classmethod
+    def check(cls, parameters: dict[str, Any]) -> None:
+        """Refuse a hub id that is not allowed.
+
+        Raises:
+            ValueError: one sentence that names the key.
+        """
+        check_hub(parameters)

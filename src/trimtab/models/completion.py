@@ -50,7 +50,7 @@ def complete(
     stop: Collection[int] = (),
     stop_texts: Sequence[str] = (),
     decode: Callable[[npt.ArrayLike], str] | None = None,
-    apart: bool = False,
+    decode_alone: bool = False,
     batch_size: int = 16,
     cached: bool = True,
 ) -> list[Completion]:
@@ -59,7 +59,7 @@ def complete(
     Prompts of similar length are read together, padded on the left with an attention mask, and with a key-value cache if the
     model has one. A row ends at a token of `stop`, at a text of `stop_texts` (which needs `decode`, the tokenizer's), or when the
     model's `context` is full; ended rows are removed from the batch. `temperature`, `top_k` and `top_p` are those of `choose`. A
-    completion is decoded together with its prompt (see `continuation`), or separately with `apart`, for models trained on
+    completion is decoded together with its prompt (see `continuation`), or separately with `decode_alone`, for models trained on
     separately encoded answers. The random numbers of a row depend only on `generator` and its place among the prompts, not on
     other rows or `batch_size`; at temperature 0 nothing is drawn. The model's train or evaluation mode is restored.
 
@@ -88,7 +88,7 @@ def complete(
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             batch = _Batch(model, [prompts[row] for row in rows], tokens, context, cached=cached and has_cache(model))
-            text_decoder = None if decode is None else _TextDecoder(decode, None if apart else batch.prompts)
+            text_decoder = None if decode is None else _TextDecoder(decode, None if decode_alone else batch.prompts)
             for step in range(tokens):
                 logits = batch.read()
                 drawn = None if uniform is None else uniform[[rows[i] for i in batch.rows], step]

@@ -91,8 +91,8 @@ def test_unanswerable_questions_of_squad_can_get_an_answer(tmp_path: Path) -> No
         tmp_path / "squad.json",
         squad(squad_question("q1", "Who?", is_impossible=True), squad_question("q2", "What?", "tea")),
     )
-    there = source("squad", path=path, unanswerable="target", no_answer="nobody knows")
-    by_id = {pair.id: pair for pair in there.read(None, 0).pairs}
+    reader = source("squad", path=path, unanswerable="target", no_answer="nobody knows")
+    by_id = {pair.id: pair for pair in reader.read(None, 0).pairs}
     assert (by_id["q1"].answers, by_id["q1"].metadata["unanswerable"]) == (("nobody knows",), True)
     assert by_id["q2"].answer == "tea"
     with pytest.raises(ValueError, match="no_answer"):

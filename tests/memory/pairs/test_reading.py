@@ -17,19 +17,19 @@ ROWS = [{"id": f"p{n}", "question": f"How many is {n} and 1?", "answer": str(n +
 def test_the_selection_depends_on_the_seed_and_not_on_the_order_of_rows(tmp_path: Path) -> None:
     shuffled = list(ROWS)
     random.Random(7).shuffle(shuffled)
-    there = source("jsonl", path=write_rows(tmp_path / "a.jsonl", ROWS))
+    reader = source("jsonl", path=write_rows(tmp_path / "a.jsonl", ROWS))
     moved = source("jsonl", path=write_rows(tmp_path / "b.jsonl", shuffled))
-    assert there.read(10, 3) == moved.read(10, 3)
-    assert there.read(None, 3) == moved.read(40, 3)
-    assert there.read(10, 3).pairs == there.read(25, 3).pairs[:10]
-    assert there.read(10, 3).pairs != there.read(10, 4).pairs
-    assert {pair.id for pair in there.read(None, 4).pairs} == {row["id"] for row in ROWS}
+    assert reader.read(10, 3) == moved.read(10, 3)
+    assert reader.read(None, 3) == moved.read(40, 3)
+    assert reader.read(10, 3).pairs == reader.read(25, 3).pairs[:10]
+    assert reader.read(10, 3).pairs != reader.read(10, 4).pairs
+    assert {pair.id for pair in reader.read(None, 4).pairs} == {row["id"] for row in ROWS}
 
 
 def test_an_added_row_hardly_changes_the_selection(tmp_path: Path) -> None:
-    there = source("jsonl", path=write_rows(tmp_path / "a.jsonl", ROWS)).read(10, 0)
+    all_rows = source("jsonl", path=write_rows(tmp_path / "a.jsonl", ROWS)).read(10, 0)
     fewer = source("jsonl", path=write_rows(tmp_path / "b.jsonl", ROWS[:39])).read(10, 0)
-    assert len({pair.id for pair in there.pairs} & {pair.id for pair in fewer.pairs}) >= 9
+    assert len({pair.id for pair in all_rows.pairs} & {pair.id for pair in fewer.pairs}) >= 9
 
 
 def test_the_fingerprint_depends_on_the_content_only(tmp_path: Path) -> None:
@@ -126,8 +126,8 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
 def test_keys_can_be_chosen_and_values_can_be_numbers(tmp_path: Path) -> None:
     rows = [{"q": {"text": " Six by seven? "}, "a": [42, "42", "forty-two"], "n": 5}]
     path = write_rows(tmp_path / "rows.jsonl", rows)
-    there = source("jsonl", path=path, question_key="q.text", answer_key="a", id_key="n", exact=True)
-    (pair,) = there.read(1, 0).pairs
+    reader = source("jsonl", path=path, question_key="q.text", answer_key="a", id_key="n", exact=True)
+    (pair,) = reader.read(1, 0).pairs
     assert (pair.id, pair.question, pair.answer, pair.answers) == ("5", "Six by seven?", "42", ("42", "forty-two"))
     assert pair.exact
 

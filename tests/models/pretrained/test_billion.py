@@ -77,10 +77,10 @@ def test_a_sharded_model_of_a_billion_parameters_trains_within_its_memory(tmp_pa
         [sys.executable, "-c", USE, str(folder)], capture_output=True, text=True, timeout=1500, check=False
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    print(f"{size:.2f} GB of weights; {found}")
-    assert found["parameters"] > 1e9
+    result = json.loads(done.stdout.splitlines()[-1])
+    print(f"{size:.2f} GB of weights; {result}")
+    assert result["parameters"] > 1e9
     embedding = 64_000 * 2_048 * 4 / 1e9  # the largest matrix, widened to fp32 while the model is probed
-    assert found["loaded"] - found["before"] < size + embedding + 0.2
-    assert found["peak"] - found["before"] < 1.2 * size + 1.0
-    assert found["losses"][1] < found["losses"][0]
+    assert result["loaded"] - result["before"] < size + embedding + 0.2
+    assert result["peak"] - result["before"] < 1.2 * size + 1.0
+    assert result["losses"][1] < result["losses"][0]

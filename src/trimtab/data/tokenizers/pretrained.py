@@ -2,13 +2,13 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from trimtab.boundary import is_unicode, shortened
 from trimtab.config.model_folder import member, read_mapping
-from trimtab.config.model_paths import AllowHub, check_hub, expanded_path
+from trimtab.config.model_paths import AllowHub, ModelPathComponent, check_hub
 from trimtab.config.offline import local_folder
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.pieces import Cuts
@@ -16,7 +16,7 @@ from trimtab.data.tokenizers.file import FileTokenizer
 from trimtab.errors import DataError
 
 
-class PretrainedTokenizer(FileTokenizer):
+class PretrainedTokenizer(ModelPathComponent, FileTokenizer):
     """The tokenizer of a pretrained model: the `tokenizer.json` of its folder, and the tokens that end an answer.
 
     Answers that are trained on end with `end`: the `eos_token` of `tokenizer_config.json`, else the first `eos_token_id` of
@@ -61,20 +61,6 @@ class PretrainedTokenizer(FileTokenizer):
             self.fingerprint = hashlib.sha256(f"{self.fingerprint} special tokens spelt".encode()).hexdigest()
         if self.ends:
             self.fingerprint = hashlib.sha256(f"{self.fingerprint} ends {self.ends}".encode()).hexdigest()
-
-    @classmethod
-    def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:
-        """`parameters` with an imported model's name replaced by its folder."""
-        return expanded_path(parameters)
-
-    @classmethod
-    def check(cls, parameters: dict[str, Any]) -> None:
-        """Refuse a hub id that is not allowed.
-
-        Raises:
-            ValueError: one sentence that names the key.
-        """
-        check_hub(parameters)
 
     def _probe(self) -> Cuts:
         self._tokenizer.encode_special_tokens = not self._special

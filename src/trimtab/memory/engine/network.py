@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trimtab.boundary import foreign
-from trimtab.config.model_paths import AllowHub, ModelPath, check_hub, expanded_path
+from trimtab.config.model_paths import AllowHub, ModelPath, ModelPathComponent
 from trimtab.config.offline import offline_import
 from trimtab.errors import ConfigError
 from trimtab.memory.engine import attention
@@ -31,7 +31,7 @@ class Cost:
     margin: Float[Tensor, " targets"]
 
 
-class FrozenNetwork:
+class FrozenNetwork(ModelPathComponent):
     """A pretrained causal language model with frozen weights, in one precision throughout.
 
     `embedding` is [tokens, d], `width` is d, `scale` the standard deviation of the embedding's entries, `fingerprint` that of the
@@ -79,20 +79,6 @@ class FrozenNetwork:
             f"model: the {type(self.network).__name__} in {self.name} cannot read memory vectors: {why}. Use a model with "
             "plain causal attention and a linear head, such as Llama, Qwen2, Mistral or GPT-2."
         )
-
-    @classmethod
-    def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:
-        """`parameters` with an imported model's name replaced by its folder."""
-        return expanded_path(parameters)
-
-    @classmethod
-    def check(cls, parameters: dict[str, Any]) -> None:
-        """Refuse a hub id that is not allowed.
-
-        Raises:
-            ValueError: one sentence that names the key.
-        """
-        check_hub(parameters)
 
     def network_and_fingerprint(self, loaded: Pretrained) -> tuple[Any, str]:
         """The network with its final weights, and their fingerprint: by default those of the files."""

@@ -107,7 +107,7 @@ def typical_distance(one: Float[Tensor, "tokens vocab"], other: Float[Tensor, "t
 
 def _compared(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     one, other = one.double(), other.double()
-    said = (one.abs() < _MASKED) | (other.abs() < _MASKED)
-    gap = (one - other)[said].abs().nan_to_num(nan=torch.inf)
-    spread = other[said].nan_to_num(posinf=0.0, neginf=0.0).std() if gap.numel() > 1 else other.new_ones(())
+    compared = (one.abs() < _MASKED) | (other.abs() < _MASKED)
+    gap = (one - other)[compared].abs().nan_to_num(nan=torch.inf)
+    spread = other[compared].nan_to_num(posinf=0.0, neginf=0.0).std() if gap.numel() > 1 else other.new_ones(())
     return gap, spread.clamp_min(1e-12)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
-from trimtab.config.model_paths import AllowHub, ModelPath, check_hub, expanded_path
+from trimtab.config.model_paths import AllowHub, ModelPath, ModelPathComponent, check_hub
 from trimtab.errors import ConfigError
 from trimtab.models.pretrained.adaptation import Adaptation, Full, adapt_network, check_parts
 from trimtab.models.pretrained.files import model_files
@@ -20,7 +20,7 @@ from trimtab.models.pretrained.probe import empty_cache
 from trimtab.models.pretrained.properties import checked_probe
 
 
-class Pretrained(nn.Module):
+class Pretrained(ModelPathComponent, nn.Module):
     """A causal language model of the transformers library, trained in part or in full.
 
     `network` is the library's own module, `source` the folder or file it came from. `context` is the longest sequence that
@@ -98,18 +98,13 @@ class Pretrained(nn.Module):
         return model_files(path).fingerprint()
 
     @classmethod
-    def expand(cls, parameters: dict[str, Any]) -> dict[str, Any]:
-        """`parameters` with an imported model's name replaced by its folder."""
-        return expanded_path(parameters)
-
-    @classmethod
     def check(cls, parameters: dict[str, Any]) -> None:
         """Refuse parameters that do not fit together.
 
         Raises:
             ValueError: one sentence that names the key.
         """
-        check_hub(parameters)
+        super().check(parameters)
         check_parts([part["name"] for part in parameters["adapt"]])
 
     @property

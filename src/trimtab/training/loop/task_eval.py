@@ -124,7 +124,7 @@ class TaskEvaluator:
             temperature=temperature,
             stop=self.dataset.ends,
             decode=self.dataset.tokenizer.decode,
-            apart=True,  # as `ProblemDataset` encodes answers
+            decode_alone=True,  # as `ProblemDataset` encodes answers
             batch_size=self.batch_size,
         )
 

@@ -140,6 +140,6 @@ def _answer(loaded: LoadedModel, config: SampleConfig, generator: torch.Generato
         top_p=config.top_p,
         stop=(end_token(loaded.tokenizer),),
         decode=loaded.tokenizer.decode,
-        apart=True,  # as `ProblemDataset` encodes answers
+        decode_alone=True,  # as `ProblemDataset` encodes answers
     )
     return completion.text or ""
