@@ -22,24 +22,25 @@ class Loss(Protocol):
         ...
 
 
-class _Mean:
-    """A loss's mean over its weight, added up batch by batch."""
+class WeightedMean:
+    """The mean of a loss over its weight, summed batch by batch in double precision."""
 
-    def __init__(self, loss: Loss) -> None:
-        self.loss, self.total, self.weights = loss, 0.0, 0.0
+    def __init__(self) -> None:
+        self.total, self.weight = 0.0, 0.0
 
-    def add(self, logits: Tensor, labels: Tensor, metadata: Mapping[str, Any]) -> None:
-        output = self.loss(logits, labels, metadata)
+    def add(self, output: Mapping[str, Any]) -> None:
+        """Add the output of a loss: `loss`, a mean over `weight`."""
         weight = float(output["weight"])
-        self.total += float(output["loss"]) * weight
-        self.weights += weight
+        self.total += float(output["loss"].detach()) * weight
+        self.weight += weight
 
-    def value(self) -> float:
-        return self.total / self.weights if self.weights else float("nan")
+    def value(self, without_weight: float) -> float:
+        """The mean; `without_weight` where the weights add up to 0."""
+        return self.total / self.weight if self.weight else without_weight
 
 
 class _Reliability:
-    """The reliability histogram; a confidence that is not finite makes its error NaN and is not counted."""
+    """The reliability histogram. A confidence that is not finite is not counted, and makes the error NaN."""
 
     def __init__(self) -> None:
         self.bins, self.finite = ReliabilityBins(), True
@@ -57,35 +58,34 @@ class _Reliability:
 def evaluate(
     forward: Forward, cross_entropy: Loss, batches: Iterable[Any], objective: Loss | None = None
 ) -> dict[str, Any]:
-    """Loss, top-1 accuracy and expected calibration error a token, weighted over all batches.
+    """Loss, top-1 accuracy and expected calibration error per token, weighted over all batches.
 
-    Labels are token ids (−100 not asked); with soft labels the likeliest token is the one that counts as right. Returns
-    `val_loss`, which is `cross_entropy` (nats a token) whatever is trained on, so that two objectives can be compared;
-    `val_accuracy`, `val_calibration_error` (15 bins; `val_reliability` says what is in each) and `val_tokens`. With an
-    `objective`, also its mean: `val_objective`.
+    Labels are token ids (−100: no target); with soft labels the most likely token counts as right. Returns `val_loss`, the
+    `cross_entropy` in nats per token whatever the objective is, so that two objectives can be compared; `val_accuracy`;
+    `val_calibration_error` (15 bins, whose content is in `val_reliability`); and `val_tokens`. With an `objective`, also its
+    mean: `val_objective`. Means over no token are NaN.
     """
     right, tokens = 0, 0
-    loss, further = _Mean(cross_entropy), None if objective is None else _Mean(objective)
+    means = [(loss, WeightedMean()) for loss in (cross_entropy, objective) if loss is not None]
     bins = _Reliability()
     for batch in batches:
         logits, labels, metadata = forward(batch)
-        loss.add(logits, labels, metadata)
-        if further is not None:
-            further.add(logits, labels, metadata)
-        hard, asked = _hard(labels)
-        confidence, guess = logits[asked].float().softmax(-1).max(-1)
-        correct = guess == hard[asked]
+        for loss, mean in means:
+            mean.add(loss(logits, labels, metadata))
+        hard, target_mask = _hard(labels)
+        confidence, guess = logits[target_mask].float().softmax(-1).max(-1)
+        correct = guess == hard[target_mask]
         bins.add(confidence, correct)
         right += int(correct.sum())
-        tokens += int(asked.sum())
+        tokens += int(target_mask.sum())
     figures = {
-        "val_loss": loss.value(),
+        "val_loss": means[0][1].value(float("nan")),
         "val_accuracy": right / tokens if tokens else float("nan"),
         "val_calibration_error": bins.error(),
         "val_reliability": bins.bins.as_dict(),
         "val_tokens": tokens,
     }
-    return figures if further is None else figures | {"val_objective": further.value()}
+    return figures if objective is None else figures | {"val_objective": means[1][1].value(float("nan"))}
 
 
 def _hard(labels: Tensor) -> tuple[Int[Tensor, "batch time"], Tensor]:

@@ -1,6 +1,7 @@
 """State for checkpoints: nested values as plain JSON plus named tensors, and the tensors of a model."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -87,3 +88,10 @@ def named_tensors(model: torch.nn.Module) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {name: p.detach() for name, p in model.named_parameters() if name not in in_files}
     tensors.update({name: b for name, b in model.named_buffers() if name in names})
     return tensors
+
+
+@torch.no_grad()
+def load_named_tensors(model: torch.nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copy `tensors`, which have the names that `named_tensors` gives, into a model."""
+    for name, tensor in named_tensors(model).items():
+        tensor.copy_(tensors[name])

@@ -1,15 +1,14 @@
-"""Distributions over answers against the exact ones, where a task knows them: no labels, so no sampling noise."""
+"""Predicted answer distributions compared with the exact ones, where a task knows them. No labels, so no label noise."""
 
-import math
-from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from trimtab.evaluation.calibration.arrays import Distributions, Groups, as_clusters, as_distributions
 from trimtab.evaluation.calibration.binning import BINS, calibration_error
-from trimtab.evaluation.calibration.figure import LEVEL, Ends, Figure, figures
+from trimtab.evaluation.calibration.figure import LEVEL, Ends, Figure, SampleReport, figures
 from trimtab.evaluation.calibration.measures import Items, bins_of
 from trimtab.evaluation.calibration.report import check_settings, cluster_counts
 from trimtab.evaluation.calibration.resampling import bootstrap as resample
@@ -26,43 +25,22 @@ ENDS: dict[str, Ends] = {
 
 
 @dataclass(frozen=True)
-class DistributionReport:
+class DistributionReport(SampleReport):
     """How far distributions are from the exact ones.
 
-    `kl`: mean KL(truth‖p) in nats, infinite where an answer that can be right was given no probability.
-    `total_variation`: mean ½ Σ |p − truth|, in [0, 1]. With c the largest probability of an item and q what the truth gives
-    that same option: `ece_to_truth` is Σ_b (n_b/N) |c̄ − q̄| over bins of c; `confidence_error` the mean of |c − q|, which
+    `kl`: mean KL(truth‖p) in nats, infinite where an answer that can be right got probability 0.
+    `total_variation`: mean ½ Σ |p − truth|, in [0, 1]. With c the largest probability of an item and q the true probability
+    of that option: `ece_to_truth` is Σ_b (n_b/N) |c̄ − q̄| over bins of c; `confidence_error` the mean of |c − q|, which
     needs no bins; `confidence_bias` the mean of c − q, above 0 when confidence is too high; `expected_accuracy` the mean of q.
     A perfect predictor scores exactly 0 in all but the last.
     """
 
-    items: int
-    clusters: tuple[int, ...] | None
-    bins: int
-    level: float
     kl: Figure
     total_variation: Figure
     ece_to_truth: Figure
     confidence_error: Figure
     confidence_bias: Figure
     expected_accuracy: Figure
-
-    @classmethod
-    def unknown(cls, items: int) -> Self:
-        """The report of distributions that are not finite: every figure is NaN, under the name that it would have."""
-        return cls(items, None, BINS, LEVEL, **{name: Figure(math.nan) for name in ENDS})
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {
-            field.name: found.as_dict()
-            if isinstance(found, Figure)
-            else list(found)
-            if isinstance(found, tuple)
-            else found
-            for field in fields(self)
-            for found in [getattr(self, field.name)]
-        }
 
 
 def distribution_report(
@@ -78,7 +56,7 @@ def distribution_report(
     """The distance of `probabilities` [n, options] from the exact answer distributions `truth` [n, options].
 
     Items with fewer options than others are padded with zeros in both. The intervals are over items (or clusters: `groups`
-    as in `calibration_report`), as there is no other chance in the figures. Raises ValueError for wrong or unequal shapes,
+    as in `calibration_report`), the only source of randomness in the figures. Raises ValueError for wrong or unequal shapes,
     no items, NaN, values outside [0, 1], and rows that do not sum to 1.
     """
     p, t = as_distributions(probabilities), as_distributions(truth, "truth")
@@ -89,14 +67,14 @@ def distribution_report(
     chosen = p.argmax(axis=1)[:, None]
     c, q = (np.take_along_axis(x, chosen, axis=1)[:, 0] for x in (p, t))
     items = Items.ordered(c, q, as_clusters(groups, n), bins)
-    order = np.argsort(c, kind="stable")  # as the items are
+    order = np.argsort(c, kind="stable")  # the order of the items
     means = {name: x[order] for name, x in _by_item(p, t, c, q).items()}
     resampling, _ = generators(seed)
     ways = resample(lambda counts: _measure(items, means, counts), items.clusters, n, bootstrap, resampling)
     made = figures(_measure(items, means, np.ones((1, n))), ENDS, ways, {}, level)
     exact = {
-        name: replace(found, null_floor=0.0, null_high=0.0)
-        for name, found in made.items()
+        name: replace(figure, null_floor=0.0, null_high=0.0)
+        for name, figure in made.items()
         if name != "expected_accuracy"
     }
     return DistributionReport(n, cluster_counts(items.clusters), bins, level, **(made | exact))
@@ -122,10 +100,10 @@ def _measure(
     items: Items, means: dict[str, Float[np.ndarray, " n"]], counts: Float[np.ndarray, "samples n"]
 ) -> dict[str, Float[np.ndarray, " samples"]]:
     total = counts.sum(axis=1)
-    found = {}
+    measured = {}
     for name, values in means.items():
         infinite = np.isinf(values)
         mean = counts @ np.where(infinite, 0.0, values) / total
-        found[name] = np.where(counts @ infinite.astype(np.float64) > 0, np.inf, mean)
-    found["ece_to_truth"] = calibration_error(bins_of(items, counts, counts * items.correct))
-    return found
+        measured[name] = np.where(counts @ infinite.astype(np.float64) > 0, np.inf, mean)
+    measured["ece_to_truth"] = calibration_error(bins_of(items, counts, counts * items.correct))
+    return measured

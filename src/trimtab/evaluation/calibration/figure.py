@@ -1,28 +1,29 @@
-"""One figure with what is needed to believe it."""
+"""A figure with its interval and its null floor, and reports made of figures."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float
 
+from trimtab.evaluation.calibration.binning import BINS
 from trimtab.evaluation.calibration.resampling import Measured, Way
 
 LEVEL = 0.95
-"""The level of intervals where none is asked for."""
+"""The default level of intervals."""
 
 Ends = tuple[float, float]
-"""The lowest and the highest that a figure can be."""
+"""The lowest and the highest possible value of a figure."""
 
 
 @dataclass(frozen=True)
 class Figure:
     """A figure, its bootstrap interval, and what a perfect predictor would score.
 
-    `null_floor` is the mean score, at this sample size and with these confidences, of a predictor whose every
-    confidence is true, and `null_high` the score that 95% of such samples stay below. None: not asked for, or (the interval)
-    nothing to resample.
+    `null_floor` is the mean score, at this sample size and with these confidences, of a predictor whose confidences are all
+    true, and `null_high` the 95% quantile of its scores. None: not computed, or (the interval) nothing to resample.
     """
 
     value: float
@@ -40,6 +41,37 @@ class Figure:
             "null_floor": self.null_floor,
             "null_high": self.null_high,
         }
+
+
+@dataclass(frozen=True)
+class Report:
+    """Base of the reports: dataclasses of figures, counts and further reports."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the counts, and value, low, high, null_floor and null_high of each figure."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Figure | Report):
+        return value.as_dict()
+    return list(value) if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True)
+class SampleReport(Report):
+    """Base of the reports on a sample of items; `clusters` counts the clusters of each clustering, None for independent items."""
+
+    items: int
+    clusters: tuple[int, ...] | None
+    bins: int
+    level: float
+
+    @classmethod
+    def unknown(cls, items: int) -> Self:
+        """The report on values that are not finite: every figure is NaN."""
+        names = [field.name for field in fields(cls) if field.type in (Figure, "Figure")]
+        return cls(items, None, BINS, LEVEL, **{name: Figure(math.nan) for name in names})
 
 
 def figures(

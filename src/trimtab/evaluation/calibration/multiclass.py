@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from trimtab.evaluation.calibration.arrays import Distributions, Groups, as_clusters, as_distributions, as_labels
 from trimtab.evaluation.calibration.binning import BINS, BinSums, calibration_error, decomposition, width_bins
-from trimtab.evaluation.calibration.figure import LEVEL, Ends, Figure, figures
+from trimtab.evaluation.calibration.figure import LEVEL, Ends, Figure, Report, figures
 from trimtab.evaluation.calibration.report import CalibrationReport, calibration_report, check_settings
 from trimtab.evaluation.calibration.resampling import bootstrap as resample
 from trimtab.evaluation.calibration.resampling import generators, simulate_labels
@@ -25,8 +25,8 @@ ENDS: dict[str, Ends] = {
 
 
 @dataclass(frozen=True)
-class MulticlassReport:
-    """The figures of distributions over classes; `top` is the report of the likeliest class alone.
+class MulticlassReport(Report):
+    """The figures of distributions over classes; `top` is the report on the most likely class alone.
 
     `classwise_ece` is the mean over classes of the expected calibration error of that class's probability (Nixon et al.
     2019; Kull et al. 2019). `brier` sums the squares over classes, so it lies in [0, 2] (Brier 1950), and so
@@ -43,11 +43,6 @@ class MulticlassReport:
     within_bins: Figure
     nll: Figure
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        figures = {name: getattr(self, name).as_dict() for name in ENDS}
-        return {"classes": self.classes, "top": self.top.as_dict(), **figures}
-
 
 def multiclass_report(
     probabilities: Any,
@@ -62,11 +57,11 @@ def multiclass_report(
 ) -> MulticlassReport:
     """The figures of `probabilities` [n, classes] against `labels` [n], whole numbers from 0.
 
-    Settings as for `calibration_report`; null floors draw each label from its item's own probabilities. The likeliest class
-    is the first among equals. Made for few classes: time and memory grow with n · classes.
+    Settings as for `calibration_report`; null floors draw each label from its item's own probabilities. The first of equally
+    likely classes is the top one. Intended for few classes: time and memory grow with n · classes.
 
-    Raises ValueError for wrong shapes, no items, NaN, probabilities outside [0, 1] or not summing to 1, and labels that are
-    no class.
+    Raises ValueError for wrong shapes, no items, NaN, probabilities outside [0, 1] or not summing to 1, and labels
+    that are no class.
     """
     p = as_distributions(probabilities)
     y = as_labels(labels, *p.shape)
@@ -102,8 +97,8 @@ class _Table:
         n, classes = self.p.shape
         where = (np.repeat(np.arange(n), classes), self.index.ravel())
         matrix = csr_array((values.ravel(), where), shape=(n, classes * self.bins))
-        found: Float[np.ndarray, "samples all"] = (matrix.T @ counts.T).T
-        return found
+        sums: Float[np.ndarray, "samples all"] = (matrix.T @ counts.T).T
+        return sums
 
 
 def _measure(
@@ -117,7 +112,7 @@ def _measure(
     confidence = table.summed(table.p, counts)
     cells = classes * table.bins
     if len(labels) == 1:
-        # The label's own entry of each row: one class an item, so a table with zeros elsewhere.
+        # 1 in the label's class of each row, 0 elsewhere.
         own = np.zeros_like(table.p)
         own[np.arange(n), labels[0]] = 1.0
         correct = table.summed(own, counts)
@@ -133,7 +128,7 @@ def _measure(
     squares = (table.p**2).sum(axis=1) + 1 - 2 * chosen
     impossible = chosen == 0
     nll = (counts * -np.log(np.where(impossible, 1.0, chosen))).sum(axis=1) / total
-    found = {
+    measured = {
         "classwise_ece": np.mean([calibration_error(sums) for sums in each], axis=0),
         "brier": (counts * squares).sum(axis=1) / total,
         "reliability": parts[0],
@@ -141,5 +136,5 @@ def _measure(
         "uncertainty": parts[2],
         "nll": np.where((counts * impossible).sum(axis=1) > 0, np.inf, nll),
     }
-    found["within_bins"] = found["brier"] - parts[0] + parts[1] - parts[2]
-    return found
+    measured["within_bins"] = measured["brier"] - parts[0] + parts[1] - parts[2]
+    return measured

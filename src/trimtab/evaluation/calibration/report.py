@@ -1,32 +1,27 @@
 """The calibration report of confidences against outcomes."""
 
 import math
-from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from trimtab.evaluation.calibration.arrays import Groups, as_clusters, as_confidences, as_outcomes
 from trimtab.evaluation.calibration.binning import BINS
-from trimtab.evaluation.calibration.figure import LEVEL, Figure, figures
+from trimtab.evaluation.calibration.figure import LEVEL, Figure, SampleReport, figures
 from trimtab.evaluation.calibration.measures import ENDS, Items, measure
 from trimtab.evaluation.calibration.resampling import bootstrap as resample
 from trimtab.evaluation.calibration.resampling import generators, simulate
 
 
 @dataclass(frozen=True)
-class CalibrationReport:
-    """Every figure of one set of confidences; `debiased` is the root of `debiased_squared`, 0 where that is below 0.
+class CalibrationReport(SampleReport):
+    """The calibration figures of a set of confidences.
 
-    `overconfidence` is mean confidence less accuracy; `nll` is in nats; `reliability`, `resolution`, `uncertainty` and
-    `within_bins` are the parts of `brier` (reliability − resolution + uncertainty + within_bins). `clusters` counts the
-    clusters of each way of clustering, None for independent items.
+    `overconfidence` is mean confidence minus accuracy; `debiased` is the root of `debiased_squared`, 0 where that is negative;
+    `nll` is in nats; `brier` = `reliability` − `resolution` + `uncertainty` + `within_bins`.
     """
 
-    items: int
-    clusters: tuple[int, ...] | None
-    bins: int
-    level: float
     accuracy: Figure
     mean_confidence: Figure
     overconfidence: Figure
@@ -44,23 +39,6 @@ class CalibrationReport:
     aurc: Figure
     excess_aurc: Figure
 
-    @classmethod
-    def unknown(cls, items: int) -> Self:
-        """The report of confidences that are not finite: every figure is NaN, under the name that it would have."""
-        return cls(items, None, BINS, LEVEL, **{name: Figure(math.nan) for name in ENDS})
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON: what was counted, and each figure's value, low, high, null_floor and null_high."""
-        return {
-            field.name: found.as_dict()
-            if isinstance(found, Figure)
-            else list(found)
-            if isinstance(found, tuple)
-            else found
-            for field in fields(self)
-            for found in [getattr(self, field.name)]
-        }
-
 
 def calibration_report(
     confidence: Any,
@@ -76,9 +54,9 @@ def calibration_report(
     """The figures of `confidence` [n], the probabilities given that the answers are right, against `correct` [n], 0 or 1.
 
     Intervals come from `bootstrap` resamples of the items, or of whole clusters where `groups` names each item's cluster
-    (an array with two columns clusters in two ways at once: seeds and prompts). Bins stay those of the whole
+    (an array with two columns clusters in two ways at once, by seeds and by prompts). All resamples use the bins of the whole
     sample. Null floors come from `null` simulations in which each item is right with the probability of its confidence,
-    independently of the others. 0 leaves either out. The same seed gives the same report.
+    independently of the others. 0 leaves intervals or floors out. The same seed gives the same report.
 
     Raises ValueError for wrong shapes, no items, NaN, confidences outside [0, 1], outcomes other than 0 and 1, no bins, or a
     level outside (0, 1).
@@ -93,7 +71,7 @@ def calibration_report(
     nulls = simulate(lambda outcomes: measure(items, every, outcomes), items.confidence, null, simulating)
     made = figures(measure(items, every, correct), ENDS, ways, nulls, level)
     squared = made["debiased_squared"]
-    # The root of the squared figure's interval: the root's own draws, all above 0, know nothing of what lies below.
+    # The interval is the root of the squared figure's: the draws of the root are all above 0, so their interval would be too.
     made["debiased"] = replace(made["debiased"], low=_root(squared.low), high=_root(squared.high))
     return CalibrationReport(c.size, cluster_counts(items.clusters), bins, level, **made)
 
@@ -103,7 +81,7 @@ def _root(squared: float | None) -> float | None:
 
 
 def check_settings(bootstrap: int, null: int, bins: int, level: float) -> None:
-    """Raise ValueError for settings that cannot be."""
+    """Raise ValueError for settings out of range."""
     if bins < 1:
         raise ValueError(f"bins should be at least 1; found {bins}.")
     if bootstrap < 0 or null < 0:
@@ -113,5 +91,5 @@ def check_settings(bootstrap: int, null: int, bins: int, level: float) -> None:
 
 
 def cluster_counts(clusters: np.ndarray | None) -> tuple[int, ...] | None:
-    """How many clusters each way has."""
+    """The number of clusters of each clustering."""
     return None if clusters is None else tuple(int(way.max()) + 1 for way in clusters.T)

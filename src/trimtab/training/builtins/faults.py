@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trimtab.data import IGNORE, Batch
+from trimtab.training.builtins.gradients import add_noise
 from trimtab.training.loop.faults import Fault
 
 Steps = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, description="the data steps that are struck")]
@@ -80,6 +81,4 @@ class GradientNoise(Fault):
 
     def disturb(self, gradients: dict[str, Tensor], generator: torch.Generator) -> None:
         """Add the noise in place."""
-        for gradient in gradients.values():
-            noise = torch.randn(gradient.shape, generator=generator).to(gradient)
-            gradient.add_(noise * (self.scale * gradient.norm() / gradient.numel() ** 0.5))
+        add_noise(gradients, self.scale, generator)

@@ -86,9 +86,14 @@ class GradientNoiseInjection(GradientTransform):
 
     def transform(self, gradients: dict[str, Tensor], generator: torch.Generator) -> None:
         """Add the noise in place; `generator` is the run's `noise` stream at this step."""
-        for gradient in gradients.values():
-            noise = torch.randn(gradient.shape, generator=generator).to(gradient)
-            gradient.add_(noise * (self.scale * gradient.norm() / gradient.numel() ** 0.5))
+        add_noise(gradients, self.scale, generator)
+
+
+def add_noise(gradients: dict[str, Tensor], scale: float, generator: torch.Generator) -> None:
+    """Add Gaussian noise to each gradient in place, with an expected norm of about `scale` times the gradient's."""
+    for gradient in gradients.values():
+        noise = torch.randn(gradient.shape, generator=generator).to(gradient)
+        gradient.add_(noise * (scale * gradient.norm() / gradient.numel() ** 0.5))
 
 
 class SubspaceProjection(GradientTransform):

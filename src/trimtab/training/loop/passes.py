@@ -12,6 +12,7 @@ from trimtab.config import EpisodeConfig
 from trimtab.config.registry import accepts
 from trimtab.data import IGNORE, Batch, BatchSource, DrawState, ValidationSource
 from trimtab.data.batch import NextToken, Purpose
+from trimtab.evaluation.evaluate import WeightedMean
 from trimtab.losses import LossModule, LossOutput
 from trimtab.models import has_outputs, logits_of
 from trimtab.random import Streams, derive_seed, global_stream
@@ -29,35 +30,11 @@ class Accumulated:
     aux: dict[str, float]
 
 
-class Mean:
-    """A mean over weights, added up micro-batch by micro-batch in double precision."""
-
-    def __init__(self) -> None:
-        self.total = torch.zeros((), dtype=torch.float64)
-        self.weight = torch.zeros((), dtype=torch.float64)
-
-    def add(self, output: LossOutput) -> None:
-        """Take in a loss's output."""
-        loss, weight = output["loss"].detach().double(), output["weight"].detach().double()
-        self.total += (loss * weight).cpu()
-        self.weight += weight.cpu()
-
-    @property
-    def divisor(self) -> float:
-        """The summed weights; 1 where there was no target, whose loss is 0."""
-        return float(self.weight) or 1.0
-
-    @property
-    def value(self) -> float:
-        """The mean."""
-        return float(self.total) / self.divisor
-
-
 class MonitoredLoss:
     """A loss that is measured on the logits of a step and not trained on."""
 
     def __init__(self, loss_fn: LossModule) -> None:
-        self.loss_fn, self.mean = loss_fn, Mean()
+        self.loss_fn, self.mean = loss_fn, WeightedMean()
 
     @torch.no_grad()
     def measure(self, logits: Tensor, labels: Tensor, metadata: Mapping[str, Any]) -> None:
@@ -89,7 +66,7 @@ class Passes:
 
         `beside` is another loss to be measured on the same logits.
         """
-        mean, targets = Mean(), 0
+        mean, targets = WeightedMean(), 0
         aux: dict[str, float] = {}
         for output, count in self.outputs(source, cursor, episode, step, attempt, faults, beside):
             loss, weight = output["loss"], output["weight"]
@@ -98,11 +75,11 @@ class Passes:
             targets += count
             for name, value in output["aux"].items():
                 aux[name] = aux.get(name, 0.0) + value * float(weight)
-        divisor = mean.divisor
+        divisor = mean.weight or 1.0  # a step without targets has loss 0
         if episode.accumulation > 1:
             gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
             torch._foreach_mul_(gradients, 1.0 / divisor)
-        return Accumulated(mean.value, targets, {name: value / divisor for name, value in aux.items()})
+        return Accumulated(mean.value(0.0), targets, {name: value / divisor for name, value in aux.items()})
 
     def outputs(
         self,

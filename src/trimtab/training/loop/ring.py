@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from trimtab.runtime.nested import named_tensors
+from trimtab.runtime.nested import load_named_tensors, named_tensors
 from trimtab.training.loop.hooks import HookSet
 from trimtab.training.loop.optimizer import load_moments, moments
 
@@ -53,9 +53,7 @@ class Ring:
         """
         self.entries = [entry for entry in self.entries if entry["step"] <= to] or self.entries[:1]
         entry = self.entries[-1]
-        with torch.no_grad():
-            for name, tensor in named_tensors(model).items():
-                tensor.copy_(entry["model"][name])
+        load_named_tensors(model, entry["model"])
         load_moments(optimizer, _copied(entry["optimizer"]))
         if hooks.rule is not None:
             hooks.rule.load_state_dict(_copied(entry["rule"]))

@@ -13,7 +13,7 @@ from trimtab.config import EpisodeConfig, RunError
 from trimtab.random import Streams
 from trimtab.regimes import Divergence, Monitor, RegimeController
 from trimtab.runtime.checkpoint import Snapshot
-from trimtab.runtime.nested import join, named_tensors, split
+from trimtab.runtime.nested import join, load_named_tensors, named_tensors, split
 from trimtab.training.config import RunConfig, changed_keys
 from trimtab.training.loop.evaluated import Evaluated
 from trimtab.training.loop.hooks import HookSet
@@ -125,9 +125,7 @@ class TrainState:
                 f"The checkpoint holds another model than the config describes (they differ in {', '.join(odd[:3])}). A run "
                 "or a fork goes on with the same model; start a new run for another one."
             )
-        with torch.no_grad():
-            for name, tensor in own.items():
-                tensor.copy_(snapshot.model[name])
+        load_named_tensors(self.model, snapshot.model)
         with foreign(
             RunError,
             lambda reason: (

@@ -198,7 +198,7 @@ class Trainer:
         )
         made = self.passes.backward(loader, state.cursor, state.episode, step, state.attempt, faults, beside)
         if state.untrained_loss is None:
-            loss = made.loss if beside is None else beside.mean.value
+            loss = made.loss if beside is None else beside.mean.value(0.0)
             state.untrained_loss = loss if math.isfinite(loss) else None
         return made
 

@@ -15,7 +15,7 @@ from trimtab.records import RunDirectory
 from trimtab.records.checkpoints import checkpoint_path
 from trimtab.runtime.checkpoint import newest_sound, read_checkpoint
 from trimtab.runtime.device import apply_precision, set_numerics
-from trimtab.runtime.nested import named_tensors
+from trimtab.runtime.nested import load_named_tensors
 from trimtab.training.config import RunConfig
 from trimtab.training.loop.hooks import HookSet
 from trimtab.training.runs.assembly import build_model, build_tokenizer, on_this_machine, sample_texts
@@ -58,9 +58,7 @@ def load_model(path: Path | str, step: int | None = None, *, allow_code: bool = 
     model = build_model(config, tokenizer.vocabulary, streams)
     HookSet(config.hooks).attach(model, streams)
     apply_precision(model, config.episode.precision)
-    with torch.no_grad():
-        for name, tensor in named_tensors(model).items():
-            tensor.copy_(snapshot.model[name])
+    load_named_tensors(model, snapshot.model)
     return LoadedModel(model.eval(), tokenizer, config, step, refused)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
+from trimtab.evaluation.evaluate import WeightedMean
 from trimtab.random import Streams
 from trimtab.records import flatten
 from trimtab.runtime.logger import MemoryLogger
 from trimtab.training.config import RunConfig
 from trimtab.training.loop.hooks import HookSet
-from trimtab.training.loop.passes import Mean
 from trimtab.training.loop.trainer import Trainer
 from trimtab.training.metrics import untrained_names
 from trimtab.training.runs.assembly import Assembly, build_model
@@ -46,11 +46,11 @@ def untrained_objective(assembly: Assembly) -> float | None:
     """
     trainer = _untrained_trainer(assembly)
     trainer.state.hooks.muted = True
-    mean = Mean()
+    mean = WeightedMean()
     with torch.no_grad():
         for output, _ in trainer.passes.outputs(assembly.train_loader, 0, assembly.config.episode, step=1, attempt=0):
             mean.add(output)
-    return mean.value if math.isfinite(mean.value) else None
+    return mean.value(0.0) if math.isfinite(mean.value(0.0)) else None
 
 
 def _untrained_trainer(assembly: Assembly) -> Trainer:
