@@ -107,7 +107,7 @@ def test_a_folder_in_use_is_refused_before_the_model_is_loaded(plain: dict[str, 
         run_memory(gone, out, Quiet())
 
 
-def test_pairs_that_were_asked_for_and_are_left_out_are_reasons(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_the_number_of_usable_pairs_is_reported(plain: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "pairs.jsonl").write_text(
         "".join(json.dumps({"question": q, "answer": "x"}) + "\n" for q in ("a", "b" * 500))
     )

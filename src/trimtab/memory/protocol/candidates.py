@@ -10,8 +10,10 @@ from jaxtyping import Float
 from trimtab.memory.engine.solve import FinishedCandidate
 
 SIDES = ("question", "answer")
+"""The two texts of a pair."""
 
 Shape = Literal["healthy", "plateau", "oscillating", "flat", "diverging"]
+"""The shape of a loss curve."""
 
 _FLAT, _DIVERGING, _PLATEAU, _ROUGH = 0.1, 1.2, 0.4, 0.5
 

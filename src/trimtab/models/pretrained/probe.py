@@ -52,7 +52,7 @@ class ProbeResult:
     drops_rows: bool = True
 
 
-class _FailedError(DataError):
+class _MissingPropertyError(DataError):
     """The sentence for a property that a network lacks."""
 
 
@@ -74,7 +74,7 @@ def probe(network: nn.Module) -> ProbeResult:
                 _check_bf16(rows)
             with _record_failure("export", failures):
                 if (different := export_difference(network)) is not None:
-                    raise _FailedError(f"an exported folder would hold a different model: {different}")
+                    raise _MissingPropertyError(f"an exported folder would hold a different model: {different}")
     return ProbeResult(context, failures, drops_rows=not failures and rows.drops_rows)
 
 
@@ -192,7 +192,7 @@ def _check_bf16(rows: _Rows) -> None:
     with in_precision(rows.network, lambda parameter: torch.bfloat16):
         whole = typical_distance(rows.logits(rows.row[None])[0].float(), rows.alone)
     if not ours < 2 * whole:
-        raise _FailedError(
+        raise _MissingPropertyError(
             f"in bf16 its logits are {ours:.2g} standard deviations from those in fp32 (the whole network in bf16: {whole:.2g})"
         )
 
@@ -204,16 +204,16 @@ def empty_cache(network: nn.Module) -> Any:
 
 def _expect(difference: float, sentence: str) -> None:
     if not difference < TOLERANCE:
-        raise _FailedError(f"{sentence} ({difference:.2g} standard deviations)")
+        raise _MissingPropertyError(f"{sentence} ({difference:.2g} standard deviations)")
 
 
 @contextmanager
 def _record_failure(name: str, failures: dict[str, str]) -> Iterator[None]:
     """Record the failure of the block under a name."""
     try:
-        with foreign(_FailedError, lambda reason: f"the forward pass fails: {reason}"):
+        with foreign(_MissingPropertyError, lambda reason: f"the forward pass fails: {reason}"):
             yield
-    except _FailedError as error:
+    except _MissingPropertyError as error:
         failures[name] = str(error)
 
 
