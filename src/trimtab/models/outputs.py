@@ -1,4 +1,4 @@
-"""Models with further outputs beside logits, such as a value or a confidence per token."""
+"""Models with further outputs in addition to logits, such as a value or a confidence per token."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -62,7 +62,7 @@ class Streams:
         }
 
     def load_state_dict(self, state: dict[str, str]) -> None:
-        """Set the streams to a state that `state_dict` gave; a stream that it does not name stays as it is."""
+        """Set the streams to a state that `state_dict` gave; streams that it does not contain are kept."""
         for name, text in state.items():
             self[name].set_state(torch.from_numpy(np.frombuffer(base64.b64decode(text), dtype=np.uint8).copy()))
 
@@ -74,10 +74,10 @@ def _check(purpose: str) -> None:
 
 @contextmanager
 def global_stream(generator: torch.Generator) -> Iterator[None]:
-    """Run code that draws from torch's global generators under a CPU `generator`, and leave the global ones untouched.
+    """Run code that draws from torch's global generators with a CPU `generator` instead, and restore the global ones.
 
-    The CPU's global generator goes on from `generator`'s state, which moves with it. CUDA's, where there are any in use, are
-    seeded by one number drawn from it.
+    The CPU's global generator continues from `generator`'s state, which advances with it. CUDA's generators, if CUDA is in use,
+    are seeded with one number drawn from it.
     """
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         seed = int(torch.randint(1 << 62, (), generator=generator))

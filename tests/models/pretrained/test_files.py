@@ -92,7 +92,7 @@ def test_paths_without_a_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="There is no model in .*trimtab models list"):
         load(tmp_path / "none")
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match="is no model: name the folder"):
+    with pytest.raises(DataError, match="is not a model: name the folder"):
         load(tmp_path / "notes.txt")
     (tmp_path / "x.gguf").write_bytes(b"GGUF")
     with pytest.raises(DataError, match="To use a GGUF file, name the file itself"):

@@ -84,7 +84,7 @@ def control_rows(
 ) -> list[dict[str, Any]]:
     """One row per memory: the losses of its pair under another memory's vectors, and under its own with the modes exchanged.
 
-    The other memory is of other texts (see `neighbours`); its entry is None where there is no such memory. `*_exact` says whether
+    The other memory has other texts (see `neighbours`); its entry is None if there is no such memory. `*_exact` says whether
     greedy decoding would give the target, that is, whether all of its margins are above 0.
     """
     rows = []

@@ -250,7 +250,7 @@ def _split(
     count = min(config.count or len(pairs), len(pairs)) - (0 if config.count is not None else training)
     if len(pairs) - count < training or count < 1:
         raise ConfigError(
-            f"modes: {training} pairs to learn from are needed beside the run's own, but there are only {len(pairs)} pairs. "
+            f"modes: {training} pairs to learn from are needed besides the run's own, but there are only {len(pairs)} pairs. "
             "Use fewer pairs (count), or learn from fewer (modes.pairs)."
         )
     return pairs[:count], pairs[count : count + training]

@@ -93,7 +93,7 @@ def model_files(path: str) -> ModelFiles:
         if place.suffix in PICKLED:
             raise pickled(place, place.parent)
         raise DataError(
-            f"{place} is no model: name the folder of a model with config.json and *.safetensors files, or a .gguf file."
+            f"{place} is not a model: name the folder of a model with config.json and *.safetensors files, or a .gguf file."
         )
     if not place.is_dir():
         raise DataError(
