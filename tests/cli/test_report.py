@@ -11,7 +11,7 @@ from trimtab.experiments import RunOptions, load_experiment, run_experiment
 
 def test_the_report_of_a_real_experiment_and_the_command_that_repeats_it(tmp_path: Path) -> None:
     out = tmp_path / "e"
-    result = run_experiment(spec(**GUARDED), out, RunOptions(say=lambda text: None))
+    result = run_experiment(spec(**GUARDED), out, RunOptions())
     done = command("report", str(out))
     assert done.returncode == 0, done.stderr
     paths = [Path(line) for line in done.stdout.splitlines()]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from trimtab.data import CharacterTokenizer, FileTokenizer, build_corpus, corpus, embedded_corpus, opening_text
 from trimtab.data.build import _train_tokens
 from trimtab.errors import ConfigError, DataError
+from trimtab.runtime.events import Progress, RunEvent
 
 
 def test_the_embedded_corpus_is_split_into_a_first_and_a_last_part() -> None:
@@ -120,16 +121,17 @@ def test_a_stride_that_loses_tokens_is_a_config_error() -> None:
 
 def test_progress_reaches_the_end_and_a_cached_corpus_is_not_encoded_again(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text " * 1000)
-    calls: list[tuple[str, int, int]] = []
+    events: list[RunEvent] = []
     for _ in range(2):
         corpus(
             tokenizer=CharacterTokenizer(),
             path=str(tmp_path),
             context=16,
             stride=16,
-            progress=lambda *call: calls.append(call),
+            events=events.append,
         )
-    assert calls == [("reading", 5000, 5000), ("encoding", 5000, 5000), ("reading", 5000, 5000)]
+    read, encoded = (Progress(f"{what} the corpus", "byte", 5000, 5000) for what in ("reading", "encoding"))
+    assert events == [read, encoded, read]
 
 
 def test_the_component_is_built_from_a_config() -> None:

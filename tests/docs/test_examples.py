@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from tests.memory.test_run import Quiet
 from tests.training.small_runs import DECODER, ROOT, config
 from trimtab.config import allowing_code, resolve_root
 from trimtab.config.wording import Source
@@ -75,7 +74,7 @@ def test_the_examples_for_memory_runs_are_stored(
         "solve": {"steps": 60, "restarts": 1, "margin": 0.0, "lr": 0.5, "precision": "fp32", "positions": 60},
         "stages": ["baselines", "joint"],
     }
-    result = run_memory(resolve_root(MemoryConfig, asked, Source("memory.yaml")), tmp_path / "run", Quiet())
+    result = run_memory(resolve_root(MemoryConfig, asked, Source("memory.yaml")), tmp_path / "run")
     sys.modules.pop("documented_memory")
     assert result["metrics"]["joint"]["solved"] > 0
     rows = read_rows(tmp_path / "run" / "pairs.jsonl")

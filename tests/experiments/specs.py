@@ -6,6 +6,7 @@ from typing import Any
 
 from trimtab.config.wording import Source
 from trimtab.experiments import Experiment, experiment_from
+from trimtab.runtime.events import Ended, Nested, RunEvent
 
 SMALL: dict[str, Any] = {
     "question": "Does it help?",
@@ -55,3 +56,8 @@ GUARDED: dict[str, Any] = {
 def ended_at(out: Path) -> str:
     """When an experiment ended, by its progress."""
     return str(json.loads((out / "experiment.json").read_text())["ended_at"])
+
+
+def ends(events: list[RunEvent]) -> list[Ended]:
+    """How the episodes ended, from the events of an experiment."""
+    return [one.event for one in events if isinstance(one, Nested) and isinstance(one.event, Ended)]

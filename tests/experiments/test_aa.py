@@ -11,7 +11,7 @@ from trimtab.experiments import RunOptions
 from trimtab.experiments.aa import aa_experiment, run_aa
 from trimtab.records import RunDirectory
 
-QUIET = RunOptions(say=lambda text: None)
+QUIET = RunOptions()
 BRIEF: dict[str, Any] = {"episode": {**SMALL["episode"], "steps": 12, "evaluate_every": 12}}
 
 

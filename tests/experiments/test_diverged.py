@@ -118,7 +118,7 @@ def test_a_hot_arm_on_a_task_counts_as_untrained_from_end_to_end(tmp_path: Path)
         "seeds": 6,
         **TASK,
     }
-    found = run_experiment(experiment_from(small, Source("e.yaml")), tmp_path / "e", RunOptions(say=lambda _: None))
+    found = run_experiment(experiment_from(small, Source("e.yaml")), tmp_path / "e", RunOptions())
     verdict = found["verdicts"][0]
     assert (verdict["metric"], verdict["capped"]) == (KL, 6) and verdict["verdict"] in ("inferior", "inconclusive")
     for seed, value in enumerate(verdict["treatment_values"]):

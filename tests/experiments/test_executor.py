@@ -1,7 +1,6 @@
 """Worker processes."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,20 +13,18 @@ import psutil
 import pytest
 
 from tests.training.small_runs import DECODER, config, environment
-from trimtab.config import allowing_code
 from trimtab.experiments.executor import run_jobs
 from trimtab.experiments.jobs import Job
-from trimtab.experiments.processes import Worker, processes
+from trimtab.experiments.processes import processes
 from trimtab.records import RunDirectory
 
 ENDLESS = """
 import json, os, subprocess, sys, time
 from queue import Queue
-from trimtab.experiments.processes import Worker
-from trimtab.experiments.jobs import Job
+from trimtab.runtime.workers import Worker
 
-worker = Worker(subprocess.DEVNULL)
-worker.start(Job(**json.loads(sys.argv[1])), Queue())
+worker = Worker("trimtab.experiments.worker:run_task", subprocess.DEVNULL)
+worker.start("job", json.loads(sys.argv[1]), Queue())
 print(worker.process.pid, flush=True)
 time.sleep(float(sys.argv[2]))
 os.kill(os.getpid(), 9)
@@ -75,24 +72,11 @@ def test_a_worker_finds_the_users_components_and_nothing_else_in_the_working_fol
     monkeypatch.chdir(stranger)
     changes = ["episode.steps=2", "episode.regime_controller={name: 'own_controller:Quiet'}"]
     resolved = config(*changes, base=DECODER).model_dump(mode="json")
-    answers: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     job = Job("plain", 0, str(tmp_path / "run"), resolved, "training")
-    run_jobs([job], processes(1, tmp_path / "log"), lambda job, answer: answers.update(answer), lambda: None)
-    assert answers["status"] == "completed", (tmp_path / "log").read_text()
+    run_jobs([job], processes(1, tmp_path / "log", None), lambda job, result: results.update(result), lambda: None)
+    assert results["status"] == "completed", (tmp_path / "log").read_text()
     assert not (tmp_path / "executed").exists()
-
-
-def test_a_worker_is_told_what_is_allowed_and_where_to_look() -> None:
-    with allowing_code(names=["a:B"]):
-        worker = Worker(subprocess.DEVNULL)
-    try:
-        command = psutil.Process(worker.process.pid).cmdline()
-        terms = json.loads(command[-1])
-        assert "-P" in command and terms["code"] == {"names": ["a:B"], "every": False}
-        assert terms["parent"][0] == os.getpid()
-    finally:
-        worker.process.kill()
-        worker.close()
 
 
 class Recorder:
@@ -130,31 +114,31 @@ def jobs(*parents: str | None) -> list[Job]:
     return [Job("a", n, f"e{n}", {}, "training", parent=parent) for n, parent in enumerate(parents)]
 
 
-def answered(executor: Recorder, given: list[Job], stop: Any = lambda: None) -> list[tuple[str, str]]:
+def statuses(executor: Recorder, given: list[Job], stop: Any = lambda: None) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
-    run_jobs(given, executor, lambda job, answer: found.append((job.id, answer["status"])), stop)
+    run_jobs(given, executor, lambda job, result: found.append((job.id, result["status"])), stop)
     assert executor.stopped == 1
     return found
 
 
 def test_a_fork_waits_for_its_parent_and_no_more_jobs_run_than_there_are_slots() -> None:
     executor = Recorder()
-    found = answered(executor, jobs("e2", None, None, None, None, "e1"))
+    found = statuses(executor, jobs("e2", None, None, None, None, "e1"))
     assert [status for _, status in found] == ["completed"] * 6 and executor.most == 3
     for parent, child in (("e2", "e0"), ("e1", "e5")):
         assert executor.timeline.index(("end", parent)) < executor.timeline.index(("start", child))
 
 
 def test_a_job_whose_worker_died_is_tried_once_more() -> None:
-    assert answered(Recorder({"e0": ["lost"]}), jobs(None)) == [("e0", "lost"), ("e0", "completed")]
-    found = answered(Recorder({"e0": ["lost", "lost"]}), jobs(None, "e0", None))
+    assert statuses(Recorder({"e0": ["lost"]}), jobs(None)) == [("e0", "lost"), ("e0", "completed")]
+    found = statuses(Recorder({"e0": ["lost", "lost"]}), jobs(None, "e0", None))
     assert ("e0", "failed") in found and ("e1", "failed") in found and ("e2", "completed") in found
 
 
 def test_after_an_interrupted_job_no_other_one_starts() -> None:
     executor = Recorder({"e2": ["interrupted"]})
-    found = answered(executor, jobs(None, None, None, None, None))
+    found = statuses(executor, jobs(None, None, None, None, None))
     assert found[0] == ("e2", "interrupted") and executor.submitted == ["e0", "e1", "e2"]
     assert len(found) == 3
     executor = Recorder()
-    assert answered(executor, jobs(None, None), stop=lambda: "enough") == [] and executor.submitted == []
+    assert statuses(executor, jobs(None, None), stop=lambda: "enough") == [] and executor.submitted == []

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests.experiments.specs import SHORT, spec
+from tests.experiments.specs import SHORT, ends, spec
 from trimtab.experiments import RunOptions, run_experiment
 from trimtab.records import RunDirectory
 from trimtab.regimes import Controller, Decision
 from trimtab.reports.experiment import write_report
+from trimtab.runtime.events import RunEvent
 
-QUIET = RunOptions(say=lambda text: None)
+QUIET = RunOptions()
 
 
 def verdict(result: dict[str, Any], treatment: str, metric: str = "val_loss") -> dict[str, Any]:
@@ -29,10 +30,10 @@ class Broken(Controller):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_component_that_raises_fails_its_episode_alone(tmp_path: Path, workers: int) -> None:
     arms = {"plain": {}, "broken": {"episode.regime_controller": {"name": "tests.experiments.test_failed:Broken"}}}
-    said: list[str] = []
-    result = run_experiment(spec(arms=arms), tmp_path / "e", RunOptions(workers=workers, say=said.append))
+    seen: list[RunEvent] = []
+    result = run_experiment(spec(arms=arms), tmp_path / "e", RunOptions(workers=workers, events=seen.append))
     assert result["status"] == "failed"
-    assert sum("ValueError: my bug" in text for text in said) == 2
+    assert sum("ValueError: my bug" in str(end.reason) for end in ends(seen)) == 2
     assert RunDirectory(tmp_path / "e/episodes/plain/seed-1").summary() is not None
 
 

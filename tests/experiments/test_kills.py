@@ -13,7 +13,7 @@ from tests.training.small_runs import started
 from tests.zygote import Command
 from trimtab.experiments import RunOptions, run_experiment
 
-QUIET = RunOptions(say=lambda text: None)
+QUIET = RunOptions()
 
 
 LONGER = {**SMALL["episode"], "steps": 300}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.experiments.specs import ends
 from trimtab.config import ConfigError
 from trimtab.config.wording import Source
 from trimtab.experiments import Experiment, RunOptions, run_experiment
@@ -16,8 +17,9 @@ from trimtab.experiments.loading import experiment_from
 from trimtab.experiments.reading import finished
 from trimtab.records import RunDirectory
 from trimtab.reports.experiment import write_report
+from trimtab.runtime.events import RunEvent
 
-QUIET = RunOptions(say=lambda text: None)
+QUIET = RunOptions()
 
 
 @pytest.fixture(autouse=True)
@@ -78,10 +80,10 @@ def test_a_finished_memory_experiment_is_found_done_and_its_records_stay(
 ) -> None:
     out, result = ran
     before = {path: path.read_bytes() for path in out.glob("episodes/**/*.json*")}
-    said: list[str] = []
-    again = run_experiment(experiment(design), out, RunOptions(say=said.append))
+    seen: list[RunEvent] = []
+    again = run_experiment(experiment(design), out, RunOptions(events=seen.append))
     assert again["verdicts"] == result["verdicts"]
-    assert sum("(found done)" in line for line in said) == 12
+    assert sum(end.reused for end in ends(seen)) == 12
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -97,7 +99,7 @@ def test_an_unsolved_pair_counts_as_not_recalled(design: dict[str, Any], tmp_pat
 
 
 def test_workers_are_processes_of_their_own_here_too(design: dict[str, Any], tmp_path: Path) -> None:
-    means = RunOptions(workers=2, say=lambda text: None)
+    means = RunOptions(workers=2)
     result = run_experiment(experiment(design, seeds=2), tmp_path / "e", means)
     assert result["status"] == "completed"
     assert len(list((tmp_path / "e").glob("episodes/*/seed-*/summary.json"))) == 4
@@ -156,9 +158,9 @@ def test_an_episode_under_other_conditions_is_not_taken(design: dict[str, Any], 
     content = json.loads(manifest.read_text())
     content["data"]["fingerprint"] = "0" * 64
     manifest.write_text(json.dumps(content))
-    said: list[str] = []
-    assert run_experiment(spec, out, RunOptions(say=said.append))["status"] == "failed"
-    assert any("manifest.json is not what the run wrote" in line for line in said)
+    seen: list[RunEvent] = []
+    assert run_experiment(spec, out, RunOptions(events=seen.append))["status"] == "failed"
+    assert any("manifest.json is not what the run wrote" in str(end.reason) for end in ends(seen))
 
 
 def _figures(run: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.experiments.specs import GUARDED, SHORT, SMALL, ended_at, spec
+from tests.experiments.specs import GUARDED, SHORT, SMALL, ended_at, ends, spec
 from tests.training.small_runs import weights
 from trimtab.config import ConfigError, RunError, allowing_code, config_hash
 from trimtab.experiments import RunOptions, load_experiment, run_experiment
@@ -17,10 +17,11 @@ from trimtab.experiments.verdicts.verdict_metrics import verdicts
 from trimtab.records import RunDirectory
 from trimtab.regimes import Controller, Decision
 from trimtab.reports.experiment import write_report
+from trimtab.runtime.events import RunEvent
 from trimtab.training import RunConfig, RunContext, train
 from trimtab.training.metrics import metrics_of
 
-QUIET = RunOptions(say=lambda text: None)
+QUIET = RunOptions()
 
 
 class Brake(Controller):
@@ -60,11 +61,11 @@ def test_an_experiment_on_a_relative_path_is_reused_from_where_the_same_text_lie
     child = RunDirectory(tmp_path / "e" / "episodes" / "hot" / "seed-0").manifest()
     assert child.config["data"]["path"] == str(tmp_path / "here" / "my.txt")
     assert child.parent is not None and "data" not in child.parent.changed
-    said: list[str] = []
+    seen: list[RunEvent] = []
     ended = ended_at(tmp_path / "e")
     monkeypatch.chdir(tmp_path / "there")
-    assert run_experiment(forked, tmp_path / "e", RunOptions(say=said.append))["status"] == "completed"
-    assert len(said) == 4 and all("found done" in text for text in said)
+    assert run_experiment(forked, tmp_path / "e", RunOptions(events=seen.append))["status"] == "completed"
+    assert len(ends(seen)) == 4 and all(end.reused for end in ends(seen))
     assert ended_at(tmp_path / "e") == ended
 
 
@@ -144,10 +145,10 @@ def test_a_fork_shares_everything_up_to_its_step(tmp_path: Path) -> None:
 
 def test_a_finished_experiment_is_found_done_and_a_changed_one_refused(tmp_path: Path) -> None:
     first = run_experiment(spec(), tmp_path / "e", QUIET)
-    said: list[str] = []
-    again = run_experiment(spec(), tmp_path / "e", RunOptions(say=said.append))
+    seen: list[RunEvent] = []
+    again = run_experiment(spec(), tmp_path / "e", RunOptions(events=seen.append))
     assert again["verdicts"] == first["verdicts"]
-    assert len(said) == 4 and all("found done" in text for text in said)
+    assert len(ends(seen)) == 4 and all(end.reused for end in ends(seen))
     with pytest.raises(RunError, match="another experiment"):
         run_experiment(spec(seeds=3), tmp_path / "e", QUIET)
 
@@ -158,10 +159,10 @@ def test_an_episode_made_under_other_conditions_is_not_reused(tmp_path: Path) ->
     manifest = json.loads(path.read_text())
     manifest["environment"]["source_hash"] = "0" * 64
     path.write_text(json.dumps(manifest))
-    said: list[str] = []
-    result = run_experiment(spec(), tmp_path / "e", RunOptions(say=said.append))
+    seen: list[RunEvent] = []
+    result = run_experiment(spec(), tmp_path / "e", RunOptions(events=seen.append))
     assert result["status"] == "failed"
-    assert any("other conditions" in text and "code" in text for text in said)
+    assert any("other conditions" in str(end.reason) and "code" in str(end.reason) for end in ends(seen))
     # what an earlier try left in the folder of a failed episode is no half of a pair
     found = verdict(result, "hot")
     assert (found["n"], found["seeds"], found["planned"]) == (1, [0], 2)
@@ -201,9 +202,9 @@ def test_names_and_values_that_are_no_folder_names_run_go_on_and_are_reported(tm
     assert result["status"] == "completed"
     assert {entry.name for entry in tmp_path.iterdir()} == {"one.txt", "two.txt", "deep"}
     assert len(list((out / "episodes").glob("*/*/*/summary.json"))) == 12
-    said: list[str] = []
-    assert run_experiment(design, out, RunOptions(say=said.append))["verdicts"] == result["verdicts"]
-    assert len(said) == 12 and all("found done" in text for text in said)
+    seen: list[RunEvent] = []
+    assert run_experiment(design, out, RunOptions(events=seen.append))["verdicts"] == result["verdicts"]
+    assert len(ends(seen)) == 12 and all(end.reused for end in ends(seen))
     write_report(out)
     page = (out / "report.html").read_text()
     assert "<b>" not in page and "&lt;b&gt;|$x_{^ [a](b) \\frac" in page
@@ -240,7 +241,7 @@ def test_runs_that_are_capped_count_where_their_pair_is_complete() -> None:
 
 def test_processes_give_what_this_process_gives(tmp_path: Path) -> None:
     inline = run_experiment(spec(**GUARDED), tmp_path / "inline", QUIET)
-    spread = run_experiment(spec(**GUARDED), tmp_path / "spread", RunOptions(workers=2, say=lambda text: None))
+    spread = run_experiment(spec(**GUARDED), tmp_path / "spread", RunOptions(workers=2))
     assert spread["verdicts"] == inline["verdicts"]
     for seed in (0, 1):
         assert weights(tmp_path / "inline/episodes/guard" / f"seed-{seed}") == weights(
@@ -250,11 +251,11 @@ def test_processes_give_what_this_process_gives(tmp_path: Path) -> None:
 
 def test_an_interrupted_experiment_goes_on(tmp_path: Path) -> None:
     whole = run_experiment(spec(), tmp_path / "whole", QUIET)
-    said: list[str] = []
+    seen: list[RunEvent] = []
     halted = run_experiment(
-        spec(), tmp_path / "e", RunOptions(say=said.append, stop=lambda: "enough" if said else None)
+        spec(), tmp_path / "e", RunOptions(events=seen.append, stop=lambda: "enough" if ends(seen) else None)
     )
-    assert halted["status"] == "interrupted" and len(said) == 1
+    assert halted["status"] == "interrupted" and len(ends(seen)) == 1
     assert halted["verdicts"] == [] and not (tmp_path / "e" / "verdicts.json").exists()
     assert run_experiment(spec(), tmp_path / "e", QUIET)["verdicts"] == whole["verdicts"]
 
@@ -340,12 +341,12 @@ class Raising:
 def test_an_arm_whose_loss_lacks_something_is_refused_before_anything_is_run(
     tmp_path: Path, loss: dict[str, Any], words: str
 ) -> None:
-    said: list[str] = []
+    seen: list[RunEvent] = []
     arms = {"plain": {}, "bad": {"episode.loss": loss}}
     with pytest.raises(ConfigError, match=words) as caught:
-        run_experiment(spec(arms=arms), tmp_path / "e", RunOptions(say=said.append))
+        run_experiment(spec(arms=arms), tmp_path / "e", RunOptions(events=seen.append))
     assert "The arm 'bad' cannot be trained" in str(caught.value) and "\n" not in str(caught.value)
-    assert not said and not (tmp_path / "e").exists()
+    assert not seen and not (tmp_path / "e").exists()
 
 
 def test_a_folder_begun_and_killed_is_gone_on_with_and_a_foreign_one_refused(tmp_path: Path) -> None:

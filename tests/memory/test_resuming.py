@@ -8,14 +8,16 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from tests.memory.test_run import Quiet, config
+from tests.memory.test_run import Listener, config, stopping_after
 from trimtab.cli.commands import app
 from trimtab.config import RunError
-from trimtab.memory.protocol.solving import Pace, StageInterruptedError
+from trimtab.memory.protocol.solving import Blocks, StageInterruptedError
 from trimtab.memory.run import run_memory
 from trimtab.memory.store import load_memory
 from trimtab.records import RunDirectory, read_rows
 from trimtab.reports.memory import write_report
+from trimtab.runtime.context import RunContext
+from trimtab.runtime.events import Message, Occurrence, Progress, RunEvent, Stage
 
 
 def test_the_early_warning_is_given_once_over_interruptions(plain: dict[str, Any], tmp_path: Path) -> None:
@@ -24,7 +26,7 @@ def test_the_early_warning_is_given_once_over_interruptions(plain: dict[str, Any
     settings = config(plain, gates=gates, solve=hard, stages=["baselines", "joint"])
     out, reasons = tmp_path / "run", []
     for left in (3, 5, 7, 3, None):
-        result = run_memory(settings, out, Quiet(stop_after=left))
+        result = run_memory(settings, out, stopping_after(left))
         reasons = [row["reason"] for row in read_rows(out / "events.jsonl") if row["kind"] == "gate"]
     assert result["status"] == "completed"
     assert [one.split(":")[0] for one in reasons] == ["early", "joint"]
@@ -37,7 +39,7 @@ def test_the_best_vectors_of_an_unsolved_pair_are_decoded_but_are_no_memory(
 ) -> None:
     hard = {**plain["solve"], "margin": 3.0}
     settings = config(plain, solve=hard, stages=["baselines", "joint", "generation"])
-    result = run_memory(settings, tmp_path / "run", Quiet())
+    result = run_memory(settings, tmp_path / "run")
     rows = read_rows(tmp_path / "run/stages/joint/candidates.jsonl")
     good = {row["pair"] for row in rows if row["status"] == "solved"}
     decodes = read_rows(tmp_path / "run/generation.jsonl")
@@ -55,7 +57,7 @@ def test_pairs_with_one_answer_skip_the_counterfactual_stage(plain: dict[str, An
     (tmp_path / "pairs.jsonl").write_text("".join(f'{{"question": "{q}", "answer": "x"}}\n' for q in "abc"))
     pairs = {"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")}
     stages = ["baselines", "joint", "counterfactual", "generation", "analysis"]
-    result = run_memory(config(plain, pairs=pairs, count=3, stages=stages), tmp_path / "run", Quiet())
+    result = run_memory(config(plain, pairs=pairs, count=3, stages=stages), tmp_path / "run")
     assert result["status"] == "completed" and "joint_counterfactual" not in result["metrics"]
     (reason,) = [row["reason"] for row in read_rows(tmp_path / "run/events.jsonl") if row["kind"] == "stage_left_out"]
     assert reason.startswith("counterfactual: These 2 pairs cannot get counterfactual answers")
@@ -64,7 +66,7 @@ def test_pairs_with_one_answer_skip_the_counterfactual_stage(plain: dict[str, An
 
 def test_an_interrupted_stage_counts_all_its_pairs(plain: dict[str, Any], tmp_path: Path) -> None:
     settings = config(plain, stages=["baselines", "joint"], solve={**plain["solve"], "positions": 24})
-    result = run_memory(settings, tmp_path / "run", Quiet(stop_after=22))
+    result = run_memory(settings, tmp_path / "run", stopping_after(22))
     ended = {row["pair"] for row in read_rows(tmp_path / "run/stages/joint/candidates.jsonl")}
     assert result["status"] == "interrupted" and 0 < len(ended) < 5
     assert result["metrics"]["joint"]["pairs"] == 5
@@ -74,13 +76,14 @@ def test_an_interrupted_stage_counts_all_its_pairs(plain: dict[str, Any], tmp_pa
 def test_a_stop_takes_effect_between_decodes_and_analyses(plain: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "run"
     for words in ("Baselines", "Controls", "Greedy decoding", "Robustness", "Leaks", "Landscape"):
-        watcher = Quiet()
-        watcher.say = lambda text, watcher=watcher, words=words: setattr(
-            watcher, "left", 0 if text.startswith(words) else watcher.left
-        )
-        watcher.stop = lambda watcher=watcher: "asked" if watcher.left == 0 else None
-        assert run_memory(config(plain), out, watcher)["status"] == "interrupted"
-    assert run_memory(config(plain), out, Quiet())["status"] == "completed"
+        events: list[RunEvent] = []
+
+        def stop(events: list[RunEvent] = events, words: str = words) -> str | None:
+            reached = any(isinstance(one, Stage) and one.name.startswith(words) for one in events)
+            return "requested" if reached else None
+
+        assert run_memory(config(plain), out, RunContext(events.append, stop))["status"] == "interrupted"
+    assert run_memory(config(plain), out)["status"] == "completed"
 
 
 def test_a_resumed_run_says_so(plain: dict[str, Any], tmp_path: Path) -> None:
@@ -88,68 +91,69 @@ def test_a_resumed_run_says_so(plain: dict[str, Any], tmp_path: Path) -> None:
         config(plain, stages=["baselines", "joint"], solve={**plain["solve"], "positions": 24}),
         tmp_path / "run",
     )
-    run_memory(settings, out, Quiet(stop_after=22))
+    run_memory(settings, out, stopping_after(22))
     solved = len({row["pair"] for row in read_rows(out / "stages/joint/candidates.jsonl") if row["status"] == "solved"})
-    watcher = Quiet()
-    assert run_memory(settings, out, watcher)["status"] == "completed"
-    assert f"The run in {out} continues." in watcher.said
-    assert f"joint continues after step 22, with {solved} pair{'s' if solved != 1 else ''} solved." in watcher.said
+    listener = Listener()
+    assert run_memory(settings, out, listener.context)["status"] == "completed"
+    reasons = [one.row["reason"] for one in listener.events if isinstance(one, Occurrence)]
+    assert f"The run in {out} continues." in reasons
+    words = f"joint continues after step 22, with {solved} pair{'s' if solved != 1 else ''} solved."
+    assert Message(words) in listener.events
     kinds = [row["kind"] for row in read_rows(out / "events.jsonl") if row["kind"] in ("end", "resume")]
     assert kinds == ["end", "resume", "end"]
 
 
 def test_a_folder_in_use_is_refused_before_the_model_is_loaded(plain: dict[str, Any], tmp_path: Path) -> None:
     settings, out = config(plain, stages=["baselines", "joint"]), tmp_path / "run"
-    run_memory(settings, out, Quiet(stop_after=3))
+    run_memory(settings, out, stopping_after(3))
     elsewhere = {"name": "pretrained", "path": str(tmp_path / "nowhere")}
     gone = config(plain, stages=["baselines", "joint"], model=elsewhere)
     with RunDirectory(out).lock(), pytest.raises(RunError, match="in use"):
-        run_memory(gone, out, Quiet())
+        run_memory(gone, out)
 
 
 def test_the_number_of_usable_pairs_is_reported(plain: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "pairs.jsonl").write_text(
         "".join(json.dumps({"question": q, "answer": "x"}) + "\n" for q in ("a", "b" * 500))
     )
-    pairs, watcher = {"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")}, Quiet()
-    run_memory(config(plain, pairs=pairs, count=2, stages=["baselines"]), tmp_path / "run", watcher)
-    assert "1 pair of jsonl instead of 2; the others cannot be used" in watcher.said
-    assert "Baselines of 1 pair." in watcher.said
+    pairs, listener = {"name": "jsonl", "path": str(tmp_path / "pairs.jsonl")}, Listener()
+    run_memory(config(plain, pairs=pairs, count=2, stages=["baselines"]), tmp_path / "run", listener.context)
+    reasons = [one.row["reason"] for one in listener.events if isinstance(one, Occurrence)]
+    assert "1 pair of jsonl instead of 2; the others cannot be used" in reasons
+    assert Stage("Baselines of 1 pair", "block") in listener.events
 
 
-def test_long_work_reports_its_progress_and_stops_between_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    watcher = Quiet()
-    progress = Pace(watcher, "Leaks in bits")
+def test_long_work_emits_its_progress_and_stops_between_blocks() -> None:
+    listener = Listener()
+    progress = Blocks(listener.context, "Leaks in bits")
     progress(1, 4)
-    monkeypatch.setattr(Pace, "EVERY", 0.0)
-    progress(2, 4)
-    assert watcher.said == ["Leaks in bits.", "Leaks in bits: 50%"]
-    watcher.left = 0
-    with pytest.raises(StageInterruptedError, match="asked"):
-        progress(3, 4)
+    assert listener.events == [Stage("Leaks in bits", "block"), Progress("Leaks in bits", "block", 1, 4)]
+    listener.left = 0
+    with pytest.raises(StageInterruptedError, match="requested"):
+        progress(2, 4)
 
 
 def test_changes_that_would_mix_two_runs_cannot_be_accepted(plain: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "run"
     stages = {"stages": ["baselines", "joint"]}
-    assert run_memory(config(plain, **stages), out, Quiet(stop_after=3))["status"] == "interrupted"
+    assert run_memory(config(plain, **stages), out, stopping_after(3))["status"] == "interrupted"
     for changed in ({"vectors": 8}, {"count": 4}, {"seed": 2}):
         with pytest.raises(RunError, match=rf"the config's {next(iter(changed))}.*choose another --out\.$"):
-            run_memory(config(plain, **stages, **changed), out, Quiet(), accept_changes=True)
+            run_memory(config(plain, **stages, **changed), out, accept_changes=True)
     more = config(plain, stages=["baselines", "joint", "generation"])
     with pytest.raises(RunError, match="--accept-changes"):
-        run_memory(more, out, Quiet())
-    assert run_memory(more, out, Quiet(), accept_changes=True)["status"] == "completed"
+        run_memory(more, out)
+    assert run_memory(more, out, accept_changes=True)["status"] == "completed"
     assert yaml.safe_load((out / "memory.yaml").read_text())["stages"] == ["baselines", "joint", "generation"]
     (out / "summary.json").unlink()
     (out / "gates.json").write_text("[{")
     with pytest.raises(RunError, match=r"gates.json is damaged"):
-        run_memory(more, out, Quiet())
+        run_memory(more, out)
 
 
 def test_commands_for_training_runs_refuse_a_memory_run_by_name(plain: dict[str, Any], tmp_path: Path) -> None:
     out, runner = tmp_path / "run", CliRunner()
-    run_memory(config(plain, stages=["baselines", "joint"]), out, Quiet())
+    run_memory(config(plain, stages=["baselines", "joint"]), out)
     shown = runner.invoke(app, ["show", str(out)], catch_exceptions=False)
     solved = json.loads((out / "summary.json").read_text())["metrics"]["joint"]["solved"]
     assert shown.exit_code == 0 and f"{solved} of 5 pairs solved" in shown.output and "gate: joint" in shown.output

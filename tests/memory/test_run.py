@@ -25,24 +25,28 @@ from trimtab.records import read_rows
 from trimtab.records.atomic import write_json
 from trimtab.records.manifest import CHECKSUM, with_checksum
 from trimtab.reports.memory import write_report
+from trimtab.runtime.context import RunContext
+from trimtab.runtime.events import RunEvent, Step
 
 
-class Quiet:
+class Listener:
+    """Keeps the events of a run and asks for a stop after so many steps."""
+
     def __init__(self, stop_after: int | None = None) -> None:
-        self.left, self.said = stop_after, []
+        self.left, self.events = stop_after, list[RunEvent]()
+        self.context = RunContext(self, self.stop)
 
-    def begin(self, stage: str, pairs: int) -> None:
-        pass
-
-    def step(self, stage: str, step: Any, solved: int, ended: int) -> None:
-        if self.left is not None:
+    def __call__(self, event: RunEvent) -> None:
+        self.events.append(event)
+        if isinstance(event, Step) and self.left is not None:
             self.left -= 1
 
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
     def stop(self) -> str | None:
-        return "asked" if self.left is not None and self.left <= 0 else None
+        return "requested" if self.left is not None and self.left <= 0 else None
+
+
+def stopping_after(steps: int) -> RunContext:
+    return Listener(steps).context
 
 
 def config(plain: dict[str, Any], **changes: Any) -> MemoryConfig:
@@ -52,7 +56,7 @@ def config(plain: dict[str, Any], **changes: Any) -> MemoryConfig:
 @pytest.fixture(scope="module")
 def whole(plain: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("whole") / "run"
-    return out, run_memory(config(plain), out, Quiet())
+    return out, run_memory(config(plain), out)
 
 
 def test_a_run_records_solved_pairs_and_their_memories(whole: tuple[Path, dict[str, Any]]) -> None:
@@ -108,7 +112,7 @@ def test_the_report_of_a_run_is_written(whole: tuple[Path, dict[str, Any]]) -> N
 def test_a_second_call_changes_nothing(whole: tuple[Path, dict[str, Any]], plain: dict[str, Any]) -> None:
     out, result = whole
     before = {path: path.read_bytes() for path in sorted(out.rglob("*.json*"))}
-    again = run_memory(config(plain), out, Quiet())
+    again = run_memory(config(plain), out)
     assert again == result
     assert before == {path: path.read_bytes() for path in before}
 
@@ -117,9 +121,9 @@ def test_an_interrupted_run_resumes_to_the_same_memories(
     whole: tuple[Path, dict[str, Any]], plain: dict[str, Any], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    assert run_memory(config(plain), out, Quiet(stop_after=12))["status"] == "interrupted"
-    assert run_memory(config(plain), out, Quiet(stop_after=8))["status"] == "interrupted"
-    assert run_memory(config(plain), out, Quiet())["status"] == "completed"
+    assert run_memory(config(plain), out, stopping_after(12))["status"] == "interrupted"
+    assert run_memory(config(plain), out, stopping_after(8))["status"] == "interrupted"
+    assert run_memory(config(plain), out)["status"] == "completed"
     assert_same_memories(whole[0], out)
 
 
@@ -149,7 +153,7 @@ def test_paraphrases_are_part_of_the_objective_only(plain: dict[str, Any], tmp_p
         ablations={},
         count=6,
     )
-    assert run_memory(settings, tmp_path / "run", Quiet())["status"] == "completed"
+    assert run_memory(settings, tmp_path / "run")["status"] == "completed"
     rows = read_rows(tmp_path / "run/stages/joint_paraphrases/candidates.jsonl")
     assert {row["pair"] for row in rows} == {"p1"}
     cells = json.loads((tmp_path / "run/ablations.json").read_text())["cells"]
@@ -159,7 +163,7 @@ def test_paraphrases_are_part_of_the_objective_only(plain: dict[str, Any], tmp_p
     ]
     wrong = settings.model_copy(update={"seed": 3, "pairs": config(plain).pairs})
     with pytest.raises(DataError, match="no paraphrase that can be used"):
-        run_memory(wrong, tmp_path / "other", Quiet())
+        run_memory(wrong, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
@@ -177,7 +181,7 @@ def test_a_paraphrase_that_does_not_fit_is_left_out_and_named(plain: dict[str, A
         stages=["baselines", "joint", "paraphrases"],
         count=6,
     )
-    run_memory(settings, tmp_path / "run", Quiet())
+    run_memory(settings, tmp_path / "run")
     reasons = [row["reason"] for row in read_rows(tmp_path / "run/events.jsonl") if row["kind"] == "pair_skipped"]
     assert len(reasons) == 2 and ".." not in reasons[0]
     assert "longer than the context" in reasons[0] and "'nobody'" in reasons[1]
@@ -211,17 +215,17 @@ def test_a_killed_run_loses_no_memory(
 
 def test_a_closed_gate_stops_the_run_with_advice(plain: dict[str, Any], tmp_path: Path) -> None:
     closed = config(plain, gates={"single": 1.0, "joint": 1.0}, solve={**plain["solve"], "steps": 1, "margin": 30.0})
-    result = run_memory(closed, tmp_path / "a", Quiet())
+    result = run_memory(closed, tmp_path / "a")
     assert result["status"] == "stopped" and not (tmp_path / "a/stages/joint").exists()
     assert "solve.lr" in result["gates"][0]["message"]
-    assert run_memory(closed, tmp_path / "b", Quiet(), gated=False)["status"] == "completed"
+    assert run_memory(closed, tmp_path / "b", RunContext(gates=False))["status"] == "completed"
 
 
 def test_another_config_in_the_same_folder_is_refused(
     whole: tuple[Path, dict[str, Any]], plain: dict[str, Any]
 ) -> None:
     with pytest.raises(RunError, match="under other conditions: the config"):
-        run_memory(config(plain, seed=1), whole[0], Quiet())
+        run_memory(config(plain, seed=1), whole[0])
 
 
 def test_a_memory_is_decoded_in_another_process_and_refused_by_another_model(
@@ -278,7 +282,7 @@ def test_a_memory_is_decoded_in_another_process_and_refused_by_another_model(
 )  # fmt: skip
 def test_wrong_input_is_refused_in_one_paragraph(plain: dict[str, Any], tmp_path: Path, changes, error, words) -> None:
     with pytest.raises(error) as caught:
-        run_memory(config(plain, **changes), tmp_path / "run", Quiet())
+        run_memory(config(plain, **changes), tmp_path / "run")
     assert all(word in str(caught.value) for word in words) and "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from tests.memory.engine.test_packed import measured
-from tests.memory.test_run import Quiet
 from trimtab.bench.reference_memory import plain_losses
 from trimtab.config.load import resolve_root
 from trimtab.config.wording import Source
@@ -68,6 +67,6 @@ def test_the_gates_close_on_random_weights(smollm2: Path, tmp_path: Path) -> Non
     }
     for name, status, steps in (("untrained", "stopped", 30), ("pretrained", "completed", 200)):
         settings["model"]["name"], settings["solve"]["steps"] = name, steps
-        result = run_memory(resolve_root(MemoryConfig, settings, Source("memory.yaml", {})), tmp_path / name, Quiet())
+        result = run_memory(resolve_root(MemoryConfig, settings, Source("memory.yaml", {})), tmp_path / name)
         assert result["status"] == status
         assert all(gate["passed"] == (name == "pretrained") for gate in result["gates"])

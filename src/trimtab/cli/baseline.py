@@ -10,7 +10,7 @@ import typer
 from trimtab.boundary import user_path
 from trimtab.cli.options import finite
 from trimtab.cli.output import say, working
-from trimtab.cli.running import calling, finish
+from trimtab.cli.running import finish, showing_training
 from trimtab.cli.table import say_table
 
 _MEASURED_STEPS = 6
@@ -39,7 +39,7 @@ def baseline(
     run = RunDirectory(out)
     if run.exists():
         say(f"{out} holds a run already: going on with it (remove the folder to start anew).")
-        with calling(quiet=False) as context:
+        with showing_training(as_json=False) as context:
             from trimtab.training import resume
 
             result = resume(out, context=context)
@@ -52,7 +52,7 @@ def baseline(
         steps = _steps_within(load_config(None, base), minutes * 60)
         config = load_config(None, [*base, f"episode.steps={steps}"])
         say(f"Training the default model for {steps} steps on the CPython language documentation.")
-        with calling(quiet=False) as context:
+        with showing_training(as_json=False) as context:
             result = begin(config, out, context)
     _samples(run)
     _expectation(run)

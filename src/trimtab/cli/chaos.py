@@ -2,10 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,9 +12,6 @@ from trimtab.cli.options import finite
 from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AcceptChanges, AllowCode, AsJson, Run
 from trimtab.errors import RunError
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 def add_to(app: typer.Typer) -> None:
@@ -50,12 +45,10 @@ def chaos(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} is there already, and what is measured needs a new folder. Choose another --out.")
-    from rich.console import Console
+    from trimtab.cli.display import Display, console_for
 
-    console = Console(stderr=True, soft_wrap=True)
     try:
-        with _shown(console) as on_progress:
-            from trimtab.cli.display import EncodingDisplay
+        with Display(console_for(as_json=True)) as display:
             from trimtab.training.runs.chaos import chaos as measure
 
             found = measure(
@@ -68,8 +61,7 @@ def chaos(
                 discard=discard,
                 accept_changes=accept_changes,
                 allow_code=allow_code,
-                progress=EncodingDisplay(console),
-                on_progress=on_progress,
+                events=display,
             )
     except KeyboardInterrupt:
         say("Stopped. Nothing was written; run the command again to measure from the start.", err=True)
@@ -113,22 +105,3 @@ def _account(found: dict[str, Any], out: Path) -> str:
         f"{out / 'chaos.json'}, "
         f"{out / 'divergence.svg'} and .png."
     )
-
-
-@contextmanager
-def _shown(console: "Console") -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal; piped, a line at every tenth."""
-    if not console.is_terminal:
-
-        def line(done: int, total: int) -> None:
-            if done * 10 // total > (done - 1) * 10 // total:
-                say(f"step {done}/{total} of all twins", err=True)
-
-        yield line
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("steps of all twins"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("twins", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

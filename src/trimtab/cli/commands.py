@@ -10,7 +10,7 @@ from trimtab.cli import (
     experimenting,
     looking,
     losses,
-    memory,
+    memory_commands,
     models,
     reporting,
     running,
@@ -36,7 +36,7 @@ benching.add_to(app)
 evidence.add_to(app)
 losses.add_to(app)
 models.add_to(app)
-memory.add_to(app)
+memory_commands.add_to(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,66 +1,94 @@
-"""How a run goes, for a person: a progress bar on a terminal, plain lines elsewhere."""
+"""Shows the events of a run: on a terminal a bar with lines above it, elsewhere plain lines."""
 
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Protocol, Self
 
+import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from rich.text import Text
 
-from trimtab.boundary import printable
-from trimtab.cli.task_eval_words import task_eval_words
+from trimtab.boundary import counted, printable
+from trimtab.cli.output import say, say_in_handler
+from trimtab.runtime.context import RunContext
+from trimtab.runtime.events import (
+    RUN,
+    Ended,
+    Evaluation,
+    Message,
+    Nested,
+    Occurrence,
+    Progress,
+    Row,
+    RunEvent,
+    Stage,
+    Started,
+    Step,
+)
+from trimtab.runtime.signals import StopOnSignal
 
-Row = Mapping[str, Any]
 
-_QUIET_EVENTS = {"checkpoint"}
+class Words(Protocol):
+    """Puts the rows of one kind of run into words."""
+
+    def step(self, row: Row) -> str:
+        """The figures of a step, which are shown beside the count."""
+        ...
+
+    def evaluation(self, row: Row) -> str:
+        """An evaluation in one line."""
+        ...
+
+    def occurrence(self, row: Row) -> list[str]:
+        """An event in lines; none for one that is not shown."""
+        ...
 
 
-class RunDisplay:
-    """Shows steps, evaluations and events. On a terminal: one bar; piped: a line at most every `seconds` seconds.
+class Display:
+    """A consumer of events. Without a terminal, steps and progress give at most one line per `seconds`.
 
-    `begun` is called when the first step is about to be made.
+    `words` is needed for runs that emit steps. `on_start` is called when the work answers a request to stop with a checkpoint.
     """
 
-    def __init__(self, console: Console, *, seconds: float = 10.0, begun: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        words: Words | None = None,
+        *,
+        on_start: Callable[[], None] = lambda: None,
+        seconds: float = 10.0,
+    ) -> None:
         self.console = console
-        self.steps = 0
-        self.stepped = False
-        """Whether a step was made."""
-        self._begun = begun
-        self.seconds = seconds
-        self._validation = ""
-        self._last_line = time.monotonic()
-        self._tokens = self._time = 0.0
-        self._speed: float | None = None
-        self._task: TaskID | None = None
-        self._bar = Progress(
-            TextColumn("[bold]step"),
+        self.worked = False
+        """Whether a step or a run within this one was made."""
+        self._words, self._on_start, self._seconds = words, on_start, seconds
+        self._name, self._unit, self._status = "", "", ""
+        self._done = 0
+        self._total: int | None = None
+        self._next_line = time.monotonic() + seconds
+        self._printed: int | None = None
+        """The count of the stage's last line."""
+        self._stage_began, self._made = time.monotonic(), 0
+        self._bar = Bar(
+            TextColumn("[bold]{task.fields[name]}"),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}"),
-            TextColumn("{task.fields[validation]}"),
-            TextColumn("{task.fields[speed]}"),
+            TextColumn("{task.fields[count]}"),
+            TextColumn("{task.fields[status]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
-            transient=False,
         )
+        self._task = self._bar.add_task("", total=None, name="", count="", status="", start=False)
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
             self._bar.start()
-            self._task = self._bar.add_task("train", total=None, loss="-", validation="", speed="")
         return self
 
     def __exit__(
@@ -69,83 +97,110 @@ class RunDisplay:
         if self.console.is_terminal:
             self._bar.stop()
 
-    def begin(self, steps: int) -> None:
-        """The run goes up to step `steps`."""
-        self._begun()
-        self.steps = steps
-        if self._task is not None:
-            self._bar.update(self._task, total=steps)
+    def __call__(self, event: RunEvent) -> None:
+        """Show an event."""
+        match event:
+            case Started():
+                self._on_start()
+                self._begin(f"{event.unit}s", event.unit, event.total, event.done)
+            case Stage():
+                self._begin(event.name, event.unit, event.total, event.done)
+                if not self.console.is_terminal:
+                    count = "" if event.total is None else f": {counted(event.total, event.unit)}"
+                    self._line(f"{event.name}{count}")
+            case Progress():
+                if event.stage != self._name:
+                    self._begin(event.stage, event.unit, event.total, event.done)
+                self._done, self._total = event.done, event.total
+                self._count(line=event.unit != RUN, end=self._printed is not None)
+            case Step():
+                self.worked = True
+                if event.stage is None:
+                    self._done = int(event.row["step"])
+                self._status = "" if self._words is None else self._words.step(event.row)
+                self._count(end=True)
+            case Evaluation() if self._words is not None:
+                self._line(self._words.evaluation(event.row))
+            case Occurrence() if self._words is not None:
+                for line in self._words.occurrence(event.row):
+                    self._line(line)
+            case Message():
+                self._line(event.text)
+            case Nested():
+                self._nested(event.title, event.event)
 
-    def step(self, row: Row) -> None:
-        """A step was made."""
-        self.stepped = True
-        step = int(row["step"])
-        self._measure(row)
-        loss = f"{float(row['loss_ema']):.4f}"
-        speed = f"{self._speed:,.0f} tokens/s" if self._speed else ""
-        if self._task is not None:
-            self._bar.update(self._task, completed=step, loss=loss, validation=self._validation, speed=speed)
-        elif step == self.steps or time.monotonic() - self._last_line >= self.seconds:
-            self._last_line = time.monotonic()
-            self._line(f"step {step}/{self.steps}  loss {loss}  {self._validation}  {speed}")
+    def _nested(self, title: str, event: RunEvent) -> None:
+        match event:
+            case Ended():
+                self.worked = True
+                self._made += not event.reused
+                parts = [event.status, *(part for part in (event.headline, event.reason) if part)]
+                reused = " (done before)" if event.reused else ""
+                count = f"{self._name} {self._done}/{self._total}"
+                self._line(f"[{count}] {title}: {', '.join(parts)}{reused}{self._time_left()}")
+            case Message():
+                self._line(f"{title}: {event.text}")
+            case Step() if self.console.is_terminal:
+                stage = "" if event.stage is None else f"{event.stage} "
+                self._status = f"{title}: {stage}step {event.row['step']}"
+                self._count()
 
-    def event(self, row: Row) -> None:
-        """Something was decided or happened."""
-        if row["kind"] == "data":
-            for fact in row["after"]:
-                self._line(f"data: {fact}")
-        elif row["kind"] not in _QUIET_EVENTS and row["kind"] != "end":
-            kind = row["kind"] if row["kind"] != "regime" else f"regime: {row['before']} → {row['after']}"
-            self._line(f"step {row['step']}: {kind}: {row['reason']}")
+    def _begin(self, name: str, unit: str, total: int | None, done: int) -> None:
+        self._name, self._unit, self._total, self._done, self._status, self._printed = name, unit, total, done, "", None
+        self._stage_began, self._made = time.monotonic(), 0
+        self._bar.reset(self._task, total=total, completed=done, name=printable(name), count="", status="")
+        self._count(line=False)
 
-    def evaluation(self, row: Row) -> None:
-        """The model was evaluated."""
-        self._validation = f"validation {float(row['val_loss']):.4f}"
-        text = f"step {row['step']}: validation loss {float(row['val_loss']):.4f}, accuracy {float(row['val_accuracy']):.3f}"
-        if row.get("task_eval") is not None:
-            text += f"; {task_eval_words(row['task_eval'])}"
-        sample = row.get("sample")
-        if sample is not None:
-            figures = sample["figures"]
-            shown = ", ".join(
-                f"{name} {value:.2f}"
-                for name, value in (
-                    ("dictionary words", figures["dictionary_word_share"]),
-                    ("entropy", figures["character_entropy"]),
-                    ("repetition", figures["repetition_4"]),
-                )
-                if value is not None
+    def _count(self, *, line: bool = True, end: bool = False) -> None:
+        """Show how much is done: in the bar, or as a line if one is due, or with `end` when the stage is at its end."""
+        if self._total is None:
+            count = ""
+        elif self._unit == "byte":
+            count = f"{self._done / max(1, self._total):.0%}"
+        else:
+            count = f"{self._done}/{self._total}"
+        if self.console.is_terminal:
+            self._bar.update(
+                self._task, total=self._total, completed=self._done, count=count, status=printable(self._status)
             )
-            text += f"; sample: {shown}" if shown else ""
-        self._line(text)
+        elif line and (
+            time.monotonic() >= self._next_line or (end and self._done == self._total and self._printed != self._done)
+        ):
+            self._next_line, self._printed = time.monotonic() + self._seconds, self._done
+            name = self._unit if self._name == f"{self._unit}s" else self._name
+            self._line("  ".join(part for part in (f"{name} {count}".rstrip(), self._status) if part))
+
+    def _time_left(self) -> str:
+        """How long the rest of the stage takes, by the runs in it that were not done before."""
+        left = 0 if self._total is None else self._total - self._done
+        if not (self._made and left):
+            return ""
+        seconds = (time.monotonic() - self._stage_began) / self._made * left
+        return f" (about {seconds / 60:.0f} min left)" if seconds > 90 else f" (about {seconds:.0f} s left)"
 
     def _line(self, text: str) -> None:
-        _print(self.console, text)
-
-    def _measure(self, row: Row) -> None:
-        tokens, self._tokens = float(row["tokens"]) - self._tokens, float(row["tokens"])
-        seconds = float(row["seconds"])
-        if seconds > 0 and tokens > 0 and self._time:
-            now = tokens / seconds
-            self._speed = now if self._speed is None else 0.9 * self._speed + 0.1 * now
-        self._time += seconds
+        # A `Text`, so that nothing in it is read as markup or as an emoji's name.
+        self.console.print(Text(printable(text)), soft_wrap=True)
 
 
-class EncodingDisplay:
-    """Shows how far the encoding of a corpus is, once it takes longer than a moment."""
-
-    def __init__(self, console: Console, *, seconds: float = 2.0) -> None:
-        self.console = console
-        self._next = time.monotonic() + seconds
-        self._every = seconds
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """`done` of `total` units of a phase are done."""
-        if time.monotonic() >= self._next and total:
-            self._next = time.monotonic() + self._every
-            _print(self.console, f"corpus: {what} {done / total:.0%}")
+def console_for(*, as_json: bool) -> Console:
+    """Where a command shows its work: standard output, or standard error where that belongs to JSON."""
+    return Console(stderr=as_json, soft_wrap=True)
 
 
-def _print(console: Console, text: str) -> None:
-    """One line above the bar: no markup, emoji names or control characters of the text are taken for anything else."""
-    console.print(Text(printable(text)), soft_wrap=True)
+@contextmanager
+def showing(words: Words | None, *, as_json: bool, how_to_continue: str) -> Iterator[RunContext]:
+    """A context for a run: its events are shown, and a signal ends it after a checkpoint.
+
+    A second Ctrl-C, or one before the work has begun, leaves with the exit code of an interrupt and one line.
+    """
+    with (
+        StopOnSignal(say_in_handler) as stop,
+        Display(console_for(as_json=as_json), words, on_start=stop.arm) as display,
+    ):
+        try:
+            yield RunContext(display, stop, ("trimtab", *sys.argv[1:]))
+        except KeyboardInterrupt:
+            done = f"What the last checkpoint holds is kept. {how_to_continue}"
+            say(f"Stopped at once. {done}" if display.worked else "Stopped before the first step.", err=True)
+            raise typer.Exit(stop.exit_code) from None

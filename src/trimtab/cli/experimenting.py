@@ -10,11 +10,11 @@ import typer
 
 from trimtab.boundary import user_path
 from trimtab.cli.output import deliver, say, working
-from trimtab.cli.running import AllowCode, AsJson, Set, say_stopping
+from trimtab.cli.running import AllowCode, AsJson, Set
 
 if TYPE_CHECKING:
     from trimtab.experiments import Experiment, RunOptions
-    from trimtab.runtime.signals import StopOnSignal
+    from trimtab.runtime.context import RunContext
 
 
 def add_to(app: typer.Typer) -> None:
@@ -125,11 +125,11 @@ def _run(
     if not as_json:
         say(" ".join(spec.question.split()), "", *plan.split("\n"), "")
 
+    from trimtab.cli.display import showing
     from trimtab.experiments import run_experiment
-    from trimtab.runtime.signals import StopOnSignal
 
-    with StopOnSignal(say_stopping) as stop:
-        result = run_experiment(spec, out, _run_options(spec, workers, executor, stop, as_json))
+    with showing(None, as_json=as_json, how_to_continue=_CONTINUE) as context:
+        result = run_experiment(spec, out, _run_options(spec, workers, executor, context))
     if result["verdicts"]:
         from trimtab.reports.experiment import write_report
 
@@ -148,8 +148,8 @@ def _run(
         judged = f", the report is {result['report']}" if result["verdicts"] else ""
         say("", f"{result['status']}. Records in {out}{judged}.")
     if result["status"] == "interrupted":
-        say(f"Interrupted. Go on with the same command: {_command()}", err=True)
-        raise typer.Exit(stop.exit_code)
+        say(f"Interrupted. Continue with the same command: {_command()}", err=True)
+        raise typer.Exit(_interrupted_code(context))
     if result["status"] == "failed":
         raise typer.Exit(1)
 
@@ -174,15 +174,15 @@ def aa(
 
     trimtab aa configs/regime_controller.yaml --out runs/aa
     """
+    from trimtab.cli.display import showing
     from trimtab.config import allowing_code
     from trimtab.experiments import load_experiment
     from trimtab.experiments.aa import run_aa
-    from trimtab.runtime.signals import StopOnSignal
 
     with allowing_code(allow_code):
         spec = load_experiment(experiment, overrides or ())
-    with StopOnSignal(say_stopping) as stop:
-        found = run_aa(spec, out, copies, draws, _run_options(spec, workers, None, stop, as_json))
+    with showing(None, as_json=as_json, how_to_continue=_CONTINUE) as context:
+        found = run_aa(spec, out, copies, draws, _run_options(spec, workers, None, context))
     if as_json:
         from trimtab.records import to_json
 
@@ -197,27 +197,30 @@ def aa(
             f"{found['alpha']:g}).",
         )
     if found["status"] != "completed":
-        say(f"{found['status']}. Go on with the same command: {_command()}", err=True)
-        raise typer.Exit(stop.exit_code if found["status"] == "interrupted" else 1)
+        say(f"{found['status']}. Continue with the same command: {_command()}", err=True)
+        raise typer.Exit(_interrupted_code(context) if found["status"] == "interrupted" else 1)
 
 
 def _command() -> str:
     return shlex.join(["trimtab", *sys.argv[1:]])
 
 
-def _run_options(
-    spec: "Experiment", workers: int | None, executor: str | None, stop: "StopOnSignal", as_json: bool
-) -> "RunOptions":
-    """How the experiment is run; from now on a signal is answered after a checkpoint."""
+_CONTINUE = "Continue with the same command."
+
+
+def _interrupted_code(context: "RunContext") -> int:
+    return int(getattr(context.stop, "exit_code", 130))
+
+
+def _run_options(spec: "Experiment", workers: int | None, executor: str | None, context: "RunContext") -> "RunOptions":
     from trimtab.experiments import RunOptions
 
-    stop.arm()
     return RunOptions(
         workers=_workers(spec.base.get("threads")) if workers is None else workers,
         executor=executor,
-        stop=stop,
-        say=(lambda text: say(text, err=True)) if as_json else say,
-        command=("trimtab", *sys.argv[1:]),
+        stop=context.stop,
+        events=context.events,
+        command=context.command,
     )
 
 

@@ -129,7 +129,7 @@ def _show_manifest(manifest: "Manifest", summary: "Summary | None") -> None:
 
 
 def _show_evaluation(last: dict[str, Any]) -> None:
-    from trimtab.cli.task_eval_words import task_eval_words
+    from trimtab.cli.training_words import task_eval_words
 
     figures = ", ".join(f"{k} {v:.4f}" for k, v in last.items() if k.startswith("val_") and isinstance(v, float))
     say(f"step {last['step']}: {figures}")

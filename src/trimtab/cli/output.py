@@ -140,6 +140,12 @@ def say(*lines: object, err: bool = False) -> None:
         stream.flush()
 
 
+def say_in_handler(text: str) -> None:
+    """Print a line of its own on standard error; safe in a signal handler."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"\n{text}\n".encode())
+
+
 def deliver(text: str) -> None:
     """Print a command's product: JSON, or a text of a model. As it is for a program, with escapes on a terminal.
 

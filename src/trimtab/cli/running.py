@@ -1,8 +1,6 @@
 """Commands that make runs: train, resume, fork, replay, sample, tokenizer."""
 
-import contextlib
 import json
-import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,7 +66,7 @@ def train(
 
     with allowing_code(allow_code):
         loaded = load_config(config, overrides or ())
-    with calling(as_json) as context:
+    with showing_training(as_json) as context:
         from trimtab.training.runs.lifecycle import begin
 
         finish(begin(loaded, out, context), out, as_json, context)
@@ -88,7 +86,7 @@ def resume(
 
     trimtab resume runs/first --set episode.steps=2000 --accept-changes
     """
-    with calling(as_json) as context:
+    with showing_training(as_json) as context:
         from trimtab.training import resume as go_on
 
         result = go_on(run, overrides or (), accept_changes=accept_changes, allow_code=allow_code, context=context)
@@ -109,7 +107,7 @@ def fork(
 
     trimtab fork runs/first --at 400 --set episode.optimizer.lr=1e-3 --out runs/hotter
     """
-    with calling(as_json) as context:
+    with showing_training(as_json) as context:
         from trimtab.training import fork as begin
 
         options = {"accept_changes": accept_changes, "allow_code": allow_code}
@@ -121,11 +119,12 @@ def replay(run: Run, allow_code: AllowCode = False, as_json: AsJson = False) -> 
 
     trimtab replay runs/first
     """
-    console = _console(as_json)
-    with console.status("replaying") if console.is_terminal else _nothing():
+    from trimtab.cli.display import Display, console_for
+
+    with Display(console_for(as_json=as_json)) as display:
         from trimtab.training import replay as again
 
-        found = again(run, allow_code=allow_code)
+        found = again(run, display, allow_code=allow_code)
     where = None if found.difference is None else found.difference.message
     if as_json:
         deliver(
@@ -234,44 +233,14 @@ def tokenizer_train(
 # --- how a run is shown ----------------------------------------------------------------------------------------------
 
 
-def _console(quiet: bool) -> Any:
-    from rich.console import Console
-
-    return Console(stderr=quiet, soft_wrap=True)
-
-
 @contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+def showing_training(as_json: bool) -> Iterator["RunContext"]:
+    """A context for a training run: its events are shown, and a signal ends it after a checkpoint."""
+    from trimtab.cli.display import showing
+    from trimtab.cli.training_words import TrainingWords
 
-
-@contextmanager
-def calling(quiet: bool) -> Iterator["RunContext"]:
-    """A display around a run, and signals that end it after a checkpoint."""
-    import sys
-
-    from trimtab.cli.display import EncodingDisplay, RunDisplay
-    from trimtab.runtime.signals import StopOnSignal
-    from trimtab.training import RunContext
-
-    console = _console(quiet)
-    with StopOnSignal(say_stopping) as stop, RunDisplay(console, begun=stop.arm) as display:
-        try:
-            yield RunContext(display, EncodingDisplay(console), stop, ("trimtab", *sys.argv[1:]))
-        except KeyboardInterrupt:
-            say(
-                "Stopped at once. What the last checkpoint holds is kept: go on with `trimtab resume`."
-                if display.stepped
-                else "Stopped before the first step.",
-                err=True,
-            )
-            raise typer.Exit(stop.exit_code) from None
-
-
-def say_stopping(text: str) -> None:
-    """Say on standard error that a run is about to stop; safe in a signal handler."""
-    with contextlib.suppress(OSError):
-        os.write(2, f"\n{text}\n".encode())
+    with showing(TrainingWords(), as_json=as_json, how_to_continue="Continue with `trimtab resume`.") as context:
+        yield context
 
 
 def finish(result: dict[str, Any], out: Path, as_json: bool, context: "RunContext") -> None:
@@ -288,14 +257,14 @@ def finish(result: dict[str, Any], out: Path, as_json: bool, context: "RunContex
         deliver(json.dumps(to_json(result)))
     elif result.get("already_ended"):
         say(
-            f"The run in {out} has ended ({result['status']} after {result['steps']} steps). To go on longer: trimtab resume "
+            f"The run in {out} has ended ({result['status']} after {result['steps']} steps). To train it further: trimtab resume "
             f"{shlex.quote(str(out))} --set episode.steps=N --accept-changes{_allowance(out)}."
         )
-    else:
+    elif result["status"] != "interrupted":
         say(_account(result, out))
     if result["status"] == "interrupted":
         again = f"trimtab resume {shlex.quote(str(out))}{_allowance(out)}"
-        say(f"Interrupted after step {result['steps']}. Go on with: {again}", err=True)
+        say(f"Interrupted after step {result['steps']}, with a checkpoint. Continue with: {again}", err=True)
         raise typer.Exit(getattr(context.stop, "exit_code", 130))
     if result["status"] == "diverged":
         raise typer.Exit(1)
@@ -305,7 +274,7 @@ def _account(result: dict[str, Any], out: Path) -> str:
     loss = result.get("val_loss")
     figures = "" if loss is None else f", validation loss {float(loss):.4f} nats a token"
     if result.get("task_eval"):
-        from trimtab.cli.task_eval_words import task_eval_words
+        from trimtab.cli.training_words import task_eval_words
 
         figures += f"; {task_eval_words(result['task_eval'])}"
     speed = result["tokens"] / result["seconds"] if result["seconds"] else 0.0

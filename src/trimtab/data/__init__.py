@@ -27,7 +27,6 @@ from trimtab.data.tokenizers import (
     train_bpe,
 )
 from trimtab.data.windows import WindowDataset
-from trimtab.runtime.context import Progress
 
 __all__ = [
     "IGNORE",
@@ -48,7 +47,6 @@ __all__ = [
     "GradedDataset",
     "Item",
     "PretrainedTokenizer",
-    "Progress",
     "SkippedFile",
     "TaskDataset",
     "Tokenizer",

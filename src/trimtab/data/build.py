@@ -17,7 +17,7 @@ from trimtab.data.report import CorpusReport, UnknownCharacter
 from trimtab.data.tokenizers import Ids, Tokenizer
 from trimtab.data.windows import WindowDataset
 from trimtab.errors import ConfigError, DataError
-from trimtab.runtime.context import Progress
+from trimtab.runtime.events import OnEvent
 
 DEFAULT_SHARE = 0.05
 """The share of a corpus that validates, unless a config sets another."""
@@ -101,7 +101,7 @@ def corpus(
     validation_share: Annotated[
         float, Field(gt=0, lt=1, description="Share of the corpus, from its end, that is held out for validation.")
     ] = DEFAULT_SHARE,
-    progress: Progress | None = None,
+    events: OnEvent | None = None,
 ) -> DataBundle:
     """Plain text to next-token windows: the component `corpus`; see `build_corpus`."""
     return build_corpus(
@@ -110,7 +110,7 @@ def corpus(
         context=context,
         stride=stride,
         validation_share=validation_share,
-        progress=progress,
+        events=events,
     )
 
 
@@ -121,7 +121,7 @@ def build_corpus(
     context: int = 256,
     stride: int | None = None,
     validation_share: float = DEFAULT_SHARE,
-    progress: Progress | None = None,
+    events: OnEvent | None = None,
 ) -> DataBundle:
     """Open, encode (or map from the cache) and split a corpus: its first part trains, its last `validation_share` validates.
 
@@ -130,7 +130,7 @@ def build_corpus(
     and WorkError when the cache cannot be written.
     """
     _check_stride(context, stride)
-    return _bundle(open_corpus(path, progress), tokenizer, context, stride, validation_share, progress)
+    return _bundle(open_corpus(path, events), tokenizer, context, stride, validation_share, events)
 
 
 def text_bundle(
@@ -155,9 +155,9 @@ def _bundle(
     context: int,
     stride: int | None,
     validation_share: float,
-    progress: Progress | None,
+    events: OnEvent | None,
 ) -> DataBundle:
-    tokens, entry = encoded(source, tokenizer, progress)
+    tokens, entry = encoded(source, tokenizer, events)
     train_tokens = _train_tokens(len(tokens), validation_share)
     report = CorpusReport(
         name=source.name,

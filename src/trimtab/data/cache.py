@@ -19,7 +19,7 @@ from trimtab.data.durable import cannot_write, write_durably
 from trimtab.data.files import BLOCK
 from trimtab.data.pieces import pieces
 from trimtab.data.tokenizers import Ids, Tokenizer
-from trimtab.runtime.context import Progress
+from trimtab.runtime.events import OnEvent
 
 try:
     import fcntl
@@ -52,7 +52,7 @@ def fingerprint(corpus: Corpus, tokenizer: Tokenizer) -> str:
     return hashlib.sha256(f"trimtab corpus {VERSION}\n{corpus.sha256}\n{tokenizer.fingerprint}".encode()).hexdigest()
 
 
-def encoded(corpus: Corpus, tokenizer: Tokenizer, progress: Progress | None = None) -> tuple[Ids, CacheEntry]:
+def encoded(corpus: Corpus, tokenizer: Tokenizer, events: OnEvent | None = None) -> tuple[Ids, CacheEntry]:
     """The tokens of a corpus, read-only and mapped into memory, from the cache or encoded now.
 
     A cache file that is truncated or damaged is encoded again. Several processes may ask at once: one encodes, the
@@ -65,14 +65,14 @@ def encoded(corpus: Corpus, tokenizer: Tokenizer, progress: Progress | None = No
         with _lock(tokens):
             entry = _sound(tokens)
             if entry is None:
-                entry = _encode(corpus, tokenizer, tokens, progress)
+                entry = _encode(corpus, tokenizer, tokens, events)
     # A plain array on the mapping: indexing a `np.memmap` itself costs several times as much.
     if entry.tokens == 0:
         return np.zeros(0, dtype=entry.dtype), entry
     return np.asarray(np.memmap(tokens, dtype=entry.dtype, mode="r")), entry
 
 
-def _encode(corpus: Corpus, tokenizer: Tokenizer, target: Path, progress: Progress | None) -> CacheEntry:
+def _encode(corpus: Corpus, tokenizer: Tokenizer, target: Path, events: OnEvent | None) -> CacheEntry:
     if fcntl is not None:
         for left in target.parent.glob(f"{target.stem}.*.tmp"):
             left.unlink(missing_ok=True)  # of a process that was killed: under the lock nobody else writes one
@@ -81,7 +81,7 @@ def _encode(corpus: Corpus, tokenizer: Tokenizer, target: Path, progress: Progre
     counts = Counter(tokens=0, characters=0, unknown=0, dropped=0, inexact=0)
 
     def write(file: BinaryIO) -> None:
-        for piece in pieces(corpus.blocks(progress), tokenizer.cuts, encode=tokenizer.encode):
+        for piece in pieces(corpus.blocks(events), tokenizer.cuts, encode=tokenizer.encode):
             ids = tokenizer.encode(piece.text)
             content = np.ascontiguousarray(ids, dtype=tokenizer.dtype).tobytes()
             file.write(content)

@@ -13,7 +13,10 @@ from trimtab.data import files
 from trimtab.data.files import Scan, ScanMemory, shown
 from trimtab.data.report import FileEntry, SkippedFile
 from trimtab.errors import DataError
-from trimtab.runtime.context import Progress
+from trimtab.runtime.events import OnEvent, Progress
+
+_READING = "reading the corpus"
+"""The stage in which the text is checked."""
 
 REMEMBER_ABOVE = 256 << 20
 """Corpora above this many bytes are not read again only to see whether they changed: their scans are remembered."""
@@ -62,8 +65,8 @@ class Corpus:
         """SHA-256 over the documents' SHA-256s in order: the content, whatever the files are called."""
         return hashlib.sha256("\n".join(document.sha256 for document in self.documents).encode()).hexdigest()
 
-    def blocks(self, progress: Progress | None = None) -> Iterator[str]:
-        """The whole text in blocks; `progress` is called as ("encoding", bytes done, bytes in all)."""
+    def blocks(self, events: OnEvent | None = None) -> Iterator[str]:
+        """The whole text in blocks; emits `Progress` of the stage "encoding the corpus", in bytes."""
         done = 0
         newline = True
         for document in self.documents:
@@ -74,11 +77,11 @@ class Corpus:
                     # Only now: a document of nothing but a byte order mark must not bring a newline of its own.
                     yield text if started or newline else "\n" + text
                     started, newline = True, text[-1] == "\n"
-                if progress is not None and size:
-                    progress("encoding", done, self.size)
+                if events is not None and size:
+                    events(Progress("encoding the corpus", "byte", done, self.size))
 
 
-def open_corpus(path: str | list[str] | None, progress: Progress | None = None) -> Corpus:
+def open_corpus(path: str | list[str] | None, events: OnEvent | None = None) -> Corpus:
     """Find and check the text of `data.path`: None (embedded), a file, a folder, or a list of these.
 
     Files are UTF-8; a byte order mark is dropped, and CRLF and a lone CR are read as a newline. In a folder, hidden
@@ -107,7 +110,7 @@ def open_corpus(path: str | list[str] | None, progress: Progress | None = None) 
             raise DataError(
                 f"The corpus '{text}' is neither a regular file nor a folder. Name a text file or a folder."
             )
-    documents, left_out = _scan_all(found, named, progress)
+    documents, left_out = _scan_all(found, named, events)
     skipped = sorted(skipped + left_out)
     if not documents:
         seen = "".join(f"; {entry.name}: {entry.reason}" for entry in skipped[:3])
@@ -151,7 +154,7 @@ def embedded_corpus() -> Corpus:
 
 
 def _scan_all(
-    found: list[tuple[Path, Path | None]], named: list[str], progress: Progress | None
+    found: list[tuple[Path, Path | None]], named: list[str], events: OnEvent | None
 ) -> tuple[tuple[Document, ...], list[SkippedFile]]:
     """Scan files, each with the folder that it was found in; one that was named directly has None and may not be skipped."""
     sizes = [_size(path) for path, _ in found]
@@ -161,11 +164,11 @@ def _scan_all(
     skipped: list[SkippedFile] = []
     done = 0
     for (path, folder), size in zip(found, sizes, strict=True):
-        advance = None if progress is None else partial(_advance, progress, done, total)
+        advance = None if events is None else partial(_advance, events, done, total)
         result = files.scan(path, advance) if memory is None else memory.scan(path, advance)
         done += size
-        if progress is not None:
-            progress("reading", done, total)
+        if events is not None:
+            events(Progress(_READING, "byte", done, total))
         reason = result.problem if result.size else "empty"
         if reason is None:
             documents.append(Document(shown(path), result.size, result.sha256, path))
@@ -183,8 +186,8 @@ def _within(folder: Path, path: Path) -> str:
     return shown(path.relative_to(folder.parent))
 
 
-def _advance(progress: Progress, before: int, total: int, read: int) -> None:
-    progress("reading", before + read, total)
+def _advance(events: OnEvent, before: int, total: int, read: int) -> None:
+    events(Progress(_READING, "byte", before + read, total))
 
 
 def _memory_file(named: list[str]) -> Path:

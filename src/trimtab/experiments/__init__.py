@@ -1,10 +1,32 @@
 """Paired experiments: arms, factors and seeds, run, resumed and judged."""
 
-from trimtab.experiments.directory import ExperimentDirectory
-from trimtab.experiments.loading import experiment_from, load_experiment
-from trimtab.experiments.progress import RunOptions
-from trimtab.experiments.run import conclude, planned, run_experiment
-from trimtab.experiments.spec import ClaimSpec, Experiment, Pairing
+from typing import TYPE_CHECKING
+
+from trimtab.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from trimtab.experiments.directory import ExperimentDirectory
+    from trimtab.experiments.loading import experiment_from, load_experiment
+    from trimtab.experiments.progress import RunOptions
+    from trimtab.experiments.run import conclude, planned, run_experiment
+    from trimtab.experiments.spec import ClaimSpec, Experiment, Pairing
+
+# Late, so that a spec or a folder can be refused without torch.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ClaimSpec": "trimtab.experiments.spec",
+        "Experiment": "trimtab.experiments.spec",
+        "ExperimentDirectory": "trimtab.experiments.directory",
+        "Pairing": "trimtab.experiments.spec",
+        "RunOptions": "trimtab.experiments.progress",
+        "conclude": "trimtab.experiments.run",
+        "experiment_from": "trimtab.experiments.loading",
+        "load_experiment": "trimtab.experiments.loading",
+        "planned": "trimtab.experiments.run",
+        "run_experiment": "trimtab.experiments.run",
+    },
+)
 
 __all__ = [
     "ClaimSpec",

@@ -1,7 +1,8 @@
 """Runs jobs in their order of dependence, by an executor: in this process, in worker processes, or by an installed package's.
 
-An executor is registered by an entry point of the group `trimtab.executors`: a function `(workers, log) -> Executor`, where `log`
-is the file for what its processes print.
+An executor is registered by an entry point of the group `trimtab.executors`: a function `(workers, log, on_event) -> Executor`.
+`log` is the file for what its processes print; `on_event(job_id, event)` takes the events of its jobs, in the thread that calls
+`next`, and is None where nobody wants them.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,13 +13,19 @@ from trimtab.config import ConfigError
 from trimtab.config.kinds import installed, loaded
 from trimtab.config.wording import unknown_name
 from trimtab.experiments.jobs import Job
-from trimtab.experiments.worker import work
+from trimtab.experiments.worker import run_and_report
+from trimtab.runtime.events import RunEvent
 
-Answer = dict[str, Any]
-"""What came of a job: its `status` and what it cost, or `failed` and the `error`."""
+Result = dict[str, Any]
+"""What a job returned: its `status` and what it cost, or `failed` and the `error`."""
 
-OnAnswer = Callable[[Job, Answer], None]
-"""Called in the main thread with every answer, also those of jobs whose worker died."""
+OnResult = Callable[[Job, Result], None]
+"""Called in the main thread with the result of every job, also of one whose process died."""
+
+OnJobEvent = Callable[[str, RunEvent], None]
+"""A consumer of the events of all jobs: the job's id, and the event."""
+
+MakeExecutor = Callable[[int, Path, OnJobEvent | None], "Executor"]
 
 _POLL = 0.2  # seconds between looks at the request to stop
 
@@ -32,15 +39,15 @@ class Executor(Protocol):
         """Start a job."""
         ...
 
-    def next(self, timeout: float) -> tuple[str, Answer] | None:
-        """The id and the answer of a job that has ended; None after `timeout` seconds without one.
+    def next(self, timeout: float) -> tuple[str, Result] | None:
+        """The id and the result of a job that has ended; None after `timeout` seconds without one.
 
         The status is `lost` where the process that ran the job died.
         """
         ...
 
     def interrupt(self) -> None:
-        """Let running jobs write a checkpoint and end; their answers are `interrupted`."""
+        """Ask running jobs to write a checkpoint and to end; their results are `interrupted`."""
         ...
 
     def stop(self) -> None:
@@ -53,44 +60,47 @@ class Inline:
 
     slots = 1
 
-    def __init__(self) -> None:
+    def __init__(self, on_event: OnJobEvent | None = None) -> None:
+        self._on_event = on_event
         self._job: Job | None = None
 
     def submit(self, job: Job) -> None:
-        """Keep the job."""
+        """Keep the job for `next`."""
         self._job = job
 
-    def next(self, timeout: float) -> tuple[str, Answer] | None:
+    def next(self, timeout: float) -> tuple[str, Result] | None:
         """Run the job to its end, however long that takes."""
         assert self._job is not None
-        job, self._job = self._job, None
-        return job.id, work(job)
+        job, self._job, on_event = self._job, None, self._on_event
+        if on_event is None:
+            return job.id, run_and_report(job)
+        return job.id, run_and_report(job, lambda event: on_event(job.id, event))
 
     def interrupt(self) -> None:
-        """A signal reaches the job by itself."""
+        """Does nothing: a signal reaches the job directly."""
 
     def stop(self) -> None:
-        """Nothing was started."""
+        """Does nothing: there is no other process."""
 
 
-def inline(workers: int, log: Path) -> Executor:
+def inline(workers: int, log: Path, on_event: OnJobEvent | None) -> Executor:
     """The executor of the name `inline`."""
-    return Inline()
+    return Inline(on_event)
 
 
-def find_executor(name: str) -> Callable[[int, Path], Executor]:
-    """The function `(workers, log) -> Executor` of a name. Raises `ConfigError` where there is none."""
+def find_executor(name: str) -> MakeExecutor:
+    """The function that makes the executor of a name. Raises `ConfigError` where there is none."""
     known = {point.name: point for point in installed("trimtab.executors")}
     if name not in known:
         raise ConfigError(
             f"--executor: there is no executor '{name}'.{unknown_name(name, known)} Known: {', '.join(sorted(known))}."
         )
-    found: Callable[[int, Path], Executor] = loaded(known[name])
-    return found
+    make: MakeExecutor = loaded(known[name])
+    return make
 
 
 class Schedule:
-    """Which jobs may start: those whose parent's episode is done. A job whose parent failed fails with it."""
+    """Decides which jobs may start: a fork waits for its parent's episode, and fails when that fails."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.waiting = list(jobs)
@@ -99,7 +109,7 @@ class Schedule:
         self._failed: set[str] = set()
 
     def ready(self) -> Job | None:
-        """The next job that may start, taken from those that wait; None when none may."""
+        """Take the next job that may start from those that wait; None when none may."""
         for job in self.waiting:
             if job.parent is None or job.parent not in self._unfinished:
                 self.waiting.remove(job)
@@ -124,14 +134,15 @@ class Schedule:
         self.waiting.insert(0, job)
 
 
-_BLOCKED: Answer = {"status": "failed", "error": "the episode that it forks from failed"}
+_BLOCKED: Result = {"status": "failed", "error": "the episode that it forks from failed"}
 
 
-def run_jobs(jobs: Sequence[Job], executor: Executor, on_answer: OnAnswer, stop: Callable[[], str | None]) -> None:
+def run_jobs(jobs: Sequence[Job], executor: Executor, on_result: OnResult, stop: Callable[[], str | None]) -> None:
     """Run the jobs, each after the one that it forks from; the executor is stopped at the end.
 
-    A job whose worker died is answered as `lost` and tried once more, from its last checkpoint; it fails when that worker dies
-    too. When `stop` gives a reason, or a job was interrupted, running jobs write a checkpoint and end, and no further one starts.
+    A job whose process died is reported as `lost` and tried once more, from its last checkpoint; it fails when that process
+    dies too. When `stop` gives a reason, or a job was interrupted, running jobs write a checkpoint and end, and no further one
+    starts.
     """
     schedule, lost, stopping, interrupted = Schedule(jobs), set[str](), False, False
     try:
@@ -139,7 +150,7 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, on_answer: OnAnswer, stop:
             stopping = stopping or stop() is not None
             while not stopping and len(schedule.running) < executor.slots and (job := schedule.ready()) is not None:
                 if schedule.blocked(job):
-                    on_answer(job, _BLOCKED)
+                    on_result(job, _BLOCKED)
                     schedule.done(job, failed=True)
                 else:
                     executor.submit(job)
@@ -151,16 +162,19 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, on_answer: OnAnswer, stop:
                     interrupted = True
                     executor.interrupt()
             job = next(one for one in schedule.running if one.id == ended[0])
-            answer = ended[1]
-            if answer["status"] == "lost" and job.id not in lost:
+            result = ended[1]
+            if result["status"] == "lost" and job.id not in lost:
                 lost.add(job.id)
-                on_answer(job, {"status": "lost", "error": "its worker process died; it is tried once more"})
+                on_result(job, {"status": "lost", "error": "its worker process died; it is tried once more"})
                 schedule.again(job)
                 continue
-            if answer["status"] == "lost":
-                answer = {"status": "failed", "error": "its worker process died twice"}
-            on_answer(job, answer)
-            schedule.done(job, failed=answer["status"] in ("failed", "interrupted"))
-            stopping = stopping or answer["status"] == "interrupted"
+            if result["status"] == "lost":
+                result = {"status": "failed", "error": "its worker process died twice"}
+            on_result(job, result)
+            schedule.done(job, failed=result["status"] in ("failed", "interrupted"))
+            stopping = stopping or result["status"] == "interrupted"
+    except BaseException:
+        executor.interrupt()  # `stop` waits for the running jobs
+        raise
     finally:
         executor.stop()

@@ -15,6 +15,7 @@ from trimtab.records.atomic import write_json
 from trimtab.records.manifest import read_object
 from trimtab.regimes import Controller, Decision, RegimeController, RegimeState
 from trimtab.runtime.checkpoint import Snapshot
+from trimtab.runtime.events import Started
 from trimtab.runtime.logger import MemoryLogger
 from trimtab.training import RunContext
 from trimtab.training.config import RunConfig
@@ -65,8 +66,8 @@ def measure_interventions(job: Job, context: RunContext) -> dict[str, Any]:
     config = recorded_config(run.manifest(), run)
     decisions = [row for row in run.events() if row["kind"].startswith("decision")]
     chosen = _spread(decisions, job.options["at_most"])
-    if context.display is not None:
-        context.display.begin(len(chosen))
+    if context.events is not None:
+        context.events(Started("interventions", str(path.parent), "intervention", len(chosen)))
     measured = []
     for decision in chosen:
         if context.stop() is not None:

@@ -1,22 +1,20 @@
-"""How an experiment is run, and the record of what has been done."""
+"""How an experiment is run; what has been done, in `experiment.json` and as events."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from trimtab.boundary import printable
 from trimtab.config import kind_named
 from trimtab.experiments.directory import ExperimentDirectory
-from trimtab.experiments.executor import Answer
+from trimtab.experiments.executor import OnJobEvent, Result
 from trimtab.experiments.jobs import Job
-from trimtab.records import RunDirectory, now
-
-Say = Callable[[str], None]
+from trimtab.records import RunDirectory, now, to_json
+from trimtab.runtime.events import RUN, Ended, Message, Nested, OnEvent, Progress, RunEvent, Stage, Started
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How an experiment is run: worker processes, the executor, a way to ask for a stop, where to say what happens.
+    """How an experiment is run: worker processes, the executor, a reason to stop, a consumer of events, the command line.
 
     Without an `executor` it is `inline` for no workers and `processes` for some.
     """
@@ -24,7 +22,7 @@ class RunOptions:
     workers: int = 0
     executor: str | None = None
     stop: Callable[[], str | None] = lambda: None
-    say: Say = print
+    events: OnEvent | None = None
     command: tuple[str, ...] = ()
 
     @property
@@ -33,56 +31,56 @@ class RunOptions:
         return self.executor or ("processes" if self.workers else "inline")
 
 
-class Progress:
-    """`experiment.json`, kept up to date, and what is said while it goes on."""
+class ExperimentLog:
+    """Keeps `experiment.json` up to date and emits the experiment's events."""
 
     def __init__(self, folder: ExperimentDirectory, options: RunOptions) -> None:
-        self.folder, self.options = folder, options
+        self.folder, self._events = folder, options.events
         self.content = folder.progress()
         self.content.pop("records", None)  # those of an earlier end
         self.ran = False
-        self.expect(0)
+        """Whether a job was run, and not just found done."""
+        self._jobs: dict[str, Job] = {}
+        self._emit(Started("experiment", str(folder.path), "episode"))
 
-    def expect(self, jobs: int) -> None:
-        """A phase of so many jobs begins."""
-        self.total, self.done, self.made, self.begun = jobs, 0, 0, time.monotonic()
+    def begin_stage(self, name: str, jobs: list[Job]) -> None:
+        """A part of the experiment begins."""
+        self._stage, self._done = name, 0
+        self._jobs = {job.id: job for job in jobs}
+        if jobs:
+            self._emit(Stage(name, RUN, len(jobs)))
 
-    def on_answer(self, job: Job, answer: Answer) -> None:
-        """Record and say what came of an episode."""
-        name = self.folder.name(job.folder)
-        if answer["status"] in ("lost", "failed"):
-            self.content["events"].append({"time": now(), "episode": name, **answer})
-        if answer["status"] != "lost":
-            saved = self.content["episodes"].get(name, {}).get("saved_steps", 0)
-            self.content["episodes"][name] = {
-                "status": answer["status"],
-                "saved_steps": answer.get("saved_steps", saved),
-            }
-            self.done += 1
-            self.made += not answer.get("reused", False)
-            self.ran = self.ran or not answer.get("reused", False)
+    @property
+    def on_job_event(self) -> OnJobEvent | None:
+        """A consumer of the jobs' events; None where nobody wants them."""
+        if self._events is None:
+            return None
+        return lambda job_id, event: self._emit_of(self._jobs[job_id], event)
+
+    def on_result(self, job: Job, result: Result) -> None:
+        """Record the result of a job, then emit it."""
+        name, status = self.folder.name(job.folder), result["status"]
+        if status in ("lost", "failed"):
+            self.content["events"].append({"time": now(), "episode": name, **result})
+        if status == "lost":
+            self._write()
+            self._emit_of(job, Message(f"{status}: {result['error']}"))
+            return
+        saved = self.content["episodes"].get(name, {}).get("saved_steps", 0)
+        self.content["episodes"][name] = {"status": status, "saved_steps": result.get("saved_steps", saved)}
+        self.ran = self.ran or not result.get("reused", False)
+        self._done += 1
         self._write()
-        text = f"[{self.done}/{self.total}] {job.name}: {self._account(job, answer)}{self._time_left()}"
-        self.options.say(printable(text))
+        if self._events is not None:
+            self._emit(Progress(self._stage, RUN, self._done, len(self._jobs)))
+            self._emit_of(job, _ended(job, result))
 
-    def _time_left(self) -> str:
-        if not self.made or self.done == self.total:
-            return ""
-        seconds = (time.monotonic() - self.begun) / self.made * (self.total - self.done)
-        return f" (about {seconds / 60:.0f} min left)" if seconds > 90 else f" (about {seconds:.0f} s left)"
-
-    def _account(self, job: Job, answer: Answer) -> str:
-        if "error" in answer:
-            return f"{answer['status']}: {answer['error']}"
-        summary = RunDirectory(job.folder).summary()
-        metrics = {} if summary is None else summary.metrics
-        headline = kind_named(job.episodes).load("headline")
-        result = None if headline is None else headline(metrics)
-        again = " (found done)" if answer.get("reused") else ""
-        return f"{answer['status']}{'' if result is None else f', {result}'}{again}"
+    def message(self, text: str) -> None:
+        """Emit a sentence."""
+        self._emit(Message(text))
 
     def end(self, status: str) -> None:
-        """The experiment has ended, for now or for good: the hashes of what its verdicts are made of are kept.
+        """The experiment has ended, for now or for good: record the hashes of what its verdicts are made of.
 
         The time of an earlier end stays where no episode was run since.
         """
@@ -91,6 +89,24 @@ class Progress:
         ended = self.content.get("ended_at") if same else None
         self.content |= {"status": status, "ended_at": ended or now(), "records": records}
         self._write()
+        self._emit(Ended(status))
+
+    def _emit(self, event: RunEvent) -> None:
+        if self._events is not None:
+            self._events(event)
+
+    def _emit_of(self, job: Job, event: RunEvent) -> None:
+        self._emit(Nested(self.folder.name(job.folder), job.name, event))
 
     def _write(self) -> None:
         self.folder.write_progress(self.content)
+
+
+def _ended(job: Job, result: Result) -> Ended:
+    if "error" in result:
+        return Ended(result["status"], result["error"])
+    summary = RunDirectory(job.folder).summary()
+    metrics: dict[str, Any] = {} if summary is None else summary.metrics
+    headline = kind_named(job.episodes).load("headline")
+    words = None if headline is None else headline(metrics)
+    return Ended(result["status"], headline=words, reused=result.get("reused", False), figures=to_json(metrics))

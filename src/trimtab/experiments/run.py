@@ -9,12 +9,12 @@ from trimtab.evidence import plan
 from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.experiments.design import episode_jobs
 from trimtab.experiments.directory import ExperimentDirectory, check_free, reserve
-from trimtab.experiments.executor import Answer, find_executor, run_jobs
+from trimtab.experiments.executor import Result, find_executor, run_jobs
 from trimtab.experiments.findings import intervention_jobs, write_detections, write_interventions
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.noise import noise_floors, noise_jobs
 from trimtab.experiments.preflight import preflight
-from trimtab.experiments.progress import Progress, RunOptions
+from trimtab.experiments.progress import ExperimentLog, RunOptions
 from trimtab.experiments.reading import finished
 from trimtab.experiments.spec import Experiment
 from trimtab.experiments.tuning import tuned, tuning_jobs
@@ -41,14 +41,14 @@ def run_experiment(experiment: Experiment, out: Path | str, options: RunOptions 
     reserve(folder, experiment, options.command)
     named = experiment.model_dump()
     with allowing_code(names=[*dotted_paths(named), *hub_ids(named)]), RunLock(folder.path / ".lock"):
-        progress = Progress(folder, options)
-        status, experiment = _phases(folder, experiment, options, progress)
+        log = ExperimentLog(folder, options)
+        status, experiment = _phases(folder, experiment, options, log)
         try:
             found = [] if status == "interrupted" else conclude(folder, experiment)
         except TrimtabError:
-            progress.end("failed")
+            log.end("failed")
             raise
-        progress.end(status)
+        log.end(status)
     return {
         "status": status,
         "folder": str(folder.path),
@@ -58,20 +58,20 @@ def run_experiment(experiment: Experiment, out: Path | str, options: RunOptions 
 
 
 def _phases(
-    folder: ExperimentDirectory, experiment: Experiment, options: RunOptions, progress: Progress
+    folder: ExperimentDirectory, experiment: Experiment, options: RunOptions, log: ExperimentLog
 ) -> tuple[str, Experiment]:
     """Run all phases; returns the status of the last one, and the experiment with the settings of its tuned arms."""
-    status = _run(folder, tuning_jobs(folder, experiment), options, progress)
+    status = _run("tuning", folder, tuning_jobs(folder, experiment), options, log)
     if status != "completed":
         return status, experiment
     experiment = tuned(folder, experiment)
     if experiment.sequential:
-        status = _sequential(folder, experiment, options, progress)
+        status = _sequential(folder, experiment, options, log)
     else:
-        status = _run(folder, list(episode_jobs(folder, experiment, experiment.seed_list)), options, progress)
-    for further in (noise_jobs, intervention_jobs):
+        status = _run("episodes", folder, list(episode_jobs(folder, experiment, experiment.seed_list)), options, log)
+    for stage, further in (("noise floor", noise_jobs), ("interventions", intervention_jobs)):
         if status != "interrupted":
-            after = _run(folder, further(folder, experiment), options, progress)
+            after = _run(stage, folder, further(folder, experiment), options, log)
             status = status if after == "completed" else after
     return status, experiment
 
@@ -88,32 +88,33 @@ def planned(experiment: Experiment) -> str:
     return plan(len(experiment.seed_list), claims, alpha=claim.alpha, margin=claim.margin, scale=claim.scale)
 
 
-def _run(folder: ExperimentDirectory, jobs: list[Job], options: RunOptions, progress: Progress) -> str:
+def _run(stage: str, folder: ExperimentDirectory, jobs: list[Job], options: RunOptions, log: ExperimentLog) -> str:
     statuses: list[str] = []
-    progress.expect(len(jobs))
+    log.begin_stage(stage, jobs)
 
-    def on_answer(job: Job, answer: Answer) -> None:
-        statuses.append(answer["status"])
-        progress.on_answer(job, answer)
+    def on_result(job: Job, result: Result) -> None:
+        statuses.append(result["status"])
+        log.on_result(job, result)
 
     if jobs:
         make = find_executor(options.executor_name)
-        run_jobs(jobs, make(min(options.workers, len(jobs)), folder.log_path), on_answer, options.stop)
+        executor = make(min(options.workers, len(jobs)), folder.log_path, log.on_job_event)
+        run_jobs(jobs, executor, on_result, options.stop)
     if options.stop() is not None or "interrupted" in statuses:
         return "interrupted"
     return "failed" if "failed" in statuses else "completed"
 
 
-def _sequential(folder: ExperimentDirectory, experiment: Experiment, options: RunOptions, progress: Progress) -> str:
+def _sequential(folder: ExperimentDirectory, experiment: Experiment, options: RunOptions, log: ExperimentLog) -> str:
     """Buy pairs one at a time until every treatment is decided or the budget ends."""
     seeds = experiment.seed_list[: experiment.budget.pairs]
     for count, seed in enumerate(seeds, 1):
-        status = _run(folder, list(episode_jobs(folder, experiment, [seed])), options, progress)
+        status = _run(f"pair {count}", folder, list(episode_jobs(folder, experiment, [seed])), options, log)
         if status != "completed":
             return status
         decisions = sequential_decisions(experiment, finished(folder, experiment))
         if all(decision.decision != "go on" for decision in decisions.values()):
-            options.say(f"Decided after {count} pairs.")
+            log.message(f"Decided after {count} pairs.")
             break
     return "completed"
 

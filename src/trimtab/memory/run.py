@@ -8,7 +8,7 @@ from typing import Any
 from trimtab.boundary import counted, read_regular, strict_json
 from trimtab.errors import DataError, RunError
 from trimtab.memory.config import MemoryConfig
-from trimtab.memory.engine.solve import SolverStep
+from trimtab.memory.metrics import headline
 from trimtab.memory.pairs import EncodedPair, counterfactuals
 from trimtab.memory.protocol import stages
 from trimtab.memory.protocol.ablations import ablations
@@ -29,7 +29,7 @@ from trimtab.memory.protocol.run_records import (
     write_config,
     write_start,
 )
-from trimtab.memory.protocol.solving import Pace, StageInterruptedError, Watcher
+from trimtab.memory.protocol.solving import Blocks, StageInterruptedError
 from trimtab.memory.protocol.stages import MEMORIES, StageSetup
 from trimtab.memory.store import Memory, load_memories
 from trimtab.records import (
@@ -47,7 +47,8 @@ from trimtab.records.atomic import write_bytes, write_json
 from trimtab.records.jsonl import encode_row
 from trimtab.records.memory_rows import BaselineRow, ControlRow, GenerationRow
 from trimtab.records.rows import Row
-from trimtab.runtime.context import RunContext
+from trimtab.runtime.context import DEFAULT_CONTEXT, RunContext
+from trimtab.runtime.events import Ended, Occurrence, Started
 
 GATES = "gates.json"
 _DECODED = 32
@@ -69,14 +70,11 @@ class MemoryRun:
         self,
         config: MemoryConfig,
         out: Path,
-        watcher: Watcher,
+        context: RunContext = DEFAULT_CONTEXT,
         *,
-        gated: bool = True,
         accept_changes: bool = False,
-        command: Sequence[str] = (),
     ) -> None:
-        self.run, self.folder, self.watcher, self.gated = RunDirectory(out), Path(out), watcher, gated
-        self.accept_changes, self.command = accept_changes, list(command)
+        self.run, self.folder, self.context, self.accept_changes = RunDirectory(out), Path(out), context, accept_changes
         exists = self.run.exists()
         if exists:
             with self.run.lock():  # a folder that is in use is refused before the model is read
@@ -105,7 +103,7 @@ class MemoryRun:
             if changed and not self.accept_changes:
                 refuse_changes(self.folder, changed)
             if new:
-                write_start(self.run, parts, self.command)
+                write_start(self.run, parts, list(self.context.command))
             elif changed:
                 write_config(self.run.path, parts.config)
             if not changed and (result := self._finished_result()) is not None:
@@ -121,6 +119,7 @@ class MemoryRun:
                     self._log("resume", f"The run in {self.folder} continues.")
                 if changed:
                     self._log("changes_accepted", "; ".join(changed))
+                self.context.emit(Started("memory", str(self.folder), "pair", len(parts.pairs)))
                 started = time.perf_counter()
                 try:
                     status: Status = self._protocol()
@@ -128,7 +127,7 @@ class MemoryRun:
                     status = "interrupted"
                     self._log("end", str(stop))
                 else:
-                    events.write({"time": now(), "kind": "end", "reason": status})
+                    self._log("end", status)
                 figures = metrics(self.folder, parts)
                 Summary(
                     status=status,
@@ -140,7 +139,11 @@ class MemoryRun:
                     peak_rss_mb=peak_rss_mb(),
                     records=all_seals(self.folder),
                 ).write(self.run.summary_path)
+        self._emit_end(status, figures)
         return self._result(status, figures)
+
+    def _emit_end(self, status: Status, figures: dict[str, Any], *, reused: bool = False) -> None:
+        self.context.emit(Ended(status, headline=headline(figures), reused=reused, figures=to_json(figures)))
 
     def _pair_count(self) -> str:
         config, count = self.parts.config, len(self.parts.pairs)
@@ -152,8 +155,11 @@ class MemoryRun:
     def _finished_result(self) -> dict[str, Any] | None:
         """The result of a finished run; None if there is something left to do."""
         summary = self.run.summary()
-        if summary is None or not (summary.status == "completed" or (summary.status == "stopped" and self.gated)):
+        if summary is None or not (
+            summary.status == "completed" or (summary.status == "stopped" and self.context.gates)
+        ):
             return None
+        self._emit_end(summary.status, summary.metrics, reused=True)
         return self._result(summary.status, summary.metrics)
 
     def _result(self, status: Status, figures: dict[str, Any]) -> dict[str, Any]:
@@ -168,7 +174,7 @@ class MemoryRun:
 
     def _protocol(self) -> Status:
         parts, listed = self.parts, set(self.parts.config.stages)
-        setup = StageSetup(self.folder, parts, self.watcher)
+        setup = StageSetup(self.folder, parts, self.context)
         bounds = self._bounds("baselines.jsonl", parts.pairs) if "baselines" in listed else {}
         seal_finished(self.folder)
         if "single" in listed and not self._pass(stages.single(setup, bounds)):
@@ -206,13 +212,13 @@ class MemoryRun:
         parts = self.parts
 
         def make() -> list[dict[str, Any]]:
-            progress = Pace(self.watcher, f"Baselines of {counted(len(pairs), 'pair')}")
+            progress = Blocks(self.context, f"Baselines of {counted(len(pairs), 'pair')}")
             return baseline_rows(parts.network, parts.modes, pairs, parts.tokenizer, parts.settings, progress)
 
         return {row["pair"]: bounds_of(row) for row in self._rows(name, BaselineRow, make)}
 
     def _controls(self, memories: Sequence[Memory]) -> list[dict[str, Any]]:
-        progress = Pace(self.watcher, "Controls: another pair's vectors, and modes exchanged")
+        progress = Blocks(self.context, "Controls: another pair's vectors, and modes exchanged")
         return control_rows(self.parts.network, memories, self.parts.settings.positions, progress)
 
     def _counterfactual(self, setup: StageSetup) -> None:
@@ -233,7 +239,7 @@ class MemoryRun:
         what = f"{len(memories)} memories and {len(unsolved)} unsolved pairs' best vectors"
         precision = parts.config.solve.precision
         for name in dict.fromkeys(("fp32", precision)):
-            progress = Pace(self.watcher, f"Greedy decoding in {name}: {what}")
+            progress = Blocks(self.context, f"Greedy decoding in {name}: {what}")
             network = parts.network if name == precision else network_of(parts.config, name)
             for group, solved in ((memories, True), (unsolved, False)):
                 for start in range(0, len(group), _DECODED):
@@ -257,7 +263,7 @@ class MemoryRun:
         """Record gates; returns whether the run continues."""
         for one in gates:
             self._record(one)
-        return all(one.passed for one in gates) or not self.gated
+        return all(one.passed for one in gates) or not self.context.gates
 
     def _record(self, gate: Gate) -> None:
         """Record and report a gate, unless it is recorded already with the same result."""
@@ -268,8 +274,9 @@ class MemoryRun:
             self._log("gate", f"{gate.gate}: {gate.message}")
 
     def _log(self, kind: str, reason: str) -> None:
-        self.events.write({"time": now(), "kind": kind, "reason": reason})
-        self.watcher.say(reason)
+        row = {"time": now(), "kind": kind, "reason": reason}
+        self.events.write(row)
+        self.context.emit(Occurrence(row))
 
 
 def _read_gates(path: Path) -> dict[str, dict[str, Any]]:
@@ -284,27 +291,11 @@ def _read_gates(path: Path) -> dict[str, dict[str, Any]]:
         ) from error
 
 
-def run_memory(config: MemoryConfig, out: Path, watcher: Watcher, **options: Any) -> dict[str, Any]:
+def run_memory(
+    config: MemoryConfig, out: Path, context: RunContext = DEFAULT_CONTEXT, *, accept_changes: bool = False
+) -> dict[str, Any]:
     """Start or resume the memory run in `out`; see `MemoryRun`."""
-    return MemoryRun(config, out, watcher, **options).execute()
-
-
-class _Unseen:
-    """A watcher that shows nothing, says when work begins that a stop would keep, and passes the request to stop on."""
-
-    def __init__(self, context: RunContext) -> None:
-        self._display, self.stop = context.display, context.stop
-
-    def begin(self, stage: str, pairs: int) -> None:
-        """From now on a signal is answered after a checkpoint."""
-        if self._display is not None:
-            self._display.begin(pairs)
-
-    def step(self, stage: str, step: SolverStep, solved: int, ended: int) -> None:
-        """Nothing."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
+    return MemoryRun(config, out, context, accept_changes=accept_changes).execute()
 
 
 def run_episode(config: MemoryConfig, out: Path, context: RunContext) -> dict[str, Any]:
@@ -314,5 +305,5 @@ def run_episode(config: MemoryConfig, out: Path, context: RunContext) -> dict[st
     """
     run = RunDirectory(out)
     before = run.summary() if run.exists() else None
-    result = MemoryRun(config, run.path, _Unseen(context), gated=context.gates, command=context.command).execute()
+    result = run_memory(config, run.path, context)
     return {"status": result["status"], "reused": before is not None and before.status == "completed"}

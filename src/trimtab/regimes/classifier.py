@@ -81,7 +81,7 @@ class RegimeClassifier:
             return "warming", "fewer losses than the medium horizon"
         gain = _gain(losses)
         moved = f"fell by {gain:.4f}" if gain >= 0 else f"rose by {-gain:.4f}"
-        reason = f"the loss {moved} in half of {config.medium_horizon} steps"
+        reason = f"the median loss {moved} from the first to the second half of the last {config.medium_horizon} steps"
         return ("plateau", reason) if gain < config.plateau_gain else ("stable", reason)
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,27 +1,28 @@
-"""What whoever starts a run passes along, whatever kind of run it is."""
+"""What the caller of a run passes to it, whatever kind of run it is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trimtab.runtime.logger import Display
-
-Progress = Callable[[str, int, int], None]
-"""Called as `progress(stage, bytes done, bytes in all)` while files are read and encoded."""
+from trimtab.runtime.events import OnEvent, RunEvent
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """A display, a callback for the progress of reading files, a function that gives a reason to stop, the command line.
+    """A consumer of the run's events, a function that gives a reason to stop, and the command line for the manifest.
 
-    `gates` says whether a run may stop early because its results are below
-    the thresholds of its own config; an experiment compares such runs and does not stop them.
+    `stop` is called between steps; a reason ends the run after a checkpoint. `gates` says whether a run may stop early because
+    its results are below the thresholds of its own config: an experiment compares such runs and does not stop them.
     """
 
-    display: Display | None = None
-    progress: Progress | None = None
+    events: OnEvent | None = None
     stop: Callable[[], str | None] = lambda: None
     command: tuple[str, ...] = ()
     gates: bool = True
+
+    def emit(self, event: RunEvent) -> None:
+        """Pass a rare event on. Where events are frequent, ask for `events` first, so that none is built for nobody."""
+        if self.events is not None:
+            self.events(event)
 
 
 DEFAULT_CONTEXT = RunContext()

@@ -1,6 +1,6 @@
-"""Where a run's rows go: to its folder, to a display, or only to memory."""
+"""Where a trainer writes its rows: to the files of a run and its consumer of events, or to lists in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -8,32 +8,12 @@ from trimtab.records import JsonlWriter, RunDirectory, now
 from trimtab.records.atomic import write_bytes
 from trimtab.records.hashing import Seal
 from trimtab.records.jsonl import encode_row
-
-Row = Mapping[str, Any]
-
-
-class Display(Protocol):
-    """Shows a person how a run goes."""
-
-    def begin(self, steps: int) -> None:
-        """The run goes up to step `steps`."""
-        ...
-
-    def step(self, row: Row) -> None:
-        """A step was made."""
-        ...
-
-    def event(self, row: Row) -> None:
-        """Something was decided or happened."""
-        ...
-
-    def evaluation(self, row: Row) -> None:
-        """The model was evaluated."""
-        ...
+from trimtab.records.values import to_json
+from trimtab.runtime.events import Evaluation, Occurrence, OnEvent, Row, Step
 
 
 class Logger(Protocol):
-    """What the trainer writes to. `folder` is where checkpoints go; None keeps a run in memory."""
+    """What the trainer writes to. `folder` is where checkpoints go; with None the run stays in memory."""
 
     folder: Path | None
 
@@ -50,11 +30,11 @@ class Logger(Protocol):
         ...
 
     def predictions(self, rows: Sequence[Row]) -> None:
-        """Record the answers of a task evaluation, in place of those of an earlier one."""
+        """Record the answers of a task evaluation, replacing those of an earlier one."""
         ...
 
     def seals(self) -> dict[str, Seal]:
-        """The lengths and the hashes of the records, once they are safe on the disk."""
+        """Sync the records to the disk; returns their lengths and hashes."""
         ...
 
 
@@ -86,16 +66,16 @@ class MemoryLogger:
         self.answers = [dict(row) for row in rows]
 
     def seals(self) -> dict[str, Seal]:
-        """Nothing is on a disk."""
+        """Returns nothing: there is no file."""
         return {}
 
 
 class RunLogger:
-    """Appends the rows to a run's JSONL files, which are the source of truth, and shows them."""
+    """Appends each row to the run's JSONL files, then emits it as an event."""
 
-    def __init__(self, run: RunDirectory, display: Display | None = None) -> None:
+    def __init__(self, run: RunDirectory, events: OnEvent | None = None) -> None:
         self.folder: Path | None = run.path
-        self.display = display
+        self._events = events
         self._predictions = run.predictions_path
         self._writers = {
             "steps.jsonl": JsonlWriter(run.steps_path),
@@ -104,30 +84,30 @@ class RunLogger:
         }
 
     def step(self, row: Row) -> None:
-        """Record and show a step."""
+        """Write and emit a step."""
         self._writers["steps.jsonl"].write(row)
-        if self.display is not None:
-            self.display.step(row)
+        if self._events is not None:
+            self._events(Step(to_json(row)))
 
     def event(self, step: int, attempt: int, kind: str, reason: str, before: Any = None, after: Any = None) -> None:
-        """Record and show an event."""
+        """Write and emit a decision or an occurrence."""
         row = _event(step, attempt, kind, reason, before, after)
         self._writers["events.jsonl"].write(row)
-        if self.display is not None:
-            self.display.event(row)
+        if self._events is not None:
+            self._events(Occurrence(to_json(row)))
 
     def evaluation(self, row: Row) -> None:
-        """Record and show an evaluation."""
+        """Write and emit an evaluation."""
         self._writers["evaluations.jsonl"].write(row)
-        if self.display is not None:
-            self.display.evaluation(row)
+        if self._events is not None:
+            self._events(Evaluation(to_json(row)))
 
     def predictions(self, rows: Sequence[Row]) -> None:
-        """Write a task evaluation's answers: a file that is whole or not there."""
+        """Write a task evaluation's answers, all of them or none."""
         write_bytes(self._predictions, b"".join(encode_row(row) for row in rows))
 
     def seals(self) -> dict[str, Seal]:
-        """The lengths and the hashes of the files, synced to the disk first."""
+        """Sync the files to the disk; returns their lengths and hashes."""
         for writer in self._writers.values():
             writer.flush(sync=True)
         return {name: writer.seal() for name, writer in self._writers.items()}

@@ -5,7 +5,7 @@ from trimtab.config.registry import Registry
 DATA = Registry(
     "data",
     {"corpus": "trimtab.data.build:corpus", "task": "trimtab.data.tasks.build:task_data"},
-    supplied=("tokenizer", "task", "progress"),
+    supplied=("tokenizer", "task", "events"),
 )
 
 TASKS = Registry(

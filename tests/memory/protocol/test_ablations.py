@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.memory.test_run import Quiet
 from trimtab.config.load import resolve_root
 from trimtab.config.wording import Source
 from trimtab.memory.config import MemoryConfig
@@ -33,7 +32,7 @@ def test_every_cell_has_a_folder_and_a_baseline_of_its_own(model_folder: Path, t
         "stages": ["baselines", "joint", "ablations"],
         "ablations": {"pairs": 2, "vectors": [1, 12], "learning_rate": [0.1, 0.1000001]},
     }
-    run_memory(resolve_root(MemoryConfig, settings, Source("memory.yaml")), tmp_path / "run", Quiet())
+    run_memory(resolve_root(MemoryConfig, settings, Source("memory.yaml")), tmp_path / "run")
     folders = {path.name for path in (tmp_path / "run/stages/ablation").iterdir()}
     assert folders == {"vectors-1", "vectors-12", "learning_rate-0.1", "learning_rate-0.1000001"}
     random = {row["pair"]: sum(row["random"].values()) for row in read_rows(tmp_path / "run/baselines.jsonl")}

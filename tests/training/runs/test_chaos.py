@@ -9,8 +9,9 @@ import pytest
 from tests.training.small_runs import DECODER, config
 from trimtab.config import ConfigError, RunError
 from trimtab.records import RunDirectory
+from trimtab.runtime.events import Progress, RunEvent
 from trimtab.training import train
-from trimtab.training.runs.chaos import chaos
+from trimtab.training.runs.chaos import STAGE, chaos
 
 SHORT = {"steps": 8, "discard": 2, "twins": 2}
 
@@ -24,11 +25,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_exponent_and_the_distances(run: Path) -> None:
-    told: list[tuple[int, int]] = []
+    events: list[RunEvent] = []
     before = {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
-    found = chaos(run, 10, epsilon=1e-4, on_progress=lambda done, total: told.append((done, total)), **SHORT)
+    found = chaos(run, 10, epsilon=1e-4, events=events.append, **SHORT)
     assert [path.read_bytes() for path in before] == list(before.values())
-    assert told == [(done, 70) for done in range(1, 71)]  # ten steps: the run once alone, two twins alone, two pairs
+    counts = [(one.done, one.total) for one in events if isinstance(one, Progress) and one.stage == STAGE]
+    assert counts == [(done, 70) for done in range(1, 71)]  # ten steps: the run once alone, two twins alone, two pairs
     first, second = found["twins"]
     assert len(first["rates"]) == 10 and len(first["distances"]) == 11
     assert first["distances"][0] == pytest.approx(1e-4, rel=0.01)

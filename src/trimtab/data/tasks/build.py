@@ -17,7 +17,7 @@ from trimtab.data.tasks.dataset import ProblemDataset
 from trimtab.data.tasks.noise import LabelNoise, with_noise
 from trimtab.data.tokenizers import Tokenizer
 from trimtab.errors import ConfigError, DataError
-from trimtab.runtime.context import Progress
+from trimtab.runtime.events import OnEvent
 
 
 @dataclass(frozen=True)
@@ -111,13 +111,13 @@ def task_data(
         LabelNoise | None,
         Field(description="what is made wrong, ambiguous or coarse on purpose, and which tags tell of it"),
     ] = None,
-    progress: Progress | None = None,
+    events: OnEvent | None = None,
 ) -> DataBundle:
     """Problems of a task with known answers.
 
     Raises ConfigError and DataError for what does not fit together.
     """
-    del progress
+    del events
     train_problems, validation_problems = task.split("train", size, seed), task.split("validation", validation, seed)
     if noise is not None:
         train_problems = with_noise(train_problems, noise, task, "train", seed)

@@ -14,6 +14,7 @@ from trimtab.memory.protocol.run_records import share_of
 from trimtab.memory.protocol.stages import StageSetup
 from trimtab.records import read_rows
 from trimtab.records.memory_rows import CandidateRow
+from trimtab.runtime.events import Message
 
 THRESHOLDS = (0.5, 0.95)
 """Shares of solved pairs for which the smallest sufficient number of vectors is reported."""
@@ -59,11 +60,11 @@ def smallest_sufficient(shares: Mapping[int, float], share: float) -> int | None
 
 def _other_model(setup: StageSetup, number: int, model: Component) -> dict[str, Any]:
     """The first pairs under another model, compared with its own losses under random vectors."""
-    setup.watcher.say(f"Ablation: {_model_name(model)}.")
+    setup.context.emit(Message(f"Ablation: {_model_name(model)}."))
     count = setup.parts.config.ablations.pairs
     parts = with_other_model(setup.parts, model, count)
     for one in parts.skipped:
-        setup.watcher.say(f"{one.pair} does not fit {_model_name(model)}: {one.reason}")
+        setup.context.emit(Message(f"{one.pair} does not fit {_model_name(model)}: {one.reason}"))
     rows: list[dict[str, Any]] = []
     bounds: dict[str, LossBounds] = {}
     if parts.pairs:

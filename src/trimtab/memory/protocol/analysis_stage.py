@@ -16,12 +16,13 @@ from trimtab.memory.engine.network import FrozenNetwork
 from trimtab.memory.pairs import EncodedPair, counterfactuals
 from trimtab.memory.protocol import stages
 from trimtab.memory.protocol.candidates import LossBounds
-from trimtab.memory.protocol.solving import Pace, heed
+from trimtab.memory.protocol.solving import Blocks, check_stop
 from trimtab.memory.protocol.stages import StageSetup
 from trimtab.memory.store import Memory, load_memories
 from trimtab.records import read_rows, to_json
 from trimtab.records.atomic import write_bytes, write_json
 from trimtab.records.jsonl import encode_row
+from trimtab.runtime.events import Message
 
 RESTARTS = "memories_again"
 """The folder of memories of the same pairs from other starting points, for the paths of the landscape."""
@@ -40,12 +41,12 @@ def analyse(
     config, network, positions = setup.parts.config, setup.parts.network, setup.parts.settings.positions
     fp32_network = cache(lambda: load_fp32() if config.solve.precision == "bf16" else network)
     if not (path := setup.folder / "robustness.jsonl").exists():
-        progress = Pace(setup.watcher, f"Robustness of {len(memories)} memories")
+        progress = Blocks(setup.context, f"Robustness of {len(memories)} memories")
         bf16_network = network if config.solve.precision == "bf16" else None
         rows = robustness(bf16_network, fp32_network(), memories, config.seed, positions=positions, progress=progress)
         write_bytes(path, b"".join(map(encode_row, rows)))
     if not (path := setup.folder / "leaks.json").exists():
-        progress = Pace(setup.watcher, "Leaks in bits")
+        progress = Blocks(setup.context, "Leaks in bits")
         others = {
             memory.card.pair: other.card.answer_ids
             for memory, other in zip(memories, neighbours(memories), strict=True)
@@ -58,12 +59,12 @@ def analyse(
         write_json(path, to_json(leaks))
     if config.landscape_pairs and not (path := setup.folder / "landscape.json").exists():
         restarts = _restarts(setup, memories[: config.landscape_pairs], bounds)
-        progress = Pace(setup.watcher, "Landscape of the loss")
+        progress = Blocks(setup.context, "Landscape of the loss")
         write_json(
             path, to_json(landscape(network, memories, restarts, config.seed, positions=positions, progress=progress))
         )
     if not (path := setup.folder / "geometry.json").exists():
-        heed(setup.watcher)
+        check_stop(setup.context)
         all_memories = [*memories, *load_memories(setup.folder / RESTARTS, network.fingerprint)]
         write_json(path, to_json(geometry(network, all_memories, setup.parts.tokenizer.texts())))
 
@@ -76,7 +77,7 @@ def _counterfactual(setup: StageSetup, memories: Sequence[Memory]) -> dict[str, 
             [pair.pair for pair in setup.parts.pairs if pair.pair.id in names], setup.parts.config.seed
         )
     except DataError as error:
-        setup.watcher.say(f"No counterfactual answers: {error}")
+        setup.context.emit(Message(f"No counterfactual answers: {error}"))
         return {}
     return {
         str(one.pair.metadata["counterfactual_of"]): tuple(one.answer.tolist())

@@ -1,13 +1,12 @@
 """Runs a solver in the folder of a stage: records candidates and steps, writes checkpoints, and resumes after a kill."""
 
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from trimtab.boundary import counted
 from trimtab.errors import RunError
-from trimtab.memory.engine.solve import FinishedCandidate, Solver, SolverStep
+from trimtab.memory.engine.solve import FinishedCandidate, Solver
 from trimtab.memory.protocol.candidates import SIDES, LossBounds, PairProgress, candidate_row
 from trimtab.records import JsonlWriter, now, read_rows, to_json, truncate
 from trimtab.records.atomic import clean_leftovers, write_json
@@ -15,6 +14,8 @@ from trimtab.records.hashing import Seal
 from trimtab.records.integrity import differing
 from trimtab.records.memory_rows import CandidateRow
 from trimtab.runtime.checkpoint import Snapshot, drop_after, newest_sound, prune, write_checkpoint
+from trimtab.runtime.context import RunContext
+from trimtab.runtime.events import Message, Progress, Stage, Step
 
 DONE = "done.json"
 """Marks the folder of a finished stage."""
@@ -22,59 +23,38 @@ RECORDS = ("candidates.jsonl", "steps.jsonl")
 """The files of a stage's rows: finished candidates, and steps of the solver."""
 
 
-class Watcher(Protocol):
-    """Shows how far a run is, and says whether it should stop."""
-
-    def begin(self, stage: str, pairs: int) -> None:
-        """A stage begins."""
-        ...
-
-    def step(self, stage: str, step: SolverStep, solved: int, ended: int) -> None:
-        """The engine made a step."""
-        ...
-
-    def say(self, text: str) -> None:
-        """Something to tell."""
-        ...
-
-    def stop(self) -> str | None:
-        """The reason to stop, or None."""
-        ...
-
-
 class StageInterruptedError(Exception):
     """A stop was requested; the work so far is in a checkpoint."""
 
 
-def heed(watcher: Watcher) -> None:
-    """Raise `StageInterruptedError` when the watcher asks for a stop."""
-    if (reason := watcher.stop()) is not None:
+def check_stop(context: RunContext) -> None:
+    """Raise `StageInterruptedError` when the caller asks for a stop."""
+    if (reason := context.stop()) is not None:
         raise StageInterruptedError(reason)
 
 
-class Pace:
-    """Between blocks of work: heeds a stop, and tells every `EVERY` seconds how much is done. Says what the work is at once."""
+class Blocks:
+    """Called between the blocks of a long part of the protocol: emits its progress and checks for a request to stop.
 
-    EVERY = 15.0
+    Constructing it emits the beginning of the stage `name`.
+    """
 
-    def __init__(self, watcher: Watcher, what: str) -> None:
-        self._watcher, self._what, self._told = watcher, what, time.monotonic()
-        heed(watcher)
-        watcher.say(f"{what}.")
+    def __init__(self, context: RunContext, name: str) -> None:
+        self._context, self._name = context, name
+        check_stop(context)
+        context.emit(Stage(name, "block"))
 
     def __call__(self, done: int, total: int) -> None:
-        """`done` of `total` parts are done. Raises `StageInterruptedError` when a stop is asked for."""
-        heed(self._watcher)
-        if time.monotonic() - self._told > self.EVERY:
-            self._told = time.monotonic()
-            self._watcher.say(f"{self._what}: {done / total:.0%}")
+        """`done` of `total` blocks are done. Raises `StageInterruptedError` when a stop is requested."""
+        check_stop(self._context)
+        self._context.emit(Progress(self._name, "block", done, total))
 
 
 def run_stage(
     folder: Path,
     solver: Solver,
     bounds: Mapping[str, LossBounds],
-    watcher: Watcher,
+    context: RunContext,
     *,
     sides: tuple[str, ...] = SIDES,
     checkpoint_every: int = 10,
@@ -86,20 +66,19 @@ def run_stage(
     `sides` names the solver's judged branches in order. `keep` is called with every finished candidate, before its row is
     written. `on_finished` is called after a step in which candidates finished, with three numbers: pairs tried before the step,
     pairs tried now, and pairs solved. A killed stage continues from its last checkpoint and gives the same rows as an
-    uninterrupted one. Raises `StageInterruptedError` when the watcher asks for a stop.
+    uninterrupted one. Raises `StageInterruptedError` when the caller asks for a stop.
     """
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / DONE
     if done.exists():
         return read_rows(folder / "candidates.jsonl", CandidateRow)
     _restore(folder, solver)
-    watcher.begin(folder.name, len(solver.pairs))
     with JsonlWriter(folder / "candidates.jsonl") as candidates, JsonlWriter(folder / "steps.jsonl") as steps:
         pairs = PairProgress(read_rows(folder / "candidates.jsonl"), solver.settings.restarts)
+        context.emit(Stage(folder.name, "pair", len(solver.pairs), len(pairs.done)))
         if solver.steps:
-            watcher.say(
-                f"{folder.name} continues after step {solver.steps}, with {counted(len(pairs.solved), 'pair')} solved."
-            )
+            solved = counted(len(pairs.solved), "pair")
+            context.emit(Message(f"{folder.name} continues after step {solver.steps}, with {solved} solved."))
         while not solver.done:
             step, before = solver.step(), len(pairs.tried)
             for finished in step.finished:
@@ -107,23 +86,24 @@ def run_stage(
                 row = candidate_row(finished, bounds.get(finished.pair), sides)
                 candidates.write(row)
                 pairs.add(row)
-            steps.write(
-                {
-                    "step": step.number,
-                    "in_flight": step.in_flight,
-                    "positions": step.positions,
-                    "seconds": step.seconds,
-                    "mean_loss": step.mean_loss,
-                    "solved": len(pairs.solved),
-                    "waiting": step.waiting,
-                }
-            )
-            watcher.step(folder.name, step, len(pairs.solved), len(pairs.done))
+            made = {
+                "step": step.number,
+                "in_flight": step.in_flight,
+                "positions": step.positions,
+                "seconds": step.seconds,
+                "mean_loss": step.mean_loss,
+                "solved": len(pairs.solved),
+                "waiting": step.waiting,
+            }
+            steps.write(made)
+            if context.events is not None:
+                context.events(Progress(folder.name, "pair", len(pairs.done), len(solver.pairs)))
+                context.events(Step(to_json(made), folder.name))
             if step.finished:
                 on_finished(before, len(pairs.tried), len(pairs.solved))
             if solver.done:
                 break
-            reason = watcher.stop()
+            reason = context.stop()
             if reason is not None or solver.steps % checkpoint_every == 0:
                 _checkpoint(folder, solver, candidates, steps)
             if reason is not None:

@@ -12,8 +12,9 @@ from trimtab.memory.protocol.baselines import branches_of
 from trimtab.memory.protocol.candidates import SIDES, LossBounds
 from trimtab.memory.protocol.gates import Gate, GateName, gate, joint_hints
 from trimtab.memory.protocol.parts import RunParts
-from trimtab.memory.protocol.solving import Watcher, run_stage
+from trimtab.memory.protocol.solving import run_stage
 from trimtab.memory.store import Card, Memory, load_memories, load_memory, save_memory
+from trimtab.runtime.context import RunContext
 
 MEMORIES, UNSOLVED = "memories", "unsolved"
 """Folders in a run's folder: memories, and the best vectors of pairs that no candidate solved."""
@@ -21,11 +22,11 @@ MEMORIES, UNSOLVED = "memories", "unsolved"
 
 @dataclass(frozen=True)
 class StageSetup:
-    """What every stage needs: the run's folder and parts, and the watcher of its progress."""
+    """What every stage needs: the run's folder and parts, and the context of its caller."""
 
     folder: Path
     parts: RunParts
-    watcher: Watcher
+    context: RunContext
 
     def with_settings(self, **settings: Any) -> "StageSetup":
         """The same with other settings of the solver."""
@@ -151,7 +152,7 @@ def _run(
 ) -> list[dict[str, Any]]:
     solver = Solver(setup.parts.network, setup.parts.modes, targets, setup.parts.settings)
     every = setup.parts.config.solve.checkpoint_every
-    return run_stage(setup.folder / "stages" / stage, solver, bounds, setup.watcher, checkpoint_every=every, **options)
+    return run_stage(setup.folder / "stages" / stage, solver, bounds, setup.context, checkpoint_every=every, **options)
 
 
 def _pair_targets(pairs: Sequence[EncodedPair], bounds: Mapping[str, LossBounds]) -> list[PairTargets]:

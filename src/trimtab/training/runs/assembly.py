@@ -10,13 +10,14 @@ from torch import nn
 from trimtab.config import REGISTRIES, Component, ConfigError, SampleConfig
 from trimtab.config.registry import accepts
 from trimtab.config.yaml_file import dotted
-from trimtab.data import BatchSource, DataBundle, EvaluationLoader, Progress, Tokenizer, TrainLoader, token_values
+from trimtab.data import BatchSource, DataBundle, EvaluationLoader, Tokenizer, TrainLoader, token_values
 from trimtab.data.problem import Task
 from trimtab.evaluation.text import sample_figures, word_set
 from trimtab.losses import LossModule
 from trimtab.models import continuation, generate
 from trimtab.random import Streams, global_stream
 from trimtab.runtime.device import keep_freed_memory, resolve_hardware, set_numerics
+from trimtab.runtime.events import OnEvent
 from trimtab.runtime.logger import Logger
 from trimtab.training.checks import NO_TASK, configures_task_eval, named_metrics
 from trimtab.training.config import RunConfig
@@ -69,7 +70,7 @@ def build(kind: str, component: Component, **supplied: Any) -> Any:
     return REGISTRIES[kind].build(component.spec, **supplied)
 
 
-def assemble(config: RunConfig, progress: Progress | None = None, data: DataBundle | None = None) -> Assembly:
+def assemble(config: RunConfig, events: OnEvent | None = None, data: DataBundle | None = None) -> Assembly:
     """The parts of a run, from a resolved config. Sets the process's thread count and how its C library keeps memory.
 
     `data` is the result of `build_data`, where the caller has it already. Raises `ConfigError` and `DataError`; reads and writes
@@ -80,7 +81,7 @@ def assemble(config: RunConfig, progress: Progress | None = None, data: DataBund
     set_numerics(config.device, config.threads)
     keep_freed_memory()
     hooks = HookSet(config.hooks)
-    data = build_data(config, progress) if data is None else data
+    data = build_data(config, events) if data is None else data
     streams = Streams(config.seed)
     size, task_eval = config.episode.batch_size, config.episode.task_eval
     if data.task is None and configures_task_eval(task_eval):
@@ -135,10 +136,10 @@ def build_task(config: RunConfig) -> Task | None:
     return task
 
 
-def build_data(config: RunConfig, progress: Progress | None = None) -> DataBundle:
+def build_data(config: RunConfig, events: OnEvent | None = None) -> DataBundle:
     """The config's data, encoded (or found in the cache) and split."""
     tokenizer, task = build_tokenizer(config), build_task(config)
-    data: DataBundle = REGISTRIES["data"].build(config.data.own_spec, tokenizer=tokenizer, task=task, progress=progress)
+    data: DataBundle = REGISTRIES["data"].build(config.data.own_spec, tokenizer=tokenizer, task=task, events=events)
     return data
 
 

@@ -1,15 +1,15 @@
 """Whether a recorded run is chaotic at a step: how fast slightly perturbed copies of its state part from it."""
 
-import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from trimtab.config import ConfigError, RunError, allowing_code
-from trimtab.data import BatchSource, Progress
+from trimtab.data import BatchSource
 from trimtab.records import Manifest, RunDirectory, refuse_changes
 from trimtab.regimes.instruments import batch_means_interval
+from trimtab.runtime.events import OnEvent, Progress
 from trimtab.runtime.logger import MemoryLogger
 from trimtab.training.builtins.perturbed import Coordinates, distances, exponent
 from trimtab.training.loop.excursion import Futures, excursion
@@ -19,8 +19,8 @@ from trimtab.training.runs.conditions import conditions_of, differences
 from trimtab.training.runs.recorded import recorded_config
 from trimtab.training.runs.state_after_step import restore_run, state_after_step
 
-OnProgress = Callable[[int, int], None]
-"""Called as `on_progress(steps done, steps in all)`."""
+STAGE = "steps of all twins"
+"""The stage of the events that count the steps."""
 
 
 def chaos(
@@ -34,8 +34,7 @@ def chaos(
     discard: int = 20,
     accept_changes: bool = False,
     allow_code: bool = False,
-    progress: Progress | None = None,
-    on_progress: OnProgress = lambda done, total: None,
+    events: OnEvent | None = None,
 ) -> dict[str, Any]:
     """Train `twins` perturbed copies of the run in `path` from its state after step `at`, and measure how they part from it.
 
@@ -56,13 +55,20 @@ def chaos(
     run = RunDirectory(path)
     manifest, horizon = run.manifest(), discard + steps
     with allowing_code(allow_code):
-        assembly = _assembly(run, manifest, at, horizon, accept_changes=accept_changes, progress=progress)
-        start = state_after_step(run.path, at, progress)
+        assembly = _assembly(run, manifest, at, horizon, accept_changes=accept_changes, events=events)
+        start = state_after_step(run.path, at, events)
     assert start is not None  # only step 0 has no state
     trainer = assembly.trainer(MemoryLogger())
     restore_run(assembly, trainer, start, manifest.run_id, manifest.parent)
     trainer.prepare()
-    made, total = itertools.count(1), (3 * twins + 1) * horizon
+    done, total = 0, (3 * twins + 1) * horizon
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        if events is not None:
+            events(Progress(STAGE, "step", done, total))
+
     alone, rates = _follow(
         trainer,
         assembly.train_loader,
@@ -71,7 +77,7 @@ def chaos(
         steps=horizon,
         epsilon=epsilon,
         every=renormalise_every,
-        on_step=lambda: on_progress(next(made), total),
+        on_step=count,
     )
     return {
         "run": str(run.path),
@@ -113,7 +119,7 @@ def _follow(
 
 
 def _assembly(
-    run: RunDirectory, manifest: Manifest, at: int, horizon: int, *, accept_changes: bool, progress: Progress | None
+    run: RunDirectory, manifest: Manifest, at: int, horizon: int, *, accept_changes: bool, events: OnEvent | None
 ) -> Assembly:
     """The run's parts. Raises `RunError` where fewer than `horizon` steps are left after step `at`, or conditions changed."""
     config = recorded_config(manifest, run)
@@ -123,7 +129,7 @@ def _assembly(
             f"need {horizon} (--discard and --steps): the schedule ends with step {config.episode.steps}. "
             "Choose an earlier --at, or smaller --steps and --discard."
         )
-    assembly = assemble(config, progress)
+    assembly = assemble(config, events)
     if not accept_changes:
         changes = differences(manifest, conditions_of(assembly))
         refuse_changes(run.path, changes, "Its copies would train as another run.", "measure with --accept-changes")

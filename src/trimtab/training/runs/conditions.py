@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from trimtab.config import REGISTRIES, nested_components, path_keys, slots_of
-from trimtab.data import Progress
 from trimtab.random import Streams
 from trimtab.records import Manifest, config_delta, environment, numeric_differences, source_hash
 from trimtab.runtime.device import set_numerics
+from trimtab.runtime.events import OnEvent
 from trimtab.runtime.nested import base_fingerprint
 from trimtab.training.config import RunConfig
 from trimtab.training.loop.hooks import HookSet
@@ -47,7 +47,7 @@ def conditions_of(assembly: Assembly) -> Conditions:
     return _conditions(assembly.config, assembly.data.fingerprint, model, assembly.hooks.listing)
 
 
-def conditions_now(config: RunConfig, progress: Progress | None = None) -> Conditions:
+def conditions_now(config: RunConfig, events: OnEvent | None = None) -> Conditions:
     """The conditions of a run that would start from a resolved config now.
 
     Data and model are not built: their fingerprints come from the content of the files that they are made of. Only a component
@@ -57,7 +57,7 @@ def conditions_now(config: RunConfig, progress: Progress | None = None) -> Condi
     assert isinstance(config.threads, int)
     set_numerics(config.device, config.threads)
     return _conditions(
-        config, _data_fingerprint(config, progress), _base_fingerprint(config), HookSet(config.hooks).listing
+        config, _data_fingerprint(config, events), _base_fingerprint(config), HookSet(config.hooks).listing
     )
 
 
@@ -69,11 +69,11 @@ def _conditions(
     return Conditions(config, data_fingerprint, base_fingerprint, hooks, _own_components(config), numeric)
 
 
-def _data_fingerprint(config: RunConfig, progress: Progress | None) -> str:
+def _data_fingerprint(config: RunConfig, events: OnEvent | None) -> str:
     registry, spec = REGISTRIES["data"], config.data.own_spec
     fingerprint = getattr(registry.load(config.data.name), "fingerprint", None)
     if fingerprint is None:
-        return build_data(config, progress).fingerprint
+        return build_data(config, events).fingerprint
     supplied = {"tokenizer": build_tokenizer(config), "task": build_task(config), "progress": progress}
     return str(registry.call(fingerprint, spec, **supplied))
 

@@ -43,7 +43,7 @@ def _fork(
 ) -> dict[str, Any]:
     manifest = run.manifest()
     old = recorded_config(manifest, run)
-    changes = differences(manifest, conditions_now(old, context.progress))
+    changes = differences(manifest, conditions_now(old, context.events))
     if not accept_changes:
         consequence = "Its child would differ from it by more than your decision."
         refuse_changes(run.path, changes, consequence, "fork with --accept-changes")
@@ -71,7 +71,7 @@ def fork_as(
     `changed` are the keys (as `changed_keys` gives them) that the child decides for itself; `changes` are the conditions that
     have changed since the parent was recorded. `controller` is the memory with which its regime controller starts.
     """
-    start = state_after_step(run.path, at, context.progress)
+    start = state_after_step(run.path, at, context.events)
     memory = None if controller is None else split(controller, "controller")[0]
     lineage = Parent(
         run_id=run.manifest().run_id,

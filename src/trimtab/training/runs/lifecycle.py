@@ -18,6 +18,7 @@ from trimtab.records import (
     now,
     peak_rss_mb,
     refuse_changes,
+    to_json,
     truncate,
 )
 from trimtab.records.failures import write_failure
@@ -26,9 +27,11 @@ from trimtab.records.integrity import differing
 from trimtab.runtime.checkpoint import Snapshot, drop_after, newest_sound
 from trimtab.runtime.context import DEFAULT_CONTEXT, RunContext
 from trimtab.runtime.device import check_threads
+from trimtab.runtime.events import Ended, Started
 from trimtab.runtime.logger import MemoryLogger, RunLogger
 from trimtab.training.config import RunConfig, resolve_config
 from trimtab.training.loop.trainer import Trainer
+from trimtab.training.metrics import headline
 from trimtab.training.runs.assembly import Assembly, assemble
 from trimtab.training.runs.conditions import conditions_now, conditions_of, differences
 from trimtab.training.runs.recorded import recorded_config
@@ -64,7 +67,7 @@ def begin(
     run.check_free()
     if parent is None:
         check_threads(config.threads)
-    assembly = assemble(config, context.progress)
+    assembly = assemble(config, context.events)
     trainer = _restored(assembly, context, start, None, parent)
     with run.create():
         manifest = _manifest(assembly, context, parent)
@@ -113,11 +116,12 @@ def resume(
         overridden = overridden_keys(apply_overrides(data, overrides, RunConfig))
         summary = run.summary()
         if summary is not None and summary.status != "interrupted" and not overridden:
+            _emit_end(context, summary.status, summary.metrics, reused=True)
             return {"status": summary.status, "steps": summary.steps, **summary.metrics, "already_ended": True}
         config = resolve_config(data, source="--set")
         if "threads" in overridden:
             check_threads(config.threads)
-        assembly = assemble(config, context.progress)
+        assembly = assemble(config, context.events)
         changes = differences(manifest, conditions_of(assembly))
         if not accept_changes:
             refuse_changes(
@@ -127,7 +131,7 @@ def resume(
         step, snapshot, records, refused = checkpoint or (0, None, dict.fromkeys(_RECORDS, NO_ROWS), [])
         if checkpoint is None and manifest.parent is not None:
             step = manifest.parent.step
-            snapshot = state_of_parent(manifest.parent, context.progress)
+            snapshot = state_of_parent(manifest.parent, context.events)
         trainer = _restored(assembly, context, snapshot, manifest.run_id, manifest.parent, overridden)
         trainer.state.run_id = manifest.run_id
         run.clear_summary()
@@ -153,10 +157,11 @@ def train_or_resume(config: RunConfig, out: Path | str, context: RunContext) -> 
     run = RunDirectory(out)
     if not run.exists():
         return {"status": begin(config, run.path, context)["status"], "reused": False}
-    changes = differences(run.manifest(), conditions_now(config, context.progress))
+    changes = differences(run.manifest(), conditions_now(config, context.events))
     refuse_changes(run.path, changes, "It cannot be taken as the run of this config.", "choose another --out")
     summary = run.summary()
     if summary is not None and summary.status != "interrupted":
+        _emit_end(context, summary.status, summary.metrics, reused=True)
         return {"status": summary.status, "reused": True}
     return {"status": resume(run.path, context=context)["status"], "reused": False}
 
@@ -213,12 +218,12 @@ def _restored(
 def _train(
     run: RunDirectory, assembly: Assembly, trainer: Trainer, context: RunContext, *, events: list[_Event]
 ) -> dict[str, Any]:
-    logger = RunLogger(run, context.display)
+    logger = RunLogger(run, context.events)
     trainer.logger = logger
     state = trainer.state
     try:
-        if context.display is not None:
-            context.display.begin(state.episode.steps)
+        if context.events is not None:
+            context.events(Started("training", str(run.path), "step", state.episode.steps, state.step))
         if state.step == 0:
             facts = assembly.data.report.lines()
             logger.event(0, 0, "data", "; ".join(facts), after=facts)
@@ -251,7 +256,13 @@ def _train(
         peak_rss_mb=peak_rss_mb(),
         records=_records(run),
     ).write(run.summary_path)
+    _emit_end(context, result["status"], figures)
     return result
+
+
+def _emit_end(context: RunContext, status: str, figures: dict[str, Any], *, reused: bool = False) -> None:
+    if context.events is not None:
+        context.events(Ended(status, headline=headline(figures), reused=reused, figures=to_json(figures)))
 
 
 def _records(run: RunDirectory) -> dict[str, Seal]:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.config import RunError, allowing_code
-from trimtab.data import Progress
 from trimtab.records import Difference, Parent, RunDirectory, tensors_sha256
 from trimtab.records.checkpoints import checkpoint_path, checkpoint_steps
 from trimtab.records.integrity import altered
 from trimtab.runtime.checkpoint import Snapshot, read_checkpoint
+from trimtab.runtime.events import OnEvent
 from trimtab.training.runs.conditions import conditions_now, differences
 from trimtab.training.runs.recorded import recorded_config
 from trimtab.training.runs.state_after_step import passage, rerun, state_of_parent
@@ -54,17 +54,17 @@ class _Goal:
     notes: list[str]
 
 
-def replay(path: Path | str, progress: Progress | None = None, *, allow_code: bool = False) -> Replay:
+def replay(path: Path | str, events: OnEvent | None = None, *, allow_code: bool = False) -> Replay:
     """Train the run in `path` again from its beginning (a fork: from its parent's step), in memory.
 
     The replay ends with the run's last step or at the first step that differs. Raises `RunError` for a run without a step, and
     for one whose config names code by a dotted path (unless `allow_code`).
     """
     with allowing_code(allow_code):
-        return _replay(RunDirectory(path), progress)
+        return _replay(RunDirectory(path), events)
 
 
-def _replay(run: RunDirectory, progress: Progress | None) -> Replay:
+def _replay(run: RunDirectory, events: OnEvent | None) -> Replay:
     manifest = run.manifest()
     config = recorded_config(manifest, run)
     rows = run.steps()
@@ -72,15 +72,15 @@ def _replay(run: RunDirectory, progress: Progress | None) -> Replay:
     begun, start, notes = 0, None, goal.notes
     if manifest.parent is not None:
         begun = manifest.parent.step
-        start, refused = _start(run, manifest.parent, progress)
+        start, refused = _start(run, manifest.parent, events)
         notes = [*notes, *refused]
     if goal.step <= begun:
         raise RunError(" ".join([f"The run in {run.path} has no step to replay yet.", *notes]))
     until = (passage(rows, goal.step) if rows else _attempt(run, goal.step), goal.step)
-    snapshot, log = rerun(run, start, until, progress, strict=False)
+    snapshot, log = rerun(run, start, until, events, strict=False)
     replayed = tensors_sha256(snapshot.model)
     same = None if goal.weights is None or log.difference is not None else goal.weights == replayed
-    changes = altered(run.path, run.summary()) + differences(manifest, conditions_now(config, progress))
+    changes = altered(run.path, run.summary()) + differences(manifest, conditions_now(config, events))
     changes += [
         f"at step {row['step']} the run was resumed with a change: {change}"
         for row in run.events()
@@ -92,7 +92,7 @@ def _replay(run: RunDirectory, progress: Progress | None) -> Replay:
     return Replay(goal.step, log.compared, log.difference, same, goal.weights, replayed, expected, changes, notes)
 
 
-def _start(run: RunDirectory, parent: Parent, progress: Progress | None) -> tuple[Snapshot | None, list[str]]:
+def _start(run: RunDirectory, parent: Parent, events: OnEvent | None) -> tuple[Snapshot | None, list[str]]:
     """The state that a fork started from, and why it is not read from the fork's first checkpoint where that is damaged.
 
     Where the first checkpoint is gone, the state is made from the parent.
@@ -103,7 +103,7 @@ def _start(run: RunDirectory, parent: Parent, progress: Progress | None) -> tupl
             return read_checkpoint(checkpoint_path(run.checkpoints_path, parent.step))[0], []
         except RunError as error:
             refused = [f"{error} So the replay started from the state of the parent in {parent.path}."]
-    return state_of_parent(parent, progress), refused
+    return state_of_parent(parent, events), refused
 
 
 def _attempt(run: RunDirectory, step: int) -> int:

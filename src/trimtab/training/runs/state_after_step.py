@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.config import RunError, WorkError
-from trimtab.data import Progress
 from trimtab.records import Difference, Parent, RunDirectory, rows_difference, to_json
 from trimtab.records.rows import StepRow
 from trimtab.runtime.checkpoint import Snapshot, newest_sound
+from trimtab.runtime.events import OnEvent
 from trimtab.runtime.logger import MemoryLogger
 from trimtab.runtime.nested import join
 from trimtab.training.loop.trainer import Trainer
@@ -53,15 +53,15 @@ def passage(rows: list[dict[str, Any]], step: int) -> int:
     return max((row.get("attempt", 0) for row in rows if row["step"] <= step + 1), default=0)
 
 
-def state_after_step(path: Path, at: int, progress: Progress | None = None) -> Snapshot | None:
+def state_after_step(path: Path, at: int, events: OnEvent | None = None) -> Snapshot | None:
     """The state of the run in `path` after step `at`; None for step 0 of a run that is no fork itself.
 
     For a run that rewound, it is the state from which the run finally continued (see `passage`). Raises as `state_at`.
     """
-    return state_at(path, (passage(RunDirectory(path).steps(), at), at), progress)
+    return state_at(path, (passage(RunDirectory(path).steps(), at), at), events)
 
 
-def state_at(path: Path, position: Position, progress: Progress | None = None) -> Snapshot | None:
+def state_at(path: Path, position: Position, events: OnEvent | None = None) -> Snapshot | None:
     """The state of the run in `path` after a step of one of its attempts, also of one that a rewind ended.
 
     None for the beginning of a run that is not a fork. Raises `RunError` when the run has no such step, `WorkError` when the
@@ -76,10 +76,10 @@ def state_at(path: Path, position: Position, progress: Progress | None = None) -
         raise RunError(f"The run in {path} has steps {begun} to {last}; step {at} is not among them.")
     start = _newest_before(run, position, begun)
     if start is None:
-        start = _beginning(run, progress)
+        start = _beginning(run, events)
     if _position(start, begun) == position:
         return start
-    return rerun(run, start, position, progress)[0]
+    return rerun(run, start, position, events)[0]
 
 
 def _newest_before(run: RunDirectory, position: Position, begun: int) -> Snapshot | None:
@@ -93,12 +93,12 @@ def _newest_before(run: RunDirectory, position: Position, begun: int) -> Snapsho
     return None
 
 
-def _beginning(run: RunDirectory, progress: Progress | None) -> Snapshot | None:
+def _beginning(run: RunDirectory, events: OnEvent | None) -> Snapshot | None:
     parent = run.manifest().parent
-    return None if parent is None else state_of_parent(parent, progress)
+    return None if parent is None else state_of_parent(parent, events)
 
 
-def state_of_parent(parent: Parent, progress: Progress | None = None) -> Snapshot | None:
+def state_of_parent(parent: Parent, events: OnEvent | None = None) -> Snapshot | None:
     """The state that a fork started from, made from its parent's records; None for step 0 of a parent that is not a fork.
 
     Raises `RunError` when the folder that the fork names holds another run, and as `state_at`.
@@ -109,7 +109,7 @@ def state_of_parent(parent: Parent, progress: Progress | None = None) -> Snapsho
             f"This run is a fork of the run {parent.run_id}, and {parent.path} now holds the run {run_id}. Its first state "
             "is made from its parent's records. Put the parent back there."
         )
-    return state_after_step(Path(parent.path), parent.step, progress)
+    return state_after_step(Path(parent.path), parent.step, events)
 
 
 def _position(snapshot: Snapshot | None, begun: int) -> Position:
@@ -140,14 +140,14 @@ def restore_run(
 
 
 def rerun(
-    run: RunDirectory, start: Snapshot | None, until: Position, progress: Progress | None = None, *, strict: bool = True
+    run: RunDirectory, start: Snapshot | None, until: Position, events: OnEvent | None = None, *, strict: bool = True
 ) -> tuple[Snapshot, Rerun]:
     """Train a recorded run again from `start` (None: from its beginning) to `until`, in memory.
 
     With `strict` a difference from the records raises `WorkError`; without, it ends the rerun and is part of the result.
     """
     manifest = run.manifest()
-    assembly = assemble(recorded_config(manifest, run), progress)
+    assembly = assemble(recorded_config(manifest, run), events)
     log = Rerun(run.steps(), until)
     trainer = assembly.trainer(log, log.stop)
     if start is not None:

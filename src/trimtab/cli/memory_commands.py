@@ -1,22 +1,19 @@
 """Commands on content memory: run, show, ask."""
 
 import json
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from trimtab.boundary import counted, printable, user_path
+from trimtab.boundary import user_path
 from trimtab.cli.output import deliver, say, working
-from trimtab.cli.running import AcceptChanges, AllowCode, AsJson, say_stopping
+from trimtab.cli.running import AcceptChanges, AllowCode, AsJson
 
 if TYPE_CHECKING:
-    from trimtab.memory.engine.solve import SolverStep
     from trimtab.memory.store import Memory
+    from trimtab.runtime.events import Row
 
 memory_app = typer.Typer(
     help="Find vectors that make a frozen model say a question and its answer.", no_args_is_help=True
@@ -58,12 +55,13 @@ def run(
 
     with allowing_code(allow_code):
         loaded = load_root(MemoryConfig, config, overrides or ())
-    with _watching(as_json) as watcher:
+    from trimtab.cli.display import showing
+
+    with showing(MemoryWords(), as_json=as_json, how_to_continue="Continue with the same command.") as context:
         from trimtab.memory.run import run_memory
         from trimtab.reports.memory import write_report
 
-        command = ("trimtab", *sys.argv[1:])
-        result = run_memory(loaded, out, watcher, gated=not no_gates, accept_changes=accept_changes, command=command)
+        result = run_memory(loaded, out, replace(context, gates=not no_gates), accept_changes=accept_changes)
         report = write_report(out)[0]
     if as_json:
         from trimtab.records import to_json
@@ -72,8 +70,8 @@ def run(
     else:
         say("", f"{_account(result)} Records in {out}, the report is {report}.")
     if result["status"] == "interrupted":
-        say("Go on with the same command.", err=True)
-        raise typer.Exit(watcher.exit_code)
+        say("Continue with the same command.", err=True)
+        raise typer.Exit(getattr(context.stop, "exit_code", 130))
     if result["status"] == "stopped":
         raise typer.Exit(1)
 
@@ -135,62 +133,22 @@ def _account(result: dict[str, Any]) -> str:
     return " ".join(told)
 
 
-_EVERY = 15.0
-"""Seconds between two lines of a stage where there is no terminal."""
+class MemoryWords:
+    """Puts steps and events into words; a memory run has no evaluations."""
 
-
-class _Watcher:
-    """Plain lines, or one line that is kept up to date on a terminal."""
-
-    def __init__(self, stop: Any, quiet: bool) -> None:
-        self._stop, self._quiet = stop, quiet
-        self._live = sys.stderr.isatty() and not quiet
-        self._pairs, self._told = 0, 0.0
-
-    def begin(self, stage: str, pairs: int) -> None:
-        """A stage begins."""
-        self._stop.arm()
-        self._pairs, self._told = pairs, 0.0
-        self.say(f"{stage}: {counted(pairs, 'pair')}")
-
-    def step(self, stage: str, step: "SolverStep", solved: int, ended: int) -> None:
-        """The engine made a step."""
-        text = (
-            f"{stage}: step {step.number}, {solved} solved, {ended} of {self._pairs} ended, {step.in_flight} in flight, "
-            f"loss {step.mean_loss:.3f}, {step.seconds / step.in_flight * 1000:.0f} ms a pair-step"
+    def step(self, row: "Row") -> str:
+        """How many pairs are solved, and the engine's figures."""
+        pace = float(row["seconds"]) / max(1, row["in_flight"]) * 1000
+        return (
+            f"step {row['step']}  {row['solved']} solved  {row['in_flight']} in flight  loss {float(row['mean_loss']):.3f}  "
+            f"{pace:.0f} ms per pair and step"
         )
-        if self._live:
-            sys.stderr.write(f"\r\x1b[K{printable(text)}")
-            sys.stderr.flush()
-        elif not self._quiet and (time.monotonic() - self._told > _EVERY or ended == self._pairs):
-            self._told = time.monotonic()
-            say(text, err=True)
 
-    def say(self, text: str) -> None:
-        """Something to tell."""
-        if not self._quiet:
-            if self._live:
-                sys.stderr.write("\r\x1b[K")
-            say(text, err=True)
+    def evaluation(self, row: "Row") -> str:
+        """Nothing."""
+        del row
+        return ""
 
-    @property
-    def exit_code(self) -> int:
-        """The exit code of a run that a signal ended."""
-        return int(self._stop.exit_code)
-
-    def stop(self) -> str | None:
-        """The reason to stop, or None."""
-        reason: str | None = self._stop()
-        return reason
-
-
-@contextmanager
-def _watching(quiet: bool) -> Iterator[_Watcher]:
-    from trimtab.runtime.signals import StopOnSignal
-
-    with StopOnSignal(say_stopping) as stop:
-        try:
-            yield _Watcher(stop, quiet)
-        except KeyboardInterrupt:
-            say("Stopped at once. What was finished is kept: go on with the same command.", err=True)
-            raise typer.Exit(stop.exit_code) from None
+    def occurrence(self, row: "Row") -> list[str]:
+        """The reason alone: it is a sentence of its own."""
+        return [] if row["kind"] == "end" else [row["reason"]]
