@@ -10,7 +10,7 @@ import typer
 from trimtab.boundary import user_path
 from trimtab.cli.options import finite
 from trimtab.cli.output import deliver, say, working
-from trimtab.cli.running import AcceptChanges, AllowCode, AsJson, Run
+from trimtab.cli.running import AcceptChanges, AllowCode, AsJson, Run, check_run
 from trimtab.errors import RunError
 
 
@@ -45,6 +45,7 @@ def chaos(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} is there already, and what is measured needs a new folder. Choose another --out.")
+    check_run(run)
     from trimtab.cli.display import Display, console_for
 
     try:

@@ -54,8 +54,10 @@ def run(
     trimtab run configs/regime_controller.yaml --set seeds=6 --out runs/rc6 --workers 2
     """
     from trimtab.config import allowing_code
-    from trimtab.experiments import load_experiment
+    from trimtab.experiments import ExperimentDirectory, load_experiment
+    from trimtab.experiments.directory import check_free
 
+    check_free(ExperimentDirectory(out))
     with allowing_code(allow_code):
         loaded = load_experiment(experiment, overrides or ())
     _run(loaded, experiment, out, workers, executor, pilot=pilot, as_json=as_json)
@@ -114,8 +116,10 @@ def _run(
     """Print what the plan can show, run it and print its verdicts; `source` is the YAML that continues it."""
     from trimtab.boundary import counted, shortened
     from trimtab.config import ConfigError
-    from trimtab.experiments import planned
+    from trimtab.experiments import ExperimentDirectory, planned
+    from trimtab.experiments.directory import check_usable
 
+    check_usable(ExperimentDirectory(out), spec)
     try:
         plan = planned(spec)
     except ConfigError as refusal:

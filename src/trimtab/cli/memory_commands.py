@@ -9,7 +9,7 @@ import typer
 
 from trimtab.boundary import user_path
 from trimtab.cli.output import deliver, say, working
-from trimtab.cli.running import AcceptChanges, AllowCode, AsJson
+from trimtab.cli.running import AcceptChanges, AllowCode, AsJson, check_new
 
 if TYPE_CHECKING:
     from trimtab.memory.store import Memory
@@ -52,7 +52,10 @@ def run(
     from trimtab.config import allowing_code
     from trimtab.config.load import load_root
     from trimtab.memory.config import MemoryConfig
+    from trimtab.records import RunDirectory
 
+    if not RunDirectory(out).exists():
+        check_new(out)
     with allowing_code(allow_code):
         loaded = load_root(MemoryConfig, config, overrides or ())
     from trimtab.cli.display import showing

@@ -64,6 +64,7 @@ def train(
     from trimtab.config import allowing_code
     from trimtab.training.config import load_config
 
+    check_new(out)
     with allowing_code(allow_code):
         loaded = load_config(config, overrides or ())
     with showing_training(as_json) as context:
@@ -86,6 +87,7 @@ def resume(
 
     trimtab resume runs/first --set episode.steps=2000 --accept-changes
     """
+    check_run(run)
     with showing_training(as_json) as context:
         from trimtab.training import resume as go_on
 
@@ -107,6 +109,8 @@ def fork(
 
     trimtab fork runs/first --at 400 --set episode.optimizer.lr=1e-3 --out runs/hotter
     """
+    check_run(run)
+    check_new(out)
     with showing_training(as_json) as context:
         from trimtab.training import fork as begin
 
@@ -119,6 +123,7 @@ def replay(run: Run, allow_code: AllowCode = False, as_json: AsJson = False) -> 
 
     trimtab replay runs/first
     """
+    check_run(run)
     from trimtab.cli.display import Display, console_for
 
     with Display(console_for(as_json=as_json)) as display:
@@ -193,6 +198,7 @@ def sample(
 
     trimtab sample runs/first --prompt "The for statement" --temperature 0.8
     """
+    check_run(run)
     from trimtab.training.runs.sampling import sample_run
 
     options = {"tokens": tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p}
@@ -231,6 +237,20 @@ def tokenizer_train(
 
 
 # --- how a run is shown ----------------------------------------------------------------------------------------------
+
+
+def check_new(out: Path) -> None:
+    """Refuse a folder that cannot take a new run, before torch is imported."""
+    from trimtab.records import RunDirectory
+
+    RunDirectory(out).check_free()
+
+
+def check_run(run: Path) -> None:
+    """Refuse a folder that holds no run, before torch is imported."""
+    from trimtab.records import RunDirectory
+
+    RunDirectory(run).manifest()
 
 
 @contextmanager

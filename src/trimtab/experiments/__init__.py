@@ -7,8 +7,9 @@ from trimtab.lazy import lazy_names
 if TYPE_CHECKING:
     from trimtab.experiments.directory import ExperimentDirectory
     from trimtab.experiments.loading import experiment_from, load_experiment
+    from trimtab.experiments.planning import planned
     from trimtab.experiments.progress import RunOptions
-    from trimtab.experiments.run import conclude, planned, run_experiment
+    from trimtab.experiments.run import conclude, run_experiment
     from trimtab.experiments.spec import ClaimSpec, Experiment, Pairing
 
 # Late, so that a spec or a folder can be refused without torch.
@@ -23,7 +24,7 @@ __getattr__ = lazy_names(
         "conclude": "trimtab.experiments.run",
         "experiment_from": "trimtab.experiments.loading",
         "load_experiment": "trimtab.experiments.loading",
-        "planned": "trimtab.experiments.run",
+        "planned": "trimtab.experiments.planning",
         "run_experiment": "trimtab.experiments.run",
     },
 )

@@ -67,7 +67,7 @@ class ExperimentDirectory:
         raw = read_object(self.progress_path, "progress of an experiment", f"is {self.path} an experiment?")
         found = without_checksum(raw, f"The progress of the experiment in {self.progress_path}")
         try:
-            _Progress.model_validate(found)
+            _ExperimentProgress.model_validate(found)
         except ValidationError as error:
             raise RunError(f"{self.progress_path} is damaged: {problems_of(error)}. Restore it from a copy.") from error
         return found
@@ -84,7 +84,7 @@ class ExperimentDirectory:
         return {path.relative_to(self.path).as_posix(): seal_of(path) for path in sorted(paths) if path.is_file()}
 
 
-class _Progress(BaseModel):
+class _ExperimentProgress(BaseModel):
     spec_hash: str
     question: str
     episodes: dict[str, dict[str, Any]]
@@ -112,17 +112,23 @@ def _unusable(path: Path, error: OSError | ValueError) -> RunError:
     return RunError(f"The folder {shortened(printable(path), 120)} cannot be used: {reason}. Choose another --out.")
 
 
-def reserve(folder: ExperimentDirectory, experiment: Experiment, command: tuple[str, ...]) -> None:
-    """Begin the experiment's folder, or find it begun. Raises `RunError` when it holds anything else."""
-    spec = experiment.model_dump(mode="json")
+def check_usable(folder: ExperimentDirectory, experiment: Experiment) -> None:
+    """Raise `RunError` unless the folder is missing, empty, or holds this experiment. Touches nothing."""
+    check_free(folder)
     if folder.progress_path.exists():
         then = folder.progress()
-        if then["spec_hash"] != config_hash(spec):
+        if then["spec_hash"] != config_hash(experiment.model_dump(mode="json")):
             raise RunError(
                 f"{folder.path} holds another experiment ('{then['question']}', or this one with another spec). Choose "
                 f"another --out, or run the spec that is in {folder.spec_path}."
             )
-    else:
+
+
+def reserve(folder: ExperimentDirectory, experiment: Experiment, command: tuple[str, ...]) -> None:
+    """Start the experiment's folder, or find it started. Raises `RunError` when it holds anything else."""
+    check_usable(folder, experiment)
+    spec = experiment.model_dump(mode="json")
+    if not folder.progress_path.exists():
         _begin(folder, experiment, spec, command)
     # The progress was written first: a kill in between leaves a folder that can be gone on with.
     if not folder.spec_path.exists():
@@ -131,7 +137,6 @@ def reserve(folder: ExperimentDirectory, experiment: Experiment, command: tuple[
 
 
 def _begin(folder: ExperimentDirectory, experiment: Experiment, spec: dict[str, Any], command: tuple[str, ...]) -> None:
-    check_free(folder)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:

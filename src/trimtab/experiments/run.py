@@ -5,10 +5,8 @@ from typing import Any
 
 from trimtab.config import TrimtabError, WorkError, allowing_code
 from trimtab.config.permission import dotted_paths, hub_ids
-from trimtab.evidence import plan
-from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.experiments.design import episode_jobs
-from trimtab.experiments.directory import ExperimentDirectory, check_free, reserve
+from trimtab.experiments.directory import ExperimentDirectory, check_usable, reserve
 from trimtab.experiments.executor import Result, find_executor, run_jobs
 from trimtab.experiments.findings import intervention_jobs, write_detections, write_interventions
 from trimtab.experiments.jobs import Job
@@ -35,7 +33,7 @@ def run_experiment(experiment: Experiment, out: Path | str, options: RunOptions 
     episodes' records may name them and no others.
     """
     folder = ExperimentDirectory(out)
-    check_free(folder)
+    check_usable(folder, experiment)
     find_executor(options.executor_name)
     preflight(folder, experiment)
     reserve(folder, experiment, options.command)
@@ -74,18 +72,6 @@ def _phases(
             after = _run(stage, folder, further(folder, experiment), options, log)
             status = status if after == "completed" else after
     return status, experiment
-
-
-def planned(experiment: Experiment) -> str:
-    """What the experiment's pairs can show, as text. Raises `ConfigError` when they cannot show what is claimed."""
-    claim, claims = experiment.claim, len(experiment.treatments)
-    if experiment.sequential:
-        most = experiment.budget.pairs or len(experiment.seed_list)
-        return (
-            f"Pairs one at a time, {most} at most and {FEWEST_PAIRS} at least, until the e-process decides "
-            f"{'the claim' if claims == 1 else f'all {claims} claims'}, each at the level {claim.alpha / claims:.3g}."
-        )
-    return plan(len(experiment.seed_list), claims, alpha=claim.alpha, margin=claim.margin, scale=claim.scale)
 
 
 def _run(stage: str, folder: ExperimentDirectory, jobs: list[Job], options: RunOptions, log: ExperimentLog) -> str:

@@ -84,7 +84,7 @@ class EpisodeState(Read):
     saved_steps: int = 0
 
 
-class Progress(Read):
+class ExperimentProgress(Read):
     """`experiment.json`: the experiment's manifest and how far it came."""
 
     question: str
@@ -146,11 +146,11 @@ class Finding(Read):
         return self.p_adjusted is not None or not self.claim.startswith("none")
 
 
-def read_progress(path: Path) -> Progress:
+def read_progress(path: Path) -> ExperimentProgress:
     """The progress. Raises `RunError` where it is missing or damaged."""
     raw = read_object(path, path.name, f"{path.parent} is not the folder of an experiment")
     content = without_checksum(raw, f"The progress of the experiment in {path}")
-    found: Progress = checked(TypeAdapter(Progress), content, path)
+    found: ExperimentProgress = checked(TypeAdapter(ExperimentProgress), content, path)
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from trimtab.records.integrity import altered, differing
 from trimtab.records.places import place
 from trimtab.records.run_directory import RunDirectory
-from trimtab.reports.experiment.contract import Design, Finding, Progress, read_design, read_progress
+from trimtab.reports.experiment.contract import Design, ExperimentProgress, Finding, read_design, read_progress
 from trimtab.reports.experiment.episodes import Episode, opened
 from trimtab.reports.experiment.optional import DetectionScore, Interventions, NoiseFloor, Tuning
 from trimtab.reports.reading import read_if_there, read_list
@@ -29,7 +29,7 @@ class Records:
 
     folder: Path
     design: Design
-    progress: Progress
+    progress: ExperimentProgress
     findings: list[Finding]
     episodes: list[Episode]
     detection: list[DetectionScore] | None
@@ -85,7 +85,7 @@ def read_records(folder: Path) -> Records:
     )
 
 
-def _altered(folder: Path, progress: Progress, episodes: list[Episode]) -> list[str]:
+def _altered(folder: Path, progress: ExperimentProgress, episodes: list[Episode]) -> list[str]:
     found = differing(folder, progress.records)
     for episode in episodes:
         if episode.run is not None and not episode.same:
@@ -93,7 +93,7 @@ def _altered(folder: Path, progress: Progress, episodes: list[Episode]) -> list[
     return found
 
 
-def _episodes(folder: Path, design: Design, progress: Progress) -> list[Episode]:
+def _episodes(folder: Path, design: Design, progress: ExperimentProgress) -> list[Episode]:
     found: list[Episode] = []
     bases: dict[tuple[int, tuple[Any, ...]], Episode] = {}
     cells = list(itertools.product(*design.factors.values()))
@@ -109,7 +109,7 @@ def _episodes(folder: Path, design: Design, progress: Progress) -> list[Episode]
     return found
 
 
-def _episode(folder: Path, progress: Progress, plan: Episode) -> Episode:
+def _episode(folder: Path, progress: ExperimentProgress, plan: Episode) -> Episode:
     path, base = folder / plan.name, plan.parent
     about = (plan.arm, plan.seed, plan.cell, plan.name)
     if (path / SAME_AS).exists() and base is not None:
