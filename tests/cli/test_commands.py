@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.small_runs import DECODER, command, options
+from tests.training.small_runs import DECODER, ROOT, command, options
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +163,32 @@ def test_help_and_looking_load_no_torch() -> None:
 
     script = "import sys; sys.argv = ['trimtab', '--help']\nfrom trimtab.cli.main import main\ntry: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_a_folder_that_cannot_be_used_is_refused_without_torch_and_before_anything_is_printed(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    (tmp_path / "notes.txt").write_text("mine")
+    used, experiment = str(tmp_path), str(ROOT / "configs" / "regime_controller.yaml")
+    refused = [
+        ["train", "--out", used],
+        ["run", experiment, "--out", used],
+        ["memory", "run", experiment, "--out", used],
+        *([name, used] for name in ("resume", "replay", "sample")),
+        ["fork", used, "--at", "1", "--out", used],
+        ["chaos", used, "--at", "1", "--out", str(tmp_path / "new")],
+    ]
+    script = f"""
+import sys
+from typer.testing import CliRunner
+from trimtab.cli.commands import app
+from trimtab.errors import RunError
+
+for arguments in {refused!r}:
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, RunError) and result.output == "", (arguments, result)
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

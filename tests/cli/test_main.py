@@ -24,7 +24,7 @@ def test_an_interrupt_while_a_library_is_imported_is_one_line(tmp_path: Path, ra
     body = "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept KeyboardInterrupt:\n    "
     (tmp_path / "torch.py").write_text(body + (raised or "raise") + "\n")
     done = subprocess.run(
-        program(f"import sys; sys.path.insert(0, {str(tmp_path)!r})", "sample", str(tmp_path)),
+        program(f"import sys; sys.path.insert(0, {str(tmp_path)!r})", "losses", "check"),
         env=environment(), cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
@@ -39,7 +39,9 @@ def test_an_interrupt_that_is_ignored_stays_ignored() -> None:
 
 def test_too_little_memory_is_one_line() -> None:
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({350 << 20}, {resource.RLIM_INFINITY}))"
-    done = subprocess.run(program(limit, "sample", "x"), env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        program(limit, "losses", "check"), env=environment(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("trimtab: There is not enough memory for this.")
     assert "Traceback" not in done.stderr

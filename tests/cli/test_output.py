@@ -48,7 +48,7 @@ def test_work_goes_on_and_says_once_that_nothing_is_shown(capsys: pytest.Capture
         with pytest.raises(OutputLostError, match="No space left on device"):
             deliver("{}")
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == "Standard output cannot be written (No space left on device): the work goes on without it."
+    assert line == "Standard output cannot be written (No space left on device): the work continues without it."
 
 
 def test_what_only_prints_fails() -> None:
@@ -114,7 +114,7 @@ def test_an_error_with_markup_and_control_characters_is_shown_as_text() -> None:
 
 def test_a_run_whose_reader_leaves_goes_on_and_says_so(tmp_path: Path) -> None:
     result = shell(f"($T {TRAIN} --out {tmp_path}/run; echo rc $? >&2) | true")
-    assert result.stderr == b"Standard output cannot be written (Broken pipe): the work goes on without it.\nrc 0\n"
+    assert result.stderr == b"Standard output cannot be written (Broken pipe): the work continues without it.\nrc 0\n"
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "completed"
 
 

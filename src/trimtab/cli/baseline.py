@@ -1,4 +1,4 @@
-"""`trimtab baseline`: the default model on the embedded corpus, in a few minutes, with the result to expect."""
+"""`trimtab baseline`: trains the default model on the embedded corpus and compares its loss with the expected one."""
 
 import json
 from importlib import resources
@@ -27,10 +27,12 @@ def baseline(
     out: Annotated[Path, typer.Option("--out", parser=user_path, help="The folder of the run.")] = Path(
         "runs/baseline"
     ),
-    minutes: Annotated[float, typer.Option(min=0.1, callback=finite, help="About how long training may take.")] = 3.0,
-    seed: Annotated[int, typer.Option(min=0, help="The seed.")] = 0,
+    minutes: Annotated[float, typer.Option(min=0.1, callback=finite, help="About how long the training takes.")] = 3.0,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the run.")] = 0,
 ) -> None:
-    """Train the default model on the embedded corpus for about three minutes, and say what to expect of it.
+    """Train the default model for about three minutes.
+
+    The loss is compared with the recorded one of the same corpus and number of steps.
 
     trimtab baseline --out runs/baseline
     """
@@ -38,7 +40,7 @@ def baseline(
 
     run = RunDirectory(out)
     if run.exists():
-        say(f"{out} holds a run already: going on with it (remove the folder to start anew).")
+        say(f"{out} holds a run already, which is continued. Remove the folder to start anew.")
         with showing_training(as_json=False) as context:
             from trimtab.training import resume
 
@@ -94,7 +96,7 @@ def _samples(run: Any) -> None:
 
 
 def _expectation(run: Any) -> None:
-    """Hold the last validation loss against the recorded ones of the same corpus and step."""
+    """Compare the last validation loss with the recorded ones of the same corpus and step."""
     evaluations = run.evaluations()
     if not evaluations:
         return

@@ -1,4 +1,4 @@
-"""`trimtab bench`: the training step against a straightforward loop, on this machine."""
+"""`trimtab bench`: speed and memory on this machine, compared with a straightforward loop."""
 
 import json
 from typing import Annotated, Any
@@ -24,9 +24,10 @@ def bench(
     rounds: Annotated[int, typer.Option(min=3, help="Interleaved rounds; medians are taken over them.")] = 15,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the training step: tokens/s, ratios, share of peak, what monitoring costs, peak memory; and content memory.
+    """Benchmark the training step and content memory on this machine.
 
-    The latter where smollm2-135m is imported (`trimtab models import smollm2-135m`).
+    Measures tokens per second, also relative to a straightforward loop and to the hardware's peak, the cost of monitoring, and
+    peak memory. Content memory is measured where smollm2-135m is imported (`trimtab models import smollm2-135m`).
 
     trimtab bench --rounds 15
 
@@ -45,9 +46,7 @@ def bench(
 
         figures |= bench_memory(str(path), rounds, 2, _say(as_json))
     else:
-        _say(as_json)(
-            "Content memory is not measured: `trimtab models import smollm2-135m` fetches the model that it needs."
-        )
+        _say(as_json)("Content memory is not measured, as it needs smollm2-135m: trimtab models import smollm2-135m")
     _print(figures, as_json)
 
 
@@ -57,7 +56,7 @@ def quality(
     steps: Annotated[int, typer.Option(min=1, help="Steps of each run.")] = 300,
     as_json: AsJson = False,
 ) -> None:
-    """Train the straightforward loop and ours on paired seeds and compare their validation losses.
+    """Compare the validation losses of the straightforward loop and ours.
 
     trimtab bench quality --seeds 6 --steps 300
     """
@@ -75,7 +74,7 @@ def tasks(
     rounds: Annotated[int, typer.Option(min=3, help="Interleaved rounds; medians are taken over them.")] = 5,
     as_json: AsJson = False,
 ) -> None:
-    """Measure tasks: problems a second, reading and judging answers, completing prompts together and one by one.
+    """Benchmark tasks: problems per second, scoring, batched generation.
 
     trimtab bench tasks
     """
@@ -91,7 +90,7 @@ def pretrained(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a pretrained model: loading, a step of LoRA, batched generation against one prompt at a time.
+    """Benchmark a pretrained model: loading, a LoRA step, generation.
 
     trimtab bench pretrained smollm2-135m
     """
@@ -109,7 +108,7 @@ def memory(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
     as_json: AsJson = False,
 ) -> None:
-    """Measure content memory: a pair-step against a plain frozen loop, and pairs an hour against the planned budget.
+    """Benchmark content memory: time per pair and step, pairs per hour.
 
     trimtab bench memory smollm2-135m
     """
@@ -123,18 +122,23 @@ def memory(
 @bench_app.command()
 def spinning(
     works: Annotated[
-        str, typer.Option(help="What to measure, by commas: training, tiny_training, generation, memory.")
+        str, typer.Option(help="What to measure, separated by commas: training, tiny_training, generation, memory.")
     ] = "training,tiny_training",
     settings: Annotated[
-        str, typer.Option(help="By commas: library, spin_100, spin_300, spin_1000, spin_3000, spin_10000, passive.")
+        str,
+        typer.Option(
+            help="Separated by commas: library, spin_100, spin_300, spin_1000, spin_3000, spin_10000, passive."
+        ),
     ] = "library,spin_300,spin_1000,passive",
     seconds: Annotated[float, typer.Option(min=0.1, callback=finite, help="Seconds of each measurement.")] = 5.0,
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds; medians are taken over them.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how long idle OpenMP threads should spin: two threads alone, beside a busy process, beside a second run.
+    """Measure how long idle OpenMP threads should spin.
 
-    Generation and memory need smollm2-135m (`trimtab models import smollm2-135m`). Leave the machine idle otherwise.
+    Each setting runs alone, beside a busy process, and beside a second run.
+
+    generation and memory need smollm2-135m (`trimtab models import smollm2-135m`). Run nothing else meanwhile.
 
     trimtab bench spinning --works training,memory --rounds 3
     """

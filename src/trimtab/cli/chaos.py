@@ -1,4 +1,4 @@
-"""`trimtab chaos`: how fast two almost equal runs part."""
+"""`trimtab chaos`: how fast nearly equal runs separate."""
 
 import json
 import math
@@ -22,29 +22,34 @@ def add_to(app: typer.Typer) -> None:
 @working()
 def chaos(
     run: Run,
-    at: Annotated[int, typer.Option("--at", help="The step after which the twins begin; 1 at least.")],
+    at: Annotated[
+        int, typer.Option("--at", help="The step after which the perturbed copies (twins) start; at least 1.")
+    ],
     out: Annotated[Path, typer.Option("--out", parser=user_path, help="The new folder for chaos.json and the plots.")],
-    steps: Annotated[int, typer.Option("--steps", help="Steps that the exponent is measured over.")] = 100,
+    steps: Annotated[int, typer.Option("--steps", help="Steps over which the exponent is measured.")] = 100,
     epsilon: Annotated[
-        float, typer.Option("--epsilon", callback=finite, help="How far apart the twins are, relative.")
+        float, typer.Option("--epsilon", callback=finite, help="Relative size of the perturbation.")
     ] = 1e-5,
-    twins: Annotated[int, typer.Option("--twins", help="Twins, each in a random direction of its own.")] = 3,
+    twins: Annotated[
+        int, typer.Option("--twins", help="Number of twins, each perturbed in its own random direction.")
+    ] = 3,
     renormalise_every: Annotated[
-        int, typer.Option("--renormalise-every", help="Steps after which a twin is pulled back.")
+        int, typer.Option("--renormalise-every", help="Steps after which a twin is scaled back to --epsilon.")
     ] = 1,
-    discard: Annotated[int, typer.Option("--discard", help="Steps before those that are counted.")] = 20,
+    discard: Annotated[int, typer.Option("--discard", help="First steps, which are not counted.")] = 20,
     accept_changes: AcceptChanges = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the largest Lyapunov exponent of a recorded run at a step, from twins forked there.
+    """Measure the largest Lyapunov exponent of a run at a step.
+
+    It is the rate at which perturbed copies of the run (twins) move away from it. Above 0, a rounding error grows
+    exponentially; the plot shows it.
 
     trimtab chaos runs/first --at 400 --out runs/first-chaos
-
-    Above 0, a rounding error grows until nothing of the original path is left; the plot shows it.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out} is there already, and what is measured needs a new folder. Choose another --out.")
+        raise RunError(f"{out} exists already, and the results need a new folder. Choose another --out.")
     check_run(run)
     from trimtab.cli.display import Display, console_for
 
@@ -52,7 +57,7 @@ def chaos(
         with Display(console_for(as_json=True)) as display:
             from trimtab.training.runs.chaos import chaos as measure
 
-            found = measure(
+            result = measure(
                 run,
                 at,
                 steps=steps,
@@ -65,18 +70,18 @@ def chaos(
                 events=display,
             )
     except KeyboardInterrupt:
-        say("Stopped. Nothing was written; run the command again to measure from the start.", err=True)
+        say("Stopped. Nothing was written; run the command again.", err=True)
         raise typer.Exit(130) from None
-    _write(found, out)
+    _write(result, out)
     if as_json:
         from trimtab.records import to_json
 
-        deliver(json.dumps(to_json(found)))
+        deliver(json.dumps(to_json(result)))
     else:
-        say(_account(found, out))
+        say(_account(result, out))
 
 
-def _write(found: dict[str, Any], out: Path) -> None:
+def _write(result: dict[str, Any], out: Path) -> None:
     from trimtab.records.atomic import write_json
     from trimtab.reports.divergence import divergence
 
@@ -84,25 +89,25 @@ def _write(found: dict[str, Any], out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"Cannot make the folder {out}: {error.strerror}. Choose another --out.") from error
-    divergence(found, out)
-    write_json(out / "chaos.json", found)
+    divergence(result, out)
+    write_json(out / "chaos.json", result)
 
 
-def _account(found: dict[str, Any], out: Path) -> str:
-    value, interval = found["exponent"], found["interval"]
+def _account(result: dict[str, Any], out: Path) -> str:
+    value, interval = result["exponent"], result["interval"]
     known = "" if interval is None else f" (95% interval {interval[0]:+.4f} to {interval[1]:+.4f})"
     if not math.isfinite(value):
-        sense = "A twin met the run exactly, or was rewound without it"
+        sense = "A twin became equal to the run, or was rewound where the run was not"
     elif interval is not None and interval[0] <= 0 <= interval[1]:
-        sense = "The interval holds 0: whether nearby runs part is not decided over these steps"
+        sense = "The interval contains 0: these steps do not decide whether nearby runs separate"
     elif value > 0:
-        sense = f"Nearby runs part, e-fold in {1 / value:.0f} steps"
+        sense = f"Nearby runs separate, by a factor e in {1 / value:.0f} steps"
     else:
         sense = "Nearby runs come together"
-    count = len(found["twins"])
-    spread = f"{found['lowest']:+.4f} to {found['highest']:+.4f} over {count} twins" if count > 1 else "one twin"
+    count = len(result["twins"])
+    spread = f"{result['lowest']:+.4f} to {result['highest']:+.4f} over {count} twins" if count > 1 else "one twin"
     return (
-        f"Largest Lyapunov exponent after step {found['at']}: {value:+.4f} nats a step{known}, {spread}. {sense}. Written: "
+        f"Largest Lyapunov exponent after step {result['at']}: {value:+.4f} nats per step{known}, {spread}. {sense}. Written: "
         f"{out / 'chaos.json'}, "
         f"{out / 'divergence.svg'} and .png."
     )

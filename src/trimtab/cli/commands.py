@@ -19,7 +19,7 @@ from trimtab.cli.output import say
 
 app = typer.Typer(
     name="trimtab",
-    help="Train small language models as runs that can be saved, forked and replayed bit for bit.",
+    help="Train small language models, and test by paired experiments whether a change helps. Runs are exactly reproducible.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -42,7 +42,7 @@ memory_commands.add_to(app)
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    version: bool = typer.Option(False, "--version", help="Print the version and leave."),
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
 ) -> None:
     if version:
         from trimtab.version import __version__

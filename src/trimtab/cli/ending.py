@@ -1,4 +1,4 @@
-"""How a command ends: with one line where something was wrong, and an exit code."""
+"""Turns errors into one line and an exit code."""
 
 import errno
 import sys
@@ -21,13 +21,13 @@ _NO_MEMORY = (
     "can't start new thread",
     "failed to map segment",
 )
-"""What libraries say when memory runs out, in errors of types of their own."""
+"""Parts of the messages that libraries raise when memory runs out."""
 
 
 def run() -> None:
-    """Run the command line and leave with its exit code. An error that is a bug of ours comes through with its traceback.
+    """Run the command line and exit with its code. An unexpected error keeps its traceback.
 
-    Raises `KeyboardInterrupt` for an interrupt that the command had no word for.
+    Raises `KeyboardInterrupt` for an interrupt that the command did not handle.
     """
     output.guard()
     try:
@@ -68,7 +68,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that it came from."""
+    """An error and its causes."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -1,4 +1,4 @@
-"""`trimtab evidence`: verdicts on a table of results, anybody's."""
+"""`trimtab evidence`: verdicts on any table of results."""
 
 import json
 import sys
@@ -24,34 +24,37 @@ def add_to(app: typer.Typer) -> None:
 
 def evidence(
     file: Annotated[
-        Path, typer.Argument(parser=user_path, help="A CSV file with the columns arm, seed and one a metric.")
+        Path,
+        typer.Argument(parser=user_path, help="A CSV file with the columns arm and seed, and one column per metric."),
     ],
     claim: Annotated[
         list[str] | None,
         typer.Option(
             "--claim",
-            help="'METRIC lower|higher MARGIN [trimmed|log]', written before the run; repeatable.",
+            help="'METRIC lower|higher MARGIN [trimmed|log]', fixed before the runs. May be repeated.",
         ),
     ] = None,
     baseline: Annotated[
-        str | None, typer.Option("--baseline", help="The arm to compare with; 'baseline' or the first when missing.")
+        str | None,
+        typer.Option("--baseline", help="The arm to compare with; 'baseline', else the first, when missing."),
     ] = None,
     pairing: Annotated[
-        str | None, typer.Option("--pairing", help="seed or fork; fork when the file has a column trunk.")
+        str | None, typer.Option("--pairing", help="seed or fork; when missing, fork if the file has a column trunk.")
     ] = None,
     twin: Annotated[
-        str | None, typer.Option("--twin", help="An arm that repeats the baseline (A/A): it gives the noise floor.")
+        str | None,
+        typer.Option("--twin", help="An arm that repeats the baseline (A/A), from which the noise floor is computed."),
     ] = None,
     alpha: Annotated[
-        float, typer.Option("--alpha", callback=finite, help="The chance of a false claim, shared by all claims.")
+        float, typer.Option("--alpha", callback=finite, help="The probability of a false claim, shared by all claims.")
     ] = 0.05,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a list with one entry a comparison.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a list with one entry per comparison.")] = False,
 ) -> None:
-    """Say which arms of a table of results may claim that something helped. Without a claim: estimates alone.
+    """Compute verdicts on a table of results. Without a claim: estimates alone.
 
     trimtab evidence results.csv --baseline plain --claim 'val_loss lower 0.02'
 
-    Optional columns: trunk, diverged (1 or 0, true or false), untrained_METRIC (what a diverged run is capped at).
+    Optional columns: trunk, diverged (1 or 0, true or false), untrained_METRIC (the value that caps a diverged run's).
     """
     from trimtab.evidence import judge_table, parse_claim, read_table
     from trimtab.evidence.claims import LEVELS, is_level

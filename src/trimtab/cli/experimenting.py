@@ -1,4 +1,4 @@
-"""Commands that run experiments."""
+"""Commands that run experiments: run, ablate, aa."""
 
 import json
 import shlex
@@ -26,28 +26,36 @@ def add_to(app: typer.Typer) -> None:
 
 @working()
 def run(
-    experiment: Annotated[Path, typer.Argument(parser=user_path, help="The experiment's YAML.")],
+    experiment: Annotated[Path, typer.Argument(parser=user_path, help="The YAML file of the experiment.")],
     out: Annotated[
         Path,
-        typer.Option("--out", parser=user_path, help="The experiment's folder; one that holds it is gone on with."),
+        typer.Option(
+            "--out",
+            parser=user_path,
+            help="The experiment's folder; an experiment that is there is continued.",
+        ),
     ],
     overrides: Set = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=0, help="Worker processes; 0 runs in this one; by default one for each set of threads."),
+        typer.Option(
+            min=0, help="Worker processes; 0 runs the episodes in this process. By default as many as the cores allow."
+        ),
     ] = None,
     executor: Annotated[
         str | None,
-        typer.Option(help="inline, processes, or one of an installed package; by the number of workers if left out."),
+        typer.Option(
+            help="inline, processes, or one that an installed package adds. By default it follows from --workers."
+        ),
     ] = None,
     pilot: Annotated[
         bool,
-        typer.Option("--pilot", help="Run although so few pairs cannot confirm what is claimed, for the estimates."),
+        typer.Option("--pilot", help="Run for the estimates, although so few pairs cannot confirm the claim."),
     ] = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a paired experiment and judge it.
+    """Run a paired experiment and print its verdicts.
 
     trimtab run configs/regime_controller.yaml --out runs/rc
 
@@ -65,26 +73,36 @@ def run(
 
 @working()
 def ablate(
-    config: Annotated[Path, typer.Argument(parser=user_path, help="The base config's YAML, that of a run.")],
+    config: Annotated[Path, typer.Argument(parser=user_path, help="The YAML file of the base config.")],
     over: Annotated[
         list[str],
-        typer.Option("--over", help="Changes, KEY=VALUE,KEY=VALUE: each is an arm of its own beside the base config."),
+        typer.Option("--over", help="Changes, KEY=VALUE,KEY=VALUE: each is an arm, compared with the base config."),
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", parser=user_path, help="The experiment's folder; one that holds it is gone on with."),
+        typer.Option(
+            "--out",
+            parser=user_path,
+            help="The experiment's folder; an experiment that is there is continued.",
+        ),
     ],
     claim: Annotated[
-        str, typer.Option("--claim", help="METRIC lower|higher MARGIN: the better direction, what matters.")
+        str,
+        typer.Option(
+            "--claim",
+            help="METRIC lower|higher MARGIN (the smallest difference that matters).",
+        ),
     ] = "val_loss lower 0.02",
-    seeds: Annotated[int, typer.Option("--seeds", min=2, help="Pairs: the same seeds in every arm.")] = 12,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=2, help="Seeds, which every arm runs; each gives one pair.")
+    ] = 12,
     overrides: Set = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Worker processes, as for `trimtab run`.")] = None,
-    pilot: Annotated[bool, typer.Option("--pilot", help="Run it for the estimates, as for `trimtab run`.")] = False,
+    pilot: Annotated[bool, typer.Option("--pilot", help="Run for the estimates, as for `trimtab run`.")] = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Change one thing at a time: an arm a change, one base, the same seeds.
+    """Run an ablation: each change is one arm, on the same seeds.
 
     trimtab ablate configs/baseline.yaml --over model.dropout=0,episode.clip=null --out runs/ablation
     """
@@ -161,20 +179,27 @@ def _run(
 @working()
 def aa(
     experiment: Annotated[
-        Path, typer.Argument(parser=user_path, help="An experiment's YAML; its baseline, seeds and pairing are taken.")
+        Path,
+        typer.Argument(
+            parser=user_path, help="The YAML file of an experiment, whose baseline, seeds and pairing are used."
+        ),
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", parser=user_path, help="The folder; one that holds this A/A experiment is gone on with."),
+        typer.Option(
+            "--out", parser=user_path, help="The folder; if this A/A experiment is there already, it is continued."
+        ),
     ],
     overrides: Set = None,
-    copies: Annotated[int, typer.Option(min=2, help="Runs a seed, which differ in the dropout draw alone.")] = 3,
+    copies: Annotated[int, typer.Option(min=2, help="Runs per seed, which differ in the dropout draw alone.")] = 3,
     draws: Annotated[int, typer.Option(min=100, help="A/A experiments resampled from those runs.")] = 500,
     workers: Annotated[int | None, typer.Option(min=0, help="Worker processes, as for `trimtab run`.")] = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run arms that differ in nothing that matters: the noise floor, and how often the rule calls a difference anyway.
+    """Measure the noise floor and the false alarms of equal arms (A/A).
+
+    The arms differ in the dropout draw alone. A false alarm is an A/A experiment in which the verdict rule finds a difference.
 
     trimtab aa configs/regime_controller.yaml --out runs/aa
     """
@@ -194,9 +219,9 @@ def aa(
     elif found["status"] == "completed":
         say(
             "",
-            f"Noise floor of {found['metric']}: a paired difference between equal arms has the standard deviation "
+            f"Noise floor of {found['metric']}: the standard deviation of a paired difference between equal arms is "
             f"{found['noise_floor']:.4g} ({found['pairing']} pairs, {found['seeds']} seeds of {copies} runs).",
-            f"Of {found['draws']} resampled A/A experiments of {found['n']} pairs, {found['alarms']} were called different: "
+            f"Of {found['draws']} resampled A/A experiments of {found['n']} pairs, {found['alarms']} had a false alarm: "
             f"{found['rate']:.3f} (95% interval {found['low']:.3f} to {found['high']:.3f}; the claim's level is "
             f"{found['alpha']:g}).",
         )
@@ -229,7 +254,7 @@ def _run_options(spec: "Experiment", workers: int | None, executor: str | None, 
 
 
 def _workers(threads: object) -> int:
-    """As many workers as fill the cores; in this process where a run takes them all."""
+    """As many workers as fill the cores; 0, for this process, where one run takes them all."""
     from trimtab.records.cpus import usable_cpus
 
     cores = usable_cpus()

@@ -1,4 +1,4 @@
-"""Commands that only look: list, show, diff, export, components."""
+"""Commands that read records: list, show, diff, export, components."""
 
 import json
 import math
@@ -27,10 +27,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_runs(
-    folder: Annotated[Path, typer.Argument(parser=user_path, help="The folder that holds runs.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(parser=user_path, help="The folder that contains the runs.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """List the runs in a folder. Nothing is written; the hashes of the records are not compared, `trimtab show` does that.
+    """List the runs in a folder.
+
+    The hashes of the records are not checked; `trimtab show` does that.
 
     trimtab list runs
     """
@@ -72,10 +74,14 @@ def list_runs(
 
 def show(
     run: Annotated[str, typer.Argument(help="A run's folder, or the first letters of its id.")],
-    folder: Annotated[Path, typer.Option("--in", parser=user_path, help="Where to look for an id.")] = Path("runs"),
+    folder: Annotated[Path, typer.Option("--in", parser=user_path, help="The folder to look up an id in.")] = Path(
+        "runs"
+    ),
     as_json: AsJson = False,
 ) -> None:
-    """Show one run: its config, where it stands, its last figures and sample, and whether its records were altered.
+    """Show one run: status, config, last figures and sample, events.
+
+    Warns where a record is not what the run wrote.
 
     trimtab show runs/first
     """
@@ -154,7 +160,7 @@ def diff(
     b: Annotated[Path, typer.Argument(parser=user_path, help="Another run's folder.")],
     as_json: AsJson = False,
 ) -> None:
-    """Say in what the configs of two runs differ, and the first step at which the runs part.
+    """Compare two runs: their configs, and the first step that differs.
 
     trimtab diff runs/first runs/hotter
     """
@@ -186,7 +192,7 @@ def diff(
         say(f"environment {key}: {x} in A, {y} in B")
     if not delta:
         say("The configs are the same.")
-    say("The runs never part." if parting is None else f"First difference: {parting.message}.")
+    say("Every step is equal." if parting is None else f"First difference: {parting.message}.")
 
 
 def _yaml(value: Any) -> str:
@@ -199,12 +205,14 @@ def _yaml(value: Any) -> str:
 
 def export(
     run: Annotated[Path, typer.Argument(parser=user_path, help="A run's folder.")],
-    to: Annotated[str, typer.Option("--to", help="csv or tensorboard.")],
+    to: Annotated[str, typer.Option("--to", help="The format: csv or tensorboard.")],
     out: Annotated[
-        Path | None, typer.Option("--out", parser=user_path, help="Where to; RUN/exports when missing.")
+        Path | None, typer.Option("--out", parser=user_path, help="The folder to write; RUN/exports when missing.")
     ] = None,
 ) -> None:
-    """Export a run's records. Exports are views: they can be deleted and made again.
+    """Export a run's records as CSV or for TensorBoard.
+
+    Exports are copies: they can be deleted and made again.
 
     trimtab export runs/first --to csv
     """
@@ -221,7 +229,7 @@ def export(
 
 
 def _warn_of_changes(run: "RunDirectory", *, quiet: bool = False) -> list[str]:
-    """What of a run's records is not what it wrote; said on standard error unless `quiet`."""
+    """The records that are not what the run wrote; a warning on standard error unless `quiet`."""
     from trimtab.records.integrity import altered, altered_warning
 
     changed = altered(run.path, run.summary())
@@ -231,10 +239,12 @@ def _warn_of_changes(run: "RunDirectory", *, quiet: bool = False) -> list[str]:
 
 
 def components(
-    kind: Annotated[str | None, typer.Argument(help="A kind, such as loss; none lists every kind.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="A kind of component, such as loss; all kinds when missing.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what can be named in a config, with its parameters.
+    """List the components that a config can name, with parameters.
 
     trimtab components optimizer
     """
@@ -243,7 +253,7 @@ def components(
     from trimtab.config import REGISTRIES
 
     if kind is not None and kind not in REGISTRIES:
-        raise ConfigError(f"There is no kind '{kind}'. Kinds: {', '.join(REGISTRIES)}.")
+        raise ConfigError(f"There is no kind of component '{kind}'. Kinds: {', '.join(REGISTRIES)}.")
     listing: dict[str, Any] = {}
     for name in [kind] if kind is not None else REGISTRIES:
         registry = REGISTRIES[name]
@@ -258,7 +268,7 @@ def components(
         deliver(json.dumps(listing, default=str))
         return
     for name, entries in listing.items():
-        say(f"{name}:" + ("" if entries else " none ships yet; name your own as 'package.module:Name'"))
+        say(f"{name}:" + ("" if entries else " none yet; name your own as 'package.module:Name'"))
         for entry, content in entries.items():
             say(f"  {entry}: {content['about']}")
             for parameter in content["parameters"]:

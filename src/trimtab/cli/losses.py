@@ -1,4 +1,4 @@
-"""`trimtab losses check`: does each loss have the bias that it states?"""
+"""`trimtab losses check`: whether each loss has the bias that it states."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,30 +15,33 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    group = typer.Typer(help="Look at losses.", no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(help="Check losses for their bias.", no_args_is_help=True, rich_markup_mode=None)
     group.callback()(_losses)
     group.command()(check)
     app.add_typer(group, name="losses")
 
 
 def _losses() -> None:
-    """Look at losses."""
+    """Check losses for their bias."""
 
 
 def check(
     losses: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Names, dotted paths 'package.module:Name' or '{name: NAME, key: value}'; all when missing."
+            help="Names, dotted paths 'package.module:Name' or '{name: NAME, key: value}'; all losses when missing."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a list with one entry per fit.")] = False,
 ) -> None:
-    """Fit a known distribution under each loss and compare the confidence with the truth's: none, over or under.
+    """Fit a known distribution with each loss and compare the confidence.
+
+    A bias is none, over (more confident than the truth) or under.
 
     trimtab losses check focal my_package.losses:MyLoss
 
-    Exit code 1 if a loss has another bias than it states. A loss states it as an attribute, `bias = "none"` (or over, under).
+    The exit code is 1 if a loss has another bias than it states. A loss states it as an attribute:
+    `bias = "none"`, "over" or "under".
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""The program `trimtab`. Everything else is imported within it, so that Ctrl-C has one meaning from the first moment on."""
+"""The program `trimtab`. Everything else is imported inside it, so that Ctrl-C is handled from the first moment on."""
 
 import os
 import signal

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trimtab.runtime.events import Row
 
 memory_app = typer.Typer(
-    help="Find vectors that make a frozen model say a question and its answer.", no_args_is_help=True
+    help="Content memory: vectors that make a frozen model produce a question and its answer.", no_args_is_help=True
 )
 
 Folder = Annotated[Path, typer.Argument(parser=user_path, help="The folder of a memory run.")]
@@ -35,17 +35,20 @@ def add_to(app: typer.Typer) -> None:
 @memory_app.command("run")
 @working()
 def run(
-    config: Annotated[Path, typer.Argument(parser=user_path, help="A memory run's YAML.")],
+    config: Annotated[Path, typer.Argument(parser=user_path, help="The YAML file of a memory run.")],
     out: Annotated[
-        Path, typer.Option("--out", parser=user_path, help="The run's folder; one that holds it is gone on with.")
+        Path,
+        typer.Option("--out", parser=user_path, help="The run's folder; a run that is there is continued."),
     ],
     overrides: Set = None,
-    no_gates: Annotated[bool, typer.Option("--no-gates", help="Go on where a gate would stop the run.")] = False,
+    no_gates: Annotated[bool, typer.Option("--no-gates", help="Continue where a gate would stop the run.")] = False,
     accept_changes: AcceptChanges = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the protocol: baselines, each side alone, both together, controls, greedy decoding, ablations, analysis.
+    """Run the protocol of content memory.
+
+    Its stages: baselines, each side alone, both sides together, controls, greedy decoding, ablations, analysis.
 
     trimtab memory run configs/memory_squad.yaml --set pairs.path=dev-v2.0.json --out runs/squad
     """
@@ -81,59 +84,59 @@ def run(
 
 @memory_app.command()
 def show(folder: Folder, pair: PairName, allow_code: AllowCode = False, as_json: AsJson = False) -> None:
-    """Decode one memory under both modes, beside what it was found for.
+    """Decode one memory under both modes and compare with the stored text.
 
     trimtab memory show runs/squad 56ddde6b9a695914005b9629
     """
-    memory, said = _said(folder, pair, ("question", "answer"), allow_code)
+    memory, texts = _decoded(folder, pair, ("question", "answer"), allow_code)
     card = memory.card
     if as_json:
-        deliver(json.dumps({"pair": pair, "question": card.question, "answer": card.answer, "said": said}))
+        deliver(json.dumps({"pair": pair, "question": card.question, "answer": card.answer, "texts": texts}))
         return
     say(
-        f"{card.vectors} vectors, {card.layout}, found in {card.steps} steps of start {card.restart + 1}; smallest margin "
-        f"{card.margin:.2f} logits."
+        f"{card.vectors} vectors, {card.layout}, found in {card.steps} steps from starting point {card.restart + 1}; "
+        f"smallest margin {card.margin:.2f} logits."
     )
     for side, wanted in (("question", card.question), ("answer", card.answer)):
-        word = "as stored" if said[side] == wanted else f"stored was: {wanted}"
-        say(f"{side}: {said[side]}  [{word}]")
+        word = "as stored" if texts[side] == wanted else f"stored was: {wanted}"
+        say(f"{side}: {texts[side]}  [{word}]")
 
 
 @memory_app.command()
 def ask(
     folder: Folder,
     pair: PairName,
-    mode: Annotated[Literal["question", "answer"], typer.Option(help="What the memory is asked for.")] = "answer",
+    mode: Annotated[Literal["question", "answer"], typer.Option(help="Which text to decode.")] = "answer",
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print what the model says from one memory under one mode.
+    """Print the text that one memory gives under one mode.
 
     trimtab memory ask runs/squad 56ddde6b9a695914005b9629 --mode answer
     """
-    _, said = _said(folder, pair, (mode,), allow_code)
-    deliver(json.dumps({"pair": pair, "mode": mode, "said": said[mode]}) if as_json else said[mode])
+    _, texts = _decoded(folder, pair, (mode,), allow_code)
+    deliver(json.dumps({"pair": pair, "mode": mode, "text": texts[mode]}) if as_json else texts[mode])
 
 
-def _said(folder: Path, pair: str, modes: tuple[str, ...], allow_code: bool) -> "tuple[Memory, dict[str, str]]":
+def _decoded(folder: Path, pair: str, modes: tuple[str, ...], allow_code: bool) -> "tuple[Memory, dict[str, str]]":
     from trimtab.memory.recall import recall
 
     return recall(folder, pair, modes, allow_code=allow_code)
 
 
 def _account(result: dict[str, Any]) -> str:
-    metrics, told = result["metrics"], [f"{result['status'].capitalize()}."]
+    metrics, sentences = result["metrics"], [f"{result['status'].capitalize()}."]
     if (joint := metrics.get("joint")) is not None:
         solved = f"{joint['solved']} of {joint['pairs']} pairs"
         between = f"95% interval {joint['low']:.0%} to {joint['high']:.0%}"
         so_far = result["status"] == "interrupted"
-        told.append(f"{solved} are solved so far." if so_far else f"Solved {solved} ({between}).")
-    told += [
-        f"Greedy decoding in {precision} says question and answer of {metrics[f'pass_{precision}']['solved']}."
+        sentences.append(f"{solved} are solved so far." if so_far else f"Solved {solved} ({between}).")
+    sentences += [
+        f"Greedy decoding in {precision} gives question and answer of {metrics[f'pass_{precision}']['solved']}."
         for precision in ("fp32", "bf16")
         if f"pass_{precision}" in metrics
     ]
-    return " ".join(told)
+    return " ".join(sentences)
 
 
 class MemoryWords:

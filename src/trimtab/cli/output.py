@@ -1,4 +1,4 @@
-"""What the command line prints: text that no data can disguise, on streams whose trouble never ends a run."""
+"""Printing: control characters are escaped, and a stream that fails does not end a run."""
 
 import contextlib
 import errno
@@ -17,14 +17,15 @@ class OutputLostError(Exception):
     def __init__(self, cause: Exception) -> None:
         super().__init__(f"standard output cannot be written: {_reason(cause)}.")
         self.reader_left = isinstance(cause, BrokenPipeError)
-        """Whether the program behind a pipe has ended (`trimtab list | head`), which is no fault."""
+        """Whether the reader of a pipe has ended (`trimtab list | head`), which is no error."""
 
 
 class Stream(io.TextIOBase):
     """Standard output (`needed`) or standard error. After the first write that fails all further text is dropped.
 
-    That failure is passed over for standard error and, with one line there, while work is done (`working`); else it raises
-    `OutputLostError`. The descriptor then leads to the null device, so no later flush fails, not even Python's last.
+    A failure of standard error is ignored. One of standard output is reported on standard error while work is done (`working`),
+    and raises `OutputLostError` otherwise. The descriptor is then redirected to the null device, so that no later flush fails,
+    not even the one when Python ends.
     """
 
     def __init__(self, stream: TextIO | None, descriptor: int, *, needed: bool) -> None:
@@ -71,7 +72,7 @@ class Stream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Hand over what is buffered."""
+        """Flush the buffer."""
         if self.lost is None and self._stream is not None:
             try:
                 self._stream.flush()
@@ -88,7 +89,7 @@ class Stream(io.TextIOBase):
             raise OutputLostError(error)
         self.excused = True
         if self._announced:
-            say(f"Standard output cannot be written ({_reason(error)}): the work goes on without it.", err=True)
+            say(f"Standard output cannot be written ({_reason(error)}): the work continues without it.", err=True)
 
 
 _OUT: list[Stream] = []
@@ -96,18 +97,18 @@ _OUT: list[Stream] = []
 
 
 def guard() -> None:
-    """Put a `Stream` in the place of standard output and error, for the life of the process."""
+    """Replace standard output and standard error by a `Stream` each, for the life of the process."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
-        except OSError:  # closed: the next file that is opened would get its number, and what others print
+        except OSError:  # closed: the next file that is opened would get its number, and receive what is printed
             os.open(os.devnull, os.O_RDWR)
     _OUT.append(Stream(sys.stdout, 1, needed=True))
     sys.stdout, sys.stderr = cast(TextIO, _OUT[-1]), cast(TextIO, Stream(sys.stderr, 2, needed=False))
 
 
 def finish() -> None:
-    """Hand over what is buffered. Raises `OutputLostError` where that fails and the command is of no use without it."""
+    """Flush both streams. Raises `OutputLostError` where standard output failed and the command is of no use without it."""
     sys.stdout.flush()
     sys.stderr.flush()
     for stream in _OUT:
@@ -117,7 +118,7 @@ def finish() -> None:
 
 @contextlib.contextmanager
 def working() -> Iterator[None]:
-    """While work is done whose results are in files: standard output that fails is dropped, and the work goes on."""
+    """Within it, work is done whose results are in files, so a failure of standard output does not end it."""
     before = [stream.needed for stream in _OUT]
     for stream in _OUT:
         stream.needed = False
@@ -132,7 +133,7 @@ def working() -> Iterator[None]:
 def say(*lines: object, err: bool = False) -> None:
     """Print each argument as one line. Control and invisible characters in it, line ends and tabs too, are written as escapes.
 
-    So no value within a line, whoever wrote it, begins a line of its own.
+    So no value can look like a line of its own.
     """
     stream = sys.stderr if err else sys.stdout
     if stream is not None:
@@ -147,9 +148,9 @@ def say_in_handler(text: str) -> None:
 
 
 def deliver(text: str) -> None:
-    """Print a command's product: JSON, or a text of a model. As it is for a program, with escapes on a terminal.
+    """Print the result of a command, JSON or generated text: unchanged in a pipe, escaped on a terminal.
 
-    Raises `OutputLostError` where standard output has failed, also if that was passed over while work was done.
+    Raises `OutputLostError` where standard output has failed, also when it failed while work was done.
     """
     for stream in _OUT:
         stream.needed = True

@@ -1,4 +1,4 @@
-"""`trimtab report`: the report of an experiment or of a memory run, drawn anew from its records."""
+"""`trimtab report`: the report of an experiment or of a memory run, from its records."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,13 +16,11 @@ def add_to(app: typer.Typer) -> None:
 
 @working()
 def report(
-    folder: Annotated[
-        Path, typer.Argument(parser=user_path, help="What `trimtab run` or `trimtab memory run` was given as --out.")
-    ],
+    folder: Annotated[Path, typer.Argument(parser=user_path, help="The folder of an experiment or of a memory run.")],
 ) -> None:
-    """Draw the report of an experiment or of a memory run from its records.
+    """Write the report of an experiment or of a memory run.
 
-    Writes report.html, which opens offline, report.md and plots into the folder.
+    report.html, which opens offline, report.md and the plots are written into the folder.
 
     trimtab report runs/experiment
     """

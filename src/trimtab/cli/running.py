@@ -1,4 +1,4 @@
-"""Commands that make runs: train, resume, fork, replay, sample, tokenizer."""
+"""Commands on training runs: train, resume, fork, replay, sample, tokenizer."""
 
 import json
 import shlex
@@ -22,20 +22,22 @@ Set = Annotated[
         "--set", metavar="KEY=VALUE", help="Override a key, such as episode.optimizer.lr=1e-3. May be repeated."
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", parser=user_path, help="The new folder that the run is recorded in.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else, on standard output.")]
+Out = Annotated[Path, typer.Option("--out", parser=user_path, help="The folder of the new run.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON on standard output, all else on standard error.")
+]
 Run = Annotated[Path, typer.Argument(parser=user_path, help="The folder of a run.")]
 AcceptChanges = Annotated[
-    bool, typer.Option("--accept-changes", help="Go on although something that matters has changed.")
+    bool, typer.Option("--accept-changes", help="Continue although something that affects the result has changed.")
 ]
 AllowCode = Annotated[
     bool,
     typer.Option(
-        "--allow-code", help="Import the code that the records name (dotted paths). Only for code that you know."
+        "--allow-code", help="Import the code that recorded configs name (dotted paths). Only for code that you trust."
     ),
 ]
 
-tokenizer_app = typer.Typer(help="Make tokenizers.", no_args_is_help=True)
+tokenizer_app = typer.Typer(help="Train tokenizers.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,13 +51,13 @@ def add_to(app: typer.Typer) -> None:
 def train(
     out: Out,
     config: Annotated[
-        Path | None, typer.Argument(parser=user_path, help="A YAML config; without one every default holds.")
+        Path | None, typer.Argument(parser=user_path, help="A YAML config; without one, the defaults.")
     ] = None,
     overrides: Set = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model.
+    """Train a model from a config.
 
     trimtab train --out runs/first
 
@@ -81,7 +83,7 @@ def resume(
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a run that was interrupted or killed.
+    """Continue a run that was interrupted or killed.
 
     trimtab resume runs/first
 
@@ -98,14 +100,14 @@ def resume(
 @working()
 def fork(
     run: Run,
-    at: Annotated[int, typer.Option("--at", min=0, help="The step after which the child goes its own way.")],
+    at: Annotated[int, typer.Option("--at", min=0, help="The step to fork after.")],
     out: Out,
     overrides: Set = None,
     accept_changes: AcceptChanges = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start a child from any step of a run, under another decision.
+    """Start a new run from any step of a run, with changed settings.
 
     trimtab fork runs/first --at 400 --set episode.optimizer.lr=1e-3 --out runs/hotter
     """
@@ -119,7 +121,7 @@ def fork(
 
 
 def replay(run: Run, allow_code: AllowCode = False, as_json: AsJson = False) -> None:
-    """Make a run again and say whether every loss and the weights are identical.
+    """Train a recorded run again and compare every loss and the weights.
 
     trimtab replay runs/first
     """
@@ -129,48 +131,48 @@ def replay(run: Run, allow_code: AllowCode = False, as_json: AsJson = False) -> 
     with Display(console_for(as_json=as_json)) as display:
         from trimtab.training import replay as again
 
-        found = again(run, display, allow_code=allow_code)
-    where = None if found.difference is None else found.difference.message
+        result = again(run, display, allow_code=allow_code)
+    where = None if result.difference is None else result.difference.message
     if as_json:
         deliver(
             json.dumps(
                 {
-                    "identical": found.identical,
-                    "until": found.until,
-                    "steps_compared": found.steps,
-                    "steps_expected": found.expected,
-                    "notes": found.notes,
+                    "identical": result.identical,
+                    "until": result.until,
+                    "steps_compared": result.steps,
+                    "steps_expected": result.expected,
+                    "notes": result.notes,
                     "first_difference": where,
-                    "weights_identical": found.weights_identical,
-                    "weights_recorded": found.weights_recorded,
-                    "weights_replayed": found.weights_replayed,
-                    "changes": found.changes,
+                    "weights_identical": result.weights_identical,
+                    "weights_recorded": result.weights_recorded,
+                    "weights_replayed": result.weights_replayed,
+                    "changes": result.changes,
                 },
                 default=str,
             )
         )
     else:
-        for note in found.notes:
+        for note in result.notes:
             say(note)
-        say(f"{found.steps} steps compared in full precision.")
-        if found.difference is None:
-            if found.losses_identical:
+        say(f"{result.steps} steps compared in full precision.")
+        if result.difference is None:
+            if result.losses_identical:
                 say("Every loss is identical.")
             else:
-                missing = found.expected - found.steps
+                missing = result.expected - result.steps
                 say(
-                    f"{missing} of the {found.expected} steps up to step {found.until} have no loss in {run / 'steps.jsonl'}, "
+                    f"{missing} of the {result.expected} steps up to step {result.until} have no loss in {run / 'steps.jsonl'}, "
                     "so they were not compared: the records are not complete."
                 )
             word = {True: "identical", False: "different", None: "not recorded, so not compared"}[
-                found.weights_identical
+                result.weights_identical
             ]
-            say(f"The weights are {word} (SHA-256 {found.weights_replayed}).")
+            say(f"The weights are {word} (SHA-256 {result.weights_replayed}).")
         else:
-            say(f"The runs part (A as recorded, B now): {where}.")
-        for change in found.changes:
+            say(f"The runs differ (A as recorded, B now): {where}.")
+        for change in result.changes:
             say(f"Changed since: {change}.")
-    if not found.identical:
+    if not result.identical:
         raise typer.Exit(1)
 
 
@@ -179,22 +181,30 @@ def sample(
     prompt: Annotated[
         str | None,
         typer.Option(
-            help="The text to continue, for a task a problem as it writes them; the config's own prompt when missing, for a "
-            "task the first problem of its task evaluation."
+            help="The text to continue; the config's own prompt when missing. For a run on a task: a problem in the task's own "
+            "wording; the first problem of its task evaluation when missing."
         ),
     ] = None,
     tokens: Annotated[int, typer.Option(min=1, help="Tokens to generate.")] = 400,
     temperature: Annotated[float, typer.Option(min=0.0, callback=finite, help="0 is greedy.")] = 1.0,
-    top_k: Annotated[int | None, typer.Option(min=1, help="Sample among the k likeliest tokens.")] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Sample from the k most likely tokens.")] = None,
     top_p: Annotated[
-        float | None, typer.Option(min=1e-9, max=1.0, callback=finite, help="Sample within this share of probability.")
+        float | None,
+        typer.Option(
+            min=1e-9,
+            max=1.0,
+            callback=finite,
+            help="Sample from the likeliest tokens with this share of probability.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same text.")] = 0,
     step: Annotated[int | None, typer.Option(help="The checkpoint to use; the newest when missing.")] = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write text with a run's model. One trained on a task answers in the task's template and stops at the answer's end.
+    """Generate text with a run's model.
+
+    A model that was trained on a task answers in the task's template and stops at the end of the answer.
 
     trimtab sample runs/first --prompt "The for statement" --temperature 0.8
     """
@@ -204,7 +214,7 @@ def sample(
     options = {"tokens": tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p}
     written = sample_run(run, prompt=prompt, options=options, seed=seed, step=step, allow_code=allow_code)
     for refused in written["refused_checkpoints"]:
-        say(f"{refused} The text is by the checkpoint of step {written['step']}.", err=True)
+        say(f"{refused} The text is from the checkpoint of step {written['step']}.", err=True)
     if unknown := written["unknown_characters"]:
         count = sum(unknown.values())
         named = ", ".join(f"{char!r} x{times}" for char, times in list(unknown.items())[:10])
@@ -220,9 +230,9 @@ def sample(
 @working()
 def tokenizer_train(
     files: Annotated[
-        list[str] | None, typer.Argument(help="Text files or folders; none is the embedded corpus.")
+        list[str] | None, typer.Argument(help="Text files or folders; the embedded corpus when missing.")
     ] = None,
-    vocabulary: Annotated[int, typer.Option(help="Tokens in all, 257 at least.")] = 1024,
+    vocabulary: Annotated[int, typer.Option(help="Size of the vocabulary, at least 257.")] = 1024,
     out: Annotated[Path, typer.Option("--out", parser=user_path, help="The file to write.")] = Path("tokenizer.json"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
@@ -292,7 +302,7 @@ def finish(result: dict[str, Any], out: Path, as_json: bool, context: "RunContex
 
 def _account(result: dict[str, Any], out: Path) -> str:
     loss = result.get("val_loss")
-    figures = "" if loss is None else f", validation loss {float(loss):.4f} nats a token"
+    figures = "" if loss is None else f", validation loss {float(loss):.4f} nats per token"
     if result.get("task_eval"):
         from trimtab.cli.training_words import task_eval_words
 
@@ -305,7 +315,7 @@ def _account(result: dict[str, Any], out: Path) -> str:
 
 
 def _allowance(out: Path) -> str:
-    """The option without which a run that names code of the user's own is refused; nothing for any other run."""
+    """The option that a run needs whose config names code of the user; nothing for any other run."""
     from trimtab.config.permission import dotted_paths
     from trimtab.records import RunDirectory
 
@@ -313,7 +323,7 @@ def _allowance(out: Path) -> str:
 
 
 def _prompt(out: Path) -> str:
-    """The option that asks the run's model something it was trained to answer; nothing where the default does."""
+    """A prompt option that fits what the model was trained on; nothing where the default prompt does."""
     from trimtab.records import RunDirectory
 
     run = RunDirectory(out)

@@ -1,4 +1,4 @@
-"""A table of plain text in which nothing is taken for markup, and one long cell does not widen every row."""
+"""Plain-text tables: no markup is interpreted, and one long cell does not widen every row."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -9,13 +9,13 @@ _LONGEST_CELL = 400
 """Characters of a cell that are shown: more than any name of a file has."""
 
 _WIDEST_COLUMN = 100
-"""Columns of the terminal up to which other rows are padded; a wider cell moves the rest of its own row alone."""
+"""Up to this width a cell widens its column; a wider one shifts only its own row."""
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Collection[str] = ()) -> None:
     """Print `rows` under their columns' names; columns in `right` are aligned to the right.
 
-    A cell of more than 400 characters is shortened, with how many are left out.
+    A cell of more than 400 characters is shortened and says how many are missing.
     """
     from rich.cells import cell_len
 

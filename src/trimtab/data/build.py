@@ -74,9 +74,9 @@ def with_fingerprint(fingerprint: Callable[..., str]) -> Callable[[F], F]:
     return mark
 
 
-def corpus_fingerprint(*, path: str | list[str] | None, tokenizer: Tokenizer, progress: Progress | None = None) -> str:
+def corpus_fingerprint(*, path: str | list[str] | None, tokenizer: Tokenizer, events: OnEvent | None = None) -> str:
     """The fingerprint of a corpus: of the raw content of its files, and of the tokenizer. Raises as `open_corpus` does."""
-    return fingerprint(open_corpus(path, progress), tokenizer)
+    return fingerprint(open_corpus(path, events), tokenizer)
 
 
 @with_fingerprint(corpus_fingerprint)

@@ -1,1 +1,1 @@
-"""What every kind of run needs of the machine: hardware, signals, checkpoints, state as tensors, loggers."""
+"""What every kind of run needs: hardware, signals, checkpoints, state as tensors, loggers, events, worker processes."""

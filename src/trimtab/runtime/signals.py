@@ -1,4 +1,4 @@
-"""Signals as a request to stop: the step is finished and a checkpoint is written."""
+"""Turns signals into a request to stop: the step is finished and a checkpoint is written."""
 
 import signal
 from collections.abc import Callable
@@ -22,22 +22,22 @@ class StopOnSignal:
     """While open, SIGINT, SIGTERM, SIGHUP and SIGQUIT ask the run to stop.
 
     Until `arm` is called they raise KeyboardInterrupt: before a run begins there is nothing to save. From then on the first
-    signal makes calls return a reason, and `say` gets a line about it. A second SIGINT or SIGQUIT raises KeyboardInterrupt; a
-    second SIGTERM or SIGHUP changes nothing, since a shell and a terminal may both send one. A signal that the parent process
-    set to be ignored (nohup, a background job of a script) stays ignored.
+    signal makes calls return a reason, and `announce` is called with a sentence about it. A second SIGINT or SIGQUIT raises
+    KeyboardInterrupt; a second SIGTERM or SIGHUP changes nothing, since a shell and a terminal may both send one.
+    A signal that the parent process set to be ignored (nohup, a background job of a script) stays ignored.
 
-    Within another `StopOnSignal`, the outer one gets the request too.
+    Within another `StopOnSignal`, both receive the request.
     """
 
-    def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(self, announce: Callable[[str], None] = lambda text: None) -> None:
         self.reason: str | None = None
         self.armed = False
         self.number: int = signal.SIGINT
-        self._say = say
+        self._announce = announce
         self._previous: dict[int, Any] = {}
 
     def arm(self) -> None:
-        """The run has begun: from now on the first signal lets the step end and a checkpoint be written."""
+        """From now on the first signal lets the step end and a checkpoint be written."""
         self.armed = True
 
     def __call__(self) -> str | None:
@@ -46,7 +46,7 @@ class StopOnSignal:
 
     @property
     def exit_code(self) -> int:
-        """What a shell expects of a process that a signal ended: 128 and the number of the first signal, 130 for Ctrl-C."""
+        """128 plus the number of the first signal, as a shell expects; 130 for Ctrl-C."""
         return 128 + int(self.number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -62,7 +62,9 @@ class StopOnSignal:
         if self.reason is None:
             self.reason, self.number = _NAMES[number], number
             if self.armed:
-                self._say(f"{self.reason}: stopping after this step, with a checkpoint. Press Ctrl-C to stop at once.")
+                self._announce(
+                    f"{self.reason}: stopping after this step, with a checkpoint. Press Ctrl-C now to stop at once."
+                )
 
     def __enter__(self) -> Self:
         for number in _NAMES:

@@ -74,7 +74,7 @@ def _data_fingerprint(config: RunConfig, events: OnEvent | None) -> str:
     fingerprint = getattr(registry.load(config.data.name), "fingerprint", None)
     if fingerprint is None:
         return build_data(config, events).fingerprint
-    supplied = {"tokenizer": build_tokenizer(config), "task": build_task(config), "progress": progress}
+    supplied = {"tokenizer": build_tokenizer(config), "task": build_task(config), "events": events}
     return str(registry.call(fingerprint, spec, **supplied))
 
 
