@@ -11,10 +11,11 @@ from tests.experiments.specs import GUARDED, SHORT, SMALL, ended_at, ends, spec
 from tests.training.small_runs import weights
 from trimtab.config import ConfigError, RunError, allowing_code, config_hash
 from trimtab.experiments import RunOptions, load_experiment, run_experiment
-from trimtab.experiments.jobs import SAME_AS, Job, run_job
+from trimtab.experiments.jobs import Job, run_job
 from trimtab.experiments.reading import Episode, figures_of
 from trimtab.experiments.verdicts.verdict_metrics import verdicts
 from trimtab.records import RunDirectory
+from trimtab.records.experiment_files import SAME_AS
 from trimtab.regimes import Controller, Decision
 from trimtab.reports.experiment import write_report
 from trimtab.runtime.events import RunEvent

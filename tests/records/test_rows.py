@@ -22,7 +22,7 @@ WORDS = ("nan", "inf", "-inf")
     [
         (StepRow, {"step": 1, "regime": "WORD", "faults": ["WORD"], "observers": {"mine": {"note": "WORD"}}}),
         (EvaluationRow, {"step": 1, "sample": {"prompt": "WORD", "text": "WORD"}}),
-        (PredictionRow, {"item": 1, "response": "WORD", "answer": "WORD", "options": ["WORD"], "prompt": "WORD"}),
+        (PredictionRow, {"item": 1, "correct": True, "confidence": 0.5, "response": "WORD", "answer": "WORD", "options": ["WORD"], "prompt": "WORD"}),
         (EventRow, {"kind": "decision", "reason": "WORD", "after": {"data": "WORD"}}),
         (CandidateRow, {"pair": "WORD", "restart": 0, "status": "solved", "steps": 1, "seconds": 1.5, "loss": {}, "shape": "WORD"}),
     ],
@@ -49,7 +49,7 @@ def test_a_text_that_spells_a_number_stays_a_text(
             {"step": 1, "task_eval": {"problems": 1, "exact_match": 0, "answer_loss": 2, "calibration": {"ece": math.nan}}},
             ["task_eval", "calibration", "ece"],
         ),
-        (PredictionRow, {"item": 0, "option_probabilities": [0.5, math.nan]}, ["option_probabilities", 1]),
+        (PredictionRow, {"item": 0, "correct": True, "confidence": 0.5, "option_probabilities": [0.5, math.nan]}, ["option_probabilities", 1]),
         (EventRow, {"kind": "skip", "reason": "", "before": {"train_loss": math.nan}}, ["before", "train_loss"]),
     ],
 )  # fmt: skip

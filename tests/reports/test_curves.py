@@ -41,7 +41,7 @@ def test_the_same_records_give_the_same_bytes_whatever_the_users_settings(tmp_pa
     assert b"<dc:date>" not in first[0]
 
 
-def test_what_the_curve_says(tmp_path):
+def test_the_legend_names_the_lines_and_the_best_evaluation(tmp_path):
     run = make_run(tmp_path / "run", [step(n) for n in range(1, 101)], EVALUATIONS)
     entries, _, figure = drawn_text(run)
     assert entries == ["training (average over up to 10 steps)", "validation", "best validation: 1.5000 at step 10"]
@@ -67,10 +67,10 @@ def test_a_spike_is_named_and_does_not_flatten_the_curve(tmp_path):
     assert figure.axes[0].get_ylim()[1] < 10
 
 
-def test_a_rewinds_overwritten_passage_is_shown(tmp_path):
+def test_steps_that_a_rewind_discarded_are_shown(tmp_path):
     rows = [step(n) for n in range(1, 31)] + [step(n, attempt=1) for n in range(21, 31)]
     entries, _, figure = drawn_text(make_run(tmp_path / "run", rows))
-    assert "overwritten by a rewind" in entries
+    assert "discarded by a rewind" in entries
     drawn = [line for axes in figure.axes[1:] for line in axes.get_lines()]
     assert len(drawn) == 3
     for line in drawn:
@@ -80,7 +80,7 @@ def test_a_rewinds_overwritten_passage_is_shown(tmp_path):
 @pytest.mark.parametrize(
     "rows", [[], [step(1)], [step(1, train_loss=math.nan)], [{"step": 1}], [step(1), step(2, lr=0.0)]]
 )
-def test_runs_of_a_row_or_none(tmp_path, rows):
+def test_runs_with_one_row_or_none_are_drawn(tmp_path, rows):
     run = make_run(tmp_path / "run", rows)
     paths = loss_curve(run)
     assert all(path.stat().st_size > 1000 for path in paths)
@@ -95,7 +95,7 @@ def test_a_folder_of_records_without_a_manifest_is_drawn_too(tmp_path):
     assert figure.axes[0].get_title(loc="left") == "bare"
 
 
-def test_a_folders_name_is_no_formula_in_the_title(tmp_path):
+def test_the_name_of_a_folder_is_never_a_formula_in_the_title(tmp_path):
     bare = tmp_path / "$x_{^ $"
     bare.mkdir()
     (bare / "steps.jsonl").write_text('{"step": 1, "train_loss": 2.0}\n')

@@ -9,7 +9,7 @@ import pytest
 from trimtab.reports.divergence import alone, divergence, multiplied_up
 
 
-def found(**changes: Any) -> dict[str, Any]:
+def result(**changes: Any) -> dict[str, Any]:
     steps, rate = 30, 0.2
     twin = {
         "exponent": rate,
@@ -23,16 +23,16 @@ def found(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_what_is_drawn() -> None:
-    free, grown = alone(found(), 1), multiplied_up(found(), 1)
+def test_the_distances_and_their_product_of_growth() -> None:
+    free, grown = alone(result(), 1), multiplied_up(result(), 1)
     assert list(free.steps) == list(range(100, 131)) and free.values[-1] < 0.1 + 1e-12
     assert list(grown.steps) == list(range(100, 131, 2))
     assert np.allclose(grown.values, 1e-5 * np.exp(0.2 * np.arange(0, 31, 2)))
 
 
-def test_what_a_log_scale_has_no_place_for_is_left_out() -> None:
+def test_values_that_a_log_scale_cannot_show_are_left_out() -> None:
     twin = {"exponent": math.nan, "interval": None, "rates": [0.1, -math.inf], "distances": [1e-5, 0.0, math.nan]}
-    chaos = found(twins=[twin], exponent=math.nan, interval=None)
+    chaos = result(twins=[twin], exponent=math.nan, interval=None)
     assert list(alone(chaos, 0).steps) == [100] and list(multiplied_up(chaos, 0).steps) == [100, 102]
 
 
@@ -41,7 +41,7 @@ def test_the_same_figures_give_the_same_bytes(tmp_path: Path, changes: dict[str,
     hashes = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        paths = divergence(found(**changes), tmp_path / name)
+        paths = divergence(result(**changes), tmp_path / name)
         assert [path.name for path in paths] == ["divergence.svg", "divergence.png"]
         hashes.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in paths])
     assert hashes[0] == hashes[1]

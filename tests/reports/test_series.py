@@ -7,13 +7,13 @@ from tests.records.runs import step
 from trimtab.reports.series import column, final_passage, overwritten, smooth, speed
 
 
-def test_of_each_step_the_last_attempt_stands():
+def test_the_last_attempt_of_each_step_is_kept():
     rows = [step(1), step(2), step(3), step(2, attempt=1, train_loss=9.0), step(3, attempt=1)]
     assert [(row["step"], row["attempt"]) for row in final_passage(rows)] == [(1, 0), (2, 1), (3, 1)]
     assert [(row["step"], row["attempt"]) for row in overwritten(rows)] == [(2, 0), (3, 0)]
 
 
-def test_a_passage_that_was_given_up_and_not_made_again_is_overwritten_too():
+def test_steps_that_were_discarded_and_not_run_again_count_as_overwritten():
     rows = [step(1), step(2), step(3), step(2, attempt=1)]
     assert [(row["step"], row["attempt"]) for row in final_passage(rows)] == [(1, 0), (2, 1)]
     evaluations = [{"step": 1, "attempt": 0}, {"step": 3, "attempt": 0}]
@@ -27,21 +27,21 @@ def test_a_column_leaves_out_rows_without_a_number_and_keeps_non_finite_ones():
     assert len(column([], "train_loss")) == 0
 
 
-def test_speed_is_what_the_tokens_grew_by_over_the_seconds():
+def test_speed_is_the_growth_of_tokens_per_second():
     rows = [step(1), step(2), step(3, seconds=0.0), step(4, seconds=0.5)]
     series = speed(rows)
     assert series.steps.tolist() == [2, 4] and series.values.tolist() == [4096 / 0.25, 4096 / 0.5]
     assert len(speed([step(5)])) == 0
 
 
-def test_speed_is_of_the_final_passage_and_counts_the_tokens_of_all():
+def test_speed_is_of_the_last_attempt_with_tokens_counted_over_all_attempts():
     rows = [step(1), step(2, seconds=4.0), step(3, seconds=4.0)]
     rows += [step(n, attempt=1, tokens=(n + 2) * 4096, seconds=0.5) for n in (2, 3, 4)]
     series = speed(rows)
     assert series.steps.tolist() == [2, 3, 4] and series.values.tolist() == [4096 / 0.5] * 3
 
 
-def test_smoothing_keeps_a_constant_and_follows_a_start():
+def test_smoothing_keeps_a_constant_and_follows_a_steep_start():
     constant = smooth(column([step(n, train_loss=2.0) for n in range(1, 100)], "train_loss"), 50)
     assert constant.values == pytest.approx(np.full(99, 2.0))
     falling = column([step(n, train_loss=1.0 if n > 20 else 5.0) for n in range(1, 400)], "train_loss")

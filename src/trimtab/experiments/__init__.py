@@ -10,16 +10,17 @@ if TYPE_CHECKING:
     from trimtab.experiments.planning import planned
     from trimtab.experiments.progress import RunOptions
     from trimtab.experiments.run import conclude, run_experiment
-    from trimtab.experiments.spec import ClaimSpec, Experiment, Pairing
+    from trimtab.experiments.spec import Experiment
+    from trimtab.records.experiment_spec import ClaimSpec, Pairing
 
 # Late, so that a spec or a folder can be refused without torch.
 __getattr__ = lazy_names(
     __name__,
     {
-        "ClaimSpec": "trimtab.experiments.spec",
+        "ClaimSpec": "trimtab.records.experiment_spec",
         "Experiment": "trimtab.experiments.spec",
         "ExperimentDirectory": "trimtab.experiments.directory",
-        "Pairing": "trimtab.experiments.spec",
+        "Pairing": "trimtab.records.experiment_spec",
         "RunOptions": "trimtab.experiments.progress",
         "conclude": "trimtab.experiments.run",
         "experiment_from": "trimtab.experiments.loading",

@@ -14,10 +14,11 @@ from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.progress import RunOptions
 from trimtab.experiments.reading import finished
 from trimtab.experiments.run import run_experiment
-from trimtab.experiments.spec import Budget, Experiment, Pairing
+from trimtab.experiments.spec import Experiment
 from trimtab.experiments.verdicts.verdict_metrics import metric_table
 from trimtab.records import to_json
 from trimtab.records.atomic import write_json
+from trimtab.records.experiment_spec import Budget, Pairing
 
 NAME = "aa.json"
 

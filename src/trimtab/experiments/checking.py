@@ -7,8 +7,9 @@ from trimtab.boundary import folder_name, printable, shortened
 from trimtab.config import ConfigError, canonical_json, missing_paths
 from trimtab.evidence.claims import LEVELS, is_level
 from trimtab.evidence.rule import FEWEST_PAIRS
-from trimtab.experiments.spec import Experiment, Pairing
+from trimtab.experiments.spec import Experiment
 from trimtab.experiments.verdicts.claimable import check_figures
+from trimtab.records.experiment_spec import Pairing
 from trimtab.records.places import cell_folder
 from trimtab.training.config import RunConfig
 

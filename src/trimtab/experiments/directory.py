@@ -2,10 +2,9 @@
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel, ValidationError
 
 from trimtab.boundary import folder_name, printable, shortened
 from trimtab.config import RunError, config_hash
@@ -13,13 +12,23 @@ from trimtab.config.yaml_file import dump_yaml
 from trimtab.experiments.spec import Experiment
 from trimtab.records import git_state, now
 from trimtab.records.atomic import write_json, write_text
+from trimtab.records.experiment_files import (
+    EFFECTS,
+    PROGRESS,
+    SAME_AS,
+    SPEC,
+    UNKNOWN_REASON,
+    ExperimentProgress,
+    read_progress,
+)
+from trimtab.records.experiment_spec import file_content
 from trimtab.records.hashing import Seal, seal_of
-from trimtab.records.manifest import read_object, with_checksum, without_checksum
+from trimtab.records.manifest import with_checksum
 from trimtab.records.places import place
-from trimtab.records.problems import problems_of
+from trimtab.records.rows import Row
 from trimtab.version import __version__
 
-_JUDGED = ("summary.json", "same_as.json", "effects.json")
+_JUDGED = ("summary.json", SAME_AS, EFFECTS)
 """Files in the folder of an episode that the verdicts are made of; an episode's summary has the hashes of its other records."""
 
 
@@ -28,9 +37,8 @@ class ExperimentDirectory:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.spec_path = self.path / "experiment.yaml"
-        self.progress_path = self.path / "experiment.json"
-        self.verdicts_path = self.path / "verdicts.json"
+        self.spec_path = self.path / SPEC
+        self.progress_path = self.path / PROGRESS
         self.log_path = self.path / "workers.log"
 
     def episode(self, arm: str, seed: int, cell: dict[str, Any]) -> Path:
@@ -57,24 +65,23 @@ class ExperimentDirectory:
         """Why the episodes failed whose last try failed, by the name of their folder; empty before the experiment begins."""
         if not self.progress_path.exists():
             return {}
-        content = self.progress()
-        reasons = {event["episode"]: str(event.get("error", "no reason was recorded")) for event in content["events"]}
-        failed = [name for name, state in content["episodes"].items() if state["status"] == "failed"]
-        return {name: reasons.get(name, "no reason was recorded") for name in failed}
+        progress = self.progress()
+        reasons = {event.episode: event.error for event in progress.events}
+        failed = [name for name, episode in progress.episodes.items() if episode.status == "failed"]
+        return {name: reasons.get(name, UNKNOWN_REASON) for name in failed}
 
-    def progress(self) -> dict[str, Any]:
-        """The manifest and progress. Raises `RunError` when it is damaged."""
-        raw = read_object(self.progress_path, "progress of an experiment", f"is {self.path} an experiment?")
-        found = without_checksum(raw, f"The progress of the experiment in {self.progress_path}")
-        try:
-            _ExperimentProgress.model_validate(found)
-        except ValidationError as error:
-            raise RunError(f"{self.progress_path} is damaged: {problems_of(error)}. Restore it from a copy.") from error
-        return found
+    def progress(self) -> ExperimentProgress:
+        """The manifest and progress. Raises `RunError` when it is missing or damaged."""
+        return read_progress(self.progress_path)
 
-    def write_progress(self, content: dict[str, Any]) -> None:
+    def write_progress(self, progress: ExperimentProgress) -> None:
         """Write what `progress` reads. Raises `WorkError` when the disk refuses."""
-        write_json(self.progress_path, with_checksum(content))
+        write_json(self.progress_path, with_checksum(progress.model_dump()))
+
+    def write(self, name: str, record: Row | Sequence[Row]) -> None:
+        """Write a record, or a list of them, into a file of the folder. Raises `WorkError` when the disk refuses."""
+        content = record.model_dump() if isinstance(record, Row) else [one.model_dump() for one in record]
+        write_json(self.path / name, content)
 
     def seals(self) -> dict[str, Seal]:
         """The hash of every file that the verdicts and the report are made of, but for the episodes' own records."""
@@ -82,13 +89,6 @@ class ExperimentDirectory:
         for top in ("episodes", "noise", "tuning", "interventions"):
             paths += [path for name in _JUDGED for path in (self.path / top).rglob(name)]
         return {path.relative_to(self.path).as_posix(): seal_of(path) for path in sorted(paths) if path.is_file()}
-
-
-class _ExperimentProgress(BaseModel):
-    spec_hash: str
-    question: str
-    episodes: dict[str, dict[str, Any]]
-    events: list[dict[str, Any]]
 
 
 def check_free(folder: ExperimentDirectory) -> None:
@@ -117,9 +117,9 @@ def check_usable(folder: ExperimentDirectory, experiment: Experiment) -> None:
     check_free(folder)
     if folder.progress_path.exists():
         then = folder.progress()
-        if then["spec_hash"] != config_hash(experiment.model_dump(mode="json")):
+        if then.spec_hash != config_hash(experiment.model_dump(mode="json")):
             raise RunError(
-                f"{folder.path} holds another experiment ('{then['question']}', or this one with another spec). Choose "
+                f"{folder.path} holds another experiment ('{then.question}', or this one with another spec). Choose "
                 f"another --out, or run the spec that is in {folder.spec_path}."
             )
 
@@ -132,8 +132,7 @@ def reserve(folder: ExperimentDirectory, experiment: Experiment, command: tuple[
         _begin(folder, experiment, spec, command)
     # The progress was written first: a kill in between leaves a folder that can be gone on with.
     if not folder.spec_path.exists():
-        plain = {key: value for key, value in spec.items() if key != "base"} | spec["base"]
-        write_text(folder.spec_path, dump_yaml(plain))
+        write_text(folder.spec_path, dump_yaml(file_content(experiment)))
 
 
 def _begin(folder: ExperimentDirectory, experiment: Experiment, spec: dict[str, Any], command: tuple[str, ...]) -> None:
@@ -142,17 +141,18 @@ def _begin(folder: ExperimentDirectory, experiment: Experiment, spec: dict[str, 
     except (OSError, ValueError) as error:
         raise _unusable(folder.path, error) from error
     commit, dirty = git_state(Path(__file__).parent)
+    metrics = experiment.metrics
     folder.write_progress(
-        {
-            "question": experiment.question,
-            "spec_hash": config_hash(spec),
-            "created_at": now(),
-            "trimtab": __version__,
-            "git_commit": commit,
-            "git_dirty": dirty,
-            "command": list(command),
-            "status": "running",
-            "episodes": {},
-            "events": [],
-        },
+        ExperimentProgress(
+            question=experiment.question,
+            spec_hash=config_hash(spec),
+            created_at=now(),
+            trimtab=__version__,
+            git_commit=commit,
+            git_dirty=dirty,
+            command=list(command),
+            metrics=[*metrics.always, *metrics.sometimes],
+            explored=list(metrics.explored),
+            status="running",
+        )
     )

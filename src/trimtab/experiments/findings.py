@@ -7,13 +7,20 @@ from typing import Any
 from trimtab.evidence import clustered_interval
 from trimtab.experiments.detection import score
 from trimtab.experiments.directory import ExperimentDirectory
-from trimtab.experiments.interventions import NAME as EFFECTS
-from trimtab.experiments.interventions import read_interventions
+from trimtab.experiments.interventions import read_effects
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.reading import run_of
 from trimtab.experiments.spec import Experiment
-from trimtab.records import RunDirectory, to_json
-from trimtab.records.atomic import write_json
+from trimtab.records import RunDirectory
+from trimtab.records.experiment_files import (
+    DETECTION,
+    EFFECTS,
+    INTERVENTIONS,
+    DetectionRecord,
+    InterventionRecord,
+    InterventionsRecord,
+    MeanEffect,
+)
 
 
 def steered(experiment: Experiment) -> list[str]:
@@ -55,8 +62,8 @@ def write_detections(folder: ExperimentDirectory, experiment: Experiment) -> Non
                 run, same = run_of(folder, experiment, arm, seed, cell)
                 if run.exists() and run.summary() is not None:
                     scored = score(whole_rows(run), [] if same else run.events())
-                    found.append({"arm": arm, "seed": seed, **({"cell": cell} if cell else {}), **vars(scored)})
-    write_json(folder.path / "detection.json", to_json(found))
+                    found.append(DetectionRecord(arm=arm, seed=seed, cell=cell, **vars(scored)))
+    folder.write(DETECTION, found)
 
 
 def whole_rows(run: RunDirectory) -> list[dict[str, Any]]:
@@ -72,42 +79,45 @@ def write_interventions(folder: ExperimentDirectory, experiment: Experiment) -> 
     """Gather the measured effects in `interventions.json`, with an interval by arm over all interventions, clustered by run."""
     if experiment.interventions is None:
         return
-    found, decisions = [], 0
+    found: list[InterventionRecord] = []
+    decisions = 0
     for arm in steered(experiment):
         for seed in experiment.seed_list:
             for cell in experiment.cells:
                 path = folder.interventions(arm, seed, cell) / EFFECTS
                 if not path.exists():
                     continue
-                content = read_interventions(path)
-                decisions += content["decisions"]
-                about = {"arm": arm, "seed": seed, **({"cell": cell} if cell else {})}
-                found += [about | intervention for intervention in content["interventions"]]
+                measured = read_effects(path)
+                decisions += measured.decisions
+                found += [
+                    InterventionRecord(arm=arm, seed=seed, cell=cell, **one.model_dump())
+                    for one in measured.interventions
+                ]
     effects = [_summed(found, arm, metric) for arm in steered(experiment) for metric in ("train_loss", "val_loss")]
-    content = {
-        "horizon": experiment.interventions.steps,
-        "decisions": decisions,
-        "interventions": found,
-        "effects": [effect for effect in effects if effect is not None],
-    }
-    write_json(folder.path / "interventions.json", to_json(content))
+    record = InterventionsRecord(
+        horizon=experiment.interventions.steps,
+        decisions=decisions,
+        interventions=found,
+        effects=[effect for effect in effects if effect is not None],
+    )
+    folder.write(INTERVENTIONS, record)
 
 
-def _summed(interventions: list[dict[str, Any]], arm: str, metric: str) -> dict[str, Any] | None:
-    own = [row for row in interventions if row["arm"] == arm]
+def _summed(interventions: list[InterventionRecord], arm: str, metric: str) -> MeanEffect | None:
+    own = [one for one in interventions if one.arm == arm]
     if not own:
         return None
-    values = [float(row["effect"][metric]) for row in own]
-    effect = clustered_interval(values, [row["seed"] for row in own])
+    values = [float(one.effect[metric]) for one in own]
+    effect = clustered_interval(values, [one.seed for one in own])
     low, high = effect.interval or (-math.inf, math.inf)  # one run: how effects vary between runs cannot be estimated
-    return {
-        "arm": arm,
-        "metric": metric,
-        "mean": effect.mean,
-        "low": low,
-        "high": high,
-        "level": effect.level,
-        "runs": effect.clusters,
-        "interventions": effect.effects,
-        "note": effect.note,
-    }
+    return MeanEffect(
+        arm=arm,
+        metric=metric,
+        mean=effect.mean,
+        low=low,
+        high=high,
+        level=effect.level,
+        runs=effect.clusters,
+        interventions=effect.effects,
+        note=effect.note,
+    )

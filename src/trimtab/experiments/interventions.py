@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from trimtab.config import EpisodeConfig
 from trimtab.errors import RunError
 from trimtab.experiments.jobs import Job
-from trimtab.records import RunDirectory, to_json
+from trimtab.records import RunDirectory
 from trimtab.records.atomic import write_json
+from trimtab.records.experiment_files import EFFECTS, EpisodeEffects
 from trimtab.records.manifest import read_object
+from trimtab.records.problems import problems_of
 from trimtab.regimes import Controller, Decision, RegimeController, RegimeState
 from trimtab.runtime.checkpoint import Snapshot
 from trimtab.runtime.events import Started
@@ -22,8 +25,6 @@ from trimtab.training.config import RunConfig
 from trimtab.training.runs.assembly import assemble
 from trimtab.training.runs.recorded import recorded_config
 from trimtab.training.runs.state_after_step import restore_run, state_at
-
-NAME = "effects.json"
 
 
 class Once(Controller):
@@ -55,11 +56,11 @@ def measure_interventions(job: Job, context: RunContext) -> dict[str, Any]:
     after the intervention's own, and of the validation loss at the end.
     """
     assert job.parent is not None
-    run, path = RunDirectory(job.parent), RunDirectory(job.folder).path / NAME
+    run, path = RunDirectory(job.parent), RunDirectory(job.folder).path / EFFECTS
     wanted = {"weights_sha256": _weights(run), **job.options}
     if path.exists():
         try:
-            if wanted.items() <= read_interventions(path).items():
+            if wanted.items() <= read_effects(path).model_dump().items():
                 return {"status": "completed", "reused": True}
         except RunError:
             pass  # it is made anew
@@ -77,16 +78,20 @@ def measure_interventions(job: Job, context: RunContext) -> dict[str, Any]:
             keys = ("step", "attempt", "kind", "reason")
             measured.append({key: decision[key] for key in keys} | {"effect": effect})
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, to_json(wanted | {"decisions": len(decisions), "interventions": measured}))
+    record = EpisodeEffects.model_validate(wanted | {"decisions": len(decisions), "interventions": measured})
+    write_json(path, record.model_dump())
     return {"status": "completed"}
 
 
-def read_interventions(path: Path) -> dict[str, Any]:
-    """The content of `effects.json`. Raises RunError where it is damaged."""
-    found = read_object(path, "record of interventions", "no intervention was measured")
-    if not (isinstance(found.get("decisions"), int) and isinstance(found.get("interventions"), list)):
-        raise RunError(f"The record of interventions {path} is damaged. Remove it and run the experiment again.")
-    return found
+def read_effects(path: Path) -> EpisodeEffects:
+    """The content of `effects.json`. Raises RunError where it is missing or damaged."""
+    raw = read_object(path, "record of interventions", "no intervention was measured")
+    try:
+        return EpisodeEffects.model_validate(raw)
+    except ValidationError as error:
+        raise RunError(
+            f"The record of interventions {path} is damaged: {problems_of(error)}. Remove it and run the experiment again."
+        ) from error
 
 
 def _weights(run: RunDirectory) -> str | None:

@@ -11,6 +11,7 @@ from trimtab.config.wording import Source
 from trimtab.experiments.lazy import first_action
 from trimtab.records import RunDirectory
 from trimtab.records.atomic import write_json
+from trimtab.records.experiment_files import SAME_AS
 from trimtab.runtime.context import RunContext
 from trimtab.training.config import RunConfig, changed_keys
 from trimtab.training.runs.forking import fork_as
@@ -18,8 +19,6 @@ from trimtab.training.runs.lifecycle import begin, train_or_resume
 from trimtab.training.runs.recorded import recorded_config
 
 Kind = Literal["run", "fork", "lazy_fork", "interventions"]
-SAME_AS = "same_as.json"
-"""Stands in an episode's folder in place of a run: the controller never acted, so the episode is the baseline's."""
 
 
 @dataclass(frozen=True)

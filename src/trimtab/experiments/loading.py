@@ -16,8 +16,7 @@ from trimtab.config.wording import Source, worded
 from trimtab.config.yaml_file import load_yaml
 from trimtab.experiments.checking import check
 from trimtab.experiments.spec import Experiment
-
-_OWN = [name for name in Experiment.model_fields if name != "base"]
+from trimtab.records.experiment_spec import with_base
 
 
 def load_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
@@ -37,9 +36,7 @@ def load_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
 
 def experiment_from(data: Mapping[str, Any], where: Source) -> Experiment:
     """The experiment that a mapping describes, checked."""
-    values = plain_values(data, where)
-    plain = {key: value for key, value in values.items() if key in _OWN}
-    plain["base"] = {key: value for key, value in values.items() if key not in _OWN}
+    plain = with_base(plain_values(data, where))
     try:
         experiment = Experiment.model_validate_json(json.dumps(plain), strict=True)
     except ValidationError as error:

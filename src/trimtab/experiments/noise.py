@@ -1,7 +1,6 @@
 """The noise floor of an experiment: its baseline against itself under another dropout draw, paired as the arms are."""
 
 import statistics
-from typing import Any
 
 from trimtab.evidence import noise_floor, paired_differences
 from trimtab.experiments.directory import ExperimentDirectory
@@ -9,10 +8,9 @@ from trimtab.experiments.jobs import Job
 from trimtab.experiments.reading import Episode, finished
 from trimtab.experiments.spec import Experiment
 from trimtab.experiments.verdicts.verdict_metrics import metric_table
-from trimtab.records import RunDirectory, to_json
-from trimtab.records.atomic import write_json
+from trimtab.records import RunDirectory
+from trimtab.records.experiment_files import NOISE_FLOOR, NoiseFloorRecord
 
-NAME = "noise_floor.json"
 COPY = "the baseline again"
 
 
@@ -80,16 +78,16 @@ def noise_floors(folder: ExperimentDirectory, experiment: Experiment) -> dict[st
         floors[metric], differences[metric] = noise_floor(pairs), pairs
     claimed = experiment.claim.metric
     if claimed in floors:
-        found: dict[str, Any] = {
-            "metric": claimed,
-            "pairing": experiment.pairing.name,
-            "at": _parting(folder, experiment),
-            "pairs": len(differences[claimed]),
-            "noise_floor": floors[claimed],
-            "differences": differences[claimed],
-            "floors": floors,
-        }
-        write_json(folder.path / NAME, to_json(found))
+        record = NoiseFloorRecord(
+            metric=claimed,
+            pairing=experiment.pairing.name,
+            at=_parting(folder, experiment),
+            pairs=len(differences[claimed]),
+            noise_floor=floors[claimed],
+            differences=differences[claimed],
+            floors=floors,
+        )
+        folder.write(NOISE_FLOOR, record)
     return floors
 
 

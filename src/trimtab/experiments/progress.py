@@ -9,6 +9,7 @@ from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.executor import OnJobEvent, Result
 from trimtab.experiments.jobs import Job
 from trimtab.records import RunDirectory, now, to_json
+from trimtab.records.experiment_files import EpisodeProgress, FailureEvent
 from trimtab.runtime.events import RUN, Ended, Message, Nested, OnEvent, Progress, RunEvent, Stage, Started
 
 
@@ -36,8 +37,7 @@ class ExperimentLog:
 
     def __init__(self, folder: ExperimentDirectory, options: RunOptions) -> None:
         self.folder, self._events = folder, options.events
-        self.content = folder.progress()
-        self.content.pop("records", None)  # those of an earlier end
+        self.record = folder.progress().model_copy(update={"records": {}})  # without those of an earlier end
         self.ran = False
         """Whether a job was run, and not just found done."""
         self._jobs: dict[str, Job] = {}
@@ -61,13 +61,16 @@ class ExperimentLog:
         """Record the result of a job, then emit it."""
         name, status = self.folder.name(job.folder), result["status"]
         if status in ("lost", "failed"):
-            self.content["events"].append({"time": now(), "episode": name, **result})
+            event = FailureEvent.model_validate({"time": now(), "episode": name, **result})
+            self._update(events=[*self.record.events, event])
         if status == "lost":
             self._write()
             self._emit_of(job, Message(f"{status}: {result['error']}"))
             return
-        saved = self.content["episodes"].get(name, {}).get("saved_steps", 0)
-        self.content["episodes"][name] = {"status": status, "saved_steps": result.get("saved_steps", saved)}
+        before = self.record.episodes.get(name)
+        saved = result.get("saved_steps", 0 if before is None else before.saved_steps)
+        episode = EpisodeProgress(status=status, saved_steps=saved)
+        self._update(episodes={**self.record.episodes, name: episode})
         self.ran = self.ran or not result.get("reused", False)
         self._done += 1
         self._write()
@@ -84,10 +87,9 @@ class ExperimentLog:
 
         The time of an earlier end stays where no episode was run since.
         """
-        records = {name: seal.model_dump() for name, seal in self.folder.seals().items()}
-        same = not self.ran and self.content["status"] == status
-        ended = self.content.get("ended_at") if same else None
-        self.content |= {"status": status, "ended_at": ended or now(), "records": records}
+        same = not self.ran and self.record.status == status
+        ended = self.record.ended_at if same else None
+        self._update(status=status, ended_at=ended or now(), records=self.folder.seals())
         self._write()
         self._emit(Ended(status))
 
@@ -98,8 +100,11 @@ class ExperimentLog:
     def _emit_of(self, job: Job, event: RunEvent) -> None:
         self._emit(Nested(self.folder.name(job.folder), job.name, event))
 
+    def _update(self, **fields: Any) -> None:
+        self.record = self.record.model_copy(update=fields)
+
     def _write(self) -> None:
-        self.folder.write_progress(self.content)
+        self.folder.write_progress(self.record)
 
 
 def _ended(job: Job, result: Result) -> Ended:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from trimtab.experiments.directory import ExperimentDirectory
-from trimtab.experiments.jobs import SAME_AS
 from trimtab.experiments.spec import Experiment
 from trimtab.records import RunDirectory, Summary, flatten
+from trimtab.records.experiment_files import SAME_AS
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ from trimtab.experiments.spec import Experiment
 from trimtab.experiments.tuning import tuned, tuning_jobs
 from trimtab.experiments.verdicts.missing import failed_episodes, with_missing
 from trimtab.experiments.verdicts.verdict_metrics import Judged, sequential_decisions, verdicts
-from trimtab.records import to_json
-from trimtab.records.atomic import write_json
+from trimtab.records.experiment_files import VERDICTS
 from trimtab.records.lock import RunLock
 
 
@@ -50,7 +49,7 @@ def run_experiment(experiment: Experiment, out: Path | str, options: RunOptions 
     return {
         "status": status,
         "folder": str(folder.path),
-        "verdicts": [judged.as_dict() for judged in found],
+        "verdicts": [judged.record.model_dump() for judged in found],
         "failed": failed_episodes(folder),
     }
 
@@ -124,7 +123,7 @@ def conclude(folder: ExperimentDirectory, experiment: Experiment) -> list[Judged
             else ""
         )
         raise WorkError(f"No pair of {folder.path} is complete, so there is nothing to compare.{why}")
-    write_json(folder.verdicts_path, to_json([judged.as_dict() for judged in found]))
+    folder.write(VERDICTS, [judged.record for judged in found])
     write_detections(folder, experiment)
     write_interventions(folder, experiment)
     return found

@@ -12,10 +12,8 @@ from trimtab.experiments.jobs import Job
 from trimtab.experiments.reading import Episode
 from trimtab.experiments.spec import Experiment
 from trimtab.experiments.verdicts.capping import capped_values, metric_named, worst_of
-from trimtab.records import RunDirectory, to_json
-from trimtab.records.atomic import write_json
-
-NAME = "tuning.json"
+from trimtab.records import RunDirectory
+from trimtab.records.experiment_files import TUNING, TunedArm, TuningRecord, TuningRun
 
 
 def tuning_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job]:
@@ -42,7 +40,7 @@ def tuned(folder: ExperimentDirectory, experiment: Experiment) -> Experiment:
     The best is by the mean of the claimed metric over the tuning seeds, a diverged run's loss capped at the untrained model's;
     of equals, the first. Raises `RunError` when a run did not end.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, TunedArm] = {}
     for arm, tune in experiment.tune.items():
         runs, means, steps = [], [], 0
         metric = metric_named(experiment, experiment.claim.metric)
@@ -56,21 +54,15 @@ def tuned(folder: ExperimentDirectory, experiment: Experiment) -> Experiment:
             means.append(mean(values))
             steps += sum(episode.steps for episode in episodes)
             runs += [
-                {"overrides": candidate, "seed": episode.seed, "status": episode.status, "value": value}
+                TuningRun(overrides=candidate, seed=episode.seed, status=episode.status, value=value)
                 for episode, value in zip(episodes, values.tolist(), strict=True)
             ]
         best = int(np.argmax(means) if metric.higher_is_better else np.argmin(means))
         chosen = tune.candidates[best]
-        found[arm] = {
-            "over": tune.over,
-            "metric": metric.name,
-            "runs": runs,
-            "chosen": chosen,
-            "steps": steps,
-        }
+        found[arm] = TunedArm(over=tune.over, metric=metric.name, runs=runs, chosen=chosen, steps=steps)
         experiment = with_settings(experiment, arm, chosen)
     if found:
-        write_json(folder.path / NAME, to_json({"arms": found}))
+        folder.write(TUNING, TuningRecord(arms=found))
     return experiment
 
 

@@ -45,7 +45,7 @@ from trimtab.records import (
 )
 from trimtab.records.atomic import write_bytes, write_json
 from trimtab.records.jsonl import encode_row
-from trimtab.records.memory_rows import BaselineRow, ControlRow, GenerationRow
+from trimtab.records.memory_rows import AblationsRecord, BaselineRow, ControlRow, GateRecord, GenerationRow
 from trimtab.records.rows import Row
 from trimtab.runtime.context import DEFAULT_CONTEXT, RunContext
 from trimtab.runtime.events import Ended, Occurrence, Started
@@ -204,7 +204,7 @@ class MemoryRun:
         if "generation" in listed:
             yield lambda: self._rows("generation.jsonl", GenerationRow, lambda: self._generation(memories))
         if "ablations" in listed and not (path := self.folder / "ablations.json").exists():
-            yield lambda: write_json(path, to_json(ablations(setup, bounds)))
+            yield lambda: write_json(path, AblationsRecord.model_validate(ablations(setup, bounds)).model_dump())
         if "analysis" in listed and memories:
             yield lambda: analyse(setup, memories, bounds, lambda: network_of(parts.config, "fp32"))
 
@@ -267,7 +267,7 @@ class MemoryRun:
 
     def _record(self, gate: Gate) -> None:
         """Record and report a gate, unless it is recorded already with the same result."""
-        row = to_json(gate.row())
+        row = to_json(GateRecord.model_validate(gate.row()).model_dump())
         if self.gates.get(gate.gate) != row:
             self.gates[gate.gate] = row
             write_json(self.folder / GATES, list(self.gates.values()))

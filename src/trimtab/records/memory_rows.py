@@ -1,8 +1,8 @@
-"""The schemas of a memory run's tables and of its JSON files."""
+"""The schemas of the files that a memory run writes, apart from its measurements of solved memories."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
 from trimtab.records.rows import Number, Row
 from trimtab.records.values import numbers_in
@@ -12,26 +12,24 @@ MEMORY_CONFIG = "memory.yaml"
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
-Tokens = Annotated[Count, BeforeValidator(lambda value: len(value) if isinstance(value, list) else value)]
-"""How many tokens: a number, or the list of them."""
 
 Side = Literal["question", "answer"]
 SIDES: tuple[Side, Side] = ("question", "answer")
 
 
 class Sides(Row):
-    """A figure of the question and one of the answer; None where that side was not asked for."""
+    """A number for the question and one for the answer; None for a side that was not measured."""
 
     question: Number | None = None
     answer: Number | None = None
 
     def of(self, side: str) -> Number | None:
-        """One side's figure."""
+        """The number of one side."""
         return self.question if side == "question" else self.answer
 
     @property
     def known(self) -> list[float]:
-        """The figures that are there."""
+        """The numbers that are not None."""
         return [value for value in (self.question, self.answer) if value is not None]
 
 
@@ -42,12 +40,12 @@ class PairRow(Row):
     index: int = 0
     question: str
     answer: str
-    question_tokens: Tokens
-    answer_tokens: Tokens
+    question_tokens: Count
+    answer_tokens: Count
 
 
 class BaselineRow(Row):
-    """A row of `baselines.jsonl`: nats a token, of a pair's two targets without its memory."""
+    """A row of `baselines.jsonl`: the losses of a pair's two targets without its memory, in nats per token."""
 
     pair: str
     random: Sides
@@ -56,7 +54,7 @@ class BaselineRow(Row):
 
 
 class Controlled(Sides):
-    """Losses of a pair under vectors that are not its own, and whether the greedy decode was the target all the same."""
+    """The losses of a pair under vectors that are not its memory, and whether greedy decoding still gives the targets."""
 
     question_exact: bool | None = None
     answer_exact: bool | None = None
@@ -89,7 +87,7 @@ class CandidateRow(Row):
 
     @property
     def solved(self) -> bool:
-        """Whether every target token beat its runner-up by the margin."""
+        """Whether every target token was the most likely one by the margin."""
         return self.status == "solved"
 
 
@@ -115,7 +113,7 @@ class GateRecord(Row):
 
 
 class GenerationRow(Row):
-    """A row of `generation.jsonl`: what one mode made the model say."""
+    """A row of `generation.jsonl`: the text decoded in one mode, beside the expected one."""
 
     pair: str
     side: Side
@@ -152,7 +150,7 @@ class AblationsRecord(Row):
 
 
 class RobustnessRow(Row):
-    """A row of `robustness.jsonl`: whether a disturbed memory passes, by a decode or else by `lowest`, its smallest margin."""
+    """A row of `robustness.jsonl`: whether a disturbed memory passes. A decode decided, or else `lowest`, its smallest margin."""
 
     pair: str
     margin: Number

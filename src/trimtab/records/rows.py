@@ -125,13 +125,25 @@ class EvaluationRow(Row):
 
 
 class PredictionRow(Row):
-    """A row of `predictions.jsonl`; the answer and what it is compared with are texts."""
+    """A row of `predictions.jsonl`: the model's answer to one problem of a task evaluation.
+
+    Where the exact distribution over the answers is known (`true_probabilities` of the `options`), an `outcome` was drawn from
+    it, and `hit` says whether the response names that.
+    """
 
     item: int
-    confidence: Number | None = None
+    prompt: str = ""
+    answer: Any = None
+    response: Any = None
+    correct: bool
+    outcome: Any = None
+    hit: bool | None = None
+    confidence: Number | None
     answer_loss: Number | None = None
     agreement: Number | None = None
+    options: list[Any] | None = None
     option_probabilities: Annotated[list[Any], AfterValidator(numbers_in)] | None = None
+    true_probabilities: Annotated[list[Any], AfterValidator(numbers_in)] | None = None
 
 
 class Going(Row):

@@ -1,18 +1,18 @@
-"""What a report is made of, whatever it is printed as: sections of texts, lists, judgements, tables, plots and code."""
+"""The parts of a report, independent of its format: sections of texts, lists, judgements, tables, plots and code."""
 
 import math
 from dataclasses import dataclass
 from typing import Literal
 
-_WRITTEN_OUT = 1e15  # from here on every digit of a number would be a digit too many
+_WRITTEN_OUT = 1e15  # larger numbers are written with an exponent
 
 DASH = "–"
-"""Stands in a table where there is no number."""
+"""Shown in a table where there is no number."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; a `missing` one says what a reader looks for in vain, and why; a `warning` what to beware of."""
+    """A paragraph; a `missing` one says what is not in the records and why, a `warning` what may mislead the reader."""
 
     text: str
     kind: Literal["plain", "missing", "warning"] = "plain"
@@ -20,14 +20,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Listing:
-    """Names, each with what there is to say of it."""
+    """Names, each with a text."""
 
     rows: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """One word and one sentence, on the thing named `about` (which may be empty)."""
+    """A verdict in one word and one sentence; `about` names what it is about and may be empty."""
 
     about: str
     word: str
@@ -36,14 +36,14 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Judgements:
-    """Judgements one below the other, each under its word."""
+    """Judgements, one below the other."""
 
     judgements: tuple[Judgement, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of ready texts; the columns in `words` are text, the others numbers. A `folded` one opens on demand."""
+    """A table of texts; the columns in `words` hold words, the others numbers. A `folded` table opens on a click."""
 
     caption: str
     columns: tuple[str, ...]
@@ -54,7 +54,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawn figure: `name` is the file's and the prefix of its ids, `description` says what it shows, with its key number."""
+    """A drawn plot: `name` names its file and begins its ids; `description` says what it shows, with the key numbers."""
 
     name: str
     caption: str
@@ -64,7 +64,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Plots:
-    """Plots that stand side by side where there is room."""
+    """Plots, side by side where there is room."""
 
     plots: tuple[Plot, ...]
 
@@ -82,7 +82,7 @@ Block = Text | Listing | Judgements | Table | Plots | Code
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report; `key` is its anchor."""
+    """A section of the report; `key` is its anchor."""
 
     key: str
     title: str
@@ -90,19 +90,19 @@ class Section:
 
 
 def figure(value: float | None, digits: int = 4) -> str:
-    """A number in up to `digits` significant digits; a dash for none and for NaN."""
+    """A number with up to `digits` significant digits; a dash for None and NaN."""
     if value is None or math.isnan(value):
         return DASH
     return f"{value:,.0f}" if 10**digits <= abs(value) < _WRITTEN_OUT else f"{value:.{digits}g}"
 
 
 def signed(value: float | None) -> str:
-    """A difference with its sign; an exact zero has none."""
+    """A difference with its sign; an exact zero has no sign."""
     if value is None or math.isnan(value):
         return DASH
     return f"{value:+.4g}" if value else "0"
 
 
 def interval(low: float, high: float) -> str:
-    """An interval; in words where no spread could be estimated."""
+    """An interval; `none` where its ends could not be estimated."""
     return "none" if math.isinf(low) or math.isnan(low) else f"{signed(low)} to {signed(high)}"

@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 def loss_curve(run: RunDirectory, out_folder: str | Path | None = None) -> list[Path]:
     """Draw `loss_curve.svg` and `loss_curve.png` into `out_folder` (default: the run's `plots`) and return their paths.
 
-    Training loss (raw and smoothed) and validation loss in nats per token over steps, the best evaluation marked (of a run on
-    another loss than the cross-entropy both are in that loss, and the cross-entropy is told); steps
-    with a non-finite loss and passages that a rewind overwrote are shown as such. Below it memory (MiB) and tokens per
-    second of the passages that are left. The same records give the same bytes. Raises RunError for a damaged record,
-    WorkError when the disk refuses.
+    The upper panel shows training loss (raw and smoothed) and validation loss over steps, in nats per token, with the best
+    evaluation, steps with a non-finite loss, and steps that a rewind discarded marked. For a run on a loss other than the
+    cross-entropy both are in that loss, and the legend gives the cross-entropy. The lower panel shows memory (MiB) and tokens
+    per second. The same records give the same bytes. Raises RunError for a damaged record, WorkError when the disk refuses.
     """
     folder = Path(out_folder) if out_folder else run.plots_path
     figure = _draw(run)
@@ -85,7 +84,7 @@ def _draw_loss(axes: "Axes", rows: list[dict[str, Any]], evaluations: list[dict[
         axes.plot(smoothed.steps, smoothed.values, color=BLUE, lw=1.8, label=label)
     gone = column(overwritten(rows), "train_loss").finite()
     if len(gone):
-        axes.plot(gone.steps, gone.values, ".", color=INK, ms=2, alpha=0.6, label="overwritten by a rewind")
+        axes.plot(gone.steps, gone.values, ".", color=INK, ms=2, alpha=0.6, label="discarded by a rewind")
     cross_entropy = column(final_passage(evaluations, rows), "val_loss").finite()
     validation = objective.finite() if len(objective) else cross_entropy
     if len(validation):
@@ -121,7 +120,7 @@ def _mark_non_finite(axes: "Axes", raw: Series) -> None:
 
 
 def _frame(axes: "Axes", train: Series, validation: Series) -> None:
-    """Cut the view above the start: one spike must not flatten the curve that it interrupts."""
+    """Limit the vertical axis to the start of the curve, so that one spike does not flatten the rest; label a cut spike."""
     values = np.concatenate([train.values, validation.values])
     if len(values) < 2:
         return
@@ -139,7 +138,7 @@ def _frame(axes: "Axes", train: Series, validation: Series) -> None:
 
 
 def _draw_process(axes: "Axes", rows: list[dict[str, Any]]) -> None:
-    """Memory on the left axis, speed on the right one, of the final passage."""
+    """Memory on the left axis and speed on the right, for the steps that rewinds left."""
     memory, rate = column(final_passage(rows), "rss_mb").finite(), speed(rows).finite()
     axes.set_ylabel("memory (MiB)", color=VIOLET)
     axes.tick_params(axis="y", colors=VIOLET)
@@ -164,7 +163,7 @@ def _draw_process(axes: "Axes", rows: list[dict[str, Any]]) -> None:
 
 
 def _title(run: RunDirectory) -> str:
-    """Model and data as the manifest tells them; the run's folder where there is no manifest."""
+    """Model and data from the manifest, or the name of the run's folder without one."""
     if not run.exists():
         return run.path.name
     manifest = run.manifest()

@@ -1,4 +1,4 @@
-"""How the twins of a run part, as SVG and PNG."""
+"""The plot of how perturbed copies of a run diverge from it, as SVG and PNG."""
 
 import math
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def divergence(chaos: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Draw `divergence.svg` and `divergence.png` into `folder` from what `chaos.json` holds, and return their paths.
+    """Draw `divergence.svg` and `divergence.png` into `folder` from the content of `chaos.json`, and return their paths.
 
-    The relative distance of each twin over steps, on a log scale: left alone, and with renormalisation (the growth measured
-    between two times that it was pulled back, multiplied up); the line of the exponent over the steps that it counts.
+    The plot shows the relative distance of each copy over steps on a log scale, once without renormalisation and once as the
+    product of the growth measured between renormalisations, and the slope of the exponent over the steps that it covers.
     """
     figure = _draw(chaos)
     paths = []
@@ -32,13 +32,13 @@ def divergence(chaos: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def alone(chaos: Mapping[str, Any], twin: int) -> Series:
-    """A twin's distance over steps, never pulled back; steps at which it is 0 or not finite are left out."""
+    """The distance of a copy without renormalisation, over steps; steps at which it is 0 or not finite are left out."""
     values = np.array(chaos["twins"][twin]["distances"], dtype=np.float64)
     return _positive(Series(chaos["at"] + np.arange(len(values)), values))
 
 
 def multiplied_up(chaos: Mapping[str, Any], twin: int) -> Series:
-    """What a twin's distance would be after each renormalisation if it had grown from `epsilon` at the measured rates."""
+    """The distance that a copy would reach from `epsilon` at the growth rates measured between renormalisations."""
     every = chaos["renormalise_every"]
     growth = np.concatenate([[0.0], np.cumsum(chaos["twins"][twin]["rates"]) * every])
     with np.errstate(over="ignore"):
@@ -62,13 +62,17 @@ def _draw(chaos: Mapping[str, Any]) -> "Figure":
         FigureCanvasAgg(figure)
         axes = figure.subplots()
         for twin in range(len(chaos["twins"])):
-            labels = ("left alone", "renormalised, growth multiplied up") if twin == 0 else (None, None)
+            labels = (
+                ("without renormalisation", "product of the growth between renormalisations")
+                if twin == 0
+                else (None, None)
+            )
             free, grown = alone(chaos, twin), multiplied_up(chaos, twin)
             axes.plot(free.steps, free.values, color=BLUE, lw=1.2, alpha=0.8, label=labels[0])
             axes.plot(grown.steps, grown.values, color=ORANGE, lw=1.2, alpha=0.8, label=labels[1])
         _line(axes, chaos)
         axes.set_yscale("log")
-        axes.set_ylabel("relative distance of the twins")
+        axes.set_ylabel("relative distance of the copies")
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(drawable(_title(chaos), 120), loc="left", fontsize=10)
@@ -77,7 +81,7 @@ def _draw(chaos: Mapping[str, Any]) -> "Figure":
 
 
 def _line(axes: Any, chaos: Mapping[str, Any]) -> None:
-    """The exponent as a slope, from where the first twin's counted steps begin."""
+    """The exponent as a slope, from the first step that it covers."""
     grown = multiplied_up(chaos, 0)
     begin = chaos["at"] + chaos["discard"]
     here = np.flatnonzero(grown.steps == begin)
@@ -87,10 +91,11 @@ def _line(axes: Any, chaos: Mapping[str, Any]) -> None:
     with np.errstate(over="ignore"):
         values = grown.values[here[0]] * np.exp(chaos["exponent"] * (steps - begin))
     if np.isfinite(values).all() and values.min() > 0:
-        axes.plot(steps, values, color=INK, lw=1.4, ls="--", label=f"{chaos['exponent']:+.4f} nats a step")
+        axes.plot(steps, values, color=INK, lw=1.4, ls="--", label=f"{chaos['exponent']:+.4f} nats per step")
 
 
 def _title(chaos: Mapping[str, Any]) -> str:
     interval = chaos["interval"]
     known = "" if interval is None else f" ({interval[0]:+.4f} to {interval[1]:+.4f})"
-    return f"{Path(chaos['run']).name}, twins from step {chaos['at']} · exponent {chaos['exponent']:+.4f}{known} nats a step"
+    exponent = f"exponent {chaos['exponent']:+.4f}{known} nats per step"
+    return f"{Path(chaos['run']).name}, perturbed copies from step {chaos['at']} · {exponent}"

@@ -1,4 +1,4 @@
-"""How the figures of a report are made: small, without colours of the page, with ids of their own."""
+"""Drawing the plots of a report: one column wide, transparent, with ids that are unique on the page."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 4.8
-"""Inches: two figures stand side by side on a desk, and one still reads on a phone."""
+"""Inches: two plots fit side by side on a desktop screen, and one can be read on a phone."""
 
 POINTS = 400
-"""Points drawn of a line at most."""
+"""The most points drawn of a line."""
 
 _LONGEST_WORD = 60  # characters of a part of a file's name
 
@@ -31,7 +31,7 @@ _COLOURS = (BLUE, ORANGE, TEAL, MAGENTA)
 
 @dataclass(frozen=True)
 class Look:
-    """How an arm is drawn: never by its colour alone."""
+    """The colour, marker and line style of an arm, so that arms differ in more than colour."""
 
     colour: str
     marker: str
@@ -39,18 +39,18 @@ class Look:
 
 
 def looks(order: Sequence[str]) -> dict[str, Look]:
-    """The arms' looks, the baseline's (the first) in the ink of the text."""
-    found = {order[0]: Look(INK, "o", "-")}
+    """The look of every arm; the baseline (the first) has the colour of the text."""
+    by_arm = {order[0]: Look(INK, "o", "-")}
     for index, arm in enumerate(order[1:]):
         dash = _DASHES[(index + index // len(_COLOURS)) % len(_DASHES)]
-        found[arm] = Look(_COLOURS[index % len(_COLOURS)], _MARKERS[index % len(_MARKERS)], dash)
-    return found
+        by_arm[arm] = Look(_COLOURS[index % len(_COLOURS)], _MARKERS[index % len(_MARKERS)], dash)
+    return by_arm
 
 
 def plot(
     name: str, caption: str, description: str, draw: Callable[..., None], *, height: float = 3.1, **subplots: Any
 ) -> Plot:
-    """A figure of one column; `draw` is called with it and its axes (as `Figure.subplots` gives them)."""
+    """A plot one column wide; `draw` receives the figure and its axes (as `Figure.subplots` returns them)."""
     load_matplotlib()
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -65,20 +65,20 @@ def plot(
 
 
 def _own_ids(svg: str, name: str) -> str:
-    """The same drawing with ids that no other figure of the page has."""
+    """The same drawing, with ids that no other plot of the page has."""
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
     return re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
 
 
 def file_name(*parts: str | int) -> str:
-    """A name for a file and for ids, from any text; a long part is cut, so a number before it has to tell it from others."""
+    """A name for files and ids, from any texts. Long texts are cut, so put a number before texts that may begin alike."""
     words = (re.sub(r"[^a-z0-9]+", "-", str(part).lower()).strip("-") for part in parts)
     return "-".join(word[:_LONGEST_WORD] for word in words if word)
 
 
 def drawable(text: str, longest: int = 26) -> str:
-    """A text from the records as a figure can hold it: short, in the font's own characters, no formula, no hidden label."""
+    """A text from the records, safe for a plot: shortened, without characters that the font lacks, never read as a formula."""
     clean = "".join(c if c.isprintable() and ord(c) in _characters() else "?" for c in text)
     if len(clean) > longest:
         clean = clean[: longest - 1] + "…"
@@ -94,14 +94,14 @@ def _characters() -> frozenset[int]:
 
 
 def legend(figure: "Figure", handles: Sequence[Any], labels: Sequence[str], columns: int = 2) -> None:
-    """A legend above the axes, where it covers nothing."""
+    """A legend above the axes, where it hides nothing."""
     figure.legend(
         handles, labels, loc="outside upper left", ncols=columns, fontsize=9.5, handlelength=1.8, columnspacing=1.2
     )
 
 
 def thinned(series: Series) -> Series:
-    """At most `POINTS` finite rows of a series: the lowest and the highest of every stretch, so that no spike is lost."""
+    """At most `POINTS` finite rows of a series: the lowest and highest of every stretch, so that spikes stay visible."""
     series = series.finite()
     if len(series) <= POINTS:
         return series
@@ -113,7 +113,7 @@ def thinned(series: Series) -> Series:
 
 
 def steps_axis(axes: "Axes") -> None:
-    """Label the steps."""
+    """Label the horizontal axis as steps, with whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel("step")
@@ -121,7 +121,7 @@ def steps_axis(axes: "Axes") -> None:
 
 
 def log_axis(axis: Any, values: Sequence[float]) -> None:
-    """Make an axis that shows `values` logarithmic, its ticks plain numbers; those that are not above 0 are left out."""
+    """Make an axis logarithmic with plain numbers at its ticks, for the `values` above 0."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     above = [value for value in values if value > 0]
@@ -133,7 +133,7 @@ def log_axis(axis: Any, values: Sequence[float]) -> None:
 
 
 def fit(axes: "Axes", values: Sequence[float]) -> None:
-    """Set the height to what the finite ones of these values need, with a margin."""
+    """Set the vertical limits to the finite values, with a margin."""
     finite = [value for value in values if np.isfinite(value)]
     if finite:
         low, high = min(finite), max(finite)

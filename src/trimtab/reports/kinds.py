@@ -1,4 +1,4 @@
-"""Which report belongs to a folder."""
+"""Writing the report of a folder, whatever it holds."""
 
 from pathlib import Path
 
@@ -8,9 +8,10 @@ from trimtab.records import RunDirectory
 
 
 def write_report(folder: Path) -> list[Path]:
-    """Draw the report of the experiment or the run in a folder and return its paths.
+    """Write the report of the experiment or the run in a folder and return the paths of its files.
 
-    Raises `RunError` for a folder of nothing that has a report, and for a damaged one; `WorkError` when the disk refuses.
+    Raises `RunError` for a folder that holds neither, for a kind of run without a report, and for damaged records; `WorkError`
+    when the disk refuses.
     """
     if (folder / "experiment.yaml").exists():
         from trimtab.reports import experiment
@@ -30,5 +31,5 @@ def write_report(folder: Path) -> list[Path]:
             f"{folder} holds {kind.noun}, and there are reports of experiments and of {nouns}. `trimtab show {folder}` shows "
             "what a run's records say."
         )
-    found: list[Path] = kind.load("report")(folder)
-    return found
+    paths: list[Path] = kind.load("report")(folder)
+    return paths

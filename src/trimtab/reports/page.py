@@ -1,4 +1,4 @@
-"""A report as one HTML page and as Markdown, from the same parts."""
+"""Writing a report as one HTML page and as Markdown."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 @dataclass(frozen=True)
 class Report:
-    """A whole report, ready to be printed: what `kind` of thing it is about, its title and parts, and where it comes from."""
+    """A report: the `kind` of thing that it is about, its title, sections and footer."""
 
     kind: str
     title: str
@@ -35,7 +35,7 @@ class Report:
 def write_pages(report: Report, folder: Path) -> list[Path]:
     """Write `report.html`, `report.md` and `plots/*.svg` into a folder and return their paths.
 
-    Raises `RunError` where there is no room for the plots, `WorkError` when the disk refuses.
+    Raises `RunError` where the folder for the plots cannot be made, `WorkError` when the disk refuses.
     """
     plots = folder / "plots"
     try:
@@ -43,7 +43,9 @@ def write_pages(report: Report, folder: Path) -> list[Path]:
     except NotRegularFileError as error:
         raise refused_place(error, plots) from error
     except OSError as error:
-        raise RunError(f"Cannot make the folder {plots}: {error.strerror}. Move what stands there.") from error
+        raise RunError(
+            f"Cannot make the folder {plots}: {error.strerror}. Remove or rename what is in its place."
+        ) from error
     texts = {folder / "report.html": html(report), folder / "report.md": markdown(report)}
     texts |= {plots / f"{plot.name}.svg": plot.svg for plot in report.plots}
     for path, text in texts.items():
@@ -52,17 +54,17 @@ def write_pages(report: Report, folder: Path) -> list[Path]:
 
 
 def html(report: Report) -> str:
-    """The page: no script, nothing from elsewhere, every text escaped."""
+    """The HTML page: without scripts or external files, every text escaped."""
     return str(_environment().get_template("report.html.j2").render(report=report))
 
 
 def markdown(report: Report) -> str:
-    """The same as Markdown, with the plots beside it."""
+    """The report as Markdown, which links to the plots as files."""
     return str(_environment().get_template("report.md.j2").render(report=report))
 
 
 def inlined(plot: Plot) -> Any:
-    """A plot's SVG as a part of the page: with title and description, in the page's own ink."""
+    """A plot's SVG for the page: with title and description, in the page's text colour."""
     from markupsafe import Markup
 
     start = plot.svg.index("<svg")
@@ -71,14 +73,14 @@ def inlined(plot: Plot) -> Any:
     names = f"{plot.name}-title {plot.name}-desc"
     body = body.replace("<svg", f'<svg role="img" aria-labelledby="{names}" focusable="false"', 1)
     end = body.index(">") + 1
-    told = Markup('<title id="{0}-title">{1}</title><desc id="{0}-desc">{2}</desc>').format(
+    labels = Markup('<title id="{0}-title">{1}</title><desc id="{0}-desc">{2}</desc>').format(
         plot.name, plot.caption, plot.description
     )
-    return Markup(body[:end]) + told + Markup(body[end:])
+    return Markup(body[:end]) + labels + Markup(body[end:])
 
 
 def fenced(code: Code) -> Any:
-    """A code block of Markdown, its fence longer than any in the text."""
+    """A Markdown code block, with a fence longer than any in the text."""
     from markupsafe import Markup
 
     longest = max((len(run) for run in re.findall(r"`+", code.text)), default=0)
@@ -87,24 +89,24 @@ def fenced(code: Code) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Text as Markdown shows it: special and control characters escaped, no link, on one line. Markup stays as it is."""
+    """Text escaped for Markdown, on one line: special and control characters escaped, no links. Markup is returned as it is."""
     from markupsafe import Markup
 
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     line = printable(" ".join(value.split()))
-    return Markup(_SPECIAL.sub(lambda found: _ENTITIES.get(found[0], "\\" + found[0]), line))
+    return Markup(_SPECIAL.sub(lambda match: _ENTITIES.get(match[0], "\\" + match[0]), line))
 
 
 def ruler(table: Table) -> Any:
-    """The line of a Markdown table that aligns its columns."""
+    """The line of a Markdown table that sets the alignment of its columns."""
     from markupsafe import Markup
 
     return Markup("|" + "|".join(" --- " if i in table.words else " ---: " for i in range(len(table.columns))) + "|")
 
 
 def _shown(value: Any) -> Any:
-    """Text of a record without control and invisible characters; Markup is ours."""
+    """Text without control and invisible characters; Markup, which is made here, is returned as it is."""
     from markupsafe import Markup
 
     return printable(value, lines=True) if isinstance(value, str) and not isinstance(value, Markup) else value
@@ -114,7 +116,7 @@ def _shown(value: Any) -> Any:
 def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    found = Environment(
+    environment = Environment(
         loader=PackageLoader("trimtab.reports"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -123,11 +125,11 @@ def _environment() -> Any:
         keep_trailing_newline=True,
         finalize=_shown,
     )
-    found.filters |= {
+    environment.filters |= {
         "inlined": inlined,
         "fenced": fenced,
         "plain": plain,
         "ruler": ruler,
         "kind": lambda b: type(b).__name__,
     }
-    return found
+    return environment

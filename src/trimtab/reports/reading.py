@@ -1,10 +1,10 @@
-"""Files of records, each checked before a report uses it."""
+"""Reading the files of records, each checked against its schema."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from trimtab.boundary import printable, read_regular
 from trimtab.errors import RunError
@@ -12,47 +12,39 @@ from trimtab.records.problems import problems_of
 from trimtab.records.values import parse_json
 
 FILE_LIMIT = 1 << 30
-"""Bytes that a JSON file of measurements may have: one holds a landscape or the geometry of all memories."""
-
-
-class Read(BaseModel):
-    """A part of a record; fields that it does not name are left aside."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=True)
+"""The most bytes of a JSON file: one holds the loss landscape or the geometry of all memories."""
 
 
 _R = TypeVar("_R", bound=BaseModel)
 
 
 def read_one(kind: type[_R], path: Path, of: str) -> _R:
-    """A JSON file as `kind`, "nan" and its like as floats. Raises `RunError` where it is damaged, or missing: it belongs
-    in every folder of `of` ("an experiment").
-    """
-    found: _R = checked(TypeAdapter(kind), _content(path, of), path)
-    return found
+    """The record in a JSON file. Raises `RunError` where it is damaged, or missing from the folder of `of` ("an experiment")."""
+    record: _R = checked(TypeAdapter(kind), _content(path, of), path)
+    return record
 
 
 def read_list(kind: type[_R], path: Path, of: str) -> list[_R] | None:
-    """A JSON file as a list of `kind`; None where there is no such file. Raises as `read_one`."""
+    """The records in a JSON file that holds a list; None where there is no such file. Raises as `read_one`."""
     return checked(TypeAdapter(list[kind]), _content(path, of), path) if path.exists() else None  # type: ignore[valid-type]
 
 
 def read_if_there(kind: type[_R], path: Path, of: str) -> _R | None:
-    """As `read_one`; None where there is no such file."""
+    """As `read_one`, but None where there is no such file."""
     return read_one(kind, path, of) if path.exists() else None
 
 
 def checked_rows(kind: type[_R], rows: Iterable[Any], path: Path) -> list[_R]:
-    """The rows of a JSONL file as `kind`. Raises `RunError`, with the line, for one that is not."""
-    found = []
+    """The rows of a JSONL file, checked. Raises `RunError` with the line of a row that does not fit."""
+    records = []
     for number, row in enumerate(rows, start=1):
         try:
-            found.append(kind.model_validate(row))
+            records.append(kind.model_validate(row))
         except ValidationError as error:
             raise RunError(
                 f"{path} is damaged at line {number}: {problems_of(error)}. Restore it from a copy."
             ) from error
-    return found
+    return records
 
 
 def checked(adapter: Any, raw: Any, path: Path) -> Any:

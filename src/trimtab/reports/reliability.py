@@ -1,4 +1,4 @@
-"""Drawing a reliability diagram: accuracy over confidence, with what chance allows, and how many answers stand behind it."""
+"""Drawing reliability diagrams (accuracy over confidence, with a histogram of answers) and risk-coverage curves."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from jaxtyping import Float
 from trimtab.reports.style import INK, VIOLET
 
 HEIGHTS = (3.2, 1.0)
-"""Of the diagram and of the histogram beneath it."""
+"""The relative heights of the diagram and of the histogram below it."""
 
 
 def draw_reliability(axes: Any, diagram: Any, colour: str, marker: str) -> tuple[list[Any], list[str]]:
-    """Draw a `Reliability` on two axes, the upper for the diagram and the lower for the counts; handles and labels.
+    """Draw a `Reliability`: the diagram on the upper axes, the counts on the lower. Returns legend handles and labels.
 
-    Below the dashed diagonal the predictor is surer than it is right. A mark whose accuracy lies in its bin's band is what
-    a perfect predictor might show as well.
+    Below the dashed diagonal the predictor is overconfident. A mark inside the band of its bin is within the 95% range of a
+    perfectly calibrated predictor.
     """
     upper, lower = axes
     left, right = diagram.edges[:-1], diagram.edges[1:]
@@ -55,7 +55,7 @@ def draw_reliability(axes: Any, diagram: Any, colour: str, marker: str) -> tuple
 
 
 def draw_risk(axes: Any, curve: Any, colour: str, marker: str, dash: Any) -> Any:
-    """Draw a `RiskCoverage` with its band; its handle."""
+    """Draw a `RiskCoverage` with its band and return its legend handle."""
     if not np.isnan(curve.low).any():
         axes.fill_between(curve.coverage, curve.low, curve.high, color=colour, alpha=0.13, lw=0)
     (line,) = axes.plot(
@@ -65,7 +65,7 @@ def draw_risk(axes: Any, curve: Any, colour: str, marker: str, dash: Any) -> Any
 
 
 def largest_gap(diagram: Any) -> tuple[float, Float[np.ndarray, "2"]]:
-    """Accuracy less confidence where most is at stake (the largest gap times count), and that bin's ends."""
+    """Accuracy − confidence in the bin with the largest gap times count, and the ends of that bin."""
     gap = np.where(diagram.count > 0, diagram.accuracy - diagram.confidence, 0.0)
     place = int(np.argmax(np.abs(gap) * diagram.count))
     return float(gap[place]), diagram.edges[place : place + 2]

@@ -11,13 +11,13 @@ from trimtab.records.values import is_number
 
 @dataclass(frozen=True)
 class Series:
-    """One column over steps; rows without a number there are left out, non-finite ones kept."""
+    """One column over steps; rows without a number are left out, non-finite numbers are kept."""
 
     steps: Int[np.ndarray, " n"]
     values: Float[np.ndarray, " n"]
 
     def finite(self) -> "Series":
-        """The part that can be drawn."""
+        """The rows with finite values."""
         keep = np.isfinite(self.values)
         return Series(self.steps[keep], self.values[keep])
 
@@ -26,9 +26,9 @@ class Series:
 
 
 def final_passage(rows: list[dict[str, Any]], steps: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
-    """What is left after rewinds, by step: the rows before whose step no later attempt began.
+    """The rows that rewinds left, by step: those at whose step, or before it, no later attempt began.
 
-    `steps` are the rows of `steps.jsonl`, which say where each attempt began; without them `rows` are these.
+    `steps` are the rows of `steps.jsonl`, which show where each attempt began; without them `rows` are these.
     """
     begun: dict[int, int] = {}
     for row in rows if steps is None else steps:
@@ -42,22 +42,22 @@ def final_passage(rows: list[dict[str, Any]], steps: list[dict[str, Any]] | None
 
 
 def overwritten(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of passages that a rewind gave up."""
+    """The rows that a rewind discarded."""
     kept = {id(row) for row in final_passage(rows)}
     return [row for row in rows if id(row) not in kept]
 
 
 def column(rows: list[dict[str, Any]], name: str) -> Series:
-    """The numbers under `name` over their steps."""
+    """The numbers of a column over their steps."""
     pairs = [(row["step"], row[name]) for row in rows if is_number(row.get(name)) and is_number(row.get("step"))]
     return Series(np.array([s for s, _ in pairs], dtype=np.int64), np.array([v for _, v in pairs], dtype=np.float64))
 
 
 def speed(rows: list[dict[str, Any]]) -> Series:
-    """Tokens per second of the final passage's steps: what `tokens` grew by since the row before, over `seconds`.
+    """Tokens per second at the steps that rewinds left: the growth of `tokens` since the row before, divided by `seconds`.
 
-    `tokens` count from the run's start through every passage, so `rows` are all of them in the order written. The first row
-    has none (a fork's tokens began before it).
+    `tokens` count from the start of the run through every attempt, so `rows` are all rows in the order written. The first row
+    has no value, because the tokens of a fork begin with its parent's.
     """
     pairs = []
     for before, row in zip(rows, rows[1:], strict=False):
@@ -69,9 +69,9 @@ def speed(rows: list[dict[str, Any]]) -> Series:
 
 
 def smooth(series: Series, span: float) -> Series:
-    """The exponential moving average whose memory grows with the row, n/10, up to `span` rows.
+    """An exponential moving average over n/10 rows at row n, up to `span` rows, without non-finite values.
 
-    So it follows the steep start, where a fixed memory would lag far behind. Non-finite values do not enter it.
+    The growing window follows the steep start, where a fixed one would lag behind.
     """
     series = series.finite()
     values = np.empty(len(series))

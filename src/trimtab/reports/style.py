@@ -1,4 +1,4 @@
-"""How every plot looks, and turning a figure into bytes."""
+"""The style of all plots, and rendering a figure."""
 
 import io
 import os
@@ -40,9 +40,9 @@ _STYLE: dict[Any, Any] = {
 
 
 def load_matplotlib() -> None:
-    """Import matplotlib without the `matplotlibrc` of the working folder, which it would read and which may be a stranger's.
+    """Import matplotlib without reading the `matplotlibrc` of the working folder, which may belong to somebody else.
 
-    Call it before any other import of matplotlib. While it imports, the process's working folder is another one.
+    Call it before any other import of matplotlib. During the import the working folder of the process is another one.
     """
     if "matplotlib" in sys.modules:
         return
@@ -56,7 +56,7 @@ def load_matplotlib() -> None:
 
 
 def style() -> AbstractContextManager[None]:
-    """Our style over matplotlib's defaults: a user's own settings would change the bytes."""
+    """The style of the plots on top of matplotlib's defaults; the user's own settings would change the bytes."""
     load_matplotlib()
     from matplotlib import style
 
@@ -67,7 +67,7 @@ def rendered(figure: "Figure", suffix: str) -> bytes:
     """The figure as `svg` (transparent) or `png` (white, 160 dpi); the same figure gives the same bytes."""
     buffer = io.BytesIO()
     metadata: dict[str, Any] = {"Date": None, "Creator": "Trimtab"} if suffix == "svg" else {"Software": "Trimtab"}
-    # A PNG is looked at in viewers of any background, so it brings its own.
+    # Viewers show a PNG on any background, so it has its own.
     background = {"transparent": True} if suffix == "svg" else {"facecolor": "white"}
     with style():
         if (layout := figure.get_layout_engine()) is not None:

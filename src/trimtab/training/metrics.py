@@ -24,7 +24,7 @@ _RUN = (
     Metric("train_loss", False),
     Metric("tokens", True, "tokens"),
     *(
-        Metric(f"stability.{name}", False, unit, often_zero=True)
+        Metric(f"stability.{name}", False, unit, often_zero=True, label=name.replace("_", " "))
         for name, unit in (
             ("skipped_steps", "steps"),
             ("flagged_steps", "steps"),

@@ -9,7 +9,7 @@ import torch
 
 from tests.memory.analysis import made
 from trimtab.memory.analysis.geometry import cluster_order, cosines, geometry, quantiles
-from trimtab.reports.memory.measures import Between, Geometry
+from trimtab.records.memory_measurements import Between, GeometryRecord
 
 TEXTS = [f"t{index}" for index in range(60)]  # one fewer than the embedding has rows
 
@@ -44,7 +44,7 @@ def test_nearest_tokens_and_norms_of_hand_made_vectors(net, memory) -> None:
     assert result["norms"]["vectors"][::4] == pytest.approx([float(expected[0]), float(expected[-1])], rel=1e-5)
     assert result["norms"]["vocabulary"] == pytest.approx(np.quantile(norms.numpy(), [0, 0.25, 0.5, 0.75, 1]), rel=1e-5)
     assert quantiles(torch.tensor([0.0, 4.0])) == [0.0, 1.0, 2.0, 3.0, 4.0]
-    Geometry.model_validate(result)
+    GeometryRecord.model_validate(result)
     (row,) = geometry(net, [with_vectors(memory, table[60:] * 2, "a")], TEXTS)["nearest"]
     assert row["token"] == "[60]"
 
@@ -76,12 +76,12 @@ def test_clusters_are_adjacent_in_the_order() -> None:
 def test_the_geometry_of_real_memories_matches_the_schema(folder: Path) -> None:
     net, memories = made.memories(folder, restarts=2)
     result = geometry(net, memories, TEXTS, compared=3)
-    parsed = Geometry.model_validate(result)
+    parsed = GeometryRecord.model_validate(result)
     assert len(parsed.between.order) == 3 and len(parsed.nearest) == 3 * 8
     assert parsed.between.same_pair is not None and -1 < parsed.between.same_pair < 1
     table = np.array(parsed.between.distances)
     assert np.allclose(table, table.T) and (np.diag(table) == 0).all()
-    alone = Geometry.model_validate(geometry(net, memories[:1], TEXTS))
+    alone = GeometryRecord.model_validate(geometry(net, memories[:1], TEXTS))
     assert alone.between.same_pair is None and alone.between.other_pair is None and alone.between.distances == [[0.0]]
     one = with_vectors(memories[0], memories[0].vectors[:1], "a")
     assert geometry(net, [one], TEXTS)["between"]["within"] is None

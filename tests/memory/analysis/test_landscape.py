@@ -13,8 +13,7 @@ from trimtab.memory.analysis.disturbances import gaussian_directions
 from trimtab.memory.analysis.landscape import DISTANCES, LINE, PATH, PLANE, RISE, gradient, landscape, path, width
 from trimtab.memory.engine.losses import losses_under_vectors
 from trimtab.random import derive_seed
-from trimtab.reports.memory.measures import Landscape
-from trimtab.reports.memory.measures import Path as RestartPath
+from trimtab.records.memory_measurements import LandscapeRecord, LossPath
 
 
 def losses(net, memory, vectors):
@@ -25,7 +24,7 @@ def losses(net, memory, vectors):
 def test_lines_and_plane_hold_the_losses_at_their_offsets(network_and_memories) -> None:
     net, memories = network_and_memories
     result = landscape(net, memories, [], 3, lined=2, widths=3)
-    parsed = Landscape.model_validate(result)
+    parsed = LandscapeRecord.model_validate(result)
     assert [(line.pair, line.direction) for line in parsed.lines] == [
         (memory.card.pair, direction) for memory in memories[:2] for direction in (0, 1, "gradient")
     ]
@@ -89,13 +88,13 @@ def test_a_path_holds_the_losses_between_two_restarts(folder: Path) -> None:
     ]
     assert restarts
     result = landscape(net, memories, restarts, 3, lined=1, widths=1)
-    for line, (one, other) in zip(Landscape.model_validate(result).paths, restarts, strict=True):
+    for line, (one, other) in zip(LandscapeRecord.model_validate(result).paths, restarts, strict=True):
         assert line.restarts == (0, 1) and line.positions == list(PATH) and line.positions[10] == 0.5
         ends = [sum(memory.card.loss.values()) / 2 for memory in (one, other)]
         assert [line.loss[0], line.loss[-1]] == pytest.approx(ends, abs=1e-9)
         middle = losses(net, one, (one.vectors + other.vectors) / 2)
         assert line.loss[10] == pytest.approx(sum(middle) / 2, abs=1e-9)
-    assert all(set(one) == set(RestartPath.model_fields) for one in result["paths"])
+    assert all(set(one) == set(LossPath.model_fields) for one in result["paths"])
 
 
 def test_other_texts_have_no_path_and_a_zero_gradient_has_no_line(

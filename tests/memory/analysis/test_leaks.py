@@ -12,7 +12,7 @@ from trimtab.errors import ConfigError
 from trimtab.evidence import t_interval
 from trimtab.memory.analysis.leaks import estimate, leak_matrix, start_tokens
 from trimtab.memory.analysis.shared import neighbours
-from trimtab.reports.memory.measures import Leaks
+from trimtab.records.memory_measurements import LeaksRecord
 
 
 def prior(net, ids: tuple[int, ...]) -> float:
@@ -72,7 +72,7 @@ def test_a_memory_makes_its_own_texts_likelier_and_not_another(measured) -> None
 
 def test_bits_per_vector(measured) -> None:
     net, memories, _, _, leaks = measured
-    per_vector = Leaks.model_validate(leaks).per_vector
+    per_vector = LeaksRecord.model_validate(leaks).per_vector
     assert per_vector.vectors == 8 and [one.pair for one in per_vector.pairs] == [
         memory.card.pair for memory in memories
     ]
@@ -98,7 +98,7 @@ def test_only_the_first_memory_of_a_pair_counts_and_missing_texts_are_left_out(f
     assert len(leaks["per_vector"]["pairs"]) == 2
     alone = leak_matrix(net, [first], {}, {})
     assert alone["bits"]["question"]["none"]["low"] is None
-    Leaks.model_validate(alone)
+    LeaksRecord.model_validate(alone)
     assert estimate([1.0, 3.0])["mean"] == 2.0
 
 

@@ -15,6 +15,13 @@ LOSSES = {"plain": [2.0, 2.1, 2.2, 2.05, 2.15, 2.25], "guard": [1.9, 2.1, 1.9, 1
 """The final validation losses by seed; seed 1's are equal, as the guard never acted there."""
 
 STEPS = 20
+METRICS = [
+    {"name": "val_loss", "higher_is_better": False, "unit": "nats per token", "cap": "untrained_loss"},
+    *({"name": f"stability.{name}", "higher_is_better": False, "label": name.replace("_", " ")}
+      for name in ("unstable_steps", "flagged_steps", "skipped_steps", "rewinds")),
+]  # fmt: skip
+"""The metrics that the kind of run declares, as the experiment records them."""
+
 FORKED = 8
 """The step after which the guard's runs go on by themselves."""
 
@@ -47,14 +54,17 @@ def verdicts(arms: tuple[str, ...] = ("guard",)) -> list[dict[str, Any]]:
     claim = Claim("val_loss", False, 0.02)
     values = [(LOSSES["plain"], LOSSES["guard"])] * len(arms)
     pairs = [[b - a for a, b in zip(*sides, strict=True)] for sides in values]
-    asked = [Comparison("val_loss", d, claim, "plain", arm, "fork") for arm, d in zip(arms, pairs, strict=True)]
-    asked += [Comparison("best_val_loss", d, None, "plain", arm, "fork") for arm, d in zip(arms, pairs, strict=True)]
-    found = []
-    for verdict in judge_all(asked):
-        own = {"seeds": list(range(6)), "baseline_values": LOSSES["plain"], "treatment_values": LOSSES["guard"]}
+    comparisons = [Comparison("val_loss", d, claim, "plain", arm, "fork") for arm, d in zip(arms, pairs, strict=True)]
+    comparisons += [
+        Comparison("best_val_loss", d, None, "plain", arm, "fork") for arm, d in zip(arms, pairs, strict=True)
+    ]
+    result = []
+    for verdict in judge_all(comparisons):
+        own = {"seeds": list(range(6)), "baseline_values": LOSSES["plain"], "treatment_values": LOSSES["guard"],
+               "planned": 6, "failed": []}  # fmt: skip
         differences = [b - a for a, b in zip(LOSSES["plain"], LOSSES["guard"], strict=True)]
-        found.append(verdict.as_dict() | own | {"differences": differences})
-    return found
+        result.append(verdict.as_dict() | own | {"differences": differences})
+    return result
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -95,12 +105,17 @@ def make_experiment(
             continue
         rows = [row(n, seed, seconds=1.0, train_loss=1.0, loss_ema=1.5) for n in range(FORKED + 1, STEPS + 1)]
         tested = [evaluation(10, 2.5), evaluation(20, LOSSES["guard"][seed])]
-        told = [{"step": 11, "attempt": 0, "kind": "decision_skip", "reason": "a spike", "before": None, "after": None}]
+        shown = [
+            {"step": 11, "attempt": 0, "kind": "decision_skip", "reason": "a spike", "before": None, "after": None}
+        ]
         about = {"run_id": f"guard-{seed}", "seed": seed, "parent": parent(f"run-{seed}", FORKED)}
-        make_run(folder / own, rows, tested, told, ended(LOSSES["guard"][seed]), **about)
+        make_run(folder / own, rows, tested, shown, ended(LOSSES["guard"][seed]), **about)
         states[own] = {"status": "completed", "saved_steps": FORKED}
     progress = {
         "question": question,
+        "spec_hash": "5bec",
+        "metrics": METRICS,
+        "explored": ["best_val_loss"],
         "created_at": "2026-01-01T00:00:00.000000+00:00",
         "trimtab": "0.1.0",
         "git_commit": "abc123",
@@ -124,12 +139,14 @@ def add_optional(folder: Path) -> None:
     scores = [{"arm": "guard", "seed": s, "faults": 1, "recall": s % 2, "false_alarms": 2, "delay": "nan" if s == 0 else 3.0,
                "excess": 10.0 + s} for s in range(6)]  # fmt: skip
     write_json(folder / "detection.json", scores)
-    one = {"arm": "guard", "step": 11, "kind": "decision_skip", "reason": "a <b>spike</b>"}
+    one = {"arm": "guard", "step": 11, "attempt": 0, "kind": "decision_skip", "reason": "a <b>spike</b>"}
     effects = [{"arm": "guard", "metric": "train_loss", "mean": -0.25, "low": -0.5, "high": 0.0, "runs": 5, "interventions": 5,
                 "level": 0.95, "note": None}]  # fmt: skip
     every = [{**one, "seed": s, "effect": {"train_loss": -0.05 * s, "val_loss": "nan"}} for s in (0, 2, 3, 4, 5)]
-    write_json(folder / "interventions.json", {"horizon": 5, "interventions": every, "effects": effects})
-    floor = {"metric": "val_loss", "pairing": "fork", "pairs": 6, "noise_floor": 0.013, "differences": [0.01] * 6}
+    content = {"horizon": 5, "decisions": 5, "interventions": every, "effects": effects}
+    write_json(folder / "interventions.json", content)
+    floor = {"metric": "val_loss", "pairing": "fork", "at": 8, "pairs": 6, "noise_floor": 0.013, "differences": [0.01] * 6,
+             "floors": {"val_loss": 0.013}}  # fmt: skip
     write_json(folder / "noise_floor.json", floor)
     runs = [{"overrides": {"episode.clip": c}, "seed": 0, "status": "completed", "value": 2.0 + c} for c in (0.5, 1.0)]
     tuned = {
@@ -168,6 +185,14 @@ def make_factors(folder: Path) -> Path:
                     folder / f"episodes/{arm}/seed-{seed}/lr-{rate}", rows, [evaluation(5, value)], [], over, seed=seed
                 )
     write_progress(
-        folder, {"question": design["question"], "created_at": "T", "trimtab": "0.1.0", "status": "completed"}
+        folder,
+        {
+            "question": design["question"],
+            "spec_hash": "5bec",
+            "metrics": METRICS,
+            "created_at": "T",
+            "trimtab": "0.1.0",
+            "status": "completed",
+        },
     )
     return folder

@@ -101,14 +101,14 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def opened(browser: Any) -> Iterator[Any]:
-    """Opens a page; at the test's end nothing but the file was asked for and nothing was complained of."""
-    pages, asked, said = [], [], []
+    """Opens a page; at the test's end nothing but the file was requests for and nothing was complained of."""
+    pages, requests, said = [], [], []
 
     def show(folder: Path, width: int = 1280, scheme: str = "light") -> Any:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         page = context.new_page()
         pages.append(context)
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: requests.append(request.url))
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto((folder / "report.html").as_uri())
@@ -117,7 +117,9 @@ def opened(browser: Any) -> Iterator[Any]:
     yield show
     for context in pages:
         context.close()
-    assert len(asked) == len(pages) and all(url.startswith("file://") and url.endswith("/report.html") for url in asked)
+    assert len(requests) == len(pages) and all(
+        url.startswith("file://") and url.endswith("/report.html") for url in requests
+    )
     assert said == []
 
 
@@ -143,7 +145,7 @@ def test_the_page_fits_and_can_be_read(
         page.screenshot(path=Path(os.environ["TRIMTAB_SCREENSHOTS"]) / f"{name}-{width}-{scheme}.png", full_page=True)
 
 
-def test_the_checks_themselves_see_what_is_wrong(opened: Any, folders: dict[str, Path]) -> None:
+def test_the_checks_fail_on_a_broken_page(opened: Any, folders: dict[str, Path]) -> None:
     page = opened(folders["full"], 390)
     page.add_style_tag(content="h2 { margin-bottom: -4rem; } p { color: #aaa !important; } dl { min-width: 60rem; }")
     assert page.evaluate(OVERFLOW) > 0
@@ -151,7 +153,7 @@ def test_the_checks_themselves_see_what_is_wrong(opened: Any, folders: dict[str,
     assert min(page.evaluate(CONTRASTS))[0] < 3
 
 
-def test_by_keyboard_the_skip_link_comes_first_and_then_every_part(opened: Any, folders: dict[str, Path]) -> None:
+def test_the_tab_key_reaches_the_skip_link_first_and_then_every_section(opened: Any, folders: dict[str, Path]) -> None:
     page = opened(folders["full"])
     focused = "document.activeElement.getAttribute('href')"
     outline = "getComputedStyle(document.activeElement).outlineStyle"

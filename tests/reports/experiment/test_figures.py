@@ -15,22 +15,22 @@ from trimtab.reports.experiment.budgets import compared, difference
 from trimtab.reports.experiment.cost import cost
 from trimtab.reports.experiment.differences import differences
 from trimtab.reports.experiment.effects import detection
-from trimtab.reports.experiment.factors import curves, factors, lowest, medians, onset
+from trimtab.reports.experiment.factors import best, curves, factors, medians, onset
 from trimtab.reports.experiment.losses import example_cell, losses, median_over
-from trimtab.reports.experiment.records import Records, read_records
+from trimtab.reports.experiment.records import ExperimentRecords, read_records
 from trimtab.reports.experiment.regimes import _example
 from trimtab.reports.experiment.stability import final_values, instability, sd_interval
 from trimtab.reports.series import Series
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
+def records(tmp_path_factory: pytest.TempPathFactory) -> ExperimentRecords:
     return read_records(make_experiment(tmp_path_factory.mktemp("figures") / "e"))
 
 
 def table(section, caption):
-    (found,) = [block for block in section.blocks if isinstance(block, Table) and block.caption == caption]
-    return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    (result,) = [block for block in section.blocks if isinstance(block, Table) and block.caption == caption]
+    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
 
 def series(values, first=1):
@@ -42,9 +42,9 @@ def test_the_differences_are_those_of_the_summaries(records):
     by_hand = [b - a for a, b in zip(LOSSES["plain"], LOSSES["guard"], strict=True)]
     assert claimed["mean difference"] == f"{np.mean(by_hand):+.4g}" == "-0.1667"
     assert claimed["SD"] == f"{np.std(by_hand, ddof=1):.3g}"
-    assert (claimed["pairs"], claimed["exactly 0"], claimed["better in"]) == ("6", "1", "5.5")
-    told = table(differences(records), "All pairs")
-    assert [row["difference"] for row in told] == ["-0.1", "0", "-0.3", "-0.2", "-0.15", "-0.25"]
+    assert (claimed["pairs"], claimed["exactly 0"], claimed["pairs better"]) == ("6", "1", "5.5")
+    shown = table(differences(records), "All pairs")
+    assert [row["difference"] for row in shown] == ["-0.1", "0", "-0.3", "-0.2", "-0.15", "-0.25"]
 
 
 def test_a_forks_series_begins_with_its_parents_rows(records):
@@ -62,7 +62,7 @@ def test_a_forks_series_begins_with_its_parents_rows(records):
     ]
 
 
-def test_a_fork_of_another_run_than_the_baselines_takes_nothing_from_it(tmp_path):
+def test_a_fork_of_another_run_does_not_begin_with_the_baselines_rows(tmp_path):
     folder = make_experiment(tmp_path / "e")
     manifest = folder / "episodes/plain/seed-0/manifest.json"
     manifest.write_text(manifest.read_text().replace('"run-0"', '"another"'))
@@ -72,7 +72,7 @@ def test_a_fork_of_another_run_than_the_baselines_takes_nothing_from_it(tmp_path
 def test_the_cost_counts_what_was_run(records):
     plain, guard = table(cost(records), "Cost by arm")
     assert (plain["steps run"], plain["steps saved"], plain["seconds"]) == ("120", "0", "60")
-    assert (guard["episodes run"], guard["taken from the baseline"]) == ("5", "1")
+    assert (guard["episodes run"], guard["same as the baseline"]) == ("5", "1")
     assert (guard["steps run"], guard["steps saved"], guard["tokens"]) == ("60", "60", "6,000")
 
 
@@ -85,17 +85,17 @@ def test_equal_tokens_and_equal_seconds_by_hand(records):
     assert difference(base, treated, "val_loss", "seconds") == pytest.approx(2.5 - 0.6 * 4 / 10 - 2.0)
     assert difference(base, treated, "train_loss", "seconds") == pytest.approx(1.5 - 2.5)
     assert difference(records.of("plain")[1], records.of("guard")[1], "train_loss", "seconds") == 0.0  # never acted
-    found = {(one.figure, one.resource): one for one in compared(records)}
-    assert found["val_loss", "steps"].mean == pytest.approx(np.mean(LOSSES["guard"]) - np.mean(LOSSES["plain"]))
-    assert found["val_loss", "seconds"].n == 6
+    result = {(one.figure, one.resource): one for one in compared(records)}
+    assert result["val_loss", "steps"].mean == pytest.approx(np.mean(LOSSES["guard"]) - np.mean(LOSSES["plain"]))
+    assert result["val_loss", "seconds"].n == 6
 
 
 def test_a_shorter_run_is_compared_at_its_own_last_step(tmp_path):
     folder = make_experiment(tmp_path / "e")
     steps = folder / "episodes/plain/seed-0/steps.jsonl"
     steps.write_text("".join(steps.read_text().splitlines(keepends=True)[:15]))
-    found = read_records(folder)
-    assert difference(found.of("plain")[0], found.of("guard")[0], "train_loss", "steps") == pytest.approx(1.5 - 3.0)
+    result = read_records(folder)
+    assert difference(result.of("plain")[0], result.of("guard")[0], "train_loss", "steps") == pytest.approx(1.5 - 3.0)
 
 
 def test_the_median_counts_a_diverged_run_as_infinitely_high():
@@ -119,7 +119,7 @@ def test_a_long_line_is_drawn_with_its_spikes():
     assert thinned(series([1.0, math.nan, 2.0])).steps.tolist() == [1, 3]
 
 
-def test_texts_from_the_records_are_no_formulas_and_no_hidden_labels():
+def test_texts_from_the_records_are_neither_formulas_nor_hidden_labels_in_plots():
     assert drawable("$x$") == r"\$x\$" and drawable("_a") == " _a" and drawable("a\nb\u4e2d") == "a?b?"
     assert drawable("x" * 40) == "x" * 25 + "…"
     assert file_name("A b/c", 1, "日本") == "a-b-c-1"
@@ -135,13 +135,13 @@ def test_the_spread_over_seeds(records):
 
 
 def test_eight_arms_are_drawn_in_eight_ways():
-    found = looks([f"arm-{n}" for n in range(9)])
-    assert len({(look.colour, look.marker, str(look.dash)) for look in found.values()}) == 9
-    assert len({(look.colour, str(look.dash)) for look in found.values()}) == 9  # as lines, too
+    result = looks([f"arm-{n}" for n in range(9)])
+    assert len({(look.colour, look.marker, str(look.dash)) for look in result.values()}) == 9
+    assert len({(look.colour, str(look.dash)) for look in result.values()}) == 9  # as lines, too
 
 
 def test_the_instability_of_an_arm(records):
-    plain, _ = table(instability(records), "Events by arm")
+    plain, _ = table(instability(records), "Instability by arm")
     assert (plain["unstable steps"], plain["skipped steps"], plain["diverged runs"]) == ("4", "1", "0 of 6")
 
 
@@ -152,29 +152,30 @@ def test_the_example_pair_is_the_median_one(records):
     assert "Seed 3" in why and "-0.2)" in why and "lower of the two middle ones of 6" in why
 
 
-def test_detection_leaves_out_what_is_no_number(tmp_path):
+def test_detection_averages_leave_out_nan(tmp_path):
     folder = make_experiment(tmp_path / "e")
     add_optional(folder)
     (guard,) = table(detection(read_records(folder)), "Detection by arm")
-    assert (guard["recall"], guard["false alarms a run"], guard["delay (steps)"]) == ("0.5 ± 0.55", "2 ± 0", "3 ± 0")
+    assert (guard["recall"], guard["false alarms per run"], guard["delay (steps)"]) == ("0.5 ± 0.55", "2 ± 0", "3 ± 0")
     assert guard["excess-loss area (nats · steps)"] == "12.5 ± 1.9"
 
 
 def test_factors_their_best_value_and_the_onset_of_chaos(tmp_path):
-    found = read_records(make_factors(tmp_path / "e"))
-    curve = curves(found, "plain", "episode.optimizer.lr", "val_loss")
+    result = read_records(make_factors(tmp_path / "e"))
+    curve = curves(result, "plain", "episode.optimizer.lr", "val_loss")
     assert curve[0] == {0.001: 2.5, 0.01: 2.0, 0.1: 4.5}  # the diverged run's loss is the untrained model's
-    assert medians(curve)[0.01] == pytest.approx(2.05) and lowest(medians(curve)) == 0.01
-    exponents = curves(found, "plain", "episode.optimizer.lr", "instruments.largest_exponent.value")
+    assert medians(curve)[0.01] == pytest.approx(2.05) and best(medians(curve), higher_is_better=False) == 0.01
+    assert best(medians(curve), higher_is_better=True) == 0.1
+    exponents = curves(result, "plain", "episode.optimizer.lr", "instruments.largest_exponent.value")
     assert onset(exponents) == 0.1
     assert onset({seed: {0.1: 0.01} for seed in range(4)}) is None  # equal values say nothing of other seeds
     parted = {seed: {0.001: 0.3, 0.01: sign * 0.01, 0.1: 0.1 + sign * 0.01} for seed, sign in enumerate((-1, 1, -1, 1))}
     assert onset(parted) == 0.1  # at 0.01 the sign changes with the seed; what lies below that does not count
     assert onset(parted, above=0.2) is None
     assert onset({seed: {**points, 0.01: points[0.1]} for seed, points in parted.items()}) == 0.01
-    plain, _ = table(factors(found), "Median val_loss over episode.optimizer.lr")
-    assert (plain["lr of the lowest"], plain["onset of chaos"]) == ("0.01", "0.1")
-    assert example_cell(found) == (0.01,)
+    plain, _ = table(factors(result), "Median val_loss over episode.optimizer.lr")
+    assert (plain["best lr"], plain["onset of chaos"]) == ("0.01", "0.1")
+    assert example_cell(result) == (0.01,)
 
 
 def test_losses_of_different_objectives_are_neither_compared_nor_drawn_on_one_axis(tmp_path):
@@ -191,7 +192,7 @@ def test_losses_of_different_objectives_are_neither_compared_nor_drawn_on_one_ax
         )
     records = read_records(folder)
     section = cost(records)
-    assert {row["figure"] for row in table(section, "At equal steps, tokens and seconds")} == {
+    assert {row["loss"] for row in table(section, "At equal steps, tokens and seconds")} == {
         "smoothed training loss",  # of seed 1, which is the baseline's
         "validation loss",
     }
@@ -205,7 +206,7 @@ def test_losses_of_different_objectives_are_neither_compared_nor_drawn_on_one_ax
     assert list(plots) == ["losses-1-plain", "losses-2-guard", "losses-cross-entropy"]
     assert "loss trained on, own scale" in labels(plots["losses-2-guard"].svg)
     assert "loss (nats per token)" in labels(plots["losses-1-plain"].svg)
-    assert "validation loss in what is trained on at the end 0.19" in plots["losses-2-guard"].description
+    assert "validation value of the loss trained on at the end 0.19" in plots["losses-2-guard"].description
     assert "plain 2.125; guard 1.9" in plots["losses-cross-entropy"].description
 
 

@@ -18,10 +18,10 @@ from tests.reports.experiment.folders import (
 )
 from trimtab.boundary import printable
 from trimtab.errors import RunError
+from trimtab.records.experiment_files import VerdictRecord
 from trimtab.records.hashing import seal_of
 from trimtab.reports.blocks import Code
 from trimtab.reports.experiment import write_report
-from trimtab.reports.experiment.contract import Finding
 from trimtab.reports.experiment.origin import origin
 from trimtab.reports.experiment.records import read_records
 from trimtab.reports.reading import read_list
@@ -63,7 +63,7 @@ def full(tmp_path_factory):
     return folder, *report(folder)
 
 
-def test_every_part_is_there_in_order(full):
+def test_every_section_is_there_in_order(full):
     _, html, markdown = full
     page = Page(html)
     assert [about["id"] for _, about in page.named("section")] == PARTS
@@ -75,9 +75,9 @@ def test_every_part_is_there_in_order(full):
     assert titles[:2] == ["Claim", "Verdict"] and len(titles) == len(PARTS)
 
 
-def test_the_verdict_is_the_sentence_of_the_records_under_its_word(full):
+def test_the_verdict_shows_the_word_and_the_sentence_of_the_records(full):
     folder, html, markdown = full
-    (claimed, _) = read_list(Finding, folder / "verdicts.json", "an experiment")
+    (claimed, _) = read_list(VerdictRecord, folder / "verdicts.json", "an experiment")
     assert claimed.verdict == "inconclusive" and '<strong class="badge">inconclusive</strong>' in html
     assert claimed.sentence in "".join(Page(html).texts)
     assert (
@@ -86,7 +86,7 @@ def test_the_verdict_is_the_sentence_of_the_records_under_its_word(full):
     )
 
 
-def test_it_is_one_page_without_script_or_anything_from_elsewhere(full):
+def test_the_page_is_one_file_without_scripts_or_external_references(full):
     _, html, _ = full
     page = Page(html)
     assert page.tags[0] == ("html", {"lang": "en"})
@@ -111,7 +111,7 @@ def test_ids_are_unique_and_every_reference_has_its_target(full):
     assert used <= set(ids)
 
 
-def test_every_plot_says_what_it_shows_with_its_number(full):
+def test_every_plot_has_a_description_with_its_key_number(full):
     folder, html, markdown = full
     drawn = sorted(path.stem for path in (folder / "plots").glob("*.svg"))
     page = Page(html)
@@ -136,7 +136,7 @@ def test_the_same_records_give_the_same_bytes(full):
     assert {path: path.read_bytes() for path in write_report(folder)} == before
 
 
-def test_what_the_records_say_is_text_and_never_markup(tmp_path):
+def test_texts_of_the_records_never_become_markup(tmp_path):
     folder = make_experiment(tmp_path / "e", question=NASTY, treatment="_x$\\y{$ <i>|b")
     add_optional(folder)
     html, markdown = report(folder)
@@ -153,7 +153,7 @@ def test_what_the_records_say_is_text_and_never_markup(tmp_path):
         ET.parse(path)
 
 
-def test_records_that_were_changed_are_said_above_the_verdict(tmp_path):
+def test_changed_records_are_reported_above_the_verdict(tmp_path):
     folder = make_experiment(tmp_path / "e")
     progress = json.loads((folder / "experiment.json").read_text())
     names = ["verdicts.json", *(path.relative_to(folder).as_posix() for path in folder.rglob("summary.json"))]
@@ -167,14 +167,14 @@ def test_records_that_were_changed_are_said_above_the_verdict(tmp_path):
         assert "seed-0/summary.json is missing" in text.replace("\\", "")
 
 
-def test_parts_that_were_not_recorded_are_named_where_one_would_look(tmp_path):
+def test_a_section_without_records_says_so(tmp_path):
     html, markdown = report(make_experiment(tmp_path / "e"))
     for words in (
         "The noise floor is not known",
         "The effects of single interventions were not measured.",
         "No detection was scored",
         "The experiment has no factors.",
-        "No settings were searched for",
+        "No settings were tuned",
     ):
         assert words in html and words in markdown
 
@@ -196,7 +196,7 @@ def test_an_interrupted_experiment_is_not_judged(tmp_path):
     assert "its worker process died; it is tried once more" in html
 
 
-def test_verdicts_of_an_experiment_that_is_going_on_are_not_shown(tmp_path):
+def test_verdicts_of_a_running_experiment_are_not_shown(tmp_path):
     folder = make_experiment(tmp_path / "e")
     progress = json.loads((folder / "experiment.json").read_text())
     write_progress(folder, progress | {"status": "running"})
@@ -204,7 +204,7 @@ def test_verdicts_of_an_experiment_that_is_going_on_are_not_shown(tmp_path):
     assert "not judged yet" in html and "No comparison has been made yet." in html
 
 
-def test_an_experiment_that_has_only_begun_is_a_page_too(tmp_path):
+def test_an_experiment_that_has_just_begun_has_a_report(tmp_path):
     folder = make_experiment(tmp_path / "e", status="running")
     shutil.rmtree(folder / "episodes")
     html, _ = report(folder)
@@ -217,7 +217,7 @@ def test_factors_are_drawn_with_the_exponent(tmp_path):
     assert "plain chaotic from 0.1 on" in html
 
 
-def test_a_failed_episode_is_told_beside_the_verdict(tmp_path):
+def test_a_failed_episode_is_reported_beside_the_verdict(tmp_path):
     folder = make_experiment(tmp_path / "e")
     progress = json.loads((folder / "experiment.json").read_text())
     progress["status"] = progress["episodes"]["episodes/guard/seed-5"]["status"] = "failed"
@@ -227,14 +227,19 @@ def test_a_failed_episode_is_told_beside_the_verdict(tmp_path):
     assert "Of 12 episodes planned: 11 completed, 1 failed." in html
 
 
-def test_a_sequential_claim_has_no_adjusted_p_and_is_a_claim_all_the_same(tmp_path):
+def test_a_sequential_verdict_without_adjusted_p_still_counts_as_claimed(tmp_path):
     folder = make_experiment(tmp_path / "e")
-    found = json.loads((folder / "verdicts.json").read_text())
-    found[0] |= {"p_adjusted": None, "n": 4, "verdict": "superior", "sentence": "After 4 pairs, sequentially: superior"}
-    write_json(folder / "verdicts.json", found)
+    result = json.loads((folder / "verdicts.json").read_text())
+    result[0] |= {
+        "p_adjusted": None,
+        "n": 4,
+        "verdict": "superior",
+        "sentence": "After 4 pairs, sequentially: superior",
+    }
+    write_json(folder / "verdicts.json", result)
     html, _ = report(folder)
     assert '<strong class="badge">superior</strong>' in html and "After 4 pairs, sequentially: superior" in html
-    assert "2 comparisons, of which 1 claimed" in html
+    assert "2 comparisons, of which 1 claimed before the run." in html
 
 
 @pytest.mark.parametrize(
@@ -253,7 +258,7 @@ def test_a_sequential_claim_has_no_adjusted_p_and_is_a_claim_all_the_same(tmp_pa
         ("plots", "a file", "Cannot make the folder"),
     ],
 )
-def test_a_damaged_or_foreign_folder_is_one_clear_paragraph(tmp_path, name, content, words):
+def test_a_damaged_or_foreign_folder_is_refused_in_one_paragraph(tmp_path, name, content, words):
     folder = make_experiment(tmp_path / "e")
     if content is None:
         (folder / name).unlink()
@@ -267,9 +272,9 @@ def test_a_damaged_or_foreign_folder_is_one_clear_paragraph(tmp_path, name, cont
 
 def test_verdicts_without_a_value_for_every_seed_are_damaged(tmp_path):
     folder = make_experiment(tmp_path / "e")
-    found = json.loads((folder / "verdicts.json").read_text())
-    found[0]["differences"].pop()
-    write_json(folder / "verdicts.json", found)
+    result = json.loads((folder / "verdicts.json").read_text())
+    result[0]["differences"].pop()
+    write_json(folder / "verdicts.json", result)
     with pytest.raises(RunError, match="one difference for every seed"):
         write_report(folder)
 

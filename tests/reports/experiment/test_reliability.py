@@ -41,43 +41,43 @@ def texts_of(section):
     return " ".join(block.text for block in section.blocks if hasattr(block, "text"))
 
 
-def test_it_stands_between_the_spread_and_the_factors(full):
+def test_calibration_comes_between_the_spread_and_the_factors(full):
     page = Page((full / "report.html").read_text())
-    found = [about["id"] for _, about in page.named("section")]
-    assert found == [*PARTS[: PARTS.index("factors")], "calibration", *PARTS[PARTS.index("factors") :]]
+    result = [about["id"] for _, about in page.named("section")]
+    assert result == [*PARTS[: PARTS.index("factors")], "calibration", *PARTS[PARTS.index("factors") :]]
     assert "## Calibration" in (full / "report.md").read_text()
 
 
-def test_without_predictions_there_is_no_such_part(tmp_path):
+def test_without_predictions_there_is_no_calibration_section(tmp_path):
     folder = make_experiment(tmp_path / "e")
     assert reliability(read_records(folder)) is None
 
 
 def test_the_table_holds_the_figures_of_the_pooled_answers(section):
-    found = table_of(section)
+    result = table_of(section)
     rows = [(seed, row) for seed in range(6) for row in answers(seed, 0.0)]
     groups = np.array([(seed, row["item"]) for seed, row in rows])
     correct = [row["correct"] for _, row in rows]
     expected = calibration_report([row["confidence"] for _, row in rows], correct, groups=groups, seed=0)
     for words, figure in (("ECE", expected.ece), ("Brier score", expected.brier), ("AURC", expected.aurc)):
-        value, between, floor, mark = found[words, "plain"]
+        value, between, floor, mark = result[words, "plain"]
         assert (value, floor, mark) == tuple(f"{x:.3g}" for x in (figure.value, figure.null_floor, figure.null_high))
         assert between == f"{figure.low:.3g} to {figure.high:.3g}"
     agreed = calibration_report([row["agreement"] for _, row in rows], correct, groups=groups, seed=0)
-    assert found["ECE of agreement", "plain"][0] == f"{agreed.ece.value:.3g}"
+    assert result["ECE of agreement", "plain"][0] == f"{agreed.ece.value:.3g}"
 
 
-def test_the_exact_distribution_shows_what_was_put_in(section):
-    found = table_of(section)
-    assert found["KL to the truth (nats)", "plain"] == ("0", "0 to 0", "0", "0")
+def test_scores_against_the_exact_distribution_recover_the_bias_that_was_put_in(section):
+    result = table_of(section)
+    assert result["KL to the truth (nats)", "plain"] == ("0", "0 to 0", "0", "0")
     # The treatment never acted in seed 1: there its answers are the baseline's, and confidence is true.
     rows = [row for seed in (0, 2, 3, 4, 5) for row in answers(seed, OVER) if row["true_probabilities"]]
     bias = sum(row["confidence"] - row["true_probabilities"][0] for row in rows) / (len(rows) * 6 / 5)
-    assert found["confidence − truth", "guard"][0] == f"{bias:.3g}"
-    assert found["accuracy", "guard"][0] == found["accuracy", "plain"][0]  # the same draws decide both
+    assert result["confidence − truth", "guard"][0] == f"{bias:.3g}"
+    assert result["accuracy", "guard"][0] == result["accuracy", "plain"][0]  # the same draws decide both
 
 
-def test_each_arm_has_its_diagram_and_all_share_a_curve(full, section):
+def test_each_arm_has_its_diagram_and_all_share_one_risk_curve(full, section):
     plots = [plot for block in section.blocks for plot in getattr(block, "plots", ())]
     assert [plot.name for plot in plots] == ["reliability-1-plain", "reliability-2-guard", "risk-coverage"]
     assert "360 answers" in plots[0].description and "below confidence" in plots[1].description
@@ -92,7 +92,7 @@ def test_the_same_records_give_the_same_bytes(full):
     assert {path: path.read_bytes() for path in write_report(full)} == before
 
 
-def test_where_the_most_is_lost():
+def test_the_largest_gap_weighs_bins_by_their_counts():
     diagram = reliability_diagram([0.9] * 30 + [0.1] * 5, [0] * 10 + [1] * 20 + [1] * 5, bootstrap=5, null=5, seed=0)
     gap, ends = largest_gap(diagram)
     assert gap == pytest.approx(2 / 3 - 0.9) and ends == pytest.approx([13 / 15, 14 / 15])
@@ -104,10 +104,10 @@ def test_one_arm_one_seed_and_no_distributions(tmp_path):
     bare = {"agreement": None, "options": None, "option_probabilities": None, "true_probabilities": None}
     write_answers(place, answers(0, 0.0, 12, **bare))
     section = reliability(read_records(folder))
-    found = table_of(section)
-    assert {arm for _, arm in found} == {"plain"}
-    assert not any("truth" in words or "agreement" in words for words, _ in found)
-    assert "With one seed" in texts_of(section) and "No episode of guard has left predictions." in texts_of(section)
+    result = table_of(section)
+    assert {arm for _, arm in result} == {"plain"}
+    assert not any("truth" in words or "agreement" in words for words, _ in result)
+    assert "With one seed" in texts_of(section) and "No episode of guard has predictions." in texts_of(section)
     (place / "predictions.jsonl").write_text("")
     assert reliability(read_records(folder)) is None
 
@@ -129,7 +129,7 @@ def test_an_episode_that_has_not_ended_does_not_count(tmp_path):
         ({"true_probabilities": [0.5, 0.5]}, "should have one length"),
     ],
 )
-def test_a_damaged_file_is_one_clear_paragraph(tmp_path, changes, words):
+def test_a_damaged_file_is_refused_in_one_paragraph(tmp_path, changes, words):
     folder = make_experiment(tmp_path / "e")
     rows = answers(0, 0.0, 3)
     rows[1] |= {"true_probabilities": [1.0, 0.0, 0.0]} | changes
@@ -139,7 +139,7 @@ def test_a_damaged_file_is_one_clear_paragraph(tmp_path, changes, words):
     assert "predictions.jsonl is damaged at line 2" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_answers_that_are_not_finite_are_counted_and_named(tmp_path):
+def test_answers_with_non_finite_probabilities_are_counted_and_named(tmp_path):
     """As a run that diverged leaves them: the report is made all the same, and says so."""
     folder = add_predictions(make_experiment(tmp_path / "e"), items=24)
     place = folder / "episodes/guard/seed-2"
@@ -157,14 +157,14 @@ def test_answers_that_are_not_finite_are_counted_and_named(tmp_path):
     assert "guard: 24 of 24 of seed 0" in texts_of(reliability(read_records(folder)))
 
 
-def test_where_an_outcome_was_drawn_confidence_is_held_against_it(tmp_path):
+def test_confidence_is_compared_with_the_drawn_outcome(tmp_path):
     folder = make_experiment(tmp_path / "e")
     rows = [row | {"hit": row["correct"], "correct": True, "outcome": "a"} for row in answers(0, 0.0)]
     write_answers(folder / "episodes/plain/seed-0", rows)
     section = reliability(read_records(folder))
     accuracy = sum(row["hit"] for row in rows) / len(rows)
     assert table_of(section)["accuracy", "plain"][0] == f"{accuracy:.3g}" != "1"
-    assert "an outcome was drawn from it" in texts_of(section)
+    assert "an outcome was drawn from the distribution" in texts_of(section)
 
 
 def sharpened(seed, power):
@@ -182,19 +182,19 @@ def sharpened(seed, power):
     return rows
 
 
-def test_the_temperature_that_was_put_in_is_found_on_half_and_shown_on_the_other(tmp_path):
+def test_temperature_scaling_recovers_the_temperature_that_was_put_in(tmp_path):
     folder = make_experiment(tmp_path / "e")
     for seed in range(6):
         write_answers(folder / f"episodes/plain/seed-{seed}", sharpened(seed, 2.0))
     section = reliability(read_records(folder))
-    found = table_of(section, "After temperature scaling")
-    assert float(found["temperature", "plain"][0]) == pytest.approx(2.0, rel=0.15)
-    before, after = (float(found[f"NLL {when} (nats)", "plain"][0]) for when in ("before", "after"))
+    result = table_of(section, "After temperature scaling")
+    assert float(result["temperature", "plain"][0]) == pytest.approx(2.0, rel=0.15)
+    before, after = (float(result[f"NLL {when} (nats)", "plain"][0]) for when in ("before", "after"))
     assert after < before
     for when, beyond in (("before", True), ("after", False)):
-        value, between, floor, mark = found[f"ECE {when}", "plain"]
+        value, between, floor, mark = result[f"ECE {when}", "plain"]
         assert (float(value) > float(mark)) == beyond and between != "–" and float(floor) > 0
-    assert ("classwise ECE after", "plain") in found
+    assert ("classwise ECE after", "plain") in result
     assert "600 answers to fit, 600 answers to judge" in texts_of(section)
 
 
@@ -208,12 +208,12 @@ def test_without_options_the_probability_of_being_right_is_scaled(tmp_path):
             row["confidence"] = odds / (1 + odds)
         write_answers(folder / f"episodes/plain/seed-{seed}", rows)
     section = reliability(read_records(folder))
-    found = table_of(section, "After temperature scaling")
-    assert float(found["temperature", "plain"][0]) == pytest.approx(2.0, rel=0.2)
+    result = table_of(section, "After temperature scaling")
+    assert float(result["temperature", "plain"][0]) == pytest.approx(2.0, rel=0.2)
     assert "the probability of being right" in texts_of(section)
 
 
-def test_a_row_that_lacks_its_confidence_is_damage(tmp_path):
+def test_a_prediction_without_confidence_is_refused_as_damaged(tmp_path):
     folder = make_experiment(tmp_path / "e")
     (folder / "episodes/plain/seed-0/predictions.jsonl").write_text(json.dumps({"item": 0, "correct": True}) + "\n")
     with pytest.raises(RunError, match="line 1: confidence is missing"):
@@ -226,7 +226,7 @@ def test_a_row_that_lacks_its_confidence_is_damage(tmp_path):
 @pytest.mark.skipif(BROWSER is None, reason="there is no Chromium to open the page in")
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_part_fits_and_can_be_read(full, width, scheme):
+def test_the_calibration_section_fits_and_can_be_read(full, width, scheme):
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -27,7 +27,7 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def config(**changes: Any) -> dict[str, Any]:
-    found = {
+    result = {
         "question": QUESTION,
         "seed": 0,
         "model": {"name": "smollm2-135m", "path": None},
@@ -37,7 +37,7 @@ def config(**changes: Any) -> dict[str, Any]:
         "layout": "two_sequences",
         "solve": {"margin": 1.0, "precision": "bf16"},
     }
-    return found | changes
+    return result | changes
 
 
 def curve(shape: str, steps: int) -> list[list[Any]]:

@@ -52,9 +52,9 @@ def test_the_page_fits_and_can_be_read(
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    asked: list[str] = []
+    requests: list[str] = []
     said: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: requests.append(request.url))
     page.on("console", lambda message: said.append(message.text))
     page.goto((folders[name] / "report.html").as_uri())
     assert [section.get_attribute("id") for section in page.query_selector_all("main section")] == PARTS
@@ -72,7 +72,7 @@ def test_the_page_fits_and_can_be_read(
             path=Path(os.environ["TRIMTAB_SCREENSHOTS"]) / f"memory-{name}-{width}-{scheme}.png", full_page=True
         )
     context.close()
-    assert len(asked) == 1 and asked[0].startswith("file://") and said == []
+    assert len(requests) == 1 and requests[0].startswith("file://") and said == []
 
 
 def test_the_printed_page_keeps_the_gates_and_the_folded_tables(browser: Any, folders: dict[str, Path]) -> None:

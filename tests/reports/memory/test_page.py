@@ -29,7 +29,7 @@ from trimtab.records import Summary
 from trimtab.reports.memory import write_report
 
 PARTS = [
-    "answer", "gates", "run", "results", "controls", "convergence", "generation", "ablations", "robustness", "leaks", "bits", "geometry",
+    "summary", "gates", "run", "results", "controls", "convergence", "generation", "ablations", "robustness", "leaks", "bits", "geometry",
     "landscape", "cost", "origin",
 ]  # fmt: skip
 
@@ -45,19 +45,19 @@ def full(tmp_path_factory):
     return folder, *report(folder)
 
 
-def test_every_part_is_there_in_order_under_the_question(full):
+def test_every_section_is_there_in_order_under_the_question(full):
     _, html, markdown = full
     page = Page(html)
     assert [about["id"] for _, about in page.named("section")] == PARTS
     assert f"<title>{QUESTION}</title>" in html and f"<h1>{QUESTION}</h1>" in html
     assert '<p class="kind">Content memory</p>' in html and "Paired experiment" not in html
     assert len(re.findall(r"^## ", markdown, re.MULTILINE)) == len(PARTS)
-    assert markdown.startswith(f"# {QUESTION}\n\n## In short\n\nSolved are 95% (38 of 40) of the pairs")
+    assert markdown.startswith(f"# {QUESTION}\n\n## Summary\n\n95% (38 of 40) of the pairs are solved")
     assert "\n\n## Gates\n\n- **passed** (question alone): 100% solved" in markdown
     assert html.count('<div class="verdict passed">') == 4
 
 
-def test_the_head_list_says_what_was_run(full):
+def test_the_list_at_the_top_names_model_pairs_and_settings(full):
     text = " ".join(Page(full[1]).texts)
     for words in (
         "smollm2-135m",
@@ -70,7 +70,7 @@ def test_the_head_list_says_what_was_run(full):
     assert "trimtab memory run memory.yaml --out again" in text
 
 
-def test_it_is_one_page_whose_references_have_their_targets(full):
+def test_the_page_is_one_file_and_every_reference_has_its_target(full):
     _, html, _ = full
     page = Page(html)
     assert not page.named("script", "link", "img", "image", "iframe", "object")
@@ -84,11 +84,11 @@ def test_it_is_one_page_whose_references_have_their_targets(full):
     assert used <= set(ids)
 
 
-def test_every_plot_says_what_it_shows_and_is_a_file_of_its_own(full):
+def test_every_plot_has_a_description_and_its_own_file(full):
     folder, html, markdown = full
     drawn = sorted(path.stem for path in (folder / "plots").glob("*.svg"))
     assert sorted(re.findall(r"\]\(plots/([^)]+)\.svg\)", markdown)) == drawn and len(drawn) == 19
-    assert "Share of pairs solved over vectors a memory (K): 1: 0%" in html
+    assert "Share of pairs solved over vectors per memory (K): 1: 0%" in html
     for path in (folder / "plots").glob("*.svg"):
         assert ET.parse(path).getroot().tag.endswith("svg")
 
@@ -100,15 +100,16 @@ def test_the_same_records_give_the_same_bytes(full):
     assert {path: path.read_bytes() for path in write_report(folder)} == before
 
 
-def test_what_the_records_say_is_text_and_never_markup(tmp_path):
+def test_texts_of_the_records_never_become_markup(tmp_path):
     folder = make_memory(tmp_path / "m", question=NASTY, model={"name": NASTY})
     write_rows(folder / "generation.jsonl", [row | {"said": NASTY, "expected": NASTY} for row in generation()])
     write_rows(folder / "stages/joint/candidates.jsonl", [row | {"shape": NASTY, "pair": NASTY} for row in joint()])
     write_rows(folder / "events.jsonl", [{"kind": "pair_skipped", "reason": NASTY}, {"kind": NASTY, "reason": NASTY}])
     write_json(folder / "gates.json", [gate("joint", 38, 0.3, NASTY), gate(NASTY, 0, 0.5, NASTY)])
-    found = ablations()
+    actual = ablations()
     write_json(
-        folder / "ablations.json", found | {"cells": [cell | {"ablation": "_x$\\y{$ <i>|b"} for cell in found["cells"]]}
+        folder / "ablations.json",
+        actual | {"cells": [cell | {"ablation": "_x$\\y{$ <i>|b"} for cell in actual["cells"]]},
     )
     shown = geometry()
     shown["nearest"][0]["token"] = NASTY
@@ -133,32 +134,32 @@ def test_what_the_records_say_is_text_and_never_markup(tmp_path):
         ET.parse(path)
 
 
-def test_a_run_that_a_gate_stopped_says_so_in_every_part_that_it_lacks(tmp_path):
+def test_after_a_gate_stopped_the_run_every_missing_section_says_why(tmp_path):
     html, markdown = report(make_stopped(tmp_path / "m"))
     assert '<div class="verdict stopped">' in html and '<strong class="badge">stopped</strong>' in html
-    assert "0% solved (95% interval 0% to 8.76%), at least 70% asked for. Look at the learning rate" in html
+    assert "0% solved (95% interval 0% to 8.76%), at least 70% required. Look at the learning rate" in html
     for words in (
-        "The joint stage has no result: the gate &#39;single question&#39; stopped the run before it.",
-        "The generation check was not run: of the joint stage the gate",
-        "No pair was solved, so there is nothing to draw over steps.",
-        "No ablation has a result", "No memory was disturbed", "Leaks were not measured", "Bits were not measured",
+        "The joint stage has no result: the gate &#39;single question&#39; stopped the run before the joint stage.",
+        "The generation check was not run: the gate",
+        "No pair was solved, so there is no curve over steps.",
+        "No ablation has ended", "Robustness was not measured", "Leaks were not measured", "Bits were not measured",
         "The geometry was not measured", "The loss around the memories was not measured", "Counterfactual pairs were not tried",
     ):  # fmt: skip
         assert words in html
     assert "Page" not in markdown and markdown.count("\n## ") == len(PARTS)
 
 
-def test_a_run_that_went_on_past_its_gates_was_not_stopped_and_is_repeated_so(tmp_path):
+def test_the_command_of_a_run_that_ignored_its_gates_has_no_gates(tmp_path):
     folder = make_stopped(tmp_path / "m")
     ended = Summary.read(folder / "summary.json")
     assert "trimtab memory run memory.yaml --out again\n" in report(folder)[1]
     ended.model_copy(update={"status": "completed"}).write(folder / "summary.json")
     html, markdown = report(folder)
     assert '<div class="verdict stopped">' not in html and "- **not passed** (question alone): 0% solved" in markdown
-    assert "The joint stage has no result: it was not run." in html
+    assert "The joint stage has no result: the joint stage was not run." in html
     assert "trimtab memory run memory.yaml --out again --no-gates\n" in markdown
     ended.model_copy(update={"status": "interrupted"}).write(folder / "summary.json")
-    assert "The joint stage has no result: no candidate of it has ended." in report(folder)[0]
+    assert "The joint stage has no result: no candidate of the joint stage has ended." in report(folder)[0]
     (folder / "gates.json").unlink()
     assert "--out again\n" in report(folder)[1]
     begun = json.loads((folder / "manifest.json").read_text())
@@ -166,11 +167,11 @@ def test_a_run_that_went_on_past_its_gates_was_not_stopped_and_is_repeated_so(tm
     assert "--out again --no-gates\n" in report(folder)[1]
 
 
-def test_a_run_that_has_only_begun_is_a_page_too(tmp_path):
+def test_a_run_that_has_just_begun_has_a_report(tmp_path):
     html, _ = report(make_begun(tmp_path / "m"))
     assert '<strong class="badge">not judged yet</strong>' in html
-    assert "No gate was reached: the run has not ended. No candidate has ended." in html
-    assert "no candidate of it has ended" in html and "not ended: it is running, or was killed" in html
+    assert "The run has not reached a gate yet. No candidate has ended." in html
+    assert "no candidate of the joint stage has ended" in html and "not ended: running, or killed" in html
     bare = tmp_path / "bare"
     bare.mkdir()
     (bare / "memory.yaml").write_text("seed: 0\n")
@@ -204,16 +205,16 @@ def test_files_may_be_missing(tmp_path, full, names):
     assert 'class="missing"' in html
 
 
-def test_parts_of_a_part_may_be_missing(tmp_path, full):
+def test_parts_of_a_file_may_be_missing(tmp_path, full):
     folder = tmp_path / "m"
     shutil.copytree(full[0], folder)
     write_json(folder / "geometry.json", {})
     write_json(folder / "landscape.json", {"lines": landscape()["lines"]})
-    assert "Not measured: a plane, ways between restarts, the basin" in report(folder)[0]
+    assert "Not measured: a plane, paths between restarts, the width of the basin" in report(folder)[0]
     write_json(folder / "landscape.json", {"widths": landscape()["widths"]})
     write_json(
         folder / "leaks.json",
-        {"bits": {"question": {"question": {"mean": -3.0}}}, "per_vector": {"bits_per_vector": 2.0}},
+        {"bits": {"question": {"question": {"mean": -3.0}}}, "per_vector": {"bits_per_vector": {"mean": 2.0}}},
     )
     rows = [json.loads(line) for line in (folder / "robustness.jsonl").read_text().splitlines()]
     write_rows(folder / "robustness.jsonl", [row for row in rows if row["disturbance"] == "int8"])
@@ -221,7 +222,7 @@ def test_parts_of_a_part_may_be_missing(tmp_path, full):
     for words in (
         "Norms were not measured.", "Nearest tokens were not looked up.", "Memories were not compared.",
         "by a threshold that was not recorded", "Not measured: the answer, a counterfactual answer",
-        "Bits of single memories were not recorded", "No noise was added.", "Not tried: fp32, bf16, int4.",
+        "The bits of single memories were not recorded", "Noise was not measured.", "Not measured: fp32, bf16, int4.",
     ):  # fmt: skip
         assert words in html
 
@@ -248,7 +249,7 @@ def test_a_half_written_last_line_is_left_out(tmp_path):
         ("geometry.json", {"between": {"distances": [[0.0, 1.0]], "order": ["a"]}}, "a square table"),
         ("landscape.json", {"plane": {"pair": "a", "offsets": [0.0, 1.0], "loss": [[1.0]]}}, "landscape.json is damaged: plane"),
         ("landscape.json", {"paths": [{"pair": "a", "restarts": [0, 1], "positions": [0.0], "loss": []}]}, "one length"),
-        ("pairs.jsonl", [pair(0), pair(0)], "pairs.jsonl is damaged at line 2: pair 'squad-000' stands there twice"),
+        ("pairs.jsonl", [pair(0), pair(0)], "pairs.jsonl is damaged at line 2: pair 'squad-000' occurs twice"),
         ("pairs.jsonl", [pair(0, question_tokens=-1)], "pairs.jsonl is damaged at line 1: question_tokens"),
         ("baselines.jsonl", [baseline(0), {"pair": "x"}], "baselines.jsonl is damaged at line 2: random is missing"),
         ("baselines.jsonl", "{\n", "baselines.jsonl is damaged at line 1"),
@@ -260,7 +261,7 @@ def test_a_half_written_last_line_is_left_out(tmp_path):
         ("plots", "a file", "Cannot make the folder"),
     ],
 )  # fmt: skip
-def test_a_damaged_or_foreign_folder_is_one_clear_paragraph(tmp_path, file, content, words):
+def test_a_damaged_or_foreign_folder_is_refused_in_one_paragraph(tmp_path, file, content, words):
     folder = make_memory(tmp_path / "m")
     if content is None:
         (folder / file).unlink()
@@ -276,7 +277,7 @@ def test_a_damaged_or_foreign_folder_is_one_clear_paragraph(tmp_path, file, cont
     assert not (folder / "report.html").exists()
 
 
-def test_a_baseline_of_a_pair_that_is_not_in_the_stage_does_no_harm(tmp_path):
+def test_baselines_of_pairs_outside_the_stage_are_ignored(tmp_path):
     folder = make_memory(tmp_path / "m")
     write_rows(folder / "stages/joint/candidates.jsonl", [candidate(3, 0, "solved", "healthy")])
     html, _ = report(folder)

@@ -55,7 +55,7 @@ def capped_values(episodes: Sequence[Episode], metric: Metric, *, worst: float |
             f"The episode {missing[0].arm}, seed {missing[0].seed} has no figure '{metric.name}' to compare. It has {known}."
         )
     values = np.array([episode.figures.get(metric.name, math.nan) for episode in episodes])
-    untrained = np.array([_untrained(episode, metric) for episode in episodes])
+    untrained = np.array([metric.untrained(episode.figures) for episode in episodes])
     diverged = np.array([episode.status == "diverged" for episode in episodes], dtype=np.bool_)
     known_floor, finite = np.isfinite(untrained), np.isfinite(values)
     flags = ~finite | (diverged & known_floor)
@@ -83,11 +83,6 @@ def flattered(episodes: Sequence[Episode], metric: Metric) -> dict[str, int]:
     better = [
         episode.arm
         for episode in episodes
-        if episode.status == "diverged" and sign * (_untrained(episode, metric) - middle) > 0
+        if episode.status == "diverged" and sign * (metric.untrained(episode.figures) - middle) > 0
     ]
     return {arm: better.count(arm) for arm in better}
-
-
-def _untrained(episode: Episode, metric: Metric) -> float:
-    own = episode.figures.get(f"untrained.{metric.name}", math.nan)
-    return own if metric.cap is None else episode.figures.get(metric.cap, own)

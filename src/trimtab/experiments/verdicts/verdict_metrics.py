@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from trimtab.experiments.reading import Episode
 from trimtab.experiments.spec import Experiment
 from trimtab.experiments.verdicts.capping import capped_values, flattered, metric_named, worst_of
 from trimtab.experiments.verdicts.diverged import DivergedRuns, guarded
+from trimtab.records.experiment_files import VerdictRecord
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Judged:
     planned: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The verdict's fields and the pairs beside them; `differences` are on the scale of the claim."""
-        pairs = {name: list(getattr(self, name)) for name in ("seeds", "baseline_values", "treatment_values")}
-        missing = {"planned": self.planned, "failed": self.failed}
-        return self.verdict.as_dict() | pairs | {"differences": list(self.differences)} | missing
+    @property
+    def record(self) -> VerdictRecord:
+        """The verdict and its pairs as an entry of `verdicts.json`."""
+        names = ("seeds", "baseline_values", "treatment_values", "differences", "planned", "failed")
+        return VerdictRecord.model_validate(self.verdict.as_dict() | {name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)

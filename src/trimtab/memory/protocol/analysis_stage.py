@@ -19,9 +19,17 @@ from trimtab.memory.protocol.candidates import LossBounds
 from trimtab.memory.protocol.solving import Blocks, check_stop
 from trimtab.memory.protocol.stages import StageSetup
 from trimtab.memory.store import Memory, load_memories
-from trimtab.records import read_rows, to_json
+from trimtab.records import read_rows
 from trimtab.records.atomic import write_bytes, write_json
 from trimtab.records.jsonl import encode_row
+from trimtab.records.memory_measurements import (
+    GEOMETRY,
+    LANDSCAPE,
+    LEAKS,
+    GeometryRecord,
+    LandscapeRecord,
+    LeaksRecord,
+)
 from trimtab.runtime.events import Message
 
 RESTARTS = "memories_again"
@@ -45,7 +53,7 @@ def analyse(
         bf16_network = network if config.solve.precision == "bf16" else None
         rows = robustness(bf16_network, fp32_network(), memories, config.seed, positions=positions, progress=progress)
         write_bytes(path, b"".join(map(encode_row, rows)))
-    if not (path := setup.folder / "leaks.json").exists():
+    if not (path := setup.folder / LEAKS).exists():
         progress = Blocks(setup.context, "Leaks in bits")
         others = {
             memory.card.pair: other.card.answer_ids
@@ -56,17 +64,17 @@ def analyse(
         leaks = leak_matrix(
             fp32_network(), memories, counterfactual, others, starts=starts, positions=positions, progress=progress
         )
-        write_json(path, to_json(leaks))
-    if config.landscape_pairs and not (path := setup.folder / "landscape.json").exists():
+        write_json(path, LeaksRecord.model_validate(leaks).model_dump())
+    if config.landscape_pairs and not (path := setup.folder / LANDSCAPE).exists():
         restarts = _restarts(setup, memories[: config.landscape_pairs], bounds)
         progress = Blocks(setup.context, "Landscape of the loss")
-        write_json(
-            path, to_json(landscape(network, memories, restarts, config.seed, positions=positions, progress=progress))
-        )
-    if not (path := setup.folder / "geometry.json").exists():
+        losses = landscape(network, memories, restarts, config.seed, positions=positions, progress=progress)
+        write_json(path, LandscapeRecord.model_validate(losses).model_dump())
+    if not (path := setup.folder / GEOMETRY).exists():
         check_stop(setup.context)
         all_memories = [*memories, *load_memories(setup.folder / RESTARTS, network.fingerprint)]
-        write_json(path, to_json(geometry(network, all_memories, setup.parts.tokenizer.texts())))
+        measured = geometry(network, all_memories, setup.parts.tokenizer.texts())
+        write_json(path, GeometryRecord.model_validate(measured).model_dump())
 
 
 def _counterfactual(setup: StageSetup, memories: Sequence[Memory]) -> dict[str, tuple[int, ...]]:

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from trimtab.evidence import t_interval
-from trimtab.reports.experiment.episodes import Episode
-from trimtab.reports.experiment.records import Records
+from trimtab.reports.experiment.episodes import EpisodeRecords
+from trimtab.reports.experiment.records import ExperimentRecords
 
 Resource = Literal["steps", "tokens", "seconds"]
 Figure = Literal["train_loss", "val_loss"]
@@ -28,15 +28,15 @@ class Compared:
     high: float
 
 
-def compared(records: Records) -> list[Compared]:
-    """Every treatment, smoothed training loss and validation loss, at each equal resource that its pairs have records for.
+def compared(records: ExperimentRecords) -> list[Compared]:
+    """Compare every treatment with the baseline at equal steps, tokens and seconds, by both losses, as far as records go.
 
-    Training losses are those of what each arm trains on: only pairs that train on the same are compared by them. The
-    validation loss is the cross-entropy in every arm.
+    Training losses are compared only within pairs that train on the same objective. The validation loss is the
+    cross-entropy in every arm.
     """
-    base = {(e.seed, e.cell): e for e in records.of(records.design.baseline)}
-    found = []
-    for arm in records.design.treatments:
+    base = {(e.seed, e.cell): e for e in records.of(records.spec.baseline_arm)}
+    comparisons = []
+    for arm in records.spec.treatments:
         for figure in ("train_loss", "val_loss"):
             for resource in ("steps", "tokens", "seconds"):
                 pairs = [(base[e.seed, e.cell], e) for e in records.of(arm) if (e.seed, e.cell) in base]
@@ -44,26 +44,28 @@ def compared(records: Records) -> list[Compared]:
                     pairs = [(one, other) for one, other in pairs if one.trained_on == other.trained_on]
                 differences = _by_seed(pairs, figure, resource, len(records.cells))
                 if differences:
-                    told = t_interval(differences)
-                    found.append(Compared(arm, figure, resource, told.n, told.mean, told.low, told.high))
-    return found
+                    interval = t_interval(differences)
+                    comparisons.append(
+                        Compared(arm, figure, resource, interval.n, interval.mean, interval.low, interval.high)
+                    )
+    return comparisons
 
 
-def _by_seed(pairs: list[tuple[Episode, Episode]], figure: str, resource: str, cells: int) -> list[float]:
-    """One difference a seed, the mean over its cells; seeds with a cell that has none are left out."""
+def _by_seed(pairs: list[tuple[EpisodeRecords, EpisodeRecords]], figure: str, resource: str, cells: int) -> list[float]:
+    """One difference per seed, the mean over its cells; seeds with a cell that has no difference are left out."""
     gathered: dict[int, list[float]] = {}
     for base, treated in pairs:
-        found = difference(base, treated, figure, resource)
-        if found is not None:
-            gathered.setdefault(treated.seed, []).append(found)
+        value = difference(base, treated, figure, resource)
+        if value is not None:
+            gathered.setdefault(treated.seed, []).append(value)
     return [float(np.mean(values)) for values in gathered.values() if len(values) == cells]
 
 
-def difference(base: Episode, treated: Episode, figure: str, resource: str) -> float | None:
-    """Treatment − baseline where both have spent what the thriftier of the two spent in all; None without records.
+def difference(base: EpisodeRecords, treated: EpisodeRecords, figure: str, resource: str) -> float | None:
+    """Treatment − baseline where both have spent the total of the cheaper of the two; None without records.
 
-    The smoothed training loss is the one after the last step within that budget; the validation loss lies on the straight
-    line between the evaluations around it. A diverged run counts as the untrained model.
+    The smoothed training loss is the one after the last step within that budget; the validation loss is interpolated
+    linearly between evaluations. A diverged run counts as the untrained model.
     """
     if not (base.finished and treated.finished):
         return None
@@ -75,7 +77,7 @@ def difference(base: Episode, treated: Episode, figure: str, resource: str) -> f
     return values[1] - values[0] if all(map(math.isfinite, values)) else None
 
 
-def _at(side: Episode, figure: str, resource: str, budget: float) -> float:
+def _at(side: EpisodeRecords, figure: str, resource: str, budget: float) -> float:
     if side.status == "diverged":
         return side.figures.get("untrained_loss", math.nan)
     spent, values = _spent(side, figure, resource)
@@ -86,8 +88,8 @@ def _at(side: Episode, figure: str, resource: str, budget: float) -> float:
     return float(values[np.searchsorted(spent, budget, side="right") - 1])
 
 
-def _spent(side: Episode, figure: str, resource: str) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """What was spent, and the figure then: one row per step or evaluation, in their order (by steps, of the last passage)."""
+def _spent(side: EpisodeRecords, figure: str, resource: str) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """The resource spent so far and the loss at that point, per step or evaluation (for steps: of the last passage)."""
     trace = side.trace
     if trace is None:
         return np.empty(0), np.empty(0)

@@ -1,4 +1,4 @@
-"""Losses over the steps, by arm: every seed, and their median."""
+"""Losses over steps, by arm: every seed and the median over seeds."""
 
 from typing import Any
 
@@ -18,34 +18,38 @@ from trimtab.reports.drawing import (
     steps_axis,
     thinned,
 )
-from trimtab.reports.experiment.episodes import Episode
-from trimtab.reports.experiment.records import Records
+from trimtab.reports.experiment.episodes import EpisodeRecords
+from trimtab.reports.experiment.records import ExperimentRecords
 from trimtab.reports.series import Series, smooth
 from trimtab.reports.style import INK, RED
 
-KEY, TITLE = "losses", "Loss against steps"
+KEY, TITLE = "losses", "Loss over steps"
 
 
-def losses(records: Records) -> Section:
-    """A figure for each arm, at one scale; an arm that mostly diverged has its own."""
+def losses(records: ExperimentRecords) -> Section:
+    """A plot per arm, all at one scale but for arms that mostly diverged or train on another loss."""
     cell = example_cell(records)
-    begun = {arm: [e for e in records.of(arm, cell) if e.trace is not None] for arm in records.design.order}
+    begun = {arm: [e for e in records.of(arm, cell) if e.trace is not None] for arm in records.arms}
     drawn = {arm: runs for arm, runs in begun.items() if any(len(_training(run)) for run in runs)}
     if not drawn:
         return Section(KEY, TITLE, (Text("No episode has recorded a step yet.", "missing"),))
     shared = _heights([r for runs in drawn.values() if not _own_scale(runs) for r in runs if r.status != "diverged"])
     about = (
-        "Training loss of every seed (thin; an average over up to 20 steps) and its median over the seeds (bold), of the "
-        "passages that rewinds left; marks joined "
-        "by a line are the median validation loss. A run that diverged counts as infinitely high after its end. What a forked "
-        "run shares with its baseline is drawn as its own. Red ticks are steps that an injected fault struck."
+        "Training loss of every seed (thin lines, averaged over up to 20 steps) and the median over seeds (bold). Marks joined "
+        "by a line are the median validation loss. Steps that a rewind discarded are left out, and steps that a fork shares "
+        "with its parent are included. A diverged run counts as infinitely high after its last step. Red ticks mark steps with "
+        "an injected fault."
     )
     if any(run.trained_on is not None for runs in drawn.values() for run in runs):
         about += (
-            " An arm that trains on another loss than the cross-entropy is drawn in that loss, training and validation, on a "
-            "scale of its own; the last figure has the cross-entropy of every arm."
+            " An arm that trains on a loss other than the cross-entropy is drawn in that loss, for training and validation, on "
+            "its own scale; the last plot shows the cross-entropy of every arm."
         )
-    note = () if not cell else (Text(f"Drawn for {words(records, cell)}, where the baseline ended lowest."),)
+    note = (
+        ()
+        if not cell
+        else (Text(f"Drawn for {words(records, cell)}, where the baseline has its lowest median validation loss."),)
+    )
     plots = tuple(
         _plot(records, arm, runs, _heights(runs) if _own_scale(runs) else shared) for arm, runs in drawn.items()
     )
@@ -54,19 +58,19 @@ def losses(records: Records) -> Section:
     return Section(KEY, TITLE, (Text(about), *note, Plots(plots)))
 
 
-def example_cell(records: Records) -> tuple[Any, ...]:
-    """The factors' values that single curves are shown for: where the baseline's median final loss is lowest."""
+def example_cell(records: ExperimentRecords) -> tuple[Any, ...]:
+    """The factors' values for which curves are drawn: those with the lowest median final loss of the baseline."""
 
     def level(cell: tuple[Any, ...]) -> float:
-        ended = [e.figures.get("val_loss", np.inf) for e in records.of(records.design.baseline, cell) if e.finished]
+        ended = [e.figures.get("val_loss", np.inf) for e in records.of(records.spec.baseline_arm, cell) if e.finished]
         return float(np.median(ended)) if ended else np.inf
 
     return min(records.cells, key=level)
 
 
-def words(records: Records, cell: tuple[Any, ...]) -> str:
-    """The factors' values in words."""
-    return ", ".join(f"{key} {value}" for key, value in zip(records.design.factors, cell, strict=True))
+def words(records: ExperimentRecords, cell: tuple[Any, ...]) -> str:
+    """The factors' values as text: `lr 0.1, width 64`."""
+    return ", ".join(f"{key} {value}" for key, value in zip(records.spec.factors, cell, strict=True))
 
 
 def median_over(runs: list[Series], diverged: list[bool]) -> Series:
@@ -86,8 +90,8 @@ def median_over(runs: list[Series], diverged: list[bool]) -> Series:
     return Series(steps[enough][keep], middle[keep])
 
 
-def _heights(runs: list[Episode]) -> list[float]:
-    """The losses of these runs that must be seen: a spike in training may be cut, an evaluation not."""
+def _heights(runs: list[EpisodeRecords]) -> list[float]:
+    """The losses that the vertical axis must include: every evaluation, but not the highest spikes of training."""
     trained = [value for run in runs for value in _smoothed(run).values]
     evaluated = [float(value) for run in runs for value in _validation(run).values]
     if not trained:
@@ -95,36 +99,36 @@ def _heights(runs: list[Episode]) -> list[float]:
     return [*evaluated, float(np.quantile(trained, 0.995)), min(trained)]
 
 
-def _mostly_diverged(runs: list[Episode]) -> bool:
+def _mostly_diverged(runs: list[EpisodeRecords]) -> bool:
     return 2 * sum(run.status == "diverged" for run in runs) > len(runs)
 
 
-def _own_scale(runs: list[Episode]) -> bool:
+def _own_scale(runs: list[EpisodeRecords]) -> bool:
     return _mostly_diverged(runs) or any(run.trained_on is not None for run in runs)
 
 
-def _quantity(runs: list[Episode]) -> str:
-    """What the loss of an arm's runs is."""
+def _quantity(runs: list[EpisodeRecords]) -> str:
+    """The label of the loss axis for an arm's runs."""
     return "loss trained on" if any(run.trained_on is not None for run in runs) else "loss (nats per token)"
 
 
-def _training(run: Episode) -> Series:
+def _training(run: EpisodeRecords) -> Series:
     assert run.trace is not None
     return run.trace.series["train_loss"].finite()
 
 
-def _smoothed(run: Episode) -> Series:
+def _smoothed(run: EpisodeRecords) -> Series:
     return smooth(_training(run), 20.0)
 
 
-def _validation(run: Episode) -> Series:
-    """The evaluations of what is trained on."""
+def _validation(run: EpisodeRecords) -> Series:
+    """The validation values of the loss that the run trains on."""
     assert run.trace is not None
     return (run.trace.validation if run.trained_on is None else run.trace.objective).finite()
 
 
-def _cross_entropies(records: Records, drawn: dict[str, list[Episode]]) -> Plot:
-    """The one loss that arms with different objectives share."""
+def _cross_entropies(records: ExperimentRecords, drawn: dict[str, list[EpisodeRecords]]) -> Plot:
+    """A plot of the validation cross-entropy, which arms with different objectives have in common."""
     medians = {
         arm: median_over(
             [run.trace.validation.finite() for run in runs if run.trace is not None],
@@ -134,7 +138,7 @@ def _cross_entropies(records: Records, drawn: dict[str, list[Episode]]) -> Plot:
     }
 
     def draw(figure: Any, axes: Any) -> None:
-        styles, handles = looks(records.design.order), []
+        styles, handles = looks(records.arms), []
         for arm, line in medians.items():
             look = styles[arm]
             handles += axes.plot(
@@ -145,17 +149,17 @@ def _cross_entropies(records: Records, drawn: dict[str, list[Episode]]) -> Plot:
         steps_axis(axes)
         legend(figure, handles, [drawable(arm, 20) for arm in medians])
 
-    told = "; ".join(f"{arm} {line.values[-1]:.4g}" for arm, line in medians.items() if len(line))
+    finals = "; ".join(f"{arm} {line.values[-1]:.4g}" for arm, line in medians.items() if len(line))
     return plot(
         file_name("losses-cross-entropy"),
         "Validation cross-entropy, every arm",
-        f"Median validation cross-entropy against steps; at the end {told or 'nothing is recorded'}.",
+        f"Median validation cross-entropy over steps; at the end {finals or 'nothing is recorded'}.",
         draw,
     )
 
 
-def _plot(records: Records, arm: str, runs: list[Episode], heights: list[float]) -> Plot:
-    look: Look = looks(records.design.order)[arm]
+def _plot(records: ExperimentRecords, arm: str, runs: list[EpisodeRecords], heights: list[float]) -> Plot:
+    look: Look = looks(records.arms)[arm]
     over = [run.status == "diverged" for run in runs]
     lines = [_smoothed(run) for run in runs]
     evaluated = [_validation(run) for run in runs]
@@ -192,12 +196,12 @@ def _plot(records: Records, arm: str, runs: list[Episode], heights: list[float])
         legend(figure, handles, labels)
 
     last = f"{middle.values[-1]:.4g} at step {middle.steps[-1]}" if len(middle) else "not finite"
-    what = "validation loss" if runs[0].trained_on is None else "validation loss in what is trained on"
+    what = "validation loss" if runs[0].trained_on is None else "validation value of the loss trained on"
     ended = f"; median {what} at the end {measured.values[-1]:.4g}" if len(measured) else ""
     return plot(
-        file_name("losses", records.design.order.index(arm) + 1, arm),
+        file_name("losses", records.arms.index(arm) + 1, arm),
         f"{arm}: {counted(len(runs), 'run')}",
-        f"Loss against steps of {arm}, {counted(len(runs), 'run')}, {sum(over)} diverged: median smoothed training loss {last}"
+        f"Loss over steps of {arm}, {counted(len(runs), 'run')}, {sum(over)} diverged: median smoothed training loss {last}"
         f"{ended}.",
         draw,
     )

@@ -1,19 +1,19 @@
-"""Every comparison that was made, where the records come from, and how to make them again."""
+"""All comparisons, where the records come from, and how to repeat the experiment."""
 
-import json
 import shlex
 from collections import Counter
-from typing import Any
 
 from trimtab.boundary import counted
+from trimtab.config.permission import needs_permission
 from trimtab.reports.blocks import Block, Code, Section, Table, Text, figure, interval, signed
-from trimtab.reports.experiment.records import Records
+from trimtab.reports.experiment.records import ExperimentRecords
+from trimtab.reports.provenance import commit, plain
 
 
-def comparisons(records: Records) -> Section:
-    """All verdicts, those that came to nothing included."""
-    key, title = "comparisons", "Every comparison made"
-    if not records.findings:
+def comparisons(records: ExperimentRecords) -> Section:
+    """A table of all verdicts, exploratory ones included."""
+    key, title = "comparisons", "All comparisons"
+    if not records.verdicts:
         return Section(key, title, (Text("No comparison has been made yet.", "missing"),))
     columns = (
         "treatment", "metric", "verdict", "pairs", "mean difference", "interval", "p", "adjusted p", "P(win)", "e-value",
@@ -22,7 +22,7 @@ def comparisons(records: Records) -> Section:
         (
             f.treatment,
             f.metric,
-            f.verdict if f.primary else "explored",
+            f.verdict if f.claimed else "exploratory",
             str(f.n),
             signed(f.mean_difference),
             interval(*f.confidence_interval),
@@ -31,20 +31,20 @@ def comparisons(records: Records) -> Section:
             figure(f.p_win, 2),
             figure(f.e_value, 3),
         )
-        for f in records.findings
+        for f in records.verdicts
     )
-    claimed = sum(f.primary for f in records.findings)
+    claimed = sum(f.claimed for f in records.verdicts)
     about = (
-        f"{counted(len(rows), 'comparison')}, of which {claimed} claimed before the run and the others explored: estimates "
-        "without a verdict, their p not adjusted. Intervals are at 95%, those of claims at the level "
-        "that stands with the paired differences."
+        f"{counted(len(rows), 'comparison')}, of which {claimed} claimed before the run. The others are exploratory: "
+        "estimates without a verdict, with unadjusted p values. Their intervals are at 95%, those of claims at the level given "
+        "under 'Paired differences'."
     )
     table = Table("Treatment − baseline", columns, rows, words=frozenset({0, 1, 2}))
     return Section(key, title, (Text(about), table))
 
 
-def origin(records: Records) -> Section:
-    """The manifest, the command that repeats the experiment, and what went wrong on the way."""
+def origin(records: ExperimentRecords) -> Section:
+    """The manifest, the command that repeats the experiment, and failed episodes."""
     progress = records.progress
     again = [
         "trimtab",
@@ -53,28 +53,27 @@ def origin(records: Records) -> Section:
         "--out",
         "again",
         *(["--pilot"] if "--pilot" in progress.command else []),
-        *(["--allow-code"] if records.design.needs_permission else []),
+        *(["--allow-code"] if needs_permission(records.spec.model_dump()) else []),
     ]
     blocks: list[Block] = [
-        Text("The experiment is repeated, from the resolved spec in its folder, by"),
+        Text("To repeat the experiment, run this command in its folder, which holds the resolved spec:"),
         Code(shlex.join(again)),
     ]
     if progress.command:
-        blocks += [Text("It was started by"), Code(shlex.join(progress.command))]
+        blocks += [Text("It was started with:"), Code(shlex.join(progress.command))]
     blocks += [Table("Manifest", ("what", "recorded"), _manifest(records), words=frozenset({0, 1}))]
     blocks += [_configs(records), *_troubles(records)]
-    return Section("origin", "Where this comes from", tuple(blocks))
+    return Section("origin", "Provenance", tuple(blocks))
 
 
-def _manifest(records: Records) -> tuple[tuple[str, ...], ...]:
+def _manifest(records: ExperimentRecords) -> tuple[tuple[str, ...], ...]:
     progress = records.progress
-    commit = progress.git_commit or "unknown"
     rows = [
-        ("begun", progress.created_at),
+        ("started", progress.created_at),
         ("ended", progress.ended_at or "not recorded"),
         ("status", progress.status),
         ("Trimtab", progress.trimtab),
-        ("commit", f"{commit}, with changes of its own" if progress.git_dirty else commit),
+        ("commit", commit(progress.git_commit, progress.git_dirty)),
         ("pairing", _pairing(records)),
     ]
     manifests = [e.manifest for e in records.episodes if e.manifest is not None and not e.same]
@@ -82,36 +81,30 @@ def _manifest(records: Records) -> tuple[tuple[str, ...], ...]:
     values: dict[str, set[str]] = {}
     for manifest in manifests:
         for name, value in manifest.environment.items():
-            values.setdefault(name, set()).add(_plain(value))
-    rows += [(f"environment: {name}", "; ".join(sorted(found))) for name, found in values.items()]
+            values.setdefault(name, set()).add(plain(value))
+    rows += [(f"environment: {name}", "; ".join(sorted(texts))) for name, texts in values.items()]
     return tuple(rows)
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return ", ".join(value) or "none"
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-
-
-def _pairing(records: Records) -> str:
-    pairing = records.design.pairing
+def _pairing(records: ExperimentRecords) -> str:
+    pairing = records.spec.pairing
     kind = pairing.name.replace("_", " ")
     return f"{kind}, at step {pairing.at}" if pairing.at is not None else kind
 
 
-def _configs(records: Records) -> Table:
+def _configs(records: ExperimentRecords) -> Table:
     rows = [
         (
             e.arm,
             str(e.seed),
             *map(str, e.cell),
-            e.status if not e.same else "the baseline's run",
+            e.status if not e.same else "same as the baseline",
             e.manifest.config_hash,
         )
         for e in records.episodes
         if e.manifest is not None
     ]
-    keys = tuple(key.rsplit(".", 1)[-1] for key in records.design.factors)
+    keys = tuple(key.rsplit(".", 1)[-1] for key in records.spec.factors)
     columns = ("arm", "seed", *keys, "status", "config hash")
     return Table(
         "Config hash of every run",
@@ -122,15 +115,15 @@ def _configs(records: Records) -> Table:
     )
 
 
-def _troubles(records: Records) -> list[Block]:
+def _troubles(records: ExperimentRecords) -> list[Block]:
     counts = Counter(episode.status for episode in records.episodes)
-    told = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
-    blocks: list[Block] = [Text(f"Of {counted(len(records.episodes), 'episode')} planned: {told}.")]
+    summary = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
+    blocks: list[Block] = [Text(f"Of {counted(len(records.episodes), 'episode')} planned: {summary}.")]
     events = records.progress.events
     if not events:
-        return [*blocks, Text("No worker was lost and no episode failed.")]
-    rows = tuple(tuple(str(event.get(name, "")) for name in ("time", "episode", "status", "error")) for event in events)
+        return [*blocks, Text("No worker process died and no episode failed.")]
+    rows = tuple((event.time, event.episode, event.status, event.error) for event in events)
     table = Table(
-        "Workers lost and episodes failed", ("time", "episode", "what", "why"), rows, words=frozenset(range(4))
+        "Dead workers and failed episodes", ("time", "episode", "status", "error"), rows, words=frozenset(range(4))
     )
     return [*blocks, table]

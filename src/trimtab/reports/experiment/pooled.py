@@ -1,4 +1,4 @@
-"""The predictions of an arm's episodes together, and how its figures stand in a table."""
+"""The pooled predictions of an arm's episodes, and the columns of a table of calibration scores."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,19 +8,19 @@ import numpy as np
 
 from trimtab.reports.blocks import DASH, figure
 from trimtab.reports.experiment.predictions import Prediction, read_predictions
-from trimtab.reports.experiment.records import Records
+from trimtab.reports.experiment.records import ExperimentRecords
 
 if TYPE_CHECKING:
     from trimtab.evaluation.calibration import Figure
 
-HEADS = ("figure", "arm", "value", "95% interval", "perfect predictor", "its 95% mark")
+HEADS = ("score", "arm", "value", "95% interval", "perfect predictor", "its 95% mark")
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """The predictions of an arm's episodes, each with its seed; an arm that never acted in a seed has its baseline's there.
+    """The predictions of an arm's episodes, each with its seed; where its controller never acted, the baseline's.
 
-    `left_out` says in words which episodes have predictions that are not finite and therefore not among the rows.
+    `left_out` says which episodes have non-finite predictions, which `rows` leave out.
     """
 
     arm: str
@@ -39,13 +39,13 @@ class Pooled:
         return len({seed for seed, _ in self.rows})
 
     def settings(self, rows: tuple[tuple[int, Prediction], ...] | None = None) -> dict[str, Any]:
-        """Clusters by seed and by item, and a seed that makes the report the same every time."""
+        """Arguments of the calibration functions: clusters by seed and item, and a fixed random seed."""
         used = self.rows if rows is None else rows
         return {"groups": np.array([(seed, one.item) for seed, one in used]), "seed": 0}
 
 
-def pool(records: Records, arm: str) -> Pooled | None:
-    """An arm's predictions; None where no episode has left any."""
+def pool(records: ExperimentRecords, arm: str) -> Pooled | None:
+    """An arm's predictions; None where no episode has any."""
     rows: list[tuple[int, Prediction]] = []
     episodes, broken = 0, []
     for episode in records.of(arm):
@@ -59,11 +59,11 @@ def pool(records: Records, arm: str) -> Pooled | None:
     return Pooled(arm, episodes, tuple(rows), left_out) if rows or broken else None
 
 
-def cells(found: "Figure") -> tuple[str, str, str, str]:
-    """A figure as the last four columns of `HEADS`."""
-    between = DASH if found.low is None or found.high is None else f"{_number(found.low)} to {_number(found.high)}"
-    return _number(found.value), between, _number(found.null_floor), _number(found.null_high)
+def cells(score: "Figure") -> tuple[str, str, str, str]:
+    """A score as the last four columns of `HEADS`."""
+    between = DASH if score.low is None or score.high is None else f"{_number(score.low)} to {_number(score.high)}"
+    return _number(score.value), between, _number(score.null_floor), _number(score.null_high)
 
 
 def _number(value: float | None) -> str:
-    return figure(0.0 if value is not None and abs(value) < 1e-9 else value, 3)  # sums of rounding errors are no figure
+    return figure(0.0 if value is not None and abs(value) < 1e-9 else value, 3)  # a sum of rounding errors is 0

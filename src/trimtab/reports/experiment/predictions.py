@@ -1,4 +1,4 @@
-"""The answers that an episode's last evaluation left, item by item (`predictions.jsonl`)."""
+"""The answers of an episode's last task evaluation (`predictions.jsonl`)."""
 
 import math
 from typing import Annotated, Any, Self
@@ -7,33 +7,27 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field, model_validator
 
-from trimtab.reports.experiment.episodes import Episode
-from trimtab.reports.reading import Read, checked_rows
+from trimtab.records.rows import PredictionRow
+from trimtab.reports.experiment.episodes import EpisodeRecords
+from trimtab.reports.reading import checked_rows
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class Prediction(Read):
-    """An answer to a validation item, with its confidence; None for one that was not finite, as a broken model's is.
+class Prediction(PredictionRow):
+    """A prediction whose confidences and probabilities lie in [0, 1].
 
-    Where the exact distribution over the answers is known, the model's own over the same options stands beside it, and `hit`
-    says whether the answer names an `outcome` drawn from it.
+    Confidence and option probabilities that are not finite, as those of a diverged model, are None.
     """
 
-    item: int
-    correct: bool
     confidence: Share | None
-    hit: bool | None = None
     agreement: Share | None = None
-    answer: Any = None
-    outcome: Any = None
-    options: list[Any] | None = None
     option_probabilities: list[Share] | None = None
     true_probabilities: list[Share] | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _without_what_is_not_finite(cls, row: Any) -> Any:
+    def _without_non_finite(cls, row: Any) -> Any:
         if not isinstance(row, dict):
             return row
         own = row.get("option_probabilities")
@@ -43,35 +37,35 @@ class Prediction(Read):
         return {**row, "confidence": None, "option_probabilities": None}
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _is_consistent(self) -> Self:
         for name in ("option_probabilities", "true_probabilities"):
-            found = getattr(self, name)
-            if found is not None and abs(sum(found) - 1) > 1e-4:
-                raise ValueError(f"{name} should sum to 1; they sum to {sum(found):.6g}")
+            probabilities = getattr(self, name)
+            if probabilities is not None and abs(sum(probabilities) - 1) > 1e-4:
+                raise ValueError(f"{name} should sum to 1; they sum to {sum(probabilities):.6g}")
         if self.knows_truth and len(self.option_probabilities or ()) != len(self.true_probabilities or ()):
             raise ValueError("option_probabilities and true_probabilities should have one length")
         return self
 
     @property
     def knows_truth(self) -> bool:
-        """Whether both distributions stand there."""
+        """Whether both the model's and the exact distribution are recorded."""
         return self.option_probabilities is not None and self.true_probabilities is not None
 
     @property
     def right(self) -> bool:
-        """What the confidence is compared with: whether the answer is right, or names the outcome that was drawn."""
+        """The outcome that the confidence predicts: whether the answer is right, or names the outcome that was drawn."""
         return self.correct if self.hit is None else self.hit
 
     @property
     def label(self) -> int | None:
-        """Which option is the outcome, or without one the right answer; None where that is none of them."""
+        """The index of the option that is the outcome, or without an outcome the right answer; None where no option is."""
         wanted = str(self.answer if self.outcome is None else self.outcome)
         names = [str(option) for option in self.options or ()]
         return names.index(wanted) if wanted in names else None
 
 
-def read_predictions(episode: Episode) -> list[Prediction]:
-    """An ended episode's predictions; none where it has not ended or left none. Raises `RunError` for a damaged file."""
+def read_predictions(episode: EpisodeRecords) -> list[Prediction]:
+    """The predictions of an episode that has ended, otherwise none. Raises `RunError` for a damaged file."""
     if episode.run is None or not episode.finished:
         return []
     return checked_rows(Prediction, episode.run.predictions(), episode.run.predictions_path)

@@ -1,127 +1,158 @@
 """Everything that a report is drawn from, read once from an experiment's folder."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from trimtab.records.experiment_files import (
+    DETECTION,
+    INTERVENTIONS,
+    NOISE_FLOOR,
+    PROGRESS,
+    SAME_AS,
+    SPEC,
+    TUNING,
+    VERDICTS,
+    DetectionRecord,
+    ExperimentProgress,
+    InterventionsRecord,
+    NoiseFloorRecord,
+    TuningRecord,
+    VerdictRecord,
+    read_progress,
+)
+from trimtab.records.experiment_spec import ExperimentSpec, read_spec
 from trimtab.records.integrity import altered, differing
+from trimtab.records.metrics import Metric
 from trimtab.records.places import place
 from trimtab.records.run_directory import RunDirectory
-from trimtab.reports.experiment.contract import Design, ExperimentProgress, Finding, read_design, read_progress
-from trimtab.reports.experiment.episodes import Episode, opened
-from trimtab.reports.experiment.optional import DetectionScore, Interventions, NoiseFloor, Tuning
+from trimtab.reports.experiment.episodes import EpisodeRecords, opened
 from trimtab.reports.reading import read_if_there, read_list
 
 KIND = "an experiment"
 
-SAME_AS = "same_as.json"
-"""Stands in an episode's folder in place of a run: its controller never acted."""
-
 
 @dataclass(frozen=True)
-class Records:
-    """An experiment's folder. The optional files are None where they are missing.
+class ExperimentRecords:
+    """The records in an experiment's folder; files that an experiment need not have are None where they are missing.
 
-    `altered` are the files that are not as the experiment wrote them, each as one phrase.
+    `verdicts` is empty until the experiment has ended. `altered` has one phrase per file that was changed after the
+    experiment wrote it.
     """
 
     folder: Path
-    design: Design
+    spec: ExperimentSpec
     progress: ExperimentProgress
-    findings: list[Finding]
-    episodes: list[Episode]
-    detection: list[DetectionScore] | None
-    interventions: Interventions | None
-    noise: NoiseFloor | None
-    tuning: Tuning | None
+    verdicts: list[VerdictRecord]
+    episodes: list[EpisodeRecords]
+    detection: list[DetectionRecord] | None
+    interventions: InterventionsRecord | None
+    noise: NoiseFloorRecord | None
+    tuning: TuningRecord | None
     altered: list[str]
 
-    @property
-    def judged(self) -> bool:
-        """Whether there are verdicts on all that was planned; an interrupted experiment has none."""
-        return bool(self.findings) and self.progress.status in ("completed", "failed")
+    @cached_property
+    def claims(self) -> dict[str, VerdictRecord]:
+        """The verdict on the claim, by treatment."""
+        return {verdict.treatment: verdict for verdict in self.verdicts if verdict.claimed}
 
     @cached_property
-    def claims(self) -> dict[str, Finding]:
-        """The claim's verdict of each treatment that has one."""
-        return {finding.treatment: finding for finding in self.findings if finding.primary}
+    def arms(self) -> list[str]:
+        """The baseline, then the treatments."""
+        return [self.spec.baseline_arm, *self.spec.treatments]
 
     @cached_property
     def cells(self) -> list[tuple[Any, ...]]:
-        """Every combination of the factors' values; one empty one without factors."""
-        return list(itertools.product(*self.design.factors.values()))
+        """Every combination of the factors' values; without factors one empty combination."""
+        return list(itertools.product(*self.spec.factors.values()))
 
-    def of(self, arm: str, cell: tuple[Any, ...] | None = None) -> list[Episode]:
-        """An arm's episodes, by seed; those of one cell, or all."""
+    def of(self, arm: str, cell: tuple[Any, ...] | None = None) -> list[EpisodeRecords]:
+        """An arm's episodes, by seed: those of one cell, or all."""
         return [e for e in self.episodes if e.arm == arm and (cell is None or e.cell == cell)]
+
+    def metric(self, name: str) -> Metric:
+        """A metric as its kind of run declares it; the claim gives the direction of its own."""
+        claim = self.spec.claim
+        declared = next((metric for metric in self.progress.metrics if metric.name == name), None)
+        if declared is None:
+            return Metric(name, higher_is_better=claim.higher_is_better)
+        return replace(declared, higher_is_better=claim.higher_is_better) if name == claim.metric else declared
+
+    @cached_property
+    def explored(self) -> list[Metric]:
+        """The metrics that are compared besides the claimed one."""
+        return [self.metric(name) for name in self.progress.explored]
 
     @property
     def source(self) -> str:
-        """The figure of the summaries that the claim is about: under a derived metric, the one it is derived from."""
-        derived = self.design.derived
-        claimed = self.design.claim.metric
+        """The claimed metric; where that is derived over a factor, the metric that it is derived from."""
+        derived = self.spec.derived
+        claimed = self.spec.claim.metric
         return derived.metric if derived is not None and derived.name == claimed else claimed
 
 
-def read_records(folder: Path) -> Records:
+def read_records(folder: Path) -> ExperimentRecords:
     """Read an experiment's folder. Raises `RunError`, in one paragraph, where it is damaged or another kind of folder."""
-    design = read_design(folder / "experiment.yaml")
-    progress = read_progress(folder / "experiment.json")
-    findings = read_list(Finding, folder / "verdicts.json", KIND) or []
-    episodes = _episodes(folder, design, progress)
-    return Records(
+    spec = read_spec(folder / SPEC)
+    progress = read_progress(folder / PROGRESS)
+    verdicts = read_list(VerdictRecord, folder / VERDICTS, KIND) or []
+    episodes = _episodes(folder, spec, progress)
+    return ExperimentRecords(
         folder=folder,
-        design=design,
+        spec=spec,
         progress=progress,
-        findings=findings if progress.status in ("completed", "failed") else [],
+        verdicts=verdicts if progress.status in ("completed", "failed") else [],
         episodes=episodes,
+        detection=read_list(DetectionRecord, folder / DETECTION, KIND),
+        interventions=read_if_there(InterventionsRecord, folder / INTERVENTIONS, KIND),
+        noise=read_if_there(NoiseFloorRecord, folder / NOISE_FLOOR, KIND),
+        tuning=read_if_there(TuningRecord, folder / TUNING, KIND),
         altered=_altered(folder, progress, episodes),
-        detection=read_list(DetectionScore, folder / "detection.json", KIND),
-        interventions=read_if_there(Interventions, folder / "interventions.json", KIND),
-        noise=read_if_there(NoiseFloor, folder / "noise_floor.json", KIND),
-        tuning=read_if_there(Tuning, folder / "tuning.json", KIND),
     )
 
 
-def _altered(folder: Path, progress: ExperimentProgress, episodes: list[Episode]) -> list[str]:
-    found = differing(folder, progress.records)
+def _altered(folder: Path, progress: ExperimentProgress, episodes: list[EpisodeRecords]) -> list[str]:
+    phrases = differing(folder, progress.records)
     for episode in episodes:
         if episode.run is not None and not episode.same:
-            found += [f"{episode.name}/{what}" for what in altered(episode.run.path, episode.summary)]
-    return found
+            phrases += [f"{episode.name}/{phrase}" for phrase in altered(episode.run.path, episode.summary)]
+    return phrases
 
 
-def _episodes(folder: Path, design: Design, progress: ExperimentProgress) -> list[Episode]:
-    found: list[Episode] = []
-    bases: dict[tuple[int, tuple[Any, ...]], Episode] = {}
-    cells = list(itertools.product(*design.factors.values()))
-    for seed in design.seed_list:
-        for arm in design.order:
-            for cell in cells:
-                name = place("episodes", arm, seed, dict(zip(design.factors, cell, strict=True)))
-                base = bases.get((seed, cell))
-                episode = _episode(folder, progress, Episode(arm, seed, cell, name, "not begun", parent=base))
-                if arm == design.baseline:
-                    bases[seed, cell] = episode
-                found.append(episode)
-    return found
+def _episodes(folder: Path, spec: ExperimentSpec, progress: ExperimentProgress) -> list[EpisodeRecords]:
+    episodes: list[EpisodeRecords] = []
+    for seed in spec.seed_list:
+        baselines: dict[tuple[Any, ...], EpisodeRecords] = {}
+        for arm in (spec.baseline_arm, *spec.treatments):
+            for values in spec.cells:
+                cell = tuple(values.values())
+                name = place("episodes", arm, seed, values)
+                planned = EpisodeRecords(arm, seed, cell, name, "not begun", parent=baselines.get(cell))
+                episode = _episode(folder, progress, planned)
+                if arm == spec.baseline_arm:
+                    baselines[cell] = episode
+                episodes.append(episode)
+    return episodes
 
 
-def _episode(folder: Path, progress: ExperimentProgress, plan: Episode) -> Episode:
-    path, base = folder / plan.name, plan.parent
-    about = (plan.arm, plan.seed, plan.cell, plan.name)
-    if (path / SAME_AS).exists() and base is not None:
-        return Episode(*about, base.status, True, base.run, base.manifest, base.summary, base.parent)
+def _episode(folder: Path, progress: ExperimentProgress, planned: EpisodeRecords) -> EpisodeRecords:
+    path, baseline = folder / planned.name, planned.parent
+    place_in_design = (planned.arm, planned.seed, planned.cell, planned.name)
+    if (path / SAME_AS).exists() and baseline is not None:
+        return EpisodeRecords(
+            *place_in_design, baseline.status, True, baseline.run, baseline.manifest, baseline.summary, baseline.parent
+        )
     run = RunDirectory(path)
     manifest, summary = opened(run)
-    told = progress.episodes.get(plan.name)
+    recorded = progress.episodes.get(planned.name)
     if manifest is None:
-        return Episode(*about, "not begun" if told is None else "failed" if told.status == "failed" else "missing")
+        missing = "failed" if recorded is not None and recorded.status == "failed" else "missing"
+        return EpisodeRecords(*place_in_design, "not begun" if recorded is None else missing)
     status: str = summary.status if summary is not None else "interrupted"
-    if told is not None and told.status == "failed":
+    if recorded is not None and recorded.status == "failed":
         status = "failed"
-    trunk = base.manifest.run_id if base is not None and base.manifest is not None else None
-    known = manifest.parent is not None and manifest.parent.run_id == trunk
-    return Episode(*about, status, False, run, manifest, summary, base if known else None)
+    trunk = baseline.manifest.run_id if baseline is not None and baseline.manifest is not None else None
+    forked = manifest.parent is not None and manifest.parent.run_id == trunk
+    return EpisodeRecords(*place_in_design, status, False, run, manifest, summary, baseline if forked else None)

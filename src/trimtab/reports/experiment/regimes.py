@@ -1,4 +1,4 @@
-"""One pair over its steps: what the monitor saw, what was decided."""
+"""One pair over its steps: the monitor's statistics and regimes, and the controller's decisions."""
 
 from typing import Any
 
@@ -16,9 +16,9 @@ from trimtab.reports.drawing import (
     steps_axis,
     thinned,
 )
-from trimtab.reports.experiment.episodes import Episode, Row, Trace
+from trimtab.reports.experiment.episodes import EpisodeRecords, Row, Trace
 from trimtab.reports.experiment.losses import example_cell, words
-from trimtab.reports.experiment.records import Records
+from trimtab.reports.experiment.records import ExperimentRecords
 from trimtab.reports.series import Series
 from trimtab.reports.style import BLUE, GREEN, INK, ORANGE, RED, VIOLET
 
@@ -32,7 +32,7 @@ SHADES: dict[str, tuple[str, float]] = {
     "unstable": (ORANGE, 0.22),
     "diverged": (RED, 0.30),
 }
-"""Colour and strength of each regime; their names stand above, and their steps in a table."""
+"""Colour and opacity of each regime; the plot also names them, and a table counts their steps."""
 
 KINDS = {
     "decision": ("v", "settings changed"),
@@ -41,60 +41,69 @@ KINDS = {
     "decision_rewind": ("<", "rewind"),
     "decision_stop": ("s", "stop"),
 }
-"""A decision's mark, and what it is called, by the kind of its event."""
+"""Marker and name of a decision, by the kind of its event."""
 
 
-def regimes(records: Records) -> Section:
+def regimes(records: ExperimentRecords) -> Section:
     """The baseline and a treatment of the pair whose difference is the median, side by side."""
     chosen = _example(records)
     if chosen is None:
-        return Section(KEY, TITLE, (Text("No pair has ended yet, so there is none to show.", "missing"),))
+        return Section(KEY, TITLE, (Text("No pair has ended yet.", "missing"),))
     base, treated, why = chosen
     where = f" It is shown for {words(records, base.cell)}." if base.cell else ""
     about = (
-        f"{why}{where} The background is the regime that the monitor named (above where there is room); marks at "
-        "the top are the controller's decisions, red ticks at the bottom of that panel are steps that an injected fault struck."
+        f"{why}{where} The background colour is the monitor's regime, named above where there is room. In the "
+        "panel of the smoothed loss, marks are the controller's decisions and red ticks are steps with an injected fault."
     )
     plots = Plots((_plot(records, base), _plot(records, treated)))
-    same = (Text(f"{treated.arm} never acted in this pair: the two are one run."),) if treated.same else ()
+    same = (
+        (Text(f"The controller of {treated.arm} never acted in this pair, so both plots show the same run."),)
+        if treated.same
+        else ()
+    )
     return Section(KEY, TITLE, (Text(about), *same, plots, _shares((base, treated))))
 
 
-def _example(records: Records) -> tuple[Episode, Episode, str] | None:
-    findings = list(records.claims.values())
-    acted = [finding for finding in findings if finding.nonzero]
+def _example(records: ExperimentRecords) -> tuple[EpisodeRecords, EpisodeRecords, str] | None:
+    verdicts = list(records.claims.values())
+    acted = [verdict for verdict in verdicts if verdict.nonzero]
     cell = example_cell(records)
-    for finding in acted or findings:
-        order = sorted(range(len(finding.seeds)), key=lambda i: (finding.differences[i], finding.seeds[i]))
+    for verdict in acted or verdicts:
+        order = sorted(range(len(verdict.seeds)), key=lambda i: (verdict.differences[i], verdict.seeds[i]))
         middle = order[(len(order) - 1) // 2]
-        seed = finding.seeds[middle]
+        seed = verdict.seeds[middle]
         which = "the median" if len(order) % 2 else "the lower of the two middle ones"
         why = (
-            f"Seed {seed} under {finding.baseline} and {finding.treatment}: the pair whose difference "
-            f"({finding.differences[middle]:+.4g}) is {which} of {len(order)}."
+            f"Seed {seed} under {verdict.baseline} and {verdict.treatment}: the pair whose difference "
+            f"({verdict.differences[middle]:+.4g}) is {which} of {len(order)}."
         )
-        found = _pair(records, finding.treatment, seed, cell)
-        if found is not None:
-            return *found, why
-    for arm in records.design.treatments:
-        for seed in records.design.seed_list:
-            found = _pair(records, arm, seed, cell)
-            if found is not None:
-                return *found, f"Seed {seed} under {records.design.baseline} and {arm}: the first pair that has ended."
+        pair = _pair(records, verdict.treatment, seed, cell)
+        if pair is not None:
+            return *pair, why
+    for arm in records.spec.treatments:
+        for seed in records.spec.seed_list:
+            pair = _pair(records, arm, seed, cell)
+            if pair is not None:
+                return (
+                    *pair,
+                    f"Seed {seed} under {records.spec.baseline_arm} and {arm}: the first pair that has ended.",
+                )
     return None
 
 
-def _pair(records: Records, arm: str, seed: int, cell: tuple[Any, ...]) -> tuple[Episode, Episode] | None:
-    sides = [e for name in (records.design.baseline, arm) for e in records.of(name, cell) if e.seed == seed]
+def _pair(
+    records: ExperimentRecords, arm: str, seed: int, cell: tuple[Any, ...]
+) -> tuple[EpisodeRecords, EpisodeRecords] | None:
+    sides = [e for name in (records.spec.baseline_arm, arm) for e in records.of(name, cell) if e.seed == seed]
     if len(sides) != 2 or not all(side.finished and side.trace is not None for side in sides):
         return None
     return sides[0], sides[1]
 
 
-def _plot(records: Records, episode: Episode) -> Plot:
+def _plot(records: ExperimentRecords, episode: EpisodeRecords) -> Plot:
     trace = episode.trace
     assert trace is not None
-    colour = looks(records.design.order)[episode.arm].colour
+    colour = looks(records.arms)[episode.arm].colour
     rate = _rate(trace.series["lr"])
     panels = [("smoothed loss", "loss_ema"), ("gradient norm", "grad_norm"), ("volatility", "loss_volatility")]
     if rate is not None:
@@ -129,9 +138,9 @@ def _plot(records: Records, episode: Episode) -> Plot:
     losses = trace.series["loss_ema"].finite().values
     last = f"{losses[-1]:.4g}" if len(losses) else "unknown"
     return plot(
-        file_name("regimes", records.design.order.index(episode.arm) + 1, episode.arm, "seed", episode.seed),
+        file_name("regimes", records.arms.index(episode.arm) + 1, episode.arm, "seed", episode.seed),
         f"{episode.arm}, seed {episode.seed}",
-        f"Monitor's figures of {episode.arm}, seed {episode.seed}: smoothed loss at the end {last}, {kept} decisions, regimes "
+        f"Monitor statistics of {episode.arm}, seed {episode.seed}: smoothed loss at the end {last}, {kept} decisions, regimes "
         f"{', then '.join(dict.fromkeys(span.name for span in trace.regimes)) or 'none recorded'}.",
         draw,
         height=1.7 + 1.15 * len(panels),
@@ -142,14 +151,14 @@ def _plot(records: Records, episode: Episode) -> Plot:
 
 
 def _rate(series: Series) -> Series | None:
-    """The learning rate where a step was made; None where it never changed."""
+    """The learning rate over the steps that were not skipped; None where it never changed."""
     made = series.values > 0
-    found = Series(series.steps[made], series.values[made])
-    return found if len(found) and np.ptp(found.values) > 1e-12 * found.values.max() else None
+    rate = Series(series.steps[made], series.values[made])
+    return rate if len(rate) and np.ptp(rate.values) > 1e-12 * rate.values.max() else None
 
 
 def _name(figure: Any, axes: Any, trace: Trace) -> None:
-    """Shade the regimes in every panel; their names stand in the first one, where there is room for them."""
+    """Shade the regimes in every panel, and name them in the first panel where there is room."""
     strip = axes[0]
     strip.set_yticks([])
     strip.grid(visible=False)
@@ -189,13 +198,13 @@ def _mark(axes: Any, trace: Trace, decisions: list[Row], handles: dict[str, Any]
 
 
 def _bounds(axes: Any, decisions: list[Row], handles: dict[str, Any]) -> None:
-    """The bounds that the controller clipped to, over the gradient norms."""
+    """Mark the clipping bounds that the controller set, in the panel of gradient norms."""
     bounds = [(row["step"], row["after"]["clip"]) for row in decisions if (row.get("after") or {}).get("clip")]
     if bounds:
         (handles["clipped to"],) = axes.plot(*zip(*bounds, strict=True), "_", color=RED, ms=5, mew=1.4)
 
 
-def _shares(sides: tuple[Episode, Episode]) -> Table:
+def _shares(sides: tuple[EpisodeRecords, EpisodeRecords]) -> Table:
     rows = []
     for name in SHADES:
         counts = []

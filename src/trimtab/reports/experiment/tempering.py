@@ -1,4 +1,4 @@
-"""What one temperature would make of the arms' confidences: fitted on half of the items, judged on the other half."""
+"""Temperature scaling of each arm's confidences: fitted on half of the items, evaluated on the other half."""
 
 from typing import TYPE_CHECKING
 
@@ -14,30 +14,31 @@ if TYPE_CHECKING:
     from trimtab.evaluation.calibration import Figure
 
 FEWEST = 20
-"""Items under which nothing is fitted."""
+"""With fewer items no temperature is fitted."""
 
 _LEAST = 1e-300
 
 
-def tempered(found: list[Pooled]) -> list[Block]:
-    """A table of NLL and ECE before and after, arm by arm; nothing where every arm has too few items."""
-    made = {one.arm: _figures(one) for one in found if len({answer.item for answer in one.predictions}) >= FEWEST}
+def tempered(arms: list[Pooled]) -> list[Block]:
+    """A table of NLL and ECE before and after scaling, by arm; empty where every arm has too few items."""
+    made = {one.arm: _figures(one) for one in arms if len({answer.item for answer in one.predictions}) >= FEWEST}
     if not made:
         return []
     names = dict.fromkeys(name for _, figures in made.values() for name in figures)
     rows = [
         (name, arm, *cells(figures[name])) for name in names for arm, (_, figures) in made.items() if name in figures
     ]
-    told = "; ".join(f"{arm}: {words}" for arm, (words, _) in made.items())
+    summary = "; ".join(f"{arm}: {words}" for arm, (words, _) in made.items())
     about = (
-        "One temperature for all answers of an arm (Guo et al. 2017), fitted on half of the items by least NLL; the rows before "
-        f"and after are of the other half, so they differ a little from those above. Over 1 an arm was too sure. {told}."
+        "One temperature per arm (Guo et al. 2017), fitted on half of the items by minimum NLL. The rows before and after "
+        "scaling are measured on the other half, so they differ a little from those above. A temperature above 1 means that the "
+        f"arm was overconfident. {summary}."
     )
     return [Table("After temperature scaling", HEADS, tuple(rows), words=frozenset({0, 1})), Text(about)]
 
 
 def _figures(pooled: Pooled) -> tuple[str, dict[str, "Figure"]]:
-    """What was scaled, in words, and the figures by name."""
+    """What was scaled, in words, and the scores by name."""
     from scipy.special import softmax
 
     from trimtab.evaluation.calibration import (
@@ -75,7 +76,7 @@ def _by_options(pooled: Pooled) -> bool:
 
 
 def _logits(pooled: Pooled) -> tuple[Float[np.ndarray, "n classes"], Int[np.ndarray, " n"]]:
-    """Log probabilities and labels: of the options where every answer has some, else of being wrong and being right."""
+    """Log probabilities and labels: of the options where every answer has some, otherwise of being wrong or right."""
     if _by_options(pooled):
         own = [one.option_probabilities or [] for one in pooled.predictions]
         widths = np.array([len(row) for row in own])

@@ -8,9 +8,9 @@ __all__ = ["write_report"]
 def write_report(folder: Path) -> list[Path]:
     """Write `report.html`, `report.md` and `plots/*.svg` into a memory run's folder and return their paths.
 
-    The page is one file that opens offline. The same records give the same bytes. Of a run that was stopped, interrupted or
-    goes on, what there is is reported, and each part that is missing says so and why. Raises `RunError` for a folder that
-    holds no memory run or a damaged one, `WorkError` when the disk refuses.
+    The page is one file that opens offline. The same records give the same bytes. A run that is running, stopped or
+    interrupted is reported as far as its records go; each section says what is missing and why. Raises `RunError` for a folder
+    that holds no memory run or a damaged one, `WorkError` when the disk refuses.
     """
     from trimtab.reports.memory.page import compose
     from trimtab.reports.memory.records import read_records

@@ -1,4 +1,4 @@
-"""What the number of vectors, paraphrases, the learning rate and the model change."""
+"""The effect of the number of vectors, paraphrases, the learning rate and the model."""
 
 import math
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from trimtab.records.memory_rows import AblationCell, AblationsRecord
 from trimtab.records.values import is_number
 from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text, figure
 from trimtab.reports.drawing import drawable, file_name, log_axis, plot
-from trimtab.reports.memory.records import Records
+from trimtab.reports.memory.records import MemoryRecords
 from trimtab.reports.memory.words import absent, percent, share_of, span
 from trimtab.reports.style import BLUE, INK
 
 KEY, TITLE = "ablations", "Ablations"
 
 NAMES = {
-    "vectors": "vectors a memory (K)",
+    "vectors": "vectors per memory (K)",
     "paraphrases": "paraphrases",
     "learning_rate": "learning rate",
     "model": "model",
@@ -23,50 +23,43 @@ NAMES = {
 """The ablations, in order, and their names in the report."""
 
 LEVELS = {"0.5": 0.5, "0.95": 0.95}
-"""The shares for which the thresholds of K are reported."""
+"""Shares of solved pairs for which the smallest sufficient K is reported."""
 
 
-def ablations(records: Records) -> Section:
-    """Each ablation's cells, the sweep of K drawn with its thresholds."""
-    found = records.ablations
-    if found is None:
-        ended = f" Of {len(records.cells)} of its cells there are candidates." if records.cells else ""
-        return absent(KEY, TITLE, f"No ablation has a result: there is no ablations.json.{ended}")
+def ablations(records: MemoryRecords) -> Section:
+    """A table per ablation, and plots of the sweeps over K and the learning rate."""
+    record = records.ablations
+    if record is None:
+        ended = f" {len(records.cells)} cells have candidates." if records.cells else ""
+        return absent(KEY, TITLE, f"No ablation has ended: there is no ablations.json.{ended}")
     blocks: list[Block] = [
         Text(
-            "Share: pairs solved by the strict criterion; what cells find is not decoded. Intervals are Wilson's at 95%; they "
-            "are of each cell alone, and many cells make a stray one likely: a difference between cells is an estimate, not a "
-            "verdict."
+            "Pairs solved by the strict criterion; the vectors are not decoded. Each 95% Wilson interval is for its cell alone: "
+            "with many cells some miss the true share, so a difference between cells is an estimate, not a verdict."
         )
     ]
-    order = [*NAMES, *sorted({cell.ablation for cell in found.cells} - set(NAMES))]
+    order = [*NAMES, *sorted({cell.ablation for cell in record.cells} - set(NAMES))]
     for name in order:
-        cells = [cell for cell in found.cells if cell.ablation == name]
+        cells = [cell for cell in record.cells if cell.ablation == name]
         title = NAMES.get(name, name.replace("_", " "))
         if not cells:
             blocks.append(Text(f"{title[0].upper()}{title[1:]}: this ablation was not run.", "missing"))
             continue
         cells = sorted(cells, key=lambda cell: cell.value) if all(is_number(cell.value) for cell in cells) else cells
         if name == "vectors":
-            blocks.append(Text(_thresholds(found)))
+            blocks.append(Text(_thresholds(record)))
         if name in ("vectors", "learning_rate") and all(is_number(cell.value) for cell in cells) and len(cells) > 1:
             blocks.append(Plots((_share(name, title, cells), _steps(name, title, cells))))
         blocks.append(_table(title, cells))
     return Section(KEY, TITLE, tuple(blocks))
 
 
-def _thresholds(found: AblationsRecord) -> str:
-    told = []
+def _thresholds(record: AblationsRecord) -> str:
+    levels = []
     for key, level in LEVELS.items():
-        least = found.k_thresholds.get(key)
-        told.append(
-            f"{percent(level)} from K = {least} on"
-            if least is not None
-            else f"{percent(level)} from no K that was tried"
-        )
-    return (
-        f"The smallest K from which on it and every larger one tried solve that share of the pairs: {', '.join(told)}."
-    )
+        least = record.k_thresholds.get(key)
+        levels.append(f"{percent(level)} from K = {least}" if least is not None else f"{percent(level)} from none")
+    return f"The smallest K from which on every K tried solves that share of the pairs: {', '.join(levels)}."
 
 
 def _table(title: str, cells: Sequence[AblationCell]) -> Table:
@@ -107,13 +100,13 @@ def _share(name: str, title: str, cells: Sequence[AblationCell]) -> Plot:
         axes.set_ylim(-4, 106)
         axes.set_ylabel("pairs solved (%)")
 
-    told = "; ".join(
+    summary = "; ".join(
         f"{_value(cell.value)}: {percent(cell.share)} ({span(cell.low, cell.high, shares=True)})" for cell in cells
     )
     return plot(
         file_name("ablation", name, "share"),
         f"Pairs solved over {title}",
-        f"Share of pairs solved over {title}: {told}.",
+        f"Share of pairs solved over {title}: {summary}.",
         draw,
     )
 
@@ -130,13 +123,13 @@ def _steps(name: str, title: str, cells: Sequence[AblationCell]) -> Plot:
             axes.plot(*zip(*known, strict=True), "o-", color=BLUE, ms=5, lw=1.6)
             axes.set_ylim(0, 1.1 * max(steps for _, steps in known) or 1.0)
         else:
-            axes.text(0.5, 0.5, "no steps were recorded", transform=axes.transAxes, ha="center")
+            axes.text(0.5, 0.5, "no pair was solved", transform=axes.transAxes, ha="center")
         _values_axis(axes, [cell.value for cell in cells], title)
         axes.set_ylabel("mean steps")
 
-    told = "; ".join(f"{_value(value)}: {steps:.3g}" for value, steps in known)
+    summary = "; ".join(f"{_value(value)}: {steps:.3g}" for value, steps in known)
     return plot(
-        file_name("ablation", name, "steps"), f"Mean steps over {title}", f"Mean steps over {title}: {told}.", draw
+        file_name("ablation", name, "steps"), f"Mean steps over {title}", f"Mean steps over {title}: {summary}.", draw
     )
 
 

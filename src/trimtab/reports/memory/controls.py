@@ -1,46 +1,46 @@
-"""Baselines and controls, each next to the result that it controls."""
+"""Baselines and controls, beside the results that they control."""
 
 from collections.abc import Sequence
 
 from trimtab.records.memory_rows import SIDES, Controlled, Sides
 from trimtab.reports.blocks import DASH, Block, Section, Table, Text, figure
-from trimtab.reports.memory.records import STAGES, Records, Stage
+from trimtab.reports.memory.records import STAGES, MemoryRecords, Stage
 from trimtab.reports.memory.results import why_no_joint
 from trimtab.reports.memory.words import finite, mean, percent, quantile, share_of, wilson
 
 KEY, TITLE = "controls", "Baselines and controls"
 
 NEARLY_NONE = 0.02
-"""The share up to which a control counts as about 0."""
+"""A control whose share is above this raises a warning."""
 
 
-def controls(records: Records) -> Section:
-    """Losses and exact decodes under the memory and under what is not it; pairs solved, beside the controls' pairs."""
+def controls(records: MemoryRecords) -> Section:
+    """Losses and exact decodes with the memory and without it, and pairs solved beside those of the control stages."""
     if records.joint is None and not records.baselines:
-        why = f"no baseline was measured, and of the joint stage {why_no_joint(records)}"
-        return Section(KEY, TITLE, (Text(f"There is nothing to set beside the results: {why}.", "missing"),))
+        why = f"no baseline was measured, and {why_no_joint(records)}"
+        return Section(KEY, TITLE, (Text(f"There are no controls: {why}.", "missing"),))
     about = (
-        "Losses are nats a token, the end token included, over pairs. 'Both exactly' counts pairs whose question and "
-        "answer are both said token for token by greedy decoding. Full context gives the model the other side of the pair "
-        "as real text: A after Q, and Q after A in a template. The template is one of many, so the latter is a rough guide. "
+        "Losses are in nats per token, with the end token, over pairs. 'Both exact' counts the pairs whose question and answer "
+        "are both reproduced token for token by greedy decoding. 'Full context' gives the model the other side of the pair as "
+        "text: A after Q, and Q after A in a template, which is one of many and so only a rough guide. "
     )
     about += (
-        "Every row is of the pairs that have a memory."
+        "Every row covers the pairs that have a memory."
         if kept(records)
-        else "No pair has a memory: the rows are of all pairs."
+        else "No pair has a memory, so the rows cover all pairs."
     )
     blocks: list[Block] = [Text(about), _losses(records)]
     for what, name, there in (
-        ("losses without a memory", "baselines.jsonl", records.baselines),
-        ("losses and decodes under other vectors", "controls.jsonl", records.controls),
+        ("Losses without a memory", "baselines.jsonl", records.baselines),
+        ("Losses and decodes under other vectors", "controls.jsonl", records.controls),
     ):
         if not there:
-            blocks.append(Text(f"{what}: there is no {name}, so their rows have dashes.", "missing"))
+            blocks.append(Text(f"{what} were not measured: there is no {name}.", "missing"))
     blocks += [*_warnings(records), *_stages(records)]
     return Section(KEY, TITLE, tuple(blocks))
 
 
-def _losses(records: Records) -> Table:
+def _losses(records: MemoryRecords) -> Table:
     own = kept(records)
     base = [row for pair, row in records.baselines.items() if pair in own or not own]
     control = [row for row in records.controls if row.pair in own or not own]
@@ -53,23 +53,23 @@ def _losses(records: Records) -> Table:
         _controlled("modes swapped", [one.swapped for one in control]),
     )
     columns = (
-        "under",
+        "condition",
         "pairs",
         "mean loss of Q",
         "median of Q",
         "mean loss of A",
         "median of A",
-        "both exactly",
+        "both exact",
         "95% interval",
     )
-    return Table("The memory beside what is not it", columns, rows)
+    return Table("Losses with and without the memory", columns, rows)
 
 
 def _row(name: str, losses: Sequence[Sides], exact: list[bool] | None) -> tuple[str, ...]:
-    told = [f"{len(losses):,}", *(part for side in SIDES for part in _figures([one.of(side) for one in losses]))]
+    cells = [f"{len(losses):,}", *(part for side in SIDES for part in _figures([one.of(side) for one in losses]))]
     if not exact:
-        return (name, *told, DASH, DASH)
-    return (name, *told, share_of(sum(exact), len(exact)), wilson(sum(exact), len(exact)))
+        return (name, *cells, DASH, DASH)
+    return (name, *cells, share_of(sum(exact), len(exact)), wilson(sum(exact), len(exact)))
 
 
 def _figures(values: list[float | None]) -> tuple[str, str]:
@@ -77,24 +77,24 @@ def _figures(values: list[float | None]) -> tuple[str, str]:
 
 
 def _controlled(name: str, rows: list[Controlled | None]) -> tuple[str, ...]:
-    found = [row for row in rows if row is not None]
-    return _row(name, found, exact(found))
+    measured = [row for row in rows if row is not None]
+    return _row(name, measured, exact(measured))
 
 
 def exact(rows: list[Controlled]) -> list[bool]:
-    """Whether both sides were said exactly, of the rows that tell."""
-    told = [(row.question_exact, row.answer_exact) for row in rows]
-    return [bool(question and answer) for question, answer in told if question is not None and answer is not None]
+    """Whether both sides were reproduced exactly, for the rows that record it."""
+    sides = [(row.question_exact, row.answer_exact) for row in rows]
+    return [bool(question and answer) for question, answer in sides if question is not None and answer is not None]
 
 
-def kept(records: Records) -> dict[str, Sides]:
-    """The pairs that have a memory, with its losses: those that the joint stage solved."""
+def kept(records: MemoryRecords) -> dict[str, Sides]:
+    """The losses of the pairs that have a memory, which are those that the joint stage solved."""
     pairs = records.joint.pairs if records.joint is not None else {}
     return {pair: solving.best.loss for pair, solving in pairs.items() if solving.solved}
 
 
-def own_exact(records: Records) -> list[bool]:
-    """The same under the pairs' own memories, of the generation check in its first precision; one not decoded counts as no."""
+def own_exact(records: MemoryRecords) -> list[bool]:
+    """As `exact`, under the pairs' own memories: from the generation check in its first precision; not decoded counts as no."""
     if not records.generation:
         return []
     precision = records.generation[0].precision
@@ -105,49 +105,55 @@ def own_exact(records: Records) -> list[bool]:
     return [len(said.get(pair, ())) == 2 and all(said[pair]) for pair in kept(records)]
 
 
-def _warnings(records: Records) -> list[Block]:
-    found: list[Block] = []
+def _warnings(records: MemoryRecords) -> list[Block]:
+    warnings: list[Block] = []
     for name, rows in (
         ("another pair's memory", [one.other for one in records.controls]),
         ("swapped modes", [one.swapped for one in records.controls]),
     ):
         hits = exact([row for row in rows if row is not None])
         if hits and sum(hits) > NEARLY_NONE * len(hits):
-            told = f"Under {name}, {share_of(sum(hits), len(hits))} of the pairs are said exactly, which should be about none: "
-            found.append(Text(told + "the memories may not be what says them.", "warning"))
-    return found
+            sentence = (
+                f"Under {name}, {share_of(sum(hits), len(hits))} of the pairs are reproduced exactly. That should be about none: "
+                "something other than the memory may produce the texts."
+            )
+            warnings.append(Text(sentence, "warning"))
+    return warnings
 
 
-def _stages(records: Records) -> list[Block]:
+def _stages(records: MemoryRecords) -> list[Block]:
     shown = {name: stage for name, stage in records.stages.items() if name != "joint_paraphrases"}
     if not shown:
         return [Text("No stage has a candidate that ended.", "missing")]
-    columns = ("stage", "pairs solved", "95% interval", "converged at step 0", "lenient at step 0, which gates nothing")
+    columns = ("stage", "pairs solved", "95% interval", "converged at step 0", "lenient at step 0")
     blocks: list[Block] = [
         Text(
-            "A restart begins from random vectors, so what is met at step 0 is met by random vectors: the strict criterion "
-            "by about none; the lenient one, whose second half (twice the loss in full context) a small model meets "
-            "easily, by many, which is why it gates nothing. Counterfactual pairs have another pair's answer, which the model "
-            "cannot know."
+            "A restart begins from random vectors, so its first measurement shows what random vectors reach. They should meet "
+            "the strict criterion in almost no pair. Many meet the lenient one, because a small model easily has less than twice "
+            "the loss of full context; that is why no gate uses it. Counterfactual pairs have the answer of another pair, which "
+            "the model cannot know."
         ),
         Table(
-            "Pairs solved, beside what is solved without fitting", columns, tuple(_solved(s) for s in shown.values())
+            "Pairs solved, and criteria met before the first update", columns, tuple(_solved(s) for s in shown.values())
         ),
     ]
     for stage in shown.values():
         started = sum(one.start_converged for one in stage.candidates)
         if started > NEARLY_NONE * len(stage.candidates):
             share = share_of(started, len(stage.candidates))
-            told = f"Stage '{STAGES[stage.name]}': {share} of the restarts had converged at step 0."
+            sentence = f"Stage '{STAGES[stage.name]}': {share} of the restarts had converged at step 0."
             blocks.append(
                 Text(
-                    f"{told} That should be about {percent(0.0)}: look for targets that the vectors leak into.",
+                    f"{sentence} That should be about {percent(0.0)}: check whether the targets leak into the input.",
                     "warning",
                 )
             )
     if "joint_counterfactual" not in records.stages:
         blocks.append(
-            Text("Counterfactual pairs were not tried, so knowledge is not told from memory by their rate.", "missing")
+            Text(
+                "Counterfactual pairs were not tried, so what the model knew already is not separated from what was stored.",
+                "missing",
+            )
         )
     return blocks
 

@@ -1,10 +1,10 @@
-"""What the model said under the memories, beside what it should have said."""
+"""Decoded texts under the memories, beside the expected texts."""
 
 from collections import Counter
 
 from trimtab.records.memory_rows import SIDES, GenerationRow
 from trimtab.reports.blocks import Block, Section, Table, Text, figure
-from trimtab.reports.memory.records import Records
+from trimtab.reports.memory.records import MemoryRecords
 from trimtab.reports.memory.results import verdicts, why_no_joint
 from trimtab.reports.memory.words import absent, clipped, percent, share_of, spread, wilson
 
@@ -13,18 +13,18 @@ KEY, TITLE = "generation", "Generation"
 WORDS = ("pass", "partial", "fail")
 
 SAMPLES = {"pass": 4, "partial": 6, "fail": 8}
-"""Decodes shown of each verdict at most."""
+"""The most samples shown per verdict."""
 
 
-def generation(records: Records) -> Section:
-    """Verdicts by precision, degenerate pairs, and samples side by side."""
+def generation(records: MemoryRecords) -> Section:
+    """Verdicts by precision, degenerate pairs, and samples."""
     if not records.generation:
-        after = f": of the joint stage {why_no_joint(records)}" if records.joint is None else ""
+        after = f": {why_no_joint(records)}" if records.joint is None else ""
         return absent(KEY, TITLE, f"The generation check was not run{after}.")
     about = (
-        "Greedy decoding from both modes, until the end token. Pass: the tokens are the target's, or the texts are equal after "
-        "the normalisation of SQuAD. Partial: token F1 of 0.5 or more. Fail: anything else. A pair has the worse of its "
-        "two sides' verdicts. Of a pair that was not solved the best vectors that were found are decoded: they are no memory."
+        "Greedy decoding in both modes, until the end token. Pass: the tokens equal the target's, or the texts are equal after "
+        "SQuAD normalisation. Partial: token F1 of 0.5 or more. Fail: anything else. The verdict of a pair is the worse of its "
+        "two sides. For an unsolved pair the vectors with the lowest loss are decoded; they are not a memory."
     )
     blocks: list[Block] = [
         Text(about),
@@ -38,13 +38,13 @@ def generation(records: Records) -> Section:
 def _counts(said: list[GenerationRow]) -> Table:
     rows = []
     for precision in dict.fromkeys(row.precision for row in said):
-        for solved, pair in ((True, "pair"), (False, "pair, not solved")):
-            found = [row for row in said if row.precision == precision and row.solved == solved]
+        for solved, pair in ((True, "pair"), (False, "pair, unsolved")):
+            group = [row for row in said if row.precision == precision and row.solved == solved]
             for side in SIDES if solved else ():
-                own = [row for row in found if row.side == side]
+                own = [row for row in group if row.side == side]
                 exact = sum(row.tokens_exact for row in own)
                 rows.append(_row(precision, side, Counter(row.verdict for row in own), len(own), exact))
-            words = verdicts(found).get(precision, {})
+            words = verdicts(group).get(precision, {})
             if solved or words:
                 rows.append(_row(precision, pair, Counter(words.values()), len(words), None))
     columns = ("precision", "of", *WORDS, "95% interval of pass", "token-exact")
@@ -56,8 +56,8 @@ def _row(precision: str, of: str, counts: Counter[str], trials: int, exact: int 
     return (precision, of, *shares, wilson(counts["pass"], trials), "" if exact is None else share_of(exact, trials))
 
 
-def degenerate(records: Records, precision: str) -> dict[str, str]:
-    """Pairs of low loss that do not pass the decode, with the criterion that their loss met."""
+def degenerate(records: MemoryRecords, precision: str) -> dict[str, str]:
+    """Pairs with a low loss whose decode does not pass, and the criterion that their loss met."""
     words = verdicts(records.generation).get(precision, {})
     pairs = records.joint.pairs if records.joint is not None else {}
     return {
@@ -67,20 +67,20 @@ def degenerate(records: Records, precision: str) -> dict[str, str]:
     }
 
 
-def _degenerate(records: Records) -> list[Block]:
+def _degenerate(records: MemoryRecords) -> list[Block]:
     if records.joint is None:
-        return [Text("Which decodes are degenerate cannot be told: the joint stage has no record.", "missing")]
-    told, rows = [], []
+        return [Text("Degenerate pairs are not known: the joint stage has no record.", "missing")]
+    shares, rows = [], []
     for precision, words in verdicts(records.generation).items():
-        found = degenerate(records, precision)
+        pairs = degenerate(records, precision)
         low = [pair for pair, one in records.joint.pairs.items() if (one.solved or one.lenient) and pair in words]
-        strict = sum(criterion == "strict" for criterion in found.values())
-        told.append(f"{precision}: {share_of(len(found), len(low))}, of which {strict} by the strict criterion")
-        for pair, criterion in found.items():
+        strict = sum(criterion == "strict" for criterion in pairs.values())
+        shares.append(f"{precision}: {share_of(len(pairs), len(low))}, of which {strict} by the strict criterion")
+        for pair, criterion in pairs.items():
             loss = records.joint.pairs[pair].best.loss
             rows.append((pair, precision, criterion, words[pair], figure(loss.question, 3), figure(loss.answer, 3)))
     blocks: list[Block] = [
-        Text(f"Degenerate, that is low loss (by either criterion) without a passing decode: {'; '.join(told)}.")
+        Text(f"Degenerate pairs (low loss by either criterion, but no passing decode): {'; '.join(shares)}.")
     ]
     if rows:
         columns = ("pair", "precision", "criterion met", "verdict", "loss of Q", "loss of A")
@@ -96,5 +96,5 @@ def _samples(said: list[GenerationRow]) -> Table:
         (row.pair, row.verdict, clipped(row.expected), clipped(row.said), row.side, row.precision, percent(row.f1))
         for row in chosen
     )
-    columns = ("pair", "verdict", "expected", "said", "mode", "precision", "F1")
-    return Table("Samples, side by side", columns, rows, words=frozenset(range(6)))
+    columns = ("pair", "verdict", "expected", "decoded", "mode", "precision", "F1")
+    return Table("Samples", columns, rows, words=frozenset(range(6)))

@@ -1,36 +1,34 @@
-"""The gates' words, and what the run was."""
+"""The gates of the run, and what was run."""
 
 from trimtab.boundary import counted
 from trimtab.records.memory_rows import GateRecord
 from trimtab.reports.blocks import Judgement, Judgements, Listing, Section, Text
-from trimtab.reports.memory.records import STAGES, Records
+from trimtab.reports.memory.records import STAGES, MemoryRecords
 from trimtab.reports.memory.words import percent, span
 
 NAMES = {**STAGES, "early": "joint, after its first pairs"}
-"""What a gate is called."""
+"""The names of the gates in the report."""
 
 
-def gates(records: Records) -> Section:
-    """Every gate as passed, stopped, or not passed and gone on from; where none was reached, how the run stands."""
-    found = tuple(
+def gates(records: MemoryRecords) -> Section:
+    """Whether each gate was passed, stopped the run, or was overridden; without gates, how far the run is."""
+    judgements = tuple(
         Judgement(NAMES.get(one.gate, one.gate), _word(records, one), _sentence(one)) for one in records.gates
     )
-    return Section("gates", "Gates", (Judgements(found or (_unjudged(records),)),))
+    return Section("gates", "Gates", (Judgements(judgements or (_unjudged(records),)),))
 
 
-def _unjudged(records: Records) -> Judgement:
+def _unjudged(records: MemoryRecords) -> Judgement:
     ended = ", ".join(
         f"{STAGES[name]}: {counted(len(s.candidates), 'candidate')}" for name, s in records.stages.items()
     )
-    state = (
-        "No gate was reached: the run has not ended." if records.summary is None else "The run ended without a gate."
-    )
+    state = "The run has not reached a gate yet." if records.summary is None else "The run ended before its first gate."
     return Judgement(
         "", "not judged yet", f"{state} {f'Ended so far: {ended}.' if ended else 'No candidate has ended.'}"
     )
 
 
-def _word(records: Records, gate: GateRecord) -> str:
+def _word(records: MemoryRecords, gate: GateRecord) -> str:
     if gate.passed:
         return "passed"
     if gate.gate == "early":
@@ -40,11 +38,11 @@ def _word(records: Records, gate: GateRecord) -> str:
 
 def _sentence(gate: GateRecord) -> str:
     ends = span(gate.low, gate.high, shares=True)
-    numbers = f"{percent(gate.share)} solved (95% interval {ends}), at least {percent(gate.threshold)} asked for."
+    numbers = f"{percent(gate.share)} solved (95% interval {ends}), at least {percent(gate.threshold)} required."
     return f"{numbers} {gate.message}".strip()
 
 
-def about(records: Records) -> Section:
+def about(records: MemoryRecords) -> Section:
     """Model, pairs and settings."""
     tried = counted(len(records.pairs), "pair") if records.pairs else "not read yet"
     skipped = _skipped(records)
@@ -52,7 +50,8 @@ def about(records: Records) -> Section:
         ("Model", _named(records, "model")),
         (
             "Pairs",
-            f"{_named(records, 'pairs')}: {tried}" + (f", {skipped:,} skipped (listed at the end)" if skipped else ""),
+            f"{_named(records, 'pairs')}: {tried}"
+            + (f", {skipped:,} skipped (listed under Provenance)" if skipped else ""),
         ),
         ("Vectors (K)", _plain(records.setting("vectors"))),
         ("Layout", _plain(records.setting("layout")).replace("_", " ")),
@@ -63,27 +62,29 @@ def about(records: Records) -> Section:
     return Section(
         "run",
         "The run",
-        (Text("A frozen model; one set of K vectors a pair is all that is fitted."), Listing(tuple(rows))),
+        (Text("The model is frozen; only the K vectors of each pair are fitted."), Listing(tuple(rows))),
     )
 
 
-def _skipped(records: Records) -> int:
-    """How many pairs were left out, by the summary; before there is one, the notes of such pairs (one may tell of many)."""
-    told = records.summary.metrics.get("skipped") if records.summary is not None else None
-    return told if isinstance(told, int) else sum(event.get("kind") == "pair_skipped" for event in records.events)
+def _skipped(records: MemoryRecords) -> int:
+    """How many pairs were skipped: by the summary, or before the end the number of notes (a note may cover many pairs)."""
+    recorded = records.summary.metrics.get("skipped") if records.summary is not None else None
+    return (
+        recorded if isinstance(recorded, int) else sum(event.get("kind") == "pair_skipped" for event in records.events)
+    )
 
 
-def _margin(records: Records) -> str:
+def _margin(records: MemoryRecords) -> str:
     margin = records.setting("solve", "margin")
     return (
         _plain(margin)
         if margin is None
-        else f"{_plain(margin)} in logits, between every target token and its runner-up"
+        else f"{_plain(margin)} in logits, between every target token and the next most likely token"
     )
 
 
-def _named(records: Records, key: str) -> str:
-    """A component's name and its parameters."""
+def _named(records: MemoryRecords, key: str) -> str:
+    """The name of a component and its parameters."""
     part = records.config.get(key)
     if not isinstance(part, dict):
         return _plain(part)

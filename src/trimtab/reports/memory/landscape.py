@@ -1,48 +1,53 @@
-"""The loss around the memories: lines, a plane, the way between two restarts, the basin's width."""
+"""The loss around the memories: along lines, in a plane, between two restarts, and the width of the basin."""
 
 import math
 from typing import Any
 
 import numpy as np
 
+from trimtab.records.memory_measurements import LandscapeRecord, LossLine, LossPath, LossPlane
 from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text, figure
 from trimtab.reports.drawing import legend, plot
-from trimtab.reports.memory.measures import Landscape, Line, Path, Plane
-from trimtab.reports.memory.records import Records
+from trimtab.reports.memory.records import MemoryRecords
 from trimtab.reports.memory.words import absent, finite, percent, quantile
 from trimtab.reports.style import BLUE, INK, ORANGE, VIOLET
 
-KEY, TITLE = "landscape", "Landscape"
+KEY, TITLE = "landscape", "Loss landscape"
 
 
-def landscape(records: Records) -> Section:
-    """What of it was measured."""
-    found = records.landscape
-    if found is None:
+def landscape(records: MemoryRecords) -> Section:
+    """Plots and tables of the measurements in `landscape.json`."""
+    record = records.landscape
+    if record is None:
         return absent(KEY, TITLE, "The loss around the memories was not measured: there is no landscape.json.")
     plots = [
-        *([_lines(found.lines)] if found.lines else []),
-        *([_plane(found.plane)] if found.plane is not None else []),
-        *([_paths(found.paths)] if found.paths else []),
+        *([_lines(record.lines)] if record.lines else []),
+        *([_plane(record.plane)] if record.plane is not None else []),
+        *([_paths(record.paths)] if record.paths else []),
     ]
     about = (
-        "Offsets are shares of the memory's norm, along random directions or uphill along the gradient. The way between two "
-        "restarts of one pair is straight; a barrier is the highest loss on it above the higher of its ends: near 0, both lie "
-        "in one basin."
+        "Offsets are shares of the memory's norm, along random directions or up the gradient. Between two restarts of one pair "
+        "the loss is measured on the straight line; the barrier is the highest loss on it minus the higher of its two ends. A "
+        "barrier near 0 means that both lie in one basin."
     )
     blocks: list[Block] = [Text(about)]
     if plots:
         blocks.append(Plots(tuple(plots)))
-    blocks += [_barriers(found.paths)] if found.paths else []
-    blocks += [Text(_risen(found)), _widths(found)] if found.widths else []
-    lacking = [name for name, there in (("lines", found.lines), ("a plane", found.plane), ("ways between restarts", found.paths),
-                                        ("the basin's width", found.widths)) if not there]  # fmt: skip
+    blocks += [_barriers(record.paths)] if record.paths else []
+    blocks += [Text(_risen(record)), _widths(record)] if record.widths else []
+    measured = {
+        "lines": record.lines,
+        "a plane": record.plane,
+        "paths between restarts": record.paths,
+        "the width of the basin": record.widths,
+    }
+    lacking = [name for name, values in measured.items() if not values]
     if lacking:
         blocks.append(Text(f"Not measured: {', '.join(lacking)}.", "missing"))
     return Section(KEY, TITLE, tuple(blocks))
 
 
-def _lines(lines: list[Line]) -> Plot:
+def _lines(lines: list[LossLine]) -> Plot:
     def draw(figure: Any, axes: Any) -> None:
         handles: dict[str, Any] = {}
         for line in lines:
@@ -51,7 +56,7 @@ def _lines(lines: list[Line]) -> Plot:
                 handles.setdefault(name, drawn[0])
         axes.axvline(0.0, color=INK, lw=0.8)
         axes.set_xlabel("offset (share of the norm)")
-        axes.set_ylabel("loss (nats a token)")
+        axes.set_ylabel("loss (nats per token)")
         legend(figure, list(handles.values()), list(handles))
 
     memories = len({line.pair for line in lines})
@@ -64,7 +69,7 @@ def _lines(lines: list[Line]) -> Plot:
     return plot("landscape-lines", "Loss along lines through the memories", description, draw)
 
 
-def _plane(plane: Plane) -> Plot:
+def _plane(plane: LossPlane) -> Plot:
     loss = np.array(plane.loss, dtype=np.float64)
 
     def draw(figure: Any, axes: Any) -> None:
@@ -83,53 +88,53 @@ def _plane(plane: Plane) -> Plot:
         axes.set_ylabel("along another")
 
     known = finite(loss.ravel())
-    told = f"from {min(known):.3g} to {max(known):.3g} nats a token" if known else "nowhere finite"
-    description = f"Loss of {plane.pair} in a plane of two random directions, the memory in the middle: {told}."
+    summary = f"from {min(known):.3g} to {max(known):.3g} nats per token" if known else "nowhere finite"
+    description = f"Loss of {plane.pair} in a plane of two random directions, the memory in the middle: {summary}."
     return plot("landscape-plane", f"Loss in a plane through {plane.pair}", description, draw, height=4.2)
 
 
-def _paths(paths: list[Path]) -> Plot:
+def _paths(paths: list[LossPath]) -> Plot:
     def draw(figure: Any, axes: Any) -> None:
         for path in paths:
             axes.plot(path.positions, path.loss, color=VIOLET, lw=1.2, alpha=0.8)
         axes.set_xlabel("from one restart (0) to another (1)")
-        axes.set_ylabel("loss (nats a token)")
+        axes.set_ylabel("loss (nats per token)")
 
     highest = max(finite(barrier(path) for path in paths), default=None)
-    told = f"the highest barrier of {len(paths)} is {figure(highest, 3)}"
-    description = f"Loss on the straight way between two restarts of one pair; {told}."
+    summary = f"the highest barrier of {len(paths)} is {figure(highest, 3)}"
+    description = f"Loss on the straight line between two restarts of one pair; {summary}."
     return plot("landscape-paths", "Between two restarts of one pair", description, draw)
 
 
-def barrier(path: Path) -> float:
-    """The highest loss on the way, above the higher of its ends."""
+def barrier(path: LossPath) -> float:
+    """The highest loss on the path minus the higher of its two ends."""
     return max(path.loss) - max(path.loss[0], path.loss[-1])
 
 
-def _barriers(paths: list[Path]) -> Table:
+def _barriers(paths: list[LossPath]) -> Table:
     rows = tuple(
         (path.pair, f"{path.restarts[0] + 1} and {path.restarts[1] + 1}", *(figure(v, 3) for v in (path.loss[0], path.loss[-1])),
          figure(barrier(path), 3))
         for path in paths
     )  # fmt: skip
-    columns = ("pair", "starts", "loss at one end", "at the other", "barrier")
+    columns = ("pair", "restarts", "loss at one end", "loss at the other", "barrier")
     return Table("Barriers between restarts", columns, rows, folded=len(rows) > 8)
 
 
-def _risen(found: Landscape) -> str:
-    """What the width of a basin is."""
-    about = "The basin's width is the distance at which the loss, in the mean of both sides and of the random directions, is"
-    if found.rise is None:
-        return f"{about} above that of the memory itself by a threshold that was not recorded."
+def _risen(record: LandscapeRecord) -> str:
+    """The definition of a basin's width."""
+    about = "The width of the basin is the distance at which the loss, averaged over both sides and the random directions, is"
+    if record.rise is None:
+        return f"{about} above the memory's own by a threshold that was not recorded."
     return (
-        f"{about} {figure(found.rise, 3)} nats a token above that of the memory itself: a token's probability times "
-        f"{figure(math.exp(-found.rise), 3)}, in the geometric mean. Distances are shares of the memory's norm."
+        f"{about} {figure(record.rise, 3)} nats per token above the memory's own; the geometric mean of the token "
+        f"probabilities is then {figure(math.exp(-record.rise), 3)} times as large. Distances are shares of the memory's norm."
     )
 
 
-def _widths(found: Landscape) -> Table:
-    widths = finite(one.width for one in found.widths)
-    never = len(found.widths) - len(widths)
-    told = (percent(quantile(widths, level)) for level in (0.0, 0.25, 0.5, 0.75, 1.0))
-    columns = ("memories", "least", "a quarter", "half", "three quarters", "largest", "never above it")
-    return Table("The basin's width", columns, ((str(len(found.widths)), *told, str(never)),))
+def _widths(record: LandscapeRecord) -> Table:
+    widths = finite(one.width for one in record.widths)
+    never = len(record.widths) - len(widths)
+    quantiles = (percent(quantile(widths, level)) for level in (0.0, 0.25, 0.5, 0.75, 1.0))
+    columns = ("memories", "smallest", "25%", "median", "75%", "largest", "not reached")
+    return Table("Width of the basin", columns, ((str(len(record.widths)), *quantiles, str(never)),))

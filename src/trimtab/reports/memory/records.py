@@ -1,4 +1,4 @@
-"""Everything that the report is drawn from, read once from a memory run's folder."""
+"""Everything that the report of a memory run is drawn from, read once from its folder."""
 
 import math
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from trimtab.errors import ConfigError, RunError
 from trimtab.records import Manifest, RunDirectory, Summary
 from trimtab.records.integrity import altered
 from trimtab.records.jsonl import read_rows
+from trimtab.records.memory_measurements import GeometryRecord, LandscapeRecord, LeaksRecord
 from trimtab.records.memory_rows import (
     MEMORY_CONFIG,
     AblationsRecord,
@@ -25,11 +26,9 @@ from trimtab.records.memory_rows import (
     RobustnessRow,
 )
 from trimtab.records.rows import Row
-from trimtab.reports.memory.measures import Geometry, Landscape, Leaks
 from trimtab.reports.reading import checked_rows, read_if_there, read_list
 
 KIND = "a memory run"
-"""The file by which a memory run's folder is known."""
 
 STAGES = {
     "single_question": "question alone",
@@ -38,22 +37,22 @@ STAGES = {
     "joint_counterfactual": "counterfactual pairs",
     "joint_paraphrases": "with paraphrases",
 }
-"""The stages' folders, in order, and their names in the report."""
+"""The folders of the stages, in order, and their names in the report."""
 
 _R = TypeVar("_R", bound=Row)
 
 
 @dataclass(frozen=True)
 class Solving:
-    """What became of one pair in one stage: its candidates by restart; the one that solved it, or else the best, is `best`."""
+    """The candidates of one pair in one stage, by restart."""
 
     candidates: tuple[CandidateRow, ...]
 
     @cached_property
     def best(self) -> CandidateRow:
-        """The one that solved the pair; where none did, the one of the lowest loss."""
+        """The candidate that solved the pair, or else the one with the lowest loss."""
         solved = [one for one in self.candidates if one.solved]
-        return solved[0] if solved else min(self.candidates, key=_height)
+        return solved[0] if solved else min(self.candidates, key=_total_loss)
 
     @property
     def solved(self) -> bool:
@@ -67,30 +66,30 @@ class Solving:
 
     @property
     def spent(self) -> list[CandidateRow]:
-        """The candidates up to the one that solved the pair, or all."""
+        """The candidates up to the one that solved the pair; all where none did."""
         return (
             [one for one in self.candidates if one.restart <= self.best.restart] if self.solved else [*self.candidates]
         )
 
 
-def _height(candidate: CandidateRow) -> float:
+def _total_loss(candidate: CandidateRow) -> float:
     total = sum(candidate.loss.known)
     return math.inf if math.isnan(total) else total
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage that was run: every pair's candidates, and the engine's steps."""
+    """The records of one stage: its candidates and the engine's steps."""
 
     name: str
     candidates: tuple[CandidateRow, ...]
     steps: tuple[EngineStepRow, ...]
     planned: int = 0
-    """The pairs that it is of, where the records tell."""
+    """The number of pairs that the stage was to solve; 0 where it is not known."""
 
     @cached_property
     def pairs(self) -> dict[str, Solving]:
-        """By pair, in the order in which they first ended."""
+        """The candidates by pair, in the order in which pairs first ended."""
         gathered: dict[str, list[CandidateRow]] = {}
         for one in self.candidates:
             gathered.setdefault(one.pair, []).append(one)
@@ -103,15 +102,16 @@ class Stage:
 
     @property
     def trials(self) -> int:
-        """What shares are of: all that were planned, as those that have ended before the others are mostly the solved ones."""
+        """The denominator of shares: all planned pairs, because the pairs that end first are mostly the solved ones."""
         return max(self.planned, len(self.pairs))
 
 
 @dataclass(frozen=True)
-class Records:
-    """A memory run's folder. What was not run is None or empty; `again` found other memories for the landscape's ways.
+class MemoryRecords:
+    """The records in a memory run's folder; what was not run is None or empty.
 
-    `altered` are the files that are not as the run wrote them, each as one phrase.
+    `again` is the stage that solved the pairs from other starting points, for the landscape. `altered` has one phrase per
+    file that was changed after the run wrote it.
     """
 
     folder: Path
@@ -129,9 +129,9 @@ class Records:
     generation: list[GenerationRow]
     ablations: AblationsRecord | None
     robustness: list[RobustnessRow]
-    leaks: Leaks | None
-    geometry: Geometry | None
-    landscape: Landscape | None
+    leaks: LeaksRecord | None
+    geometry: GeometryRecord | None
+    landscape: LandscapeRecord | None
     altered: list[str]
 
     @property
@@ -141,10 +141,10 @@ class Records:
 
     @property
     def status(self) -> str:
-        """How the run stands, in words."""
+        """The status of the run, in words."""
         if self.summary is not None:
             return self.summary.status
-        return "not ended: it is running, or was killed"
+        return "not ended: running, or killed"
 
     @property
     def stopped(self) -> bool:
@@ -153,20 +153,20 @@ class Records:
 
     @property
     def ungated(self) -> bool:
-        """Whether the run was told to go on past its gates: the command that began it says so, or a gate did not stop it."""
-        asked = self.manifest is not None and "--no-gates" in self.manifest.command
+        """Whether the run ignored its gates: its command says so, or it went on past a gate that was not passed."""
+        requested = self.manifest is not None and "--no-gates" in self.manifest.command
         closed = any(not gate.passed for gate in self.gates if gate.gate != "early")
-        return asked or (closed and not self.stopped)
+        return requested or (closed and not self.stopped)
 
     def setting(self, *path: str) -> Any:
-        """A setting of the config by its key path; None where there is none."""
+        """A value of the config by its key path; None where there is none."""
         here: Any = self.config
         for key in path:
             here = here.get(key) if isinstance(here, dict) else None
         return here
 
 
-def read_records(folder: Path) -> Records:
+def read_records(folder: Path) -> MemoryRecords:
     """Read a memory run's folder. Raises `RunError`, in one paragraph, where it is damaged or another kind of folder."""
     run = RunDirectory(folder)
     summary = run.summary()
@@ -182,8 +182,8 @@ def read_records(folder: Path) -> Records:
         "joint": len(pairs),
         "joint_counterfactual": counterfactual,
     }
-    found = {name: _stage(folder / "stages" / name, name, planned.get(name, 0)) for name in STAGES}
-    return Records(
+    stages = {name: _stage(folder / "stages" / name, name, planned.get(name, 0)) for name in STAGES}
+    return MemoryRecords(
         folder=folder,
         config=config,
         manifest=run.manifest() if run.exists() else None,
@@ -192,16 +192,16 @@ def read_records(folder: Path) -> Records:
         pairs=pairs,
         baselines=_once(_rows(BaselineRow, folder / "baselines.jsonl"), folder / "baselines.jsonl"),
         controls=_rows(ControlRow, folder / "controls.jsonl"),
-        stages={name: stage for name, stage in found.items() if stage is not None},
+        stages={name: stage for name, stage in stages.items() if stage is not None},
         cells=dict(_cells(folder / "stages" / "ablation")),
         again=_stage(folder / "stages" / "joint_again", "joint_again"),
         gates=read_list(GateRecord, folder / "gates.json", KIND) or [],
         generation=_rows(GenerationRow, folder / "generation.jsonl"),
         ablations=read_if_there(AblationsRecord, folder / "ablations.json", KIND),
         robustness=_rows(RobustnessRow, folder / "robustness.jsonl"),
-        leaks=read_if_there(Leaks, folder / "leaks.json", KIND),
-        geometry=read_if_there(Geometry, folder / "geometry.json", KIND),
-        landscape=read_if_there(Landscape, folder / "landscape.json", KIND),
+        leaks=read_if_there(LeaksRecord, folder / "leaks.json", KIND),
+        geometry=read_if_there(GeometryRecord, folder / "geometry.json", KIND),
+        landscape=read_if_there(LandscapeRecord, folder / "landscape.json", KIND),
         altered=altered(folder, summary),
     )
 
@@ -219,10 +219,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _rows(kind: type[_R], path: Path) -> list[_R]:
-    """A JSONL file's rows; none where there is no such file.
-
-    Texts are kept as they stand: an answer may well be "nan". Where a number is due, that word is one.
-    """
+    """The rows of a JSONL file; none where there is no such file."""
     return checked_rows(kind, read_rows(path), path) if path.exists() else []
 
 
@@ -230,18 +227,18 @@ _P = TypeVar("_P", PairRow, BaselineRow)
 
 
 def _once(rows: list[_P], path: Path) -> dict[str, _P]:
-    found: dict[str, _P] = {}
+    by_pair: dict[str, _P] = {}
     for number, row in enumerate(rows, start=1):
-        if row.pair in found:
+        if row.pair in by_pair:
             raise RunError(
-                f"{path} is damaged at line {number}: pair '{row.pair}' stands there twice. Restore it from a copy."
+                f"{path} is damaged at line {number}: pair '{row.pair}' occurs twice. Restore it from a copy."
             )
-        found[row.pair] = row
-    return found
+        by_pair[row.pair] = row
+    return by_pair
 
 
 def _stage(folder: Path, name: str, planned: int = 0) -> Stage | None:
-    """A stage, None where no candidate of it has ended."""
+    """A stage; None where none of its candidates has ended."""
     candidates = _rows(CandidateRow, folder / "candidates.jsonl")
     return (
         Stage(name, tuple(candidates), tuple(_rows(EngineStepRow, folder / "steps.jsonl")), planned)

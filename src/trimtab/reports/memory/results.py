@@ -1,11 +1,11 @@
-"""The results against the levels that were set before the run."""
+"""The results compared with the levels that were set before the run."""
 
 from dataclasses import dataclass
 
 from trimtab.boundary import counted
 from trimtab.records.memory_rows import SIDES, GenerationRow, Sides
 from trimtab.reports.blocks import DASH, Block, Section, Table, Text, figure
-from trimtab.reports.memory.records import Records, Solving, Stage
+from trimtab.reports.memory.records import MemoryRecords, Solving, Stage
 from trimtab.reports.memory.words import absent, finite, mean, percent, quantile, share_of, wilson
 
 KEY, TITLE = "results", "Results"
@@ -15,13 +15,13 @@ LEVELS = ("minimum", "good", "excellent")
 
 @dataclass(frozen=True)
 class Bar:
-    """What a figure is compared with: one threshold, or one for each of `LEVELS`; strictly above, or below."""
+    """The thresholds of a result: one, or one per level of `LEVELS`; the result must be strictly above, or below, them."""
 
     thresholds: tuple[float, ...]
     above: bool
 
     def reached(self, value: float | None) -> str:
-        """The highest level that the value reaches, in a word."""
+        """The highest level that the value reaches."""
         if value is None:
             return DASH
         passed = sum(value > bar if self.above else value < bar for bar in self.thresholds)
@@ -36,37 +36,38 @@ TIMES = Bar((2.0, 1.5, 1.2), above=False)
 PASS = Bar((0.8,), above=True)
 
 
-def results(records: Records) -> Section:
-    """The table of thresholds, and both criteria side by side."""
+def results(records: MemoryRecords) -> Section:
+    """The results beside their thresholds, and both criteria."""
     joint = records.joint
     if joint is None:
         return absent(KEY, TITLE, f"The joint stage has no result: {why_no_joint(records)}.")
     about = (
-        "A pair counts as converged by the strict criterion, as the engine recorded it: final loss below 0.3 times that under "
-        "random vectors, and every target token first by the margin. The loss ratio is a pair's final loss over that under "
-        "random vectors, both as the mean of question and answer, of its solving restart or else its best."
+        "A pair has converged (the strict criterion) when its final loss is below 0.3 times the loss under random vectors and "
+        "every target token is the most likely one by the margin. The loss ratio of a pair is its final loss divided by the loss "
+        "under random vectors, both averaged over question (Q) and answer (A), for the restart that solved it or else the "
+        "best one."
     )
     if records.generation:
         about += (
-            " The last threshold counts the converged pairs whose question and answer both pass the generation check."
+            " The last threshold is for the converged pairs whose question and answer both pass the generation check."
         )
     rows = [_convergence(joint), _ratio(records, joint), _times(records, joint), *_passes(records, joint)]
-    columns = ("figure", "value", "95% interval", *LEVELS, "reached")
-    blocks: list[Block] = [Text(about), Table("Against the thresholds", columns, tuple(rows), words=frozenset({0, 6}))]
+    columns = ("result", "value", "95% interval", *LEVELS, "reached")
+    blocks: list[Block] = [Text(about), Table("Results and thresholds", columns, tuple(rows), words=frozenset({0, 6}))]
     if not records.baselines:
-        blocks.append(Text("The losses are compared with no baseline: there is no baselines.jsonl.", "missing"))
+        blocks.append(Text("The losses have no baseline: there is no baselines.jsonl.", "missing"))
     if not records.generation:
-        blocks.append(Text("No pass rate: the generation check was not run.", "missing"))
+        blocks.append(Text("There is no pass rate: the generation check was not run.", "missing"))
     return Section(KEY, TITLE, (*blocks, _criteria(joint), *_within(records, joint), *_waited(joint)))
 
 
-def why_no_joint(records: Records) -> str:
-    """Why there is no joint stage, for the middle of a sentence."""
+def why_no_joint(records: MemoryRecords) -> str:
+    """Why the joint stage has no result, as a clause."""
     closed = next((gate for gate in records.gates if not gate.passed and gate.gate.startswith("single")), None)
     if records.stopped and closed is not None:
-        return f"the gate '{closed.gate.replace('_', ' ')}' stopped the run before it"
+        return f"the gate '{closed.gate.replace('_', ' ')}' stopped the run before the joint stage"
     ended = records.summary is not None and records.summary.status == "completed"
-    return "it was not run" if ended else "no candidate of it has ended"
+    return "the joint stage was not run" if ended else "no candidate of the joint stage has ended"
 
 
 def _convergence(joint: Stage) -> tuple[str, ...]:
@@ -75,38 +76,38 @@ def _convergence(joint: Stage) -> tuple[str, ...]:
     return ("converged (strict)", share_of(hits, trials), wilson(hits, trials), *_bars(CONVERGENCE, ">"), word)
 
 
-def _ratio(records: Records, joint: Stage) -> tuple[str, ...]:
+def _ratio(records: MemoryRecords, joint: Stage) -> tuple[str, ...]:
     ratios = [loss_ratio(records, pair, solving) for pair, solving in joint.pairs.items()]
     value = mean(ratios)
     bars = tuple(f"< {bar:g}" for bar in RATIO.thresholds)
-    told = f"{figure(value, 3)} (median {figure(quantile(finite(ratios), 0.5), 3)})" if value is not None else DASH
-    return ("mean loss ratio", told, DASH, *bars, RATIO.reached(value))
+    text = f"{figure(value, 3)} (median {figure(quantile(finite(ratios), 0.5), 3)})" if value is not None else DASH
+    return ("mean loss ratio", text, DASH, *bars, RATIO.reached(value))
 
 
-def loss_ratio(records: Records, pair: str, solving: Solving) -> float | None:
-    """The final loss over that under random vectors, means of both sides; None without a baseline."""
+def loss_ratio(records: MemoryRecords, pair: str, solving: Solving) -> float | None:
+    """The final loss divided by that under random vectors, each the mean of both sides; None without a baseline."""
     base = records.baselines.get(pair)
     own = mean(solving.best.loss.known)
     random = mean(base.random.known) if base is not None else None
     return own / random if own is not None and random else None
 
 
-def _times(records: Records, joint: Stage) -> tuple[str, ...]:
-    """Question and answer each against full context, as ratios of means; the worse of the two is the figure."""
+def _times(records: MemoryRecords, joint: Stage) -> tuple[str, ...]:
+    """The mean loss of question and of answer divided by that under full context; the row gives the larger ratio."""
     times = {side: times_context(records, joint, side) for side in SIDES}
     known = finite(times.values())
     value = max(known) if len(known) == 2 else None
-    told = (
+    text = (
         f"{figure(value, 3)} (Q {figure(times['question'], 3)}, A {figure(times['answer'], 3)})"
         if value is not None
         else DASH
     )
     bars = tuple(f"< {bar:g}" for bar in TIMES.thresholds)
-    return ("mean loss of Q and A over full context, the worse", told, DASH, *bars, TIMES.reached(value))
+    return ("mean loss / full context, the larger of Q and A", text, DASH, *bars, TIMES.reached(value))
 
 
-def times_context(records: Records, joint: Stage, side: str) -> float | None:
-    """The mean final loss of one side over its mean under full context, over the pairs that have both."""
+def times_context(records: MemoryRecords, joint: Stage, side: str) -> float | None:
+    """The mean final loss of one side divided by its mean under full context, over the pairs that have both."""
     sides = [(solving.best.loss.of(side), records.baselines[pair].context.of(side))
              for pair, solving in joint.pairs.items() if pair in records.baselines]  # fmt: skip
     both = [(own, full) for own, full in sides if own is not None and full is not None]
@@ -114,7 +115,7 @@ def times_context(records: Records, joint: Stage, side: str) -> float | None:
     return own / full if own is not None and full else None
 
 
-def _passes(records: Records, joint: Stage) -> list[tuple[str, ...]]:
+def _passes(records: MemoryRecords, joint: Stage) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for precision, words in verdicts(records.generation).items():
         solved = [words[pair] for pair, solving in joint.pairs.items() if solving.solved and pair in words]
@@ -130,21 +131,21 @@ def _passes(records: Records, joint: Stage) -> list[tuple[str, ...]]:
 
 
 def verdicts(generation: list[GenerationRow]) -> dict[str, dict[str, str]]:
-    """By precision and pair: the worse of the verdicts on its two sides."""
+    """By precision and pair: the worse of the verdicts on the two sides."""
     order = ("fail", "partial", "pass")
-    found: dict[str, dict[str, str]] = {}
+    by_precision: dict[str, dict[str, str]] = {}
     for row in generation:
-        own = found.setdefault(row.precision, {})
+        own = by_precision.setdefault(row.precision, {})
         own[row.pair] = min(row.verdict, own.get(row.pair, "pass"), key=order.index)
-    return found
+    return by_precision
 
 
 def _criteria(joint: Stage) -> Table:
     pairs = list(joint.pairs.values())
     first = [min(one.candidates, key=lambda c: c.restart) for one in pairs]
     counts = (
-        ("strict, which gates", sum(one.solved for one in pairs), sum(c.start_converged for c in first)),
-        ("lenient, which gates nothing", sum(one.lenient for one in pairs), sum(c.start_lenient for c in first)),
+        ("strict", sum(one.solved for one in pairs), sum(c.start_converged for c in first)),
+        ("lenient (used by no gate)", sum(one.lenient for one in pairs), sum(c.start_lenient for c in first)),
     )
     rows = tuple(
         (
@@ -156,22 +157,28 @@ def _criteria(joint: Stage) -> Table:
         )
         for name, hits, start in counts
     )
-    return Table("Both criteria", ("criterion", "met", "95% interval", "met at step 0", "95% interval of that"), rows)
+    return Table("Both criteria", ("criterion", "met", "95% interval", "met at step 0", "95% interval at step 0"), rows)
 
 
-def _within(records: Records, joint: Stage) -> list[Block]:
+def _within(records: MemoryRecords, joint: Stage) -> list[Block]:
     trials = len({*records.pairs, *joint.pairs} & records.baselines.keys())
     if not trials:
         return []
     hits = [(times, both_below(records, joint, times)) for times in TIMES.thresholds]
     rows = tuple((f"{times:g} times", share_of(n, trials), wilson(n, trials)) for times, n in hits)
-    return [Table("Pairs whose Q and A are both below full context", ("below", "pairs", "95% interval"), rows)]
+    return [
+        Table(
+            "Pairs whose Q and A are both below a multiple of the full-context loss",
+            ("multiple", "pairs", "95% interval"),
+            rows,
+        )
+    ]
 
 
 def _waited(joint: Stage) -> list[Block]:
     waiting = joint.trials - len(joint.pairs)
     return (
-        [Text(f"{counted(waiting, 'pair')} of the run had not ended yet: shares count them as not solved.", "warning")]
+        [Text(f"{counted(waiting, 'pair')} of the run had not ended yet; shares count them as unsolved.", "warning")]
         if waiting > 0
         else []
     )
@@ -181,8 +188,8 @@ def _bars(bar: Bar, sign: str) -> tuple[str, ...]:
     return tuple(f"{sign} {percent(threshold)}" for threshold in bar.thresholds)
 
 
-def both_below(records: Records, joint: Stage, times: float) -> int:
-    """How many pairs have both losses below `times` that under full context."""
+def both_below(records: MemoryRecords, joint: Stage, times: float) -> int:
+    """The number of pairs whose losses are both below `times` those under full context."""
     return sum(
         _below(solving.best.loss, records.baselines[pair].context, times)
         for pair, solving in joint.pairs.items()

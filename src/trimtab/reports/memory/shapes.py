@@ -1,4 +1,4 @@
-"""Loss curves by their shape: how many of each, and some of them."""
+"""Loss curves by shape: counts and examples."""
 
 import math
 from collections import Counter
@@ -8,7 +8,7 @@ from trimtab.boundary import counted
 from trimtab.records.memory_rows import CandidateRow
 from trimtab.reports.blocks import Block, Plot, Plots, Table, Text
 from trimtab.reports.drawing import drawable, file_name, fit, legend, log_axis, plot, steps_axis
-from trimtab.reports.memory.records import STAGES, Records, Stage
+from trimtab.reports.memory.records import STAGES, MemoryRecords, Stage
 from trimtab.reports.memory.words import share_of, spread
 from trimtab.reports.style import BLUE, ORANGE
 
@@ -19,24 +19,24 @@ SHAPES = {
     "flat": "flat",
     "diverging": "diverging",
 }
-"""A curve's shapes and their names in the report."""
+"""The shapes of loss curves and their names in the report."""
 
 SHOWN = 4
-"""Curves drawn of a shape at most."""
+"""The most curves drawn per shape."""
 
 
-def shapes(records: Records) -> list[Block]:
-    """A table of counts by stage, and curves of the joint stage (else of the last that was run)."""
+def shapes(records: MemoryRecords) -> list[Block]:
+    """A table of counts by stage, and curves of the joint stage, or without it of the last stage that was run."""
     stages = list(records.stages.values())
     chosen = records.joint or stages[-1]
     order = [*SHAPES, *sorted({one.shape for stage in stages for one in stage.candidates} - set(SHAPES))]
     blocks: list[Block] = [_counts(stages, order)]
-    plots = [found for shape in order if (found := _plot(chosen, shape)) is not None]
+    plots = [drawn for shape in order if (drawn := _plot(chosen, shape)) is not None]
     if not plots:
         return [*blocks, Text("No candidate has a loss curve.", "missing")]
     about = (
-        f"Loss curves of the stage '{STAGES[chosen.name]}', up to {SHOWN} of a shape, evenly spread over the candidates in "
-        "the order in which they ended."
+        f"Loss curves of the stage '{STAGES[chosen.name]}': up to {SHOWN} per shape, evenly spaced over its candidates in the "
+        "order in which they ended."
     )
     return [*blocks, Text(about), Plots(tuple(plots))]
 
@@ -77,17 +77,17 @@ def _plot(stage: Stage, shape: str) -> Plot | None:
         else:
             fit(axes, values)
         steps_axis(axes)
-        axes.set_ylabel("loss (nats a token)")
+        axes.set_ylabel("loss (nats per token)")
         legend(figure, list(handles.values()), list(handles))
 
     name = SHAPES.get(shape, shape)
-    told = ", ".join(
-        f"{one.pair} start {one.restart + 1} ({one.status}, {counted(one.steps, 'step')})" for one in shown
+    curves = ", ".join(
+        f"{one.pair} restart {one.restart + 1} ({one.status}, {counted(one.steps, 'step')})" for one in shown
     )
     return plot(
         file_name("curves", shape),
         f"{drawable(name)}: {len(shown)} of {len(own)}",
-        f"Loss over steps of {counted(len(shown), 'candidate')} of shape '{name}', of {len(own)}: {told}.",
+        f"Loss over steps of {counted(len(shown), 'candidate')} of shape '{name}', of {len(own)}: {curves}.",
         draw,
         height=2.7,
     )

@@ -1,72 +1,77 @@
-"""What was measured of the memories that were found: leaks, geometry, landscape."""
+"""The schemas of the measurements of solved memories: what they leak, their geometry, the loss around them."""
 
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from trimtab.records.memory_rows import Tokens
-from trimtab.reports.reading import Read
+from trimtab.records.memory_rows import Count
+from trimtab.records.rows import Number, Row
+
+LEAKS = "leaks.json"
+GEOMETRY = "geometry.json"
+LANDSCAPE = "landscape.json"
 
 
-class Estimate(Read):
+class Estimate(Row):
     """A mean with its 95% interval."""
 
-    mean: float
-    low: float | None = None
-    high: float | None = None
+    mean: Number
+    low: Number | None = None
+    high: Number | None = None
 
 
-class PairBits(Read):
-    """How many bits one memory holds, and how long what it holds is."""
+class PairBits(Row):
+    """The bits that one memory stores, and the tokens of its two texts."""
 
     pair: str
-    bits: float
-    question_tokens: Tokens
-    answer_tokens: Tokens
+    bits: Number
+    question_tokens: Count
+    answer_tokens: Count
 
 
-class PerVector(Read):
-    """Bits a vector."""
+class PerVector(Row):
+    """Bits per vector, of all memories; `vectors` is the number of vectors of a memory, None where it varies."""
 
-    bits_per_vector: float | Estimate | None = None
+    bits_per_vector: Estimate
     vectors: int | None = None
     pairs: list[PairBits] = Field(default_factory=list)
 
 
-class Leaks(Read):
-    """`leaks.json`: by text and by mode, the loss in bits under the memory minus the model's prior."""
+class LeaksRecord(Row):
+    """`leaks.json`: by text and by mode, the loss in bits under the memory minus that of the model alone (`prior`)."""
 
     bits: dict[str, dict[str, Estimate]]
+    prior: dict[str, Estimate] = Field(default_factory=dict)
     per_vector: PerVector | None = None
 
 
-Quantiles = Annotated[list[float], Field(min_length=5, max_length=5)]
-"""Of 0, ¼, ½, ¾ and 1."""
+Quantiles = Annotated[list[Number], Field(min_length=5, max_length=5)]
+"""The quantiles of 0, ¼, ½, ¾ and 1."""
 
 
-class Norms(Read):
+class Norms(Row):
     """Norms of the memories' vectors and of the vocabulary's embeddings."""
 
     vectors: Quantiles
     vocabulary: Quantiles
 
 
-class Nearest(Read):
+class Nearest(Row):
     """The token of the vocabulary nearest to one vector."""
 
     pair: str
     vector: int
     token: str
-    cosine: float
+    cosine: Number
 
 
-class Between(Read):
-    """How alike memories are, and the vectors within one; `distances` in the order of `order`."""
+class Between(Row):
+    """Mean cosines between memories and between the vectors of one; distances between the memories in `order`."""
 
-    same_pair: float | None = None
-    other_pair: float | None = None
-    within: float | None = None
-    distances: list[list[float]] = Field(default_factory=list)
+    same_pair: Number | None = None
+    other_pair: Number | None = None
+    within: Number | None = None
+    distances: list[list[Number]] = Field(default_factory=list)
     order: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -76,7 +81,7 @@ class Between(Read):
         return self
 
 
-class Geometry(Read):
+class GeometryRecord(Row):
     """`geometry.json`."""
 
     norms: Norms | None = None
@@ -84,14 +89,14 @@ class Geometry(Read):
     between: Between | None = None
 
 
-class Line(Read):
-    """Losses along a random direction through a memory; offsets as a share of its norm."""
+class LossLine(Row):
+    """Losses along a direction through a memory; offsets are shares of the memory's norm."""
 
     pair: str
     direction: int | str = 0
-    offsets: list[float]
-    question: list[float]
-    answer: list[float]
+    offsets: list[Number]
+    question: list[Number]
+    answer: list[Number]
 
     @model_validator(mode="after")
     def _even(self) -> Self:
@@ -100,12 +105,12 @@ class Line(Read):
         return self
 
 
-class Plane(Read):
+class LossPlane(Row):
     """Losses in a plane through a memory: `loss[row][column]` at `offsets[row]`, `offsets[column]`."""
 
     pair: str
-    offsets: list[float]
-    loss: list[list[float]]
+    offsets: list[Number]
+    loss: list[list[Number]]
 
     @model_validator(mode="after")
     def _square(self) -> Self:
@@ -115,13 +120,13 @@ class Plane(Read):
         return self
 
 
-class Path(Read):
-    """Losses on the straight way between two restarts of a pair; positions from 0 to 1."""
+class LossPath(Row):
+    """Losses on the straight line between the memories of two restarts of a pair; positions run from 0 to 1."""
 
     pair: str
-    restarts: tuple[int, int]
-    positions: list[float]
-    loss: list[float]
+    restarts: Annotated[list[int], Field(min_length=2, max_length=2)]
+    positions: list[Number]
+    loss: list[Number]
 
     @model_validator(mode="after")
     def _even(self) -> Self:
@@ -130,18 +135,18 @@ class Path(Read):
         return self
 
 
-class Width(Read):
+class Width(Row):
     """The distance, as a share of the memory's norm, at which the loss has risen by `rise`; None where it never does."""
 
     pair: str
-    width: float | None
+    width: Number | None
 
 
-class Landscape(Read):
+class LandscapeRecord(Row):
     """`landscape.json`; `rise`, in nats a token, is what the loss rises by within a basin's width."""
 
-    lines: list[Line] = Field(default_factory=list)
-    plane: Plane | None = None
-    paths: list[Path] = Field(default_factory=list)
+    lines: list[LossLine] = Field(default_factory=list)
+    plane: LossPlane | None = None
+    paths: list[LossPath] = Field(default_factory=list)
     widths: list[Width] = Field(default_factory=list)
-    rise: float | None = None
+    rise: Number | None = None
