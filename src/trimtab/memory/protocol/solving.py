@@ -86,7 +86,7 @@ def run_stage(
                 row = candidate_row(finished, bounds.get(finished.pair), sides)
                 candidates.write(row)
                 pairs.add(row)
-            made = {
+            step_row = {
                 "step": step.number,
                 "in_flight": step.in_flight,
                 "positions": step.positions,
@@ -95,10 +95,10 @@ def run_stage(
                 "solved": len(pairs.solved),
                 "waiting": step.waiting,
             }
-            steps.write(made)
+            steps.write(step_row)
             if context.events is not None:
                 context.events(Progress(folder.name, "pair", len(pairs.done), len(solver.pairs)))
-                context.events(Step(to_json(made), folder.name))
+                context.events(Step(to_json(step_row), folder.name))
             if step.finished:
                 on_finished(before, len(pairs.tried), len(pairs.solved))
             if solver.done:
