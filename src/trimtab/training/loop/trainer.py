@@ -1,4 +1,4 @@
-"""The transition: one training loop, which everything else in Trimtab makes decisions about."""
+"""The one training loop."""
 
 import math
 import time
@@ -39,10 +39,10 @@ from trimtab.training.metrics import evaluation_metric
 class Trainer:
     """Trains a model and records what happened.
 
-    `optimizer` is torch's or any like it; `scheduler` maps a step to a factor on the learning rate; `logger` takes the
-    rows and says where checkpoints go. The rest comes from keywords with defaults: `hooks` (made from the config), `faults`
-    (injected on purpose; none), `streams` (made from its seed), `sampler` (text written at each evaluation), `task_eval`
-    (answers generated and scored) and `stop` (called after each step; a reason stops the run after a checkpoint).
+    `optimizer` is a torch optimiser or has the same methods; `scheduler` maps a step to a factor on the learning rate; `logger`
+    receives the rows and names the folder for checkpoints. The keywords have defaults: `hooks` (built from the config), `faults`
+    (none), `streams` (from the config's seed), `sampler` (writes a text at each evaluation; none), `task_eval` (generates and
+    scores answers; none) and `stop` (called after each step; a reason ends the run after a checkpoint).
     """
 
     def __init__(
@@ -91,10 +91,10 @@ class Trainer:
     ) -> dict[str, Any]:
         """Train until the episode's last step, early stopping, divergence, or a requested stop.
 
-        Goes on from `self.state`: fresh, or restored from a checkpoint (the episode in force is then the checkpoint's).
+        Continues from `self.state`, which is new or restored from a checkpoint; a checkpoint brings its own episode.
         Returns `status` (completed, diverged, stopped, interrupted), `steps`, the final `val_loss`, `val_accuracy` and
-        `val_calibration_error`, `task_eval` (for a task), `train_loss`, `stability`, `weights_sha256` and `folder`, where the
-        logs are (None in memory).
+        `val_calibration_error`, `task_eval` (for a task), `train_loss`, `stability`, `weights_sha256` and `folder` with the
+        records (None in memory).
         """
         state = self.state
         if episode_config is not None and not self._restored:
@@ -106,11 +106,11 @@ class Trainer:
         while state.ended is None and state.step < state.episode.steps:
             attempt = state.attempt
             ending = self.step(train_loader)
-            rewound = state.attempt != attempt  # back at a step that was evaluated and written before
+            rewound = state.attempt != attempt  # at a step that was evaluated and written before
             if not rewound:
                 ending = self._evaluate_if_due(val_loader, ending)
             if ending is not None:
-                # In the last checkpoint: a kill before the summary must not make the run longer.
+                # Kept in the last checkpoint, so that a run killed before its summary does not train on.
                 state.ended = list(ending)
             elif state.step < state.episode.steps and (request := self.stop()) is not None:
                 ending = ("interrupted", request)
@@ -125,7 +125,7 @@ class Trainer:
         return result
 
     def prepare(self) -> None:
-        """Make the model ready for `step`: its precision, its mode, no hook that no config names."""
+        """Prepare the model for `step`: its precision and mode. Raises `WorkError` for a hook that the config does not name."""
         state = self.state
         apply_precision(state.model, state.episode.precision)
         state.hooks.refuse_foreign(state.model)
@@ -136,17 +136,17 @@ class Trainer:
     # --- one step ----------------------------------------------------------------------------------------------------
 
     def step(self, loader: BatchSource) -> tuple[str, str] | None:
-        """Make one step of a prepared run; returns a status and its reason when the run ends with it."""
-        state, begun = self.state, time.perf_counter()
+        """Make one step of a prepared run. Returns status and reason if the run ends with it, else None."""
+        state, start = self.state, time.perf_counter()
         state.hooks.refuse_foreign(state.model)
         step = state.step + 1
         drawn = state.episode.batch_size * state.episode.accumulation
         faults = self.faults.striking(state.draws + 1, state.streams)
-        made = self._gradient(loader, step, faults)
+        accumulated = self._gradient(loader, step, faults)
         faults.disturb(self.updater.gradients())
-        loss, norm = made.loss, self.updater.norm()
+        loss, norm = accumulated.loss, self.updater.norm()
         regime = state.monitor.observe(step, loss, norm, state.hooks.activation_stats())
-        self._tell_transition(step)
+        self._record_transition(step)
         decision = self._decide(regime)
         skip = self._nonfinite(regime)
         nonfinite = skip is not None
@@ -170,12 +170,12 @@ class Trainer:
         state.step = step
         state.cursor += drawn
         state.draws += 1
-        state.tokens += made.targets
+        state.tokens += accumulated.targets
         diverged = state.divergence.observe(regime, skipped=nonfinite)
-        elapsed = time.perf_counter() - begun
+        elapsed = time.perf_counter() - start
         state.seconds += elapsed
         skipped, names = skip is not None, faults.names
-        self.record(regime, lr=lr, skipped=skipped, aux=made.aux, faults=names, seconds=elapsed, loader=loader)
+        self.record(regime, lr=lr, skipped=skipped, aux=accumulated.aux, faults=names, seconds=elapsed, loader=loader)
         if diverged is not None:
             before = state.monitor.classifier.regime
             self.logger.event(step, state.attempt, "regime", diverged, before=before, after="diverged")
@@ -189,30 +189,27 @@ class Trainer:
         return None
 
     def _gradient(self, loader: BatchSource, step: int, faults: Striking) -> Accumulated:
-        """A step's passes; before anything is learnt, with the cross-entropy, whatever the objective."""
+        """Accumulate a step's gradient. Before the first update the cross-entropy is measured too, whatever the loss is."""
         state = self.state
-        beside = (
-            MonitoredLoss(CrossEntropy())
-            if state.untrained_loss is None and self.evaluator.objective is not None
-            else None
-        )
-        made = self.passes.backward(loader, state.cursor, state.episode, step, state.attempt, faults, beside)
+        needed = state.untrained_loss is None and self.evaluator.objective is not None
+        monitored = MonitoredLoss(CrossEntropy()) if needed else None
+        accumulated = self.passes.backward(loader, state.cursor, state.episode, step, state.attempt, faults, monitored)
         if state.untrained_loss is None:
-            loss = made.loss if beside is None else beside.mean.value(0.0)
+            loss = accumulated.loss if monitored is None else monitored.mean.value(0.0)
             state.untrained_loss = loss if math.isfinite(loss) else None
-        return made
+        return accumulated
 
     @property
     def rewinds(self) -> bool:
-        """Whether the run's controller may rewind, so that snapshots are kept for it."""
+        """Whether the controller may rewind; only then are snapshots kept."""
         return bool(getattr(self.state.controller, "rewinds", False))
 
     def _rewind(self, decision: Decision) -> None:
-        """Take parameters, moments and what is known of these parameters back; cursor and all other memory have moved on."""
+        """Restore weights, moments and evaluations from a snapshot; the data cursor and all other memory stay as they are."""
         state = self.state
         if not self.rewinds:
             raise WorkError(
-                "The regime controller asked for a rewind; its class must say `rewinds = True`, so that snapshots are kept."
+                "The regime controller decided to rewind, and no snapshots are kept. Set `rewinds = True` in its class."
             )
         if state.attempt >= state.episode.rewind.limit:
             reason = f"this would be rewind {state.attempt + 1} of at most {state.episode.rewind.limit}"
@@ -230,7 +227,7 @@ class Trainer:
         """What a snapshot of the ring keeps of the evaluations so far."""
         return {"evaluated": asdict(self.state.evaluated), "monitor": self.state.monitor.evaluations()}
 
-    def _tell_transition(self, step: int) -> None:
+    def _record_transition(self, step: int) -> None:
         change = self.state.monitor.transition
         if change is not None:
             self.logger.event(step, self.state.attempt, "regime", change.reason, change.before, change.after)
@@ -269,7 +266,7 @@ class Trainer:
         faults: Sequence[str] = (),
         loader: BatchSource | None = None,
     ) -> None:
-        """Write a step's row, with what the instruments (given the `loader`) and the observers add to it."""
+        """Write a step's row, with the figures of instruments (given a `loader`) and of observers."""
         state = self.state
         row: dict[str, Any] = {
             "step": regime.step,
@@ -297,7 +294,7 @@ class Trainer:
     # --- between steps -----------------------------------------------------------------------------------------------
 
     def _evaluate_if_due(self, loader: ValidationSource, ending: tuple[str, str] | None) -> tuple[str, str] | None:
-        """Evaluate at the cadence and at the end; returns how the run ends, by it or as given, and why."""
+        """Evaluate at the cadence and at the end. Returns how the run ends and why: the given `ending`, a new one, or None."""
         state, episode = self.state, self.state.episode
         due = ending is not None or state.step % episode.evaluate_every == 0 or state.step == episode.steps
         if not due:
@@ -323,7 +320,7 @@ class Trainer:
                 figures |= self._evaluate_task()
             last = True
         if last and figures["val_tokens"] and not math.isfinite(loss) and (ending is None or ending[0] != "diverged"):
-            ending = "diverged", f"the validation loss at the end is {loss}"  # whatever else ended it
+            ending = "diverged", f"the validation loss at the end is {loss}"  # whatever else ended the run
         evaluated = evaluated.with_best(state.step, figures, self._metric(episode.best_metric))
         state.evaluated = replace(evaluated, latest=figures)
         state.ring.evaluated(state.step, self._evaluations())
@@ -346,7 +343,7 @@ class Trainer:
         return {"task_eval": result.figures}
 
     def evaluate(self, loader: ValidationSource) -> dict[str, Any]:
-        """The model's figures on fixed batches, without touching anything that training depends on."""
+        """The model's figures on the validation batches; changes nothing that training depends on."""
         state = self.state
         return self.evaluator.figures(loader, state.episode.precision, state.step, state.attempt)
 
@@ -361,17 +358,19 @@ class Trainer:
             self.checkpoint(", ".join(reason for reason, holds in reasons.items() if holds))
 
     def checkpoint(self, reason: str = "requested") -> None:
-        """Write a checkpoint of the state as it is now, unless the run is kept in memory; old ones are pruned."""
+        """Write a checkpoint of the current state and prune old ones; does nothing for a run in memory."""
         state = self.state
         state.hooks.on_checkpoint(state.step)
         if self.logger.folder is None:
             return
         folder = self.logger.folder / "checkpoints"
-        # The event comes first, so that the checkpoint's record lengths include it and a resumed run has it once.
+        # The event is first, so that the checkpoint's record lengths include it and a resumed run has it once.
         name = checkpoint_path(folder, state.step).name
         self.logger.event(state.step, state.attempt, "checkpoint", reason, after=name)
         write_checkpoint(folder, state.snapshot(), self.logger.seals())
-        drop_after(folder, state.step)  # of a passage that a rewind gave up; before pruning, which keeps the newest
+        drop_after(
+            folder, state.step
+        )  # those of a passage that a rewind abandoned; pruning would keep them as the newest
         best = [state.evaluated.best_step, *(one["evaluated"]["best_step"] for one in state.ring.evaluations)]
         prune(folder, state.episode.keep_checkpoints, {step for step in best if step is not None})
 
