@@ -1,4 +1,4 @@
-"""What is observed of a run, and who may intervene."""
+"""What a run's monitor observes, and the controllers that may intervene."""
 
 from trimtab.regimes.controller import Controller, Decision, NoController, RegimeController
 from trimtab.regimes.divergence import Divergence

@@ -1,4 +1,4 @@
-"""Which regime a run is in, with hysteresis."""
+"""Names the regime of a run, with hysteresis."""
 
 import math
 import statistics
@@ -10,7 +10,7 @@ from trimtab.config import MonitorConfig
 from trimtab.regimes.state import Regime
 
 _FLAGS = 3
-"""Flagged steps within a horizon that make a run unstable; one or two are outliers."""
+"""The number of flagged steps within a horizon from which a run is unstable."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Transition:
 class RegimeClassifier:
     """Names the regime: warming, stable, plateau, overfitting or unstable.
 
-    *unstable*: three or more of the last horizon's steps were flagged, or the smoothed loss lies more than `unstable_rise`
-    above its lowest value so far. *overfitting*: the last validation loss lies more than `overfitting_rise` above the best
-    one while the smoothed training loss fell. *plateau*: the medians of the older and the newer half of the last medium
-    horizon differ by less than `plateau_gain`. *warming*: there is not yet a medium horizon of losses. *stable*: none
-    of these. The first that holds counts. A new name must hold for `patience` steps in a row before the regime changes;
-    *diverged* is determined by `Divergence` and ends the run.
+    *unstable*: three or more of the last horizon's steps were flagged, or the smoothed loss is more than `unstable_rise` above
+    its lowest value so far. *overfitting*: the last validation loss is more than `overfitting_rise` above the best one, while the
+    smoothed training loss fell. *plateau*: from the older to the newer half of the last medium horizon, the median loss fell by
+    less than `plateau_gain`. *warming*: there are fewer losses than a medium horizon. *stable*: none of these. The first
+    condition that holds decides. The regime changes after the new name held for `patience` steps in a row. `Divergence`
+    decides about *diverged*, which ends the run.
     """
 
     def __init__(self, config: MonitorConfig) -> None:
@@ -44,9 +44,9 @@ class RegimeClassifier:
     def observe(
         self, *, flagged: bool, rise: float, losses: deque[float], ema: float, val_loss: float, best_val_loss: float
     ) -> Transition | None:
-        """Take in one step; returns the transition if the regime changes with it.
+        """Process one step. Returns the transition if the regime changes, else None.
 
-        `rise` is how far the smoothed loss `ema` lies above its lowest value, `losses` the medium horizon's.
+        `rise` is the smoothed loss `ema` minus its lowest value; `losses` are those of the medium horizon.
         """
         self.flags.append(flagged)
         raw, reason = self._raw(rise, losses, ema, val_loss, best_val_loss)
@@ -61,7 +61,7 @@ class RegimeClassifier:
         return Transition(before, raw, reason)
 
     def evaluated(self, ema: float, *, best: bool) -> None:
-        """An evaluation was made; `best`: its loss is the lowest so far."""
+        """Process an evaluation; `best` says whether its loss is the lowest so far."""
         if best:
             self.ema_at_best = ema
 
@@ -85,7 +85,7 @@ class RegimeClassifier:
         return ("plateau", reason) if gain < config.plateau_gain else ("stable", reason)
 
     def state_dict(self) -> dict[str, Any]:
-        """The memory, JSON-ready."""
+        """The classifier's memory, JSON-ready."""
         return {
             "regime": self.regime,
             "candidate": self.candidate,
@@ -95,14 +95,14 @@ class RegimeClassifier:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` gave."""
+        """Set the memory to what `state_dict` returned."""
         self.regime, self.candidate, self.held = state["regime"], state["candidate"], state["held"]
         self.flags = deque(state["flags"], maxlen=self.config.horizon)
         self.ema_at_best = state["ema_at_best"]
 
 
 def _gain(losses: deque[float]) -> float:
-    """By how much the median of the newer half lies below that of the older."""
+    """The median of the older half minus that of the newer half."""
     values = list(losses)
     half = len(values) // 2
     return statistics.median(values[:half]) - statistics.median(values[half:])

@@ -1,4 +1,4 @@
-"""Adaptive clipping of the global gradient norm, from two papers: baselines for other controllers."""
+"""Adaptive clipping of the global gradient norm, from two papers, as baselines for other controllers."""
 
 import bisect
 import math
@@ -14,7 +14,7 @@ from trimtab.regimes.state import RegimeState
 class AutoClip(Controller):
     """Clips to a percentile of all gradient norms so far, this step's included (Seetharaman et al. 2020, arXiv 2007.14469).
 
-    The percentile interpolates linearly between neighbours. Norms that are not finite stay out of the history.
+    The percentile is interpolated linearly. Norms that are not finite do not enter the history.
     """
 
     remembered: ClassVar = ("norms",)
@@ -28,7 +28,7 @@ class AutoClip(Controller):
         self.norms: list[float] = []  # sorted
 
     def update(self, state: RegimeState, episode_config: EpisodeConfig) -> Decision | None:
-        """The bound for this step."""
+        """The clipping bound of this step."""
         if not math.isfinite(state.grad_norm):
             return None
         bisect.insort(self.norms, state.grad_norm)
@@ -40,11 +40,11 @@ class AutoClip(Controller):
 
 
 class ZClip(Controller):
-    """Clips a gradient norm that lies far above its running mean (Kumar et al. 2025, arXiv 2504.02507).
+    """Clips a gradient norm far above its running mean (Kumar et al. 2025, arXiv 2504.02507).
 
-    Mean μ and variance σ² are exponential averages with the factor `alpha`, begun from the first `warmup` norms. A norm g with
-    z = (g - μ) / σ above `z` is clipped to μ + σ · z_threshold² / z (the paper's reciprocal clipping), and the clipped norm
-    enters the averages. At other steps, and before, the episode's own bound holds.
+    Mean μ and variance σ² are exponential averages with the factor `alpha`, initialised from the first `warmup` norms. A norm g
+    whose score s = (g - μ) / σ is above `z` is clipped to μ + σ · z² / s (the paper's reciprocal clipping), and the clipped norm
+    enters the averages. At all other steps the episode's own bound applies.
     """
 
     remembered: ClassVar = ("warm", "mean", "variance")
@@ -61,7 +61,7 @@ class ZClip(Controller):
         self.mean = self.variance = math.nan
 
     def update(self, state: RegimeState, episode_config: EpisodeConfig) -> Decision | None:
-        """The bound for this step, where the norm is an outlier."""
+        """The clipping bound of this step if the norm is an outlier, else None."""
         norm = state.grad_norm
         if not math.isfinite(norm):
             return None

@@ -1,4 +1,4 @@
-"""What may intervene while a run goes on."""
+"""The interface of controllers, which may intervene in a run, and their decisions."""
 
 import math
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from trimtab.regimes.state import RegimeState
 class Decision:
     """A controller's decision, with its reason.
 
-    `episode` is the `EpisodeConfig` in force from now on (None: unchanged); only its changeable keys may differ. `action`
-    is about this step: make the update, skip it, stop the run after it, or *rewind*: parameters and optimiser moments come
-    back from the newest snapshot taken at `rewind_to` or before (the oldest one if there is none), while the data and every
-    memory but the parameters' go on. `clip` bounds the gradient norm of this step alone, in place of the episode's bound.
+    `episode` is the `EpisodeConfig` from this step on (None: unchanged); only its changeable keys may differ. `action` is for
+    this step: make the update, skip it, stop the run after it, or *rewind*. A rewind restores parameters and optimiser moments
+    from the newest snapshot of step `rewind_to` or before, or from the oldest if there is none; the data and all other memories
+    continue. `clip` bounds the gradient norm of this step alone, instead of the episode's bound.
     """
 
     reason: str
@@ -25,7 +25,7 @@ class Decision:
     rewind_to: int | None = None
 
     def effective(self, state: RegimeState, episode: EpisodeConfig) -> bool:
-        """Whether the run goes on otherwise than it would have without the decision."""
+        """Whether the decision changes how the run continues."""
         if self.action != "update" or (self.episode is not None and self.episode != episode):
             return True
         if self.clip is None:
@@ -35,13 +35,13 @@ class Decision:
 
 
 class RegimeController(Protocol):
-    """Called once a step, after the gradient norm is known and before the update.
+    """Called once per step, after the gradient norm is known and before the update.
 
-    It may use only its own state and what `steps.jsonl` holds, so that it can be replayed from the records.
+    A controller may use only its own memory and what `steps.jsonl` holds, so that it can be replayed from the records.
     """
 
     def update(self, state: RegimeState, episode_config: EpisodeConfig) -> Decision | None:
-        """The decision at this step, or None."""
+        """Returns the decision at this step, or None."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -49,14 +49,14 @@ class RegimeController(Protocol):
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` gave."""
+        """Set the memory to what `state_dict` returned."""
         ...
 
 
 class Controller:
-    """A base for controllers: decides nothing, and remembers the attributes that `remembered` names.
+    """A base for controllers that decides nothing. Its memory are the attributes that `remembered` names.
 
-    `rewinds` says whether it may ask for a rewind; only then are snapshots kept for it.
+    `rewinds` says whether it may decide to rewind; only then are snapshots kept.
     """
 
     remembered: ClassVar[tuple[str, ...]] = ()
@@ -67,12 +67,12 @@ class Controller:
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """The remembered attributes; a list is copied."""
+        """The remembered attributes; lists are copied."""
         values = ((name, getattr(self, name)) for name in self.remembered)
         return {name: list(value) if isinstance(value, list) else value for name, value in values}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` gave."""
+        """Set the memory to what `state_dict` returned."""
         for name in self.remembered:
             value = state[name]
             setattr(self, name, list(value) if isinstance(value, list) else value)

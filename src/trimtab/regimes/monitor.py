@@ -12,11 +12,11 @@ from trimtab.regimes.state import RegimeState, UpdateSize
 
 
 class Monitor:
-    """Keeps the running statistics that `RegimeState` shows, and names the regime.
+    """Computes the running statistics in `RegimeState`, and names the regime.
 
-    Averages are exponential with the span `horizon` (weight 2 / (horizon + 1) on the newest value) and begin at the first
-    finite value; the volatilities are sample standard deviations of the last `horizon` and `medium_horizon` finite losses.
-    What judges (z-scores, flags) is robust and leaves out what it flagged. Values that are not finite enter nothing.
+    Averages are exponential with the span `horizon` (weight 2 / (horizon + 1) on the newest value) and start at the first finite
+    value. The volatilities are sample standard deviations of the last `horizon` and `medium_horizon` finite losses. Z-scores and
+    flags are robust and leave out flagged values. Values that are not finite enter no statistic.
     """
 
     _REMEMBERED = (
@@ -55,7 +55,7 @@ class Monitor:
     def observe(
         self, step: int, train_loss: float, grad_norm: float, activation_stats: dict[str, dict[str, float]]
     ) -> RegimeState:
-        """Take in one step and return what is known of the run now; `transition` says if the regime changed with it."""
+        """Process one step. Returns the new state; `transition` is set if the regime changed."""
         flags = self._take_loss(train_loss) + self._take_norm(grad_norm)
         loss_z, loss_flagged = self.losses.observe(train_loss)
         norm_z, norm_flagged = self.grad_norms.observe(grad_norm)
@@ -115,12 +115,12 @@ class Monitor:
         return value if math.isnan(average) else average + (value - average) * (2 / (self.config.horizon + 1))
 
     def updated(self, update: UpdateSize) -> None:
-        """The step's update was made (or left out, which is an update of norm 0)."""
+        """Process the size of the step's update; a skipped update has norm 0."""
         self.layers_are_new = bool(update.layers)
         self.update = UpdateSize(update.norm, update.ratio, update.layers or self.update.layers)
 
     def evaluated(self, val_loss: float) -> None:
-        """An evaluation was made; the next observation shows it."""
+        """Process an evaluation; the next state has it."""
         if not math.isfinite(val_loss):
             return
         best = not val_loss >= self.best_val_loss  # true for the first one, whose predecessor is NaN
@@ -130,7 +130,7 @@ class Monitor:
         self.classifier.evaluated(self.loss_ema, best=best)
 
     def evaluations(self) -> dict[str, float]:
-        """What evaluations have said of the weights, for `rewound`."""
+        """The results of evaluations of the current weights, for `rewound`."""
         return {
             "val_loss": self.val_loss,
             "best_val_loss": self.best_val_loss,
@@ -138,13 +138,13 @@ class Monitor:
         }
 
     def rewound(self, evaluations: dict[str, float]) -> None:
-        """The weights are those of an earlier step again, and so is what was said of them; all other memory goes on.
+        """Restore the results of evaluations after a rewind; all other memory continues.
 
-        CappedValues against the best of a passage that was given up, the weights that are left would be called overfitting.
+        Compared with the best loss of the abandoned passage, the restored weights would count as overfitting.
         """
         self.val_loss, self.best_val_loss = evaluations["val_loss"], evaluations["best_val_loss"]
         self.classifier.ema_at_best = evaluations["ema_at_best"]
-        self.evaluation_is_new = True  # the next row says so, for `observations`
+        self.evaluation_is_new = True  # so that the next row has it, for `observations`
 
     def restart(self) -> None:
         """Start the statistics of loss and gradient again, because from now on they are those of another loss."""
@@ -157,7 +157,7 @@ class Monitor:
         self.classifier.ema_at_best = math.nan
 
     def columns(self, state: RegimeState) -> dict[str, Any]:
-        """What a row of `steps.jsonl` says of a step, so that `observations` gives its state back."""
+        """The columns of a row of `steps.jsonl`, from which `observations` reads the state back."""
         row: dict[str, Any] = {name: getattr(state, name) for name in RegimeState.COLUMNS}
         row |= {"param_update_norm": self.update.norm, "update_ratio": self.update.ratio}
         if self.layers_are_new:
@@ -170,9 +170,9 @@ class Monitor:
         return row
 
     def stability(self) -> dict[str, float]:
-        """How calm the run was.
+        """How stable the run was.
 
-        `skipped_steps`, `flagged_steps` and `unstable_steps` (spent in that regime); `largest_loss_rise` of the smoothed
+        `skipped_steps`, `flagged_steps` and `unstable_steps` (steps in that regime); `largest_loss_rise` of the smoothed
         loss above its lowest value so far; `largest_grad_norm`; `loss_volatility`, the loss's standard deviation
         over the last horizon (NaN below two finite losses).
         """
@@ -197,7 +197,7 @@ class Monitor:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` gave."""
+        """Set the memory to what `state_dict` returned."""
         for name in self._REMEMBERED:
             setattr(self, name, state[name])
         self.recent = deque(state["recent"], maxlen=self.config.medium_horizon)

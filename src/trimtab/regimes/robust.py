@@ -1,4 +1,4 @@
-"""Is this value out of the ordinary? Judged against a memory that what it flagged never enters."""
+"""Outlier detection in a series, against recent values that were not outliers themselves."""
 
 import math
 import statistics
@@ -21,10 +21,10 @@ def median_and_sigma(values: Sequence[float]) -> tuple[float, float]:
 class RobustWindow:
     """The last `size` finite, unflagged values of a series, and the robust z-score of a new one against them.
 
-    A value is flagged when its z-score exceeds `threshold` (only a rise counts) or it is not finite; what is flagged stays out
-    of the memory, so that one spike does not hide the next. The scale has a floor of `floor` times the median's size, because
-    a quiet stretch would make anything a spike. When half a window of values in a row were flagged for their size, the
-    level itself has moved: the memory starts anew from them.
+    A value is flagged when its z-score exceeds `threshold` (so only high values are) or when it is not finite. Flagged values do
+    not enter the window, so that one spike does not hide the next. The scale is at least `floor` times the median's absolute
+    value, because in a series that hardly varies any value would be a spike. When half a window of values in a row were flagged
+    for their size, the level has changed, and the window starts again from these values.
     """
 
     def __init__(self, size: int, threshold: float, *, floor: float = 0.005) -> None:
@@ -34,11 +34,11 @@ class RobustWindow:
 
     @property
     def ready(self) -> bool:
-        """Whether the memory is large enough to judge: a quarter of its size, 8 values at least."""
+        """Whether there are enough values to judge: a quarter of the window, and at least 8."""
         return len(self.values) >= max(8, self.size // 4)
 
     def bound(self, z: float | None = None) -> float:
-        """The value whose z-score is `z` (by default the threshold); infinite before there is enough to judge."""
+        """The value whose z-score is `z` (by default the threshold); infinite until there are enough values."""
         if not self.ready:
             return math.inf
         middle, sigma = self._scale()
@@ -49,7 +49,7 @@ class RobustWindow:
         return middle, max(sigma, self.floor * abs(middle), 1e-12)
 
     def observe(self, value: float) -> tuple[float, bool]:
-        """Take a value in; returns its z-score against what was there before it (0 while not ready) and whether it is flagged."""
+        """Process a value. Returns its z-score against the window before it (0 while not ready) and whether it is flagged."""
         if not math.isfinite(value):
             return (value if value == math.inf else math.nan), True
         if not self.ready:
@@ -69,10 +69,10 @@ class RobustWindow:
         return z, True
 
     def state_dict(self) -> dict[str, Any]:
-        """The memory, plain numbers."""
+        """The window's memory, as plain numbers."""
         return {"values": list(self.values), "refused": list(self.refused)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` gave."""
+        """Set the memory to what `state_dict` returned."""
         self.values = deque(state["values"], maxlen=self.size)
         self.refused = list(state["refused"])

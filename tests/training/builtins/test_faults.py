@@ -91,7 +91,7 @@ def test_a_jump_is_a_factor_for_its_length() -> None:
     jump = LearningRateJump(start=3, length=2, factor=9.0)
     assert list(jump.steps) == [3, 4]
     assert jump.lr_factor() == 9.0
-    assert FaultSet().striking(3, Streams(0)).lr_factor() == 1.0
+    assert FaultSet().active(3, Streams(0)).lr_factor() == 1.0
 
 
 def test_faults_count_batches_also_after_a_fork_with_another_batch_size(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def twins(steps: int, *changes: str, base: list[str] = DECODER) -> Iterator[tupl
     trainer, assembly = prepared(steps, *changes, base=base)
     with excursion(trainer):
         futures = Futures(trainer, assembly.train_loader)
-        yield futures, Coordinates(futures.begin, list(trainer.updater.parameters))
+        yield futures, Coordinates(futures.start, list(trainer.updater.parameters))
 
 
 @pytest.mark.parametrize("base", [SMALL, DECODER], ids=["user's model", "decoder"])
@@ -41,7 +41,7 @@ def test_a_future_is_the_run_itself(base: list[str]) -> None:
     before = trainer.state.snapshot().copied()
     with excursion(trainer):
         futures = Futures(trainer, assembly.train_loader)
-        ahead = futures.begin
+        ahead = futures.start
         for _ in range(5):
             ahead = futures.step(ahead)
     after = trainer.state.snapshot()
@@ -67,7 +67,7 @@ def test_an_error_on_the_side_leaves_the_run_as_it_was() -> None:
 @pytest.mark.parametrize("base", [SMALL, DECODER], ids=["user's model", "decoder"])
 def test_equal_twins_stay_equal(base: list[str]) -> None:
     with twins(4, base=base) as (futures, coordinates):
-        direction = coordinates.direction(futures.begin, torch.Generator().manual_seed(0))
+        direction = coordinates.direction(futures.start, torch.Generator().manual_seed(0))
         assert distances(futures, coordinates, [direction], steps=8, epsilon=0.0) == [[0.0] * 9]
         (apart,) = distances(futures, coordinates, [direction], steps=8, epsilon=1e-4)
     assert apart[0] == pytest.approx(1e-4, rel=0.05) and min(apart) > 0
@@ -77,14 +77,14 @@ def test_lengths_are_relative_to_each_block() -> None:
     with twins(4) as (futures, coordinates):
         blocks = {block for block, _, _ in coordinates.names}
         assert blocks == {"parameters", "exp_avg", "exp_avg_sq"}
-        state = coordinates.read(futures.begin)
+        state = coordinates.read(futures.start)
         assert coordinates.length(state) == pytest.approx(1.0)
         only = [
             piece if block == "exp_avg_sq" else piece * 0
             for piece, (block, _, _) in zip(state, coordinates.names, strict=True)
         ]
         assert coordinates.length(only) == pytest.approx(math.sqrt(1 / 3))
-        negative = coordinates.write(futures.begin, [-piece for piece in state])
+        negative = coordinates.write(futures.start, [-piece for piece in state])
         assert all(tensor.min() >= 0 for name, tensor in negative.optimizer.items() if name.endswith("exp_avg_sq"))
         assert any(tensor.min() < 0 for name, tensor in negative.optimizer.items() if name.endswith("exp_avg"))
 
@@ -92,7 +92,7 @@ def test_lengths_are_relative_to_each_block() -> None:
 def test_the_exponent_is_the_same_over_a_decade_of_epsilon() -> None:
     changes = ["episode.optimizer={name: adamw, lr: 0.02}", "episode.steps=200"]
     with twins(20, *changes) as (futures, coordinates):
-        direction = coordinates.direction(futures.begin, torch.Generator().manual_seed(0))
+        direction = coordinates.direction(futures.start, torch.Generator().manual_seed(0))
         found = [
             exponent(futures, coordinates, direction, steps=40, epsilon=epsilon, every=1, discard=20).exponent
             for epsilon in (1e-5, 3e-5, 1e-4)
@@ -105,6 +105,6 @@ def test_twins_of_which_one_is_rewound_are_not_compared() -> None:
         futures,
         coordinates,
     ):
-        direction = coordinates.direction(futures.begin, torch.Generator().manual_seed(0))
+        direction = coordinates.direction(futures.start, torch.Generator().manual_seed(0))
         found = exponent(futures, coordinates, direction, steps=20, epsilon=1e-3, every=1)
     assert math.isnan(found.exponent) and found.steps < 20

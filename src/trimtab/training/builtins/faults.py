@@ -1,4 +1,4 @@
-"""The faults that ship."""
+"""The built-in faults."""
 
 from typing import Annotated
 
@@ -10,35 +10,37 @@ from trimtab.data import IGNORE, Batch
 from trimtab.training.builtins.gradients import add_noise
 from trimtab.training.loop.faults import Fault
 
-Steps = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, description="the data steps that are struck")]
-Start = Annotated[int, Field(ge=1, description="the first data step that is struck")]
+Steps = Annotated[
+    list[Annotated[int, Field(ge=1)]], Field(min_length=1, description="the data steps at which the fault acts")
+]
+Start = Annotated[int, Field(ge=1, description="the first data step at which the fault acts")]
 Length = Annotated[int, Field(ge=1, description="data steps in a row")]
 
 
 class RandomLabels(Fault):
-    """Every target of a batch is a uniformly drawn token."""
+    """Replaces every target of a batch by a token drawn uniformly."""
 
     def __init__(self, *, at: Steps, vocabulary: int) -> None:
         self.steps, self.vocabulary = at, vocabulary
 
     def batch(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """The same inputs with random labels; what was known of the old labels is dropped."""
+        """The same inputs with random labels. `aligned` is dropped, because it describes the old labels."""
         drawn = torch.randint(self.vocabulary, batch.labels.shape, generator=generator)
         labels = torch.where(batch.labels == IGNORE, batch.labels, drawn)
         return Batch(batch.input_ids, labels, batch.attention_mask, batch.metadata)
 
 
 class CorruptedData(Fault):
-    """A stretch of data whose tokens stand in random order, each window for itself."""
+    """Shuffles the tokens of each window, for several steps in a row."""
 
     def __init__(self, *, start: Start, length: Length = 10) -> None:
         self.steps = range(start, start + length)
 
     def batch(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """The same tokens, shuffled within each window; labels follow their tokens, padding stays where it is."""
+        """The tokens shuffled within each window, with their labels; padding stays where it is."""
         order = torch.rand(batch.input_ids.shape, generator=generator)
         if batch.attention_mask is not None:
-            order = order.masked_fill(~batch.attention_mask, 2.0)  # behind everything, in its own order
+            order = order.masked_fill(~batch.attention_mask, 2.0)  # after all tokens, in its own order
         order = order.argsort(dim=1, stable=True)
         rows = torch.arange(len(order))[:, None]
         return Batch(
@@ -51,24 +53,24 @@ class CorruptedData(Fault):
 
 
 class LearningRateJump(Fault):
-    """The learning rate is multiplied by `factor` for a while."""
+    """Multiplies the learning rate by `factor` for several steps in a row."""
 
     def __init__(
         self,
         *,
         start: Start,
         length: Length = 10,
-        factor: Annotated[float, Field(gt=0, description="what the learning rate is multiplied with")] = 30.0,
+        factor: Annotated[float, Field(gt=0, description="the factor on the learning rate")] = 30.0,
     ) -> None:
         self.steps, self.factor = range(start, start + length), factor
 
     def lr_factor(self) -> float:
-        """The jump."""
+        """The factor."""
         return self.factor
 
 
 class GradientNoise(Fault):
-    """Gaussian noise on every gradient, its norm `scale` times the gradient's own."""
+    """Adds Gaussian noise to each parameter's gradient, of `scale` times the gradient's norm."""
 
     def __init__(
         self,

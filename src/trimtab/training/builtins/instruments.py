@@ -1,4 +1,4 @@
-"""Instruments that ship: what `monitor.instruments` may name. docs/instruments.md says what each costs."""
+"""The built-in instruments, for `monitor.instruments`. docs/instruments.md says what each costs."""
 
 import math
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ Every = Annotated[int, Field(ge=1, description="steps between measurements")]
 class Sharpness(Instrument):
     """The largest eigenvalue of the loss's Hessian on the run's first sequences, without dropout.
 
-    By power iteration on Hessian-vector products, which are finite differences of fp32 gradients: the models' own attention
-    and dropout can be differentiated once only. `value` is in units of the loss over squared parameters (gradient descent
-    is stable below 2 / learning rate; Cohen et al. 2021), `residual` and `converged` say how far to trust it.
+    It is found by power iteration on Hessian-vector products. These are finite differences of fp32 gradients, because the models'
+    attention and dropout can be differentiated only once. `value` is in units of the loss over squared parameters: gradient
+    descent is stable below 2 / learning rate (Cohen et al. 2021). `residual` and `converged` say how exact it is.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Sharpness(Instrument):
         self.iterations, self.tolerance = iterations, tolerance
 
     def measure(self, probe: Probe) -> Mapping[str, Any]:
-        """The eigenvalue, its residual, whether it converged and the products it took."""
+        """Returns the eigenvalue, its residual, whether it converged, and the number of products."""
         gradient = probe.gradient(probe.first_sequences(self.sequences))
-        found = extreme_eigenvalue(
+        eigenvalue = extreme_eigenvalue(
             hessian_vector_product(gradient, probe.parameters, "finite_difference"),
             random_vector(probe.parameters, probe.generator),
             which=self.which,
@@ -57,20 +57,20 @@ class Sharpness(Instrument):
             tolerance=self.tolerance,
         )
         return {
-            "value": found.value,
-            "residual": found.residual,
-            "converged": found.converged,
-            "products": found.iterations,
+            "value": eigenvalue.value,
+            "residual": eigenvalue.residual,
+            "converged": eigenvalue.converged,
+            "products": eigenvalue.iterations,
         }
 
 
 class CriticalLearningRate(Instrument):
-    """How far the next step's update could be stretched before that step's loss would rise (Kalra & Barkeshli 2024).
+    """The factor by which the next step's update could be multiplied before that step's loss rises (Kalra & Barkeshli 2024).
 
-    `value` is in units of the update, so that 1 is the step that will be made; `rate` is that times its learning rate, and
-    `upper` the smallest stretch known to raise the loss, `loss` what it is before any. The update is the real one, momentum,
-    clipping and weight decay included; batch and dropout masks are its own. `value`, `rate` and `upper` are NaN where the
-    next step would be skipped.
+    `value` is that factor, 1 for the update itself; `rate` is the factor times the step's learning rate. `upper` is the smallest
+    factor known to raise the loss, and `loss` the loss before the update. The update is the real one, with momentum, clipping and
+    weight decay, and so are the batch and the dropout masks. `value`, `rate` and `upper` are NaN where the next step would be
+    skipped.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class CriticalLearningRate(Instrument):
         self.every, self.tolerance, self.evaluations = every, tolerance, evaluations
 
     def measure(self, probe: Probe) -> Mapping[str, Any]:
-        """The stretch and the learning rate, the bound above, and the forward passes it took."""
+        """Returns the factor, its learning rate, the upper bound, and the number of forward passes."""
         update = probe.next_update()
         if update.lr == 0 or norm(update.change) == 0:
             return {"value": math.nan, "rate": math.nan, "upper": math.nan}
-        found = critical_learning_rate(
+        critical = critical_learning_rate(
             probe.next_loss(),
             probe.parameters,
             update.change,
@@ -95,21 +95,21 @@ class CriticalLearningRate(Instrument):
             evaluations=self.evaluations,
         )
         return {
-            "value": found.value,
-            "rate": found.value * update.lr,
-            "upper": found.upper,
-            "loss": found.loss,
-            "converged": found.converged,
-            "evaluations": found.evaluations,
+            "value": critical.value,
+            "rate": critical.value * update.lr,
+            "upper": critical.upper,
+            "loss": critical.loss,
+            "converged": critical.converged,
+            "evaluations": critical.evaluations,
         }
 
 
 class GradientNoiseScale(Instrument):
     """The batch size, in sequences, at which the gradient's noise is as large as the gradient (McCandlish et al. 2018).
 
-    From the gradients of micro-batches of the sequences that come next, without dropout. `value` is the ratio of averages
-    over the last measurements, `now` that of this one alone (NaN where it does not resolve it); `noise` and
-    `squared_gradient` are the averages.
+    It is estimated from gradients of micro-batches of the next sequences, without dropout. `noise` and `squared_gradient` are
+    averages over the last measurements, and `value` is their ratio. `now` is the ratio of this measurement alone, NaN where its
+    estimates are too noisy to be positive.
     """
 
     def __init__(
@@ -125,15 +125,15 @@ class GradientNoiseScale(Instrument):
 
     @classmethod
     def check(cls, parameters: dict[str, Any]) -> None:
-        """Refuse a single micro-batch, which says nothing of noise."""
+        """Raise ValueError for a single micro-batch, which cannot show noise."""
         if parameters["micro_batch"] >= parameters["sequences"]:
             raise ValueError(
-                f"micro_batch: {parameters['sequences']} sequences in micro-batches of {parameters['micro_batch']} are a "
-                "single one; it takes two at least"
+                f"micro_batch: {parameters['sequences']} sequences are a single micro-batch of {parameters['micro_batch']}; "
+                "there must be two or more"
             )
 
     def measure(self, probe: Probe) -> Mapping[str, Any]:
-        """This measurement's scale, and the averages with theirs."""
+        """Returns the scale of this measurement, the averages, and the scale from them."""
         batches = probe.next_sequences(self.sequences, self.micro_batch)
         sizes = [batch.input_ids.shape[0] for batch in batches]
         small = [probe.gradient([batch])() for batch in batches]
@@ -155,17 +155,18 @@ class GradientNoiseScale(Instrument):
         return self.average.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the averages back."""
+        """Set the averages to what `state_dict` returned."""
         self.average.load_state_dict(state)
 
 
 class LargestExponent(Instrument):
     """The largest Lyapunov exponent of training from here on, over `steps` steps, in nats a step.
 
-    A twin whose parameters and optimiser moments differ by a relative `epsilon` makes the run's next steps in fp32 beside
-    the run itself, on the same batches and dropout masks, and is pulled back again and again (Benettin et al. 1980).
-    `value` above 0: nearby runs part. `low` and `high` are a 95% interval from batch means (null below 50 measurements):
-    this trajectory's fluctuations, not other starts. Not measured where fewer than `steps` + `discard` steps are left.
+    A copy of the run whose parameters and optimiser moments differ by a relative `epsilon` makes the same next steps in fp32, on
+    the same batches and dropout masks. Every few steps the difference is scaled back to `epsilon` (Benettin et al. 1980). A
+    `value` above 0 means that nearby runs diverge from each other. `low` and `high` are a 95% interval from batch means (null
+    below 50 measurements), which covers the fluctuations of this trajectory, not other starts. It is not measured where fewer
+    than `steps` + `discard` steps are left.
     """
 
     def __init__(
@@ -174,41 +175,44 @@ class LargestExponent(Instrument):
         every: Every = 500,
         steps: Annotated[int, Field(ge=1, description="steps that are counted")] = 100,
         discard: Annotated[
-            int, Field(ge=0, description="steps before them, for the difference to find its direction")
+            int, Field(ge=0, description="steps before them, in which the difference turns into its fastest direction")
         ] = 20,
         epsilon: Annotated[
-            float, Field(ge=1e-6, lt=1, description="relative distance of the twin; fp32 drowns less")
+            float,
+            Field(ge=1e-6, lt=1, description="relative size of the difference; below 1e-6 it is lost in rounding"),
         ] = 1e-5,
-        renormalise_every: Annotated[int, Field(ge=1, description="steps after which the twin is pulled back")] = 1,
+        renormalise_every: Annotated[
+            int, Field(ge=1, description="steps after which the difference is scaled back")
+        ] = 1,
     ) -> None:
         self.every, self.steps, self.discard = every, steps, discard
         self.epsilon, self.renormalise_every = epsilon, renormalise_every
 
     @classmethod
     def check(cls, parameters: dict[str, Any]) -> None:
-        """Refuse stretches that are not whole measurements."""
+        """Raise ValueError for a number of steps that is not a multiple of `renormalise_every`."""
         for key in ("steps", "discard"):
             if parameters[key] % parameters["renormalise_every"]:
                 raise ValueError(
-                    f"{key}: {parameters[key]} is no multiple of renormalise_every ({parameters['renormalise_every']})"
+                    f"{key}: {parameters[key]} is not a multiple of renormalise_every ({parameters['renormalise_every']})"
                 )
 
     def due(self, step: int, last: int) -> bool:
-        """At the cadence, while the horizon still ends within the run."""
+        """Whether `step` is at the cadence and the measured steps end within the run."""
         return step % self.every == 0 and step + self.discard + self.steps <= last
 
     def measure(self, probe: Probe) -> Mapping[str, Any]:
-        """The exponent, its interval and the steps that it stands for."""
+        """Returns the exponent, its interval and the number of steps measured."""
         futures = probe.futures()
-        coordinates = Coordinates(futures.begin, list(probe.trainer.updater.parameters))
-        found = exponent(
+        coordinates = Coordinates(futures.start, list(probe.trainer.updater.parameters))
+        measured = exponent(
             futures,
             coordinates,
-            coordinates.direction(futures.begin, probe.generator),
+            coordinates.direction(futures.start, probe.generator),
             steps=self.steps,
             epsilon=self.epsilon,
             every=self.renormalise_every,
             discard=self.discard,
         )
-        low, high = found.interval or (None, None)
-        return {"value": found.exponent, "low": low, "high": high, "steps": found.steps}
+        low, high = measured.interval or (None, None)
+        return {"value": measured.exponent, "low": low, "high": high, "steps": measured.steps}

@@ -1,4 +1,4 @@
-"""Alternative learning rules that ship, as examples of the `rule` slot."""
+"""The built-in learning rules, as examples of the `rule` kind of hook."""
 
 import re
 from typing import Annotated, Any
@@ -35,12 +35,12 @@ class SignDescent(LearningRule):
         return {"average": self.average}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the momentum back."""
+        """Set the momentum to what `state_dict` returned."""
         self.average = state["average"]
 
 
 class _FixedFeedback(torch.autograd.Function):
-    """y = x Wᵀ + b, whose backward sends the error through a fixed B instead of W."""
+    """y = x Wᵀ + b, whose backward pass multiplies the error by a fixed matrix instead of W."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, feedback: Tensor) -> Tensor:
@@ -58,9 +58,9 @@ class _FixedFeedback(torch.autograd.Function):
 
 
 class RandomFeedback(LearningRule):
-    """Feedback alignment (Lillicrap et al. 2016) in the MLP blocks: errors flow back through fixed random matrices.
+    """Feedback alignment (Lillicrap et al. 2016) in the MLP blocks: errors pass backward through fixed random matrices.
 
-    The optimiser's own update follows; only the gradient of what lies below each MLP map changes.
+    The update is the optimiser's. Only the gradients below each replaced map change.
     """
 
     def __init__(
@@ -73,15 +73,15 @@ class RandomFeedback(LearningRule):
         self.layers = layers
 
     def setup(self, model: nn.Module, streams: Streams) -> None:
-        """Draw the feedback matrices, at each map's own scale, and put them into the maps' backward."""
-        found = 0
+        """Draw a feedback matrix for each map, at the scale of its weights, and use it in the map's backward pass."""
+        replaced = 0
         for index, (name, module) in enumerate(model.named_modules()):
             if isinstance(module, nn.Linear | Linear) and re.fullmatch(self.layers, name):
                 drawn = torch.randn(module.weight.shape, generator=streams.at("noise", -2, index))
                 feedback = drawn.to(module.weight.device) * module.weight.shape[1] ** -0.5
                 _send_back_through(module, feedback)
-                found += 1
-        if not found:
+                replaced += 1
+        if not replaced:
             raise ValueError(f"layers: no linear map of this model matches '{self.layers}'")
 
 

@@ -1,4 +1,4 @@
-"""Observers that ship."""
+"""The built-in observers."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from trimtab.training.loop.hook import Observer
 
 
 class CollectActivations(Observer):
-    """Hands the outputs of modules to the loss, as `batch_metadata["activations"]`, for terms on them (sparsity, norms)."""
+    """Gives the outputs of modules to the loss, as `batch_metadata["activations"]`, for terms such as sparsity or norms."""
 
     collects = True
 
@@ -29,7 +29,7 @@ class ActivationStats(Observer):
         self,
         *,
         every: Annotated[int, Field(ge=1, description="steps between measurements")] = 50,
-        layers: Annotated[str, Field(description="regular expression of the modules to look at")] = r"blocks\.\d+",
+        layers: Annotated[str, Field(description="regular expression of the modules to measure")] = r"blocks\.\d+",
         bound: Annotated[float, Field(gt=0, description="values beyond ± this count as out of range")] = 10.0,
     ) -> None:
         self.every = every
@@ -51,9 +51,9 @@ class ActivationStats(Observer):
         return self.latest
 
     def state_dict(self) -> dict[str, Any]:
-        """The last measurement, which a regime controller may read."""
+        """The last measurement; a regime controller may read it."""
         return {"latest": self.latest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the last measurement back."""
+        """Set the last measurement to what `state_dict` returned."""
         self.latest = state["latest"]

@@ -1,4 +1,4 @@
-"""Twins of a run: states that differ a little and go on with the same batches, and how they part."""
+"""Perturbed copies of a run: states that differ slightly, trained on the same batches, and how far they diverge."""
 
 import itertools
 from collections.abc import Callable
@@ -17,11 +17,11 @@ _SQUARES = frozenset({"exp_avg_sq", "max_exp_avg_sq", "row_var", "col_var", "var
 
 
 class Coordinates:
-    """The parameters and optimiser moments of a run's states as one vector in pieces.
+    """The parameters and optimiser moments of a run's states, as one vector in pieces.
 
-    Lengths are relative: a block (the parameters, or all moments of one name) is measured by its own length in the state
-    that the coordinates were made from, and the length of a vector is the root mean square over the blocks. A block of
-    length 0 is left out of it. What else a state holds (a controller's memory, say) is no coordinate.
+    Lengths are relative. A block is the parameters, or all moments of one name; its length is divided by the block's length in
+    the state that the coordinates were made from. The length of a vector is the root mean square over the blocks, without blocks
+    of length 0. Everything else in a state, such as a controller's memory, is not a coordinate.
     """
 
     def __init__(self, state: Snapshot, parameters: list[str]) -> None:
@@ -45,18 +45,18 @@ class Coordinates:
         return [getattr(state, group)[name] for _, group, name in self.names]
 
     def write(self, state: Snapshot, pieces: Tensors) -> Snapshot:
-        """The state with other coordinates; averages of squares are kept from falling below 0."""
+        """The state with other coordinates. Averages of squares are clamped to 0 or above."""
         groups = {"model": dict(state.model), "optimizer": dict(state.optimizer)}
         for (block, group, name), piece in zip(self.names, pieces, strict=True):
             groups[group][name] = piece.clamp(min=0) if block in _SQUARES else piece
         return Snapshot(groups["model"], groups["optimizer"], state.values)
 
     def length(self, vector: Tensors) -> float:
-        """The relative length of a difference of two states."""
+        """The relative length of the difference of two states."""
         return norm([piece.double() * scale for piece, scale in zip(vector, self._scales, strict=True) if scale])
 
     def direction(self, state: Snapshot, generator: torch.Generator) -> list[Tensor]:
-        """A random direction in which every coordinate changes in proportion to itself, so that zeros stay."""
+        """A random direction in which every coordinate changes in proportion to itself, so that zeros stay 0."""
         pieces = self.read(state)
         return [piece * noise for piece, noise in zip(pieces, random_vector(pieces, generator), strict=True)]
 
@@ -72,26 +72,26 @@ def exponent(
     discard: int = 0,
     on_step: Callable[[], None] = lambda: None,
 ) -> LyapunovExponent:
-    """The largest Lyapunov exponent of training from the futures' beginning (see `largest_exponent`), in nats a step.
+    """The largest Lyapunov exponent of training from the start of `futures` (see `largest_exponent`), in nats per step.
 
-    The transition is the trainer's step on the run's own next batches and draws. `on_step` is called after each. The
-    measurement ends with NaN where one of the twins is rewound and the other is not. Raises ValueError as
-    `largest_exponent` does.
+    The transition is the trainer's step on the run's own next batches and random draws. `on_step` is called after each step. The
+    measurement ends with NaN if one of the two copies rewinds and the other does not. Raises ValueError as `largest_exponent`
+    does.
     """
-    states = [futures.begin, futures.begin]
+    states = [futures.start, futures.start]
     turns = itertools.cycle((0, 1))
 
     def step(pieces: list[Tensor], number: int) -> Tensors:
         turn = next(turns)
         states[turn] = futures.step(coordinates.write(states[turn], pieces))
         on_step()
-        found = coordinates.read(states[turn])
-        apart = turn == 1 and _position(states[0]) != _position(states[1])
-        return [torch.full_like(piece, torch.nan) for piece in found] if apart else found
+        after = coordinates.read(states[turn])
+        rewound = turn == 1 and _position(states[0]) != _position(states[1])
+        return [torch.full_like(piece, torch.nan) for piece in after] if rewound else after
 
     return largest_exponent(
         step,
-        coordinates.read(futures.begin),
+        coordinates.read(futures.start),
         futures.trainer.state.streams.at("instruments"),
         steps=steps,
         epsilon=epsilon,
@@ -111,24 +111,24 @@ def distances(
     epsilon: float,
     on_step: Callable[[], None] = lambda: None,
 ) -> list[list[float]]:
-    """How far a twin in each direction is from the run after 0, 1, ... `steps` steps, never pulled back; `epsilon` may be 0."""
-    base, origin = futures.begin, coordinates.read(futures.begin)
-    twins = []
+    """For each direction, the distance of a copy perturbed by `epsilon` (may be 0) from the run after 0, 1, ... `steps` steps."""
+    base, origin = futures.start, coordinates.read(futures.start)
+    copies = []
     for direction in directions:
         factor = epsilon / coordinates.length(direction)
-        twins.append(coordinates.write(base, [a + d * factor for a, d in zip(origin, direction, strict=True)]))
-    found = [[_apart(coordinates, base, twin)] for twin in twins]
+        copies.append(coordinates.write(base, [a + d * factor for a, d in zip(origin, direction, strict=True)]))
+    measured = [[_distance(coordinates, base, copy)] for copy in copies]
     for _ in range(steps):
         base = futures.step(base)
         on_step()
-        for index, twin in enumerate(twins):
-            twins[index] = futures.step(twin)
+        for index, copy in enumerate(copies):
+            copies[index] = futures.step(copy)
             on_step()
-            found[index].append(_apart(coordinates, base, twins[index]))
-    return found
+            measured[index].append(_distance(coordinates, base, copies[index]))
+    return measured
 
 
-def _apart(coordinates: Coordinates, left: Snapshot, right: Snapshot) -> float:
+def _distance(coordinates: Coordinates, left: Snapshot, right: Snapshot) -> float:
     return coordinates.length([b - a for a, b in zip(coordinates.read(left), coordinates.read(right), strict=True)])
 
 

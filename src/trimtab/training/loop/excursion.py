@@ -1,4 +1,4 @@
-"""Work on a run's trainer that the run does not notice: steps on the side, taken back bit for bit."""
+"""Temporary use of a run's trainer: steps that are undone bit for bit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ class Loop(Protocol):
     faults: FaultSet
 
     def prepare(self) -> None:
-        """Make the model ready for `step`."""
+        """Prepare the model for `step`."""
         ...
 
     def step(self, loader: BatchSource) -> tuple[str, str] | None:
@@ -33,37 +33,36 @@ class Loop(Protocol):
 
 @contextmanager
 def excursion(trainer: Loop) -> Iterator[MemoryLogger]:
-    """While open, anything may be done with the trainer; on leaving, by an error too, its state is what it was, bit for bit.
+    """A context in which the trainer may be used in any way; at its end, also after an error, the state is restored bit for bit.
 
-    It computes in fp32 in between, records into the logger that it yields, and shows nothing to observers and instruments.
+    Inside, the trainer computes in fp32 and records into the logger that this yields. Observers and instruments are not called.
     """
     state, logger = trainer.state, trainer.logger
-    home = state.snapshot().copied()
-    aside = MemoryLogger()
-    trainer.logger = aside
+    before = state.snapshot().copied()
+    log = MemoryLogger()
+    trainer.logger = log
     state.hooks.muted = state.instruments.muted = True
     try:
         state.episode = state.episode.changed(precision="fp32")
         trainer.prepare()
-        yield aside
+        yield log
     finally:
         trainer.updater.clear()
-        state.restore(home)
+        state.restore(before)
         trainer.prepare()
         trainer.logger = logger
         state.hooks.muted = state.instruments.muted = False
 
 
 class Futures:
-    """How a run could go on from several states on the same future batches, by the trainer's own step.
+    """Continues a run from several states, on the same future batches, by the trainer's own step.
 
-    To be used in an excursion. Evaluations, early stopping and the end of a run are left out: a state goes on whatever its
-    step says.
+    For use in an excursion. There are no evaluations and no early stopping, and a step that would end the run does not end it.
     """
 
     def __init__(self, trainer: Loop, loader: BatchSource) -> None:
         self.trainer, self.loader = trainer, loader
-        self.begin = trainer.state.snapshot().copied()
+        self.start = trainer.state.snapshot().copied()
 
     def step(self, state: Snapshot) -> Snapshot:
         """The state one step after `state`, which stays as it is."""

@@ -1,8 +1,7 @@
-"""Faults injected on purpose, with known truth, so that what detects and mends them can be scored.
+"""Faults injected on purpose, so that a controller's detections and remedies can be scored against the truth.
 
-A fault strikes by the run's *data step*: the number of batches drawn so far, which is the step number in a run that never
-rewound and moves on through a rewind, as the data does. The step's row names what struck under `faults`; nothing of it
-is shown to a regime controller.
+A fault acts at given *data steps*. The data step is the number of batches drawn so far: the step number in a run without rewinds;
+a rewind does not set it back. The step's row names the active faults under `faults`. A regime controller does not see them.
 """
 
 from collections.abc import Sequence
@@ -16,16 +15,16 @@ from trimtab.random import Streams
 
 
 class Fault:
-    """Base of all faults: strikes at the data steps in `steps`, and changes nothing."""
+    """Base of all faults: acts at the data steps in `steps`. This one changes nothing."""
 
     steps: Sequence[int] = ()
 
     def batch(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """The batch that is trained on in place of this one."""
+        """The batch to train on instead of `batch`."""
         return batch
 
     def lr_factor(self) -> float:
-        """A factor on the learning rate."""
+        """The factor on the learning rate."""
         return 1.0
 
     def disturb(self, gradients: dict[str, Tensor], generator: torch.Generator) -> None:
@@ -41,17 +40,17 @@ class FaultSet:
             (component.name, registry.build(component.spec, vocabulary=vocabulary)) for component in components
         ]
 
-    def striking(self, data_step: int, streams: Streams) -> "Striking":
-        """The faults that strike at a data step."""
-        found = [
+    def active(self, data_step: int, streams: Streams) -> "ActiveFaults":
+        """The faults that act at a data step."""
+        active = [
             (name, fault, (index, data_step))
             for index, (name, fault) in enumerate(self.faults)
             if data_step in fault.steps
         ]
-        return Striking(found, streams)
+        return ActiveFaults(active, streams)
 
 
-class Striking:
+class ActiveFaults:
     """The faults of one step."""
 
     def __init__(self, faults: list[tuple[str, Fault, tuple[int, int]]], streams: Streams) -> None:
@@ -59,23 +58,23 @@ class Striking:
 
     @property
     def names(self) -> list[str]:
-        """Their names, in order."""
+        """The names of the faults, in order."""
         return [name for name, _, _ in self._faults]
 
     def batch(self, batch: Batch, index: int) -> Batch:
-        """The micro-batch `index` as they leave it."""
+        """The micro-batch `index` after all of the faults."""
         for _, fault, place in self._faults:
             batch = fault.batch(batch, self._streams.at("faults", *place, index))
         return batch
 
     def lr_factor(self) -> float:
-        """Their common factor on the learning rate."""
+        """The product of the faults' factors on the learning rate."""
         factor = 1.0
         for _, fault, _ in self._faults:
             factor *= fault.lr_factor()
         return factor
 
     def disturb(self, gradients: dict[str, Tensor]) -> None:
-        """Let them change the gradients in place."""
+        """Apply the faults to the gradients, in place."""
         for _, fault, place in self._faults:
             fault.disturb(gradients, self._streams.at("faults", *place, -1))

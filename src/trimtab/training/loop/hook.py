@@ -1,7 +1,7 @@
 """The four kinds of hook, and what each may do.
 
-A hook is a class with a `kind`. Its config parameters are its keyword-only `__init__` parameters; its state, if any, is in
-the checkpoint through `state_dict` and `load_state_dict` (numbers, text, lists, mappings and tensors).
+A hook is a class with a `kind`. Its config parameters are its keyword-only `__init__` parameters. If it has a state, checkpoints
+keep it by `state_dict` and `load_state_dict` (numbers, text, lists, mappings and tensors).
 """
 
 from collections.abc import Mapping
@@ -16,25 +16,25 @@ Row = Mapping[str, Any]
 
 
 class Hook:
-    """Base of all hooks: no state, nothing to set up."""
+    """Base of all hooks, without state."""
 
     kind: ClassVar[str]
 
     def setup(self, model: nn.Module, streams: Streams) -> None:
-        """Called once, before the first step (also when a run goes on from a checkpoint)."""
+        """Called once, before the first step, also of a resumed run."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What must be in the checkpoint for the hook to go on exactly."""
+        """The hook's state, as checkpoints keep it."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the state to what `state_dict` gave."""
+        """Set the state to what `state_dict` returned."""
 
 
 class Observer(Hook):
-    """Reads, and changes nothing: kind `observe`.
+    """Reads and changes nothing: kind `observe`.
 
-    `on_activation` sees the output of every module whose name matches `layers` (a regular expression), in the first
+    `on_activation` receives the output of every module whose name matches `layers` (a regular expression), in the first
     forward pass of every `every`-th step. Writing to it, or to a parameter of the model, fails the run with the hook's name.
     """
 
@@ -42,36 +42,36 @@ class Observer(Hook):
     every: int = 1
     layers: str = r"blocks\.\d+"
     collects: ClassVar[bool] = False
-    """Whether the outputs of `layers` are handed to the loss, in every pass and with their graph (`batch_metadata`)."""
+    """Whether the loss receives the outputs of `layers`, in every pass and with their graph (in `batch_metadata`)."""
 
     def on_activation(self, layer: str, activation: Tensor) -> None:
-        """Sees one module's output."""
+        """Receives one module's output."""
 
     def activation_stats(self) -> Mapping[str, Mapping[str, float]]:
-        """Figures by layer as last measured: in `RegimeState.activation_stats`, and in the row of a step in `every`."""
+        """The newest figures of each layer: for `RegimeState.activation_stats`, and for the row of every `every`-th step."""
         return {}
 
     def on_step(self, row: Row) -> Mapping[str, Any] | None:
-        """Receives a copy of the step's row; what it returns is recorded in the row under `observers` and the hook's name."""
+        """Receives a copy of the step's row. What it returns is recorded in the row under `observers` and the hook's name."""
 
     def on_evaluation(self, row: Row) -> None:
-        """Sees an evaluation's row."""
+        """Receives a copy of an evaluation's row."""
 
     def on_checkpoint(self, step: int) -> None:
-        """Called before the checkpoint of `step` is written (state kept now is in it)."""
+        """Called before the checkpoint of `step` is written, so that the checkpoint has the hook's state after this call."""
 
     def on_end(self, summary: Row) -> None:
-        """Sees the final figures."""
+        """Receives the run's final figures."""
 
 
 class Modulator(Hook):
-    """Declared to change activations, in training, evaluation and sampling alike: kind `modulate`."""
+    """Changes activations, in training, evaluation and sampling: kind `modulate`."""
 
     kind: ClassVar[str] = "modulate"
     layers: str = r"blocks\.\d+"
 
     def modulate(self, layer: str, activation: Tensor) -> Tensor:
-        """The activation that takes the place of this one (differentiable)."""
+        """Returns the activation to use instead; must be differentiable."""
         return activation
 
 
@@ -81,21 +81,21 @@ class GradientTransform(Hook):
     kind: ClassVar[str] = "gradient"
 
     def transform(self, gradients: dict[str, Tensor], generator: torch.Generator) -> None:
-        """Change the accumulated gradients in place; `generator` is placed at the step."""
+        """Change the accumulated gradients in place; draw from `generator`, which depends on the step alone."""
 
 
 class LearningRule(Hook):
-    """Takes the place of the optimiser's update: kind `rule`. A run has one at most."""
+    """Replaces the optimiser's update: kind `rule`. A run has at most one."""
 
     kind: ClassVar[str] = "rule"
 
     def update(self, parameters: dict[str, nn.Parameter], lr: float, optimizer: "SupportsStep") -> None:
-        """Change the parameters in place from their `.grad`; the default is the optimiser's own step."""
+        """Change the parameters in place from their `.grad`. This one makes the optimiser's own step."""
         optimizer.step()
 
 
 class SupportsStep(Protocol):
-    """An optimiser, as a rule sees it."""
+    """An optimiser, as a learning rule uses it."""
 
     def step(self) -> Any:
         """Make the update."""

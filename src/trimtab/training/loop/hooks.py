@@ -1,4 +1,4 @@
-"""The hooks of a run: made from its config, attached to its model, and kept to what their kind may do."""
+"""The hooks of a run: built from its config, attached to its model, and checked to do only what their kind may."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,9 +27,9 @@ KINDS: dict[str, type[Hook]] = {
 
 
 class HookSet:
-    """The switched-on hooks of a config, in its order. What is not in here cannot run.
+    """The enabled hooks of a config, in its order. No other hook can run.
 
-    While `muted`, observers are shown nothing.
+    While `muted`, observers are not called.
     """
 
     def __init__(self, components: Sequence[HookComponent] = ()) -> None:
@@ -41,13 +41,13 @@ class HookSet:
         registry = REGISTRIES["hook"]
         for index, component in enumerate(components):
             spec = {key: value for key, value in component.spec.items() if key != "enabled"}
-            # By name and occurrence, not by place: another hook in front must not cost this one its state.
+            # By name and occurrence, not by place, so that a hook added before this one does not cost it its state.
             label = f"{component.name}#{sum(other.name == component.name for other in components[:index])}"
             factory = registry.load(component.name)
             kind = getattr(factory, "kind", None)
             if kind not in KINDS or not (isinstance(factory, type) and issubclass(factory, KINDS[kind])):
                 raise ConfigError(
-                    f"hooks[{index}]: '{component.name}' is not a hook: its class derives from one of "
+                    f"hooks[{index}]: '{component.name}' is not a hook: its class must derive from one of "
                     f"{', '.join(base.__name__ for base in KINDS.values())} in trimtab.training."
                 )
             self.listing.append(
@@ -62,13 +62,13 @@ class HookSet:
             if component.enabled:
                 self.hooks.append((label, registry.build(spec)))
         if len(self.of(LearningRule)) > 1:
-            raise ConfigError("hooks: a run has one learning rule at most; switch the others off (enabled: false).")
+            raise ConfigError("hooks: a run has at most one learning rule. Disable the others (enabled: false).")
 
     def of(self, kind: type[Kind]) -> list[tuple[str, Kind]]:
-        """The switched-on hooks of one kind, with their labels."""
+        """The enabled hooks of one kind, with their labels."""
         return [(label, hook) for label, hook in self.hooks if isinstance(hook, kind)]
 
-    def _shown(self) -> list[tuple[str, Observer]]:
+    def _observers(self) -> list[tuple[str, Observer]]:
         return [] if self.muted else self.of(Observer)
 
     @property
@@ -78,7 +78,7 @@ class HookSet:
         return rules[0][1] if rules else None
 
     def attach(self, model: nn.Module, streams: Streams) -> None:
-        """Set every hook up on the model, once."""
+        """Set up every hook on the model; called once."""
         self._guard = WeightGuard(model)
         for label, hook in self.hooks:
             try:
@@ -87,7 +87,7 @@ class HookSet:
             except ValueError as error:
                 raise ConfigError(f"hooks: {_named(label)}: {error}") from error
         for label, observer in self.of(Observer):
-            if _sees_activations(observer) or observer.collects:
+            if _reads_activations(observer) or observer.collects:
                 self._matching(model, label, observer.layers)
         for label, modulator in self.of(Modulator):
             for name, module in self._matching(model, label, modulator.layers):
@@ -96,9 +96,9 @@ class HookSet:
                 module.register_forward_hook(function)
 
     def refuse_foreign(self, model: nn.Module) -> None:
-        """Raise `WorkError` if a forward or backward hook is there that this set did not put there.
+        """Raise `WorkError` if the model has a forward or backward hook that is not of this set.
 
-        A method of the model itself is no hook but a part of it: its source is the model's.
+        A method of the model itself is a part of the model and is allowed.
         """
         for kind in _GLOBAL:
             if getattr(nn.modules.module, kind):
@@ -125,16 +125,16 @@ class HookSet:
 
     @contextmanager
     def observing(self, model: nn.Module, step: int) -> Iterator[None]:
-        """While open, forward passes are shown to the observers whose cadence falls on `step`."""
+        """A context in which observers that are due at `step` receive the activations of forward passes."""
         handles = []
-        looking = [(n, o) for n, o in self._shown() if _sees_activations(o) and step % o.every == 0]
+        due = [(n, o) for n, o in self._observers() if _reads_activations(o) and step % o.every == 0]
         try:
-            for label, observer in looking:
+            for label, observer in due:
                 for name, module in self._matching(model, label, observer.layers):
                     reading = partial(self._reading, label, bits=False)
                     function = _observation(label, observer, name, reading)
                     handles.append(module.register_forward_hook(function))
-            with self._reading(*(label for label, _ in looking)):
+            with self._reading(*(label for label, _ in due)):
                 yield
         finally:
             for handle in handles:
@@ -142,41 +142,41 @@ class HookSet:
 
     @contextmanager
     def collecting(self, model: nn.Module) -> Iterator[dict[str, Tensor]]:
-        """While open, what the collecting observers' modules give out, by module name, with its graph."""
-        found: dict[str, Tensor] = {}
+        """A context that collects the outputs of the collecting observers' modules, by module name, with their graph."""
+        activations: dict[str, Tensor] = {}
         handles = []
         try:
             for label, observer in self.of(Observer):
                 if observer.collects:
                     for name, module in self._matching(model, label, observer.layers):
-                        handles.append(module.register_forward_hook(_collection(found, name)))
-            yield found
+                        handles.append(module.register_forward_hook(_collection(activations, name)))
+            yield activations
         finally:
             for handle in handles:
                 handle.remove()
 
     def _reading(self, *labels: str, bits: bool = True) -> AbstractContextManager[None]:
-        """While open, the hooks of these labels may not write to the model (see `WeightGuard`)."""
+        """A context in which the hooks of these labels may not write to the model (see `WeightGuard`)."""
         if self._guard is None or not labels:
             return nullcontext()
         return self._guard.unwritten([_named(label) for label in labels], bits=bits)
 
     def _matching(self, model: nn.Module, label: str, pattern: str) -> list[tuple[str, nn.Module]]:
         try:
-            found = [(name, module) for name, module in model.named_modules() if re.fullmatch(pattern, name)]
+            matching = [(name, module) for name, module in model.named_modules() if re.fullmatch(pattern, name)]
         except re.error as error:
             raise ConfigError(
                 f"hooks: {_named(label)}: layers '{pattern}' is not a regular expression ({error})."
             ) from error
-        if not found:
+        if not matching:
             names = ", ".join([name for name, _ in model.named_modules() if name][:12])
             raise ConfigError(
                 f"hooks: {_named(label)}: layers '{pattern}' matches no module. This model has {names}, ..."
             )
-        return found
+        return matching
 
     def on_step(self, row: Row) -> dict[str, Any]:
-        """Show the observers a step's row; returns what each adds to it, by the hook's name."""
+        """Call every observer with a step's row. Returns what they add to it, by the hook's name."""
         added: dict[str, Any] = {}
         for label, observer in self._with("on_step"):
             with self._reading(label, bits=row["step"] % observer.every == 0):
@@ -186,26 +186,26 @@ class HookSet:
         return added
 
     def on_evaluation(self, row: Row) -> None:
-        """Show the observers an evaluation's row."""
+        """Call every observer with an evaluation's row."""
         for label, observer in self._with("on_evaluation"):
             with self._reading(label):
                 observer.on_evaluation(dict(row))
 
     def on_checkpoint(self, step: int) -> None:
-        """Tell the observers that a checkpoint is about to be written."""
+        """Call every observer before a checkpoint is written."""
         for label, observer in self._with("on_checkpoint"):
             with self._reading(label):
                 observer.on_checkpoint(step)
 
     def on_end(self, summary: Row) -> None:
-        """Show the observers the final figures."""
+        """Call every observer with the final figures."""
         for label, observer in self._with("on_end"):
             with self._reading(label):
                 observer.on_end(dict(summary))
 
     def _with(self, method: str) -> list[tuple[str, Observer]]:
-        """The observers that are shown anything and have a method of their own by this name."""
-        return [(n, o) for n, o in self._shown() if getattr(type(o), method) is not getattr(Observer, method)]
+        """The observers that define this method themselves; none while muted."""
+        return [(n, o) for n, o in self._observers() if getattr(type(o), method) is not getattr(Observer, method)]
 
     def transform(self, gradients: dict[str, Tensor], generator: torch.Generator) -> bool:
         """Run the gradient transforms; returns whether there were any."""
@@ -215,11 +215,11 @@ class HookSet:
         return bool(transforms)
 
     def activation_stats(self) -> dict[str, dict[str, float]]:
-        """The latest activation figures of the observers that measure some."""
-        found: dict[str, dict[str, float]] = {}
+        """The newest activation figures of all observers that measure some, by layer."""
+        stats: dict[str, dict[str, float]] = {}
         for _, observer in self.of(Observer):
-            found.update({layer: dict(figures) for layer, figures in observer.activation_stats().items()})
-        return found
+            stats.update({layer: dict(figures) for layer, figures in observer.activation_stats().items()})
+        return stats
 
     def measures_activations(self, step: int) -> bool:
         """Whether an observer measures activation figures at `step`."""
@@ -230,7 +230,7 @@ class HookSet:
         return {label: state for label, hook in self.hooks if (state := hook.state_dict())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Hand every hook its state; hooks that a fork added start afresh."""
+        """Set every hook's state; hooks that a fork added keep their initial one."""
         for label, hook in self.hooks:
             if label in state:
                 hook.load_state_dict(state[label])
@@ -248,7 +248,7 @@ def _named(label: str) -> str:
     return label.rpartition("#")[0]
 
 
-def _sees_activations(observer: Observer) -> bool:
+def _reads_activations(observer: Observer) -> bool:
     return type(observer).on_activation is not Observer.on_activation
 
 
@@ -268,19 +268,19 @@ def _observation(
         activation = _first_tensor(output).detach()
         version, before = activation._version, _bits(activation).clone()
         with reading():
-            answer = observer.on_activation(layer, activation)  # type: ignore[func-returns-value]
-        if activation._version != version or not torch.equal(_bits(activation), before) or answer is not None:
+            result = observer.on_activation(layer, activation)  # type: ignore[func-returns-value]
+        if activation._version != version or not torch.equal(_bits(activation), before) or result is not None:
             raise WorkError(
                 f"The hook '{_named(label)}' is an observer, and it wrote to the activation of '{layer}' (or returned "
-                "something). Observers only read: let it work on a copy, or make it a Modulator, whose kind is 'modulate'."
+                "something). Observers only read: change a copy, or make the hook a Modulator."
             )
 
     return hook
 
 
-def _collection(found: dict[str, Tensor], layer: str) -> Callable[..., None]:
+def _collection(activations: dict[str, Tensor], layer: str) -> Callable[..., None]:
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-        found[layer] = _first_tensor(output)
+        activations[layer] = _first_tensor(output)
 
     return hook
 

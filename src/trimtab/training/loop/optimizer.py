@@ -1,4 +1,4 @@
-"""What the loop does with any optimiser: several as one, moments (the state without hyperparameters), learning rates."""
+"""Helpers for any optimiser: several used as one, moments (the state without hyperparameters), learning rates."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ NamedParameters = Iterable[tuple[str, nn.Parameter]]
 
 
 class Combined(torch.optim.Optimizer):
-    """Several optimisers, each for its own parameters, used as one; the schedule's factor reaches all of them."""
+    """Several optimisers, each for its own parameters, used as one; the schedule's factor applies to all of them."""
 
     def __init__(self, parts: list[torch.optim.Optimizer]) -> None:
         self.parts = parts
@@ -36,7 +36,7 @@ class Combined(torch.optim.Optimizer):
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Set every part to what `state_dict` gave."""
+        """Set every part to what `state_dict` returned."""
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self.param_groups = [group for part in self.parts for group in part.param_groups]
@@ -48,7 +48,7 @@ def moments(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
 
 
 def load_moments(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
-    """Set the moments to saved ones; the hyperparameters stay. Raises `RunError` when they do not fit."""
+    """Set the moments to saved ones and keep the hyperparameters. Raises `RunError` when the moments do not fit."""
     try:
         optimizer.load_state_dict(_merged(optimizer.state_dict(), saved))
     except (ValueError, KeyError) as error:
@@ -56,9 +56,9 @@ def load_moments(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> Non
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
-    """Set every group's learning rate to its configured one × factor × its own multiplier.
+    """Set the learning rate of every group to its configured rate × factor × the group's multiplier.
 
-    Returns the first group's, without the multiplier.
+    Returns the first group's rate without the multiplier.
     """
     for group in optimizer.param_groups:
         group["lr"] = group.setdefault("configured_lr", group["lr"]) * factor * group.get("lr_multiplier", 1.0)
@@ -68,7 +68,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
 def multiply_rates(
     optimizer: torch.optim.Optimizer, parameters: NamedParameters, multipliers: Mapping[str, float]
 ) -> None:
-    """Give the parameters named in `multipliers` a multiple of the learning rate, in groups of their own."""
+    """Multiply the learning rate of the parameters that `multipliers` names, in parameter groups of their own."""
     rates = {id(p): multipliers[name] for name, p in parameters if name in multipliers}
     parts = optimizer.parts if isinstance(optimizer, Combined) else [optimizer]
     for part in parts:

@@ -17,7 +17,7 @@ from trimtab.losses import LossModule, LossOutput
 from trimtab.models import has_outputs, logits_of
 from trimtab.random import Streams, derive_seed, global_stream
 from trimtab.runtime.device import autocast
-from trimtab.training.loop.faults import Striking
+from trimtab.training.loop.faults import ActiveFaults
 from trimtab.training.loop.hooks import HookSet
 
 
@@ -59,16 +59,16 @@ class Passes:
         episode: EpisodeConfig,
         step: int,
         attempt: int,
-        faults: Striking | None = None,
-        beside: MonitoredLoss | None = None,
+        faults: ActiveFaults | None = None,
+        monitored: MonitoredLoss | None = None,
     ) -> Accumulated:
         """Accumulate the gradient over a step's micro-batches: the mean over all of their weight, divided once.
 
-        `beside` is another loss to be measured on the same logits.
+        `monitored` is another loss, measured on the same logits.
         """
         mean, targets = WeightedMean(), 0
         aux: dict[str, float] = {}
-        for output, count in self.outputs(source, cursor, episode, step, attempt, faults, beside):
+        for output, count in self.outputs(source, cursor, episode, step, attempt, faults, monitored):
             loss, weight = output["loss"], output["weight"]
             (loss if episode.accumulation == 1 else loss * weight).backward()  # type: ignore[no-untyped-call]
             mean.add(output)
@@ -88,8 +88,8 @@ class Passes:
         episode: EpisodeConfig,
         step: int,
         attempt: int,
-        faults: Striking | None = None,
-        beside: MonitoredLoss | None = None,
+        faults: ActiveFaults | None = None,
+        monitored: MonitoredLoss | None = None,
     ) -> Iterator[tuple[LossOutput, int]]:
         """The loss of each micro-batch of a step, under the step's own dropout, and how many targets it has."""
         batches = []
@@ -103,8 +103,8 @@ class Passes:
             self._dropout.manual_seed(derive_seed(self.streams.seed, "dropout", *place))
             with self.hooks.observing(self.model, step) if index == 0 else nullcontext():
                 logits, labels, metadata = self.forward(batch, episode.precision, self._dropout)
-            if beside is not None:
-                beside.measure(logits, labels, metadata)
+            if monitored is not None:
+                monitored.measure(logits, labels, metadata)
             yield self.loss_fn(logits, labels, {**metadata, **known}), int((labels != IGNORE).sum())
 
     def draw_state(self, purpose: Purpose, step: int, attempt: int, index: int) -> DrawState:
@@ -135,7 +135,7 @@ class Passes:
         """Logits, the labels aligned with them, and the metadata, with the activations that a hook collects.
 
         A model with further outputs (`ModelOutput`) reads the last token too, which no label follows: its outputs are in the
-        metadata with one entry more than the logits, and the attention mask is there beside them. `generator` gives the dropout
+        metadata with one entry more than the logits, and the attention mask is there too. `generator` gives the dropout
         masks; without one a model in evaluation mode is expected.
         """
         shifted = batch.shifted(keep_last=self._has_outputs)

@@ -1,4 +1,4 @@
-"""What an instrument may ask of a run."""
+"""The view of a run that an instrument receives."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,32 +15,32 @@ from trimtab.training.loop.excursion import Futures, Loop
 
 @dataclass(frozen=True)
 class Update:
-    """The change of each parameter that a step would make, and the learning rate of that step (0: it would be skipped)."""
+    """The change of each parameter in a step, and the learning rate of that step; 0 where the step would be skipped."""
 
     change: list[Tensor]
     lr: float
 
 
 class Probe:
-    """A run's trainer as an instrument sees it, in an excursion: whatever it does to the trainer is taken back.
+    """A run's trainer, for an instrument. It is used in an excursion, so every change to the trainer is undone afterwards.
 
-    `parameters` are the trainable ones; `generator` is placed at the instrument and the step.
+    `parameters` are the trainable ones; `generator` depends on the instrument and the step.
     """
 
-    def __init__(self, trainer: Loop, loader: BatchSource, generator: torch.Generator, aside: MemoryLogger) -> None:
+    def __init__(self, trainer: Loop, loader: BatchSource, generator: torch.Generator, log: MemoryLogger) -> None:
         self.trainer, self.loader, self.generator = trainer, loader, generator
         self.parameters: list[Tensor] = list(trainer.updater.parameters.values())
-        self._aside = aside
+        self._log = log
 
     def first_sequences(self, count: int) -> list[Batch]:
-        """The first `count` training sequences of the run, which are the same at every step, cut to the episode's batches."""
-        return self._cut(0, count, self.trainer.state.episode.batch_size)
+        """The first `count` training sequences of the run, the same at every step, in batches of the episode's size."""
+        return self._batches(0, count, self.trainer.state.episode.batch_size)
 
     def next_sequences(self, count: int, size: int) -> list[Batch]:
-        """The `count` sequences that the run will draw next, in batches of `size`; the data cursor stays."""
-        return self._cut(self.trainer.state.cursor, count, size)
+        """The `count` sequences that the run will draw next, in batches of `size`. The data cursor does not move."""
+        return self._batches(self.trainer.state.cursor, count, size)
 
-    def _cut(self, position: int, count: int, size: int) -> list[Batch]:
+    def _batches(self, position: int, count: int, size: int) -> list[Batch]:
         state, batches = self.trainer.state, []
         for index, done in enumerate(range(0, count, size)):
             place = self.trainer.passes.draw_state("training", state.step + 1, state.attempt, index)
@@ -48,7 +48,7 @@ class Probe:
         return batches
 
     def loss(self, batches: Sequence[Batch]) -> Loss:
-        """The mean loss over batches, without dropout and without a graph, as a function of the parameters."""
+        """A function that returns the mean loss over batches at the current parameters, without dropout and without a graph."""
 
         def mean() -> Tensor:
             with torch.no_grad(), self._evaluating():
@@ -58,7 +58,7 @@ class Probe:
         return mean
 
     def gradient(self, batches: Sequence[Batch]) -> Gradient:
-        """The gradient of `loss(batches)` as a function of the parameters, one batch at a time."""
+        """A function that returns the gradient of `loss(batches)` at the current parameters, computed one batch at a time."""
 
         def mean() -> list[Tensor]:
             total, weights = [torch.zeros_like(parameter) for parameter in self.parameters], 0.0
@@ -88,19 +88,19 @@ class Probe:
             model.train()
 
     def next_update(self) -> Update:
-        """The update that the next step would make: its own batch, dropout, clipping and learning rate."""
+        """The update of the next step, with its own batch, dropout, clipping and learning rate."""
         futures = self.futures()
         before = [parameter.detach().clone() for parameter in self.parameters]
-        futures.step(futures.begin)
-        row = self._aside.steps[-1]
+        futures.step(futures.start)
+        row = self._log.steps[-1]
         change = [parameter.detach() - origin for parameter, origin in zip(self.parameters, before, strict=True)]
-        self.trainer.state.restore(futures.begin)
+        self.trainer.state.restore(futures.start)
         return Update(change, 0.0 if row["skipped"] else float(row["lr"]))
 
     def next_loss(self) -> Loss:
-        """The loss that the next step's update is made for, with that step's batch and dropout, without a graph."""
+        """A function that returns the next step's loss at the current parameters, on its batch and dropout, without a graph."""
         trainer, state = self.trainer, self.trainer.state
-        faults = trainer.faults.striking(state.draws + 1, state.streams)
+        faults = trainer.faults.active(state.draws + 1, state.streams)
 
         def mean() -> Tensor:
             total, weights = torch.zeros((), device=trainer.passes.device), 0.0
@@ -114,5 +114,5 @@ class Probe:
         return mean
 
     def futures(self) -> Futures:
-        """How the run could go on from here, and from states beside it."""
+        """Continues the run from here, and from other states (see `Futures`)."""
         return Futures(self.trainer, self.loader)

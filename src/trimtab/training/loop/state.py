@@ -1,4 +1,4 @@
-"""The whole physical state of a run."""
+"""The complete state of a run."""
 
 import json
 from collections.abc import Set
@@ -22,27 +22,27 @@ from trimtab.training.loop.ring import Ring
 
 
 class InstrumentState(Protocol):
-    """What the state keeps of a run's instruments. While `muted`, loading leaves them as they are."""
+    """A run's instruments, as its state sees them. While `muted`, loading leaves them as they are."""
 
     muted: bool
 
     def state_dict(self) -> dict[str, Any]:
-        """What must be in the checkpoint."""
+        """Their memory, as checkpoints keep it."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the state to what `state_dict` gave."""
+        """Set the memory to what `state_dict` returned."""
         ...
 
 
 @dataclass
 class TrainState:
-    """Everything that decides how a run goes on: save it, and nothing else is needed to go on bit for bit.
+    """Everything that decides how a run continues. A run restored from it continues bit for bit.
 
     `step` counts finished steps, `cursor` the sequences drawn, `draws` the batches, `tokens` the targets trained on, `seconds`
-    the time spent in steps; `untrained_loss` is the cross-entropy of the first finite step, in nats a token; `run_id` is the
-    run that the state belongs to. `step` goes back in a rewind, and `attempt`, which counts rewinds, goes up; the others only
-    grow. `evaluated` goes back with the weights that it is about. The schedule needs no state: it is a function of the step.
+    the time spent in steps. `untrained_loss` is the cross-entropy before the first update, in nats per token, from the first step
+    where it is finite. `run_id` is the run that the state belongs to. A rewind sets `step` and `evaluated` back with the weights
+    and increments `attempt`; all other counters only grow. The schedule has no state: it is a function of the step.
     """
 
     model: nn.Module
@@ -114,16 +114,16 @@ class TrainState:
         if then.episode.optimizer.name != self.config.episode.optimizer.name:
             raise RunError(
                 f"The checkpoint was written by another optimiser ({then.episode.optimizer.name}), whose state does not fit "
-                f"{self.config.episode.optimizer.name}. A run or a fork goes on with the same optimiser."
+                f"{self.config.episode.optimizer.name}. Continue or fork the run with the same optimiser."
             )
         own = named_tensors(self.model)
         if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in snapshot.model.items()}:
-            odd = sorted(k for k in own.keys() ^ snapshot.model.keys()) or [
+            differing = sorted(k for k in own.keys() ^ snapshot.model.keys()) or [
                 k for k in own if own[k].shape != snapshot.model[k].shape
             ]
             raise RunError(
-                f"The checkpoint holds another model than the config describes (they differ in {', '.join(odd[:3])}). A run "
-                "or a fork goes on with the same model; start a new run for another one."
+                f"The checkpoint holds another model than the config describes (they differ in {', '.join(differing[:3])}). "
+                "Continue or fork the run with the same model; start a new run for another one."
             )
         load_named_tensors(self.model, snapshot.model)
         with foreign(
@@ -140,7 +140,7 @@ class TrainState:
         return other_loss
 
     def _restore_values(self, snapshot: Snapshot, changed: Set[str]) -> None:
-        """Everything but the weights."""
+        """Set everything except the weights."""
         changing = join(snapshot.values, snapshot.optimizer)
         for name in self._COUNTERS:
             setattr(self, name, changing["counters"][name])

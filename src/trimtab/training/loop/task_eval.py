@@ -1,4 +1,4 @@
-"""What a model knows of a task: answers generated for validation problems, scored, and compared with what is true."""
+"""Task evaluation: generates answers to validation problems, scores them, and compares probabilities with the true ones."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ Forward = Callable[[Batch], tuple[Tensor, Tensor, Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class TaskEvalResult:
-    """A task evaluation's figures, and a row a problem: prompt, answer, right answer and confidence."""
+    """The figures of a task evaluation, and one row per problem with its prompt, answers and confidence."""
 
     figures: dict[str, Any]
     predictions: list[dict[str, Any]]
@@ -32,15 +32,21 @@ class TaskEvalResult:
 class TaskEvaluator:
     """Generates and scores a model's answers to a fixed selection of a task's validation problems.
 
-    The figures: the means of what the task's verifier returns (`exact_match` first); `answer_loss`, −log p of the right answer
-    with its end token, in nats per answer (where the exact distribution of answers is known, its mean over that distribution);
-    `confidence`, the probability of the generated answer with its end token; `calibration` of that confidence; `truth`, the
-    distance of the model's distribution over the options from the exact one, where the task knows it; `option_mass`, where
-    there are options; `agreement`, with `samples`. A model whose probabilities are not finite has all of these as NaN.
+    The figures:
 
-    An answer is right where `exact_match` is 1. Where the exact distribution is known no single answer is right: one outcome is
-    drawn from it, once and the same for every model, and an answer is right that names the outcome. A model that reports the
-    exact distribution, with .4 for the likeliest of three options, is right in .4 of such problems.
+    - The means of the scores of the task's verifier, `exact_match` first.
+    - `answer_loss`: −log p of the right answer with its end token, in nats per answer. Where the exact distribution of answers is
+      known, the mean over that distribution.
+    - `confidence`: the probability of the generated answer with its end token; `calibration` is the calibration of it.
+    - `truth`: the distance of the model's distribution over the options from the exact one, for tasks that know it.
+    - `option_mass`: the probability of all options together, for problems with options.
+    - `agreement`: the share of further answers that agree with the most frequent one, with `samples`.
+
+    If the model's probabilities are not finite, all of these are NaN.
+
+    An answer is right where `exact_match` is 1. Where the exact distribution is known, no single answer is right: one outcome is
+    drawn from the distribution, the same for every model, and an answer is right if it names that outcome. So a model that knows
+    the exact distribution, and answers with the likeliest of three options, of probability .4, is right in .4 of such problems.
     """
 
     def __init__(self, data: DataBundle, config: TaskEvalConfig, batch_size: int) -> None:
@@ -60,13 +66,13 @@ class TaskEvaluator:
         return any(problem.option_probabilities for problem in self.problems)
 
     def __call__(self, model: nn.Module, forward: Forward, generator: torch.Generator) -> TaskEvalResult:
-        """Evaluate a model in evaluation mode; only the further answers are drawn, from `generator`."""
-        said = self._answers(model, generator, temperature=0.0)
-        responses = [completion.text or "" for completion in said]
+        """Evaluate a model that is in evaluation mode. Only the further answers are drawn at random, from `generator`."""
+        completions = self._answers(model, generator, temperature=0.0)
+        responses = [completion.text or "" for completion in completions]
         scores = [self.task.score(problem, text) for problem, text in zip(self.problems, responses, strict=True)]
         correct = [score["exact_match"] >= 1.0 for score in scores]
         hits = [self._hit(index, text) for index, text in enumerate(responses)]
-        confidence = confidences([one.log_probabilities.double().cpu().numpy() for one in said])
+        confidence = confidences([one.log_probabilities.double().cpu().numpy() for one in completions])
         options = self._options(forward)
         answer_loss = self._answer_loss(forward, options)
         figures: dict[str, Any] = {
@@ -108,7 +114,7 @@ class TaskEvaluator:
         return TaskEvalResult(figures, rows)
 
     def _hit(self, index: int, response: str) -> bool | None:
-        """Whether a response names the outcome that was drawn; None where none was."""
+        """Whether a response names the drawn outcome; None for a problem without one."""
         problem, outcome = self.problems[index], self.outcomes[index]
         if outcome is None:
             return None
@@ -129,10 +135,10 @@ class TaskEvaluator:
         )
 
     def _agreement(self, model: nn.Module, generator: torch.Generator) -> list[float]:
-        """For each problem, the share of drawn answers whose final answer is that of most of them (Wang et al. 2022)."""
+        """For each problem, the share of drawn answers whose final answer is the most frequent one (Wang et al. 2022)."""
         drawn = [self._answers(model, generator, self.config.temperature) for _ in range(self.config.samples)]
         return [
-            agreement([final_answer(self.task, problem, said.text or "") for said in answers], str).share
+            agreement([final_answer(self.task, problem, answer.text or "") for answer in answers], str).share
             for problem, answers in zip(self.problems, zip(*drawn, strict=True), strict=True)
         ]
 
@@ -147,20 +153,20 @@ class TaskEvaluator:
         return np.split(self._log_probabilities(forward, pairs), ends[:-1])
 
     def _answer_loss(self, forward: Forward, options: Sequence[OptionLogs]) -> Float64[np.ndarray, " problems"]:
-        """What is lost on each problem, in nats: a proper score also where the answer is a draw."""
-        found = np.array([expected_loss(*one) for one in zip(self.problems, options, strict=True)])
-        sure = [index for index, problem in enumerate(self.problems) if not problem.option_probabilities]
-        certain = [self.problems[index] for index in sure]
-        pairs = [(problem, self.dataset.answer_ids(problem.truth).tolist()) for problem in certain]
-        found[sure] = -self._log_probabilities(forward, pairs)
-        return found
+        """−log p of the answer of each problem, in nats: a proper score also where the answer is random."""
+        losses = np.array([expected_loss(*one) for one in zip(self.problems, options, strict=True)])
+        certain = [index for index, problem in enumerate(self.problems) if not problem.option_probabilities]
+        problems = [self.problems[index] for index in certain]
+        pairs = [(problem, self.dataset.answer_ids(problem.truth).tolist()) for problem in problems]
+        losses[certain] = -self._log_probabilities(forward, pairs)
+        return losses
 
     @torch.no_grad()
     def _log_probabilities(
         self, forward: Forward, pairs: Sequence[tuple[Problem, Sequence[int]]]
     ) -> Float64[np.ndarray, " pairs"]:
         """log p(answer tokens | prompt) of each pair, in nats."""
-        found = np.full(len(pairs), math.nan)
+        sums = np.full(len(pairs), math.nan)
         items = [self._item(problem, answer) for problem, answer in pairs]
         for chosen in _batches([len(item["input_ids"]) for item in items], self.batch_size):
             logits, labels, _ = forward(collate([items[index] for index in chosen]))
@@ -169,8 +175,8 @@ class TaskEvaluator:
             rows = logits[label_mask].float()
             picked = rows.gather(-1, labels[label_mask][:, None])[:, 0]
             log_p[label_mask] = (picked - rows.logsumexp(-1)).double()
-            found[chosen] = log_p.sum(-1).cpu().numpy()
-        return found
+            sums[chosen] = log_p.sum(-1).cpu().numpy()
+        return sums
 
     def _item(self, problem: Problem, answer: Sequence[int]) -> Item:
         prompt = torch.from_numpy(self.dataset.prompt_ids(problem))
@@ -181,6 +187,6 @@ class TaskEvaluator:
 
 
 def _batches(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Indices in batches of at most `size`, alike in length, so that little is padded."""
+    """Indices in batches of at most `size`, of similar lengths, so that there is little padding."""
     order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
     return [order[start : start + size] for start in range(0, len(order), size)]

@@ -25,7 +25,7 @@ from trimtab.training.config import RunConfig
 from trimtab.training.loop.decisions import changes_of
 from trimtab.training.loop.evaluated import Evaluated
 from trimtab.training.loop.evaluator import Evaluator, Sampler
-from trimtab.training.loop.faults import FaultSet, Striking
+from trimtab.training.loop.faults import ActiveFaults, FaultSet
 from trimtab.training.loop.hooks import HookSet
 from trimtab.training.loop.instruments import InstrumentSet
 from trimtab.training.loop.passes import Accumulated, MonitoredLoss, Passes
@@ -141,7 +141,7 @@ class Trainer:
         state.hooks.refuse_foreign(state.model)
         step = state.step + 1
         drawn = state.episode.batch_size * state.episode.accumulation
-        faults = self.faults.striking(state.draws + 1, state.streams)
+        faults = self.faults.active(state.draws + 1, state.streams)
         accumulated = self._gradient(loader, step, faults)
         faults.disturb(self.updater.gradients())
         loss, norm = accumulated.loss, self.updater.norm()
@@ -188,7 +188,7 @@ class Trainer:
             state.ring.take(step, state.model, self.updater.optimizer, state.hooks, self._evaluations())
         return None
 
-    def _gradient(self, loader: BatchSource, step: int, faults: Striking) -> Accumulated:
+    def _gradient(self, loader: BatchSource, step: int, faults: ActiveFaults) -> Accumulated:
         """Accumulate a step's gradient. Before the first update the cross-entropy is measured too, whatever the loss is."""
         state = self.state
         needed = state.untrained_loss is None and self.evaluator.objective is not None

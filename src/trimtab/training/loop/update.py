@@ -1,4 +1,4 @@
-"""From gradients to new parameters: transforms, clipping, the update, and the guard that no non-finite value passes."""
+"""From gradients to new parameters: transforms, clipping, the update, and the check that it is finite."""
 
 import math
 
@@ -24,7 +24,7 @@ class Updater:
             self._layers.setdefault(layer_of(name), []).append(index)
 
     def gradients(self) -> dict[str, Tensor]:
-        """The gradients that there are, by parameter name."""
+        """The gradients by parameter name, of the parameters that have one."""
         return {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
 
     def norm(self) -> float:
@@ -38,31 +38,30 @@ class Updater:
 
     @torch.no_grad()
     def remember(self) -> None:
-        """Keep the parameters as they are, to measure a change against and to take it back."""
+        """Copy the parameters, so that a change can be measured and undone."""
         torch._foreach_copy_(self._before, self._tensors)
 
     @torch.no_grad()
     def change(self, *, layers: bool = False) -> UpdateSize:
-        """How far the parameters have moved since `remember`, relative to where they were; `layers`: by layer too."""
-        pairs = zip(self._tensors, self._before, strict=True)
-        moved = _norms([p - before for p, before in pairs])
+        """The size of the change of the parameters since `remember`; with `layers` also of each layer."""
+        changes = _norms([p - before for p, before in zip(self._tensors, self._before, strict=True)])
         sizes = _norms(self._before)
-        whole, size = math.hypot(*moved), math.hypot(*sizes)
-        found: dict[str, float] = {}
-        if layers and math.isfinite(whole):
+        change, size = math.hypot(*changes), math.hypot(*sizes)
+        ratios: dict[str, float] = {}
+        if layers and math.isfinite(change):
             for layer, members in self._layers.items():
-                extent = math.hypot(*(sizes[i] for i in members))
-                found[layer] = math.hypot(*(moved[i] for i in members)) / extent if extent else math.nan
-        return UpdateSize(whole, whole / size if size else math.nan, found)
+                own = math.hypot(*(sizes[i] for i in members))
+                ratios[layer] = math.hypot(*(changes[i] for i in members)) / own if own else math.nan
+        return UpdateSize(change, change / size if size else math.nan, ratios)
 
     @torch.no_grad()
     def apply(
         self, norm: float, clip: float | None, lr_factor: float, noise: torch.Generator, *, layers: bool = False
     ) -> tuple[float, UpdateSize]:
-        """Make the update; returns the learning rate and how far the parameters moved (`layers`: by layer too).
+        """Make the update. Returns the learning rate and the size of the update, with `layers` also of each layer.
 
-        When a transform or the update itself makes something non-finite, the parameters are what they were before, by
-        selection, and the returned size is not finite.
+        If a transform or the update makes a value non-finite, the parameters keep their old values, and the returned size is not
+        finite.
         """
         lr = set_learning_rate(self.optimizer, lr_factor)
         gradients = self.gradients()
@@ -84,7 +83,7 @@ class Updater:
 
 
 def layer_of(name: str) -> str:
-    """The layer that a parameter belongs to: its name up to the first number (`blocks.3`), or up to the first dot."""
+    """The layer of a parameter: its name up to the first number (`blocks.3`), or else up to the first dot."""
     parts = name.split(".")
     numbered = [index for index, part in enumerate(parts) if part.isdigit()]
     return ".".join(parts[: numbered[0] + 1]) if numbered else parts[0]

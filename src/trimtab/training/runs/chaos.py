@@ -106,9 +106,9 @@ def _follow(
     """The distances of each copy left alone, and the rates of each copy that is pulled back every so many steps."""
     with excursion(trainer):
         futures = Futures(trainer, loader)
-        coordinates = Coordinates(futures.begin, list(trainer.updater.parameters))
+        coordinates = Coordinates(futures.start, list(trainer.updater.parameters))
         draws = [trainer.state.streams.at("instruments", "chaos", at, twin) for twin in range(twins)]
-        directions = [coordinates.direction(futures.begin, generator) for generator in draws]
+        directions = [coordinates.direction(futures.start, generator) for generator in draws]
         shared: Any = {"steps": steps, "epsilon": epsilon, "on_step": on_step}
         alone = distances(futures, coordinates, directions, **shared)
         try:
