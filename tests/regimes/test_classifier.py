@@ -21,19 +21,19 @@ def falling(steps: int, slope: float = 0.01, start: float = 4.0) -> list[float]:
     return [start - slope * step + 0.002 * (-1) ** step for step in range(steps)]
 
 
-def test_a_run_warms_up_and_is_stable() -> None:
+def test_a_run_is_warming_and_then_stable() -> None:
     regimes = run(falling(40))
     assert regimes[:21] == ["warming"] * 21
     assert regimes[22:] == ["stable"] * 18  # step 20 fills the medium horizon, two more make it three in a row
 
 
-def test_a_loss_that_stays_is_a_plateau_and_one_that_falls_again_is_not() -> None:
+def test_a_constant_loss_is_a_plateau_until_it_falls_again() -> None:
     regimes = run(falling(30) + [3.7 + 0.002 * (-1) ** step for step in range(40)] + falling(40, start=3.7))
     assert "plateau" in regimes[30:70]
     assert regimes[-1] == "stable"
 
 
-def test_three_spikes_make_a_run_unstable_and_calm_ends_it() -> None:
+def test_three_spikes_make_a_run_unstable_until_it_is_calm() -> None:
     losses = falling(60)
     losses[40] = losses[41] = losses[42] = 9.0
     regimes = run(losses)
@@ -57,13 +57,13 @@ def test_a_rising_validation_loss_under_a_falling_training_loss_is_overfitting()
     assert run(falling(60), {20: 3.9, 30: 3.8, 40: 3.79})[-1] == "stable"
 
 
-def test_a_new_name_must_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_regime_must_hold_for_patience_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     regimes = run(falling(40), config=CONFIG.model_copy(update={"patience": 10}))
     assert regimes[:28] == ["warming"] * 28
     assert regimes[-1] == "stable"
 
 
-def test_a_transition_says_why_and_the_memory_goes_round() -> None:
+def test_a_transition_has_a_reason_and_the_memory_is_restored_from_json() -> None:
     monitor = Monitor(CONFIG)
     losses, transitions = falling(60), []
     losses[40] = losses[41] = losses[42] = 9.0

@@ -27,7 +27,7 @@ def test_autoclip_is_the_percentile_of_the_history(percentile: float) -> None:
         assert decision.clip == pytest.approx(np.percentile(NORMS[:step], percentile))
 
 
-def test_zclip_by_the_papers_formula() -> None:
+def test_zclip_follows_the_papers_formula() -> None:
     controller, episode = ZClip(alpha=0.97, z=2.5, warmup=25), EpisodeConfig(clip=None)
     mean, variance = float(np.mean(NORMS[:25])), float(np.var(NORMS[:25]))
     acted = 0
@@ -61,7 +61,7 @@ def test_zclip_never_loosens_the_episodes_bound() -> None:
 
 
 @pytest.mark.parametrize("make", [AutoClip, ZClip])
-def test_the_memory_goes_round_and_what_is_not_finite_stays_out(make: type[AutoClip] | type[ZClip]) -> None:
+def test_memories_are_restored_from_json_and_leave_out_nonfinite_norms(make: type[AutoClip] | type[ZClip]) -> None:
     whole, pieces, episode = make(), make(), EpisodeConfig(clip=None)
     for norm in [*NORMS[:40], math.nan, math.inf, *NORMS[40:]]:
         saved = json.loads(json.dumps(pieces.state_dict()))

@@ -38,7 +38,7 @@ def ema(values: list[float], horizon: int) -> list[float]:
 
 @given(LOSSES, st.integers(2, 30))
 @example([5e-324, 0.0], 2)
-def test_averages_and_volatility_as_numpy(losses: list[float], horizon: int) -> None:
+def test_averages_and_volatility_equal_numpys(losses: list[float], horizon: int) -> None:
     norms = [loss + 1.0 for loss in losses]
     states = observe(made(horizon), losses, norms)
     # Subnormal numbers have few digits: below 1e-300 only the absolute difference is compared.
@@ -50,7 +50,7 @@ def test_averages_and_volatility_as_numpy(losses: list[float], horizon: int) -> 
         np.testing.assert_allclose(states[end - 1].loss_volatility, np.std(recent, ddof=1), rtol=1e-6, atol=1e-9)
 
 
-def test_what_is_observed_is_handed_on() -> None:
+def test_a_state_has_the_observed_values() -> None:
     stats = {"blocks.0": {"mean": 0.1}}
     watching = made(4)
     watching.updated(UpdateSize(0.25, 0.01, {"blocks.0": 0.02}))
@@ -62,7 +62,7 @@ def test_what_is_observed_is_handed_on() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_is_flagged_and_kept_out(bad: float) -> None:
+def test_nonfinite_values_are_flagged_and_enter_no_average(bad: float) -> None:
     clean, dirty = made(4), made(4)
     losses = [3.0, 2.5, 2.0, 2.2]
     expected = observe(clean, losses)[-1]
@@ -74,7 +74,7 @@ def test_what_is_not_finite_is_flagged_and_kept_out(bad: float) -> None:
     assert dirty.stability() == clean.stability() | {"flagged_steps": 1}
 
 
-def test_each_of_the_two_is_judged_on_its_own() -> None:
+def test_loss_and_gradient_norm_are_flagged_separately() -> None:
     monitor = made(4)
     assert monitor.observe(1, 2.0, math.nan, {}).anomaly_flags == ("nonfinite_gradient",)
     assert monitor.observe(2, math.nan, 2.0, {}).anomaly_flags == ("nonfinite_loss",)
@@ -87,7 +87,7 @@ def test_a_huge_finite_loss_overflows_nothing() -> None:
     assert math.isfinite(states[-1].loss_volatility)
 
 
-def test_stability_by_hand() -> None:
+def test_stability_figures_equal_a_hand_computation() -> None:
     monitor = made(3)  # weight 1/2 on the newest value
     observe(monitor, [4.0, 2.0, 5.0, 1.0], [1.0, 7.0, 2.0, 3.0])
     monitor.skipped_steps = 2
@@ -103,7 +103,9 @@ NUMBERS = st.floats(0, 100) | st.just(math.nan) | st.just(math.inf)
 
 
 @given(st.lists(NUMBERS, max_size=30), st.lists(NUMBERS, max_size=10), st.integers(2, 8))
-def test_the_state_goes_round_bit_for_bit(before: list[float], after: list[float], horizon: int) -> None:
+def test_a_monitor_restored_from_json_continues_bit_for_bit(
+    before: list[float], after: list[float], horizon: int
+) -> None:
     monitor = made(horizon)
     observe(monitor, before, before or None)
     restored = made(horizon)
@@ -129,14 +131,14 @@ def test_a_spike_is_flagged_and_does_not_hide_the_next() -> None:
     assert monitor.stability()["flagged_steps"] == 3
 
 
-def test_the_share_over_the_threshold_by_hand() -> None:
+def test_the_share_of_norms_over_the_threshold_equals_a_hand_computation() -> None:
     monitor = Monitor(MonitorConfig(horizon=4, grad_norm_threshold=2.0))
     states = observe(monitor, [1.0] * 6, [1.0, 3.0, 3.0, math.inf, 1.0, 2.0])
     assert [s.grad_share_over for s in states] == [0.0, 1 / 2, 2 / 3, 3 / 4, 3 / 4, 2 / 4]
 
 
 @given(st.lists(st.tuples(NUMBERS, NUMBERS, st.booleans(), st.booleans()), max_size=30))
-def test_the_records_give_every_state_back(steps: list[tuple[float, float, bool, bool]]) -> None:
+def test_every_state_can_be_read_back_from_the_records(steps: list[tuple[float, float, bool, bool]]) -> None:
     monitor, shown, rows = made(3), [], []
     for number, (loss, norm, layered, evaluated) in enumerate(steps, 1):
         state = monitor.observe(number, loss, norm, {})
@@ -172,7 +174,7 @@ def test_a_smoothed_loss_above_the_untrained_models_for_too_long_is_diverged() -
     assert reason == "the smoothed loss (4.7500) stayed above the untrained model's (4.0000) for 3 steps in a row"
 
 
-def test_any_better_step_starts_the_counts_anew() -> None:
+def test_a_better_step_resets_the_counts() -> None:
     judge = Divergence(2)
     assert judge.observe(state(4.0), skipped=True) is None
     for _ in range(5):
@@ -222,7 +224,9 @@ def test_a_monitor_that_restarts_has_the_statistics_of_the_new_loss_alone() -> N
 
 
 @given(st.lists(st.tuples(st.floats(0, 8) | st.just(math.nan), st.booleans()), min_size=1, max_size=40), st.data())
-def test_a_resumed_judge_judges_alike(steps: list[tuple[float, bool]], data: st.DataObject) -> None:
+def test_a_divergence_judge_restored_from_json_gives_the_same_reasons(
+    steps: list[tuple[float, bool]], data: st.DataObject
+) -> None:
     cut = data.draw(st.integers(0, len(steps)))
 
     def judged(judge: Divergence, monitor: Monitor, part: list[tuple[float, bool]]) -> list[Any]:

@@ -9,7 +9,7 @@ from trimtab.regimes import RobustWindow, median_and_sigma
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40))
-def test_median_and_scale_as_numpy(values: list[float]) -> None:
+def test_median_and_scale_equal_numpys(values: list[float]) -> None:
     middle, sigma = median_and_sigma(values)
     assert middle == pytest.approx(np.median(values))
     assert sigma == pytest.approx(1.4826 * np.median(np.abs(np.array(values) - middle)))
@@ -27,7 +27,7 @@ def filled(size: int = 20, threshold: float = 5.0) -> RobustWindow:
     return window
 
 
-def test_z_scores_by_hand() -> None:
+def test_z_scores_equal_a_hand_computation() -> None:
     # The median of ±0.1 around 1 is 1, the median distance 0.1.
     z, flagged = filled().observe(1.0 + 0.1 * 1.4826 * 4)
     assert (z, flagged) == (pytest.approx(4.0), False)
@@ -36,7 +36,7 @@ def test_z_scores_by_hand() -> None:
     assert filled().bound() == pytest.approx(1.0 + 0.1 * 1.4826 * 5)
 
 
-def test_what_is_flagged_stays_out() -> None:
+def test_flagged_values_do_not_enter_the_window() -> None:
     window = filled()
     before = list(window.values)
     for value in (9.0, math.nan, math.inf, 9.0):
@@ -44,23 +44,23 @@ def test_what_is_flagged_stays_out() -> None:
     assert list(window.values) == before
 
 
-def test_nothing_is_judged_before_there_is_enough() -> None:
+def test_no_value_is_flagged_before_the_window_has_enough_values() -> None:
     window = RobustWindow(20, 3.0)
     assert [window.observe(value) for value in (1.0, 100.0, 1.0)] == [(0.0, False)] * 3
     assert window.bound() == math.inf
 
 
-def test_only_a_rise_counts() -> None:
+def test_only_high_values_are_flagged() -> None:
     assert filled().observe(-5.0)[1] is False
 
 
-def test_a_level_that_moved_becomes_the_new_level() -> None:
+def test_a_lasting_new_level_is_accepted() -> None:
     window = filled()
     flags = [window.observe(9.0 + 0.01 * step)[1] for step in range(14)]
     assert flags == [True] * 10 + [False] * 4
 
 
-def test_a_constant_series_has_a_scale_all_the_same() -> None:
+def test_a_constant_series_has_a_scale_above_zero() -> None:
     window = RobustWindow(20, 6.0)
     for _ in range(20):
         window.observe(2.0)

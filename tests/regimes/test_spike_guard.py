@@ -35,7 +35,7 @@ def test_a_loss_spike_is_skipped() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_what_is_not_finite_is_a_spike_and_stays_out_of_the_window(bad: float) -> None:
+def test_nonfinite_values_are_spikes_and_do_not_enter_the_window(bad: float) -> None:
     guard = calm(SpikeGuard())
     before = guard.state_dict()["losses"]
     decision = guard.update(state(41, bad, bad), EPISODE)
@@ -44,7 +44,7 @@ def test_what_is_not_finite_is_a_spike_and_stays_out_of_the_window(bad: float) -
     assert guard.state_dict()["losses"] == before
 
 
-def test_lasting_trouble_is_rewound_to_weights_that_a_good_loss_followed() -> None:
+def test_a_lasting_spike_rewinds_to_weights_with_a_good_loss_after_them() -> None:
     guard = calm(SpikeGuard(lasting=3))
     decisions = [guard.update(state(step, 4.0), EPISODE) for step in (41, 42, 43)]
     assert [decision.action for decision in decisions if decision is not None] == ["skip", "skip", "rewind"]
@@ -53,19 +53,19 @@ def test_lasting_trouble_is_rewound_to_weights_that_a_good_loss_followed() -> No
     assert guard.rewinds
 
 
-def test_it_keeps_no_snapshots_when_it_never_rewinds() -> None:
+def test_a_guard_that_never_rewinds_keeps_no_snapshots() -> None:
     assert not SpikeGuard(on_lasting="skip").rewinds
 
 
 @pytest.mark.parametrize("answer", ["clip", "skip", "rewind"])
-def test_each_answer_to_each_spike(answer: Any) -> None:
+def test_every_reaction_can_be_chosen_for_every_spike(answer: Any) -> None:
     for key, seen in (("on_loss", state(41, 4.0, 9.0)), ("on_gradient", state(41, 2.0, 9.0))):
         decision = calm(SpikeGuard(**{key: answer})).update(seen, EPISODE)
         assert decision is not None
         assert decision.action == ("update" if answer == "clip" else answer)
 
 
-def test_five_spikes_are_five_answers() -> None:
+def test_each_of_five_spikes_has_a_reaction() -> None:
     """A filter that lets flagged values into its own window lets the next spike through."""
     guard, answers = calm(SpikeGuard(lasting=99)), 0
     for spike in range(5):
@@ -75,7 +75,7 @@ def test_five_spikes_are_five_answers() -> None:
     assert answers == 5
 
 
-def test_a_guard_goes_on_from_its_saved_memory() -> None:
+def test_a_guard_restored_from_its_state_decides_as_the_original() -> None:
     whole, pieces = SpikeGuard(), SpikeGuard()
     losses = [2.0 + 0.02 * math.sin(step) for step in range(60)]
     losses[30] = losses[31] = 5.0
@@ -86,7 +86,7 @@ def test_a_guard_goes_on_from_its_saved_memory() -> None:
         assert pieces.update(state(step, loss), EPISODE) == whole.update(state(step, loss), EPISODE)
 
 
-def test_only_what_changes_the_run_is_effective() -> None:
+def test_a_decision_is_effective_only_if_it_changes_the_run() -> None:
     episode, seen = EpisodeConfig(clip=1.0), state(1, 2.0, 0.5)
     assert not Decision("bound above the norm", clip=0.7).effective(seen, episode)
     assert Decision("bound below the norm", clip=0.4).effective(seen, episode)

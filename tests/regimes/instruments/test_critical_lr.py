@@ -60,14 +60,14 @@ def test_a_coarse_answer_takes_few_evaluations() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_uphill_nothing_is_found(dtype: torch.dtype) -> None:
+def test_an_update_that_raises_the_loss_has_the_critical_factor_0(dtype: torch.dtype) -> None:
     loss, parameters = network(dtype)
     found = critical_learning_rate(loss, parameters, torch.autograd.grad(loss(), parameters), start=0.1)
     assert found.value == 0.0 and not found.converged and found.evaluations == 40
     assert found.upper < 1e-5
 
 
-def test_downhill_for_ever() -> None:
+def test_a_loss_that_falls_without_end_has_no_upper_bound() -> None:
     theta = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     found = critical_learning_rate(lambda: theta.sum(), [theta], [-torch.ones(2, dtype=torch.float64)])
     assert found.upper == math.inf and found.value == 2.0**38 and not found.converged
@@ -90,7 +90,7 @@ def test_not_finite() -> None:
     assert math.isnan(nothing.value) and nothing.evaluations == 1 and not nothing.converged
 
 
-def test_restored_after_an_error() -> None:
+def test_parameters_are_restored_after_an_error() -> None:
     theta = torch.tensor([0.1], requires_grad=True)
     calls = iter([1.0, None])
 

@@ -124,7 +124,7 @@ def test_the_shipped_decoder_by_finite_differences() -> None:
     assert single.value == pytest.approx(double.value, rel=1e-3)
 
 
-def test_kept_restores_bits_after_an_error() -> None:
+def test_kept_parameters_are_restored_bit_for_bit_after_an_error() -> None:
     values = torch.tensor([0.1, -0.0, float("nan")])
     before = values.view(torch.int32).clone()
     with pytest.raises(ZeroDivisionError), kept([values]):

@@ -142,7 +142,7 @@ def test_a_step_in_place_that_hands_out_its_own_buffers() -> None:
     assert start.item() == 0.3
 
 
-def test_both_twins_see_the_number_of_the_step() -> None:
+def test_both_copies_receive_the_number_of_the_step() -> None:
     seen: list[int] = []
 
     def step(state: State, number: int) -> State:
@@ -156,7 +156,7 @@ def test_both_twins_see_the_number_of_the_step() -> None:
     assert found.running == pytest.approx((math.log(3), math.log(6) / 2, math.log(18) / 3, math.log(6) / 2))
 
 
-def test_a_norm_of_ones_own() -> None:
+def test_a_custom_norm_is_used() -> None:
     def second(difference: Any) -> float:
         return abs(difference[0][1].item())
 
@@ -166,7 +166,7 @@ def test_a_norm_of_ones_own() -> None:
     assert found.exponent == pytest.approx(math.log(2))
 
 
-def test_twins_that_meet_and_twins_that_leave() -> None:
+def test_copies_that_meet_or_become_infinite_end_the_measurement() -> None:
     meet = from_point(lambda s, _: [s[0] * 0], [0.5], steps=10, discard=5)
     assert meet.exponent == -math.inf and meet.interval is None and meet.steps == 1
     leave = from_point(lambda s, n: [s[0] * (math.inf if n == 3 else 2.0)], [0.5], steps=10)

@@ -55,7 +55,7 @@ def test_averages_are_weighted_means() -> None:
         assert found == pytest.approx(right, rel=1e-12)
 
 
-def test_the_memory_goes_on_from_json() -> None:
+def test_averages_are_restored_from_json() -> None:
     meter = NoiseScale(horizon=5)
     for step in range(4):
         meter.observe(NoiseEstimate(1.0 + step, math.nan if step == 2 else 3.0 * step))
@@ -65,7 +65,7 @@ def test_the_memory_goes_on_from_json() -> None:
     assert meter.observe(NoiseEstimate(0.1, 0.2)) == twin.observe(NoiseEstimate(0.1, 0.2))
 
 
-def test_what_is_not_resolved_is_nan() -> None:
+def test_a_scale_that_the_estimates_do_not_resolve_is_nan() -> None:
     assert math.isnan(NoiseScale(10).average().scale)
     assert math.isnan(NoiseEstimate(-0.1, 3.0).scale)
     assert math.isnan(NoiseEstimate(0.0, 3.0).scale)

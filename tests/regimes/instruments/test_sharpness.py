@@ -41,7 +41,7 @@ def test_the_vector_belongs_to_the_value() -> None:
     assert vector.norm().item() == pytest.approx(1)
 
 
-def test_a_tie_of_opposite_signs_is_said_and_the_algebraic_one_found() -> None:
+def test_a_tie_of_opposite_signs_is_reported_and_the_algebraic_eigenvalue_found() -> None:
     loss, parameters = quadratic(symmetric([2.0, -2.0, 1.0, 0.5, 0.0]))
     tied = sharpness(loss, parameters, generator(), tolerance=1e-6)
     assert not tied.converged and tied.residual > 1e-3 and tied.iterations == 100

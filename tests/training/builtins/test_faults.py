@@ -24,7 +24,7 @@ def struck(out: Path) -> dict[int, list[str]]:
     return {row["step"]: row["faults"] for row in RunDirectory(out).steps() if "faults" in row}
 
 
-def test_every_fault_strikes_at_its_steps_and_is_recorded(tmp_path: Path) -> None:
+def test_every_fault_acts_at_its_steps_and_is_recorded(tmp_path: Path) -> None:
     train(config(), tmp_path / "clean")
     train(config(ALL), tmp_path / "run")
     assert struck(tmp_path / "run") == {
@@ -81,13 +81,13 @@ def test_corrupted_windows_hold_the_same_tokens_in_another_order() -> None:
     assert torch.equal(found.labels == IGNORE, found.input_ids % 10 >= 7)
 
 
-def test_noise_has_the_asked_norm() -> None:
+def test_gradient_noise_has_the_configured_norm() -> None:
     gradient = torch.ones(200, 50)
     GradientNoise(start=1, scale=3.0).disturb({"a": gradient}, torch.Generator().manual_seed(0))
     assert float((gradient - 1).norm() / torch.ones(200, 50).norm()) == pytest.approx(3.0, rel=0.03)
 
 
-def test_a_jump_is_a_factor_for_its_length() -> None:
+def test_a_learning_rate_jump_lasts_for_its_length() -> None:
     jump = LearningRateJump(start=3, length=2, factor=9.0)
     assert list(jump.steps) == [3, 4]
     assert jump.lr_factor() == 9.0

@@ -46,7 +46,7 @@ def test_sharpness_of_a_bowl(tmp_path: Path) -> None:
         assert figures["value"] == pytest.approx(3.0, rel=1e-3) and figures["converged"] is True
 
 
-def test_sharpness_is_the_exact_one_of_the_first_sequences(tmp_path: Path) -> None:
+def test_sharpness_equals_the_exact_eigenvalue_on_the_first_sequences(tmp_path: Path) -> None:
     changes = ["episode.checkpoint_every=6", "episode.keep_checkpoints=100"]
     instrument = "{name: sharpness, every: 6, sequences: 6, iterations: 200, tolerance: 0.001}"
     found = measured(tmp_path, instrument, *changes, base=SMALL)
@@ -110,7 +110,7 @@ def test_the_critical_learning_rate_is_that_of_the_next_update(tmp_path: Path) -
     assert found["rate"] == pytest.approx(0.05 * found["value"])
 
 
-def test_the_critical_learning_rate_is_sought_under_the_next_steps_own_masks(tmp_path: Path) -> None:
+def test_the_critical_learning_rate_uses_the_next_steps_dropout_masks(tmp_path: Path) -> None:
     found = measured(tmp_path, "{name: critical_learning_rate, every: 6}", "episode.precision=fp32", base=DECODER)
     losses = {row["step"]: row["train_loss"] for row in RunDirectory(tmp_path / "run").steps()}
     assert found[12]["loss"] == pytest.approx(losses[13], abs=1e-6)
@@ -164,7 +164,7 @@ def test_the_largest_exponent_of_a_bowl(tmp_path: Path, momentum: float, curvatu
     assert found[20]["low"] <= found[20]["value"] <= found[20]["high"] and found[20]["steps"] == 60
 
 
-def test_an_interrupted_run_measures_the_same(tmp_path: Path) -> None:
+def test_an_interrupted_and_resumed_run_has_the_same_measurements(tmp_path: Path) -> None:
     changes = [
         "monitor.instruments=[{name: noise_scale, every: 4}, {name: largest_exponent, every: 5, steps: 4, discard: 0}]"
     ]
@@ -202,7 +202,9 @@ def test_the_last_figures_are_metrics_of_the_summary(tmp_path: Path) -> None:
         ("[{name: noise_scale, sequences: 4, micro_batch: 4}]", ["monitor.instruments[0]", "micro_batch"]),
     ],
 )
-def test_what_is_refused(tmp_path: Path, instruments: str, words: list[str]) -> None:
+def test_invalid_instruments_are_refused_before_anything_is_written(
+    tmp_path: Path, instruments: str, words: list[str]
+) -> None:
     with pytest.raises(ConfigError) as refusal:
         train(config(f"monitor.instruments={instruments}"), tmp_path / "run")
     for word in words:

@@ -23,7 +23,7 @@ from trimtab.training.runs.assembly import assemble, build
         "{name: muon, lr: 0.01, adamw_lr: 3e-3}",
     ],
 )
-def test_it_lowers_the_loss_and_resumes_exactly(tmp_path: Path, spec: str) -> None:
+def test_every_optimizer_lowers_the_loss_and_resumes_exactly(tmp_path: Path, spec: str) -> None:
     changes = [
         f"episode.optimizer={spec}",
         "episode.steps=40",
@@ -59,7 +59,7 @@ def test_muon_updates_hidden_matrices_and_adamw_the_rest() -> None:
 
 
 @pytest.mark.parametrize("spec", ["adamw", "sgd", "muon"])
-def test_multiplied_rates(spec: str) -> None:
+def test_parameters_get_multiples_of_the_learning_rate(spec: str) -> None:
     """Parameters with a multiplier learn at that multiple, under the schedule too; the others as ever."""
     model = TinyModel(vocabulary=9, context=4)
     optimizer = REGISTRIES["optimizer"].build(

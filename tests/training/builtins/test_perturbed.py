@@ -36,7 +36,7 @@ def twins(steps: int, *changes: str, base: list[str] = DECODER) -> Iterator[tupl
 
 
 @pytest.mark.parametrize("base", [SMALL, DECODER], ids=["user's model", "decoder"])
-def test_a_future_is_the_run_itself(base: list[str]) -> None:
+def test_the_steps_of_futures_are_those_of_the_run(base: list[str]) -> None:
     trainer, assembly = prepared(6, base=base)
     before = trainer.state.snapshot().copied()
     with excursion(trainer):
@@ -54,7 +54,7 @@ def test_a_future_is_the_run_itself(base: list[str]) -> None:
     assert tensors_sha256(trainer.state.snapshot().optimizer) == tensors_sha256(ahead.optimizer)
 
 
-def test_an_error_on_the_side_leaves_the_run_as_it_was() -> None:
+def test_an_error_in_an_excursion_leaves_the_run_unchanged() -> None:
     trainer, assembly = prepared(3)
     before = tensors_sha256(named_tensors(trainer.state.model))
     with pytest.raises(KeyError), excursion(trainer):
@@ -65,7 +65,7 @@ def test_an_error_on_the_side_leaves_the_run_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("base", [SMALL, DECODER], ids=["user's model", "decoder"])
-def test_equal_twins_stay_equal(base: list[str]) -> None:
+def test_copies_without_a_perturbation_stay_equal(base: list[str]) -> None:
     with twins(4, base=base) as (futures, coordinates):
         direction = coordinates.direction(futures.start, torch.Generator().manual_seed(0))
         assert distances(futures, coordinates, [direction], steps=8, epsilon=0.0) == [[0.0] * 9]
@@ -100,7 +100,7 @@ def test_the_exponent_is_the_same_over_a_decade_of_epsilon() -> None:
     assert max(found) - min(found) < 0.1 * abs(found[1]), found
 
 
-def test_twins_of_which_one_is_rewound_are_not_compared() -> None:
+def test_the_exponent_is_nan_if_only_one_of_two_copies_rewinds() -> None:
     with twins(4, "episode.regime_controller={name: 'tests.training.parts:Fickle'}", "episode.rewind={every: 2}") as (
         futures,
         coordinates,

@@ -7,7 +7,7 @@ import pytest
 from trimtab.training.builtins.schedules import constant, cosine, linear, wsd
 
 
-def test_constant_and_warm_up() -> None:
+def test_the_constant_schedule_warms_up_linearly() -> None:
     assert [constant()(step) for step in (1, 50, 100)] == [1, 1, 1]
     assert [constant(warmup=4)(step) for step in (1, 2, 4, 5)] == [0.25, 0.5, 1, 1]
 

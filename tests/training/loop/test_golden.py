@@ -24,7 +24,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", sorted(CASES))
-def test_losses_are_the_golden_ones(case: str, tmp_path: Path) -> None:
+def test_losses_equal_the_recorded_golden_losses(case: str, tmp_path: Path) -> None:
     changes = ["episode.precision=fp32", "episode.steps=30", *CASES[case]]
     train(config(*changes, base=DECODER), tmp_path / "run")
     run = RunDirectory(tmp_path / "run")

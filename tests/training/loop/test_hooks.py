@@ -30,7 +30,7 @@ def test_an_observer_that_writes_to_a_parameter_fails_the_run_with_its_name(
         train(config(hooks), tmp_path / "run")
 
 
-def test_of_several_observers_the_one_that_wrote_is_named_where_that_can_be_known(tmp_path: Path) -> None:
+def test_of_several_observers_the_one_that_wrote_is_named_if_the_write_reveals_it(tmp_path: Path) -> None:
     others = "{name: activation_stats, every: 1}, {name: 'tests.training.parts:Seen'}"
     hooks = f"hooks=[{others}, {{name: 'tests.training.parts:Meddler', moment: activation, way: %s}}]"
     with pytest.raises(WorkError, match=r"hook 'tests\.training\.parts:Meddler' is an observer"):
@@ -40,7 +40,7 @@ def test_of_several_observers_the_one_that_wrote_is_named_where_that_can_be_know
 
 
 @pytest.mark.parametrize("way", ["buffer", "in place"])
-def test_an_observer_that_does_not_write_is_left_alone(way: str) -> None:
+def test_a_guard_raises_for_a_write_to_the_model_and_for_nothing_else(way: str) -> None:
     model = torch.nn.Sequential(torch.nn.Linear(3, 3, dtype=torch.bfloat16), torch.nn.BatchNorm1d(3))
     guard = WeightGuard(model)
     with guard.unwritten(["me"], bits=True):
@@ -52,7 +52,7 @@ def test_an_observer_that_does_not_write_is_left_alone(way: str) -> None:
         (model[1].running_mean if way == "buffer" else model[0].weight.detach()).add_(1)  # type: ignore[operator,union-attr]
 
 
-def test_what_an_observer_returns_overwrites_nothing_that_the_trainer_measured(tmp_path: Path) -> None:
+def test_an_observers_columns_do_not_overwrite_the_trainers(tmp_path: Path) -> None:
     liar = "{name: 'tests.training.parts:Liar'}"
     plain = train(config(), tmp_path / "plain")
     watched = train(config(f"hooks=[{liar}, {liar}]"), tmp_path / "watched")
@@ -113,7 +113,7 @@ def test_two_learning_rules_are_refused() -> None:
         assemble(config("hooks=[{name: sign_descent}, {name: sign_descent}]"))
 
 
-def test_what_is_no_hook_is_refused() -> None:
+def test_a_class_that_is_not_a_hook_is_refused() -> None:
     with pytest.raises(ConfigError, match="not a hook"):
         assemble(config("hooks=[{name: 'trimtab.losses.cross_entropy:CrossEntropy'}]"))
 
@@ -144,7 +144,7 @@ def test_random_feedback_changes_gradients_below_and_still_learns(tmp_path: Path
     assert plain["weights_sha256"] != aligned["weights_sha256"]
 
 
-def test_gradient_transforms_do_what_they_say() -> None:
+def test_gradient_transforms_clip_add_noise_and_project() -> None:
     from trimtab.random import Streams
     from trimtab.training.builtins.gradients import Clip, GradientNoiseInjection, SubspaceProjection
 
@@ -167,7 +167,7 @@ def test_gradient_transforms_do_what_they_say() -> None:
     torch.testing.assert_close(again["weight"], projected["weight"])  # a projection is idempotent
 
 
-def test_a_global_hook_and_one_that_comes_later_are_refused(tmp_path: Path) -> None:
+def test_a_global_hook_and_one_added_during_the_run_are_refused(tmp_path: Path) -> None:
     handle = torch.nn.modules.module.register_module_forward_hook(lambda module, inputs, output: None)
     try:
         with pytest.raises(WorkError, match="global module hook"):
@@ -183,6 +183,6 @@ def test_a_global_hook_and_one_that_comes_later_are_refused(tmp_path: Path) -> N
         trainer.step(parts.train_loader)
 
 
-def test_a_layer_pattern_that_is_none_is_told() -> None:
+def test_a_layer_pattern_that_is_not_a_regular_expression_is_refused() -> None:
     with pytest.raises(ConfigError, match="not a regular expression"):
         assemble(config("hooks=[{name: activation_stats, layers: '(('}]")).trainer(MemoryLogger())

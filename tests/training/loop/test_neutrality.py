@@ -35,13 +35,17 @@ def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         "monitor.instruments=[{name: 'tests.training.parts:Vandal', every: 5}]",
     ],
 )
-def test_it_changes_nothing(plain: tuple[list[str], str], tmp_path: Path, change: str) -> None:
+def test_observers_cadences_and_instruments_leave_the_weights_unchanged(
+    plain: tuple[list[str], str], tmp_path: Path, change: str
+) -> None:
     base, expected = plain
     assert train(config(change, base=base), tmp_path / "run")["weights_sha256"] == expected
 
 
 @pytest.mark.parametrize("change", ["seed=1", "episode.batch_size=5", "hooks=[{name: 'tests.training.parts:Double'}]"])
-def test_what_should_change_the_weights_does(plain: tuple[list[str], str], tmp_path: Path, change: str) -> None:
+def test_seed_batch_size_and_modulators_change_the_weights(
+    plain: tuple[list[str], str], tmp_path: Path, change: str
+) -> None:
     base, expected = plain
     assert train(config(change, base=base), tmp_path / "run")["weights_sha256"] != expected
 
@@ -70,13 +74,13 @@ def test_instruments_change_no_other_column_and_no_event(tmp_path: Path, control
     assert RunDirectory(plain).evaluations()[-1]["val_loss"] == RunDirectory(measured).evaluations()[-1]["val_loss"]
 
 
-def test_observers_are_shown_nothing_of_an_instruments_steps(tmp_path: Path) -> None:
+def test_observers_do_not_see_the_steps_of_instruments(tmp_path: Path) -> None:
     Seen.totals.clear()
     train(config("hooks=[{name: 'tests.training.parts:Seen'}]", INSTRUMENTS), tmp_path / "run")
     assert Seen.totals == {"activations": 24, "steps": 24, "evaluations": 3, "checkpoints": 6, "ends": 1}
 
 
-def test_observers_are_shown_everything(tmp_path: Path) -> None:
+def test_observers_see_every_step_evaluation_and_checkpoint(tmp_path: Path) -> None:
     Seen.totals.clear()
     train(config("hooks=[{name: 'tests.training.parts:Seen'}]"), tmp_path / "run")
     assert Seen.totals == {"activations": 24, "steps": 24, "evaluations": 3, "checkpoints": 6, "ends": 1}

@@ -111,7 +111,7 @@ def test_collecting_alone_changes_nothing() -> None:
     assert run()[0]["weights_sha256"] == run("hooks=[{name: collect_activations}]")[0]["weights_sha256"]
 
 
-def test_layers_that_are_not_there() -> None:
+def test_a_layer_pattern_without_a_match_is_refused() -> None:
     with pytest.raises(ConfigError, match="matches no module"):
         run("hooks=[{name: collect_activations, layers: nowhere}]")
 

@@ -74,13 +74,13 @@ def test_both_passages_are_recorded_and_the_step_goes_back(rewound: Path) -> Non
     assert (summary.steps, summary.status) == (24, "completed")
 
 
-def test_the_data_goes_on_and_the_weights_come_back(rewound: Path) -> None:
+def test_a_rewind_restores_the_weights_and_draws_new_data(rewound: Path) -> None:
     rows = RunDirectory(rewound).steps()
     again = [row["train_loss"] for row in rows if (row["attempt"], row["step"]) in {(1, 11), (2, 11)}]
     assert rows[10]["train_loss"] not in again and again[0] != again[1]
 
 
-def test_weights_and_moments_are_those_of_the_snapshot() -> None:
+def test_a_rewind_restores_weights_and_moments_of_the_snapshot() -> None:
     parts = assemble(config(*BACK))
     log = MemoryLogger()
     trainer = parts.trainer(log)
@@ -119,7 +119,7 @@ def test_a_run_that_rewinds_replays_and_forks(tmp_path: Path, rewound: Path) -> 
         assert weights(tmp_path / f"child-{at}") == weights(rewound)
 
 
-def test_no_checkpoint_of_a_passage_that_was_given_up_stays(tmp_path: Path) -> None:
+def test_a_rewind_removes_the_checkpoints_of_the_abandoned_passage(tmp_path: Path) -> None:
     stops = iter([None] * 15 + ["test"] * 99)
     train(config(*BACK, "episode.checkpoint_every=1", "episode.keep_checkpoints=50"), tmp_path / "run",
           RunContext(stop=lambda: next(stops)))  # fmt: skip
@@ -136,14 +136,14 @@ def test_a_deep_rewind_leaves_a_checkpoint_to_resume_from(tmp_path: Path, rewoun
     assert weights(tmp_path / "run") == weights(rewound)
 
 
-def test_a_fork_at_a_step_that_was_rewound_to_starts_where_the_run_went_on(tmp_path: Path, rewound: Path) -> None:
+def test_a_fork_at_a_step_that_was_rewound_to_starts_after_the_rewind(tmp_path: Path, rewound: Path) -> None:
     fork(rewound, 10, tmp_path / "child")
     rows = RunDirectory(tmp_path / "child").steps()
     assert (rows[0]["attempt"], rows[0]["step"]) == (2, 11)
     assert weights(tmp_path / "child") == weights(rewound)
 
 
-def test_what_evaluations_found_comes_back_with_the_weights(tmp_path: Path) -> None:
+def test_a_rewind_restores_the_best_evaluation_with_the_weights(tmp_path: Path) -> None:
     stops = iter([None] * 14 + ["test"] * 99)  # asked right after the rewind from 15 to 10
     train(config(*BACK, "episode.keep_checkpoints=1"), tmp_path / "run", RunContext(stop=lambda: next(stops)))
     run = RunDirectory(tmp_path / "run")
@@ -158,7 +158,7 @@ def test_what_evaluations_found_comes_back_with_the_weights(tmp_path: Path) -> N
     assert names == ["step-00000004", "step-00000008", "step-00000010"]
 
 
-def test_early_stopping_and_the_monitor_forget_the_passage_that_was_given_up() -> None:
+def test_early_stopping_and_the_monitor_forget_the_abandoned_passage() -> None:
     parts = assemble(config(*BACK, "episode.early_stopping={patience: 50, minimum_gain: 0.001}"))
     trainer = parts.trainer(MemoryLogger())
     trainer.prepare()
@@ -179,7 +179,7 @@ def test_early_stopping_and_the_monitor_forget_the_passage_that_was_given_up() -
     assert trainer.logger.steps[-1]["best_val_loss"] == lowest  # type: ignore[attr-defined]
 
 
-def test_rewinds_are_capped(tmp_path: Path) -> None:
+def test_the_number_of_rewinds_is_limited(tmp_path: Path) -> None:
     endless = "episode.regime_controller={name: 'tests.training.loop.test_rewind:Endless'}"
     train(config(endless, "episode.rewind={every: 5, limit: 3}"), tmp_path / "run")
     kinds = [row["kind"] for row in RunDirectory(tmp_path / "run").events()]
@@ -188,14 +188,14 @@ def test_rewinds_are_capped(tmp_path: Path) -> None:
     assert RunDirectory(tmp_path / "run").status() == "completed"
 
 
-def test_a_controller_that_does_not_declare_its_rewinds_is_told(tmp_path: Path) -> None:
+def test_a_rewind_by_a_controller_that_does_not_declare_it_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(WorkError, match="rewinds = True"):
         train(
             config("episode.regime_controller={name: 'tests.training.loop.test_rewind:Undeclared'}"), tmp_path / "run"
         )
 
 
-def test_weights_that_an_update_broke_are_not_gone_back_to(tmp_path: Path) -> None:
+def test_a_rewind_skips_the_snapshot_of_damaged_weights(tmp_path: Path) -> None:
     guard = "{name: spike_guard, window: 12, lasting: 2, threshold: 4.0}"
     jump = ["faults=[{name: lr_jump, start: 20, length: 1, factor: 1000.0}]", f"episode.regime_controller={guard}"]
     train(config(*jump, "episode.rewind.every=5", "monitor.robust_window=12", base=DECODER), tmp_path / "run")

@@ -47,7 +47,7 @@ def test_nothing_that_unpickles_is_called() -> None:
                     raise AssertionError(f"{path}:{node.lineno}")
 
 
-def test_one_training_loop() -> None:
+def test_backward_passes_are_only_in_the_known_places() -> None:
     """A backward pass stands with the trainer, in the straightforward loops that it and the memory engine are measured against, and
     where a loss is fitted to a known distribution without any model. The engine's own goes through `autograd.backward`."""
     places, given = set(), set()

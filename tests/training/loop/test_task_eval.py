@@ -60,7 +60,7 @@ def log_p(assembly: Assembly, prompt: torch.Tensor, answer: list[int]) -> float:
     return total
 
 
-def test_figures_are_those_of_a_plain_loop() -> None:
+def test_figures_equal_those_of_a_plain_loop() -> None:
     assembly, result, log = trained(of())
     data = assembly.data.validation
     assert isinstance(data, ProblemDataset)
@@ -92,7 +92,7 @@ def test_figures_are_those_of_a_plain_loop() -> None:
     )
 
 
-def test_where_the_truth_is_known_the_distance_to_it_is_measured() -> None:
+def test_with_exact_distributions_the_distance_to_them_is_measured() -> None:
     assembly, result, log = trained(of(base=URNS))
     data = assembly.data.validation
     assert isinstance(data, ProblemDataset)
@@ -148,7 +148,7 @@ def sat(assembly: Assembly, model: nn.Module) -> TaskEvalResult:
     return assembly.task_eval(model, forward, torch.Generator())
 
 
-def test_a_model_that_says_what_is_true_is_calibrated_and_loses_least() -> None:
+def test_a_model_that_reports_the_exact_distribution_is_calibrated_and_has_the_lowest_loss() -> None:
     """Naming a likeliest option is no event that a true confidence could be held against: that it is drawn is one."""
     size = "data={name: task, task: {name: urns, levels: [2]}, size: 400, validation: 500, context: 64}"
     assembly = assemble(of(size, "episode.task_eval={problems: 500, tokens: 3, samples: 0}", base=URNS[:-1]))
@@ -171,7 +171,7 @@ def test_a_model_that_says_what_is_true_is_calibrated_and_loses_least() -> None:
 
 
 @pytest.mark.parametrize("base", [TASK, URNS])
-def test_a_model_that_is_not_finite_has_every_figure_as_nan(base: list[str]) -> None:
+def test_a_model_with_nonfinite_logits_has_nan_in_every_figure(base: list[str]) -> None:
     sound, _, _ = trained(of("episode.steps=1", base=base))
     whole = sat(sound, sound.model)
     broken = assemble(of(base=base))
@@ -187,7 +187,7 @@ def test_a_model_that_is_not_finite_has_every_figure_as_nan(base: list[str]) -> 
     assert all(math.isnan(row["confidence"]) for row in found.predictions)  # and none of them 1
 
 
-def test_agreement_is_of_final_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_agreement_compares_final_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     scratch = "data.task={name: arithmetic, levels: [1], operations: [sum], scratch: true}"
     assembly = assemble(of(scratch, "data.context=48", "episode.task_eval.samples=3"))
     task_eval = assembly.task_eval
@@ -214,7 +214,7 @@ def test_agreement_is_of_final_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         ("{name: logic}", ["yes", "Yes, it does"], "no"),
     ],
 )
-def test_responses_with_the_same_final_answer(task: str, same: list[str], other: str) -> None:
+def test_responses_with_the_same_final_answer_agree(task: str, same: list[str], other: str) -> None:
     data = assemble(of(f"data.task={task}", "data.context=400")).data
     assert data.task is not None and isinstance(data.validation, ProblemDataset)
     counts = Counter(final_answer(data.task, data.validation.problems[0], text) for text in [*same, other])
@@ -222,7 +222,7 @@ def test_responses_with_the_same_final_answer(task: str, same: list[str], other:
 
 
 @pytest.mark.parametrize("probabilities", [False, True])
-def test_options_without_probabilities(tmp_path: Path, probabilities: bool) -> None:
+def test_options_may_have_exact_probabilities_or_none(tmp_path: Path, probabilities: bool) -> None:
     rows = [
         {
             "prompt": f"question {number}",
@@ -244,7 +244,7 @@ def test_options_without_probabilities(tmp_path: Path, probabilities: bool) -> N
         assert row["hit"] is None or probabilities
 
 
-def test_options_whose_labels_are_noisy_in_part() -> None:
+def test_problems_with_and_without_exact_probabilities_are_evaluated_together() -> None:
     """Of the doubtful rows the distribution of the label is known, of the others it is not."""
     noisy = "data.noise={flip: 0.4, validation: true}"
     _, result, log = trained(of("data.task={name: logic, kind: entailment}", noisy, "data.context=128"))
@@ -268,7 +268,7 @@ def test_more_task_evaluations_leave_the_training_unchanged() -> None:
     assert none["weights_sha256"] == once["weights_sha256"] and "task_eval" not in none and not log.answers
 
 
-def test_records_of_a_task_evaluation_and_a_resumed_run(tmp_path: Path) -> None:
+def test_a_resumed_run_records_the_same_task_evaluation(tmp_path: Path) -> None:
     whole = train(of(), tmp_path / "whole", RunContext())
     run = RunDirectory(tmp_path / "whole")
     rows = run.predictions()
@@ -296,7 +296,7 @@ def test_a_corpus_has_no_task_evaluation() -> None:
 WILD = ["episode.optimizer.lr=1e6", "episode.clip=null", "episode.diverged_after=6"]
 
 
-def test_a_run_that_diverged_says_what_its_untrained_model_scores(tmp_path: Path) -> None:
+def test_a_diverged_run_records_the_untrained_models_figures(tmp_path: Path) -> None:
     doubled = "episode.loss={name: 'tests.training.loop.test_passes:Doubled'}"
     result = train(of(*WILD, doubled, base=URNS), tmp_path / "wild", RunContext())
     assert result["status"] == "diverged"

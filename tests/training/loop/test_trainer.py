@@ -92,7 +92,7 @@ def test_the_gradient_itself_is_token_weighted() -> None:
     assert norms == pytest.approx([norms[0]] * 3, abs=1e-6)
 
 
-def test_a_batch_that_asks_nothing_is_harmless() -> None:
+def test_a_batch_without_labels_has_loss_and_gradient_zero() -> None:
     loader = UnevenLoader()
     loader.labels[:8] = IGNORE
     model = TinyModel(vocabulary=VOCABULARY, context=12, dropout=0.0)
@@ -118,7 +118,7 @@ def test_a_nan_loss_is_skipped_recorded_and_kept_out_of_the_statistics() -> None
     assert result["stability"]["skipped_steps"] == 1
 
 
-def test_an_infinite_weight_is_taken_back() -> None:
+def test_an_update_that_makes_a_weight_infinite_is_undone() -> None:
     found, log, _ = trained(
         episode(steps=5), hooks=assemble(config("hooks=[{name: 'tests.training.parts:Explode'}]")).hooks
     )
@@ -178,7 +178,7 @@ def test_a_controller_may_not_change_what_is_not_changeable() -> None:
         trained(episode(), controller=Forbidden())
 
 
-def test_a_decision_that_is_no_config_is_one_paragraph() -> None:
+def test_a_decision_with_an_invalid_config_is_an_error() -> None:
     from trimtab.regimes import Controller, Decision
 
     class Negative(Controller):
@@ -189,7 +189,7 @@ def test_a_decision_that_is_no_config_is_one_paragraph() -> None:
         trained(episode(), controller=Negative())
 
 
-def test_early_stopping() -> None:
+def test_a_run_stops_after_evaluations_without_a_gain() -> None:
     from trimtab.config import EarlyStopping
 
     early = EarlyStopping(patience=2, minimum_gain=10.0)
@@ -199,7 +199,7 @@ def test_early_stopping() -> None:
     assert "early stopping" in log.events[-1]["reason"]
 
 
-def test_slow_but_steady_progress_below_the_gain_counts_in_sum() -> None:
+def test_small_improvements_add_up_to_a_gain() -> None:
     from trimtab.config import EarlyStopping
 
     early = EarlyStopping(patience=3, minimum_gain=0.06)
@@ -230,7 +230,7 @@ def test_an_unknown_metric_is_refused_before_the_first_step() -> None:
         trained(episode(best_metric="val_acuracy"))
 
 
-def test_the_result_has_the_promised_figures() -> None:
+def test_the_result_has_the_documented_figures() -> None:
     _, log, result = trained(episode())
     assert {
         "status",
