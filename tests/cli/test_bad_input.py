@@ -109,8 +109,8 @@ def test_other_commands(tmp_path: Path, arguments: tuple[str, ...], words: str) 
 
 
 def test_an_observer_that_writes_exits_1_with_its_name(tmp_path: Path) -> None:
-    changes = [*SMALL, "hooks=[{name: 'tests.training.parts:Writer', way: in place}]"]
+    changes = [*SMALL, "hooks=[{name: 'tests.training.parts:WritesActivation', way: in place}]"]
     result = command("train", *options(changes), "--out", str(tmp_path / "run"))
     assert result.returncode == 1
-    assert "tests.training.parts:Writer" in result.stderr
+    assert "tests.training.parts:WritesActivation" in result.stderr
     assert "Traceback" not in result.stderr

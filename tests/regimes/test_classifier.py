@@ -9,12 +9,12 @@ CONFIG = MonitorConfig(horizon=5, medium_horizon=20, patience=3, robust_window=1
 
 
 def run(losses: list[float], evaluations: dict[int, float] | None = None, config: MonitorConfig = CONFIG) -> list[str]:
-    monitor, found = Monitor(config), []
+    monitor, regimes = Monitor(config), []
     for step, loss in enumerate(losses, 1):
-        found.append(monitor.observe(step, loss, 1.0, {}).regime)
+        regimes.append(monitor.observe(step, loss, 1.0, {}).regime)
         if evaluations and step in evaluations:
             monitor.evaluated(evaluations[step])
-    return found
+    return regimes
 
 
 def falling(steps: int, slope: float = 0.01, start: float = 4.0) -> list[float]:

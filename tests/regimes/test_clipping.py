@@ -1,4 +1,4 @@
-"""Each against its paper's formula, written out here once more with numpy."""
+"""AutoClip and ZClip, compared with the formulas of their papers in numpy."""
 
 import json
 import math

@@ -11,7 +11,7 @@ from trimtab.training import Instrument, LearningRule, Modulator, Observer, Prob
 
 
 class Brake:
-    """Lowers the learning rate a little at every fifth step it has seen; its memory is that count."""
+    """Lowers the learning rate at every fifth step; its memory is the number of steps."""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -39,26 +39,26 @@ class Skipper(Brake):
         return Decision("every third", action="skip") if state.step % 3 == 0 else None
 
 
-class Fickle(Brake):
-    """Rewinds at every other call after step 4, whichever run calls: of two runs that take turns, one is always rewound."""
+class RewindsEverySecondCall(Brake):
+    """Rewinds at every second call after step 4, counted over all runs: of two runs in turn, only one rewinds."""
 
     rewinds = True
     calls = 0
 
     def update(self, state: Any, episode_config: Any) -> Decision | None:
-        Fickle.calls += 1
-        return Decision("its turn", action="rewind") if state.step > 4 and Fickle.calls % 2 else None
+        RewindsEverySecondCall.calls += 1
+        return Decision("its turn", action="rewind") if state.step > 4 and RewindsEverySecondCall.calls % 2 else None
 
 
-class Forbidden(Brake):
+class ChangesBatchSize(Brake):
     """Tries to change a key that is not changeable."""
 
     def update(self, state: Any, episode_config: Any) -> Decision | None:
         return Decision("wrong", episode=episode_config.model_copy(update={"batch_size": 1}))
 
 
-class Killer(Observer):
-    """Kills its own process with SIGKILL at a step, once (a file remembers that it did)."""
+class KillsItsProcess(Observer):
+    """Kills its own process with SIGKILL at a step, once: a file marks that it did."""
 
     def __init__(self, *, at: int, flag: str) -> None:
         self.at, self.flag = at, flag
@@ -69,15 +69,15 @@ class Killer(Observer):
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Liar(Observer):
-    """Returns columns of the trainer's own names."""
+class ReturnsTrainerColumns(Observer):
+    """Returns columns with the names of the trainer's own."""
 
     def on_step(self, row: Any) -> dict[str, Any]:
         return {"train_loss": -1.0, "regime": "diverged", "val_loss": 0.0, "faults": ["none"], "activation_stats": {}}
 
 
-class Writer(Observer):
-    """Breaks an observer's promise, in one of several ways."""
+class WritesActivation(Observer):
+    """An observer that writes to an activation, in one of several ways."""
 
     def __init__(self, *, way: str) -> None:
         self.way = way
@@ -97,8 +97,8 @@ class Writer(Observer):
         return None
 
 
-class Meddler(Observer):
-    """Writes to a parameter of the model, at one of the moments at which an observer is called."""
+class WritesParameter(Observer):
+    """An observer that writes to a parameter of the model, in one of its methods."""
 
     layers = "blocks.0"
 
@@ -139,8 +139,8 @@ class Meddler(Observer):
         self._write("end")
 
 
-class Seen(Observer):
-    """Counts everything it is shown, with the count in the checkpoint."""
+class CallCounter(Observer):
+    """Counts the calls of its methods; the number of steps is in the checkpoint."""
 
     totals: dict[str, int] = {}
 
@@ -165,7 +165,7 @@ class Seen(Observer):
         self._add("ends")
 
     def _add(self, name: str) -> None:
-        Seen.totals[name] = Seen.totals.get(name, 0) + 1
+        CallCounter.totals[name] = CallCounter.totals.get(name, 0) + 1
 
     def state_dict(self) -> dict[str, Any]:
         return {"count": self.count}
@@ -203,8 +203,8 @@ class NoMeasure(Instrument):
         self.every = every
 
 
-class Vandal(Instrument):
-    """Leaves nothing of the run as it found it."""
+class ChangesTheRun(Instrument):
+    """Changes everything of the run that it can reach."""
 
     def __init__(self, *, every: int) -> None:
         self.every = every
@@ -226,7 +226,7 @@ class Vandal(Instrument):
 
 
 class Bowl(torch.nn.Module):
-    """As many parameters as `curvatures`; under the loss `Quadratic` training is a linear map of them."""
+    """A model whose parameters are a point; under the loss `Quadratic`, training is a linear map of the point."""
 
     def __init__(self, *, vocabulary: int, context: int, start: float = 1.0, size: int = 3) -> None:
         super().__init__()

@@ -19,12 +19,12 @@ def test_gradient_descent_on_a_quadratic(start: float, seed: int) -> None:
     flat = torch.cat([slope.flatten() for slope in slopes])
     right = (2 * flat @ flat / (flat @ matrix @ flat)).item()
     before = [parameter.detach().clone() for parameter in parameters]
-    found = critical_learning_rate(
+    result = critical_learning_rate(
         loss, parameters, [-slope for slope in slopes], start=start, tolerance=1e-6, evaluations=100
     )
-    assert found.converged and found.value <= right * (1 + 1e-12) and found.upper >= right * (1 - 1e-12)
-    assert found.value == pytest.approx(right, rel=1e-6)
-    assert found.loss == loss().item()
+    assert result.converged and result.value <= right * (1 + 1e-12) and result.upper >= right * (1 - 1e-12)
+    assert result.value == pytest.approx(right, rel=1e-6)
+    assert result.loss == loss().item()
     assert all(torch.equal(a, b) for a, b in zip(before, parameters, strict=True))
 
 
@@ -39,8 +39,8 @@ def test_along_the_sharpest_direction_it_is_two_over_the_sharpness() -> None:
         parameters[0].sub_(shift[:2].view(2, 1))
         parameters[1].sub_(shift[2:])
     update = [-slope for slope in torch.autograd.grad(loss(), parameters)]
-    found = critical_learning_rate(loss, parameters, update, start=0.1, tolerance=1e-4)
-    assert found.value == pytest.approx(2 / top.value, rel=1e-4)
+    result = critical_learning_rate(loss, parameters, update, start=0.1, tolerance=1e-4)
+    assert result.value == pytest.approx(2 / top.value, rel=1e-4)
 
 
 def test_a_coarse_answer_takes_few_evaluations() -> None:
@@ -54,38 +54,38 @@ def test_a_coarse_answer_takes_few_evaluations() -> None:
         return loss()
 
     update = [-slope for slope in torch.autograd.grad(loss(), parameters)]
-    found = critical_learning_rate(counted, parameters, update, tolerance=0.1)
-    assert found.converged and found.evaluations == calls <= 12
-    assert 0 < found.value < found.upper <= found.value * 1.1
+    result = critical_learning_rate(counted, parameters, update, tolerance=0.1)
+    assert result.converged and result.evaluations == calls <= 12
+    assert 0 < result.value < result.upper <= result.value * 1.1
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_an_update_that_raises_the_loss_has_the_critical_factor_0(dtype: torch.dtype) -> None:
     loss, parameters = network(dtype)
-    found = critical_learning_rate(loss, parameters, torch.autograd.grad(loss(), parameters), start=0.1)
-    assert found.value == 0.0 and not found.converged and found.evaluations == 40
-    assert found.upper < 1e-5
+    result = critical_learning_rate(loss, parameters, torch.autograd.grad(loss(), parameters), start=0.1)
+    assert result.value == 0.0 and not result.converged and result.evaluations == 40
+    assert result.upper < 1e-5
 
 
 def test_a_loss_that_falls_without_end_has_no_upper_bound() -> None:
     theta = torch.zeros(2, dtype=torch.float64, requires_grad=True)
-    found = critical_learning_rate(lambda: theta.sum(), [theta], [-torch.ones(2, dtype=torch.float64)])
-    assert found.upper == math.inf and found.value == 2.0**38 and not found.converged
+    result = critical_learning_rate(lambda: theta.sum(), [theta], [-torch.ones(2, dtype=torch.float64)])
+    assert result.upper == math.inf and result.value == 2.0**38 and not result.converged
     still = critical_learning_rate(lambda: theta.sum(), [theta], [torch.zeros(2, dtype=torch.float64)], evaluations=5)
     assert (still.value, still.upper, still.evaluations) == (8.0, math.inf, 5)
 
 
 def test_a_step_that_lands_on_the_same_loss_is_no_rise() -> None:
     theta = torch.tensor([1.0], requires_grad=True)  # θ² from 1 along -1: exactly 2
-    found = critical_learning_rate(lambda: (theta**2).sum(), [theta], [-torch.ones(1)], start=4.0)
-    assert found.value == pytest.approx(2.0, rel=0.01) and found.value >= 2.0 and found.converged
+    result = critical_learning_rate(lambda: (theta**2).sum(), [theta], [-torch.ones(1)], start=4.0)
+    assert result.value == pytest.approx(2.0, rel=0.01) and result.value >= 2.0 and result.converged
 
 
 def test_not_finite() -> None:
     theta = torch.tensor([1.0], requires_grad=True)
     # Falls until θ = 0, where it is not a number any more: a rise.
-    found = critical_learning_rate(lambda: torch.sqrt(theta).sum(), [theta], [-torch.ones(1)], tolerance=1e-3)
-    assert found.value == pytest.approx(1.0, rel=1e-3)
+    result = critical_learning_rate(lambda: torch.sqrt(theta).sum(), [theta], [-torch.ones(1)], tolerance=1e-3)
+    assert result.value == pytest.approx(1.0, rel=1e-3)
     nothing = critical_learning_rate(lambda: theta.sum() * math.nan, [theta], [-torch.ones(1)])
     assert math.isnan(nothing.value) and nothing.evaluations == 1 and not nothing.converged
 

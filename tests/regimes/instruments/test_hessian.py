@@ -11,8 +11,8 @@ from trimtab.regimes.instruments import gradient_of, hessian_vector_product, sha
 from trimtab.regimes.instruments.vectors import inner, kept, norm, random_vector
 
 
-def relative(found: list[Tensor], right: Tensor) -> float:
-    return norm([torch.cat([piece.flatten() for piece in found]).double() - right.double()]) / norm([right])
+def relative(result: list[Tensor], right: Tensor) -> float:
+    return norm([torch.cat([piece.flatten() for piece in result]).double() - right.double()]) / norm([right])
 
 
 def flat(pieces: list[Tensor]) -> Tensor:
@@ -23,8 +23,8 @@ def flat(pieces: list[Tensor]) -> Tensor:
 def test_exact_product_is_the_dense_one(seed: int) -> None:
     loss, parameters = network(torch.float64, seed)
     vector = random_vector(parameters, generator(seed))
-    found = hessian_vector_product(gradient_of(loss, parameters, differentiable=True), parameters)(vector)
-    assert relative(found, dense_hessian(loss, parameters) @ flat(vector)) < 1e-13
+    result = hessian_vector_product(gradient_of(loss, parameters, differentiable=True), parameters)(vector)
+    assert relative(result, dense_hessian(loss, parameters) @ flat(vector)) < 1e-13
 
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-6), (torch.float32, 3e-3)])
@@ -63,8 +63,8 @@ def test_a_gradient_in_reused_buffers() -> None:
         return buffers
 
     vector = random_vector(parameters, generator())
-    found = hessian_vector_product(gradient, parameters, "finite_difference")(vector)
-    assert relative(found, dense_hessian(loss, parameters) @ flat(vector)) < 1e-6
+    result = hessian_vector_product(gradient, parameters, "finite_difference")(vector)
+    assert relative(result, dense_hessian(loss, parameters) @ flat(vector)) < 1e-6
 
 
 @pytest.mark.parametrize("method", ["exact", "finite_difference"])
@@ -73,9 +73,9 @@ def test_a_linear_loss_and_an_unused_parameter(method: Any) -> None:
     for loss, right in ((lambda: used.sum() * 0.5, 0.0), (lambda: (used**2).sum(), 2.0)):
         gradient = gradient_of(loss, [used, unused], differentiable=method == "exact")
         product = hessian_vector_product(gradient, [used, unused], method)
-        found = product([torch.ones(3), torch.ones(2)])
-        torch.testing.assert_close(found[0], torch.full((3,), right), atol=1e-3, rtol=1e-3)
-        assert torch.equal(found[1], torch.zeros(2))
+        result = product([torch.ones(3), torch.ones(2)])
+        torch.testing.assert_close(result[0], torch.full((3,), right), atol=1e-3, rtol=1e-3)
+        assert torch.equal(result[1], torch.zeros(2))
     assert norm(product([torch.zeros(3), torch.zeros(2)])) == 0
 
 

@@ -24,18 +24,18 @@ def from_point(step: Any, point: list[float], seed: int = 0, **further: Any) -> 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_logistic_map_in_chaos_has_ln_2(seed: int) -> None:
     start = 0.1 + 0.8 * torch.rand((), generator=generator(seed)).item()
-    found = from_point(logistic(4.0), [start], seed, steps=3000, discard=100)
-    assert found.exponent == pytest.approx(math.log(2), abs=0.005)
-    assert found.steps == len(found.rates) == len(found.running) == len(found.distances) == 3000
-    assert found.interval is not None and found.interval[0] < math.log(2) < found.interval[1]
+    estimate = from_point(logistic(4.0), [start], seed, steps=3000, discard=100)
+    assert estimate.exponent == pytest.approx(math.log(2), abs=0.005)
+    assert estimate.steps == len(estimate.rates) == len(estimate.running) == len(estimate.distances) == 3000
+    assert estimate.interval is not None and estimate.interval[0] < math.log(2) < estimate.interval[1]
 
 
 @pytest.mark.parametrize("rate", [3.2, 2.5])
 def test_the_logistic_map_on_a_cycle(rate: float) -> None:
     # The multiplier of the cycle: f'(x*) = 2 - r; of the two-cycle: 4 + 2r - r².
     right = math.log(abs(4 + 2 * rate - rate**2)) / 2 if rate > 3 else math.log(abs(2 - rate))
-    found = from_point(logistic(rate), [0.3], steps=400, discard=200)
-    assert right < 0 and found.exponent == pytest.approx(right, abs=1e-5)
+    estimate = from_point(logistic(rate), [0.3], steps=400, discard=200)
+    assert right < 0 and estimate.exponent == pytest.approx(right, abs=1e-5)
 
 
 def henon(state: State, _: int) -> State:
@@ -44,28 +44,28 @@ def henon(state: State, _: int) -> State:
 
 
 def test_the_henon_map() -> None:
-    found = from_point(henon, [0.1, 0.1], steps=4000, discard=100)
-    assert found.exponent == pytest.approx(0.4192, abs=0.015)  # 0.4192: long runs in the literature
-    assert found.interval is not None and found.interval[0] < 0.4192 < found.interval[1]
+    estimate = from_point(henon, [0.1, 0.1], steps=4000, discard=100)
+    assert estimate.exponent == pytest.approx(0.4192, abs=0.015)  # 0.4192: long runs in the literature
+    assert estimate.interval is not None and estimate.interval[0] < 0.4192 < estimate.interval[1]
 
 
 def test_the_result_does_not_depend_on_epsilon() -> None:
-    found = [from_point(henon, [0.1, 0.1], steps=1000, discard=100, epsilon=e).exponent for e in (1e-9, 3e-9, 1e-8)]
-    assert max(found) - min(found) < 1e-4
+    estimate = [from_point(henon, [0.1, 0.1], steps=1000, discard=100, epsilon=e).exponent for e in (1e-9, 3e-9, 1e-8)]
+    assert max(estimate) - min(estimate) < 1e-4
     rare = from_point(henon, [0.1, 0.1], steps=1000, discard=100, every=5)
-    assert rare.exponent == pytest.approx(found[2], abs=1e-4) and len(rare.rates) == 200 and rare.steps == 1000
+    assert rare.exponent == pytest.approx(estimate[2], abs=1e-4) and len(rare.rates) == 200 and rare.steps == 1000
 
 
 def test_single_precision() -> None:
-    found = from_point(logistic(4.0), [0.3], steps=2000, discard=100, epsilon=1e-4, dtype=torch.float32)
-    assert found.exponent == pytest.approx(math.log(2), abs=0.01)
+    estimate = from_point(logistic(4.0), [0.3], steps=2000, discard=100, epsilon=1e-4, dtype=torch.float32)
+    assert estimate.exponent == pytest.approx(math.log(2), abs=0.01)
 
 
 @pytest.mark.parametrize("factors", [[0.9, 0.5, 0.1], [1.5, -2.0, 0.3], [0.25, -0.75, 0.0]])
 def test_a_linear_map_has_the_log_of_its_largest_factor(factors: list[float]) -> None:
     diagonal = torch.tensor(factors, dtype=torch.float64)
-    found = from_point(lambda s, _: [s[0] * diagonal], [0.0, 0.0, 0.0], steps=20, discard=100)
-    assert found.exponent == pytest.approx(math.log(max(map(abs, factors))), rel=1e-12)
+    estimate = from_point(lambda s, _: [s[0] * diagonal], [0.0, 0.0, 0.0], steps=20, discard=100)
+    assert estimate.exponent == pytest.approx(math.log(max(map(abs, factors))), rel=1e-12)
 
 
 def descent(hessian: Tensor, rate: float, momentum: float) -> Callable[[State, int], State]:
@@ -104,12 +104,12 @@ def test_momentum_has_the_spectral_radius_of_its_companion_matrix(rate: float) -
     eigenvalues = torch.linalg.eigvals(torch.tensor(rows, dtype=torch.float64))
     right = math.log(eigenvalues.abs().max().item())
     state = [torch.zeros(4, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)]
-    found = largest_exponent(
+    estimate = largest_exponent(
         descent(symmetric(spectrum), rate, momentum), state, generator(), steps=1500, discard=300, epsilon=1e-8
     )
     # Complex eigenvalues turn the difference, which makes the growth of its length swing: an error of order 1 / steps.
-    assert found.exponent == pytest.approx(right, abs=1e-8 if rate > 0.76 else 2e-3)
-    assert (found.exponent > 0) == (rate > 0.76)
+    assert estimate.exponent == pytest.approx(right, abs=1e-8 if rate > 0.76 else 2e-3)
+    assert (estimate.exponent > 0) == (rate > 0.76)
 
 
 def test_without_the_velocity_the_exponent_is_another() -> None:
@@ -137,8 +137,8 @@ def test_a_step_in_place_that_hands_out_its_own_buffers() -> None:
         return [buffer]
 
     start = torch.tensor([0.3], dtype=torch.float64)
-    found = largest_exponent(step, [start], generator(), steps=60, epsilon=1e-8)
-    assert found == from_point(logistic(4.0), [0.3], steps=60)
+    estimate = largest_exponent(step, [start], generator(), steps=60, epsilon=1e-8)
+    assert estimate == from_point(logistic(4.0), [0.3], steps=60)
     assert start.item() == 0.3
 
 
@@ -149,21 +149,21 @@ def test_both_copies_receive_the_number_of_the_step() -> None:
         seen.append(number)
         return [state[0] * (2.0 if number % 2 else 3.0)]
 
-    found = from_point(step, [0.0], steps=4, discard=2)
+    estimate = from_point(step, [0.0], steps=4, discard=2)
     assert seen == [number for number in range(6) for _ in range(2)]
-    assert found.exponent == pytest.approx(math.log(6) / 2) and found.interval is None
-    assert found.distances == pytest.approx((3e-8, 2e-8, 3e-8, 2e-8))
-    assert found.running == pytest.approx((math.log(3), math.log(6) / 2, math.log(18) / 3, math.log(6) / 2))
+    assert estimate.exponent == pytest.approx(math.log(6) / 2) and estimate.interval is None
+    assert estimate.distances == pytest.approx((3e-8, 2e-8, 3e-8, 2e-8))
+    assert estimate.running == pytest.approx((math.log(3), math.log(6) / 2, math.log(18) / 3, math.log(6) / 2))
 
 
 def test_a_custom_norm_is_used() -> None:
     def second(difference: Any) -> float:
         return abs(difference[0][1].item())
 
-    found = from_point(
+    estimate = from_point(
         lambda s, _: [s[0] * torch.tensor([3.0, 2.0], dtype=torch.float64)], [0.0, 0.0], steps=10, norm=second
     )
-    assert found.exponent == pytest.approx(math.log(2))
+    assert estimate.exponent == pytest.approx(math.log(2))
 
 
 def test_copies_that_meet_or_become_infinite_end_the_measurement() -> None:
@@ -174,9 +174,9 @@ def test_copies_that_meet_or_become_infinite_end_the_measurement() -> None:
 
 
 def test_an_epsilon_that_the_growing_state_swallows_ends_the_measurement() -> None:
-    found = from_point(lambda s, _: [s[0] * 10.0], [1.0], steps=20)
-    assert math.isnan(found.exponent) and 5 < found.steps < 12
-    assert found.running[-2] == pytest.approx(math.log(10), rel=1e-2)
+    estimate = from_point(lambda s, _: [s[0] * 10.0], [1.0], steps=20)
+    assert math.isnan(estimate.exponent) and 5 < estimate.steps < 12
+    assert estimate.running[-2] == pytest.approx(math.log(10), rel=1e-2)
 
 
 def test_wrong_input() -> None:
@@ -210,5 +210,5 @@ def test_the_first_direction_may_be_given() -> None:
 
     for axis, right in ((0, math.log(2)), (1, -math.log(2))):
         direction = [torch.eye(2, dtype=torch.float64)[axis]]
-        found = from_point(step, [1.0, 1.0], steps=10, direction=direction)
-        assert found.exponent == pytest.approx(right, abs=1e-6)
+        estimate = from_point(step, [1.0, 1.0], steps=10, direction=direction)
+        assert estimate.exponent == pytest.approx(right, abs=1e-6)

@@ -10,10 +10,10 @@ from trimtab.regimes.instruments import NoiseEstimate, NoiseScale, micro_batch_e
 
 def test_without_error_where_the_norms_are_the_expected_ones() -> None:
     squared, trace = 0.3, 12.0
-    found = noise_estimate(4, 64, squared + trace / 4, squared + trace / 64)
-    assert found.squared_gradient == pytest.approx(squared, rel=1e-12)
-    assert found.noise == pytest.approx(trace, rel=1e-12)
-    assert found.scale == pytest.approx(40, rel=1e-12)
+    result = noise_estimate(4, 64, squared + trace / 4, squared + trace / 64)
+    assert result.squared_gradient == pytest.approx(squared, rel=1e-12)
+    assert result.noise == pytest.approx(trace, rel=1e-12)
+    assert result.scale == pytest.approx(40, rel=1e-12)
 
 
 @pytest.mark.parametrize("sizes", [[4, 4, 4, 4], [1, 2, 5, 8]])
@@ -50,9 +50,9 @@ def test_averages_are_weighted_means() -> None:
         meter.observe(NoiseEstimate(squared, noise))
     weights = [alpha * (1 - alpha) ** age for age in (2, 1, 0)]
     average = meter.average()
-    for index, found in enumerate((average.squared_gradient, average.noise)):
+    for index, result in enumerate((average.squared_gradient, average.noise)):
         right = sum(w * v[index] for w, v in zip(weights, values, strict=True)) / sum(weights)
-        assert found == pytest.approx(right, rel=1e-12)
+        assert result == pytest.approx(right, rel=1e-12)
 
 
 def test_averages_are_restored_from_json() -> None:

@@ -25,9 +25,9 @@ def test_a_quadratic(spectrum: list[float], hvp: Any) -> None:
     loss, parameters = quadratic(symmetric(spectrum))
     right = max(spectrum, key=abs)
     scale = 1.0 if hvp == "exact" else 100.0  # rounding is all that a finite difference has here
-    found = sharpness(loss, parameters, generator(), hvp=hvp, iterations=500, tolerance=1e-6 * scale)
-    assert found.converged and found.residual <= 1e-6 * scale
-    assert found.value == pytest.approx(right, rel=1e-8 * scale)
+    result = sharpness(loss, parameters, generator(), hvp=hvp, iterations=500, tolerance=1e-6 * scale)
+    assert result.converged and result.residual <= 1e-6 * scale
+    assert result.value == pytest.approx(right, rel=1e-8 * scale)
     top = sharpness(loss, parameters, generator(), hvp=hvp, which="algebraic", iterations=2000, tolerance=1e-6 * scale)
     assert top.value == pytest.approx(max(spectrum), rel=1e-5 * scale, abs=1e-8 * scale * abs(right))
 
@@ -35,9 +35,9 @@ def test_a_quadratic(spectrum: list[float], hvp: Any) -> None:
 def test_the_vector_belongs_to_the_value() -> None:
     matrix = symmetric(SPECTRA[0])
     loss, parameters = quadratic(matrix)
-    found = sharpness(loss, parameters, generator(), tolerance=1e-9)
-    vector = torch.cat([piece.flatten() for piece in found.vector])
-    torch.testing.assert_close(matrix @ vector, found.value * vector, atol=1e-8, rtol=0)
+    result = sharpness(loss, parameters, generator(), tolerance=1e-9)
+    vector = torch.cat([piece.flatten() for piece in result.vector])
+    torch.testing.assert_close(matrix @ vector, result.value * vector, atol=1e-8, rtol=0)
     assert vector.norm().item() == pytest.approx(1)
 
 
@@ -52,24 +52,24 @@ def test_a_tie_of_opposite_signs_is_reported_and_the_algebraic_eigenvalue_found(
 @pytest.mark.parametrize("which", ["absolute", "algebraic"])
 def test_no_curvature(which: Any) -> None:
     loss, parameters = quadratic(torch.zeros(4, 4, dtype=torch.float64))
-    found = sharpness(loss, parameters, generator(), which=which)
-    assert (found.value, found.iterations, found.converged, found.residual) == (0.0, 1, True, 0.0)
+    result = sharpness(loss, parameters, generator(), which=which)
+    assert (result.value, result.iterations, result.converged, result.residual) == (0.0, 1, True, 0.0)
 
 
 def test_one_steep_direction_among_many_flat_ones() -> None:
     # A start that is nearly an eigenvector of the bulk: its residual is small at first, and grows.
     diagonal = torch.ones(1_000_000, dtype=torch.float64)
     diagonal[0] = 2.0
-    found = extreme_eigenvalue(lambda v: [diagonal * v[0]], [torch.ones(1_000_000, dtype=torch.float64)])
-    assert found.converged and found.value == pytest.approx(2.0, rel=1e-3)
+    result = extreme_eigenvalue(lambda v: [diagonal * v[0]], [torch.ones(1_000_000, dtype=torch.float64)])
+    assert result.converged and result.value == pytest.approx(2.0, rel=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_network(seed: int) -> None:
     loss, parameters = network(torch.float64, seed)
     eigenvalues = torch.linalg.eigvalsh(dense_hessian(loss, parameters))
-    found = sharpness(loss, parameters, generator(seed), iterations=1000, tolerance=1e-6, which="algebraic")
-    assert found.value == pytest.approx(eigenvalues[-1].item(), rel=1e-8)
+    result = sharpness(loss, parameters, generator(seed), iterations=1000, tolerance=1e-6, which="algebraic")
+    assert result.value == pytest.approx(eigenvalues[-1].item(), rel=1e-8)
     near = sharpness(loss, parameters, generator(seed), iterations=1000, tolerance=1e-4, hvp="finite_difference")
     assert near.value == pytest.approx(eigenvalues[eigenvalues.abs().argmax()].item(), rel=1e-5)
     single, leaves = network(torch.float32, seed)
@@ -85,8 +85,8 @@ def test_the_generator_decides_the_start() -> None:
 
 def test_not_finite_is_not_hidden() -> None:
     for which in ("absolute", "algebraic"):
-        found = extreme_eigenvalue(lambda v: [v[0] * math.inf], [torch.ones(2)], which=which)
-        assert math.isnan(found.value) and not found.converged and found.iterations == 1
+        result = extreme_eigenvalue(lambda v: [v[0] * math.inf], [torch.ones(2)], which=which)
+        assert math.isnan(result.value) and not result.converged and result.iterations == 1
 
 
 def test_wrong_input() -> None:

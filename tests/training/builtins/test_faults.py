@@ -1,4 +1,4 @@
-"""Faults strike where the config says, and nowhere else."""
+"""Faults act at the configured steps and at no other."""
 
 from pathlib import Path
 
@@ -65,20 +65,20 @@ def batch() -> Batch:
 
 
 def test_random_labels_replace_targets_only() -> None:
-    found = RandomLabels(at=[1], vocabulary=7).batch(batch(), torch.Generator().manual_seed(0))
-    assert torch.equal(found.input_ids, batch().input_ids)
-    assert torch.equal(found.labels == IGNORE, batch().labels == IGNORE)
-    asked = found.labels[found.labels != IGNORE]
-    assert asked.min() >= 0 and asked.max() < 7
+    changed = RandomLabels(at=[1], vocabulary=7).batch(batch(), torch.Generator().manual_seed(0))
+    assert torch.equal(changed.input_ids, batch().input_ids)
+    assert torch.equal(changed.labels == IGNORE, batch().labels == IGNORE)
+    labels = changed.labels[changed.labels != IGNORE]
+    assert labels.min() >= 0 and labels.max() < 7
 
 
 def test_corrupted_windows_hold_the_same_tokens_in_another_order() -> None:
     before = batch()
-    found = CorruptedData(start=1).batch(before, torch.Generator().manual_seed(0))
-    assert torch.equal(found.input_ids.sort(dim=1).values, before.input_ids)
-    assert not torch.equal(found.input_ids, before.input_ids)
-    assert torch.equal(found.input_ids[3, 6:], before.input_ids[3, 6:])  # padding stays in its place
-    assert torch.equal(found.labels == IGNORE, found.input_ids % 10 >= 7)
+    changed = CorruptedData(start=1).batch(before, torch.Generator().manual_seed(0))
+    assert torch.equal(changed.input_ids.sort(dim=1).values, before.input_ids)
+    assert not torch.equal(changed.input_ids, before.input_ids)
+    assert torch.equal(changed.input_ids[3, 6:], before.input_ids[3, 6:])  # padding stays in its place
+    assert torch.equal(changed.labels == IGNORE, changed.input_ids % 10 >= 7)
 
 
 def test_gradient_noise_has_the_configured_norm() -> None:

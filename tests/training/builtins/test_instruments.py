@@ -1,4 +1,4 @@
-"""The instruments at their cadence, held against known answers on runs that have some."""
+"""The instruments at their cadence, compared with known values on runs that have some."""
 
 import math
 from pathlib import Path
@@ -40,16 +40,16 @@ def measured(tmp_path: Path, instrument: str, *changes: str, base: list[str] = B
 
 
 def test_sharpness_of_a_bowl(tmp_path: Path) -> None:
-    found = measured(tmp_path, "{name: sharpness, every: 50, tolerance: 0.001}")
-    assert list(found) == [50, 100, 150, 200]
-    for figures in found.values():
+    measurements = measured(tmp_path, "{name: sharpness, every: 50, tolerance: 0.001}")
+    assert list(measurements) == [50, 100, 150, 200]
+    for figures in measurements.values():
         assert figures["value"] == pytest.approx(3.0, rel=1e-3) and figures["converged"] is True
 
 
 def test_sharpness_equals_the_exact_eigenvalue_on_the_first_sequences(tmp_path: Path) -> None:
     changes = ["episode.checkpoint_every=6", "episode.keep_checkpoints=100"]
     instrument = "{name: sharpness, every: 6, sequences: 6, iterations: 200, tolerance: 0.001}"
-    found = measured(tmp_path, instrument, *changes, base=SMALL)
+    measurements = measured(tmp_path, instrument, *changes, base=SMALL)
     model, assembly = at_step(tmp_path / "run", 12)
     batch = assembly.train_loader.take(0, 6)
     model.eval()
@@ -66,7 +66,7 @@ def test_sharpness_equals_the_exact_eigenvalue_on_the_first_sequences(tmp_path: 
         iterations=200,
         tolerance=1e-3,
     )
-    assert found[12]["value"] == pytest.approx(exact.value, rel=5e-3)
+    assert measurements[12]["value"] == pytest.approx(exact.value, rel=5e-3)
 
 
 def at_step(run: Path, step: int) -> tuple[torch.nn.Module, Any]:
@@ -82,15 +82,17 @@ def at_step(run: Path, step: int) -> tuple[torch.nn.Module, Any]:
 def test_the_critical_learning_rate_of_a_bowl(tmp_path: Path) -> None:
     # Along the sharpest direction alone it is 2 / curvature, in the learning rate's own units.
     lonely = "episode.loss.curvatures=[0.0, 0.0, 3.0]"
-    found = measured(tmp_path, "{name: critical_learning_rate, every: 10, tolerance: 0.001, evaluations: 60}", lonely)
-    assert found[10]["rate"] == pytest.approx(2 / 3, rel=2e-3)
-    assert found[10]["value"] == pytest.approx(2 / 3 / 0.05, rel=2e-3)
+    measurements = measured(
+        tmp_path, "{name: critical_learning_rate, every: 10, tolerance: 0.001, evaluations: 60}", lonely
+    )
+    assert measurements[10]["rate"] == pytest.approx(2 / 3, rel=2e-3)
+    assert measurements[10]["value"] == pytest.approx(2 / 3 / 0.05, rel=2e-3)
 
 
 def test_the_critical_learning_rate_is_that_of_the_next_update(tmp_path: Path) -> None:
     changes = ["episode.checkpoint_every=1", "episode.keep_checkpoints=100", "model.dropout=0.0"]
     changes += ["episode.optimizer={name: adamw, lr: 0.05}", "episode.accumulation=2"]
-    found = measured(tmp_path, "{name: critical_learning_rate, every: 6}", *changes, base=SMALL)[12]
+    measurements = measured(tmp_path, "{name: critical_learning_rate, every: 6}", *changes, base=SMALL)[12]
     (now, assembly), (after, _) = at_step(tmp_path / "run", 12), at_step(tmp_path / "run", 13)
     batch = assembly.train_loader.take(12 * 8, 8)
     start = [parameter.detach().clone() for parameter in now.parameters()]
@@ -105,26 +107,30 @@ def test_the_critical_learning_rate_is_that_of_the_next_update(tmp_path: Path) -
             functional.cross_entropy(now(batch.input_ids[:, :-1]).flatten(0, 1), batch.labels[:, 1:].flatten())
         )
 
-    assert 0 < found["value"] < found["upper"] < math.inf
-    assert loss(found["value"]) <= loss(0.0) < loss(found["upper"])
-    assert found["rate"] == pytest.approx(0.05 * found["value"])
+    assert 0 < measurements["value"] < measurements["upper"] < math.inf
+    assert loss(measurements["value"]) <= loss(0.0) < loss(measurements["upper"])
+    assert measurements["rate"] == pytest.approx(0.05 * measurements["value"])
 
 
 def test_the_critical_learning_rate_uses_the_next_steps_dropout_masks(tmp_path: Path) -> None:
-    found = measured(tmp_path, "{name: critical_learning_rate, every: 6}", "episode.precision=fp32", base=DECODER)
+    measurements = measured(
+        tmp_path, "{name: critical_learning_rate, every: 6}", "episode.precision=fp32", base=DECODER
+    )
     losses = {row["step"]: row["train_loss"] for row in RunDirectory(tmp_path / "run").steps()}
-    assert found[12]["loss"] == pytest.approx(losses[13], abs=1e-6)
+    assert measurements[12]["loss"] == pytest.approx(losses[13], abs=1e-6)
 
 
 def test_a_step_that_would_be_skipped_has_no_critical_learning_rate(tmp_path: Path) -> None:
     skipper = "episode.regime_controller={name: 'tests.training.parts:Skipper'}"
-    found = measured(tmp_path, "{name: critical_learning_rate, every: 1}", skipper, base=SMALL)
-    assert [step for step, figures in found.items() if math.isnan(figures["value"])] == [2, 5, 8]
+    measurements = measured(tmp_path, "{name: critical_learning_rate, every: 1}", skipper, base=SMALL)
+    assert [step for step, figures in measurements.items() if math.isnan(figures["value"])] == [2, 5, 8]
 
 
 def test_the_noise_scale_is_that_of_the_next_sequences(tmp_path: Path) -> None:
     changes = ["episode.checkpoint_every=6", "episode.keep_checkpoints=100"]
-    found = measured(tmp_path, "{name: noise_scale, every: 6, sequences: 8, micro_batch: 2}", *changes, base=SMALL)
+    measurements = measured(
+        tmp_path, "{name: noise_scale, every: 6, sequences: 8, micro_batch: 2}", *changes, base=SMALL
+    )
     model, assembly = at_step(tmp_path / "run", 6)
     model.eval()
     batch = assembly.train_loader.take(6 * 4, 8)
@@ -136,10 +142,13 @@ def test_the_noise_scale_is_that_of_the_next_sequences(tmp_path: Path) -> None:
     small = sum(float(g @ g) for g in gradients) / 4
     big = float((sum(gradients) / 4).square().sum())
     squared, noise = (8 * big - 2 * small) / 6, (small - big) / (1 / 2 - 1 / 8)
-    assert found[6]["squared_gradient"] == pytest.approx(squared, rel=1e-4)
-    assert found[6]["noise"] == pytest.approx(noise, rel=1e-4)
-    assert found[6]["now"] == pytest.approx(noise / squared, rel=1e-3) and found[6]["value"] == found[6]["now"]
-    assert found[12]["value"] != found[12]["now"]  # an average from the second on
+    assert measurements[6]["squared_gradient"] == pytest.approx(squared, rel=1e-4)
+    assert measurements[6]["noise"] == pytest.approx(noise, rel=1e-4)
+    assert (
+        measurements[6]["now"] == pytest.approx(noise / squared, rel=1e-3)
+        and measurements[6]["value"] == measurements[6]["now"]
+    )
+    assert measurements[12]["value"] != measurements[12]["now"]  # an average from the second on
 
 
 @pytest.mark.parametrize(("momentum", "curvatures"), [(0.0, CURVATURES), (0.9, CURVATURES), (0.9, [-0.02, 0.5, 1.0])])
@@ -152,16 +161,19 @@ def test_the_largest_exponent_of_a_bowl(tmp_path: Path, momentum: float, curvatu
         ).max()
         for a in curvatures
     )
-    found = measured(
+    measurements = measured(
         tmp_path,
         "{name: largest_exponent, every: 20, steps: 60, discard: 80, epsilon: 0.001}",
         f"episode.optimizer.momentum={momentum}",
         f"episode.loss.curvatures={curvatures}",
     )
-    assert list(found) == [20, 40, 60]  # a horizon of 140 steps ends within 200
+    assert list(measurements) == [20, 40, 60]  # a horizon of 140 steps ends within 200
     # With complex multipliers single steps grow and shrink in turn, so that a finite time's mean is rough.
-    assert found[20]["value"] == pytest.approx(math.log(float(radius)), abs=0.002 if momentum == 0 else 0.01)
-    assert found[20]["low"] <= found[20]["value"] <= found[20]["high"] and found[20]["steps"] == 60
+    assert measurements[20]["value"] == pytest.approx(math.log(float(radius)), abs=0.002 if momentum == 0 else 0.01)
+    assert (
+        measurements[20]["low"] <= measurements[20]["value"] <= measurements[20]["high"]
+        and measurements[20]["steps"] == 60
+    )
 
 
 def test_an_interrupted_and_resumed_run_has_the_same_measurements(tmp_path: Path) -> None:
@@ -179,10 +191,10 @@ def test_an_interrupted_and_resumed_run_has_the_same_measurements(tmp_path: Path
 
 
 def test_the_last_figures_are_metrics_of_the_summary(tmp_path: Path) -> None:
-    found = measured(tmp_path, "{name: sharpness, every: 60}")
+    measurements = measured(tmp_path, "{name: sharpness, every: 60}")
     summary = RunDirectory(tmp_path / "run").summary()
     assert isinstance(summary, Summary)
-    assert figures_of(summary)["instruments.sharpness.value"] == found[180]["value"]
+    assert figures_of(summary)["instruments.sharpness.value"] == measurements[180]["value"]
     assert figures_of(summary)["instruments.sharpness.step"] == 180
 
 
@@ -192,7 +204,7 @@ def test_the_last_figures_are_metrics_of_the_summary(tmp_path: Path) -> None:
         ("[{name: sharpnes}]", ["monitor.instruments[0]", "'sharpness'"]),
         ("[{name: sharpness, each: 3}]", ["monitor.instruments[0].each", "every"]),
         ("[{name: sharpness, every: 0}]", ["monitor.instruments[0].every"]),
-        ("[{name: 'tests.training.parts:Seen'}]", ["monitor.instruments[0]", "not an instrument"]),
+        ("[{name: 'tests.training.parts:CallCounter'}]", ["monitor.instruments[0]", "not an instrument"]),
         ("[{name: 'tests.training.parts:NoMeasure', every: 5}]", ["monitor.instruments[0]", "no method `measure`"]),
         ("[{name: sharpness, every: 5}, {name: sharpness, every: 6}]", ["monitor.instruments[1]", "listed twice"]),
         ("[{name: sharpness, every: 25}]", ["monitor.instruments[0]", "never measure", "24 steps"]),

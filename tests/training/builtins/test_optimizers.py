@@ -1,4 +1,4 @@
-"""Every optimiser trains, resumes exactly and honours the schedule."""
+"""Every optimiser trains, resumes exactly and follows the schedule."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Twins of a run: steps on the side are the run's own, and equal twins stay equal."""
+"""Perturbed copies of a run: their steps are those of the run, and copies without a perturbation stay equal."""
 
 import math
 from collections.abc import Iterator
@@ -93,18 +93,22 @@ def test_the_exponent_is_the_same_over_a_decade_of_epsilon() -> None:
     changes = ["episode.optimizer={name: adamw, lr: 0.02}", "episode.steps=200"]
     with twins(20, *changes) as (futures, coordinates):
         direction = coordinates.direction(futures.start, torch.Generator().manual_seed(0))
-        found = [
+        exponents = [
             exponent(futures, coordinates, direction, steps=40, epsilon=epsilon, every=1, discard=20).exponent
             for epsilon in (1e-5, 3e-5, 1e-4)
         ]
-    assert max(found) - min(found) < 0.1 * abs(found[1]), found
+    assert max(exponents) - min(exponents) < 0.1 * abs(exponents[1]), exponents
 
 
 def test_the_exponent_is_nan_if_only_one_of_two_copies_rewinds() -> None:
-    with twins(4, "episode.regime_controller={name: 'tests.training.parts:Fickle'}", "episode.rewind={every: 2}") as (
+    with twins(
+        4,
+        "episode.regime_controller={name: 'tests.training.parts:RewindsEverySecondCall'}",
+        "episode.rewind={every: 2}",
+    ) as (
         futures,
         coordinates,
     ):
         direction = coordinates.direction(futures.start, torch.Generator().manual_seed(0))
-        found = exponent(futures, coordinates, direction, steps=20, epsilon=1e-3, every=1)
-    assert math.isnan(found.exponent) and found.steps < 20
+        measured = exponent(futures, coordinates, direction, steps=20, epsilon=1e-3, every=1)
+    assert math.isnan(measured.exponent) and measured.steps < 20

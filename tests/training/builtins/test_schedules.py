@@ -1,4 +1,4 @@
-"""Schedules against their formulas."""
+"""Schedules, compared with their formulas."""
 
 import math
 

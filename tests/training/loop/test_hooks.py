@@ -1,4 +1,4 @@
-"""Hooks keep to what their kind may do."""
+"""Hooks do only what their kind may do."""
 
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from trimtab.training.runs.assembly import assemble
 
 @pytest.mark.parametrize("way", ["in place", "data", "negated", "numpy", "return"])
 def test_an_observer_that_writes_fails_the_run_with_its_name(tmp_path: Path, way: str) -> None:
-    hook = f"hooks=[{{name: 'tests.training.parts:Writer', way: {way}}}]"
-    with pytest.raises(WorkError, match=r"tests\.training\.parts:Writer.*wrote to the activation of 'blocks\.0'"):
+    hook = f"hooks=[{{name: 'tests.training.parts:WritesActivation', way: {way}}}]"
+    with pytest.raises(
+        WorkError, match=r"tests\.training\.parts:WritesActivation.*wrote to the activation of 'blocks\.0'"
+    ):
         train(config(hook, base=DECODER), tmp_path / "run")
 
 
@@ -25,17 +27,21 @@ def test_an_observer_that_writes_fails_the_run_with_its_name(tmp_path: Path, way
 def test_an_observer_that_writes_to_a_parameter_fails_the_run_with_its_name(
     tmp_path: Path, moment: str, way: str
 ) -> None:
-    hooks = f"hooks=[{{name: 'tests.training.parts:Meddler', moment: {moment}, way: {way}}}]"
-    with pytest.raises(WorkError, match=r"tests\.training\.parts:Meddler' is an observer, and it wrote to 'embed"):
+    hooks = f"hooks=[{{name: 'tests.training.parts:WritesParameter', moment: {moment}, way: {way}}}]"
+    with pytest.raises(
+        WorkError, match=r"tests\.training\.parts:WritesParameter' is an observer, and it wrote to 'embed"
+    ):
         train(config(hooks), tmp_path / "run")
 
 
 def test_of_several_observers_the_one_that_wrote_is_named_if_the_write_reveals_it(tmp_path: Path) -> None:
-    others = "{name: activation_stats, every: 1}, {name: 'tests.training.parts:Seen'}"
-    hooks = f"hooks=[{others}, {{name: 'tests.training.parts:Meddler', moment: activation, way: %s}}]"
-    with pytest.raises(WorkError, match=r"hook 'tests\.training\.parts:Meddler' is an observer"):
+    others = "{name: activation_stats, every: 1}, {name: 'tests.training.parts:CallCounter'}"
+    hooks = f"hooks=[{others}, {{name: 'tests.training.parts:WritesParameter', moment: activation, way: %s}}]"
+    with pytest.raises(WorkError, match=r"hook 'tests\.training\.parts:WritesParameter' is an observer"):
         train(config(hooks % "in place"), tmp_path / "run")
-    with pytest.raises(WorkError, match=r"One of the observers activation_stats, .*:Seen, .*:Meddler wrote"):
+    with pytest.raises(
+        WorkError, match=r"One of the observers activation_stats, .*:CallCounter, .*:WritesParameter wrote"
+    ):
         train(config(hooks % "data"), tmp_path / "other")
 
 
@@ -53,13 +59,16 @@ def test_a_guard_raises_for_a_write_to_the_model_and_for_nothing_else(way: str) 
 
 
 def test_an_observers_columns_do_not_overwrite_the_trainers(tmp_path: Path) -> None:
-    liar = "{name: 'tests.training.parts:Liar'}"
+    hook = "{name: 'tests.training.parts:ReturnsTrainerColumns'}"
     plain = train(config(), tmp_path / "plain")
-    watched = train(config(f"hooks=[{liar}, {liar}]"), tmp_path / "watched")
+    watched = train(config(f"hooks=[{hook}, {hook}]"), tmp_path / "watched")
     assert watched["weights_sha256"] == plain["weights_sha256"]
-    said = {"train_loss": -1.0, "regime": "diverged", "val_loss": 0.0, "faults": ["none"], "activation_stats": {}}
+    columns = {"train_loss": -1.0, "regime": "diverged", "val_loss": 0.0, "faults": ["none"], "activation_stats": {}}
     for row, own in zip(*(RunDirectory(tmp_path / name).steps() for name in ("watched", "plain")), strict=True):
-        assert row.pop("observers") == {"tests.training.parts:Liar": said, "tests.training.parts:Liar#1": said}
+        assert row.pop("observers") == {
+            "tests.training.parts:ReturnsTrainerColumns": columns,
+            "tests.training.parts:ReturnsTrainerColumns#1": columns,
+        }
         assert row.keys() == own.keys() and row["train_loss"] == own["train_loss"] and row["regime"] == own["regime"]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.parts import Seen
+from tests.training.parts import CallCounter
 from tests.training.small_runs import DECODER, EVERYTHING, SMALL, config
 from trimtab.records import RunDirectory, rows_difference
 from trimtab.training import train
@@ -20,7 +20,7 @@ def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     "change",
     [
         "hooks=[{name: activation_stats, every: 1}]",
-        "hooks=[{name: 'tests.training.parts:Seen'}]",
+        "hooks=[{name: 'tests.training.parts:CallCounter'}]",
         "hooks=[{name: 'tests.training.parts:Double', enabled: false}]",
         "episode.evaluate_every=3",
         "episode.checkpoint_every=5",
@@ -32,7 +32,7 @@ def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         "monitor.instruments=[{name: critical_learning_rate, every: 6}]",
         "monitor.instruments=[{name: noise_scale, every: 6}]",
         "monitor.instruments=[{name: largest_exponent, every: 6, steps: 4, discard: 2}]",
-        "monitor.instruments=[{name: 'tests.training.parts:Vandal', every: 5}]",
+        "monitor.instruments=[{name: 'tests.training.parts:ChangesTheRun', every: 5}]",
     ],
 )
 def test_observers_cadences_and_instruments_leave_the_weights_unchanged(
@@ -53,7 +53,7 @@ def test_seed_batch_size_and_modulators_change_the_weights(
 INSTRUMENTS = (
     "monitor.instruments=[{name: sharpness, every: 6, iterations: 3}, {name: critical_learning_rate, every: 6},"
     " {name: noise_scale, every: 6}, {name: largest_exponent, every: 6, steps: 4, discard: 2},"
-    " {name: 'tests.training.parts:Vandal', every: 5}]"
+    " {name: 'tests.training.parts:ChangesTheRun', every: 5}]"
 )
 
 
@@ -75,12 +75,12 @@ def test_instruments_change_no_other_column_and_no_event(tmp_path: Path, control
 
 
 def test_observers_do_not_see_the_steps_of_instruments(tmp_path: Path) -> None:
-    Seen.totals.clear()
-    train(config("hooks=[{name: 'tests.training.parts:Seen'}]", INSTRUMENTS), tmp_path / "run")
-    assert Seen.totals == {"activations": 24, "steps": 24, "evaluations": 3, "checkpoints": 6, "ends": 1}
+    CallCounter.totals.clear()
+    train(config("hooks=[{name: 'tests.training.parts:CallCounter'}]", INSTRUMENTS), tmp_path / "run")
+    assert CallCounter.totals == {"activations": 24, "steps": 24, "evaluations": 3, "checkpoints": 6, "ends": 1}
 
 
 def test_observers_see_every_step_evaluation_and_checkpoint(tmp_path: Path) -> None:
-    Seen.totals.clear()
-    train(config("hooks=[{name: 'tests.training.parts:Seen'}]"), tmp_path / "run")
-    assert Seen.totals == {"activations": 24, "steps": 24, "evaluations": 3, "checkpoints": 6, "ends": 1}
+    CallCounter.totals.clear()
+    train(config("hooks=[{name: 'tests.training.parts:CallCounter'}]"), tmp_path / "run")
+    assert CallCounter.totals == {"activations": 24, "steps": 24, "evaluations": 3, "checkpoints": 6, "ends": 1}

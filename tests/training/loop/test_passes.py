@@ -1,4 +1,4 @@
-"""What a loss is told: aligned facts shifted with the labels, the step, a step's denominators, collected activations."""
+"""The metadata of a loss: aligned facts shifted with the labels, the step, a step's denominators, collected activations."""
 
 import math
 from typing import Any
@@ -26,19 +26,19 @@ class Described(UnevenLoader):
         )
 
 
-class Told(CrossEntropy):
-    """Remembers what it was told, and asks for denominators of two terms."""
+class RecordsMetadata(CrossEntropy):
+    """Keeps the metadata of every call, and has denominators of two terms."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
+        self.metadata: list[dict[str, Any]] = []
         self.weights: list[float] = []
 
     def denominators(self, labels: torch.Tensor, batch_metadata: Any) -> torch.Tensor:
-        asked = (labels != IGNORE).sum().double()
-        return torch.stack([asked, torch.ones_like(asked)])
+        labelled = (labels != IGNORE).sum().double()
+        return torch.stack([labelled, torch.ones_like(labelled)])
 
     def __call__(self, logits: Any, labels: Any, batch_metadata: Any) -> Any:
-        self.told.append(dict(batch_metadata))
+        self.metadata.append(dict(batch_metadata))
         assert (batch_metadata["token"][labels != IGNORE] == labels[labels != IGNORE]).all()
         output = super().__call__(logits, labels, batch_metadata)
         self.weights.append(float(output["weight"]))
@@ -46,18 +46,18 @@ class Told(CrossEntropy):
 
 
 def test_facts_of_a_position_are_shifted_with_its_label(monkeypatch: pytest.MonkeyPatch) -> None:
-    loss = Told()
+    loss = RecordsMetadata()
     monkeypatch.setattr("tests.training.loop.test_trainer.UnevenLoader", Described)
     trained(episode(steps=2, batch_size=4, accumulation=2), loss=loss)
-    training = [told for told in loss.told if "step" in told]
-    assert [(told["step"], told["steps"], told["micro_batches"]) for told in training] == [(1, 2, 2)] * 2 + [
-        (2, 2, 2)
-    ] * 2
+    training = [metadata for metadata in loss.metadata if "step" in metadata]
+    assert [(metadata["step"], metadata["steps"], metadata["micro_batches"]) for metadata in training] == [
+        (1, 2, 2)
+    ] * 2 + [(2, 2, 2)] * 2
     assert training[0]["place"][0].tolist() == list(range(1, 12)) and training[0]["tag"] == [1.0] * 4
     totals = training[0]["denominators"].tolist()
     assert totals == training[1]["denominators"].tolist() == [sum(loss.weights[:2]), 2.0]
-    evaluating = [told for told in loss.told if "step" not in told]
-    assert all("denominators" not in told and "micro_batches" not in told for told in evaluating)
+    evaluating = [metadata for metadata in loss.metadata if "step" not in metadata]
+    assert all("denominators" not in metadata and "micro_batches" not in metadata for metadata in evaluating)
 
 
 class Doubled(CrossEntropy):

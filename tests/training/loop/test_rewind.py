@@ -1,4 +1,4 @@
-"""Rewind: parameters and moments come back, data and memories go on; and all of it resumes and replays exactly."""
+"""Rewinds restore weights and moments while data and memories continue; such runs resume and replay exactly."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ class Rewinder(Controller):
         if state.step != 15 or self.times == 2:
             return None
         self.times += 1
-        return Decision("as asked", action="rewind", rewind_to=12)
+        return Decision("step 15", action="rewind", rewind_to=12)
 
 
 class Undeclared(Rewinder):
@@ -64,7 +64,7 @@ def test_both_passages_are_recorded_and_the_step_goes_back(rewound: Path) -> Non
     )
     events = [row for row in RunDirectory(rewound).events() if row["kind"] == "rewind"]
     assert [(row["step"], row["before"], row["after"], row["reason"]) for row in events] == [
-        (15, 15, 10, "as asked")
+        (15, 15, 10, "step 15")
     ] * 2
     assert rows[14]["skipped"] and rows[14]["param_update_norm"] == 0.0
     tokens = [row["tokens"] for row in rows]
@@ -112,8 +112,8 @@ def test_a_run_that_rewinds_resumes_exactly(tmp_path: Path, rewound: Path, stop:
 
 
 def test_a_run_that_rewinds_replays_and_forks(tmp_path: Path, rewound: Path) -> None:
-    found = replay(rewound)
-    assert found.identical and found.difference is None
+    replayed = replay(rewound)
+    assert replayed.identical and replayed.difference is None
     for at in (8, 13, 20):
         fork(rewound, at, tmp_path / f"child-{at}")
         assert weights(tmp_path / f"child-{at}") == weights(rewound)
@@ -124,12 +124,12 @@ def test_a_rewind_removes_the_checkpoints_of_the_abandoned_passage(tmp_path: Pat
     train(config(*BACK, "episode.checkpoint_every=1", "episode.keep_checkpoints=50"), tmp_path / "run",
           RunContext(stop=lambda: next(stops)))  # fmt: skip
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
-    assert names[-1] == "step-00000011"  # in the second passage, where the stop was asked
+    assert names[-1] == "step-00000011"  # in the second passage, where the run was stopped
 
 
 def test_a_deep_rewind_leaves_a_checkpoint_to_resume_from(tmp_path: Path, rewound: Path) -> None:
     frequent = [*BACK, "episode.checkpoint_every=1", "episode.keep_checkpoints=2"]
-    stops = iter([None] * 14 + ["test"] * 99)  # asked right after the first rewind
+    stops = iter([None] * 14 + ["test"] * 99)  # stops right after the first rewind
     train(config(*frequent), tmp_path / "run", RunContext(stop=lambda: next(stops)))
     assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())[-1] == "step-00000010"
     resume(tmp_path / "run")
@@ -144,15 +144,15 @@ def test_a_fork_at_a_step_that_was_rewound_to_starts_after_the_rewind(tmp_path: 
 
 
 def test_a_rewind_restores_the_best_evaluation_with_the_weights(tmp_path: Path) -> None:
-    stops = iter([None] * 14 + ["test"] * 99)  # asked right after the rewind from 15 to 10
+    stops = iter([None] * 14 + ["test"] * 99)  # stops right after the rewind from 15 to 10
     train(config(*BACK, "episode.keep_checkpoints=1"), tmp_path / "run", RunContext(stop=lambda: next(stops)))
     run = RunDirectory(tmp_path / "run")
     losses = {row["step"]: row["val_loss"] for row in run.evaluations()}
     assert min(losses, key=lambda step: losses[step]) == 12  # the best one was in the passage that was given up
     summary = run.summary()
     assert summary is not None
-    found = [summary.metrics[key] for key in ("best_step", "best_val_loss", "val_loss")]
-    assert found == [8, losses[8], losses[8]]
+    figures = [summary.metrics[key] for key in ("best_step", "best_val_loss", "val_loss")]
+    assert figures == [8, losses[8], losses[8]]
     names = sorted(path.name for path in run.checkpoints_path.iterdir())
     # 4 and 8 were the best at the snapshots of 5 and 10, to which a rewind may go back; 12 was the best for a while.
     assert names == ["step-00000004", "step-00000008", "step-00000010"]

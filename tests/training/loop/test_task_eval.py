@@ -113,8 +113,8 @@ def test_with_exact_distributions_the_distance_to_them_is_measured() -> None:
     assert 0 < result["task_eval"]["option_mass"] <= 1 + 1e-6
 
 
-class Told(nn.Module):
-    """A model that gives each question of urns the probabilities that it was told, and then ends; `power` sharpens them."""
+class ExactUrns(nn.Module):
+    """A model that answers each question of urns by its exact distribution, and then ends; `power` sharpens it."""
 
     def __init__(self, data: ProblemDataset, power: float) -> None:
         super().__init__()
@@ -132,13 +132,13 @@ class Told(nn.Module):
         for row, tokens in enumerate(ids.tolist()):
             for start in range(len(tokens)):  # after padding on the left
                 for end in range(start + 1, len(tokens) + 1):
-                    if (found := self.known.get(tuple(tokens[start:end]))) is not None:
-                        logits[row, end - 1] = found
+                    if (distribution := self.known.get(tuple(tokens[start:end]))) is not None:
+                        logits[row, end - 1] = distribution
         return logits
 
 
-def sat(assembly: Assembly, model: nn.Module) -> TaskEvalResult:
-    """The task evaluation of a model of one's own, one question at a time."""
+def evaluated(assembly: Assembly, model: nn.Module) -> TaskEvalResult:
+    """The task evaluation of any model, one question at a time."""
 
     def forward(batch: Batch) -> tuple[Tensor, Tensor, Mapping[str, Any]]:
         return model(batch.input_ids)[:, :-1], batch.labels[:, 1:], {}
@@ -149,42 +149,42 @@ def sat(assembly: Assembly, model: nn.Module) -> TaskEvalResult:
 
 
 def test_a_model_that_reports_the_exact_distribution_is_calibrated_and_has_the_lowest_loss() -> None:
-    """Naming a likeliest option is no event that a true confidence could be held against: that it is drawn is one."""
+    """A true confidence cannot be compared with whether an answer is the likeliest option, only with whether it was drawn."""
     size = "data={name: task, task: {name: urns, levels: [2]}, size: 400, validation: 500, context: 64}"
     assembly = assemble(of(size, "episode.task_eval={problems: 500, tokens: 3, samples: 0}", base=URNS[:-1]))
     assert isinstance(assembly.data.validation, ProblemDataset)
     losses = {}
     for power in (0.1, 1.0, 2.0):
-        found = sat(assembly, Told(assembly.data.validation, power))
-        assert found.figures["exact_match"] == 1.0  # it always names a likeliest option
-        ece, over = found.figures["calibration"]["ece"], found.figures["calibration"]["overconfidence"]
+        result = evaluated(assembly, ExactUrns(assembly.data.validation, power))
+        assert result.figures["exact_match"] == 1.0  # it always names a likeliest option
+        ece, over = result.figures["calibration"]["ece"], result.figures["calibration"]["overconfidence"]
         assert (ece["value"] < ece["null_high"]) == (power == 1.0)
         sd = (over["high"] - over["low"]) / 3.92
         assert {0.1: over["high"] < 0, 1.0: abs(over["value"]) < 3 * sd, 2.0: over["low"] > 0}[power]
-        losses[power] = found.figures["answer_loss"]
+        losses[power] = result.figures["answer_loss"]
     assert losses[1.0] == min(losses.values())
-    entropy = [-sum(p * math.log(p) for p in row["true_probabilities"] if p) for row in found.predictions]
+    entropy = [-sum(p * math.log(p) for p in row["true_probabilities"] if p) for row in result.predictions]
     assert losses[1.0] == pytest.approx(sum(entropy) / len(entropy))
-    again = sat(assembly, Told(assembly.data.validation, 1.0)).predictions
-    assert [row["outcome"] for row in again] == [row["outcome"] for row in found.predictions]
+    again = evaluated(assembly, ExactUrns(assembly.data.validation, 1.0)).predictions
+    assert [row["outcome"] for row in again] == [row["outcome"] for row in result.predictions]
     assert all(row["hit"] == (row["response"] == row["outcome"]) for row in again)
 
 
 @pytest.mark.parametrize("base", [TASK, URNS])
 def test_a_model_with_nonfinite_logits_has_nan_in_every_figure(base: list[str]) -> None:
     sound, _, _ = trained(of("episode.steps=1", base=base))
-    whole = sat(sound, sound.model)
+    whole = evaluated(sound, sound.model)
     broken = assemble(of(base=base))
     with torch.no_grad():
         for parameter in broken.model.parameters():
             parameter.fill_(math.nan)
-    found = sat(broken, broken.model)
-    assert found.figures.keys() == whole.figures.keys()
+    result = evaluated(broken, broken.model)
+    assert result.figures.keys() == whole.figures.keys()
     for name in ("calibration", "truth"):
-        assert name not in whole.figures or found.figures[name].keys() == whole.figures[name].keys()
-    assert math.isnan(found.figures["confidence"]) and math.isnan(found.figures["answer_loss"])
-    assert math.isnan(found.figures["calibration"]["ece"]["value"])
-    assert all(math.isnan(row["confidence"]) for row in found.predictions)  # and none of them 1
+        assert name not in whole.figures or result.figures[name].keys() == whole.figures[name].keys()
+    assert math.isnan(result.figures["confidence"]) and math.isnan(result.figures["answer_loss"])
+    assert math.isnan(result.figures["calibration"]["ece"]["value"])
+    assert all(math.isnan(row["confidence"]) for row in result.predictions)  # and none of them 1
 
 
 def test_agreement_compares_final_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,7 +301,7 @@ def test_a_diverged_run_records_the_untrained_models_figures(tmp_path: Path) -> 
     result = train(of(*WILD, doubled, base=URNS), tmp_path / "wild", RunContext())
     assert result["status"] == "diverged"
     fresh = assemble(of(base=URNS))
-    expected = sat(fresh, fresh.model.eval()).figures
+    expected = evaluated(fresh, fresh.model.eval()).figures
     for name in ("exact_match", "answer_loss", "confidence"):
         assert result["untrained"]["task_eval"][name] == pytest.approx(expected[name], rel=1e-4)
     assert result["untrained"]["val_loss"] == pytest.approx(result["untrained_loss"], rel=0.1)
@@ -313,15 +313,15 @@ def test_a_diverged_run_records_the_untrained_models_figures(tmp_path: Path) -> 
 
 
 class Overflows(nn.Module):
-    """Sound while it is trained; where it is only asked, its logits are not finite."""
+    """Works in training mode; in evaluation mode its logits are not finite."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner, self.context = inner, getattr(inner, "context")  # noqa: B009
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        found = self.inner(*args, **kwargs)
-        return found if self.training else found * math.nan
+        logits = self.inner(*args, **kwargs)
+        return logits if self.training else logits * math.nan
 
 
 @pytest.mark.parametrize("stop", [[], ["episode.early_stopping={patience: 1}"]])

@@ -20,7 +20,7 @@ VOCABULARY = 20
 
 
 class UnevenLoader:
-    """Sequences in which very different numbers of tokens are asked."""
+    """Sequences with very different numbers of labelled tokens."""
 
     samples = batch_size = 8
     """Of validation."""
@@ -119,10 +119,10 @@ def test_a_nan_loss_is_skipped_recorded_and_kept_out_of_the_statistics() -> None
 
 
 def test_an_update_that_makes_a_weight_infinite_is_undone() -> None:
-    found, log, _ = trained(
+    weights, log, _ = trained(
         episode(steps=5), hooks=assemble(config("hooks=[{name: 'tests.training.parts:Explode'}]")).hooks
     )
-    assert all(torch.isfinite(tensor).all() for tensor in found.values())
+    assert all(torch.isfinite(tensor).all() for tensor in weights.values())
     assert [row["step"] for row in log.events if row["kind"] == "skip"] == [3]
     assert log.steps[3]["param_update_norm"] > 0
 
@@ -172,10 +172,10 @@ def test_a_controllers_decision_is_recorded_with_before_and_after() -> None:
 
 
 def test_a_controller_may_not_change_what_is_not_changeable() -> None:
-    from tests.training.parts import Forbidden
+    from tests.training.parts import ChangesBatchSize
 
     with pytest.raises(WorkError, match="batch_size"):
-        trained(episode(), controller=Forbidden())
+        trained(episode(), controller=ChangesBatchSize())
 
 
 def test_a_decision_with_an_invalid_config_is_an_error() -> None:

@@ -40,7 +40,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def killed_at(out: Path, *steps: int, rule: str = "") -> None:
     """Start a run and kill it with SIGKILL at each of the steps in turn, resuming in between."""
     hooks = json.loads(
-        json.dumps([{"name": "tests.training.parts:Killer", "at": s, "flag": f"{out}-{s}"} for s in steps])
+        json.dumps([{"name": "tests.training.parts:KillsItsProcess", "at": s, "flag": f"{out}-{s}"} for s in steps])
     )
     everything = [item for item in EVERYTHING if not item.startswith("hooks=")]
     listed = EVERYTHING[1].removeprefix("hooks=[").removesuffix("]")

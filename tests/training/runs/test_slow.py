@@ -67,7 +67,7 @@ def test_the_100m_preset_trains_checkpoints_and_resumes(tmp_path: Path) -> None:
     losses = [row["train_loss"] for row in RunDirectory(tmp_path / "whole").steps()]
     assert losses[-1] < losses[0]
     flag = tmp_path / "killed"
-    killer = f"hooks=[{{name: 'tests.training.parts:Killer', at: 3, flag: {flag}}}]"
+    killer = f"hooks=[{{name: 'tests.training.parts:KillsItsProcess', at: 3, flag: {flag}}}]"
     killed = command("train", *options([*changes, killer]), "--out", str(tmp_path / "run"))
     assert killed.returncode == -signal.SIGKILL
     assert resume(tmp_path / "run")["weights_sha256"] == whole["weights_sha256"]

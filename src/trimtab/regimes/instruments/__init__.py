@@ -1,6 +1,6 @@
-"""Instruments that measure a run's dynamics: curvature, step size, gradient noise and stability of trajectories.
+"""Measurements of training dynamics: curvature, step size, gradient noise and stability of trajectories.
 
-They know nothing of models or of the training loop: they take tensors and plain callables, and leave both as they were.
+They depend on neither models nor the training loop: they take tensors and callables, and do not change the tensors.
 """
 
 from trimtab.regimes.instruments.critical_lr import CriticalRate, critical_learning_rate

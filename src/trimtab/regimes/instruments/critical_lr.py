@@ -1,4 +1,4 @@
-"""The critical learning rate: how far the update could be stretched before the loss would rise."""
+"""The critical learning rate: the factor by which an update can be multiplied before the loss rises."""
 
 import math
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from trimtab.regimes.instruments.vectors import Tensors, kept, place
 
 @dataclass(frozen=True)
 class CriticalRate:
-    """A critical learning rate between two steps that were tried.
+    """A critical learning rate, as the interval between two steps that were tried.
 
-    `value` is the largest step known not to raise the loss (0: none found, as along a direction of ascent), `upper` the
-    smallest above it that does (infinity: none found), both in units of the update. `loss` is the loss before any step,
+    `value` is the largest step known not to raise the loss (0 if there is none, as along a direction of ascent), `upper` the
+    smallest above it that does (infinity if there is none), both as multiples of the update. `loss` is the loss before any step,
     `evaluations` the number of forward passes. `converged` says whether the two are within the tolerance of each other.
     """
 
@@ -37,16 +37,15 @@ def critical_learning_rate(
 ) -> CriticalRate:
     """The largest η for which loss(θ + η·update) ≤ loss(θ), by forward passes alone.
 
-    From `start` (best: the learning rate in force, or that of the last measurement) η is doubled while the loss does not
-    rise, or halved until it falls; then the bracket is bisected until it is narrower than `tolerance` times its lower end.
-    That is the exponential and binary search of Kalra & Barkeshli 2024 (Why Warmup the Learning Rate?, arXiv 2406.09405,
+    From `start` (best: the current learning rate, or that of the last measurement) η is doubled while the loss does not rise, or
+    halved until it falls. Then the interval is bisected until it is narrower than `tolerance` times its lower end. This is the
+    exponential and binary search of Kalra & Barkeshli 2024 (Why Warmup the Learning Rate?, arXiv 2406.09405,
     Algorithms 1 and 2), here along any update. On a quadratic η = -2 gᵀu / uᵀHu, for gradient descent 2/λ if g is the
-    eigenvector of λ. A loss that rises and falls again between two tried steps is not seen; one that is not finite counts
-    as risen. While halving, only a fall by more than the loss's rounding (four spacings of its type) counts, because a step
-    too small to matter says nothing; a loss computed more coarsely than its type deserves a larger `start`.
+    eigenvector of λ. A loss that rises and falls again between two tried steps is missed; one that is not finite counts
+    as a rise. While halving, only a fall by more than the loss's rounding (four spacings of its type) counts, because smaller
+    changes are noise; for a loss computed less exactly than its type, give a larger `start`.
 
-    `loss` must be a function (the same batch and dropout at every call); it runs without gradients. The parameters come back
-    bit for bit.
+    `loss` must use the same batch and dropout at every call; it runs without gradients. The parameters are restored bit for bit.
 
     Raises:
         ValueError: `start` or `tolerance` is not positive, or `evaluations` is below 2.
@@ -79,7 +78,7 @@ def critical_learning_rate(
 
 
 def _bracket(rise: Callable[[float], float], start: float, rounding: float, budget: int) -> tuple[float, float, int]:
-    """The largest step found good, the smallest found bad, and how many were tried, `budget` at most."""
+    """The largest step that does not raise the loss, the smallest that does, and the number of steps tried, at most `budget`."""
     step, change = start, rise(start)
     used = 1
     if change <= 0:

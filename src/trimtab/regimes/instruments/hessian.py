@@ -1,4 +1,4 @@
-"""Products of a loss's Hessian with a vector, without ever forming the Hessian."""
+"""Products of a loss's Hessian with a vector, without forming the Hessian."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -10,25 +10,25 @@ from torch import Tensor
 from trimtab.regimes.instruments.vectors import Tensors, kept, norm, place
 
 Loss = Callable[[], Float[Tensor, ""]]
-"""Computes the loss at the parameters' present values. It must be a function: the same batch and dropout at every call."""
+"""Computes the loss at the current parameters, with the same batch and dropout at every call."""
 Gradient = Callable[[], Tensors]
-"""Computes the gradient at the parameters' present values, one piece a parameter. The same demand holds."""
+"""Computes the gradient at the current parameters, one tensor per parameter, with the same batch and dropout at every call."""
 Product = Callable[[Tensors], list[Tensor]]
 """From a vector v to H·v."""
 Method = Literal["exact", "finite_difference"]
 
 
 def gradient_of(loss: Loss, parameters: Tensors, *, differentiable: bool = False) -> Gradient:
-    """The gradient of `loss` in `parameters` as a closure; zero for a parameter that the loss does not use.
+    """A function that returns the gradient of `loss` in `parameters`; zero for a parameter that the loss does not use.
 
-    It leaves the parameters' `.grad` alone. With `differentiable` its results carry the graph that an exact product needs.
+    It does not touch the parameters' `.grad`. With `differentiable` its results have the graph that an exact product needs.
     """
     leaves = list(parameters)
 
     def gradient() -> Tensors:
         value = loss()
         # A factor 1 that requires grad makes every incoming gradient require it. Without that, torch's once_differentiable
-        # takes a constant one for proof that nobody will differentiate again, and a second derivative silently lacks a part.
+        # takes a constant one as a sign that there is no second derivative, and a part of that would be missing without an error.
         one = torch.ones_like(value, requires_grad=differentiable)
         return torch.autograd.grad(
             value, leaves, one, create_graph=differentiable, allow_unused=True, materialize_grads=True
@@ -43,21 +43,21 @@ def hessian_vector_product(
     """v -> H·v, where H is the derivative of `gradient` in `parameters` (all of which require grad).
 
     `exact` differentiates the gradient once more (Pearlmutter 1994, Fast Exact Multiplication by the Hessian): it needs a
-    gradient with its graph (`gradient_of(..., differentiable=True)`), which is computed once, here, and held for all
+    gradient with its graph (`gradient_of(..., differentiable=True)`), which is computed once, here, and kept for all
     products, so the parameters must not change in between. A product costs about one backward pass. An operation that
-    can be differentiated once only is refused here; torch itself would leave its part out without a word.
+    can be differentiated only once raises an error here; torch itself would omit its part without an error.
 
-    `finite_difference` is (g(θ + hv) - g(θ - hv)) / 2h with |v| scaled to 1: two gradients a product, no second derivative,
-    nothing held. It is for models with operations that can be differentiated once only, such as this project's own
+    `finite_difference` is (g(θ + hv) - g(θ - hv)) / 2h with |v| scaled to 1: two gradients per product, no second derivative,
+    and nothing kept. It is for models with operations that can be differentiated only once, such as this project's own
     attention and dropout. The error is h²/6 of the gradient's third derivative along v, plus the gradient's own rounding
     error over h. The default h is `default_step(parameters)`; a quadratic has the rounding part alone. The gradient must be
-    computed in the parameters' precision: under bf16 autocast its rounding swamps the difference. The parameters come back
-    bit for bit.
+    computed in the parameters' precision: under bf16 autocast its rounding error exceeds the difference. The parameters are
+    restored bit for bit.
 
     Raises:
         ValueError: there are no parameters, or `step` is not positive.
         RuntimeError: for `exact`, the loss goes through an operation that cannot be differentiated twice (some of torch's
-            own say so at the first product only).
+            own raise only at the first product).
     """
     if not parameters:
         raise ValueError("a Hessian needs at least one parameter")
@@ -71,10 +71,10 @@ def hessian_vector_product(
 def default_step(parameters: Tensors) -> float:
     """The displacement h of a finite difference: √ε/4 · |θ|, with ε the spacing of the coarsest type at 1 (√ε/4 if θ = 0).
 
-    Smaller than the textbook ε^⅓ |θ| on purpose: along a network's sharpest directions the gradient bends within a small
-    fraction of |θ|, so truncation decides there, not rounding. On a decoder of 0.1M parameters in fp32, untrained and
-    trained, this step's products were wrong by about 1e-4 of their length along the sharpest direction and by up to 1e-3
-    along a random one; the textbook step missed a quarter along the sharpest.
+    It is smaller than the textbook ε^⅓ |θ|, because along a network's sharpest directions the gradient changes nonlinearly
+    within a small fraction of |θ|, so the error there is of truncation, not of rounding. On a decoder of 0.1M parameters in
+    fp32, untrained and trained, this step's products were wrong by about 1e-4 of their length along the sharpest direction and
+    by up to 1e-3 along a random one; the textbook step missed a quarter along the sharpest.
     """
     spacing = max(torch.finfo(parameter.dtype).eps for parameter in parameters)
     return float(spacing**0.5) / 4 * (norm(parameters) or 1.0)
@@ -99,9 +99,9 @@ def _exact(gradient: Gradient, parameters: Tensors) -> Product:
 
 
 def _refuse_once_differentiable(slopes: Tensors) -> None:
-    """Look for the nodes that torch puts behind a gradient that may not be differentiated.
+    """Raise RuntimeError if the graph of a gradient has a node by which torch forbids a second derivative.
 
-    They raise only if the engine reaches them, and with the parameters as inputs it does not: no path from them leads there.
+    Such a node raises by itself only if the engine reaches it, and with the parameters as inputs it does not.
     """
     waiting = [slope.grad_fn for slope in slopes if slope.grad_fn is not None]
     seen = set(waiting)
@@ -109,8 +109,8 @@ def _refuse_once_differentiable(slopes: Tensors) -> None:
         node = waiting.pop()
         if node.name() == "torch::autograd::Error":
             raise RuntimeError(
-                "the loss goes through an operation that can be differentiated once only (once_differentiable), so its "
-                'Hessian cannot be had exactly; use the method "finite_difference"'
+                "the loss uses an operation that can be differentiated only once (once_differentiable), so there is no exact "
+                'Hessian-vector product; use the method "finite_difference"'
             )
         for following, _ in node.next_functions:
             if following is not None and following not in seen:

@@ -1,4 +1,4 @@
-"""The largest Lyapunov exponent over a finite time: how fast two almost equal trajectories part."""
+"""The largest Lyapunov exponent over a finite time: how fast two almost equal trajectories diverge."""
 
 import math
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from trimtab.regimes.instruments.vectors import Tensors, norm, random_vector
 Step = Callable[[list[Tensor], int], Tensors]
 """From a state and the number of the step (from 0) to the next state.
 
-It must be a function of both: whatever a step draws (its batch, its dropout) comes from its number, so that the twins see
-the same. It may change the tensors that it is given, and may hand out the same buffers at every call.
+It must be a function of both: its batch and its dropout depend on the number alone, so that both copies get the same. It may
+change the tensors that it receives, and may return the same buffers at every call.
 """
 Norm = Callable[[Tensors], float]
 """The length of a difference of two states; n(c·x) = |c|·n(x)."""
@@ -22,14 +22,14 @@ Norm = Callable[[Tensors], float]
 
 @dataclass(frozen=True)
 class LyapunovExponent:
-    """A finite-time estimate of the largest Lyapunov exponent, in nats a step.
+    """A finite-time estimate of the largest Lyapunov exponent, in nats per step.
 
-    `exponent` is the mean growth of log distance a step over the `steps` counted; positive: nearby trajectories part.
-    `interval` is a 95% interval for it from batch means (None below 50 measurements): it speaks of this trajectory's
-    fluctuations, not of other starts. A measurement stands for `every` steps, and each has its place in `distances` (before
-    the twin was pulled back), `rates` (nats a step) and `running` (the estimate up to it). The measurement ends early, with
-    -inf, when the twins meet exactly, and with NaN, when a distance is not finite or the state has grown so far that
-    its rounding swallows the twin's distance; `running` still has what was known before.
+    `exponent` is the mean growth of the log distance per step, over `steps` steps; above 0, nearby trajectories diverge.
+    `interval` is a 95% interval for it from batch means (None below 50 measurements), which covers the fluctuations of this
+    trajectory, not other starts. A measurement is over `every` steps, and each has an entry in `distances` (before the copy is
+    scaled back), `rates` (nats per step) and `running` (the estimate up to it). The measurement ends early with -inf when both
+    states become equal, and with NaN when a distance is not finite or is lost in the rounding of a state that has grown;
+    `running` keeps the earlier estimates.
     """
 
     exponent: float
@@ -52,19 +52,18 @@ def largest_exponent(
     norm: Norm = norm,
     direction: Tensors | None = None,
 ) -> LyapunovExponent:
-    """Follow `state` and a twin at the distance `epsilon`, and measure how the distance grows.
+    """Step `state` and a copy at the distance `epsilon`, and measure how fast the distance grows.
 
-    After each `every` steps log(distance / distance before) is noted, and the twin is pulled back along the present
-    difference to the distance `epsilon` (Benettin, Galgani, Giorgilli & Strelcyn 1980, Meccanica 15). The first direction
-    is `direction`, or random, from `generator`, and turns towards the fastest growing one by itself; the first `discard`
-    steps, a whole number of measurements, let it do so and are not counted. The distance before is measured, not taken to
-    be `epsilon`, so the rounding of the twin's coordinates does not count as growth.
+    After every `every` steps, log(distance / distance before) is recorded, and the copy is moved along the current difference to
+    the distance `epsilon` (Benettin, Galgani, Giorgilli & Strelcyn 1980, Meccanica 15). The first direction is `direction`, or
+    random, from `generator`. It turns towards the fastest growing direction during the first `discard` steps, a whole number of
+    measurements, which are not counted. The distance before is measured, not taken to be `epsilon`, so the rounding of the
+    copy's coordinates does not count as growth.
 
-    `state` is everything that the next step depends on, such as parameters and optimiser moments, on scales that make one
-    `norm` (by default Euclidean) sensible for all of it; with a part left out the result is not the system's exponent. It
-    is not changed. `epsilon` must be small enough for growth to be linear during `every` steps and large against the
-    spacing of the state's numbers: of the order √spacing · |state|. In exact arithmetic the result does not depend on it,
-    which is worth trying.
+    `state` must be everything that the next step depends on, such as parameters and optimiser moments, on scales that suit one
+    `norm` (by default Euclidean); without a part of it the result is not the system's exponent. It is not changed. `epsilon`
+    must be small enough for linear growth during `every` steps, and large compared with the spacing of the state's numbers: of
+    the order √spacing · |state|. In exact arithmetic the result does not depend on it, so compare two values.
 
     Raises:
         ValueError: `steps`, `every` or `epsilon` is not positive, `discard` is negative or not a multiple of `every`,
@@ -73,16 +72,16 @@ def largest_exponent(
     _check(steps, every, discard, epsilon)
     base = _copied(state)
     first = random_vector(base, generator) if direction is None else direction
-    twin, distance = _apart(base, first, epsilon, norm)
+    copy, distance = _perturbed(base, first, epsilon, norm)
     if math.isnan(distance):
-        raise ValueError(f"a twin at the distance {epsilon} is lost in the state's rounding; take a larger epsilon")
+        raise ValueError(f"the distance {epsilon} is lost in the state's rounding; take a larger epsilon")
     rates: list[float] = []
     distances: list[float] = []
     for number in range(discard + steps):
-        base, twin = _copied(step(base, number)), _copied(step(twin, number))
+        base, copy = _copied(step(base, number)), _copied(step(copy, number))
         if (number + 1) % every:
             continue
-        difference = [b - a for a, b in zip(base, twin, strict=True)]
+        difference = [b - a for a, b in zip(base, copy, strict=True)]
         now = norm(difference)
         rate = _log_ratio(now, distance) / every
         if number >= discard or not math.isfinite(rate):
@@ -91,7 +90,7 @@ def largest_exponent(
         if not math.isfinite(rate):
             break
         if number + 1 < discard + steps:
-            twin, distance = _apart(base, difference, epsilon, norm)
+            copy, distance = _perturbed(base, difference, epsilon, norm)
     running = _running_means(rates)
     return LyapunovExponent(
         exponent=running[-1],
@@ -115,17 +114,17 @@ def _check(steps: int, every: int, discard: int, epsilon: float) -> None:
 
 @torch.no_grad()
 def _copied(state: Tensors) -> list[Tensor]:
-    # Copies, because a step may work in place or hand out the same buffers to both twins.
+    # Copies, because a step may work in place or return the same buffers for both states.
     return [piece.detach().clone() for piece in state]
 
 
 @torch.no_grad()
-def _apart(base: Tensors, direction: Tensors, epsilon: float, norm: Norm) -> tuple[list[Tensor], float]:
-    """A state at the distance `epsilon` from `base`, and what rounding made of the distance; NaN if over a quarter is lost."""
+def _perturbed(base: Tensors, direction: Tensors, epsilon: float, norm: Norm) -> tuple[list[Tensor], float]:
+    """A state at the distance `epsilon` from `base`, and its distance after rounding; NaN if that is off by over a quarter."""
     factor = epsilon / norm(direction)
-    twin = [a + piece * factor for a, piece in zip(base, direction, strict=True)]
-    distance = norm([b - a for a, b in zip(base, twin, strict=True)])
-    return twin, distance if abs(distance - epsilon) <= epsilon / 4 else math.nan
+    copy = [a + piece * factor for a, piece in zip(base, direction, strict=True)]
+    distance = norm([b - a for a, b in zip(base, copy, strict=True)])
+    return copy, distance if abs(distance - epsilon) <= epsilon / 4 else math.nan
 
 
 def _log_ratio(now: float, before: float) -> float:

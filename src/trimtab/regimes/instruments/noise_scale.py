@@ -10,7 +10,7 @@ from typing import Any
 class NoiseEstimate:
     """Unbiased estimates of |G|² (G the true gradient) and of tr Σ (Σ the covariance of one example's gradient).
 
-    Either may come out negative when the noise is large: averaging them over steps, not their ratio, keeps the bias away.
+    Either may be negative when the noise is large. To avoid a bias, average them over steps, and not their ratio.
     """
 
     squared_gradient: float
@@ -60,7 +60,7 @@ def micro_batch_estimate(
 
 
 class NoiseScale:
-    """The noise scale over many steps: exponential averages of tr Σ and |G|² apart, and then their ratio.
+    """The noise scale over many steps: exponential averages of tr Σ and of |G|², and the ratio of the two.
 
     The weight of the newest step is 2 / (horizon + 1), and the averages are divided by their total weight, so the first
     steps are not biased towards 0 (Kingma & Ba 2015, section 3). Estimates that are not finite are counted and left out.
@@ -76,7 +76,7 @@ class NoiseScale:
         self.left_out = 0
 
     def observe(self, estimate: NoiseEstimate) -> NoiseEstimate:
-        """Take in one step's estimates and return the averages, whose `scale` is the figure to report."""
+        """Process one step's estimates. Returns the averages, whose `scale` is the result."""
         if math.isfinite(estimate.squared_gradient) and math.isfinite(estimate.noise):
             alpha = 2 / (self.horizon + 1)
             self.squared_gradient += alpha * (estimate.squared_gradient - self.squared_gradient)
@@ -97,6 +97,6 @@ class NoiseScale:
         return {name: getattr(self, name) for name in self._REMEMBERED}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` gave."""
+        """Set the memory to what `state_dict` returned."""
         for name in self._REMEMBERED:
             setattr(self, name, state[name])

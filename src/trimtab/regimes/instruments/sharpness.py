@@ -13,12 +13,12 @@ from trimtab.regimes.instruments.vectors import Tensors, inner, norm, random_vec
 
 @dataclass(frozen=True)
 class Eigenvalue:
-    """An eigenvalue of a Hessian, and how far to trust it.
+    """An eigenvalue of a Hessian, and how exact it is.
 
     `value` is the Rayleigh quotient λ = vᵀHv of the last vector v of length 1, in units of the loss over squared
-    parameters. `residual` is |Hv - λv| over the largest absolute eigenvalue met (|λ| itself, unless the largest algebraic
-    one was asked for): an exact eigenvalue lies within that relative distance, and where no other is near, the error is of
-    the order of its square. `iterations` counts Hessian-vector products; `converged` says whether `residual` came down to
+    parameters. `residual` is |Hv - λv| over |λ|, or over the largest |Hv| met where the largest algebraic eigenvalue is
+    computed: an exact eigenvalue lies within that relative distance, and where no other is near, the error is of
+    the order of its square. `iterations` counts Hessian-vector products; `converged` says whether `residual` fell to
     the tolerance. `vector` is v.
     """
 
@@ -41,13 +41,13 @@ def sharpness(
 ) -> Eigenvalue:
     """The Hessian eigenvalue of `loss` in `parameters` that is largest by absolute value, or the largest algebraic one.
 
-    The two differ early in training, when the strongest curvature may well be negative. The sharpness that gradient descent
-    holds near 2 / learning rate (Cohen et al. 2021, Gradient Descent on Neural Networks Typically Occurs at the Edge of
+    The two may differ early in training, when the strongest curvature can be negative. The sharpness that gradient descent
+    keeps near 2 / learning rate (Cohen et al. 2021, Gradient Descent on Neural Networks Typically Occurs at the Edge of
     Stability) is the algebraic one.
 
-    `hvp` is how products are made (see `hessian_vector_product`); the first vector is drawn from `generator`. The parameters
-    and their `.grad` are left as they are. For a gradient that is not one call's, such as one accumulated over
-    micro-batches, give `extreme_eigenvalue` a product made from it.
+    `hvp` is the method of products (see `hessian_vector_product`); the first vector is drawn from `generator`. The parameters
+    and their `.grad` do not change. For a gradient over several calls, such as one accumulated over micro-batches, use
+    `extreme_eigenvalue` with a product of its own.
 
     Raises what `hessian_vector_product` and `extreme_eigenvalue` raise.
     """
@@ -67,13 +67,14 @@ def extreme_eigenvalue(
 ) -> Eigenvalue:
     """An extreme eigenvalue of the symmetric operator `product` by power iteration (von Mises & Pollaczek-Geiringer 1929).
 
-    `absolute`: of the largest absolute value, with its sign. Where two of opposite sign tie in absolute value, no vector
-    settles and the result is not `converged`. `algebraic`: the largest one; where the one of largest absolute value turns
-    out negative, or does not settle, a second iteration runs on H + s, with s the largest |Hv| met, whose dominating
-    eigenvalue is the wanted one plus s. Each of the two takes `iterations` products at most; the error falls by the ratio of
-    the second to the first absolute eigenvalue with each. It ends when the residual is within `tolerance` and not growing:
-    one that grows is of a vector that is leaving another eigenvalue. `start` is random, for it must have a part along the
-    wanted eigenvector. A zero Hessian has the value 0; what is not finite ends the iteration with NaN, not converged.
+    `absolute`: the eigenvalue of largest absolute value, with its sign. If two of opposite sign have the same absolute value, the
+    vector does not converge, and neither does the result. `algebraic`: the largest eigenvalue. If the one of largest absolute
+    value is negative, or does not converge, a second iteration runs on H + s, where s is the largest |Hv| met; its dominant
+    eigenvalue is the wanted one plus s. Each iteration takes at most `iterations` products, and each product reduces the error by
+    the ratio of the second to the first absolute eigenvalue. An iteration ends when the residual is within `tolerance` and does
+    not grow; it grows while the vector moves away from another eigenvector. `start` should be random, because it needs a part
+    along the wanted eigenvector. A zero Hessian has the value 0. A value that is not finite ends the iteration with NaN, not
+    converged.
 
     Raises:
         ValueError: `start` has no length, or `iterations` is below 1.

@@ -27,7 +27,7 @@ def norm(vector: Tensors) -> float:
 def random_vector(like: Tensors, generator: torch.Generator) -> list[Tensor]:
     """Independent standard normal coordinates, in the shapes, types and places of `like`.
 
-    Drawn where the generator lives, so a CPU generator gives the same vector for pieces on any device.
+    Drawn on the generator's device, so a CPU generator gives the same vector for pieces on any device.
     """
     return [
         torch.randn(piece.shape, generator=generator, dtype=piece.dtype, device=generator.device).to(piece.device)
@@ -37,7 +37,7 @@ def random_vector(like: Tensors, generator: torch.Generator) -> list[Tensor]:
 
 @contextmanager
 def kept(parameters: Tensors) -> Iterator[list[Tensor]]:
-    """Yield copies of the parameters, and on leaving, by an error too, copy them back: the same bits as before."""
+    """A context that yields copies of the parameters and copies them back at its end, also after an error, bit for bit."""
     saved = [parameter.detach().clone() for parameter in parameters]
     try:
         yield saved
