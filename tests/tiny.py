@@ -1,4 +1,4 @@
-"""A user's own model, small enough for tests: no `initialise`, no `generator`, dropout from torch's global stream."""
+"""A small model as a user would write it: no `initialise`, no `generator`, dropout from torch's global generator."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class TinyModel(nn.Module):
-    """Embedding, one residual block a layer, head."""
+    """An embedding, one residual block, and a head."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Damaged run folders: every command ends with a clear word, nothing hangs, nothing outside is written, no result is silently wrong."""
+"""Damaged run folders: every command ends with a clear message, nothing hangs, nothing outside is written, no result is silently wrong."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fork_server import Command
 from tests.training.small_runs import DECODER, EVERYTHING, config, environment, weights
-from tests.zygote import Command
 from trimtab.training import RunContext, train
 
 pytestmark = pytest.mark.slow
@@ -92,11 +92,11 @@ ANY: list[Damage] = [truncated, flipped, emptied, noise, missing, a_folder, a_fi
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`whole`, a run that ended, and `stopped`, the same interrupted at step 14 of 24."""
+    """`whole`, a finished run, and `stopped`, the same run interrupted at step 14 of 24."""
     folder = tmp_path_factory.mktemp("damage")
     train(config(base=PLAIN), folder / "whole")
-    asks = iter([None] * 14 + ["interrupted"] * 20)
-    train(config(base=PLAIN), folder / "stopped", RunContext(stop=lambda: next(asks)))
+    answers = iter([None] * 14 + ["interrupted"] * 20)
+    train(config(base=PLAIN), folder / "stopped", RunContext(stop=lambda: next(answers)))
     return folder
 
 

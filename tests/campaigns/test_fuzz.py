@@ -1,4 +1,4 @@
-"""Mutated configs, options and tables: whatever is wrong with them, the error is one of ours and one short paragraph."""
+"""Mutated configs, options and tables: every error is a TrimtabError with one short paragraph."""
 
 import random
 import signal
@@ -57,7 +57,7 @@ def limited(seconds: int = 20) -> Iterator[None]:
 
 
 def outcome(call: Callable[[], Any], name: str, faults: list[str]) -> bool:
-    """Whether the input was refused; adds to `faults` whatever else than an error of ours it raises."""
+    """Whether the input was refused. Adds to `faults` every error that is not a TrimtabError."""
     try:
         with limited():
             call()
@@ -106,7 +106,7 @@ def report(capsys: pytest.CaptureFixture[str], what: str, inputs: int, refused: 
 
 
 def loader(name: str, texts: dict[str, str]) -> Callable[[Path], Any]:
-    """What reads a shipped config of this name."""
+    """The function that reads the shipped config of this name."""
     if "arms:" in texts[name]:
         return load_experiment
     return partial(load_root, MemoryConfig) if name.startswith("memory_") else load_config
@@ -116,7 +116,7 @@ def verdicts(path: Path, claim: str, twin: str | None) -> list[str]:
     return [verdict.sentence for verdict in judge_table(read_table(path), [parse_claim(claim, 0.05)], twin=twin)]
 
 
-def test_no_mutated_config_raises_anything_but_an_error_of_ours(
+def test_a_mutated_config_raises_nothing_but_a_trimtab_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw, faults, refused = random.Random(11), [], 0
@@ -129,7 +129,7 @@ def test_no_mutated_config_raises_anything_but_an_error_of_ours(
     report(capsys, "configs", CONFIGS, refused, faults)
 
 
-def test_no_odd_option_raises_anything_but_an_error_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_odd_option_raises_nothing_but_a_trimtab_error(capsys: pytest.CaptureFixture[str]) -> None:
     draw, faults, refused = random.Random(12), [], 0
     keys = [
         "seed", "threads", "data", "data.path", "data.context", "data.tokenizer", "data.tokenizer.path", "model", "model.preset", "model.width",
@@ -168,9 +168,7 @@ def table(draw: random.Random) -> str:
     return "".join(separator.join(row) + end for row in rows)
 
 
-def test_no_mutated_table_raises_anything_but_an_error_of_ours(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mutated_table_raises_nothing_but_a_trimtab_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     draw, faults, refused = random.Random(13), [], 0
     claims = [
         "val_loss lower 0.02",

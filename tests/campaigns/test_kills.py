@@ -1,4 +1,4 @@
-"""Real signals at random moments: whatever is killed and started again ends as if nothing had happened."""
+"""Signals at random moments: what is killed and started again gives the result of the uninterrupted command."""
 
 import random
 import signal
@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from tests.experiments.specs import GUARDED, SMALL
+from tests.fork_server import Command
 from tests.training.small_runs import DECODER, EVERYTHING, command, options, started, weights
-from tests.zygote import Command
 from trimtab.experiments.loading import load_experiment
 from trimtab.records import RunDirectory, first_difference
 
@@ -36,7 +36,7 @@ class Campaign:
         self.signals: Counter[str] = Counter()
 
     def until_done(self, next_command: Callable[[], list[str]], seconds: float, kills: int) -> None:
-        """Start `next_command()` again and again: the first `kills` times it, or one of its workers, gets a signal within `seconds`."""
+        """Start `next_command()` until it completes; the first `kills` times, send it a signal within `seconds`."""
         self.trials += 1
         for attempt in range(kills + 3):
             process = started(*next_command(), merged=True)
@@ -63,7 +63,7 @@ def campaign() -> Campaign:
 
 
 def again(out: Path, first: list[str]) -> Callable[[], list[str]]:
-    """The command that goes on with a run: `first` until the run has a manifest, then `resume`."""
+    """The command that continues a run: `first` until the run has a manifest, then `resume`."""
     return lambda: ["resume", str(out)] if (out / "manifest.json").exists() else first
 
 
@@ -87,19 +87,23 @@ def same(one: Path, other: Path) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
-    """A run that nothing interrupted, and its seconds."""
+    """An uninterrupted run, and how many seconds it took."""
     out = tmp_path_factory.mktemp("whole") / "run"
     return out, timed(["train", *options(PLAIN), "--out", str(out)])
 
 
-def test_runs(whole: tuple[Path, float], tmp_path: Path, campaign: Campaign) -> None:
+def test_a_killed_training_run_ends_like_the_uninterrupted_one(
+    whole: tuple[Path, float], tmp_path: Path, campaign: Campaign
+) -> None:
     for trial in range(TRIALS["train"]):
         out = tmp_path / f"run-{trial}"
         campaign.until_done(again(out, ["train", *options(PLAIN), "--out", str(out)]), whole[1], kills=1 + trial % 2)
         same(whole[0], out)
 
 
-def test_forks(whole: tuple[Path, float], tmp_path: Path, campaign: Campaign) -> None:
+def test_a_killed_fork_ends_like_the_uninterrupted_one(
+    whole: tuple[Path, float], tmp_path: Path, campaign: Campaign
+) -> None:
     fork = ["fork", str(whole[0]), "--at", "130", "--set", "episode.optimizer.lr=1e-3", "--out"]
     seconds = timed([*fork, str(tmp_path / "fork")])
     for trial in range(TRIALS["fork"]):
@@ -108,7 +112,7 @@ def test_forks(whole: tuple[Path, float], tmp_path: Path, campaign: Campaign) ->
         same(tmp_path / "fork", out)
 
 
-def test_experiments(tmp_path: Path, campaign: Campaign) -> None:
+def test_a_killed_experiment_ends_with_the_same_verdicts(tmp_path: Path, campaign: Campaign) -> None:
     spec: dict[str, Any] = {**SMALL, **GUARDED}
     (tmp_path / "e.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
     load_experiment(tmp_path / "e.yaml")
@@ -121,7 +125,9 @@ def test_experiments(tmp_path: Path, campaign: Campaign) -> None:
             assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_exports(whole: tuple[Path, float], tmp_path: Path, campaign: Campaign) -> None:
+def test_a_killed_export_ends_with_the_same_files(
+    whole: tuple[Path, float], tmp_path: Path, campaign: Campaign
+) -> None:
     seconds = timed(["export", str(whole[0]), "--to", "csv"])
     reference = {path.name: path.read_bytes() for path in (whole[0] / "exports").rglob("*.csv")}
     assert reference
@@ -130,7 +136,7 @@ def test_exports(whole: tuple[Path, float], tmp_path: Path, campaign: Campaign) 
         assert {path.name: path.read_bytes() for path in (whole[0] / "exports").rglob("*.csv")} == reference
 
 
-def test_memories(model_folder: Path, tmp_path: Path, campaign: Campaign) -> None:
+def test_a_killed_memory_run_ends_with_the_same_vectors(model_folder: Path, tmp_path: Path, campaign: Campaign) -> None:
     rows = "".join(f'{{"question": "{chr(97 + index)}", "answer": "{chr(110 + index)}"}}\n' for index in range(5))
     (tmp_path / "pairs.jsonl").write_text(rows)
     solve = {
@@ -157,8 +163,10 @@ def test_memories(model_folder: Path, tmp_path: Path, campaign: Campaign) -> Non
         assert vectors[0]
 
 
-def test_the_count(campaign: Campaign, capsys: pytest.CaptureFixture[str]) -> None:
-    """Last in the file: every trial above was made, and most signals reached a process that was at work."""
+def test_every_trial_was_made_and_most_signals_reached_a_running_process(
+    campaign: Campaign, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Last in the file, because it counts the trials above."""
     with capsys.disabled():
         sent = ", ".join(f"{name} {count}" for name, count in sorted(campaign.signals.items()))
         print(f"\nkills: {campaign.trials} trials, {campaign.signals.total()} signals ({sent}), 0 faults")

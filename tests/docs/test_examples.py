@@ -1,4 +1,4 @@
-"""The examples in the documentation run as they stand."""
+"""The examples in the documentation run, and what the pages name exists."""
 
 import re
 import sys

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tests.experiments.specs import GUARDED, SMALL, spec
+from tests.fork_server import Command
 from tests.training.small_runs import started
-from tests.zygote import Command
 from trimtab.experiments import RunOptions, run_experiment
 
 QUIET = RunOptions()

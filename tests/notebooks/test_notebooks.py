@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom, on a shortened config (slow tier)."""
+"""Every notebook runs from top to bottom on a shortened config."""
 
 import nbformat
 import pytest
@@ -12,7 +12,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # the notebook's kernel and client warn about their own futures
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs(path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+def test_the_notebook_runs_and_reproduces_its_figures(path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("TRIMTAB_NOTEBOOK_STEPS", "12")
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
@@ -20,7 +20,7 @@ def test_it_runs(path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore
     assert "identical: True" in printed
 
 
-def test_there_is_a_notebook_and_its_outputs_are_saved() -> None:
+def test_every_notebook_is_saved_with_its_outputs() -> None:
     assert NOTEBOOKS
     for path in NOTEBOOKS:
         code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]

@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.zygote import Command
+from tests.fork_server import Command
 from trimtab.records import RunDirectory
 from trimtab.training.config import RunConfig, load_config
 

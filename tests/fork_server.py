@@ -1,8 +1,8 @@
-"""Many commands in processes of their own without the seconds of an import each: one process imports, its children run.
+"""Runs commands in separate processes without importing the package in each: one process imports, and forks a child per command.
 
-Run as a program it reads one JSON object a line. `{"argv", "cwd", "env", "stdout", "stderr"}` forks a child that is the command
-line, and the answer is its process id; `{"pid", "seconds"}` waits, and the answer is its exit code, `null` while it runs. It
-computes nothing itself, so no thread of torch exists when it forks.
+As a program it reads one JSON object per line. `{"argv", "cwd", "env", "stdout", "stderr"}` forks a child that runs the command
+line; the answer is its process id. `{"pid", "seconds"}` waits for a child; the answer is its exit code, or `null` while it runs. The
+server itself computes nothing, so no thread of torch exists when it forks.
 """
 
 import atexit
@@ -20,13 +20,13 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 
 
-class Zygote:
+class ForkServer:
     """The process that imports and forks."""
 
     def __init__(self) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tests.zygote"],
+            [sys.executable, "-P", "-m", "tests.fork_server"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=ROOT, text=True,
         )  # fmt: skip
         atexit.register(self.close)
@@ -36,7 +36,7 @@ class Zygote:
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
-        assert line, "the zygote died"
+        assert line, "the fork server died"
         return json.loads(line)
 
     def close(self) -> None:
@@ -47,21 +47,21 @@ class Zygote:
 
 
 class Command:
-    """`trimtab ARGV` at work in a process of its own: in another folder, under another environment, killed where need be."""
+    """`trimtab ARGV` running in a process of its own, in a given folder and environment."""
 
     def __init__(self, *argv: str, cwd: Path, env: dict[str, str], merged: bool = False) -> None:
-        self._zygote = zygote()
+        self._server = fork_server()
         self._folder = tempfile.TemporaryDirectory()
         self._streams = [Path(self._folder.name) / name for name in ("stdout", "stdout" if merged else "stderr")]
         stdout, stderr = map(str, self._streams)
         order = {"argv": argv, "cwd": str(cwd), "env": env, "stdout": stdout, "stderr": stderr}
-        self.pid = int(self._zygote.ask(order))
+        self.pid = int(self._server.ask(order))
         self.returncode: int | None = None
 
     def poll(self, seconds: float = 0) -> int | None:
-        """The exit code, None where it runs for longer than `seconds`."""
+        """The exit code, or None if the process runs for longer than `seconds`."""
         if self.returncode is None:
-            self.returncode = self._zygote.ask({"pid": self.pid, "seconds": seconds})
+            self.returncode = self._server.ask({"pid": self.pid, "seconds": seconds})
         return self.returncode
 
     def printed(self) -> str:
@@ -69,12 +69,12 @@ class Command:
         return self._streams[1].read_text(errors="replace") if self._streams[1].exists() else ""
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, unless it has ended."""
+        """Send a signal, unless the process has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def finish(self, seconds: float) -> "subprocess.CompletedProcess[str]":
-        """Its end, with all that it printed. One that runs for longer than `seconds` is killed: subprocess.TimeoutExpired."""
+        """Wait for the end; returns the exit code and what was printed. Kills it after `seconds` and raises `subprocess.TimeoutExpired`."""
         if self.poll(seconds) is None:
             os.kill(self.pid, signal.SIGKILL)
             self.poll(60)
@@ -86,9 +86,9 @@ class Command:
 
 
 @functools.cache
-def zygote() -> Zygote:
-    """The one zygote of this process."""
-    return Zygote()
+def fork_server() -> ForkServer:
+    """The fork server of this process."""
+    return ForkServer()
 
 
 def _serve() -> None:
@@ -104,11 +104,11 @@ def _serve() -> None:
             continue
         child = os.fork()
         if child == 0:
-            _be(order, main)
+            _run_command(order, main)
         print(child, flush=True)
 
 
-def _be(order: dict[str, Any], main: Any) -> None:
+def _run_command(order: dict[str, Any], main: Any) -> None:
     os.setsid()
     for stream, path in ((1, order["stdout"]), (2, order["stderr"])):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -124,7 +124,7 @@ def _be(order: dict[str, Any], main: Any) -> None:
         main()
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except BaseException:  # noqa: BLE001 - what Python itself would do with it
+    except BaseException:  # noqa: BLE001 - print a traceback, as Python itself does
         import traceback
 
         traceback.print_exc()
