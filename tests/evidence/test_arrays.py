@@ -65,7 +65,7 @@ def test_every_statistic_scales_with_its_unit(exponent):
 
 
 @pytest.mark.parametrize("largest", [1.7e308, 1e200, 1e-302, 5e-324])
-def test_figures_at_the_ends_of_the_range_give_finite_numbers(largest):
+def test_the_largest_and_smallest_numbers_give_finite_results(largest):
     d = np.array([1.0, -1.0, 1.0, 0.5, 1.0, 0.75]) * largest
     verdict = judge(d, Claim("loss", False, 0.02))
     assert math.isfinite(verdict.mean_difference)
@@ -75,7 +75,7 @@ def test_figures_at_the_ends_of_the_range_give_finite_numbers(largest):
     assert 0 <= verdict.e_value < math.inf
 
 
-def test_one_number_far_above_the_others_leaves_no_nan():
+def test_one_number_far_above_the_others_gives_no_nan():
     d = [1e-300, 2e-300, -1e-300, 1e300, 3e-300, 1e-300]
     assert np.isfinite(sign_flip_e_values(d)).all()
     values = t_e_values(d)
@@ -83,7 +83,7 @@ def test_one_number_far_above_the_others_leaves_no_nan():
     assert values[:3] == pytest.approx(t_e_values([1.0, 2.0, -1.0]))
 
 
-def test_scaling_rounds_nothing():
+def test_scaling_is_exact():
     d = np.random.default_rng(0).normal(size=100) * 1e200
     small, unit = scaled(d)
     assert np.abs(small).max() < 2
@@ -92,16 +92,16 @@ def test_scaling_rounds_nothing():
 
 
 def test_log_differences_of_numbers_far_apart():
-    found = paired_differences([1.0, 1e-300, 1e300, 2.0], [1e-300, 1e300, 1e-300, 2.0], "log")
-    assert found == pytest.approx([math.log(1e-300), math.log(1e300) * 2, -math.log(1e300) * 2, 0.0])
+    result = paired_differences([1.0, 1e-300, 1e300, 2.0], [1e-300, 1e300, 1e-300, 2.0], "log")
+    assert result == pytest.approx([math.log(1e-300), math.log(1e300) * 2, -math.log(1e300) * 2, 0.0])
 
 
-def test_numbers_further_apart_than_the_largest_number_are_refused():
+def test_a_difference_beyond_the_largest_number_is_refused():
     with pytest.raises(DataError, match="Pair 2 of 2.*further apart"):
         paired_differences([0.0, -1.5e308], [1.0, 1.5e308])
 
 
-def test_a_margin_far_below_the_spread_needs_more_pairs_than_can_be_named():
+def test_a_margin_far_below_the_spread_has_no_number_of_pairs_needed():
     assert pairs_needed(1e-300, 1.0) is None
     assert pairs_needed(1.0, 1e-300) == 6
     verdict = judge([0.1, -0.2, 0.3, 0.1, -0.1, 0.2], Claim("loss", False, 1e-300))
@@ -111,14 +111,14 @@ def test_a_margin_far_below_the_spread_needs_more_pairs_than_can_be_named():
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1e-320, 1e-15, 0.5, -1.0, math.nan])
-def test_an_alpha_that_no_interval_can_have_is_refused(alpha):
+def test_an_alpha_out_of_range_is_refused(alpha):
     with pytest.raises(ConfigError, match="alpha"):
         Claim("loss", False, 0.02, alpha)
     with pytest.raises(ConfigError, match="alpha"):
         plan(12, alpha=alpha)
 
 
-def test_a_plan_of_thousands_of_pairs():
+def test_thousands_of_pairs_can_be_planned():
     assert confirmable_claims(5000) == confirmable_claims(1000)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -14,18 +14,18 @@ def test_diverged_losses_are_capped_and_counted():
     assert capped.diverged.tolist() == [False, True, True, True, False]
 
 
-def test_the_direction_decides_what_is_worse():
+def test_a_better_value_than_the_untrained_models_is_kept():
     assert cap([0.1, 0.6], [True, True], 0.25, higher_is_better=True).values.tolist() == [0.25, 0.6]
     assert cap([0.1, 0.6], [True, True], 0.25, higher_is_better=False).values.tolist() == [0.1, 0.25]
     assert cap([0.1, 0.6], [True, True], 0.25, higher_is_better=None).values.tolist() == [0.25, 0.25]
     assert cap([-math.inf], [False], 0.25, higher_is_better=False).values.tolist() == [0.25]
 
 
-def test_one_untrained_value_a_run():
+def test_each_run_may_have_its_own_untrained_value():
     assert cap([9.0, 9.0], [True, True], np.array([5.0, 6.0]), False).values.tolist() == [5.0, 6.0]
     assert cap([1.0, 9.0], [False, True], np.array([math.nan, 6.0]), False).values.tolist() == [1.0, 6.0]
 
 
-def test_nothing_to_cap_at():
+def test_a_diverged_run_without_an_untrained_value_is_refused():
     with pytest.raises(DataError, match="Run 2 of 2 diverged"):
         cap([1.0, math.nan], [False, False], math.nan, False)

@@ -14,7 +14,7 @@ from trimtab.evidence import Claim, parse_claim
         ("val_loss lower 0.02 trimmed", Claim("val_loss", False, 0.02, scale="trimmed")),
     ],
 )
-def test_a_claim_is_read_and_written(text, claim):
+def test_a_claim_is_parsed_and_written_back(text, claim):
     assert parse_claim(text) == claim
     assert parse_claim(claim.text) == claim
 
@@ -34,18 +34,18 @@ def test_a_claim_is_read_and_written(text, claim):
         ("val_loss lower 0.02 squared", "cannot be read"),
     ],
 )
-def test_a_claim_that_cannot_be_read(text, word):
+def test_a_malformed_claim_is_refused(text, word):
     with pytest.raises(ConfigError, match=word):
         parse_claim(text)
 
 
 @pytest.mark.parametrize("alpha", [0, 0.5, -1, 2])
-def test_alpha(alpha):
+def test_an_alpha_out_of_range_is_refused(alpha):
     with pytest.raises(ConfigError, match="alpha"):
         Claim("m", True, 1.0, alpha)
 
 
-def test_other_bad_claims():
+def test_a_claim_without_a_metric_or_with_an_unknown_scale_is_refused():
     with pytest.raises(ConfigError, match="scale is one of plain, trimmed, log"):
         Claim("m", True, 1.0, scale="cubic")
     with pytest.raises(ConfigError, match="metric"):

@@ -13,13 +13,13 @@ def bank(groups=15, runs=6, drift=0.0, seed=1):
     return {s: 5 * s + generator.normal(size=runs) + drift * np.arange(runs) for s in range(groups)}
 
 
-def test_the_noise_floor_is_the_sd():
+def test_the_noise_floor_is_the_standard_deviation():
     assert noise_floor([1.0, 3.0]) == pytest.approx(np.sqrt(2))
     with pytest.raises(DataError, match="two"):
         noise_floor([1.0])
 
 
-def test_the_binomial_interval():
+def test_the_clopper_pearson_interval_of_known_cases():
     # Clopper and Pearson for 0 and 5 of 10.
     assert binomial_interval(0, 10) == (0, pytest.approx(0.3085, abs=1e-4))
     assert binomial_interval(5, 10) == (pytest.approx(0.1871, abs=1e-4), pytest.approx(0.8129, abs=1e-4))
@@ -27,14 +27,14 @@ def test_the_binomial_interval():
 
 
 @pytest.mark.parametrize("n", [6, 10, 20])
-def test_the_rate_of_a_true_null(n):
-    found = aa_false_alarms(bank(), n, CLAIM, draws=600, seed=2)
-    assert found.low <= 0.05  # the rate may be below .05, never clearly above
-    assert found.rate == found.alarms / found.draws
-    assert found.low <= found.rate <= found.high
-    assert sum(found.verdicts.values()) == found.draws == 600
-    assert (found.groups, found.runs) == (15, 90)
-    assert found == aa_false_alarms(bank(), n, CLAIM, draws=600, seed=2)
+def test_the_false_alarm_rate_under_a_true_null_is_at_most_alpha(n):
+    result = aa_false_alarms(bank(), n, CLAIM, draws=600, seed=2)
+    assert result.low <= 0.05  # the rate may be below .05, never clearly above
+    assert result.rate == result.alarms / result.draws
+    assert result.low <= result.rate <= result.high
+    assert sum(result.verdicts.values()) == result.draws == 600
+    assert (result.groups, result.runs) == (15, 90)
+    assert result == aa_false_alarms(bank(), n, CLAIM, draws=600, seed=2)
 
 
 def test_pairs_come_from_within_a_group():
@@ -42,12 +42,12 @@ def test_pairs_come_from_within_a_group():
     assert wide.verdicts.get("equivalent", 0) > 190  # groups are 5 apart; a pair across them would be inconclusive
 
 
-def test_kept_roles_show_a_position_that_matters():
+def test_kept_roles_show_an_effect_of_the_order():
     assert aa_false_alarms(bank(drift=1.0), 10, CLAIM, draws=200, roles="kept").rate > 0.5
     assert aa_false_alarms(bank(drift=1.0), 10, CLAIM, draws=400).low <= 0.05
 
 
-def test_bad_banks():
+def test_unusable_banks_are_refused():
     with pytest.raises(DataError, match="Group b"):
         aa_false_alarms({"a": [1.0, 2.0], "b": [1.0]}, 6, CLAIM)
     with pytest.raises(DataError, match="empty"):

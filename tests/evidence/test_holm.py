@@ -6,26 +6,26 @@ from hypothesis import strategies as st
 from trimtab.evidence import holm
 
 
-def test_a_worked_example():
+def test_an_example_computed_by_hand():
     # 0.01·4, 0.02·3, max(0.03·2, .06), max(.04·1, .06)
     result = holm([0.03, 0.01, 0.04, 0.02])
     assert result.p_adjusted == pytest.approx((0.06, 0.04, 0.06, 0.06))
     assert result.alphas == pytest.approx((0.025, 0.0125, 0.05, 0.05 / 3))
 
 
-def test_one_claim_is_left_alone_and_none_is_none():
+def test_one_claim_is_not_adjusted_and_no_claim_gives_an_empty_result():
     assert holm([0.03]) == holm([0.03], ties=[0.5])
     assert holm([0.03]).p_adjusted == (0.03,)
     assert holm([]).p_adjusted == ()
 
 
-def test_ties_go_by_the_second_list():
+def test_equal_p_values_are_ordered_by_the_ties():
     assert holm([0.01, 0.01], ties=[0.2, 0.1]).alphas == (0.05, 0.025)
     assert holm([0.01, 0.01]).alphas == (0.025, 0.05)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_between_raw_and_bonferroni_and_in_order(p):
+def test_adjusted_p_values_lie_between_raw_and_bonferroni_in_the_same_order(p):
     adjusted = np.array(holm(p).p_adjusted)
     assert (adjusted >= p).all()
     assert (adjusted <= np.minimum(1, len(p) * np.array(p)) + 1e-12).all()

@@ -22,12 +22,12 @@ def test_differences_are_treatment_minus_baseline():
         ([1, math.inf], [1, 1], "plain", "number 2"),
     ],
 )
-def test_values_that_cannot_be_paired(a, b, scale, word):
+def test_values_that_cannot_be_paired_are_refused(a, b, scale, word):
     with pytest.raises(DataError, match=word):
         paired_differences(a, b, scale)
 
 
-def test_futures_of_one_trunk_are_one_difference():
+def test_futures_of_one_trunk_are_averaged_to_one_difference():
     names, means = trunk_means([1.0, 3.0, 10.0], ["a", "a", "b"])
     assert names == ("a", "b")
     assert means.tolist() == [2, 10]
@@ -35,18 +35,18 @@ def test_futures_of_one_trunk_are_one_difference():
         trunk_means([1.0], ["a", "b"])
 
 
-def test_a_tie_is_half_a_win():
+def test_a_tie_counts_as_half_a_win():
     assert treatment_wins([-1, -2, 0, 3], higher_is_better=False) == 2.5 / 4
     assert treatment_wins([-1, -2, 0, 3], higher_is_better=True) == 1.5 / 4
 
 
 @given(st.lists(st.integers(-3, 3), min_size=1))
-def test_one_arm_wins_what_the_other_loses(d):
+def test_the_win_shares_of_both_arms_sum_to_1(d):
     assert treatment_wins(d, True) + treatment_wins(d, False) == pytest.approx(1)
     assert treatment_wins(d, True) == treatment_wins(-np.array(d), False)
 
 
-def test_the_effect_given_action():
+def test_the_effect_given_action_is_that_of_the_pairs_that_differ():
     acted = given_action([0.0, 0.0, 1.0, 3.0])
     assert (acted.n, acted.mean) == (2, 2)
     assert given_action([0.0, 0.0]) is None

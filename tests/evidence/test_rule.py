@@ -14,13 +14,13 @@ def called(rows, claim=TINY, **more):
 
 
 @pytest.mark.parametrize(("n", "experiments"), [(6, 20_000), (8, 20_000), (10, 20_000), (20, 8_000)])
-def test_false_positives_on_normal_nulls(n, experiments):
+def test_the_false_positive_rate_on_normal_nulls(n, experiments):
     rows = np.random.default_rng(100 + n).normal(size=(experiments, n))
     assert called(rows).mean() <= 0.055  # at most .05 in truth; standard error .0015 (.0024 at n = 20)
 
 
 @pytest.mark.parametrize("n", [6, 8, 12])
-def test_false_positives_of_a_trimmed_claim(n):
+def test_the_false_positive_rate_of_a_trimmed_claim(n):
     generator = np.random.default_rng(200 + n)
     claim = Claim("m", False, 1e-9, scale="trimmed")
     assert called(generator.normal(size=(10_000, n)), claim).mean() <= 0.05
@@ -28,27 +28,27 @@ def test_false_positives_of_a_trimmed_claim(n):
 
 
 @pytest.mark.parametrize("n", [6, 8, 10])
-def test_false_positives_with_zeros_in_it(n):
+def test_the_false_positive_rate_with_zeros_among_the_differences(n):
     generator = np.random.default_rng(300 + n)
     rows = generator.normal(size=(10_000, n)) * (generator.random((10_000, n)) < 0.6)
     assert called(rows).mean() <= 0.05
 
 
-def test_a_heavy_tail_withholds_and_that_lowers_the_alarms_of_skewed_nulls():
+def test_withholding_under_heavy_tails_lowers_the_false_alarms_of_skewed_nulls():
     rows = np.exp(np.random.default_rng(3).normal(size=(5_000, 12))) - np.exp(0.5)
-    found = rulings(rows, TINY)
-    assert found.differs.mean() > 0.12  # measured .15: both tests err, as the protocol warns
-    assert called(rows).mean() < 0.75 * found.differs.mean()  # measured .09
-    assert (found.ruling[found.withheld] == "inconclusive").all()
+    result = rulings(rows, TINY)
+    assert result.differs.mean() > 0.12  # measured .15: both tests err, as the protocol warns
+    assert called(rows).mean() < 0.75 * result.differs.mean()  # measured .09
+    assert (result.ruling[result.withheld] == "inconclusive").all()
 
 
-def test_the_power_that_theory_gives():
+def test_the_simulated_power_agrees_with_theory():
     rows = np.random.default_rng(5).normal(-1.0, 1, size=(10_000, 12))
-    found = rulings(rows, TINY)
+    result = rulings(rows, TINY)
     # Noncentral t at n = 12, effect 1: .883; needing the sign-flip test too costs a little.
-    assert found.differs.mean() == pytest.approx(0.88, abs=0.015)
-    assert 0.8 < (found.ruling == "superior").mean() <= found.differs.mean()
-    assert not (found.ruling == "inferior").any()
+    assert result.differs.mean() == pytest.approx(0.88, abs=0.015)
+    assert 0.8 < (result.ruling == "superior").mean() <= result.differs.mean()
+    assert not (result.ruling == "inferior").any()
 
 
 @pytest.mark.parametrize("n", [6, 12])
@@ -60,7 +60,7 @@ def test_equivalence_is_not_claimed_under_a_real_effect(n):
     assert (rulings(rows, Claim("m", False, 0.4)).ruling == "equivalent").mean() < at_the_margin
 
 
-def test_the_familywise_rate_under_holm():
+def test_the_familywise_error_rate_under_holm():
     from trimtab.evidence import Comparison, judge_all
 
     generator = np.random.default_rng(6)
@@ -73,7 +73,7 @@ def test_the_familywise_rate_under_holm():
 
 
 @pytest.mark.parametrize("n", [3, 4, 5])
-def test_no_verdict_under_six(n):
+def test_under_six_pairs_there_is_no_verdict(n):
     rows = np.random.default_rng(7).normal(5, 0.1, size=(50, n))
     assert set(rulings(rows, TINY).ruling) == {"estimate only"}
     assert not rulings(rows, TINY).withheld.any()

@@ -22,13 +22,13 @@ def by_hand(d):
 
 
 @given(WHOLE)
-def test_every_pattern_is_counted_once_and_ties_count(d):
+def test_every_sign_pattern_counts_once_ties_included(d):
     assert sign_flip_test(d).p_value == pytest.approx(by_hand(d))
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(-9, 9), min_size=13, max_size=14))
-def test_counting_in_halves_is_counting(d):
+def test_counting_in_halves_equals_enumeration(d):
     rows = np.array([d], dtype=float)
     magnitudes = np.abs(rows)
     signs = np.array(list(itertools.product((-1, 1), repeat=len(d))))
@@ -36,20 +36,20 @@ def test_counting_in_halves_is_counting(d):
     assert sign_flip_p_values(rows)[0] == pytest.approx(expected)
 
 
-def test_worked_values():
+def test_p_values_computed_by_hand():
     assert sign_flip_test([1, 1, 1, 1, 1, 1]).p_value == 2 / 64
     assert sign_flip_test([3, -1]).p_value == 1.0  # |±3 ± 1|: 4, 2, 2, 4 against 2
     assert sign_flip_test([0.1 + 0.2, 0.3, -0.3]).p_value == 1.0  # rounding does not break a tie
 
 
-def test_zeros_are_not_counted_and_say_so():
+def test_zeros_do_not_change_p_and_are_not_counted():
     result = sign_flip_test([0.0] * 5 + [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     assert (result.p_value, result.nonzero, result.method, result.flips) == (2 / 64, 6, "exact", 64)
     nothing = sign_flip_test([0.0] * 8)
     assert (nothing.p_value, nothing.nonzero) == (1.0, 0)
 
 
-def test_above_twenty_it_is_random_seeded_and_never_zero():
+def test_above_twenty_differences_p_is_random_seeded_and_above_0():
     d = np.random.default_rng(5).normal(0.4, 1, size=25)
     result = sign_flip_test(d, seed=1)
     assert (result.method, result.flips, result.nonzero) == ("random", 100_000, 25)
@@ -75,7 +75,7 @@ def test_signs_and_scale_do_not_matter(d, factor):
     assert smallest_p(sum(x != 0 for x in d)) <= p <= 1
 
 
-def test_clipping_looks_at_magnitudes_alone():
+def test_clipping_depends_on_magnitudes_alone():
     rows = np.array([[1.0, -2.0, 3.0, -100.0, 4.0]])
     assert clip_magnitudes(rows, 0.2).tolist() == [[1, -2, 3, -4, 4]]
     assert np.array_equal(np.abs(clip_magnitudes(-rows, 0.2)), np.abs(clip_magnitudes(rows, 0.2)))
@@ -85,6 +85,6 @@ def test_clipping_looks_at_magnitudes_alone():
 @pytest.mark.parametrize(
     ("bad", "words"), [([], "at least one"), ([1, float("nan")], "number 2 of 2"), ([[1.0]], "shape")]
 )
-def test_bad_differences(bad, words):
+def test_unusable_differences_are_refused(bad, words):
     with pytest.raises(DataError, match=words):
         sign_flip_test(bad)

@@ -28,7 +28,7 @@ def paired(arms, metric="val_loss", seed=1, n=8):
     return "\n".join(lines) + "\n"
 
 
-def test_a_table(tmp_path):
+def test_a_table_is_read(tmp_path):
     table = read_table(written(tmp_path, "arm,seed,val_loss\nb,1,2.5\n\na, 1 ,3.5\na,0,3\nb,0,nan\n"))
     assert (table.arms, table.metrics, table.keys) == (("b", "a"), ("val_loss",), (("1", "1"), ("0", "0")))
     assert table.values["a", "val_loss"].tolist() == [3.5, 3]
@@ -40,8 +40,8 @@ def test_a_table(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", ["holds no results"]),
-        ("arm,seed,val_loss\n", ["holds no results"]),
+        ("", ["has no results"]),
+        ("arm,seed,val_loss\n", ["has no results"]),
         ("name,seed,val_loss\na,0,1\n", ["column 'arm' is missing", "name, seed, val_loss"]),
         ("arm,val_loss\na,1\n", ["column 'seed' is missing"]),
         ("arm,seed\na,1\n", ["no metric"]),
@@ -78,7 +78,7 @@ def test_a_table(tmp_path):
         ('arm,seed,x\na,0,"1\n', ["cannot be read"]),
     ],
 )
-def test_a_table_that_cannot_be_used(tmp_path, text, words):
+def test_an_unusable_table_is_refused(tmp_path, text, words):
     path = written(tmp_path, text)
     with pytest.raises(DataError) as caught:
         read_table(path)
@@ -87,13 +87,13 @@ def test_a_table_that_cannot_be_used(tmp_path, text, words):
     assert "\n" not in str(caught.value)
 
 
-def test_a_table_in_utf_16_is_named(tmp_path):
+def test_a_table_in_utf_16_is_refused_by_name(tmp_path):
     (tmp_path / "excel.csv").write_text("arm,seed,x\na,0,1\nb,0,1\n", encoding="utf-16")
     with pytest.raises(DataError, match=r"excel\.csv: it is in UTF-16 .* Save it as CSV in UTF-8"):
         read_table(tmp_path / "excel.csv")
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         read_table(tmp_path / "none.csv")
 
@@ -105,21 +105,21 @@ def test_a_table_that_is_no_regular_file_is_refused_at_once(tmp_path):
             read_table(path)
 
 
-def test_a_giant_table_is_refused_without_being_read(tmp_path):
+def test_a_huge_table_is_refused_without_being_read(tmp_path):
     with (tmp_path / "giant.csv").open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(DataError, match="more than 67,108,864 bytes"):
         read_table(tmp_path / "giant.csv")
 
 
-def test_more_pairs_than_can_be_judged_are_refused(tmp_path, monkeypatch):
+def test_too_many_pairs_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("trimtab.evidence.table.MOST_PAIRS", 2)
     lines = "".join(f"{arm},{seed},1\n" for arm in "ab" for seed in range(3))
     with pytest.raises(DataError, match="3 pairs, and a table may have 2"):
         read_table(written(tmp_path, f"arm,seed,x\n{lines}"))
 
 
-def test_a_long_header_is_named_in_part(tmp_path):
+def test_a_long_header_is_shortened_in_the_error(tmp_path):
     names = ",".join(f"metric{i}" for i in range(5000))
     with pytest.raises(DataError) as error:
         read_table(written(tmp_path, f"name,{names}\n"[:-1] + "\n" + "1," * 5000 + "1\n"))
@@ -133,26 +133,26 @@ def test_a_long_header_is_named_in_part(tmp_path):
     "arm,seed,x\na,0,1\nb,0.0,2",
     "arm , seed, x\na,0.00,1\nb,0,2\n",
 ])  # fmt: skip
-def test_tables_as_programs_write_them(tmp_path, text):
+def test_tables_written_by_other_programs_are_read(tmp_path, text):
     table = read_table(written(tmp_path, text))
     assert (table.arms, table.metrics, table.keys) == (("a", "b"), ("x",), (("0", "0"),))
     assert [table.values[arm, "x"].tolist() for arm in "ab"] == [[1], [2]]
 
 
 @pytest.mark.parametrize("text", ["1", "1.0", "1.00", "1e0", "true", "TRUE", "Yes"])
-def test_what_says_that_a_run_diverged(tmp_path, text):
+def test_texts_for_diverged(tmp_path, text):
     table = read_table(written(tmp_path, f"arm,seed,x,diverged\na,0,1,{text}\nb,0,2,\n"))
     assert table.diverged["a"].tolist() == [True]
 
 
 @pytest.mark.parametrize("text", ["0", "0.0", "-0.0", "false", "No", ""])
-def test_what_says_that_a_run_did_not_diverge(tmp_path, text):
+def test_texts_for_not_diverged(tmp_path, text):
     table = read_table(written(tmp_path, f"arm,seed,x,diverged\na,0,1,{text}\nb,0,2,\n"))
     assert table.diverged["a"].tolist() == [False]
 
 
 @pytest.mark.parametrize("unit", [1e-302, 1e-150, 1e150, 1e300])
-def test_tables_of_any_scale_get_the_verdict_of_their_unit(tmp_path, unit):
+def test_the_verdict_does_not_depend_on_the_unit_of_the_table(tmp_path, unit):
     lines = [f"{arm},{s},{(3 + s / 10 - shift * (1 + s / 20)) * unit!r}"
              for s in range(8) for arm, shift in (("plain", 0), ("hot", 0.05))]  # fmt: skip
     table = read_table(written(tmp_path, "\n".join(["arm,seed,val_loss", *lines])))
@@ -161,7 +161,7 @@ def test_tables_of_any_scale_get_the_verdict_of_their_unit(tmp_path, unit):
     assert verdict.sd_difference == pytest.approx(0.00612 * unit, rel=0.01)
 
 
-def test_claims_first_then_everything_else(tmp_path):
+def test_claims_come_first_then_estimates_of_everything_else(tmp_path):
     table = read_table(written(tmp_path, paired({"plain": 0, "hot": -0.2, "cold": 0.0})))
     verdicts = judge_table(table, [Claim("accuracy", True, 0.01)])
     assert [(v.metric, v.treatment, v.verdict) for v in verdicts] == [
@@ -181,7 +181,7 @@ def test_without_claims_everything_is_exploratory(tmp_path):
     assert all("exploratory" in v.sentence for v in verdicts)
 
 
-def test_the_pairs_are_matched_by_seed_not_by_line(tmp_path):
+def test_pairs_are_matched_by_seed_and_not_by_line(tmp_path):
     text = paired({"a": 0, "b": -0.1})
     lines = text.splitlines()
     shuffled = "\n".join([lines[0], *reversed(lines[1:])]) + "\n"
@@ -191,7 +191,7 @@ def test_the_pairs_are_matched_by_seed_not_by_line(tmp_path):
     assert one.mean_difference == pytest.approx(other.mean_difference)
 
 
-def test_the_baseline(tmp_path):
+def test_the_default_and_the_named_baseline(tmp_path):
     table = read_table(written(tmp_path, paired({"hot": 0, "baseline": 0.1})))
     assert judge_table(table)[0].baseline == "baseline"
     assert judge_table(table, baseline="hot")[0].baseline == "hot"
@@ -225,7 +225,7 @@ def test_diverged_runs_are_capped_counted_and_kept(tmp_path, column):
     assert "2 diverged runs capped" in verdict.sentence
 
 
-def test_a_diverged_run_without_a_cap_is_an_error(tmp_path):
+def test_a_diverged_run_without_an_untrained_value_is_refused(tmp_path):
     table = read_table(written(tmp_path, "arm,seed,x\na,0,1\nb,0,inf\n"))
     with pytest.raises(DataError, match="line 3.*untrained_x"):
         judge_table(table)
@@ -249,14 +249,14 @@ def test_the_unit_of_a_fork_is_its_trunk(tmp_path):
         judge_table(table, [LOSS], pairing="seed")
 
 
-def test_cold_starts_and_forks_say_which_they_are(tmp_path):
+def test_a_verdict_names_cold_starts_or_forks(tmp_path):
     table = read_table(written(tmp_path, paired({"a": 0, "b": -0.1})))
     seed, fork = (judge_table(table, [LOSS], pairing=way)[0] for way in ("seed", "fork"))
     assert seed.estimand != fork.estimand and "cold start" in seed.estimand
     assert seed.mean_difference == fork.mean_difference
 
 
-def test_a_log_claim(tmp_path):
+def test_a_log_claim_compares_ratios(tmp_path):
     table = read_table(
         written(
             tmp_path, "arm,seed,x\n" + "".join(f"a,{s},{1 + s}\nb,{s},{(1 + s) * (2 + s / 50)}\n" for s in range(7))
@@ -270,7 +270,7 @@ def test_a_log_claim(tmp_path):
         judge_table(negative, [Claim("x", True, 0.1, scale="log")])
 
 
-def test_bad_claims(tmp_path):
+def test_unusable_claims_are_refused(tmp_path):
     table = read_table(written(tmp_path, paired({"a": 0, "b": -0.1})))
     with pytest.raises(ConfigError, match="no metric 'loss'.*val_loss"):
         judge_table(table, [Claim("loss", False, 0.1)])
@@ -280,7 +280,7 @@ def test_bad_claims(tmp_path):
         judge_table(table, pairing="luck")
 
 
-def test_it_is_the_same_as_judging_the_differences(tmp_path):
+def test_a_table_gets_the_verdict_of_its_differences(tmp_path):
     table = read_table(written(tmp_path, paired({"a": 0, "b": -0.1})))
     d = table.values["b", "val_loss"] - table.values["a", "val_loss"]
     assert judge_table(table, [LOSS])[0] == judge(d, LOSS, baseline="a", treatment="b")

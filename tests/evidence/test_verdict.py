@@ -42,7 +42,7 @@ def normal(mean, sd, n=12, seed=3):
     return np.random.default_rng(seed).normal(mean, sd, n)
 
 
-def test_the_contract():
+def test_every_field_of_a_verdict():
     verdict = judge(normal(-0.05, 0.02), LOSS, baseline="plain", treatment="hot", noise_floor=0.01, capped=1)
     entry = json.loads(json.dumps(to_json(verdict.as_dict())))
     assert sorted(entry) == sorted(FIELDS)
@@ -63,20 +63,20 @@ def test_the_contract():
         assert word in entry["sentence"]
 
 
-def test_a_trimmed_claim_says_so_in_its_sentence():
+def test_the_sentence_of_a_trimmed_claim_says_trimmed():
     d = normal(-0.05, 0.02)
     assert "; trimmed mean difference -0.0" in judge(d, Claim("val_loss", False, 0.02, scale="trimmed")).sentence
     assert "; difference -0.0" in judge(d, LOSS).sentence
 
 
-def test_better_and_worse():
+def test_superior_and_inferior_follow_the_direction():
     d = normal(-0.05, 0.02)
     assert judge(d, LOSS).verdict == "superior"
     assert judge(-d, LOSS).verdict == "inferior"
     assert judge(d, Claim("accuracy", True, 0.02)).verdict == "inferior"
 
 
-def test_real_and_too_small_to_matter():
+def test_a_real_effect_inside_the_margin_is_equivalent():
     verdict = judge(normal(-0.005, 0.002), LOSS)
     assert verdict.verdict == "equivalent"
     assert verdict.confidence_interval[1] < 0
@@ -87,7 +87,7 @@ def test_real_and_too_small_to_matter():
     assert nothing.verdict == "equivalent" and "real" not in nothing.reason
 
 
-def test_inconclusive_says_which_test_holds_back():
+def test_inconclusive_names_the_test_that_does_not_exclude_0():
     assert judge(normal(0, 0.05), LOSS).reason == "neither test excludes 0"
     few = judge([0.0] * 8 + [0.2, 0.3, 0.25, 0.4], LOSS)
     assert few.verdict == "inconclusive"
@@ -98,7 +98,7 @@ def test_inconclusive_says_which_test_holds_back():
     assert outlier.reason == "the sign-flip test excludes 0, the t interval does not"
 
 
-def test_the_pair_floor():
+def test_under_six_pairs_there_are_estimates_only():
     verdict = judge([-0.5, -0.51, -0.49, -0.52, -0.5], LOSS)
     assert verdict.verdict == "estimate only"
     assert verdict.p_value == 2 / 32
@@ -111,7 +111,7 @@ def test_the_pair_floor():
 HEAVY = [-0.5, -0.52, -0.55, -0.6, -0.48, -0.51, -0.53, -0.49, -0.54, -2.0]
 
 
-def test_a_heavy_tail_withholds_unless_planned_for():
+def test_a_heavy_tail_withholds_a_plain_claim_only():
     plain = judge(HEAVY, LOSS)
     assert plain.tail.heavy
     assert plain.verdict == "inconclusive"
@@ -128,7 +128,7 @@ def test_a_trimmed_claim_reports_the_trimmed_mean():
     assert "fifth" in verdict.estimand
 
 
-def test_zeros():
+def test_pairs_without_a_difference_count_in_n():
     nothing = judge([0.0] * 8, LOSS)
     assert (nothing.mean_difference, nothing.p_value, nothing.e_value, nothing.nonzero) == (0, 1, 1, 0)
     assert nothing.verdict == "equivalent" and "exactly the same" in nothing.reason
@@ -147,7 +147,7 @@ def test_equal_differences_get_no_verdict():
     assert to_json(verdict.as_dict())["confidence_interval"] == ["-inf", "inf"]
 
 
-def test_holm_over_the_claims_and_not_over_the_rest():
+def test_holm_adjusts_the_claims_and_nothing_else():
     strong, weak = normal(-1, 0.3, 8), normal(-0.2, 0.5, 8, seed=9)
     claims = [
         Comparison("a", weak, Claim("a", False, 0.01)),
@@ -161,7 +161,7 @@ def test_holm_over_the_claims_and_not_over_the_rest():
     assert "exploratory" in look.sentence
 
 
-def test_a_claim_at_the_edge_of_its_family_is_within_reach():
+def test_eight_pairs_can_confirm_six_claims_and_not_seven():
     # 8 pairs can confirm 6 claims: 6 · 2/2⁸ = .047.
     rows = [normal(-1, 0.05, 8, seed) for seed in range(6)]
     verdicts = judge_all([Comparison(str(i), row, Claim(str(i), False, 0.01)) for i, row in enumerate(rows)])
@@ -169,12 +169,12 @@ def test_a_claim_at_the_edge_of_its_family_is_within_reach():
     rows.append(normal(-1, 0.05, 8, 99))
     verdicts = judge_all([Comparison(str(i), row, Claim(str(i), False, 0.01)) for i, row in enumerate(rows)])
     assert {verdict.verdict for verdict in verdicts} == {"inconclusive"}
-    assert sum("cannot fall below 0.0078, and 0.0071 is asked" in verdict.reason for verdict in verdicts) == 1
+    assert sum("cannot fall below 0.0078, and 0.0071 is required" in verdict.reason for verdict in verdicts) == 1
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(-50, 50), min_size=1, max_size=12), st.sampled_from([0.001, 7.0]))
-def test_swapping_and_scaling(d, factor):
+def test_verdicts_swap_with_the_arms_and_scale_with_the_unit(d, factor):
     one = judge(d, Claim("m", True, 3.0))
     swapped = judge(-np.array(d, dtype=float), Claim("m", True, 3.0))
     names = {"superior": "inferior", "inferior": "superior"}
@@ -187,7 +187,7 @@ def test_swapping_and_scaling(d, factor):
     assert (scaled.p_value, scaled.pairs_needed) == (one.p_value, one.pairs_needed)
 
 
-def test_bad_input():
+def test_unusable_input_is_refused():
     with pytest.raises(DataError, match="number 2"):
         judge([1.0, np.nan], LOSS)
     with pytest.raises(ConfigError, match="one alpha"):

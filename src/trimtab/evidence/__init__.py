@@ -1,19 +1,19 @@
-"""When the lab may say that something helped: paired statistics and verdicts, on any table of results."""
+"""Paired statistics and verdicts, on any table of results."""
 
 from trimtab.evidence.arrays import as_differences
+from trimtab.evidence.binomial import binomial_interval, wilson_interval
 from trimtab.evidence.capping import Capped, cap
 from trimtab.evidence.claims import Claim, parse_claim
 from trimtab.evidence.clusters import ClusteredEffect, clustered_interval
 from trimtab.evidence.e_values import sign_flip_e_values, t_confidence_sequence, t_e_value, t_e_values
-from trimtab.evidence.false_alarms import FalseAlarms, aa_false_alarms, binomial_interval, noise_floor
+from trimtab.evidence.false_alarms import FalseAlarms, aa_false_alarms, noise_floor
 from trimtab.evidence.holm import Holm, holm
 from trimtab.evidence.intervals import TInterval, t_interval
 from trimtab.evidence.judging import judge_table
 from trimtab.evidence.pairing import given_action, paired_differences, treatment_wins, trunk_means
 from trimtab.evidence.planning import plan
 from trimtab.evidence.power import Power, confirmable_claims, pairs_needed, power, smallest_p
-from trimtab.evidence.sequential import Decision, Sequential
-from trimtab.evidence.shares import wilson_interval
+from trimtab.evidence.sequential import Sequential, SequentialResult
 from trimtab.evidence.sign_flip import SignFlip, sign_flip_test
 from trimtab.evidence.table import Table, read_table
 from trimtab.evidence.tails import Tail, tail
@@ -24,11 +24,11 @@ __all__ = [
     "Claim",
     "ClusteredEffect",
     "Comparison",
-    "Decision",
     "FalseAlarms",
     "Holm",
     "Power",
     "Sequential",
+    "SequentialResult",
     "SignFlip",
     "TInterval",
     "Table",

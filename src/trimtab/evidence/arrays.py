@@ -1,4 +1,4 @@
-"""What comes in: one-dimensional arrays of finite numbers, of any size that a float can have."""
+"""Input as one-dimensional arrays of finite numbers, and arithmetic on them that does not overflow."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ Numbers = Sequence[float] | Floats
 """Anything that becomes a one-dimensional array of floats."""
 
 LARGEST = float(np.finfo(np.float64).max)
-"""The largest float, to which results beyond it are brought down."""
+"""The largest float; larger results are clipped to it."""
 
 
 def as_differences(values: Numbers, what: str = "differences") -> Floats:
     """`values` as a one-dimensional float64 array of at least one number.
 
-    Raises DataError for another shape, an empty array, or a value that is not finite, which it names by its place
+    Raises DataError for another shape, an empty array, or a value that is not finite, which it names by its position
     (counted from 1).
     """
     array = np.asarray(values, dtype=np.float64)
@@ -36,8 +36,8 @@ def as_differences(values: Numbers, what: str = "differences") -> Floats:
 def scaled(values: Floats) -> tuple[Floats, Floats]:
     """`values` with magnitudes below 2 along the last axis, and the unit (kept as an axis) that they were divided by.
 
-    The unit is a power of two, so nothing is rounded: sums and squares of the result have the bits that those of `values`
-    would have, and neither overflow nor vanish. Multiply back with `unscaled`.
+    The unit is a power of two, so nothing is rounded: sums and squares of the result have the same mantissas as those of
+    `values`, and they neither overflow nor underflow. Multiply back with `unscaled`.
     """
     largest = np.abs(values).max(axis=-1, keepdims=True)
     unit = np.ldexp(1.0, np.frexp(largest)[1] - 1)
@@ -48,8 +48,8 @@ def unscaled(values: Floats, unit: Floats | float) -> Floats:
     """`values` · `unit`, where finite values stay finite: a product beyond the largest float becomes that float."""
     with np.errstate(over="ignore"):
         product = values * unit
-    found: Floats = np.where(np.isfinite(values), np.clip(product, -LARGEST, LARGEST), values)
-    return found
+    clipped: Floats = np.where(np.isfinite(values), np.clip(product, -LARGEST, LARGEST), values)
+    return clipped
 
 
 def mean(values: Floats) -> float:

@@ -1,4 +1,4 @@
-"""The cells of a CSV file: its header, its lines, and what a cell may hold."""
+"""Reading the header and the cells of a CSV file."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from trimtab.boundary import line_fault, listed, printable, read_regular, shorte
 from trimtab.errors import DataError
 
 _NUMBER = re.compile(r"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE)
-_WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")  # how a program writes a whole number that it holds as a float
+_WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")  # how programs write a whole number stored as a float
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _TRUE, _FALSE = {"true", "yes"}, {"", "false", "no"}
 
@@ -42,23 +42,23 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
         raise DataError(f"{path} cannot be read as a CSV file in UTF-8: {reason}.") from None
     header, rows = (lines[0][1] if lines else []), lines[1:]
     if not rows:
-        raise DataError(f"{path} holds no results. It needs a header (arm, seed, metrics) and one line a run.")
+        raise DataError(f"{path} has no results. It needs a header (arm, seed, metrics) and one line per run.")
     _check_header(path, header)
     for line, cells in rows:
         if len(cells) != len(header):
             raise DataError(
-                f"{path}, line {line}: {len(cells)} cells under {len(header)} columns.{_why(cells, header)} Mend that line."
+                f"{path}, line {line}: {len(cells)} cells under {len(header)} columns.{_why(cells, header)} Correct that line."
             )
     return header, [Row(line, dict(zip(header, cells, strict=True))) for line, cells in rows]
 
 
 def shown(text: str) -> str:
-    """A cell as an error message can hold it."""
+    """A cell, shortened and escaped for an error message."""
     return shortened(printable(text), 60)
 
 
 def plain_number(text: str) -> float | None:
-    """The number that ASCII digits with a decimal point spell, or nan or inf; None for all else that Python reads as one."""
+    """The number written in ASCII digits with a decimal point, or nan or inf; None for any other text."""
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
@@ -81,7 +81,7 @@ def number(path: Path, row: Row, column: str) -> float:
 
 
 def flag(path: Path, row: Row, column: str) -> bool:
-    """Whether a cell says yes: 1, 1.0, true or yes; an empty one, 0, 0.0, false and no say no. Raises DataError otherwise."""
+    """True for 1, 1.0, true or yes; False for an empty cell, 0, 0.0, false or no. Raises DataError otherwise."""
     text = row.cells.get(column, "").lower()
     value = plain_number(text)
     if value in (0.0, 1.0):

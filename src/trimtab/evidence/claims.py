@@ -1,4 +1,4 @@
-"""A claim: what was said before the run would turn out better, and by how much it has to matter."""
+"""A claim: the metric, direction and margin that were stated before the run."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _EXAMPLE = (
 
 
 SMALLEST_ALPHA = 1e-9
-"""Below it the quantiles that intervals need are lost to rounding."""
+"""Below it, rounding makes the quantiles of intervals useless."""
 
 LEVELS = f"{SMALLEST_ALPHA:g} or more and below 0.5"
 

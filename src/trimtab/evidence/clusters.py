@@ -1,4 +1,4 @@
-"""Many effects in few runs: a mean effect with an interval that counts runs, not interventions."""
+"""The mean of many effects in few runs, with an interval whose unit is the run, not the intervention."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from trimtab.evidence.intervals import estimates
 
 @dataclass(frozen=True)
 class ClusteredEffect:
-    """A mean effect over clusters, its interval at `level` (None where there can be none) and how it was weighted."""
+    """A mean effect over clusters, its interval at `level` (None where it cannot be computed) and how it was weighted."""
 
     mean: float
     interval: tuple[float, float] | None
@@ -27,9 +27,9 @@ class ClusteredEffect:
 def clustered_interval(effects: Numbers, clusters: Sequence[Hashable], level: float = 0.95) -> ClusteredEffect:
     """The mean effect of interventions clustered by run, with the t interval over the cluster means.
 
-    Every cluster counts once, whatever its size: the mean of the clusters' means, with k − 1 degrees of freedom for k
+    Every cluster has the same weight, whatever its size: the mean of the clusters' means, with k − 1 degrees of freedom for k
     clusters. It estimates the effect in an average run, and is exact for normal cluster means of one spread. One cluster,
-    or cluster means that are all equal and not 0, give no interval and say so in `note`. Raises DataError for unequal
+    or cluster means that are all equal and not 0, give no interval, as `note` says. Raises DataError for unequal
     lengths, an empty list or a value that is not finite.
     """
     values = as_differences(effects, "effects")
@@ -38,8 +38,7 @@ def clustered_interval(effects: Numbers, clusters: Sequence[Hashable], level: fl
     names = list(dict.fromkeys(clusters))
     members = [np.array([cluster == name for cluster in clusters]) for name in names]
     means = np.array([mean(values[member]) for member in members])
-    found = estimates(means[None, :])
-    low, high = (float(end[0]) for end in found.interval(level))
+    low, high = (float(end[0]) for end in estimates(means[None, :]).interval(level))
     interval: tuple[float, float] | None = (low, high)
     note = f"t interval over {len(names)} cluster means"
     if len(names) < 2:

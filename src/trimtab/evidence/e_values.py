@@ -1,7 +1,7 @@
-"""Evidence that may be looked at after every pair: two e-processes and a confidence sequence.
+"""Tests that may be evaluated after every pair: two e-processes and a confidence sequence.
 
-An e-process starts at 1 and, were there no effect, would ever reach 1/α with probability at most α (Ville 1939), however
-often one looks and whenever one stops.
+An e-process starts at 1. Without an effect, the probability that it ever reaches 1/α is at most α (Ville 1939), at any stopping
+time.
 """
 
 import math
@@ -14,7 +14,7 @@ from trimtab.evidence.arrays import LARGEST, Floats, Numbers, as_differences, sc
 GRID = (0.125, 0.25, 0.5, 1.0, 2.0)
 """The λ of the sign-flip e-process, in units of the typical difference."""
 
-_LONGEST_ODDS = 1e300  # a difference this many times the typical one is brought down to it, so that sums stay finite
+_LONGEST_ODDS = 1e300  # a difference this many times the typical one is clipped, so that sums stay finite
 _SMALLEST_SQUARES = 1e-280  # below it squares lose digits
 
 
@@ -40,11 +40,11 @@ def t_e_value(differences: Numbers) -> float:
 
 
 def t_confidence_sequence(differences: Numbers, alpha: float = 0.05) -> tuple[float, float]:
-    """The means that the t-e-process of the shifted differences d − μ has not refuted at 1/α, after the last pair.
+    """The means μ for which the t-e-process of the differences d − μ is below 1/α after the last pair.
 
-    Taken after every pair, these intervals all cover the true mean at once with probability at least 1 − α (normal
-    differences). (−inf, inf) while no E_n can reach 1/α, and for differences that are all equal and not 0; [0, 0] for ones
-    that are all 0. Raises as `t_e_values`.
+    The intervals after every pair cover the true mean simultaneously with probability at least 1 − α (normal differences).
+    (−inf, inf) while no E_n can reach 1/α, and for differences that are all equal and not 0; [0, 0] for ones that are all 0.
+    Raises as `t_e_values`.
     """
     d = as_differences(differences)
     if not d.any():
@@ -64,9 +64,9 @@ def t_confidence_sequence(differences: Numbers, alpha: float = 0.05) -> tuple[fl
 def sign_flip_e_values(differences: Numbers) -> Floats:
     """The sign-flip e-process after each pair: the mean over λ in `GRID` and both signs of Π e^{±λ z_i} / cosh(λ z_i).
 
-    Needs symmetry alone, no normal distribution. z_i = d_i / s_i with s_i the median size of the non-zero differences
-    *before* the i-th: the stake on a pair is then set before the pair is seen, so each factor's expectation given the past
-    is 1 by the symmetry of that one difference. The first non-zero difference has no scale yet and its factor is 1, as is
+    It assumes only symmetry, not normality. z_i = d_i / s_i with s_i the median size of the non-zero differences
+    *before* the i-th. The scale of a pair does not depend on the pair, so by its symmetry each factor has expectation 1 given
+    the past. The first non-zero difference has no scale, so its factor is 1, as is
     that of a zero. Raises as `t_e_values`.
     """
     d = as_differences(differences)
@@ -102,14 +102,14 @@ def _shares(d: Floats) -> Floats:
 
 
 def _exp(value: float) -> float:
-    return math.exp(min(value, 700.0))  # an e-value of 1e304 is enough; infinity is no JSON
+    return math.exp(min(value, 700.0))  # 1e304 is large enough, and JSON has no infinity
 
 
 def _log_e(n: int, share: float) -> float:
     """log E_n = −n/2 + log ₁F₁(n/2; ½; n·share/2).
 
     The even terms of the noncentral t density's power series (Johnson, Kotz and Balakrishnan 1995, ch. 31), all positive,
-    summed in logarithms: exact to rounding at any t, where the ratio of two tiny densities is not.
+    summed in logarithms. This is exact up to rounding at any t; the ratio of two tiny densities is not.
     """
     from scipy.special import gammaln
 

@@ -1,4 +1,4 @@
-"""What two arms that differ in nothing show: the noise floor, and how often the rule calls a difference anyway."""
+"""A/A tests: the noise floor of two equal arms, and how often the verdict rule calls a difference between them."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -8,12 +8,13 @@ import numpy as np
 
 from trimtab.errors import ConfigError, DataError
 from trimtab.evidence.arrays import Floats, Numbers, as_differences, standard_deviation
+from trimtab.evidence.binomial import binomial_interval
 from trimtab.evidence.claims import Claim
 from trimtab.evidence.pairing import paired_differences
 from trimtab.evidence.rule import rulings
 
 Bank = Mapping[Hashable, Numbers]
-"""Real runs that differ only in an irrelevant stream (the dropout draw): metric values by trunk or seed."""
+"""Metric values, by trunk or seed, of real runs that differ only in an irrelevant stream (the dropout draw)."""
 
 Roles = Literal["drawn", "kept"]
 
@@ -22,8 +23,8 @@ Roles = Literal["drawn", "kept"]
 class FalseAlarms:
     """Of `draws` A/A experiments of `n` pairs, how many were called superior or inferior, with the `level` interval.
 
-    `low` and `high` are the Clopper-Pearson (1934) ends: they hold the error of the drawing, given the bank, and not that
-    of a small bank. `verdicts` counts every verdict; `groups` and `runs` say how large the bank is.
+    `low` and `high` are the Clopper-Pearson (1934) interval. It covers the error of the resampling, given the bank, and not
+    the error of a small bank. `verdicts` counts every verdict; `groups` and `runs` are the size of the bank.
     """
 
     n: int
@@ -46,7 +47,7 @@ def noise_floor(differences: Numbers) -> float:
     """
     d = as_differences(differences, "A/A differences")
     if d.size < 2:
-        raise DataError("A noise floor takes two A/A differences at least; found one.")
+        raise DataError("A noise floor needs at least two A/A differences; found one.")
     return standard_deviation(d)
 
 
@@ -55,15 +56,16 @@ def aa_false_alarms(
 ) -> FalseAlarms:
     """The rule's false-alarm rate on real runs: `draws` A/A experiments resampled from a bank, each judged as `claim`.
 
-    An experiment takes n of the bank's groups (different ones while they last, else with repetition) and from each two
-    different runs. With roles 'drawn' the first drawn is the baseline, so either order of a pair is equally likely and the
-    null holds exactly, whatever the bank's own mean; what is tested is the rule on differences of the real shape. With
-    'kept' the run that stands earlier in its group is always the baseline and no sign is ever changed: that shows a
-    position that matters (a second run on a warmer machine), but a small bank's chance mean counts as an effect there.
+    An experiment draws n of the bank's groups (without replacement if there are enough) and two different runs from each.
+    With roles 'drawn' the first one drawn is the baseline, so both orders of a pair are equally likely and the null hypothesis
+    holds exactly, whatever the mean of the bank: this tests the rule on differences of a realistic shape. With 'kept' the
+    earlier run of the group is always the baseline. That reveals an effect of the order (a second run on a warmer machine),
+    but the chance mean of a small bank then counts as an effect.
+
     Raises DataError for a group of fewer than two runs or a value that is not finite, ConfigError for under 6 pairs.
     """
     if n < 6 or draws < 1:
-        raise ConfigError(f"A verdict takes 6 pairs and this at least one draw; found {n} pairs and {draws} draws.")
+        raise ConfigError(f"A/A experiments need at least 6 pairs and one draw; found {n} pairs and {draws} draws.")
     differences = _drawn(bank, n, claim, draws, np.random.default_rng(seed), roles)
     ruled = rulings(differences, claim, seed=seed).ruling
     names, counts = np.unique(ruled, return_counts=True)
@@ -74,22 +76,12 @@ def aa_false_alarms(
     return FalseAlarms(n, draws, alarms, alarms / draws, low, high, level, verdicts, len(bank), runs, roles)
 
 
-def binomial_interval(hits: int, draws: int, level: float = 0.95) -> tuple[float, float]:
-    """The Clopper-Pearson interval of a probability of which `hits` of `draws` were seen: coverage at least `level`."""
-    from scipy.special import betaincinv
-
-    tail = (1 - level) / 2
-    low = float(betaincinv(hits, draws - hits + 1, tail)) if hits else 0.0
-    high = float(betaincinv(hits + 1, draws - hits, 1 - tail)) if hits < draws else 1.0
-    return low, high
-
-
 def _drawn(bank: Bank, n: int, claim: Claim, draws: int, generator: np.random.Generator, roles: Roles) -> Floats:
     groups = [as_differences(values, f"bank's values of group {name}") for name, values in bank.items()]
     if not groups:
         raise DataError("The bank of A/A runs is empty.")
     if short := [name for name, values in bank.items() if len(values) < 2]:
-        raise DataError(f"Group {short[0]} of the A/A bank has one run; a pair takes two of the same group.")
+        raise DataError(f"Group {short[0]} of the A/A bank has one run; a pair needs two of the same group.")
     rows = []
     for _ in range(draws):
         chosen = generator.choice(len(groups), size=n, replace=n > len(groups))

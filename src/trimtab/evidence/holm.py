@@ -18,7 +18,7 @@ def holm(p_values: Numbers, alpha: float = 0.05, ties: Numbers | None = None) ->
 
     The k-th smallest of m p values is tested at α / (m − k + 1); its adjusted p is the largest (m − j + 1) p_(j) over
     j ≤ k, at most 1. `ties` orders equal p values (smaller first), else their order in the list does: exact p values are
-    often equal, and the strictest step should go to the claim that can best bear it.
+    often equal, and the strictest step should go to the claim with the strongest evidence.
     """
     p = [float(value) for value in p_values]
     second = p if ties is None else [float(value) for value in ties]

@@ -8,7 +8,7 @@ import numpy as np
 from trimtab.evidence.arrays import Floats, Numbers, as_differences, scaled, standard_deviation, unscaled
 
 Scale = Literal["plain", "trimmed", "log"]
-"""What is averaged: differences, differences without their most extreme fifths, or differences of logarithms."""
+"""What is averaged: differences, differences without the most extreme fifth at either end, or differences of logarithms."""
 
 TRIM = 0.2
 """The share trimmed from either end (Wilcox's default), rounded down to whole pairs."""
@@ -18,7 +18,7 @@ _FLAT = 1e-9  # a spread below this share of the largest difference is rounding
 
 @dataclass(frozen=True)
 class Estimates:
-    """Means of many experiments at once: `mean`, its standard error `se` (arrays, one entry an experiment) and `df`.
+    """Means of many experiments at once: `mean`, its standard error `se` (arrays with one entry per experiment) and `df`.
 
     `se` is inf where no spread can be estimated: one pair, or differences that are all equal and not 0. Differences that
     are all 0 have se 0.
@@ -63,19 +63,19 @@ def estimates(differences: Floats, scale: Scale = "plain") -> Estimates:
 
     'plain' and 'log' (rows of log differences): mean and SD / √n, n − 1 degrees of freedom. 'trimmed': the mean without
     the ⌊n/5⌋ smallest and largest, with the standard error s_w / ((h/n) √n) from the winsorised SD s_w and h − 1 degrees
-    of freedom, h the pairs left (Tukey and McLaughlin 1963); an approximation, whose 95% interval was
-    measured to cover .935 to .943 for 6 to 20 normal differences.
+    of freedom, where h pairs are left (Tukey and McLaughlin 1963). This is an approximation: the measured coverage of its 95%
+    interval is .935 to .943 for 6 to 20 normal differences.
     """
     count = differences.shape[1]
     small, unit = scaled(differences)
     ordered = np.sort(small, axis=1)
     cut = int(TRIM * count) if scale == "trimmed" else 0
     core = ordered[:, cut : count - cut]
-    held = np.clip(ordered, core[:, :1], core[:, -1:])
+    winsorised = np.clip(ordered, core[:, :1], core[:, -1:])
     se = np.full(len(differences), np.inf)
     if count > 1:
-        spread = held.std(axis=1, ddof=1) * np.sqrt(count) / core.shape[1]
-        se = np.where(np.ptp(held, axis=1) > _FLAT * np.abs(held).max(axis=1), spread, np.inf)
+        spread = winsorised.std(axis=1, ddof=1) * np.sqrt(count) / core.shape[1]
+        se = np.where(np.ptp(winsorised, axis=1) > _FLAT * np.abs(winsorised).max(axis=1), spread, np.inf)
     se = np.where(small.any(axis=1), se, 0.0)
     return Estimates(unscaled(core.mean(axis=1), unit[:, 0]), unscaled(se, unit[:, 0]), core.shape[1] - 1)
 
@@ -84,11 +84,13 @@ def t_interval(differences: Numbers, level: float = 0.95, scale: Scale = "plain"
     """The two-sided t interval of the mean difference (Student 1908), or of the trimmed mean (`estimates`).
 
     Where no spread can be estimated (one pair; differences all equal to nine digits and not 0) the interval is
-    (−inf, inf) and p is 1: equal differences are copies or rounding, and say nothing of how the next pair would turn out.
+    (−inf, inf) and p is 1: equal differences come from copies or rounding and do not predict the next pair.
     Differences that are all 0 give [0, 0] and p 1. Raises DataError for an empty list or a value that is not finite.
     """
     d = as_differences(differences)
-    found = estimates(d[None, :], scale)
-    low, high = found.interval(level)
+    estimate = estimates(d[None, :], scale)
+    low, high = estimate.interval(level)
     sd = standard_deviation(d) if d.size > 1 else float("nan")
-    return TInterval(d.size, float(found.mean[0]), sd, float(low[0]), float(high[0]), level, float(found.p_values()[0]))
+    return TInterval(
+        d.size, float(estimate.mean[0]), sd, float(low[0]), float(high[0]), level, float(estimate.p_values()[0])
+    )

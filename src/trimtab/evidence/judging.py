@@ -1,4 +1,4 @@
-"""Verdicts on a whole table: the claims first, then everything else as estimates."""
+"""Verdicts on a whole table: first on the claims, then estimates of everything else."""
 
 from collections.abc import Sequence
 
@@ -45,7 +45,7 @@ def judge_table(
     by_metric = _by_metric(table, claims)
     others = [arm for arm in table.arms if arm not in (first, twin)]
     if not others:
-        raise ConfigError(f"{table.source}: beside the baseline and its twin there is no arm to judge.")
+        raise ConfigError(f"{table.source}: there is no arm to judge other than the baseline and its twin.")
 
     def compared(arm: str, metric: str) -> Comparison:
         claim = by_metric.get(metric)
@@ -83,16 +83,16 @@ def _pairing(table: Table, pairing: Pairing | None) -> Pairing:
 
 
 def _by_metric(table: Table, claims: Sequence[Claim]) -> dict[str, Claim]:
-    found: dict[str, Claim] = {}
+    by_metric: dict[str, Claim] = {}
     for claim in claims:
         if claim.metric not in table.metrics:
             raise ConfigError(
                 f"{table.source} has no metric '{shown(claim.metric)}' to make a claim on. Metrics: {listed(table.metrics)}."
             )
-        if claim.metric in found:
+        if claim.metric in by_metric:
             raise ConfigError(f"There are two claims on '{shown(claim.metric)}'; a metric takes one.")
-        found[claim.metric] = claim
-    return found
+        by_metric[claim.metric] = claim
+    return by_metric
 
 
 def _differences(
@@ -117,8 +117,8 @@ def _capped(table: Table, arm: str, metric: str, better: bool | None) -> tuple[F
     if lacking := np.flatnonzero(flags & ~np.isfinite(untrained)).tolist():
         raise DataError(
             f"{table.source}, line {table.lines[arm][lacking[0]]}: this run diverged ({name} {values[lacking[0]]:g}) and the "
-            f"file does not say what the untrained model's {name} is. Add a column 'untrained_{name}' with it: a "
-            "diverged run is capped there and counted, never dropped."
+            f"file does not give the {name} of the untrained model. Add it as a column 'untrained_{name}': a "
+            "diverged run is capped at it, never dropped."
         )
-    held = cap(values, flags, untrained, better)
-    return held.values, held.count
+    capped = cap(values, flags, untrained, better)
+    return capped.values, capped.count

@@ -1,4 +1,4 @@
-"""From results to differences: pairs, futures of one trunk, ties, and pairs in which nothing happened."""
+"""From results to differences: pairs, several futures of one trunk, ties, and pairs without any difference."""
 
 from collections.abc import Hashable, Sequence
 from typing import Literal
@@ -10,7 +10,7 @@ from trimtab.evidence.arrays import Floats, Numbers, as_differences, mean
 from trimtab.evidence.intervals import Scale, TInterval, t_interval
 
 Pairing = Literal["seed", "fork"]
-"""Same seed from the first step on, or futures of one saved state: two different estimands."""
+"""Runs with the same seed from the first step on, or futures of one saved state. The estimands differ."""
 
 
 def paired_differences(baseline: Numbers, treatment: Numbers, scale: Scale = "plain") -> Floats:
@@ -25,7 +25,7 @@ def paired_differences(baseline: Numbers, treatment: Numbers, scale: Scale = "pl
             f"The arms should be paired: the baseline has {first.size} values, the treatment {second.size}."
         )
     if scale != "log":
-        return _apart(first, second)
+        return _subtracted(first, second)
     if min(first.min(), second.min()) <= 0:
         raise DataError(
             f"A log-scale claim needs values above 0; found {min(first.min(), second.min()):g}. Plan a plain or trimmed claim."
@@ -38,16 +38,16 @@ def paired_differences(baseline: Numbers, treatment: Numbers, scale: Scale = "pl
     return ratios
 
 
-def _apart(first: Floats, second: Floats) -> Floats:
+def _subtracted(first: Floats, second: Floats) -> Floats:
     with np.errstate(over="ignore"):
-        found: Floats = second - first
-    if not np.isfinite(found).all():
-        place = int(np.flatnonzero(~np.isfinite(found))[0])
+        differences: Floats = second - first
+    if not np.isfinite(differences).all():
+        place = int(np.flatnonzero(~np.isfinite(differences))[0])
         raise DataError(
-            f"Pair {place + 1} of {found.size} ({first[place]:g} and {second[place]:g}) is further apart than the largest "
+            f"Pair {place + 1} of {differences.size} ({first[place]:g} and {second[place]:g}) is further apart than the largest "
             "number, 1.8e308. Divide the metric by a constant."
         )
-    return found
+    return differences
 
 
 def trunk_means(differences: Numbers, trunks: Sequence[Hashable]) -> tuple[tuple[Hashable, ...], Floats]:
@@ -75,8 +75,8 @@ def treatment_wins(differences: Numbers, higher_is_better: bool) -> float:
 def given_action(differences: Numbers, level: float = 0.95, scale: Scale = "plain") -> TInterval | None:
     """The effect given action: the t interval over the pairs whose difference is not 0; None when there are none.
 
-    For arms that act in some seeds only (a controller that never fired leaves a difference of exactly 0). This is beside
-    the overall effect, never instead of it: which pairs acted is itself a result.
+    For arms that act in some seeds only (a controller that never fired leaves a difference of exactly 0). Report it
+    in addition to the overall effect, never instead: which pairs acted is itself an outcome.
     """
     d = as_differences(differences)
     acted = d[d != 0]

@@ -1,4 +1,4 @@
-"""What a number of pairs can show: the smallest reachable p, the claims it can confirm, and power."""
+"""What a number of pairs can show: the smallest possible p, the claims that it can confirm, and power."""
 
 import math
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from trimtab.evidence.tails import heavy_rows
 _LARGE = 400  # pairs from which the normal approximation is exact to a pair
 _DRAWN = 4_000_000  # differences that a simulation draws at most
 MOST_PAIRS = 10**24
-"""Above this many pairs `pairs_needed` names no number."""
+"""Above this many pairs, `pairs_needed` returns None."""
 
 
 @dataclass(frozen=True)
 class Power:
-    """The chance that both tests exclude 0 on the right side, and that they do and no heavy-looking tail withholds it."""
+    """The probability that both tests exclude 0 on the right side, and that the verdict is superior (no heavy tail)."""
 
     both_tests: float
     verdict: float
@@ -55,9 +55,9 @@ def power(
 
     `share`: the Holm step, 1 for a single claim, m for the strictest of m. Standard error at most 0.5 / √draws. At effect
     1 and n = 8 (20,000 draws, seed 0): both tests .64 for one claim and .22 at the strictest step of five; a verdict .61
-    and .21, for a normal sample looks heavy-tailed in 5 of 100 cases. The margin is taken as negligible. Above 20 pairs
-    the t test's p replaces the sign-flip's, which would take minutes and hardly differs. Above 1,000 pairs there are fewer
-    draws, so that they fit into memory.
+    and .21, because a normal sample looks heavy-tailed in 5 of 100 cases. The margin is taken as negligible. Above 20 pairs
+    the p of the t test replaces that of the sign-flip test, which hardly differs and would take minutes. Above 1,000 pairs
+    there are fewer draws, so that they fit into memory.
     """
     if n < FEWEST_PAIRS:
         return Power(0.0, 0.0)
@@ -65,13 +65,13 @@ def power(
     differences = np.random.default_rng(seed).normal(min(abs(effect), 1e9), 1.0, size=(draws, n))
     claim = Claim("metric", True, 1e-12, alpha, scale)
     if n <= EXACT_UP_TO:
-        found = rulings(differences, claim, share=share)
+        ruled = rulings(differences, claim, share=share)
     else:
         estimated = estimates(differences, scale)
         p = np.minimum(1.0, share * estimated.p_values())
-        found = rule(claim, n, estimated, p, alpha / share, heavy_rows(differences)[1])
+        ruled = rule(claim, n, estimated, p, alpha / share, heavy_rows(differences)[1])
     right = differences.mean(axis=1) > 0
-    return Power(float((found.differs & right).mean()), float((found.ruling == "superior").mean()))
+    return Power(float((ruled.differs & right).mean()), float((ruled.ruling == "superior").mean()))
 
 
 def pairs_needed(effect: float, sd: float, *, alpha: float = 0.05, share: int = 1, wanted: float = 0.8) -> int | None:

@@ -1,4 +1,4 @@
-"""Stopping as evidence comes in, pair by pair, without paying for the looks."""
+"""Sequential testing: judging a claim after every pair, with an error rate that holds at any stopping time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from trimtab.evidence.e_values import t_confidence_sequence, t_e_value
 from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.evidence.tails import tail
 
-Step = Literal["go on", "superior", "inferior", "equivalent", "inconclusive"]
+Conclusion = Literal["continue", "superior", "inferior", "equivalent", "inconclusive"]
 
 
 @dataclass(frozen=True)
-class Decision:
-    """Where a sequential comparison stands after `n` pairs; anything but 'go on' ends it."""
+class SequentialResult:
+    """The state of a sequential comparison after `n` pairs; any conclusion but 'continue' ends it."""
 
     n: int
-    decision: Step
+    conclusion: Conclusion
     e_value: float
     low: float
     high: float
@@ -29,12 +29,11 @@ class Decision:
 class Sequential:
     """A claim judged after every pair by the t-e-process and its confidence sequence, for at most `budget` pairs.
 
-    Fed one difference at a time (treatment − baseline; of logarithms for a log claim). From 6 pairs on it decides:
-    'equivalent' when the (1 − α) confidence sequence lies wholly inside ±margin; 'superior' or 'inferior' when
-    E ≥ 1/α and the sequence lies on one side of 0, unless the tail is heavy and the claim plain (it goes on);
-    'inconclusive' when the budget is spent. Looking after every pair costs nothing: a false claim has probability at most
-    α for normal differences, whenever it stops. Raises ConfigError for a budget under 6 and for a trimmed claim, which has
-    no t-e-process.
+    It takes one difference at a time (treatment − baseline; of logarithms for a log claim). From 6 pairs on it concludes
+    'equivalent' when the (1 − α) confidence sequence lies wholly inside ±margin; 'superior' or 'inferior' when E ≥ 1/α and the
+    sequence lies on one side of 0, unless the tail is heavy and the claim plain; and 'inconclusive' when the budget is spent.
+    For normal differences a false claim has probability at most α at any stopping time (Ville's inequality). Raises
+    ConfigError for a budget under 6 and for a trimmed claim, which has no t-e-process.
     """
 
     def __init__(self, claim: Claim, budget: int) -> None:
@@ -48,29 +47,29 @@ class Sequential:
         self.budget = budget
         self.differences: list[float] = []
 
-    def feed(self, difference: float) -> Decision:
-        """Take in the next pair's difference. Raises DataError if it is not finite or the comparison has ended."""
-        if self.differences and (now := self.decision()).decision != "go on":
+    def feed(self, difference: float) -> SequentialResult:
+        """Add the next pair's difference. Raises DataError if it is not finite or the comparison has ended."""
+        if self.differences and (now := self.result()).conclusion != "continue":
             raise DataError(
-                f"This comparison ended after {now.n} pairs ({now.decision}); a further pair cannot change it."
+                f"This comparison ended after {now.n} pairs ({now.conclusion}); a further pair cannot change it."
             )
         self.differences.append(float(as_differences([difference])[0]))
-        return self.decision()
+        return self.result()
 
-    def decision(self) -> Decision:
-        """Where the comparison stands now; 'go on' with E = 1 before the first pair."""
+    def result(self) -> SequentialResult:
+        """The result so far; 'continue' with E = 1 before the first pair."""
         n = len(self.differences)
         if n == 0:
-            return Decision(0, "go on", 1.0, float("-inf"), float("inf"), "no pair yet")
+            return SequentialResult(0, "continue", 1.0, float("-inf"), float("inf"), "no pair yet")
         low, high = t_confidence_sequence(self.differences, self.claim.alpha)
         e_value = t_e_value(self.differences)
         step, why = self._step(n, e_value, low, high)
-        return Decision(n, step, e_value, low, high, why)
+        return SequentialResult(n, step, e_value, low, high, why)
 
-    def _step(self, n: int, e_value: float, low: float, high: float) -> tuple[Step, str]:
+    def _step(self, n: int, e_value: float, low: float, high: float) -> tuple[Conclusion, str]:
         margin = self.claim.margin
         if n < FEWEST_PAIRS:
-            return "go on", f"no decision under {FEWEST_PAIRS} pairs"
+            return "continue", f"no decision under {FEWEST_PAIRS} pairs"
         if -margin < low and high < margin:
             return "equivalent", f"the confidence sequence lies wholly inside ±{margin:g}"
         why = "the evidence does not decide yet"
@@ -79,10 +78,10 @@ class Sequential:
                 better = (low > 0) == self.claim.higher_is_better
                 return "superior" if better else "inferior", f"E = {e_value:.3g} reached 1/α = {1 / self.claim.alpha:g}"
             why = f"E = {e_value:.3g} would decide, but the tail of the differences is heavy"
-        return ("go on", why) if n < self.budget else ("inconclusive", f"{self.budget} pairs are spent; {why}")
+        return ("continue", why) if n < self.budget else ("inconclusive", f"{self.budget} pairs are spent; {why}")
 
     def state_dict(self) -> dict[str, Any]:
-        """What it has seen and what it was asked, ready for JSON."""
+        """The differences so far and the plan, JSON-ready."""
         return {
             "claim": self.claim.text,
             "alpha": self.claim.alpha,
@@ -91,13 +90,13 @@ class Sequential:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state_dict()`. Raises ConfigError if that belongs to another claim, alpha or budget."""
+        """Continue from `state_dict()`. Raises ConfigError if its claim, alpha or budget is another."""
         own = self.state_dict()
         for key in ("claim", "alpha", "budget"):
             if state.get(key) != own[key]:
                 raise ConfigError(
-                    f"The saved comparison has another {key}, {state.get(key)!r} and not {own[key]!r}: what was planned "
-                    "cannot change under way. Start a new comparison."
+                    f"The saved comparison has another {key}, {state.get(key)!r} instead of {own[key]!r}: the plan "
+                    "cannot change during a comparison. Start a new one."
                 )
         saved = list(state["differences"])
         self.differences = as_differences(saved).tolist() if saved else []

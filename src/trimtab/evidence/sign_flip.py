@@ -1,4 +1,4 @@
-"""The sign-flip test: were the arms exchangeable within a pair, every sign pattern of the differences would be as likely."""
+"""The sign-flip test: if the arms are exchangeable within pairs, all sign patterns of the differences are equally likely."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,9 +11,9 @@ EXACT_UP_TO = 20
 """Non-zero differences up to which all 2^m sign patterns are counted."""
 
 RANDOM_FLIPS = 100_000
-"""Random sign patterns above that."""
+"""Random sign patterns for more differences."""
 
-_TOLERANCE = 1e-9  # of Σ|d|: sums that are equal but for rounding count as equal, which can only raise p
+_TOLERANCE = 1e-9  # of Σ|d|: sums that differ only by rounding count as equal, which can only raise p
 _CHUNK = 5_000_000
 
 
@@ -61,10 +61,10 @@ def sign_flip_p_values(differences: Floats, *, seed: int = 0) -> Floats:
 
 
 def clip_magnitudes(differences: Floats, share: float) -> Floats:
-    """Each row with its ⌊share · n⌋ largest magnitudes brought down to the next one, signs kept.
+    """Each row with its ⌊share · n⌋ largest magnitudes clipped to the next one, with their signs.
 
     Which values are clipped, and to what, depends on magnitudes alone, which a flip of signs leaves as they are: the
-    sign-flip test of the clipped differences is as exact as that of the raw ones, and one outlier no longer decides it.
+    sign-flip test of the clipped differences is as exact as that of the raw ones, and a single outlier does not decide it.
     """
     count = differences.shape[1]
     magnitudes = np.abs(differences)
@@ -91,7 +91,7 @@ def _enumerated(magnitudes: Floats, observed: Floats) -> Floats:
 
 
 def _in_halves(magnitudes: Floats, observed: Floats) -> Floats:
-    """All patterns, counted without listing them: each sum is one of the first half's plus one of the second half's.
+    """All patterns, counted without enumeration: each sum is one of the first half plus one of the second half.
 
     By symmetry a pattern's sum reaches T as often as -T; the two tails are told apart as long as T > 0.
     """

@@ -14,10 +14,10 @@ from trimtab.evidence.cells import Row, flag, identifier, number, read_rows, sho
 
 _KEYS = ("arm", "seed", "trunk", "diverged", "untrained")
 MOST_PAIRS = 100_000
-"""Pairs that a table may have: the random sign patterns of more would take hours."""
+"""The most pairs of a table: the random sign patterns of more would take hours."""
 
 Key = tuple[str, str]
-"""What is paired: the trunk (the seed where there is none) and the seed."""
+"""The key of a pair: the trunk (the seed where there is none) and the seed."""
 
 
 @dataclass(frozen=True)
@@ -41,42 +41,40 @@ class Table:
 
 
 def read_table(path: Path | str) -> Table:
-    """The table of a CSV file with a header: `arm`, `seed`, then one column a metric.
+    """The table of a CSV file with a header: `arm`, `seed`, then one column per metric.
 
     Optional columns: `trunk` (forked futures of one state; a pair then shares trunk and seed), `diverged` (1 or 0, true or
     false, yes or no), and the untrained model's metric to cap diverged runs at, `untrained` (for a file of one metric) or
-    `untrained_METRIC`. Raises DataError, naming file, line and column, for a file that cannot be read, a missing or doubled
-    column, a cell that is no number, a run given twice, a run that an arm lacks, fewer than two arms and more than
+    `untrained_METRIC`. Raises DataError, naming file, line and column, for a file that cannot be read, a missing or repeated
+    column, a cell that is no number, a repeated run, a run that an arm lacks, fewer than two arms and more than
     `MOST_PAIRS` pairs.
     """
     path = Path(path)
     header, rows = read_rows(path)
     metrics = tuple(name for name in header if name not in _KEYS and not name.startswith("untrained_"))
     if not metrics:
-        raise DataError(
-            f"{path}: there is no metric. Beside arm and seed, add a column for each metric, such as val_loss."
-        )
+        raise DataError(f"{path}: there is no metric. Add a column for each metric to arm and seed, such as val_loss.")
     _check_untrained(path, header, metrics)
-    found = _by_arm(path, rows, "trunk" if "trunk" in header else "seed")
-    if len(found) < 2:
-        raise DataError(f"{path}: a comparison takes two arms; the column 'arm' holds {listed(found)}.")
-    keys = tuple(dict.fromkeys(key for runs in found.values() for key in runs))
+    arms = _by_arm(path, rows, "trunk" if "trunk" in header else "seed")
+    if len(arms) < 2:
+        raise DataError(f"{path}: a comparison needs two arms; the column 'arm' has {listed(arms)}.")
+    keys = tuple(dict.fromkeys(key for runs in arms.values() for key in runs))
     if len(keys) > MOST_PAIRS:
         raise DataError(
             f"{path} has {len(keys):,} pairs, and a table may have {MOST_PAIRS:,}. Average some, or split it."
         )
-    for arm, runs in found.items():
+    for arm, runs in arms.items():
         if lacking := [key for key in keys if key not in runs]:
-            other = next(name for name, others in found.items() if lacking[0] in others)
+            other = next(name for name, others in arms.items() if lacking[0] in others)
             raise DataError(
                 f"{path}: arm '{shown(arm)}' has no run with {_named(lacking[0], 'trunk' in header)}, which '{shown(other)}' "
                 "has. Every arm needs every pair: add the run (a diverged one too, marked in a column 'diverged'), or take the "
                 "pair out of all arms."
             )
-    ordered = {arm: [runs[key] for key in keys] for arm, runs in found.items()}
+    ordered = {arm: [runs[key] for key in keys] for arm, runs in arms.items()}
     return Table(
         source=str(path),
-        arms=tuple(found),
+        arms=tuple(arms),
         metrics=metrics,
         keys=keys,
         has_trunks="trunk" in header,
@@ -90,17 +88,17 @@ def read_table(path: Path | str) -> Table:
 
 
 def _by_arm(path: Path, rows: list[Row], trunk: str) -> dict[str, dict[Key, Row]]:
-    found: dict[str, dict[Key, Row]] = {}
+    arms: dict[str, dict[Key, Row]] = {}
     for row in rows:
         arm = identifier(path, row, "arm")
         key = identifier(path, row, trunk), identifier(path, row, "seed")
-        if key in (runs := found.setdefault(arm, {})):
+        if key in (runs := arms.setdefault(arm, {})):
             raise DataError(
                 f"{path}, line {row.line}: arm '{shown(arm)}' has a run with {_named(key, trunk == 'trunk')} already, on line "
                 f"{runs[key].line}. Keep one of them."
             )
         runs[key] = row
-    return found
+    return arms
 
 
 def _check_untrained(path: Path, header: list[str], metrics: tuple[str, ...]) -> None:

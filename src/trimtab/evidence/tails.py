@@ -16,7 +16,7 @@ THRESHOLDS: dict[int, float] = {
 """Pairs → the measure that 5% of normal samples exceed: `simulated_threshold(n)` (20,000 draws above 60)."""
 
 FEWEST = 6
-"""Below this many pairs no shape can be told: never called heavy."""
+"""With fewer pairs the shape cannot be judged, and no tail is called heavy."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ def tail(differences: Numbers) -> Tail:
 
     Heavy: the measure is above what 5% of normal samples of that size exceed, and the kurtosis is not on the light side
     (at least 0.8 of a normal sample's, so a uniform or a two-valued sample passes). Skewed and long-tailed samples both
-    bend the normal plot that W′ measures, which no median or MAD has to be estimated for.
+    bend the normal plot that W′ measures, without an estimate of median or MAD.
 
-    Measured rates of 'heavy', 20,000 samples a cell, `heavy_rows` on np.random.default_rng(3) in the order of the table
-    (a ± below .004). Under 10 pairs a heavy tail is seen less often than not: a quiet figure there is no clean bill.
+    Measured rates of 'heavy', 20,000 samples per cell, `heavy_rows` on np.random.default_rng(3) in the order of the table
+    (a ± below .004). Under 10 pairs most heavy tails are missed, so a low measure there does not show a light tail.
 
     | n | normal | uniform | lognormal | difference of two lognormals | t, 2 degrees |
     | --- | --- | --- | --- | --- | --- |

@@ -1,4 +1,4 @@
-"""Verdicts on paired comparisons, with everything that has to be reported beside them."""
+"""Verdicts on paired comparisons, with all the numbers that a report needs."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ from trimtab.evidence.wording import estimand, reason, sentence
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two arms on one metric: `differences` (treatment − baseline, one a unit) on the scale of the claim.
+    """Two arms on one metric: `differences` (treatment − baseline, one per unit) on the scale of the claim.
 
     No `claim` makes it exploratory. `noise_floor`: the SD of A/A differences under the same pairing; `capped`: diverged
     runs among the pairs.
@@ -44,8 +44,8 @@ class Verdict:
     `confidence_interval` is the t interval at `level`, 1 − the claim's share of alpha under Holm (infinite ends where no
     spread can be estimated). `p_value` is the sign-flip test's, over the `nonzero` differences; `p_adjusted` is None for
     an exploratory comparison, as are `higher_is_better` (unknown) and `p_win`. `e_value`: the t-e-process, for a trimmed
-    claim the sign-flip e-process. `sd_difference` is None for a single pair. `pairs_needed`: for an 80% chance to tell an
-    effect as large as the margin from 0, None where that cannot be said.
+    claim the sign-flip e-process. `sd_difference` is None for a single pair. `pairs_needed`: for a power of 80% at an effect as
+    large as the margin, None where it cannot be computed.
     """
 
     metric: str
@@ -86,8 +86,8 @@ def judge(differences: Numbers, claim: Claim, **about: Any) -> Verdict:
 def judge_all(comparisons: Sequence[Comparison], *, seed: int = 0, family: int = 0) -> list[Verdict]:
     """Verdicts on all comparisons of an experiment, in order: Holm over those with a claim, the others estimates.
 
-    `seed` draws the random sign patterns beyond 20 non-zero differences. `family` is how many claims were planned, where some
-    of them have nothing to be judged on: these count as if their p were 1. Raises DataError for differences that are not
+    `seed` draws the random sign patterns beyond 20 non-zero differences. `family` is the number of planned claims; those
+    without data count with p = 1. Raises DataError for differences that are not
     finite, ConfigError where the claims of one experiment name different alphas.
     """
     claimed = [comparison for comparison in comparisons if comparison.claim is not None]
@@ -95,19 +95,19 @@ def judge_all(comparisons: Sequence[Comparison], *, seed: int = 0, family: int =
     if len(alphas) > 1:
         raise ConfigError(f"The claims of one experiment share one alpha; found {', '.join(map(str, alphas))}.")
     rows = [as_differences(comparison.differences) for comparison in comparisons]
-    found = [_figures(row, comparison, seed) for row, comparison in zip(rows, comparisons, strict=True)]
+    results = [_figures(row, comparison, seed) for row, comparison in zip(rows, comparisons, strict=True)]
     members = [index for index, comparison in enumerate(comparisons) if comparison.claim is not None]
     absent = [1.0] * max(0, family - len(members))
     adjusted = holm(
-        [*(found[index][1] for index in members), *absent],
+        [*(results[index][1] for index in members), *absent],
         alphas[0] if alphas else 0.05,
-        ties=[*(float(found[index][0].p_values()[0]) for index in members), *absent],
+        ties=[*(float(results[index][0].p_values()[0]) for index in members), *absent],
     )
     steps: dict[int, tuple[float, float]] = dict(
         zip(members, zip(adjusted.p_adjusted, adjusted.alphas, strict=True), strict=False)
     )
     return [
-        _verdict(comparison, rows[index], *found[index], steps.get(index))
+        _verdict(comparison, rows[index], *results[index], steps.get(index))
         for index, comparison in enumerate(comparisons)
     ]
 
@@ -120,7 +120,7 @@ def _figures(d: Floats, comparison: Comparison, seed: int) -> tuple[Estimates, f
 
 
 def _verdict(
-    comparison: Comparison, d: Floats, found: Estimates, p: float, step: tuple[float, float] | None
+    comparison: Comparison, d: Floats, estimate: Estimates, p: float, step: tuple[float, float] | None
 ) -> Verdict:
     claim = comparison.claim
     scale = claim.scale if claim else "plain"
@@ -130,13 +130,13 @@ def _verdict(
     differs = withheld = False
     needed = None
     if claim is not None and p_adjusted is not None:
-        ruled = rule(claim, d.size, found, np.array([p_adjusted]), step_alpha, np.array([shape.heavy]))
+        ruled = rule(claim, d.size, estimate, np.array([p_adjusted]), step_alpha, np.array([shape.heavy]))
         ruling = str(ruled.ruling[0])  # type: ignore[assignment]
         differs, withheld = bool(ruled.differs[0]), bool(ruled.withheld[0])
-        spread = float(found.se[0]) * d.size**0.5
+        spread = float(estimate.se[0]) * d.size**0.5
         if 0 < spread < float("inf"):
             needed = pairs_needed(claim.margin, spread, alpha=claim.alpha, share=round(claim.alpha / step_alpha))
-    low, high = found.interval(1 - step_alpha)
+    low, high = estimate.interval(1 - step_alpha)
     e_value = float(sign_flip_e_values(d)[-1]) if scale == "trimmed" else t_e_value(d)
     figures: dict[str, Any] = {
         "metric": comparison.metric,
@@ -147,7 +147,7 @@ def _verdict(
         "estimand": estimand(comparison.pairing, scale),
         "n": d.size,
         "nonzero": int(np.count_nonzero(d)),
-        "mean_difference": float(found.mean[0]),
+        "mean_difference": float(estimate.mean[0]),
         "confidence_interval": (float(low[0]), float(high[0])),
         "level": 1 - step_alpha,
         "p_value": p,
@@ -162,5 +162,5 @@ def _verdict(
         "claim": claim.text if claim else "none: exploratory",
         "pairs_needed": needed,
     }
-    why = reason(figures, claim, found, differs, withheld)
+    why = reason(figures, claim, estimate, differs, withheld)
     return Verdict(**figures, reason=why, sentence=sentence(figures, d, why))

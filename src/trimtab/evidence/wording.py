@@ -41,7 +41,7 @@ def _signed(value: float) -> str:
     return f"{value:+.4g}" if value else "0"
 
 
-def reason(figures: Mapping[str, Any], claim: Claim | None, found: Estimates, differs: bool, withheld: bool) -> str:
+def reason(figures: Mapping[str, Any], claim: Claim | None, estimate: Estimates, differs: bool, withheld: bool) -> str:
     """Why the verdict is what it is, in one sentence without its full stop."""
     n, nonzero = figures["n"], figures["nonzero"]
     if claim is None:
@@ -64,7 +64,7 @@ def reason(figures: Mapping[str, Any], claim: Claim | None, found: Estimates, di
         )
     if differs:
         return both
-    if not math.isfinite(found.se[0]):
+    if not math.isfinite(estimate.se[0]):
         which = "the differences left after trimming" if claim.scale == "trimmed" else f"all {n} differences"
         return f"{which} are equal (copies? rounding?), so their spread cannot be estimated"
     low, high = figures["confidence_interval"]
@@ -73,7 +73,7 @@ def reason(figures: Mapping[str, Any], claim: Claim | None, found: Estimates, di
     if smallest_p(nonzero) > step * (1 + 1e-9):
         return (
             f"with {nonzero} differences other than 0 the sign-flip p cannot fall below {smallest_p(nonzero):.2g}, "
-            f"and {step:.2g} is asked"
+            f"and {step:.2g} is required"
         )
     if figures["p_adjusted"] <= claim.alpha:
         return "the sign-flip test excludes 0, the t interval does not"

@@ -17,7 +17,7 @@ from trimtab.experiments.reading import finished
 from trimtab.experiments.spec import Experiment
 from trimtab.experiments.tuning import tuned, tuning_jobs
 from trimtab.experiments.verdicts.missing import failed_episodes, with_missing
-from trimtab.experiments.verdicts.verdict_metrics import Judged, sequential_decisions, verdicts
+from trimtab.experiments.verdicts.verdict_metrics import Judged, sequential_results, verdicts
 from trimtab.records.experiment_files import VERDICTS
 from trimtab.records.lock import RunLock
 
@@ -97,8 +97,8 @@ def _sequential(folder: ExperimentDirectory, experiment: Experiment, options: Ru
         status = _run(f"pair {count}", folder, list(episode_jobs(folder, experiment, [seed])), options, log)
         if status != "completed":
             return status
-        decisions = sequential_decisions(experiment, finished(folder, experiment))
-        if all(decision.decision != "go on" for decision in decisions.values()):
+        results = sequential_results(experiment, finished(folder, experiment))
+        if all(result.conclusion != "continue" for result in results.values()):
             log.message(f"Decided after {count} pairs.")
             break
     return "completed"

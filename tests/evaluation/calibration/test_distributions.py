@@ -6,7 +6,7 @@ from trimtab.evaluation.calibration import calibration_report, distribution_repo
 from trimtab.evaluation.calibration.binning import width_bins
 
 
-def test_the_multiclass_figures_are_their_formulas():
+def test_the_multiclass_figures_equal_their_formulas():
     p, y = distributions(300, 4)
     found = multiclass_report(p, y, bootstrap=0, null=0, seed=0)
     hot = np.eye(4)[y]
@@ -26,7 +26,7 @@ def test_the_multiclass_figures_are_their_formulas():
     assert found.top.as_dict() == top.as_dict() and found.classes == 4
 
 
-def test_two_classes_are_a_class_and_its_opposite():
+def test_two_classes_agree_with_the_binary_report():
     generator = np.random.default_rng(0)
     c = generator.random(200)
     y = generator.random(200) < c
@@ -38,7 +38,7 @@ def test_two_classes_are_a_class_and_its_opposite():
     assert (both.nll.low, both.nll.high) == pytest.approx(ends, abs=0.03)
 
 
-def test_the_floor_and_the_interval_hold_over_other_samples():
+def test_floor_and_interval_agree_with_fresh_samples():
     p, y = distributions(200, 5)
     found = multiclass_report(p, y, bootstrap=400, null=1000, seed=0)
     others = []
@@ -60,14 +60,14 @@ def test_overconfidence_lifts_the_classwise_error_above_its_floor():
     assert found.nll.low > found.nll.null_high
 
 
-def test_a_label_without_probability_costs_infinitely_much_and_is_never_simulated():
+def test_a_label_of_probability_0_gives_infinite_nll_and_is_never_simulated():
     p = np.array([[0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
     found = multiclass_report(p, [0, 1], bootstrap=20, null=500, seed=0)
     assert found.nll.value == np.inf and found.nll.null_floor == pytest.approx(np.log(2) / 2)
     assert found.top.accuracy.value == 0.0  # the first of equals
 
 
-def test_clusters_count_here_too():
+def test_clusters_widen_multiclass_intervals():
     p, y = np.repeat(distributions(40, 3)[0], 10, axis=0), np.repeat(distributions(40, 3)[1], 10)
     groups = np.repeat(np.arange(40), 10)
     alone = multiclass_report(p, y, null=0, bootstrap=300, seed=0).brier
@@ -89,7 +89,7 @@ def test_clusters_count_here_too():
         (np.empty((0, 2)), [], "shape is \\(0, 2\\)"),
     ],
 )
-def test_what_cannot_be_is_said(p, y, words):
+def test_unusable_input_is_refused(p, y, words):
     with pytest.raises(ValueError, match=words):
         multiclass_report(p, y, seed=0)
 
@@ -97,7 +97,7 @@ def test_what_cannot_be_is_said(p, y, words):
 # --- against the exact distribution ----------------------------------------------------------------------------------
 
 
-def test_the_distance_to_the_truth_is_its_formula():
+def test_distances_to_the_truth_equal_their_formulas():
     p, t = distributions(100, 3, 0)[0], distributions(100, 3, 1)[0]
     found = distribution_report(p, t, bootstrap=100, seed=0)
     assert found.kl.value == pytest.approx((t * np.log(t / p)).sum(axis=1).mean())
@@ -113,7 +113,7 @@ def test_the_distance_to_the_truth_is_its_formula():
     assert found.as_dict()["kl"]["null_floor"] == 0.0 and found.as_dict()["items"] == 100
 
 
-def test_the_truth_itself_scores_0_without_noise():
+def test_the_truth_scores_exactly_0():
     p = distributions(30, 4)[0]
     p[0] = [1, 0, 0, 0]
     found = distribution_report(p, p, bootstrap=20, seed=0)
@@ -121,7 +121,7 @@ def test_the_truth_itself_scores_0_without_noise():
         assert getattr(found, name).value == getattr(found, name).high == 0.0, name
 
 
-def test_an_answer_thought_impossible_costs_infinitely_much():
+def test_a_possible_answer_of_probability_0_gives_infinite_kl():
     found = distribution_report([[1.0, 0.0], [0.5, 0.5]], [[0.5, 0.5], [1.0, 0.0]], bootstrap=200, seed=0)
     assert found.kl.value == np.inf and found.kl.high == np.inf
     assert found.kl.low == pytest.approx(np.log(2))  # a quarter of the resamples leave the first item out

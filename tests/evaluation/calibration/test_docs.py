@@ -11,7 +11,7 @@ from tests.evaluation.calibration.samples import clustered, overconfident
 PAGE = (Path(__file__).parents[3] / "docs" / "calibration.md").read_text(encoding="utf-8")
 
 
-def test_the_example_prints_what_it_says():
+def test_the_example_prints_the_documented_output():
     code, expected = re.findall(r"```(?:python|text)\n(.*?)```", PAGE, re.DOTALL)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -19,13 +19,13 @@ def test_the_example_prints_what_it_says():
     assert printed.getvalue() == expected
 
 
-def test_no_place_is_left_to_fill_in():
+def test_no_page_has_a_placeholder():
     for page in Path(__file__).parents[3].glob("docs/*.md"):
         text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
         assert not re.findall(r"\b(?:[A-Z]+_[A-Z_]+|TIMING|TODO|TBD|FIXME)\b", text), page.name
 
 
-def test_the_table_of_coverage_is_what_a_small_measurement_gives():
+def test_the_coverage_table_agrees_with_a_small_measurement():
     stated = {
         cells[0]: [1.0 if cell == "1" else float(cell) for cell in cells[2:]]
         for line in PAGE.splitlines()

@@ -65,7 +65,7 @@ def by_formula(c, y, bins):
 
 @given(PAIRS, st.integers(1, 20))
 @settings(deadline=None)
-def test_every_figure_is_its_formula(pairs, bins):
+def test_every_figure_equals_its_formula(pairs, bins):
     c, y = (np.array(column, float) for column in zip(*pairs, strict=True))
     found, expected = figures_of(c, y, bins), by_formula(c, y, bins)
     assert set(found) - set(expected) == {"smooth_ece"}
@@ -83,7 +83,7 @@ def test_the_order_of_the_items_does_not_matter(pairs):
 
 @given(PAIRS, st.integers(2, 4))
 @settings(deadline=None)
-def test_the_brier_score_is_the_sum_of_its_parts_and_all_stay_on_their_scales(pairs, times):
+def test_the_brier_score_is_the_sum_of_its_parts_and_figures_stay_in_range(pairs, times):
     c, y = (np.array(column * times, float) for column in zip(*pairs, strict=True))
     found = figures_of(c, y)
     parts = found["reliability"] - found["resolution"] + found["uncertainty"] + found["within_bins"]
@@ -92,7 +92,7 @@ def test_the_brier_score_is_the_sum_of_its_parts_and_all_stay_on_their_scales(pa
         assert low - 1e-12 <= found[name] <= high + 1e-12, name
 
 
-def test_a_score_by_hand():
+def test_a_score_computed_by_hand():
     # Two bins. [0, .5): .2 wrong, .4 right: gap .2. [.5, 1]: .6, .8 right, 1.0 wrong: gap 2/15.
     found = figures_of([0.2, 0.4, 0.6, 0.8, 1.0], [0, 1, 1, 1, 0], bins=2)
     assert found["ece"] == pytest.approx(2 / 5 * 0.2 + 3 / 5 * 2 / 15)
@@ -102,12 +102,12 @@ def test_a_score_by_hand():
     assert found["excess_aurc"] == pytest.approx((1 + 1 / 2 + 1 / 3) / 5)
 
 
-def test_equal_confidences_are_in_no_order():
+def test_equal_confidences_have_no_order():
     # One right and one wrong at .5: first either way with probability a half, so (½ + ½)/2.
     assert figures_of([0.5, 0.5], [0, 1])["aurc"] == pytest.approx(0.5)
 
 
-def test_0_and_1_land_in_real_bins():
+def test_0_and_1_are_in_the_first_and_last_bin():
     assert width_bins(np.array([0.0, 1.0, np.nextafter(1.0, 0.0)])).tolist() == [0, 14, 14]
     assert mass_bins(np.array([0.0, 0.5, 1.0]), 3).tolist() == [0, 1, 2]
     sure = figures_of([1.0, 1.0, 0.0], [1, 1, 0])
@@ -150,7 +150,7 @@ def test_the_debiased_error_is_0_on_average_and_the_others_are_not(seed):
     assert min(found[name].mean() for name in ("ece", "ece_mass", "smooth_ece", "reliability")) > 1e-3
 
 
-def test_the_debiased_error_finds_what_is_there():
+def test_the_debiased_error_estimates_a_known_error():
     generator = np.random.default_rng(0)
     c = np.repeat(np.linspace(0.2, 0.9, 10), 30)
     items = Items.ordered(c, c, None, 10)
@@ -159,7 +159,7 @@ def test_the_debiased_error_finds_what_is_there():
     assert squared.mean() == pytest.approx(0.01, abs=3 * squared.std() / np.sqrt(4000))
 
 
-def test_counts_of_a_resample_are_as_good_as_repeated_items():
+def test_counts_of_a_resample_equal_repeated_items():
     c, y = calibrated(50)
     counts = np.random.default_rng(1).integers(0, 4, 50)
     items = Items.ordered(c, y.astype(float), None, 50)  # a bin an item or nearly: those of equal mass do not move
@@ -170,7 +170,7 @@ def test_counts_of_a_resample_are_as_good_as_repeated_items():
         assert weighted[name][0] == pytest.approx(repeated[name], abs=1e-12), name
 
 
-def test_clusters_are_numbered_in_every_way():
+def test_clusters_of_each_clustering_are_numbered():
     assert as_clusters(["b", "a", "b"], 3).tolist() == [[0], [1], [0]]
     assert as_clusters([("x", 1), ("x", 2), ("x", 1)], 3).tolist() == [[0], [1], [0]]
     assert as_clusters(np.array([[5, 1], [5, 2], [7, 1]]), 3).tolist() == [[0, 0], [0, 1], [1, 0]]
@@ -178,7 +178,7 @@ def test_clusters_are_numbered_in_every_way():
     assert report.clusters == (2,) and report.items == 3
 
 
-def test_tiny_variances_of_two_ways_have_degrees_of_freedom() -> None:
+def test_tiny_variances_of_two_clusterings_have_degrees_of_freedom() -> None:
     draws = np.array([0.0, 1e-90, 2e-90, 1e-90])
     ways = [(10, draws), (20, draws * 0.5), (40, draws * 0.5)]
     low, high = interval(1e-90, (0.0, 1.0), ways, 0.95)

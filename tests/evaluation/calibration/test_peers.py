@@ -24,14 +24,14 @@ def report(c, y, bins=15):
 
 @pytest.mark.parametrize("make", [calibrated, overconfident])
 @pytest.mark.parametrize("n", [50, 500, 5000])
-def test_smooth_error_as_relplot_has_it(make, n):
+def test_smooth_error_equals_that_of_relplot(make, n):
     # relplot looks for the bandwidth on a grid of 2^-10: its value is good to about that.
     c, y = make(n, seed=n)
     assert report(c, y).smooth_ece.value == pytest.approx(relplot.smECE(c, y.astype(float)), abs=1.5e-3)
 
 
 @pytest.mark.parametrize("n", [100, 2000])
-def test_brier_and_log_loss_as_scikit_learn_has_them(n):
+def test_brier_and_log_loss_equal_those_of_scikit_learn(n):
     c, y = overconfident(n)
     found = report(c, y)
     assert found.brier.value == pytest.approx(brier_score_loss(y, c))
@@ -42,7 +42,7 @@ def test_brier_and_log_loss_as_scikit_learn_has_them(n):
     assert both.brier.value == pytest.approx(brier_score_loss(labels, p, labels=range(4), scale_by_half=False))
 
 
-def test_the_diagram_as_scikit_learn_has_it():
+def test_the_diagram_equals_that_of_scikit_learn():
     c, y = calibrated(3000)
     accuracy, confidence = calibration_curve(y, c, n_bins=10)
     found = reliability_diagram(c, y, bins=10, bootstrap=0, null=0, seed=0)
@@ -50,7 +50,7 @@ def test_the_diagram_as_scikit_learn_has_it():
     assert found.accuracy[full] == pytest.approx(accuracy) and found.confidence[full] == pytest.approx(confidence)
 
 
-def test_error_of_equal_width_as_torchmetrics_has_it_below_1():
+def test_equal_width_error_equals_that_of_torchmetrics_below_1():
     c, y = overconfident(3000)
     theirs = binary_calibration_error(torch.tensor(c), torch.tensor(y).long(), n_bins=15)
     assert report(c, y).ece.value == pytest.approx(float(theirs), abs=1e-6)
@@ -60,7 +60,7 @@ def test_error_of_equal_width_as_torchmetrics_has_it_below_1():
     assert ours.value == pytest.approx(float(theirs), abs=1e-6)
 
 
-def test_torchmetrics_is_wrong_at_1():
+def test_torchmetrics_differs_at_confidence_1():
     # A confidence of 1 falls into a bin of its own beyond the last one (torchmetrics issue 3510), so its error is not
     # balanced by its neighbours': |1 − 0|/2 + |.95 − 1|/2 where the last of 15 bins holds both: |1.95 − 1|/2.
     c, y = np.array([1.0, 0.95]), np.array([0, 1])
@@ -80,7 +80,7 @@ def risk_coverage_of_torch_uncertainty():
     return module
 
 
-def test_area_under_risk_coverage_as_torch_uncertainty_means_it():
+def test_area_under_risk_coverage_equals_that_of_torch_uncertainty():
     p, labels = distributions(400, 3)
     theirs = risk_coverage_of_torch_uncertainty().AURC()
     theirs.update(torch.tensor(p), torch.tensor(labels))
@@ -92,7 +92,7 @@ def test_area_under_risk_coverage_as_torch_uncertainty_means_it():
     assert float(theirs.compute()) == pytest.approx(trapezoids, abs=1e-6)
 
 
-def test_it_needs_no_torch_of_its_own():
+def test_calibration_does_not_import_torch():
     # The package's parents may bring torch along; its own files may not.
     for path in Path(calibration.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -15,7 +15,7 @@ from trimtab.evaluation.calibration.resampling import bootstrap
 
 
 @pytest.mark.parametrize(("n", "floor", "digits"), [(100, 0.11, 2), (1000, 0.036, 3)])
-def test_the_floor_of_a_perfect_predictor_is_the_known_one(n, floor, digits):
+def test_the_floor_of_a_perfect_predictor_is_the_documented_one(n, floor, digits):
     # It hangs on the confidences: these lie evenly under a Beta(4.3, 2), two thirds on average.
     c = beta.ppf((np.arange(n) + 0.5) / n, 4.3, 2.0)
     report = calibration_report(c, c > 0.5, bootstrap=0, null=4000, seed=0)
@@ -23,7 +23,7 @@ def test_the_floor_of_a_perfect_predictor_is_the_known_one(n, floor, digits):
     assert report.ece.low is None and report.ece.high is None
 
 
-def test_the_floor_of_even_confidences_is_that_of_the_normal_approximation():
+def test_the_floor_of_equal_confidences_agrees_with_the_normal_approximation():
     # A bin's gap is normal with variance c(1 − c)/n_b: its mean size is √(2/π) of its deviation.
     c = (np.arange(3000) + 0.5) / 3000
     bins = c.reshape(15, 200)
@@ -32,7 +32,7 @@ def test_the_floor_of_even_confidences_is_that_of_the_normal_approximation():
     assert report.ece.null_floor == pytest.approx(expected, rel=0.03)
 
 
-def test_the_floor_is_the_mean_score_of_other_samples_of_a_perfect_predictor():
+def test_the_floor_is_the_mean_score_of_fresh_samples_of_a_perfect_predictor():
     c, y = calibrated(400, seed=1)
     report = calibration_report(c, y, bootstrap=0, null=2000, seed=0)
     generator = np.random.default_rng(2)
@@ -54,7 +54,7 @@ def test_a_miscalibrated_predictor_is_above_its_floor():
     assert report.debiased.low < 0.1 < report.debiased.high
 
 
-def test_the_same_seed_gives_the_same_report_and_another_another():
+def test_the_same_seed_gives_the_same_report():
     c, y = calibrated(80)
     first = calibration_report(c, y, bootstrap=50, null=50, seed=3).as_dict()
     assert calibration_report(c, y, bootstrap=50, null=50, seed=3).as_dict() == first
@@ -64,7 +64,7 @@ def test_the_same_seed_gives_the_same_report_and_another_another():
     assert more["ece"]["null_floor"] == first["ece"]["null_floor"]
 
 
-def test_it_is_json():
+def test_a_report_is_json_ready():
     report = calibration_report(
         [0.0, 1.0, 0.5, 0.5] * 5, [1, 1, 0, 1] * 5, groups=["a", "b"] * 10, bootstrap=20, null=20, seed=0
     )
@@ -77,7 +77,7 @@ def test_it_is_json():
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=12), st.integers(0, 5))
 @settings(max_examples=60, deadline=None)
-def test_any_sample_gives_a_report_with_its_values_on_their_scales(pairs, seed):
+def test_figures_of_any_sample_are_in_range(pairs, seed):
     c, y = zip(*pairs, strict=True)
     report = calibration_report(c, y, bootstrap=20, null=20, seed=seed)
     for name, (lowest, highest) in ENDS.items():
@@ -115,7 +115,7 @@ def counts_of(clusters, n, draws=400):
     ]
 
 
-def test_what_is_resampled():
+def test_resamples_draw_items_or_whole_clusters():
     ((units, counts),) = counts_of(None, 7)
     assert units == 7 and (counts.sum(axis=1) == 7).all() and counts.var() == pytest.approx(1 - 1 / 7, rel=0.15)
     ((units, counts),) = counts_of(np.array([[0], [1], [0], [2]]), 4)
@@ -128,7 +128,7 @@ def test_what_is_resampled():
     assert counts_of(None, 1) == counts_of(None, 5, 0) == counts_of(np.zeros((5, 2), dtype=int), 5) == []
 
 
-def test_the_interval_lies_about_the_value_and_is_stretched_where_few_were_drawn():
+def test_the_interval_contains_the_value_and_is_wider_for_few_units():
     draws = np.linspace(0.2, 0.4, 2001)
     many = interval(0.25, (0.0, 1.0), [(10**6, draws)], 0.9)
     assert many == pytest.approx((0.16, 0.34), abs=1e-3)
@@ -142,7 +142,7 @@ def test_the_interval_lies_about_the_value_and_is_stretched_where_few_were_drawn
     assert infinite == (1.0, np.inf)
 
 
-def test_two_ways_add_up_and_what_is_in_both_counts_once():
+def test_variances_of_two_clusterings_add_up_minus_their_intersection():
     shape = np.linspace(-1, 1, 2001) * np.sqrt(3)  # variance 1
     many = 10**6
 
@@ -159,7 +159,7 @@ def test_two_ways_add_up_and_what_is_in_both_counts_once():
     )
 
 
-def test_intervals_cover():
+def test_intervals_cover_at_their_level():
     # Overconfident by .1. Where the truth has no formula it is the mean score of samples of this size.
     reports = [calibration_report(*overconfident(200, seed=s), bootstrap=200, null=0, seed=s) for s in range(150)]
     for name, truth in (("accuracy", 0.45), ("debiased", 0.1), ("brier", None), ("smooth_ece", None), ("aurc", None)):
@@ -187,7 +187,7 @@ def test_intervals_cover():
         ([0.5], [1], {"level": 1.0}, "level should lie between 0 and 1"),
     ],
 )
-def test_what_cannot_be_is_said(confidence, correct, changes, words):
+def test_unusable_input_is_refused(confidence, correct, changes, words):
     with pytest.raises(ValueError, match=words):
         calibration_report(confidence, correct, seed=0, **changes)
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_is_said(confidence, correct, changes, words):
 # --- what is drawn ---------------------------------------------------------------------------------------------------
 
 
-def test_the_diagram_has_the_bins_of_the_error():
+def test_the_diagram_has_the_bins_of_ece():
     c, y = overconfident(600)
     found = reliability_diagram(c, y, bootstrap=200, null=200, seed=0)
     report = calibration_report(c, y, bootstrap=0, null=0, seed=0)
@@ -210,13 +210,13 @@ def test_the_diagram_has_the_bins_of_the_error():
     assert found.edges[[0, -1]].tolist() == [0, 1] and len(found.edges) == 16
 
 
-def test_a_bin_in_which_all_are_right_is_not_certain():
+def test_a_bin_without_errors_has_an_interval():
     found = reliability_diagram([0.97] * 4, [1] * 4, bootstrap=50, null=50, seed=0)
     assert found.accuracy[-1] == found.high[-1] == 1.0
     assert found.low[-1] == pytest.approx(4 / (4 + 1.959964**2))  # Wilson's, all right
 
 
-def test_the_risk_falls_with_coverage_for_a_predictor_that_knows():
+def test_the_risk_of_an_informative_predictor_rises_with_coverage():
     c, y = calibrated(2000)
     curve = risk_coverage(c, y, bootstrap=100, null=100, seed=0)
     assert curve.coverage[-1] == 1.0 and curve.risk[-1] == pytest.approx(1 - y.mean())

@@ -14,12 +14,12 @@ def test_the_probability_of_a_span_is_the_product_of_its_tokens():
     assert found.tokens.tolist() == [2, 2]
 
 
-def test_what_lies_outside_the_span_is_not_looked_at():
+def test_tokens_outside_the_span_are_ignored():
     logs = np.array([[np.nan, -1.0, 5.0, -np.inf]])
     assert sequence_confidence(logs, [[False, True, False, False]]).probability == pytest.approx([np.exp(-1)])
 
 
-def test_it_stays_a_probability_at_the_ends():
+def test_extreme_log_probabilities_give_probabilities():
     found = sequence_confidence([[0.0, 1e-6], [-np.inf, 0.0], [-800.0, -800.0]], np.ones((3, 2)))
     assert found.probability.tolist() == [1.0, 0.0, 0.0]
     assert found.per_token[1:] == pytest.approx([0.0, 0.0])
@@ -35,12 +35,12 @@ def test_it_stays_a_probability_at_the_ends():
         ([[-1.0]], [[1, 1]], "one shape"),
     ],
 )
-def test_what_cannot_be_is_said(logs, mask, words):
+def test_unusable_input_is_refused(logs, mask, words):
     with pytest.raises(ValueError, match=words):
         sequence_confidence(logs, mask)
 
 
-def test_the_most_frequent_answer_and_its_share():
+def test_agreement_is_the_share_of_the_most_frequent_answer():
     found = agreement([" Yes", "yes ", "no", "YES", "maybe"])
     assert (found.answer, found.share, found.samples, found.distinct) == ("yes", 0.6, 5, 3)
     assert agreement(["b", "a", "a", "b"]).answer == "b"  # the first given among equals
@@ -50,13 +50,13 @@ def test_the_most_frequent_answer_and_its_share():
         agreement([])
 
 
-def test_what_the_normal_form_makes_equal():
+def test_normalised_texts_ignore_case_width_and_spacing():
     assert normalised("  The\tSTRASSE \n４ ") == normalised("the straße 4") == "the strasse 4"
     assert normalised("3.5") != normalised("35")
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=20))
-def test_the_share_is_between_one_sample_and_all(answers):
+def test_agreement_lies_between_1_over_m_and_1(answers):
     found = agreement(answers)
     assert 1 / len(answers) <= found.share <= 1 and found.share * len(answers) == answers.count(found.answer)
     assert all(answers.count(other) <= answers.count(found.answer) for other in answers)

@@ -15,7 +15,7 @@ def sampled(n, temperature, seed=0, classes=5):
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_it_finds_the_temperature_that_the_labels_came_from(temperature):
+def test_the_fit_recovers_the_temperature_of_the_labels(temperature):
     logits, labels = sampled(8000, temperature)
     fit = fit_temperature(logits, labels, seed=0)
     assert fit.temperature == pytest.approx(temperature, rel=0.08) and not fit.at_bound
@@ -25,7 +25,7 @@ def test_it_finds_the_temperature_that_the_labels_came_from(temperature):
     assert fit.as_dict()["nll_after"] == fit.nll_after
 
 
-def test_it_is_the_minimum_that_a_general_method_finds():
+def test_the_fit_equals_that_of_a_general_minimiser():
     logits, labels = sampled(400, 2.0)
 
     def nll(temperature):
@@ -38,7 +38,7 @@ def test_it_is_the_minimum_that_a_general_method_finds():
     assert best_temperature(shifted, labels)[0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_before_and_after_are_those_of_items_that_were_not_fitted_on():
+def test_before_and_after_are_measured_on_held_out_items():
     logits, labels = sampled(60, 1.0)
     fit = fit_temperature(logits, labels, share=0.25, seed=5)
     held = np.isin(np.arange(60), np.random.default_rng(5).permutation(60)[:15])
@@ -57,7 +57,7 @@ def test_clusters_are_never_split():
     assert copies.nll_after == pytest.approx(single.nll_after) and copies.judged_on == 3 * single.judged_on
 
 
-def test_where_there_is_no_best_temperature_it_says_so():
+def test_a_fit_without_a_best_temperature_reports_its_bound():
     logits = np.eye(3)[[0, 1, 2, 0]]
     assert best_temperature(logits, np.array([0, 1, 2, 0])) == (COLDEST, True)
     assert best_temperature(logits, np.array([1, 2, 0, 1])) == (HOTTEST, True)
@@ -77,12 +77,12 @@ def test_where_there_is_no_best_temperature_it_says_so():
         ([[1.0, 2.0]] * 2, [0, 1], {"share": 1.0}, "share should lie between 0 and 1"),
     ],
 )
-def test_what_cannot_be_is_said(logits, labels, changes, words):
+def test_unusable_input_is_refused(logits, labels, changes, words):
     with pytest.raises(ValueError, match=words):
         fit_temperature(logits, labels, seed=0, **changes)
 
 
-def test_a_class_that_an_item_lacks_changes_nothing():
+def test_a_class_that_no_item_has_changes_nothing():
     generator = np.random.default_rng(3)
     logits, labels = generator.normal(size=(200, 3)), generator.integers(0, 3, 200)
     wide = np.concatenate([logits, np.full((200, 2), -np.inf)], axis=1)

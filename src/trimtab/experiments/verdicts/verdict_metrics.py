@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from trimtab.errors import DataError
-from trimtab.evidence import Claim, Comparison, Decision, Sequential, Verdict, judge_all, paired_differences
+from trimtab.evidence import Claim, Comparison, Sequential, SequentialResult, Verdict, judge_all, paired_differences
 from trimtab.evidence.arrays import Floats, mean
 from trimtab.evidence.rule import Ruling
 from trimtab.experiments.reading import Episode
@@ -105,8 +105,8 @@ def verdicts(
     pairs = _compared(experiment, episodes, spec.metric, claim, noise_floor)
     share = spec.alpha / len(experiment.treatments)
     if experiment.sequential:
-        decisions = sequential_decisions(experiment, episodes)
-        pairs = [pair.first(decisions[pair.comparison.treatment].n) for pair in pairs]
+        results = sequential_results(experiment, episodes)
+        pairs = [pair.first(results[pair.comparison.treatment].n) for pair in pairs]
     for arm in experiment.tune:
         pairs += _compared(experiment, episodes, spec.metric, None, noise_floor, base=arm)
     for metric in experiment.metrics.explored:
@@ -114,7 +114,7 @@ def verdicts(
             pairs += _compared(experiment, episodes, metric, None, noise_floor)
     found = judge_all([pair.comparison for pair in pairs], family=len(experiment.treatments))
     if experiment.sequential:
-        found = [_sequential(v, decisions[v.treatment], share) if v.p_adjusted is not None else v for v in found]
+        found = [_sequential(v, results[v.treatment], share) if v.p_adjusted is not None else v for v in found]
     found = [
         _inconclusive(verdict, claim, pair.unjudged) if pair.unjudged else guarded(verdict, pair.lost)
         for verdict, pair in zip(found, pairs, strict=True)
@@ -137,42 +137,44 @@ def _inconclusive(verdict: Verdict, claim: Claim, reason: str) -> Verdict:
     )
 
 
-def sequential_decisions(experiment: Experiment, episodes: list[Episode]) -> dict[str, Decision]:
-    """Where the claim stands for each treatment, pair by pair in the order of the seeds."""
+def sequential_results(experiment: Experiment, episodes: list[Episode]) -> dict[str, SequentialResult]:
+    """The sequential result of the claim for each treatment, pair by pair in the order of the seeds."""
     spec = experiment.claim
     share = spec.alpha / len(experiment.treatments)
     claim = Claim(spec.metric, spec.higher_is_better, spec.margin, share, spec.scale)
     seeds = experiment.seed_list[: experiment.budget.pairs]
-    found = {}
+    results = {}
     for pair in _compared(experiment, episodes, spec.metric, claim, None):
         comparison = pair.comparison
         if pair.unjudged:
-            found[comparison.treatment] = Decision(len(pair.seeds), "go on", 1.0, -math.inf, math.inf, pair.unjudged)
+            results[comparison.treatment] = SequentialResult(
+                len(pair.seeds), "continue", 1.0, -math.inf, math.inf, pair.unjudged
+            )
             continue
-        judge, decision = Sequential(claim, len(seeds)), None
+        sequential, result = Sequential(claim, len(seeds)), None
         for difference in np.asarray(comparison.differences).tolist():
-            decision = judge.feed(difference)
-            if decision.decision != "go on":
+            result = sequential.feed(difference)
+            if result.conclusion != "continue":
                 break
-        assert decision is not None
-        found[comparison.treatment] = decision
-    return found
+        assert result is not None
+        results[comparison.treatment] = result
+    return results
 
 
-def _sequential(verdict: Verdict, decision: Decision, alpha: float) -> Verdict:
-    """The verdict as its e-process gives it; repeated p values and fixed-n intervals have no place in it."""
-    word: Ruling = "inconclusive" if decision.decision == "go on" else decision.decision
+def _sequential(verdict: Verdict, result: SequentialResult, alpha: float) -> Verdict:
+    """The verdict of the e-process; p values and fixed-n intervals do not hold under repeated looks, so they are left out."""
+    word: Ruling = "inconclusive" if result.conclusion == "continue" else result.conclusion
     return replace(
         verdict,
         verdict=word,
-        confidence_interval=(decision.low, decision.high),
+        confidence_interval=(result.low, result.high),
         level=1 - alpha,
         p_value=math.nan,
         p_adjusted=None,
-        e_value=decision.e_value,
-        reason=decision.reason,
-        sentence=f"After {decision.n} pairs, sequentially: {verdict.treatment} against {verdict.baseline}, {verdict.metric}: "
-        f"{word} ({decision.reason})",
+        e_value=result.e_value,
+        reason=result.reason,
+        sentence=f"After {result.n} pairs, sequentially: {verdict.treatment} against {verdict.baseline}, {verdict.metric}: "
+        f"{word} ({result.reason})",
     )
 
 
