@@ -89,7 +89,7 @@ def test_a_path_holds_the_losses_between_two_restarts(folder: Path) -> None:
     assert restarts
     result = landscape(net, memories, restarts, 3, lined=1, widths=1)
     for line, (one, other) in zip(LandscapeRecord.model_validate(result).paths, restarts, strict=True):
-        assert line.restarts == (0, 1) and line.positions == list(PATH) and line.positions[10] == 0.5
+        assert line.restarts == [0, 1] and line.positions == list(PATH) and line.positions[10] == 0.5
         ends = [sum(memory.card.loss.values()) / 2 for memory in (one, other)]
         assert [line.loss[0], line.loss[-1]] == pytest.approx(ends, abs=1e-9)
         middle = losses(net, one, (one.vectors + other.vectors) / 2)
