@@ -18,7 +18,7 @@ def check_run(config: RunConfig, where: Source) -> None:
     a metric that evaluations of the run do not measure.
     """
     episode = config.episode
-    _refuse_mere_terms(episode.loss.spec, where)
+    _refuse_terms_without_objective(episode.loss.spec, where)
     if config.data.name == "corpus" and configures_task_eval(episode.task_eval):
         raise ConfigError(f"{where.at(('episode', 'task_eval'))}{NO_TASK}")
     for path, name in named_metrics(episode):
@@ -37,15 +37,15 @@ NO_TASK = (
     "answers are generated for the problems of a task, and the data has none. Use `data: {name: task, ...}`, or leave "
     "`task_eval` out."
 )
-"""The error for a task evaluation on data that is no task."""
+"""The error for a task evaluation on data without a task."""
 
 
 def configures_task_eval(task_eval: TaskEvalConfig) -> bool:
-    """Whether a config sets a task evaluation itself; with the defaults it is made only where the data is a task."""
+    """Whether a config changes the defaults of task evaluations, which apply only where the data is a task."""
     return task_eval.problems > 0 and task_eval != TaskEvalConfig()
 
 
-def _refuse_mere_terms(loss: Mapping[str, Any], where: Source) -> None:
+def _refuse_terms_without_objective(loss: Mapping[str, Any], where: Source) -> None:
     if _stands_alone(loss):
         return
     place = where.at(("episode", "loss"))

@@ -1,4 +1,4 @@
-"""What a model can do as it is now, found without touching anything that training depends on."""
+"""Evaluation during a run, which changes nothing that training depends on."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,11 +14,11 @@ from trimtab.training.loop.passes import Passes
 from trimtab.training.loop.task_eval import TaskEvalResult, TaskEvaluator
 
 Sampler = Callable[[nn.Module, torch.Generator], Mapping[str, Any]]
-"""Writes a sample with the model in evaluation mode; returns prompt, text and figures for the records."""
+"""Generates a sample with a model in evaluation mode. Returns prompt, text and figures for the records."""
 
 
 class Evaluator:
-    """The figures, samples and task evaluations of one model. Without a `sampler` or `task_eval` it makes none of those."""
+    """Computes figures, samples and task evaluations of one model; no samples or task evaluations without their component."""
 
     def __init__(self, passes: Passes, sampler: Sampler | None, task_eval: TaskEvaluator | None) -> None:
         self.passes, self.sampler, self.task_eval = passes, sampler, task_eval
@@ -38,14 +38,14 @@ class Evaluator:
             )
 
     def sample(self, generator: torch.Generator) -> Mapping[str, Any] | None:
-        """A text, with its figures."""
+        """A sample with its figures; None without a sampler."""
         if self.sampler is None:
             return None
         with self._evaluating() as model:
             return self.sampler(model, generator)
 
     def evaluate_task(self, precision: str, generator: torch.Generator) -> TaskEvalResult | None:
-        """A task's problems answered and scored."""
+        """The result of a task evaluation; None without one."""
         if self.task_eval is None:
             return None
         with self._evaluating() as model:
