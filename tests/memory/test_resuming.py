@@ -46,7 +46,7 @@ def test_the_best_vectors_of_an_unsolved_pair_are_decoded_but_are_no_memory(
     assert {row["pair"] for row in decodes} == {row["pair"] for row in rows}
     assert {row["pair"] for row in decodes if row["solved"]} == good != {row["pair"] for row in rows}
     assert result["metrics"]["pass_fp32"]["solved"] <= len(good)
-    assert "pair, not solved" in write_report(tmp_path / "run")[0].read_text()
+    assert "pair, unsolved" in write_report(tmp_path / "run")[0].read_text()
     for pair in {row["pair"] for row in rows} - good:
         losses = [sum(row["loss"].values()) for row in rows if row["pair"] == pair]
         kept = load_memory(tmp_path / "run/unsolved" / pair)

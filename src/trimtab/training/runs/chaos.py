@@ -9,7 +9,7 @@ from trimtab.config import ConfigError, RunError, allowing_code
 from trimtab.data import BatchSource
 from trimtab.records import Manifest, RunDirectory, refuse_changes
 from trimtab.regimes.instruments import batch_means_interval
-from trimtab.runtime.events import OnEvent, Progress
+from trimtab.runtime.events import OnEvent, Progress, Stage
 from trimtab.runtime.logger import MemoryLogger
 from trimtab.training.builtins.perturbed import Coordinates, distances, exponent
 from trimtab.training.loop.excursion import Futures, excursion
@@ -62,6 +62,8 @@ def chaos(
     restore_run(assembly, trainer, start, manifest.run_id, manifest.parent)
     trainer.prepare()
     done, total = 0, (3 * twins + 1) * horizon
+    if events is not None:
+        events(Stage(STAGE, "step", total))
 
     def count() -> None:
         nonlocal done
