@@ -22,18 +22,18 @@ def calibration_error(confidences: list[float], correct: list[int], bins: int) -
     return total
 
 
-Asked = tuple[Tensor, Tensor, Mapping[str, Any]]
+Aligned = tuple[Tensor, Tensor, Mapping[str, Any]]
 
 
-def batch_of(seed: int, rows: int, asked: int, vocabulary: int = 6, time: int = 8) -> Asked:
+def batch_of(seed: int, rows: int, targets: int, vocabulary: int = 6, time: int = 8) -> Aligned:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(rows, time, vocabulary, generator=generator) * 2
     labels = torch.randint(vocabulary, (rows, time), generator=generator)
-    labels.view(-1)[asked:] = IGNORE
+    labels.view(-1)[targets:] = IGNORE
     return logits, labels, {}
 
 
-def forward(batch: Asked) -> Asked:
+def forward(batch: Aligned) -> Aligned:
     return batch
 
 
@@ -50,7 +50,7 @@ def test_figures_are_weighted_by_token_over_uneven_batches() -> None:
     assert figures["val_calibration_error"] == pytest.approx(expected, rel=1e-6)
 
 
-def test_how_the_batches_are_cut_does_not_matter() -> None:
+def test_figures_do_not_depend_on_the_batch_size() -> None:
     logits, labels, metadata = batch_of(0, 6, 41)
     whole = evaluate(forward, CrossEntropy(), [(logits, labels, metadata)])
     parts = evaluate(
@@ -61,20 +61,20 @@ def test_how_the_batches_are_cut_does_not_matter() -> None:
     assert parts == {key: pytest.approx(value, rel=1e-6) for key, value in whole.items()}
 
 
-def test_soft_labels_count_their_likeliest_token() -> None:
+def test_with_soft_labels_the_most_likely_token_is_right() -> None:
     logits, labels, _ = batch_of(0, 2, 16)
     soft = 0.1 * torch.ones_like(logits) / logits.shape[-1] + 0.9 * torch.nn.functional.one_hot(
         labels, logits.shape[-1]
     )
     soft[0, 0] = 0
     figures = evaluate(forward, CrossEntropy(), [(logits, soft, {})])
-    asked = soft.sum(-1) > 0
+    mask = soft.sum(-1) > 0
     assert figures["val_tokens"] == 15
-    assert figures["val_accuracy"] == pytest.approx(float((logits.argmax(-1) == labels)[asked].double().mean()))
+    assert figures["val_accuracy"] == pytest.approx(float((logits.argmax(-1) == labels)[mask].double().mean()))
 
 
-@pytest.mark.parametrize("batches", [[], [batch_of(0, 2, 0)]], ids=["no batch", "nothing asked"])
-def test_nothing_to_judge_is_nan(batches: list[Asked]) -> None:
+@pytest.mark.parametrize("batches", [[], [batch_of(0, 2, 0)]], ids=["no batch", "no target"])
+def test_figures_without_targets_are_nan(batches: list[Aligned]) -> None:
     figures = evaluate(forward, CrossEntropy(), batches)
     assert figures["val_tokens"] == 0
     assert all(math.isnan(figures[key]) for key in ("val_loss", "val_accuracy", "val_calibration_error"))

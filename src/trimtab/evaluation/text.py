@@ -1,11 +1,11 @@
-"""Figures of generated text: how much of it are words, how varied it is, how often it repeats itself."""
+"""Figures of generated text: the share of dictionary words, the entropy and the repetition."""
 
 import math
 import re
 from collections import Counter
 
 DICTIONARY_CHARACTERS = 5_000_000
-"""Characters of the training text that a dictionary is made from at most."""
+"""The most characters of the training text that a dictionary is made from."""
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
@@ -25,23 +25,23 @@ def word_set(text: str, minimum_count: int = 2) -> frozenset[str]:
 
 
 def dictionary_share(text: str, dictionary: frozenset[str]) -> float | None:
-    """The share of a text's words that stand in `dictionary`; None for a text without words."""
-    found = words(text)
-    return sum(word in dictionary for word in found) / len(found) if found else None
+    """The share of a text's words that are in `dictionary`; None for a text without words."""
+    tokens = words(text)
+    return sum(word in dictionary for word in tokens) / len(tokens) if tokens else None
 
 
 def dictionary_letters(text: str, dictionary: frozenset[str]) -> float | None:
-    """The share of a text's letters that stand in words of `dictionary`; None for a text without words.
+    """The share of a text's letters that belong to words of `dictionary`; None for a text without words.
 
     Chance hits the short words: early in training this is far below the share of words, and it rises with longer ones.
     """
-    found = words(text)
-    letters = sum(len(word) for word in found)
-    return sum(len(word) for word in found if word in dictionary) / letters if letters else None
+    tokens = words(text)
+    letters = sum(len(word) for word in tokens)
+    return sum(len(word) for word in tokens if word in dictionary) / letters if letters else None
 
 
 def character_entropy(text: str) -> float | None:
-    """The entropy of a text's character frequencies in bits a character (Shannon 1948, the plug-in estimate).
+    """The entropy of a text's character frequencies in bits per character (Shannon 1948, the plug-in estimate).
 
     Python's own documentation, the embedded corpus, has 4.7; one character for ever gives 0. None for an empty text.
     """

@@ -67,7 +67,7 @@ def test_a_fit_without_a_best_temperature_reports_its_bound():
 @pytest.mark.parametrize(
     ("logits", "labels", "changes", "words"),
     [
-        ([1.0, 2.0], [0], {}, "a row an item and a column a class"),
+        ([1.0, 2.0], [0], {}, "one row per item and one column per class"),
         ([[1.0, np.inf], [1.0, 0.0]], [0, 0], {}, "item 0 has another"),
         ([[1.0, 0.0], [1.0, -np.inf]], [0, 1], {}, "label of item 1 is a class that it does not have"),
         ([[1.0, 2.0]], [0], {}, "two items"),

@@ -1,4 +1,4 @@
-"""What comes in, checked once: confidences, outcomes, clusters, distributions."""
+"""Checks of the input: confidences, outcomes, clusters, distributions."""
 
 from collections.abc import Hashable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The bin rules, and the content of each bin."""
+"""Binning by width or mass, and the sums of each bin."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from trimtab.evaluation.calibration.arrays import Confidences
 Samples = Float[np.ndarray, " samples"]
 
 BINS = 15
-"""Bins where none are asked for (Guo et al. 2017)."""
+"""The default number of bins (Guo et al. 2017)."""
 
 
 def width_bins(confidence: Float[np.ndarray, "*any"], bins: int = BINS) -> Int[np.ndarray, "*any"]:
@@ -34,7 +34,7 @@ def mass_bins(confidence: Confidences, bins: int = BINS) -> Int[np.ndarray, " n"
 
 @dataclass(frozen=True)
 class BinSums:
-    """Counts, summed confidences and summed outcomes of each bin, a row a sample (or one row for all samples)."""
+    """Counts, summed confidences and summed outcomes of each bin, one row per sample (or one row for all samples)."""
 
     count: Float[np.ndarray, "#samples bins"]
     confidence: Float[np.ndarray, "#samples bins"]

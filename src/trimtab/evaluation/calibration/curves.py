@@ -1,4 +1,4 @@
-"""What is drawn: the reliability diagram and the risk–coverage curve, with bands."""
+"""The data of the reliability diagram and the risk–coverage curve, with bands."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +66,7 @@ def reliability_diagram(
     items = _items(confidence, correct, groups, bootstrap, null, bins, level)
     n = items.confidence.size
     every = np.ones((1, n))
-    found = bins_of(items, every, items.correct[None, :])
+    sums = bins_of(items, every, items.correct[None, :])
     resampling, simulating = generators(seed)
     ways = resample(
         lambda counts: _accuracy(bins_of(items, counts, counts * items.correct)),
@@ -76,10 +76,10 @@ def reliability_diagram(
         resampling,
     )
     nulls = simulate(lambda outcomes: _accuracy(bins_of(items, every, outcomes)), items.confidence, null, simulating)
-    count, accuracy = found.count[0], _accuracy(found)["share"][0]
+    count, accuracy = sums.count[0], _accuracy(sums)["share"][0]
     low, high = _wilson(accuracy, count, level)
     bootstrapped = _band(accuracy, ways, level)
-    mean = np.divide(found.confidence[0], count, out=np.full(bins, np.nan), where=count > 0)
+    mean = np.divide(sums.confidence[0], count, out=np.full(bins, np.nan), where=count > 0)
     return Reliability(
         np.arange(bins + 1) / bins,
         count.astype(np.int64),

@@ -40,12 +40,12 @@ ENDS: dict[str, Ends] = {
 """The figures by name, in the order of the report, with the ends of their scales."""
 
 Drawn = Float[np.ndarray, "#samples n"]
-"""A row a sample, or one row for all."""
+"""One row per sample, or one row for all."""
 
 
 @dataclass(frozen=True)
 class Items:
-    """Items in rising order of confidence; in that order every bin is a stretch, and summing over bins is one pass."""
+    """Items in ascending order of confidence. In that order each bin is contiguous, so summing over bins takes one pass."""
 
     confidence: Confidences
     correct: Confidences
@@ -69,41 +69,43 @@ class Items:
 
     @cached_property
     def starts(self) -> Int[np.ndarray, " stretches"]:
-        """Where the stretches begin that lie in one bin of every kind."""
+        """The starts of the runs of items that share a bin of every kind."""
         return _starts(np.stack(list(self.names.values())))
 
     @cached_property
     def levels(self) -> Int[np.ndarray, " levels"]:
-        """Where the distinct confidences begin."""
+        """The starts of the runs of equal confidences."""
         return _starts(self.confidence[None, :])
 
 
 def measure(items: Items, counts: Drawn, correct: Drawn) -> dict[str, Float[np.ndarray, " samples"]]:
-    """The figures of `ENDS` for each sample: `counts` says how often it holds each item, `correct` what came out.
+    """The figures of `ENDS` for each sample: `counts` is how often each item occurs in it, `correct` the outcomes.
 
     Either may be a single row that holds for all samples. The sums a bin are made in one pass over the items.
     """
     right = counts * correct
-    found = _means(items, counts, right)
+    measured = _means(items, counts, right)
     stretches = [np.add.reduceat(values, items.starts, axis=1) for values in (counts, counts * items.confidence, right)]
     width, mass = (_binned(items, name, items.bins, stretches) for name in ("width", "mass"))
-    found["ece"], found["ece_mass"] = calibration_error(width), calibration_error(mass)
-    found["debiased_squared"] = debiased_squared_error(mass)
-    found["debiased"] = np.sqrt(np.maximum(found["debiased_squared"], 0.0))
-    found["reliability"], found["resolution"], found["uncertainty"] = decomposition(width)
-    found["within_bins"] = found["brier"] - found["reliability"] + found["resolution"] - found["uncertainty"]
+    measured["ece"], measured["ece_mass"] = calibration_error(width), calibration_error(mass)
+    measured["debiased_squared"] = debiased_squared_error(mass)
+    measured["debiased"] = np.sqrt(np.maximum(measured["debiased_squared"], 0.0))
+    measured["reliability"], measured["resolution"], measured["uncertainty"] = decomposition(width)
+    measured["within_bins"] = (
+        measured["brier"] - measured["reliability"] + measured["resolution"] - measured["uncertainty"]
+    )
     grid = _binned(items, "cell", CELLS, stretches)
-    found["smooth_ece"] = smooth_error((grid.confidence - grid.correct) / grid.total[:, None])
+    measured["smooth_ece"] = smooth_error((grid.confidence - grid.correct) / grid.total[:, None])
     ladder = ladder_of(items, counts, right)
-    found["aurc"] = area_under_risk_coverage(ladder)
-    found["excess_aurc"] = np.maximum(found["aurc"] - best_area(ladder), 0.0)  # a rounding error may be below 0
-    return {name: found[name] for name in ENDS}
+    measured["aurc"] = area_under_risk_coverage(ladder)
+    measured["excess_aurc"] = np.maximum(measured["aurc"] - best_area(ladder), 0.0)  # a rounding error may be below 0
+    return {name: measured[name] for name in ENDS}
 
 
 def ladder_of(items: Items, counts: Drawn, right: Drawn) -> Ladder:
     """The distinct confidences from the highest down, with their items and errors in each sample."""
-    held = np.add.reduceat(np.broadcast_to(counts, right.shape), items.levels, axis=1)[:, ::-1]
-    return Ladder(held, held - np.add.reduceat(right, items.levels, axis=1)[:, ::-1])
+    drawn = np.add.reduceat(np.broadcast_to(counts, right.shape), items.levels, axis=1)[:, ::-1]
+    return Ladder(drawn, drawn - np.add.reduceat(right, items.levels, axis=1)[:, ::-1])
 
 
 def bins_of(items: Items, counts: Drawn, right: Drawn) -> BinSums:
@@ -127,26 +129,26 @@ def _means(items: Items, counts: Drawn, right: Drawn) -> dict[str, Float[np.ndar
     }
 
 
-def _lost(held: Drawn, probability: Confidences) -> Float[np.ndarray, " samples"]:
-    """Σ held · −log probability; infinite where something held had no probability."""
+def _lost(drawn: Drawn, probability: Confidences) -> Float[np.ndarray, " samples"]:
+    """Σ drawn · −log probability; infinite where an outcome that was drawn had probability 0."""
     impossible = probability == 0
-    finite: Float[np.ndarray, " samples"] = held @ -np.log(np.where(impossible, 1.0, probability))
-    return np.where(held @ impossible.astype(np.float64) > 0, np.inf, finite)
+    finite: Float[np.ndarray, " samples"] = drawn @ -np.log(np.where(impossible, 1.0, probability))
+    return np.where(drawn @ impossible.astype(np.float64) > 0, np.inf, finite)
 
 
 def _binned(items: Items, name: str, bins: int, stretches: list[np.ndarray]) -> BinSums:
-    """Sums a stretch as sums a bin: stretches of one bin lie side by side."""
+    """Sums per bin, from sums per run of items; the runs of a bin are adjacent."""
     of_stretch = items.names[name][items.starts]
     first = _starts(of_stretch[None, :])
     samples = max(len(values) for values in stretches)
     made = []
     for values in stretches:
-        found = np.zeros((samples, bins))
-        found[:, of_stretch[first]] = np.add.reduceat(values, first, axis=1)
-        made.append(found)
+        measured = np.zeros((samples, bins))
+        measured[:, of_stretch[first]] = np.add.reduceat(values, first, axis=1)
+        made.append(measured)
     return BinSums(*made)
 
 
 def _starts(rows: np.ndarray) -> Int[np.ndarray, " starts"]:
-    """The places where any of the rows changes, the first place with them."""
+    """The indices at which any of the rows changes, and 0."""
     return np.flatnonzero(np.concatenate([[True], (rows[:, 1:] != rows[:, :-1]).any(axis=0)]))

@@ -1,4 +1,4 @@
-"""Samples drawn anew: of items or clusters for intervals, of outcomes for the score of a perfect predictor."""
+"""Resamples of items or clusters for intervals, and simulated outcomes for the score of a perfect predictor."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from trimtab.evaluation.calibration.arrays import Clusters
 
 Measured = Mapping[str, Float[np.ndarray, "..."]]
-"""Figures by name, the first dimension a sample."""
+"""Figures by name; the first dimension is the sample."""
 
-_CHUNK = 2_000_000  # numbers held at a time: 16 MB
+_CHUNK = 2_000_000  # numbers in memory at a time: 16 MB
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Way:
 
 
 def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
-    """One for the resamples and one for the simulated outcomes, so that the number of the former never moves the latter."""
+    """A generator for resamples and one for simulated outcomes, so that the number of the former does not change the latter."""
     first, second = np.random.SeedSequence(seed).spawn(2)
     return np.random.default_rng(first), np.random.default_rng(second)
 
@@ -37,7 +37,7 @@ def bootstrap(
 ) -> list[Way]:
     """The values of `measure` on `draws` resamples; it receives how often each item occurs in each.
 
-    Items are drawn with replacement; with clusters, whole clusters are. With two ways of clustering there are three lots of
+    Items are drawn with replacement; with clusters, whole clusters are. With two ways of clustering there are three sets of
     resamples, of the one, the other, and what is in one cluster of both, for `interval` to put together. A way with a
     single cluster is no way; an empty list where nothing could be drawn.
     """
@@ -88,12 +88,12 @@ def simulate_labels(
 
 
 def joined(parts: list[Measured]) -> Measured:
-    """Several lots of samples as one; without any, an empty mapping."""
+    """Several batches of samples joined; an empty mapping for none."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
 
 
 def _chunks(draws: int, n: int) -> Iterator[int]:
-    """`draws` in parts that fit in memory beside `n` items each."""
+    """`draws` in parts whose arrays of `n` items fit into memory."""
     size = max(1, _CHUNK // n)
     for start in range(0, draws, size):
         yield min(size, draws - start)

@@ -1,4 +1,4 @@
-"""Risk against coverage: the errors left when the least confident answers are withheld."""
+"""Risk and coverage: the error rate when the least confident answers are withheld."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +11,7 @@ Samples = Float[np.ndarray, " samples"]
 
 @dataclass(frozen=True)
 class Ladder:
-    """Items and errors of each distinct confidence, from the highest down, a row a sample."""
+    """Items and errors of each distinct confidence, from the highest down, one row per sample."""
 
     count: Float[np.ndarray, "samples levels"]
     errors: Float[np.ndarray, "samples levels"]
@@ -48,11 +48,11 @@ def risk_at(ladder: Ladder, coverage: Float[np.ndarray, " points"]) -> Float[np.
     """The risk of the most confident share of the items, for each coverage in (0, 1]; equal confidences in their mean order."""
     until = np.cumsum(ladder.count, axis=1)
     wrong = np.cumsum(ladder.errors, axis=1)
-    found = np.empty((len(until), len(coverage)))
+    risks = np.empty((len(until), len(coverage)))
     for row, (items, errors) in enumerate(zip(until, wrong, strict=True)):
-        asked = coverage * items[-1]
-        found[row] = np.interp(asked, np.concatenate([[0.0], items]), np.concatenate([[0.0], errors])) / asked
-    return found
+        count = coverage * items[-1]
+        risks[row] = np.interp(count, np.concatenate([[0.0], items]), np.concatenate([[0.0], errors])) / count
+    return risks
 
 
 @lru_cache(maxsize=8)

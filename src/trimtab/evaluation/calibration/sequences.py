@@ -14,7 +14,7 @@ _ROUNDING = 1e-3  # a log probability may be this far above 0: bf16 logits
 
 @dataclass(frozen=True)
 class SequenceConfidence:
-    """Of each answer the probability of its span, its geometric mean a token, and the span's tokens."""
+    """Of each answer the probability of its span, its geometric mean per token, and the span's tokens."""
 
     probability: Float[np.ndarray, " n"]
     per_token: Float[np.ndarray, " n"]
@@ -27,21 +27,21 @@ def sequence_confidence(token_log_probs: Any, mask: Any) -> SequenceConfidence:
     `token_log_probs` [n, time] in nats, of the tokens that were generated, from the distribution they are judged under (for
     a sampled answer that at temperature 1); `mask` [n, time], true on the answer and on the token that ends it: without
     the end token, "4" would be as probable as all that begins with "4". What stands elsewhere is not looked at.
-    `probability` is the one to hold against correctness; `per_token` compares answers of unequal length and is no
+    Compare `probability` with correctness; `per_token` compares answers of unequal length and is no
     probability of being right.
 
     Raises ValueError for unequal shapes, an answer without a token, NaN and log probabilities above 0.
     """
-    logs, asked = np.asarray(token_log_probs, dtype=np.float64), np.asarray(mask).astype(bool)
-    if logs.ndim != 2 or logs.shape != asked.shape:
+    logs, in_span = np.asarray(token_log_probs, dtype=np.float64), np.asarray(mask).astype(bool)
+    if logs.ndim != 2 or logs.shape != in_span.shape:
         raise ValueError(
-            f"token_log_probs and mask should have one shape [n, time]; found {logs.shape}, {asked.shape}."
+            f"token_log_probs and mask should have one shape [n, time]; found {logs.shape}, {in_span.shape}."
         )
-    tokens = asked.sum(axis=1)
+    tokens = in_span.sum(axis=1)
     if (tokens == 0).any():
         at = int(np.flatnonzero(tokens == 0)[0])
         raise ValueError(f"Every answer should have a token, its end token if no other; answer {at} has none.")
-    logs = np.where(asked, logs, 0.0)
+    logs = np.where(in_span, logs, 0.0)
     wrong = ~(logs <= _ROUNDING)
     if wrong.any():
         answer, at = (int(i) for i in np.argwhere(wrong)[0])
@@ -76,5 +76,5 @@ def agreement(answers: Sequence[str], normalise: Callable[[str], str] | None = N
 
 
 def normalised(text: str) -> str:
-    """A text by its words alone: compatible characters made one (NFKC), case folded, runs of white space a blank."""
+    """A text in normal form: NFKC characters, case folded, each run of white space replaced by one blank."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

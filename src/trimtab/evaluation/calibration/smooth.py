@@ -1,4 +1,4 @@
-"""Smooth calibration error: no bins, a bandwidth that the data choose."""
+"""Smooth calibration error: a kernel instead of bins, with a bandwidth chosen from the data."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from trimtab.evaluation.calibration.arrays import Confidences
 
 CELLS = 1000
-"""Cells of [0, 1] that residuals are summed in: a shift of half a thousandth at most, far below any bandwidth found."""
+"""Cells of [0, 1] in which residuals are summed: they shift a confidence by at most 0.0005, far below the bandwidths."""
 
 _NARROWEST, _HALVINGS = 1e-3, 13
 _POINTS = (50, 100, 200, 400)

@@ -1,4 +1,4 @@
-"""The reliability histogram, added up batch by batch."""
+"""The reliability histogram, accumulated batch by batch."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ class ReliabilityBins:
         self._sums = np.zeros((3, bins))
 
     def add(self, confidence: np.ndarray, correct: np.ndarray) -> None:
-        """Take in confidences in [0, 1] and whether each was right (0 or 1); none at all is fine.
+        """Add confidences in [0, 1] and whether each was right (0 or 1); empty arrays are allowed.
 
         Raises ValueError for unequal lengths, NaN, and values outside.
         """

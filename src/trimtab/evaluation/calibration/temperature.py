@@ -1,4 +1,4 @@
-"""Temperature scaling: one number, fitted on some of the items and judged on the others."""
+"""Temperature scaling (Guo et al. 2017): one number, fitted on some of the items and evaluated on the others."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from trimtab.evaluation.calibration.arrays import Groups, as_clusters, as_labels
 from trimtab.evaluation.calibration.binning import BINS, BinSums, calibration_error, width_bins
 
 COLDEST, HOTTEST = 0.01, 100.0
-"""The temperatures between which the best one is sought."""
+"""The range of temperatures that is searched."""
 
 _HALVINGS = 60
 
@@ -50,7 +50,7 @@ def fit_temperature(
     """
     z = np.asarray(logits, dtype=np.float64)
     if z.ndim != 2 or z.size == 0:
-        raise ValueError(f"logits should have a row an item and a column a class; the shape is {z.shape}.")
+        raise ValueError(f"logits should have one row per item and one column per class; the shape is {z.shape}.")
     if (wrong := np.isnan(z) | np.isposinf(z)).any():
         at = int(np.argwhere(wrong)[0, 0])
         raise ValueError(
@@ -61,14 +61,14 @@ def fit_temperature(
         raise ValueError(
             f"The label of item {int(np.flatnonzero(lacking)[0])} is a class that it does not have (−inf)."
         )
-    held = fitted_items(len(z), groups=groups, share=share, seed=seed)
-    temperature, at_bound = best_temperature(z[held], y[held])
-    rest, right = z[~held], y[~held]
+    fitted_on = fitted_items(len(z), groups=groups, share=share, seed=seed)
+    temperature, at_bound = best_temperature(z[fitted_on], y[fitted_on])
+    rest, right = z[~fitted_on], y[~fitted_on]
     return TemperatureFit(
         temperature,
         at_bound,
-        int(held.sum()),
-        int((~held).sum()),
+        int(fitted_on.sum()),
+        int((~fitted_on).sum()),
         _nll(rest, right, 1.0),
         _nll(rest, right, temperature),
         _ece(rest, right, 1.0),
@@ -92,7 +92,7 @@ def best_temperature(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndar
 
 
 def _slope(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"], inverse: float) -> float:
-    """The derivative of the mean NLL by the inverse temperature: expected logit less the label's."""
+    """The derivative of the mean NLL by the inverse temperature: expected logit minus the label's."""
     expected = (_softmax(logits * inverse) * np.where(np.isneginf(logits), 0.0, logits)).sum(axis=1)
     return float((expected - logits[np.arange(len(labels)), labels]).mean())
 
@@ -112,12 +112,12 @@ def _ece(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"], 
 
 def _softmax(scaled: Float[np.ndarray, "n classes"]) -> Float[np.ndarray, "n classes"]:
     raised = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    found: Float[np.ndarray, "n classes"] = raised / raised.sum(axis=1, keepdims=True)
-    return found
+    softmax: Float[np.ndarray, "n classes"] = raised / raised.sum(axis=1, keepdims=True)
+    return softmax
 
 
 def fitted_items(n: int, *, groups: Groups = None, share: float = 0.5, seed: int) -> Bool[np.ndarray, " n"]:
-    """Which items `fit_temperature` fits on; it judges on the others."""
+    """The items that `fit_temperature` fits on; it evaluates on the others."""
     if not 0 < share < 1:
         raise ValueError(f"share should lie between 0 and 1; found {share}.")
     clusters = as_clusters(groups, n)
