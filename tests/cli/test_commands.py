@@ -72,9 +72,9 @@ def test_a_folder_of_mixed_files_is_told_of_fact_by_fact(tmp_path: Path) -> None
         part in facts[1] for part in ("3 skipped", "texts/c.png (byte", "empty.txt (empty)", "latin.txt (byte 2 (0xef)")
     )
     assert str(tmp_path) not in facts[1]
-    assert facts[2].startswith("data: 300 unknown tokens (4.615%)") and facts[3].startswith(
-        "data: the model can neither"
-    )
+    assert facts[2].startswith("data: 300 unknown characters (")
+    assert "4.615% of all characters" in facts[2]
+    assert facts[3].startswith("data: the model can neither")
 
 
 def test_a_prompt_that_the_tokenizer_does_not_know_is_told_of(run: Path) -> None:

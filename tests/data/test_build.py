@@ -28,14 +28,15 @@ def test_the_embedded_corpus_is_split_into_a_first_and_a_last_part() -> None:
     assert (data.name, data.fingerprint) == (report.name, report.fingerprint)
 
 
-def test_the_report_names_what_was_read_skipped_and_unknown(tmp_path: Path) -> None:
+def test_the_report_lists_files_skipped_files_and_unknown_characters(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("naïve – naïve\n" * 500)
     (tmp_path / "b.bin").write_bytes(b"\0")
     data = corpus(tokenizer=CharacterTokenizer(), path=str(tmp_path), context=16, stride=None)
     report = data.report
     assert report.unknown_tokens == 1500
     assert report.unknown_share == pytest.approx(1500 / 7000)
-    assert [tuple(entry) for entry in report.unknown_characters] == [("ï", 1000), ("–", 500)]
+    assert (report.unknown_characters.train, report.unknown_characters.validation) == (1425, 75)
+    assert [tuple(entry) for entry in report.unknown_characters.most_frequent] == [("ï", 1000), ("–", 500)]
     shown = "\n".join(report.lines())
     for part in ("1 file", "7,000 characters", "1 skipped", "b.bin (byte 0 is NUL", "'ï' U+00EF x1,000"):
         assert part in shown
@@ -43,21 +44,21 @@ def test_the_report_names_what_was_read_skipped_and_unknown(tmp_path: Path) -> N
     assert "trimtab tokenizer train" not in "\n".join(corpus(tokenizer=CharacterTokenizer()).report.lines())
     loaded = json.loads(json.dumps(report.to_dict()))
     assert loaded["skipped"][0]["size"] == 1
-    assert loaded["unknown_characters"][1] == {"character": "–", "occurrences": 500}
+    assert loaded["unknown_characters"]["most_frequent"][1] == {"character": "–", "occurrences": 500}
 
 
-def test_unprintable_unknown_characters_and_long_lists_stay_readable(tmp_path: Path) -> None:
+def test_the_report_escapes_unprintable_characters_and_shortens_long_lists(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("".join(map(chr, range(0x80, 0xA0))) * 100)
     for index in range(15):
         (tmp_path / f"{index}.bin").write_bytes(b"\0")
     report = corpus(tokenizer=CharacterTokenizer(), path=str(tmp_path), context=16, stride=None).report
-    assert len(report.unknown_characters) == 10
-    assert report.to_dict()["unknown_characters"][0]["character"] == "U+0080"
+    assert len(report.unknown_characters.most_frequent) == 10
+    assert report.to_dict()["unknown_characters"]["most_frequent"][0]["character"] == "U+0080"
     assert "and 5 more" in report.lines()[1]
     assert all(line.isprintable() for line in report.lines())
 
 
-def test_a_tokenizer_file_swaps_in(bpe_file: Path) -> None:
+def test_a_corpus_can_be_encoded_with_a_tokenizer_file(bpe_file: Path) -> None:
     data = corpus(tokenizer=FileTokenizer(path=str(bpe_file)), context=64, stride=32)
     assert data.report.tokens < data.report.characters / 1.5
     assert data.report.unknown_tokens == data.report.inexact_cuts == 0
@@ -66,7 +67,7 @@ def test_a_tokenizer_file_swaps_in(bpe_file: Path) -> None:
     assert opening_text(data.tokenizer, data.train.tokens) + data.tokenizer.decode(data.validation.tokens) == text
 
 
-def test_the_fingerprint_is_of_content_and_tokenizer_alone(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_only_on_content_and_tokenizer(tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text("text " * 1000)
 
@@ -83,7 +84,7 @@ def test_the_fingerprint_is_of_content_and_tokenizer_alone(tmp_path: Path) -> No
 
 
 @given(st.integers(1, 40), st.sampled_from([0.05, 0.1, 0.5, 0.9, 1 / 3]), st.integers(-2, 1))
-def test_a_corpus_is_refused_exactly_where_a_part_is_shorter_than_a_window(
+def test_a_corpus_is_refused_exactly_if_a_split_is_shorter_than_a_window(
     tmp_path_factory: pytest.TempPathFactory, context: int, share: float, off: int
 ) -> None:
     needed = next(n for n in range(10_000) if min(_train_tokens(n, share), n - _train_tokens(n, share)) >= context + 1)
@@ -102,13 +103,15 @@ def test_a_corpus_is_refused_exactly_where_a_part_is_shorter_than_a_window(
     assert f"about {needed:,}" in str(caught.value)
 
 
-def test_a_short_corpus_is_told_in_characters_for_any_tokenizer(tmp_path: Path, bpe_file: Path) -> None:
+def test_the_needed_length_is_reported_in_characters_and_tokens(tmp_path: Path, bpe_file: Path) -> None:
     (tmp_path / "short.txt").write_text("a short text of words " * 20)
-    with pytest.raises(DataError, match=r"440 characters \(\d+ tokens\) found, about \d,\d+ \(5,1\d\d tokens\) needed"):
+    with pytest.raises(
+        DataError, match=r"440 characters \(\d+ tokens\), and about \d,\d+ \(5,1\d\d tokens\) are needed"
+    ):
         corpus(tokenizer=FileTokenizer(path=str(bpe_file)), path=str(tmp_path / "short.txt"))
 
 
-def test_a_file_of_nothing_but_a_byte_order_mark_is_too_short(tmp_path: Path) -> None:
+def test_a_file_with_only_a_byte_order_mark_is_too_short(tmp_path: Path) -> None:
     (tmp_path / "bom.txt").write_bytes(b"\xef\xbb\xbf")
     with pytest.raises(DataError, match="0 characters"):
         corpus(tokenizer=CharacterTokenizer(), path=str(tmp_path / "bom.txt"))
@@ -148,18 +151,18 @@ def test_the_component_is_built_from_a_config() -> None:
 
 
 @pytest.mark.parametrize("share", [0.9999999999999999, 1e-300, 1e-12])
-def test_a_share_that_leaves_a_part_nothing_is_refused_at_once(tmp_path: Path, share: float) -> None:
+def test_a_share_that_leaves_a_split_without_a_window_is_refused(tmp_path: Path, share: float) -> None:
     path = tmp_path / "corpus.txt"
     path.write_text("x" * 5000)
     with pytest.raises(DataError) as caught:
         build_corpus(path=str(path), tokenizer=CharacterTokenizer(), context=32, validation_share=share)
     assert str(caught.value).startswith(f"`data.validation_share` is {share}, which splits the corpus ")
-    assert "Set `data.validation_share` to a value from 0.0066 to 0.9934, 0.05 say, or" in str(caught.value)
-    for right in (0.0066, 0.9934):
-        build_corpus(path=str(path), tokenizer=CharacterTokenizer(), context=32, validation_share=right)
+    assert "Set `data.validation_share` to a value from 0.0066 to 0.9934, for example 0.05, or" in str(caught.value)
+    for share_in_range in (0.0066, 0.9934):
+        build_corpus(path=str(path), tokenizer=CharacterTokenizer(), context=32, validation_share=share_in_range)
 
 
-def test_what_a_short_corpus_lacks_is_counted_exactly(tmp_path: Path) -> None:
+def test_the_needed_length_is_exact_for_tiny_shares(tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("x" * 100)
     with pytest.raises(DataError) as caught:
         build_corpus(

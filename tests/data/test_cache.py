@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tokenizers
+from tokenizers import models
 
 from trimtab.data import CharacterTokenizer, FileTokenizer, cache_folder, open_corpus
-from trimtab.data.cache import encoded
+from trimtab.data.cache import encoded, unknown_before
 from trimtab.errors import ConfigError, WorkError
 
 TEXT = "Some text, naïve and long enough.\n" * 50
@@ -25,7 +27,7 @@ print(entry.sha256, len(tokens))
 
 KILL = """
 import os, signal
-def progress(stage, done, total):
+def progress(stage, count, total):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -55,7 +57,7 @@ def test_tokens_are_encoded_once_and_mapped(source: str, cache: Path, monkeypatc
     assert same == entry
 
 
-def test_other_content_and_another_tokenizer_have_caches_of_their_own(source: str, cache: Path) -> None:
+def test_other_content_and_other_tokenizers_have_separate_caches(source: str, cache: Path) -> None:
     encoded(open_corpus(source), CharacterTokenizer())
     encoded(open_corpus(source), CharacterTokenizer(policy="ascii128"))
     Path(source).write_text(TEXT + "more")
@@ -87,35 +89,35 @@ DAMAGES = {
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_damaged_cache_is_encoded_again(name: str, source: str, cache: Path) -> None:
     first, entry = encoded(open_corpus(source), CharacterTokenizer())
-    kept = first.tolist()
+    ids = first.tolist()
     sound = [path.read_bytes() for path in files(cache)]
     suffix, damage = DAMAGES[name]
     (path,) = (path for path in files(cache) if path.suffix == suffix)
     damage(path)
     tokens, again = encoded(open_corpus(source), CharacterTokenizer())
-    assert tokens.tolist() == kept
+    assert tokens.tolist() == ids
     assert again == entry
     assert [path.read_bytes() for path in files(cache)] == sound
 
 
-def test_a_large_file_of_tokens_is_checked_once_and_again_after_a_change(
+def test_a_large_file_of_tokens_is_verified_once_and_after_each_change(
     source: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.modules["trimtab.data.cache"], "REMEMBER_ABOVE", 10)
     first, entry = encoded(open_corpus(source), CharacterTokenizer())
-    kept = first.tolist()
+    ids = first.tolist()
     encoded(open_corpus(source), CharacterTokenizer())
     (note,) = cache.glob("corpora/*.checked")
     assert json.loads(note.read_bytes())["sha256"] == entry.sha256
     damage_flip(files(cache)[0])
     tokens, _ = encoded(open_corpus(source), CharacterTokenizer())
-    assert tokens.tolist() == kept
+    assert tokens.tolist() == ids
     note.write_text("{}")
     tokens, _ = encoded(open_corpus(source), CharacterTokenizer())
-    assert tokens.tolist() == kept
+    assert tokens.tolist() == ids
 
 
-def test_several_processes_at_once_agree(tmp_path: Path, cache: Path) -> None:
+def test_several_processes_at_once_encode_the_same_tokens(tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "long.txt"
     path.write_text(TEXT * 2000)
     command = [sys.executable, "-c", BUILD, str(path)]
@@ -127,19 +129,19 @@ def test_several_processes_at_once_agree(tmp_path: Path, cache: Path) -> None:
     assert [path.suffix for path in files(cache)] == [".bin", ".json"]
 
 
-def test_a_killed_writer_leaves_nothing_that_is_believed(tmp_path: Path, cache: Path) -> None:
+def test_the_leftovers_of_a_killed_writer_are_ignored_and_removed(tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text(TEXT * 1000)
     code = KILL + BUILD.replace("CharacterTokenizer())", "CharacterTokenizer(), progress)")
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL
+    process = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, check=False)
+    assert process.returncode == -signal.SIGKILL
     assert [path.suffix for path in files(cache)] == [".tmp"]
     tokens, _ = encoded(open_corpus(str(path)), CharacterTokenizer())
     assert len(tokens) == len(TEXT) * 1000
     assert [path.suffix for path in files(cache)] == [".bin", ".json"]
 
 
-def test_a_full_disk_leaves_nothing_and_says_where_the_cache_is(tmp_path: Path, cache: Path) -> None:
+def test_a_full_disk_is_an_error_that_names_the_cache_and_leaves_no_files(tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text(TEXT * 1000)
     code = (
@@ -150,9 +152,9 @@ def test_a_full_disk_leaves_nothing_and_says_where_the_cache_is(tmp_path: Path, 
         "try:\n    exec(BUILD)\nexcept WorkError as error:\n    print('WorkError:', error)\n"
     )
     command = [sys.executable, "-c", f"BUILD = {BUILD!r}\n{code}", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("WorkError: Could not write")
-    assert "$TRIMTAB_CACHE" in done.stdout
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert process.stdout.startswith("WorkError: Could not write")
+    assert "$TRIMTAB_CACHE" in process.stdout
     assert files(cache) == []
 
 
@@ -162,7 +164,7 @@ def test_a_cache_folder_that_cannot_be_made_is_named(source: str, monkeypatch: p
         encoded(open_corpus(source), CharacterTokenizer())
 
 
-def test_a_sound_cache_is_enough_where_nothing_can_be_written(source: str, cache: Path) -> None:
+def test_a_complete_cache_is_used_in_a_folder_without_write_permission(source: str, cache: Path) -> None:
     encoded(open_corpus(source), CharacterTokenizer())
     (cache / "corpora").chmod(0o500)
     for lock in cache.glob("corpora/*.lock"):
@@ -173,7 +175,7 @@ def test_a_sound_cache_is_enough_where_nothing_can_be_written(source: str, cache
     (cache / "corpora").chmod(0o700)
 
 
-def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_folder_follows_the_environment_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("TRIMTAB_CACHE", "~/own")
@@ -194,7 +196,7 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         ("TRIMTAB_CACHE", "y" * 300, "TRIMTAB_CACHE: The path y"),
     ],
 )
-def test_a_cache_that_cannot_be_used_is_named_by_what_chose_it(
+def test_an_unusable_cache_folder_is_an_error_that_names_the_variable(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, begins: str
 ) -> None:
     for name in ("TRIMTAB_CACHE", "XDG_CACHE_HOME"):
@@ -224,3 +226,24 @@ def test_a_streamed_file_has_the_tokens_of_its_whole_text(kind: str, tmp_path: P
         assert entry.unknown_characters == [[ord(c), 60_000] for c in "ï“”"]
     else:
         assert entry.unknown_characters == []
+
+
+@pytest.mark.parametrize(("kind", "lines"), [("unknown token", 20_000), ("dropped", 200)])
+def test_unknown_characters_are_counted_up_to_any_token(kind: str, lines: int, tmp_path: Path) -> None:
+    path, alphabet = tmp_path / "long.txt", sorted(set("plain text here\n"))
+    text = "plain text here\n" * lines + "text é☃\n" * (4 * lines) + "text\n" * lines + "é\n" * 10
+    path.write_text(text)
+    tokenizer: CharacterTokenizer | FileTokenizer = CharacterTokenizer()
+    if kind == "dropped":
+        dropping = tokenizers.Tokenizer(models.BPE(vocab={char: id for id, char in enumerate(alphabet)}, merges=[]))
+        dropping.save(str(tmp_path / "dropping.json"))
+        tokenizer = FileTokenizer(path=str(tmp_path / "dropping.json"))
+    corpus = open_corpus(str(path))
+    tokens, entry = encoded(corpus, tokenizer)
+    unknown = 8 * lines + 10
+    assert (entry.unknown_tokens, entry.dropped_characters) == ((0, unknown) if kind == "dropped" else (unknown, 0))
+    known = np.array([char in alphabet for char in text])
+    ends = np.flatnonzero(known) if kind == "dropped" else np.arange(len(text))
+    for count in (0, 1, 20 * lines, 30 * lines + 1, len(tokens) - 15, len(tokens)):
+        position = ends[count] if count < len(tokens) else len(text)
+        assert unknown_before(corpus, tokenizer, entry, count) == np.count_nonzero(~known[:position])

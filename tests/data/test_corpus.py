@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.data import embedded_corpus, files, open_corpus
+from trimtab.data import embedded_corpus, open_corpus, text_files
 from trimtab.errors import ConfigError, DataError
 
 
@@ -24,19 +24,19 @@ def test_the_embedded_corpus_is_the_topics_in_sorted_order() -> None:
     assert open_corpus(None).sha256 == embedded_corpus().sha256
 
 
-def test_importing_the_data_floor_and_the_embedded_corpus_warns_of_nothing() -> None:
+def test_importing_the_data_package_and_the_embedded_corpus_gives_no_warning() -> None:
     code = "from trimtab.data import embedded_corpus; embedded_corpus()"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    process = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stderr) == (0, "")
 
 
-def test_a_python_without_the_embedded_corpus_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_without_the_embedded_corpus_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
     with pytest.raises(DataError, match=r"pydoc_data\.topics"):
         open_corpus(None)
 
 
-def test_documents_are_joined_by_one_newline_where_there_is_none(tmp_path: Path) -> None:
+def test_documents_without_a_final_newline_are_joined_by_one(tmp_path: Path) -> None:
     for name, content in (("1", "one"), ("2", "two\n"), ("3", "three\r\n"), ("4", "four")):
         (tmp_path / name).write_bytes(content.encode())
     assert text_of(str(tmp_path)) == "one\ntwo\nthree\nfour"
@@ -44,7 +44,7 @@ def test_documents_are_joined_by_one_newline_where_there_is_none(tmp_path: Path)
 
 
 @given(st.lists(st.text(alphabet="ab\n\ufeff", min_size=1), min_size=1, max_size=5))
-def test_joining_loses_no_document(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+def test_joining_keeps_every_document(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     folder = tmp_path_factory.mktemp("texts")
     for index, text in enumerate(texts):
         (folder / f"{index}.txt").write_text(text)
@@ -54,7 +54,7 @@ def test_joining_loses_no_document(tmp_path_factory: pytest.TempPathFactory, tex
     assert text_of(str(folder)) == expected
 
 
-def test_a_folder_of_mixed_files_names_what_it_skips(tmp_path: Path) -> None:
+def test_files_that_are_not_text_are_skipped_with_a_reason(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "a.txt").write_text("text")
     (tmp_path / "sub" / "b.md").write_text("more")
@@ -62,21 +62,21 @@ def test_a_folder_of_mixed_files_names_what_it_skips(tmp_path: Path) -> None:
     (tmp_path / "d.latin").write_bytes("naïve".encode("latin-1"))
     (tmp_path / "e.empty").touch()
     (tmp_path / ".hidden").write_bytes(b"\0")
-    found = open_corpus(str(tmp_path))
-    assert [(Path(entry.name).name, entry.size) for entry in found.files] == [("a.txt", 4), ("b.md", 4)]
-    assert [(Path(name).name, size) for name, size, _ in found.skipped] == [
+    corpus = open_corpus(str(tmp_path))
+    assert [(Path(entry.name).name, entry.size) for entry in corpus.files] == [("a.txt", 4), ("b.md", 4)]
+    assert [(Path(name).name, size) for name, size, _ in corpus.skipped] == [
         ("c.bin", 5),
         ("d.latin", 5),
         ("e.empty", 0),
     ]
-    assert [reason for _, _, reason in found.skipped] == [
+    assert [reason for _, _, reason in corpus.skipped] == [
         "byte 2 is NUL (a binary file, or text in UTF-16)",
         "byte 2 (0xef) is not UTF-8 (invalid continuation byte)",
         "empty",
     ]
 
 
-def test_content_decides_the_fingerprint_not_names(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_content_and_not_on_the_names(tmp_path: Path) -> None:
     for name, content in (("a", "one"), ("b", "two"), ("c", "one")):
         (tmp_path / name).write_text(content)
 
@@ -100,7 +100,7 @@ def test_a_name_that_is_not_utf8_is_shown_escaped(tmp_path: Path) -> None:
     assert open_corpus(str(tmp_path)).files[0].name.endswith("\\xff.txt")
 
 
-def test_what_cannot_be_a_corpus_is_refused_in_a_paragraph(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_a_corpus_is_refused_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     (tmp_path / "binary").write_bytes(b"x" * 70 + b"\0")
     (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
@@ -130,7 +130,7 @@ def test_what_cannot_be_a_corpus_is_refused_in_a_paragraph(tmp_path: Path) -> No
         assert "\n" not in str(caught.value)
 
 
-def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     if os.geteuid() == 0:
         secret.symlink_to("/proc/self/mem")  # root may read every file, but nobody the memory at address 0
@@ -144,7 +144,7 @@ def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
             open_corpus(str(path))
 
 
-def test_reading_tells_its_progress(tmp_path: Path) -> None:
+def test_reading_reports_its_progress(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x" * 30)
     (tmp_path / "b.txt").write_text("y" * 12)
     calls: list[tuple[str, int, int]] = []
@@ -154,19 +154,17 @@ def test_reading_tells_its_progress(tmp_path: Path) -> None:
     assert calls[2:] == [("encoding", 30, 42), ("encoding", 42, 42)]
 
 
-def test_reading_a_long_file_tells_its_progress_on_the_way(tmp_path: Path) -> None:
-    path, size = tmp_path / "long.txt", 5 * files.BLOCK // 2
+def test_reading_a_long_file_reports_its_progress_per_block(tmp_path: Path) -> None:
+    path, size = tmp_path / "long.txt", 5 * text_files.BLOCK // 2
     path.write_bytes(b"x" * size)
     calls: list[tuple[str, int, int]] = []
     source = open_corpus(str(path), lambda *call: calls.append(call))
     list(source.blocks(lambda *call: calls.append(call)))
-    steps = [files.BLOCK, 2 * files.BLOCK, size]
-    assert calls == [(stage, done, size) for stage in ("reading", "encoding") for done in steps]
+    steps = [text_files.BLOCK, 2 * text_files.BLOCK, size]
+    assert calls == [(stage, step, size) for stage in ("reading", "encoding") for step in steps]
 
 
-def test_large_corpora_are_not_read_twice_only_to_see_that_they_are_the_same(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_scan_of_a_large_corpus_is_remembered(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text("x" * 30)
     open_corpus(str(tmp_path / "texts"))

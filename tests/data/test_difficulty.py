@@ -23,15 +23,15 @@ def test_bigram_surprisal_by_hand() -> None:
         -math.log((pairs[a, b] + 1) / (firsts[a] + 2))
         for a, b in zip(tokens[:-1].tolist(), tokens[1:].tolist(), strict=True)
     ]
-    found = surprisals(tokens, np.array([0, 3]), 3, 2)
-    assert found == pytest.approx([np.mean(costs[:3]), np.mean(costs[3:])])  # the second window is cut at the end
+    result = surprisals(tokens, np.array([0, 3]), 3, 2)
+    assert result == pytest.approx([np.mean(costs[:3]), np.mean(costs[3:])])  # the second window is cut at the end
 
 
 def test_a_large_vocabulary_counts_single_tokens() -> None:
     tokens = np.array([5, 5, 5, 9], dtype=np.uint16)
     total = 4 + 5000
-    found = surprisals(tokens, np.array([0]), 3, 5000)
-    assert found == pytest.approx([(2 * -math.log(4 / total) - math.log(2 / total)) / 3])
+    result = surprisals(tokens, np.array([0]), 3, 5000)
+    assert result == pytest.approx([(2 * -math.log(4 / total) - math.log(2 / total)) / 3])
 
 
 def test_shuffled_text_is_harder_than_text() -> None:

@@ -1,4 +1,4 @@
-"""Memory does not grow with the corpus."""
+"""The memory for building data does not grow with the corpus."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-# Sampled, since the high-water mark that the system keeps begins with the parent's memory and with that of the imports.
+# Sampled, because the peak that the system reports includes the memory of the parent process and of the imports.
 MEASURE = """
 import sys, threading, psutil
 from trimtab.data import CharacterTokenizer, FileTokenizer, corpus
@@ -30,8 +30,8 @@ print((peak - before) >> 20, data.report.tokens, data.report.inexact_cuts)
 
 def peak_growth(text: Path, tokenizer: str) -> tuple[int, int, int]:
     command = [sys.executable, "-c", MEASURE, str(text), tokenizer]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    growth, tokens, cuts = map(int, done.stdout.split())
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    growth, tokens, cuts = map(int, process.stdout.split())
     return growth, tokens, cuts
 
 
@@ -47,7 +47,7 @@ def lines(path: Path, megabytes: int, end: str = "\n") -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["\n", " "])
-def test_50_megabytes_take_a_fraction_of_that_in_memory(tmp_path: Path, end: str) -> None:
+def test_a_corpus_of_50_megabytes_needs_less_than_15_megabytes_of_memory(tmp_path: Path, end: str) -> None:
     lines(tmp_path / "long.txt", 50, end)
     growth, tokens, cuts = peak_growth(tmp_path / "long.txt", "character")
     assert tokens >= 50 << 20
@@ -55,7 +55,7 @@ def test_50_megabytes_take_a_fraction_of_that_in_memory(tmp_path: Path, end: str
     assert growth < 15  # MB
 
 
-# Without a line end the library works on half a megabyte at once; encoding the whole at once would take three gigabytes.
+# Without line ends half a megabyte is encoded at once; encoding the whole text at once would take three gigabytes.
 @pytest.mark.slow
 @pytest.mark.parametrize(("end", "limit"), [("\n", 110), (" ", 200)])
 def test_bpe_takes_a_bounded_amount_of_memory_even_without_line_ends(
@@ -64,5 +64,5 @@ def test_bpe_takes_a_bounded_amount_of_memory_even_without_line_ends(
     lines(tmp_path / "long.txt", 16, end)
     growth, tokens, cuts = peak_growth(tmp_path / "long.txt", str(bpe_file))
     assert tokens > 3 << 20
-    assert cuts == 0  # a cut inside a line is tried, and changes no token here
+    assert cuts == 0  # cuts inside a line are tested, and change no token here
     assert growth < limit  # MB

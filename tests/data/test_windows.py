@@ -8,7 +8,7 @@ from trimtab.data import IGNORE, WindowDataset, collate
 
 
 @given(tokens=st.integers(2, 60), context=st.integers(1, 12))
-def test_every_token_but_the_first_is_a_target_exactly_once(tokens: int, context: int) -> None:
+def test_every_token_except_the_first_is_a_target_exactly_once(tokens: int, context: int) -> None:
     dataset = WindowDataset(np.arange(tokens, dtype=np.uint8), context)
     targets = [label for index in range(len(dataset)) for label in dataset[index]["labels"][1:].tolist()]
     assert targets == list(range(1, tokens))
@@ -30,7 +30,7 @@ def test_with_any_stride_no_target_is_lost(tokens: int, context: int, stride: in
 
 
 @given(tokens=st.integers(2, 60), context=st.integers(1, 12), stride=st.integers(1, 12), data=st.data())
-def test_the_fast_batch_is_what_collating_the_items_gives(tokens: int, context: int, stride: int, data) -> None:
+def test_the_fast_batch_equals_collating_the_items(tokens: int, context: int, stride: int, data) -> None:
     dataset = WindowDataset(np.arange(tokens, dtype=np.uint16) + 1, context, min(stride, context))
     indices = data.draw(st.lists(st.integers(0, len(dataset) - 1), min_size=1, max_size=5))
     fast, slow = dataset.batch(indices, 0), collate([dataset[index] for index in indices])
@@ -43,7 +43,7 @@ def test_the_fast_batch_is_what_collating_the_items_gives(tokens: int, context: 
         assert torch.equal(fast.attention_mask, slow.attention_mask)
 
 
-def test_the_short_last_window_is_padded_and_not_asked() -> None:
+def test_the_short_last_window_is_padded_without_labels() -> None:
     batch = WindowDataset(np.arange(1, 8, dtype=np.uint8), 4).batch([0, 1], 0)
     assert batch.input_ids.tolist() == [[1, 2, 3, 4, 5], [5, 6, 7, 0, 0]]
     assert batch.labels.tolist() == [[1, 2, 3, 4, 5], [5, 6, 7, IGNORE, IGNORE]]

@@ -18,7 +18,7 @@ from trimtab.boundary.json_stream import json_items
 from trimtab.boundary.limited import LimitedError, run_limited
 from trimtab.boundary.names import folder_name, is_plain_name
 from trimtab.boundary.parent import end_with, identity
-from trimtab.boundary.paths import user_path
+from trimtab.boundary.paths import path_text, user_path
 from trimtab.boundary.strict_json import StrictJsonError, WrittenFloat, kind_of, strict_json
 from trimtab.boundary.tables import line_fault, table_fault
 from trimtab.boundary.text import counted, csv_cell, is_unicode, listed, printable, shortened
@@ -48,6 +48,7 @@ __all__ = [
     "listed",
     "open_regular",
     "open_to_write",
+    "path_text",
     "printable",
     "read_regular",
     "refuse_links",

@@ -1,5 +1,6 @@
 """Paths that a user wrote in a config, an option or a variable of the environment."""
 
+import os
 from pathlib import Path
 
 from trimtab.boundary.text import printable, shortened
@@ -34,3 +35,8 @@ def user_path(text: str | Path, key: str | None = None) -> Path:
             f"{at}The path {shown} cannot be used: it holds a character that no name can have. Choose another."
         ) from error
     return path
+
+
+def path_text(path: Path) -> str:
+    """Returns a path as text for messages and JSON; bytes that are not UTF-8 are written as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

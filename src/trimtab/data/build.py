@@ -1,4 +1,4 @@
-"""The data of a run: a corpus, encoded, split and cut into windows."""
+"""The data component `corpus`: text, encoded, split and cut into windows."""
 
 import hashlib
 import math
@@ -10,39 +10,39 @@ from pydantic import Field
 
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.batch import BatchSource, TaskDataset
-from trimtab.data.cache import encoded, fingerprint
+from trimtab.data.cache import encoded, fingerprint, unknown_before
 from trimtab.data.corpus import Corpus, Document, open_corpus
 from trimtab.data.problem import Task
-from trimtab.data.report import CorpusReport, UnknownCharacter
+from trimtab.data.report import CorpusReport, UnknownCharacter, UnknownCharacters
 from trimtab.data.tokenizers import Ids, Tokenizer
 from trimtab.data.windows import WindowDataset
 from trimtab.errors import ConfigError, DataError
 from trimtab.runtime.events import OnEvent
 
 DEFAULT_SHARE = 0.05
-"""The share of a corpus that validates, unless a config sets another."""
+"""The default share of a corpus for validation."""
 
 
 class DataReport(Protocol):
-    """The account of a run's data."""
+    """A report on the data of a run."""
 
     @property
     def tokens(self) -> int:
-        """Tokens there are in all."""
+        """The number of tokens."""
 
     def lines(self) -> list[str]:
-        """The account in sentences."""
+        """The report for people, one line per fact."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The account as JSON-ready values."""
+        """The report as JSON values."""
 
 
 @dataclass(frozen=True)
 class DataBundle:
-    """What a data component gives a run: two tasks and where they come from.
+    """The data of a run: two datasets and their origin.
 
-    `task` is there when both are of problems with a verifier (`ProblemDataset`). Without a `train_source`, training batches are
-    the examples of `train`, shuffled anew in each epoch.
+    `task` is set if both datasets consist of problems that it can score (`ProblemDataset`). Without a `train_source`, training
+    batches are the examples of `train`, shuffled again in each epoch.
     """
 
     tokenizer: Tokenizer
@@ -52,7 +52,7 @@ class DataBundle:
     fingerprint: str
     report: DataReport
     opening_text: Callable[[], str]
-    """The first characters of the training text (at most 5 million), for a dictionary of it."""
+    """Returns the beginning of the training text, at most 5 million characters, for a list of its words."""
     task: Task | None = None
     train_source: BatchSource | None = None
 
@@ -87,23 +87,21 @@ def corpus(
         str | list[str] | None,
         Field(
             description="A text file, a folder of text files, or a list of these; null is the embedded corpus, the CPython "
-            "language documentation (pydoc_data.topics). A relative path is made absolute when the run begins.",
+            "language documentation (pydoc_data.topics). Relative paths become absolute when the run begins.",
             json_schema_extra=FILE_PATH,
         ),
     ] = None,
-    context: Annotated[int, Field(ge=1, description="Positions that the model sees at once.")] = 256,
+    context: Annotated[int, Field(ge=1, description="Number of positions in the model's context.")] = 256,
     stride: Annotated[
         int | None,
-        Field(
-            ge=1, description="Tokens from one window's start to the next's, at most `context`; null means `context`."
-        ),
+        Field(ge=1, description="Tokens between the starts of two windows, at most `context`; null means `context`."),
     ] = None,
     validation_share: Annotated[
-        float, Field(gt=0, lt=1, description="Share of the corpus, from its end, that is held out for validation.")
+        float, Field(gt=0, lt=1, description="Share of the corpus, at its end, used for validation.")
     ] = DEFAULT_SHARE,
     events: OnEvent | None = None,
 ) -> DataBundle:
-    """Plain text to next-token windows: the component `corpus`; see `build_corpus`."""
+    """Next-token prediction on plain text; see `build_corpus`."""
     return build_corpus(
         path=path,
         tokenizer=tokenizer,
@@ -123,11 +121,11 @@ def build_corpus(
     validation_share: float = DEFAULT_SHARE,
     events: OnEvent | None = None,
 ) -> DataBundle:
-    """Open, encode (or map from the cache) and split a corpus: its first part trains, its last `validation_share` validates.
+    """Opens, encodes (or maps from the cache) and splits a corpus; the last `validation_share` of it is for validation.
 
-    The fingerprint depends on the files' raw content and the tokenizer alone. Raises ConfigError for a stride beyond the
-    context, DataError for text that cannot be used or where one part is shorter than one window (`context` + 1 tokens),
-    and WorkError when the cache cannot be written.
+    The fingerprint depends only on the raw content of the files and the tokenizer. Raises ConfigError if the stride exceeds the
+    context, DataError if the text cannot be used or a split is shorter than one window (`context` + 1 tokens), and WorkError if
+    the cache cannot be written.
     """
     _check_stride(context, stride)
     return _bundle(open_corpus(path, events), tokenizer, context, stride, validation_share, events)
@@ -142,7 +140,7 @@ def text_bundle(
     stride: int | None = None,
     validation_share: float = DEFAULT_SHARE,
 ) -> DataBundle:
-    """The windows of a text that a component makes by itself; `name` is how it is shown. Raises as `build_corpus` does."""
+    """Returns the data of a text in memory; `name` is displayed. Raises as `build_corpus` does."""
     _check_stride(context, stride)
     content = text.encode()
     document = Document(name, len(content), hashlib.sha256(content).hexdigest(), text=text)
@@ -159,6 +157,9 @@ def _bundle(
 ) -> DataBundle:
     tokens, entry = encoded(source, tokenizer, events)
     train_tokens = _train_tokens(len(tokens), validation_share)
+    unknown = sum(count for *_, count in entry.unknown_pieces)
+    train_unknown = unknown_before(source, tokenizer, entry, train_tokens)
+    listed = tuple(UnknownCharacter(chr(code), count) for code, count in entry.unknown_characters)
     report = CorpusReport(
         name=source.name,
         files=source.files,
@@ -167,7 +168,7 @@ def _bundle(
         tokens=entry.tokens,
         unknown_tokens=entry.unknown_tokens,
         dropped_characters=entry.dropped_characters,
-        unknown_characters=tuple(UnknownCharacter(chr(code), count) for code, count in entry.unknown_characters),
+        unknown_characters=UnknownCharacters(train_unknown, unknown - train_unknown, listed),
         inexact_cuts=entry.inexact_cuts,
         train_tokens=train_tokens,
         validation_tokens=entry.tokens - train_tokens,
@@ -188,13 +189,13 @@ def _bundle(
 def _check_stride(context: int, stride: int | None) -> None:
     if stride is not None and stride > context:
         raise ConfigError(
-            f"`data.stride` is {stride}, beyond `data.context`, {context}: the tokens between two windows would be lost. "
-            "Set it to the context at most, or to null for the context itself."
+            f"`data.stride` is {stride} and exceeds `data.context` {context}, so the tokens between two windows would be lost. "
+            "Set it to at most the context, or to null for the context itself."
         )
 
 
 def opening_text(tokenizer: Tokenizer, tokens: Ids, characters: int = 5_000_000) -> str:
-    """The first `characters` characters (or a little fewer) of a stretch of tokens, decoded: what a dictionary is made of."""
+    """Returns the decoded beginning of a sequence of tokens, at most `characters` characters."""
     parts: list[str] = []
     length = 0
     step = 1 << 20
@@ -211,7 +212,7 @@ def _train_tokens(tokens: int, validation_share: float) -> int:
 
 
 def _needed(window: int, validation_share: float) -> int:
-    """The fewest tokens of which both parts hold a window."""
+    """The smallest number of tokens for which both splits contain a window."""
     too_few, enough = 0, math.ceil(2 * window / max(min(validation_share, 1 - validation_share), 1e-18))
     while enough - too_few > 1:
         middle = (too_few + enough) // 2
@@ -229,16 +230,16 @@ def _check_length(report: CorpusReport, context: int, validation_share: float) -
         lowest = math.ceil(window / report.tokens * 10_000) / 10_000
         raise DataError(
             f"`data.validation_share` is {validation_share}, which splits the corpus {report.name} into {report.train_tokens:,} "
-            f"tokens to train and {report.validation_tokens:,} to validate: its {part} part holds no window of {context} + 1 "
-            f"tokens. Set `data.validation_share` to a value from {lowest:g} to {1 - lowest:g}, {DEFAULT_SHARE} say, or take a "
-            "smaller `data.context`."
+            f"tokens to train and {report.validation_tokens:,} to validate, so its {part} part is shorter than one window of "
+            f"{context} + 1 tokens. Set `data.validation_share` to a value from {lowest:g} to {1 - lowest:g}, for example "
+            f"{DEFAULT_SHARE}, or set a smaller `data.context`."
         )
     needed = _needed(window, validation_share)
-    # Whole numbers: a float would round what is needed at a very small share.
+    # Integer division, because a float would round at a very small share.
     characters = -(-needed * report.characters // report.tokens) if report.tokens else needed
     raise DataError(
-        f"The corpus {report.name} is too short: {report.characters:,} characters ({report.tokens:,} tokens) found, about "
-        f"{characters:,} ({needed:,} tokens) needed, so that its {part} part ({report.train_tokens:,} "
-        f"tokens to train, {report.validation_tokens:,} to validate) holds one window of {context} + 1 tokens. Add text, or "
-        "set a smaller `data.context` or another `data.validation_share`."
+        f"The corpus {report.name} is too short: it has {report.characters:,} characters ({report.tokens:,} tokens), and about "
+        f"{characters:,} ({needed:,} tokens) are needed for its {part} part ({report.train_tokens:,} tokens to train, "
+        f"{report.validation_tokens:,} to validate) to have one window of {context} + 1 tokens. Add text, or set a smaller "
+        "`data.context` or another `data.validation_share`."
     )

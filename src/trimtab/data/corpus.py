@@ -1,4 +1,4 @@
-"""A corpus: the text of one or many files, of a folder, or the one that every Python carries."""
+"""A corpus: the text of files or folders, or the documentation that is part of every Python."""
 
 import hashlib
 import platform
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
-from trimtab.boundary import user_path
+from trimtab.boundary import path_text, user_path
 from trimtab.config.model_paths import cache_folder
-from trimtab.data import files
-from trimtab.data.files import Scan, ScanMemory, shown
+from trimtab.data import text_files
 from trimtab.data.report import FileEntry, SkippedFile
+from trimtab.data.text_files import Scan, ScanMemory
 from trimtab.errors import DataError
 from trimtab.runtime.events import OnEvent, Progress
 
@@ -19,14 +19,14 @@ _READING = "reading the corpus"
 """The stage in which the text is checked."""
 
 REMEMBER_ABOVE = 256 << 20
-"""Corpora above this many bytes are not read again only to see whether they changed: their scans are remembered."""
+"""From this size in bytes on, scans are remembered, so that the files are not read again just to detect changes."""
 
 EMBEDDED_NAME = "pydoc_data.topics"
 
 
 @dataclass(frozen=True)
 class Document:
-    """One text of a corpus: a file, or (`path` None) a text in memory. `size` in bytes; `sha256` is over the raw bytes."""
+    """One text of a corpus: a file, or a text in memory (`path` None). `size` is in bytes, and `sha256` is of the raw bytes."""
 
     name: str
     size: int
@@ -35,16 +35,16 @@ class Document:
     text: str = field(default="", repr=False)
 
     def blocks(self) -> Iterator[tuple[str, int]]:
-        """The text in blocks, with the bytes read for each."""
+        """Yields the text in blocks, each with the number of bytes read for it."""
         if self.path is None:
             yield self.text, self.size
         else:
-            yield from files.read_text(self.path, self.sha256)
+            yield from text_files.read_text(self.path, self.sha256)
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents in order. Where one does not end with a newline, one newline joins it to the next."""
+    """Documents in order. A document that does not end with a newline is joined to the next one by a newline."""
 
     name: str
     documents: tuple[Document, ...]
@@ -52,101 +52,100 @@ class Corpus:
 
     @property
     def size(self) -> int:
-        """Bytes of all documents."""
+        """The bytes of all documents."""
         return sum(document.size for document in self.documents)
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
-        """The documents' names and sizes."""
+        """The names and sizes of the documents."""
         return tuple(FileEntry(document.name, document.size) for document in self.documents)
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 over the documents' SHA-256s in order: the content, whatever the files are called."""
+        """SHA-256 of the SHA-256 values of the documents in order. The names of the files do not matter."""
         return hashlib.sha256("\n".join(document.sha256 for document in self.documents).encode()).hexdigest()
 
     def blocks(self, events: OnEvent | None = None) -> Iterator[str]:
-        """The whole text in blocks; emits `Progress` of the stage "encoding the corpus", in bytes."""
-        done = 0
+        """Yields the whole text in blocks; emits `Progress` of the stage "encoding the corpus", in bytes."""
+        bytes_read = 0
         newline = True
         for document in self.documents:
             started = False
             for text, size in document.blocks():
-                done += size
+                bytes_read += size
                 if text:
-                    # Only now: a document of nothing but a byte order mark must not bring a newline of its own.
+                    # Not earlier, because a document that is only a byte order mark must not add a newline.
                     yield text if started or newline else "\n" + text
                     started, newline = True, text[-1] == "\n"
                 if events is not None and size:
-                    events(Progress("encoding the corpus", "byte", done, self.size))
+                    events(Progress("encoding the corpus", "byte", bytes_read, self.size))
 
 
-def open_corpus(path: str | list[str] | None, events: OnEvent | None = None) -> Corpus:
-    """Find and check the text of `data.path`: None (embedded), a file, a folder, or a list of these.
+def open_corpus(source: str | list[str] | None, events: OnEvent | None = None) -> Corpus:
+    """Finds and checks the text of `data.path`: None (the embedded corpus), a file, a folder, or a list of these.
 
-    Files are UTF-8; a byte order mark is dropped, and CRLF and a lone CR are read as a newline. In a folder, hidden
-    files and folders are ignored; links to files outside it and files that are no text are skipped and named in the report. A
-    file named directly may be a link, and must be text. Raises DataError for what is missing, empty, unreadable, no file,
-    or no text.
+    Files are UTF-8. A byte order mark is dropped, and CRLF and a lone CR are read as a newline. In a folder, hidden files and
+    folders are ignored; links to files outside the folder and files that are not text are skipped and listed in the report. A
+    file that is named directly may be a link, and must be text. Raises DataError for a path that does not exist, cannot be read,
+    or is neither a file nor a folder, and for a file that is empty or not text.
     """
-    if path is None:
+    if source is None:
         return embedded_corpus()
-    named = [path] if isinstance(path, str) else path
+    named = [source] if isinstance(source, str) else source
     if not named:
         raise DataError(
             "`data.path` is an empty list. Name at least one text file or folder, or null for the embedded text."
         )
-    found: list[tuple[Path, Path | None]] = []
+    paths: list[tuple[Path, Path | None]] = []
     skipped: list[SkippedFile] = []
     for text in named:
-        place = _existing(text)
-        if place.is_dir():
-            inside, odd = files.text_files(place)
-            found += [(file, place) for file in inside]
-            skipped += [SkippedFile(_within(place, file), 0, reason) for file, reason in odd]
-        elif place.is_file():
-            found.append((place, None))
+        path = _existing(text)
+        if path.is_dir():
+            files, unreadable = text_files.list_text_files(path)
+            paths += [(file, path) for file in files]
+            skipped += [SkippedFile(_within(path, file), 0, reason) for file, reason in unreadable]
+        elif path.is_file():
+            paths.append((path, None))
         else:
             raise DataError(
                 f"The corpus '{text}' is neither a regular file nor a folder. Name a text file or a folder."
             )
-    documents, left_out = _scan_all(found, named, events)
-    skipped = sorted(skipped + left_out)
+    documents, not_text = _scan_all(paths, named, events)
+    skipped = sorted(skipped + not_text)
     if not documents:
-        seen = "".join(f"; {entry.name}: {entry.reason}" for entry in skipped[:3])
+        examples = "".join(f"; {entry.name}: {entry.reason}" for entry in skipped[:3])
         raise DataError(
-            f"There is no text in {', '.join(named)} ({len(skipped)} files were skipped{seen}). Hidden files are ignored. "
+            f"There is no text in {', '.join(named)} ({len(skipped)} files were skipped{examples}). Hidden files are ignored. "
             "Name a folder with UTF-8 text files."
         )
-    name = shown(Path(user_path(named[0]).resolve().name))
+    name = path_text(Path(user_path(named[0]).resolve().name))
     return Corpus(name if len(named) == 1 else f"{name} and {len(named) - 1} more", documents, tuple(skipped))
 
 
 def _existing(text: str) -> Path:
-    place = user_path(text, "data.path")
-    if place.exists():
-        return place
-    looked = "" if place.is_absolute() and str(place) == text else f" (looked for {shown(place.absolute())})"
+    path = user_path(text, "data.path")
+    if path.exists():
+        return path
+    absolute = "" if path.is_absolute() and str(path) == text else f" (looked for {path_text(path.absolute())})"
     raise DataError(
-        f"The corpus '{text}' does not exist{looked}. Name a text file or a folder in "
+        f"The corpus '{text}' does not exist{absolute}. Name a text file or a folder in "
         "`data.path`, or null for the embedded text."
     )
 
 
 def embedded_corpus() -> Corpus:
-    """The CPython language documentation that every Python carries: `pydoc_data.topics`, in the sorted order of its keys.
+    """Returns the CPython language documentation, `pydoc_data.topics`, in the sorted order of its keys.
 
-    It differs between Python versions, so results on it belong to its fingerprint. Raises DataError where a stripped-down
-    Python came without it.
+    It differs between Python versions, and so does its fingerprint. Raises DataError if this Python does not include it.
     """
     try:
         from pydoc_data.topics import topics
     except ImportError as error:
         raise DataError(
-            f"This Python ({platform.python_version()}) came without pydoc_data.topics, the embedded corpus. Install the "
+            f"This Python ({platform.python_version()}) does not include pydoc_data.topics, the embedded corpus. Install the "
             "full standard library, or name a text file of your own in `data.path`."
         ) from error
-    # Each topic is a document of its own where files are joined, too: a newline after each that has none.
+    # Each topic ends with a newline, as if it were a separate file.
     text = "".join(topics[key] if topics[key].endswith("\n") else topics[key] + "\n" for key in sorted(topics))
     content = text.encode()
     document = Document(EMBEDDED_NAME, len(content), hashlib.sha256(content).hexdigest(), text=text)
@@ -154,24 +153,24 @@ def embedded_corpus() -> Corpus:
 
 
 def _scan_all(
-    found: list[tuple[Path, Path | None]], named: list[str], events: OnEvent | None
+    paths: list[tuple[Path, Path | None]], named: list[str], events: OnEvent | None
 ) -> tuple[tuple[Document, ...], list[SkippedFile]]:
-    """Scan files, each with the folder that it was found in; one that was named directly has None and may not be skipped."""
-    sizes = [_size(path) for path, _ in found]
+    """Scans files, each with the folder that contains it. A file that was named directly has None, and is never skipped."""
+    sizes = [_size(path) for path, _ in paths]
     total = sum(sizes)
     memory = ScanMemory(_memory_file(named)) if total > REMEMBER_ABOVE else None
     documents: list[Document] = []
     skipped: list[SkippedFile] = []
-    done = 0
-    for (path, folder), size in zip(found, sizes, strict=True):
-        advance = None if events is None else partial(_advance, events, done, total)
-        result = files.scan(path, advance) if memory is None else memory.scan(path, advance)
-        done += size
+    bytes_read = 0
+    for (path, folder), size in zip(paths, sizes, strict=True):
+        advance = None if events is None else partial(_advance, events, bytes_read, total)
+        result = text_files.scan(path, advance) if memory is None else memory.scan(path, advance)
+        bytes_read += size
         if events is not None:
-            events(Progress(_READING, "byte", done, total))
+            events(Progress(_READING, "byte", bytes_read, total))
         reason = result.problem if result.size else "empty"
         if reason is None:
-            documents.append(Document(shown(path), result.size, result.sha256, path))
+            documents.append(Document(path_text(path), result.size, result.sha256, path))
         elif folder is None:
             raise _not_text(path, result)
         else:
@@ -182,8 +181,8 @@ def _scan_all(
 
 
 def _within(folder: Path, path: Path) -> str:
-    """A file's path from the folder of the corpus on, whose own place is in the config."""
-    return shown(path.relative_to(folder.parent))
+    """The path of a file, starting with the name of the corpus folder."""
+    return path_text(path.relative_to(folder.parent))
 
 
 def _advance(events: OnEvent, before: int, total: int, read: int) -> None:
@@ -191,8 +190,8 @@ def _advance(events: OnEvent, before: int, total: int, read: int) -> None:
 
 
 def _memory_file(named: list[str]) -> Path:
-    """Where the scans of what `data.path` names are remembered."""
-    key = hashlib.sha256("\n".join(shown(Path(text).absolute()) for text in named).encode()).hexdigest()
+    """The file in which the scans of the paths in `data.path` are remembered."""
+    key = hashlib.sha256("\n".join(path_text(Path(text).absolute()) for text in named).encode()).hexdigest()
     return cache_folder() / "scans" / f"{key}.json"
 
 
@@ -200,13 +199,13 @@ def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError as error:
-        raise files.unreadable(path, error) from error
+        raise text_files.unreadable(path, error) from error
 
 
 def _not_text(path: Path, result: Scan) -> DataError:
     if not result.size:
-        return DataError(f"The corpus file {shown(path)} is empty. Name a file with text in it.")
+        return DataError(f"The corpus file {path_text(path)} is empty. Name a file with text in it.")
     return DataError(
-        f"The corpus file {shown(path)} is not UTF-8 text: {result.problem}. Convert it (for example with "
+        f"The corpus file {path_text(path)} is not UTF-8 text: {result.problem}. Convert it (for example with "
         "`iconv -f LATIN1 -t UTF-8 old.txt > new.txt`, or -f UTF-16) or name another file."
     )

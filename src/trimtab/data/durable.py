@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import os
 import uuid
@@ -14,11 +14,11 @@ from trimtab.records.failures import write_failure
 
 
 def write_durably(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
-    """Write a file under a temporary name beside its own, sync it to the disk and rename it: never half there.
+    """Writes a file under a temporary name in the same folder, syncs it to the disk and renames it.
 
-    `content` is bytes, or a function that writes to the open file for what is too large to hold. The temporary name is
-    random, since processes that share a cache folder from several machines or containers may share a process id. Raises
-    WorkError when the system cannot write there.
+    `content` is bytes, or a function that writes large content to the open file. The temporary name is random, because processes
+    on several machines or in containers can share a cache folder and have the same process id. Raises WorkError if the file
+    cannot be written.
     """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -40,8 +40,8 @@ def write_durably(path: Path, content: bytes | Callable[[BinaryIO], None]) -> No
 
 
 def cannot_write(path: Path, error: OSError) -> TrimtabError:
-    """The error for a file that could not be written; for one of the cache it says how to keep the cache elsewhere."""
+    """Returns the error for a file that could not be written; for a cache file it says how to move the cache."""
     failure = write_failure(path, error)
     if not isinstance(failure, WorkError) or not path.is_relative_to(cache_folder()):
         return failure
-    return WorkError(f"{failure} Encoded text is kept in {cache_folder()}; set $TRIMTAB_CACHE to keep it elsewhere.")
+    return WorkError(f"{failure} The cache is in {cache_folder()}; set $TRIMTAB_CACHE to use another folder.")

@@ -1,4 +1,4 @@
-"""Cutting a stream of text into pieces whose tokens, one after the other, are those of the whole text."""
+"""Cuts a stream of text into pieces whose concatenated tokens are those of the whole text."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple
@@ -7,14 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 PIECE = 1 << 18
-"""Characters a piece has at least (the last one excepted)."""
+"""The minimum number of characters of a piece, except the last one."""
 
 LONGEST = 1 << 19
-"""Characters after which a text without a safe place is cut all the same: a tokenizer's working memory for one piece is
-some 200 bytes a character, so this bounds what a stream takes."""
+"""The number of characters after which a text without a safe place is cut anyway. Encoding takes some 200 bytes of memory per
+character, so this bounds the memory of a stream."""
 
 WINDOW = 128
-"""Characters on both sides of a cut that are encoded whole and apart to see whether it changes a token."""
+"""The characters on each side of a cut that are encoded together and separately to test whether the cut changes a token."""
 
 _TRIES = 8
 _SEARCHED = 2048
@@ -22,26 +22,32 @@ _SEARCHED = 2048
 Encode = Callable[[str], npt.NDArray[np.unsignedinteger[Any]]]
 
 Cuts = Literal["anywhere", "lines", "words", "tried", "never"]
-"""Where a tokenizer's text may be cut without changing its tokens: between any two characters; before a newline that
-follows a non-space character (byte-level BPE as in GPT-2); only before one that follows a letter or digit (pre-tokenizers
-that join punctuation with newlines, as Llama 3's); only where a trial on the text around the place shows it; or nowhere (a
-prefix is added to every text, or its ends stripped). `lines` and `words` are where to look first: they are tried too."""
+"""Where text may be cut without changing its tokens:
+
+- `anywhere`: between any two characters;
+- `lines`: before a newline that follows a non-space character (byte-level BPE as in GPT-2);
+- `words`: only before a newline that follows a letter or digit (pre-tokenizers that join punctuation and newlines, as Llama 3's);
+- `tried`: only where encoding the text around the place shows it;
+- `never`: nowhere (a prefix is added to every text, or its ends are stripped).
+
+`lines` and `words` say where to look first; such places are tested too.
+"""
 
 
 class Piece(NamedTuple):
-    """A part of a text; `exact` says that cutting at its end changes no token."""
+    """A part of a text; `exact` means that the cut at its end changes no token."""
 
     text: str
     exact: bool
 
 
 def _may_end(character: str, cuts: Cuts) -> bool:
-    """Whether a cut before a newline may follow this character."""
+    """Whether text may be cut before a newline that follows this character."""
     return character.isalnum() if cuts == "words" else not character.isspace()
 
 
 def last_cut(text: str, cuts: Cuts, start: int = 0, end: int | None = None) -> int:
-    """The last safe place before a newline in `text[start:end]`, 0 where there is none."""
+    """Returns the last safe place before a newline in `text[start:end]`, or 0 if there is none."""
     position = text.rfind("\n", start, end)
     while position > start:
         if _may_end(text[position - 1], cuts):
@@ -51,9 +57,10 @@ def last_cut(text: str, cuts: Cuts, start: int = 0, end: int | None = None) -> i
 
 
 def last_exact(text: str, cuts: Cuts, start: int, end: int, encode: Encode) -> int:
-    """The last place in `text[start:end]` where cutting changes no token, as far as `encode` shows it; 0 where none is found.
+    """Returns the last place in `text[start:end]` where, as far as `encode` shows, a cut changes no token, or 0 if none is found.
 
-    Tried are the last safe places before a newline, then the last ones where words and other characters meet.
+    The last safe places before newlines are tested first, then the last boundaries between letters or digits and other
+    characters.
     """
     tried = 0
     position = end
@@ -73,13 +80,13 @@ def last_exact(text: str, cuts: Cuts, start: int, end: int, encode: Encode) -> i
 
 
 def is_exact(text: str, place: int, encode: Encode) -> bool:
-    """Whether a text's tokens around `place` are the same when it is cut there, tried on `WINDOW` characters on both sides."""
+    """Returns whether a cut at `place` changes no token of the `WINDOW` characters on each side of it."""
     before, after = text[max(place - WINDOW, 0) : place], text[place : place + WINDOW]
     return np.array_equal(encode(before + after), np.concatenate((encode(before), encode(after))))
 
 
 def forced_cut(text: str) -> int:
-    """Where to cut a long text that has no safe place: before the last newline or space of its second half, or at its end."""
+    """Returns where to cut a text without a safe place: before the last newline or space of its second half, or at its end."""
     for mark in ("\n", " "):
         if (position := text.rfind(mark, (len(text) + 1) // 2)) > 0:
             return position
@@ -89,23 +96,23 @@ def forced_cut(text: str) -> int:
 def pieces(
     blocks: Iterable[str], cuts: Cuts, *, size: int = PIECE, longest: int = LONGEST, encode: Encode | None = None
 ) -> Iterator[Piece]:
-    """Gather `blocks` of text into pieces of at least `size` characters, cut where a tokenizer with these `cuts` allows it.
+    """Joins `blocks` of text into pieces of at least `size` characters, cut where a tokenizer with these `cuts` allows it.
 
-    The pieces joined are the blocks joined; no more than `longest` + `size` characters and two blocks are held. With `encode`,
-    the tokenizer's, every cut that is not `anywhere` is tried on the text around it. A text with no safe cut for `longest`
-    characters is cut all the same, and the piece says so (`exact` false) unless the trial shows that no token changes.
+    The concatenated pieces equal the concatenated blocks. At most `longest` + `size` characters and two blocks are in memory.
+    With `encode`, the tokenizer's function, every cut except `anywhere` is tested on the text around it. A text without a safe
+    cut for `longest` characters is cut anyway; the piece then has `exact` False unless the test shows that no token changes.
     """
-    held: list[str] = []
+    pending: list[str] = []
     length = 0
     rest = ""
     for block in blocks:
-        held.append(block)
+        pending.append(block)
         length += len(block)
         if length < size:
             continue
         searched = len(rest)
-        text = rest + "".join(held)
-        held.clear()
+        text = rest + "".join(pending)
+        pending.clear()
         cut = _cut(text, cuts, searched, encode)
         exact = cuts != "never"
         if cut == 0 and len(text) >= longest:
@@ -115,36 +122,36 @@ def pieces(
             yield Piece(text[:cut], exact)
             text = text[cut:]
         rest, length = text, 0
-    if last := rest + "".join(held):
+    if last := rest + "".join(pending):
         yield Piece(last, True)
 
 
 def _cut(text: str, cuts: Cuts, searched: int, encode: Encode | None) -> int:
-    """The last safe place of a text of which `searched` characters were looked through before, 0 where there is none."""
+    """The last safe place of a text, or 0 if there is none; the first `searched` characters have been searched before."""
     if cuts == "anywhere":
         return len(text)
     if encode is None:
         return last_cut(text, cuts, start=max(searched - 1, 0))
     if cuts == "never":
         return 0
-    # What follows a cut decides too, so the last characters wait for the next block.
+    # The text after a cut matters too, so the last characters are searched with the next block.
     end = len(text) - WINDOW
     return last_exact(text, cuts, max(min(searched, end) - WINDOW, 0), end, encode)
 
 
 def parts(text: str, cuts: Cuts, size: int, encode: Encode | None = None) -> list[str]:
-    """`text` cut into parts of about `size` characters, at safe places only; with `encode` each is tried as in `pieces`."""
-    found: list[str] = []
+    """Cuts `text` into parts of about `size` characters, at safe places only; with `encode`, cuts are tested as in `pieces`."""
+    texts: list[str] = []
     start = 0
     while len(text) - start > size and cuts != "never":
-        # Where a stretch has no safe place, one after it ends the part.
+        # If the next `size` characters have no safe place, later ones are searched.
         for end in range(start + size, len(text), size):
             cut = last_cut(text, cuts, start, end) if encode is None else last_exact(text, cuts, start, end, encode)
             if cut:
                 break
         else:
             break
-        found.append(text[start:cut])
+        texts.append(text[start:cut])
         start = cut
-    found.append(text[start:])
-    return found
+    texts.append(text[start:])
+    return texts

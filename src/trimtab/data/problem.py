@@ -1,4 +1,4 @@
-"""What a task is made of: problems, the roles of their numbers, and a verifier."""
+"""Problems with known answers, the roles of the numbers in them, and the protocol of a task that makes and scores them."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ Split = Literal["train", "validation"]
 
 
 class Role(IntEnum):
-    """What a stretch of text is to its problem; losses may soften a quantity and never a category or an index."""
+    """What a span of text means in its problem. A loss may soften quantities, but never categories or indices."""
 
     TEXT = 0
     QUANTITY = 1
@@ -20,7 +20,7 @@ class Role(IntEnum):
 
 
 class Number(NamedTuple):
-    """A stretch of a text, most often a number: characters `start` to `end` (exclusive), and what it is there."""
+    """A span of a text, most often a number: the characters from `start` up to `end` (exclusive), with their role."""
 
     start: int
     end: int
@@ -31,13 +31,14 @@ class Number(NamedTuple):
 class Problem:
     """One question with its answer.
 
-    `answer` is the text that a model is trained to give, `truth` the right one; they differ only where noise was put in on
-    purpose, or where the answer itself is a draw (then `truth` is a likeliest one). `options` and `option_probabilities` hold
-    the exact distribution of answers where it is known (probabilities add up to 1); `accepted` the answers that a label is
-    drawn from, with their weights, where they are several. `readings` are the right answers with their weights where the
-    question is ambiguous, or where `accepted` has wrong ones. `uncertainty` in [0, 1] is what a loss may be told about the
-    answer. `prompt_numbers` and `answer_numbers` are the numbers of the two texts; where two overlap the later one stands.
-    `done` is the log of what noise did. `key` is what makes two problems the same question: the splits share none.
+    `answer` is the label that a model is trained on, `truth` the right answer. They differ only where noise was added on purpose
+    or where the answer itself is random; `truth` is then a most likely answer. `options` and `option_probabilities` give the
+    exact distribution of answers where it is known; the probabilities add up to 1. Where a label is drawn from several answers,
+    `accepted` lists them with their weights. `readings` are the right answers with their weights where the question is ambiguous
+    or where `accepted` contains wrong answers. `uncertainty`, in [0, 1], is what a loss may know about the label.
+    `prompt_numbers` and `answer_numbers` are the numbers of the two texts; where two spans overlap, the later one counts.
+    `provenance` records how the problem was made and what noise changed. Two problems with the same `key` are the same question;
+    the two splits have no question in common.
     """
 
     prompt: str
@@ -54,29 +55,29 @@ class Problem:
     ambiguous: bool = False
     prompt_numbers: Sequence[Number] = ()
     answer_numbers: Sequence[Number] = ()
-    done: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def question(self) -> str:
-        """What makes two problems the same question: `key`, or the prompt where there is none."""
+        """The identity of the question: `key`, or the prompt if there is no key."""
         return self.key or self.prompt
 
     @property
     def answers(self) -> tuple[tuple[str, float], ...]:
-        """The answers that the label is drawn from, with their probabilities; empty where only one is known."""
+        """The answers that the label is drawn from, with their probabilities; empty if only one answer is known."""
         options = zip(self.options, self.option_probabilities, strict=bool(self.option_probabilities))
         return self.accepted or tuple((text, weight) for text, weight in options if weight > 0)
 
     @property
-    def likeliest(self) -> tuple[str, ...]:
-        """The right answers: the truth, and of an ambiguous question every reading that is at least as likely."""
+    def right_answers(self) -> tuple[str, ...]:
+        """The truth and, for an ambiguous question, every reading that is at least as likely as the truth."""
         weights = dict(self.readings)
         least = weights.get(self.truth)
         return (self.truth,) if least is None else tuple(text for text, weight in self.readings if weight >= least)
 
     def metadata(self) -> dict[str, Any]:
-        """What an item carries beside its tokens."""
-        found: dict[str, Any] = {
+        """The metadata of the problem's item in a dataset."""
+        metadata: dict[str, Any] = {
             "prompt": self.prompt,
             "answer": self.answer,
             "truth": self.truth,
@@ -86,48 +87,52 @@ class Problem:
             "ambiguous": self.ambiguous,
         }
         if self.accepted:
-            found["target_set"] = [text for text, _ in self.accepted]
+            metadata["target_set"] = [text for text, _ in self.accepted]
         if self.options:
-            found["options"], found["option_probabilities"] = list(self.options), list(self.option_probabilities)
-        return found
+            metadata["options"] = list(self.options)
+            metadata["option_probabilities"] = list(self.option_probabilities)
+        return metadata
 
 
 class Task(Protocol):
-    """A source of problems and the verifier of answers to them."""
+    """A source of problems that can score answers to them."""
 
     @property
     def name(self) -> str:
-        """How the task is shown."""
+        """The name to display."""
 
     @property
-    def figures(self) -> Sequence[str]:
-        """The names of what `score` returns; the first is `exact_match`."""
+    def metrics(self) -> Sequence[str]:
+        """The names of the metrics that `score` returns; the first is `exact_match`."""
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """All that decides the problems beside seed and count, as JSON values; it goes into the data's fingerprint."""
+        """Everything besides seed and count that determines the problems, as JSON values; part of the data fingerprint."""
 
     def split(self, split: Split, count: int | None, seed: int) -> Sequence[Problem]:
-        """The problems of a split: `count` of them, or all that there are (None: only a task that is finite).
+        """Returns `count` problems of a split, or all of them for None (finite tasks only).
 
-        The same arguments give the same problems; the two splits share no question. Raises `DataError` when there are not
-        as many different questions as a validation split asks for.
+        The same arguments return the same problems, and the two splits have no question in common. Raises `DataError` if a
+        validation split of `count` problems needs more different questions than the task has.
         """
 
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
-        """What a response is worth, each figure in [0, 1]; `exact_match` is 1 for the right answer. Never raises."""
+        """Returns the metrics of a response, each in [0, 1]; `exact_match` is 1 for the right answer. Never raises."""
 
 
 @runtime_checkable
 class FinalAnswers(Protocol):
-    """A task whose responses may hold more than the answer: working, units, remarks."""
+    """A task whose responses may contain more than the answer, such as working, units or remarks."""
 
     def final_answer(self, problem: Problem, response: str) -> str:
-        """The answer that a response gives, spelled one way: two responses that say the same give the same. Never raises."""
+        """Returns the answer in a response, in one spelling: responses with equal answers give equal texts. Never raises."""
 
 
 def final_answer(task: Task, problem: Problem, response: str) -> str:
-    """What a response answers, to be compared with other responses: the task's word, else the whole text's words."""
+    """Returns the answer in a response, for comparison with other responses.
+
+    A task without `final_answer` gets the whole response, with its case, white space and Unicode form normalised.
+    """
     if isinstance(task, FinalAnswers):
         return task.final_answer(problem, response)
     return " ".join(unicodedata.normalize("NFKC", response).casefold().split())

@@ -1,4 +1,4 @@
-"""A stretch of tokens as a task: windows with one look-ahead token."""
+"""Windows over a sequence of tokens, and their difficulty."""
 
 import numpy as np
 import torch
@@ -8,21 +8,21 @@ from trimtab.data.batch import IGNORE, Batch, Item
 from trimtab.data.tokenizers import Ids
 
 MOST_FOR_BIGRAMS = 2048
-"""Above this vocabulary the table of bigrams would not fit, and single tokens are counted instead."""
+"""The largest vocabulary for which bigrams are counted; for larger ones the table would be too large, so tokens are counted."""
 
 _CHUNK = 1 << 22
 
 
 class WindowDataset:
-    """Windows of `context + 1` tokens over a stretch of tokens, one every `stride` tokens.
+    """Windows of `context + 1` tokens over a sequence of tokens; a window starts every `stride` tokens.
 
-    After the shift (`Batch.shifted`), the first `context` tokens of a window are its inputs and the last `context` its targets:
-    neighbouring windows share one token at stride == context, and every token but the first is a target exactly once.
-    With stride < context the overlapping positions are targets again, once a window that holds them. The last window may
-    be shorter; it is kept, and padded only when batched. `labels[t]` is the token at position t.
+    After the shift (`Batch.shifted`), the first `context` tokens of a window are its inputs and the last `context` its targets.
+    With stride == context, neighbouring windows share one token, and every token except the first is a target exactly once. With
+    a smaller stride, tokens in several windows are targets several times. The last window may be shorter; it is padded only in a
+    batch. `labels[t]` is the token at position t.
 
-    `vocabulary` (ids lie below it; by default one more than the largest) is what `difficulty` counts over.
-    Raises ValueError unless 1 <= stride <= context (a longer stride would lose tokens) and there are two tokens at least.
+    `vocabulary` is the number of ids that `difficulty` counts; by default one more than the largest id. Raises ValueError unless
+    1 <= stride <= context (a longer stride would lose tokens) and there are at least two tokens.
     """
 
     def __init__(self, tokens: Ids, context: int, stride: int | None = None, *, vocabulary: int | None = None) -> None:
@@ -51,38 +51,38 @@ class WindowDataset:
         return {"input_ids": ids, "labels": ids.clone(), "metadata": {"index": index}}
 
     def difficulty(self) -> Float64[np.ndarray, " windows"]:
-        """How hard each window is: its mean surprisal under the stretch's own bigram counts (see `surprisals`), in nats."""
+        """The mean surprisal of each window under the bigram counts of the tokens (see `surprisals`), in nats."""
         vocabulary = int(self.tokens.max()) + 1 if self.vocabulary is None else self.vocabulary
         return surprisals(self.tokens, np.arange(self._length) * self.stride, self.context, vocabulary)
 
     def batch(self, indices: list[int], pad: int) -> Batch:
-        """The windows of `indices` as one batch, gathered at once: what collating the items gives, only faster."""
+        """Returns the windows of `indices` as one batch: equal to collating the items, but faster."""
         starts = np.array(indices, dtype=np.int64) * self.stride
-        places = starts[:, None] + self._offsets
+        positions = starts[:, None] + self._offsets
         metadata = {"index": list(indices)}
-        if places[:, -1].max() < len(self.tokens):
-            ids = torch.from_numpy(self.tokens[places].astype(np.int64))
+        if positions[:, -1].max() < len(self.tokens):
+            ids = torch.from_numpy(self.tokens[positions].astype(np.int64))
             return Batch(ids, ids.clone(), None, metadata)
         longest = int(np.minimum(len(self.tokens) - starts, self.context + 1).max())
-        places = places[:, :longest]
-        real = places < len(self.tokens)
+        positions = positions[:, :longest]
+        real = positions < len(self.tokens)
         if real.all():
-            ids = torch.from_numpy(self.tokens[places].astype(np.int64))
+            ids = torch.from_numpy(self.tokens[positions].astype(np.int64))
             return Batch(ids, ids.clone(), None, metadata)
-        found = self.tokens[np.minimum(places, len(self.tokens) - 1)].astype(np.int64)
+        padded = self.tokens[np.minimum(positions, len(self.tokens) - 1)].astype(np.int64)
         return Batch(
-            torch.from_numpy(np.where(real, found, pad)),
-            torch.from_numpy(np.where(real, found, IGNORE)),
+            torch.from_numpy(np.where(real, padded, pad)),
+            torch.from_numpy(np.where(real, padded, IGNORE)),
             torch.from_numpy(real),
             metadata,
         )
 
 
 def surprisals(tokens: Ids, starts: np.ndarray, length: int, vocabulary: int) -> Float64[np.ndarray, " windows"]:
-    """The mean surprisal of each window's tokens in nats, given the token before (or by itself for a large vocabulary).
+    """Returns the mean surprisal of the tokens of each window in nats, given the token before (large vocabulary: on its own).
 
-    Window i holds the tokens `starts[i]` to `starts[i] + length`, cut at the end of `tokens`. Probabilities are counts over
-    all of `tokens`, with one added to each. The tokens are read in pieces.
+    Window i contains the tokens from `starts[i]` to `starts[i] + length`, up to the end of `tokens`. Probabilities are counts
+    over all of `tokens`, plus one.
     """
     cost = _bigram_cost(tokens, vocabulary) if vocabulary <= MOST_FOR_BIGRAMS else _unigram_cost(tokens, vocabulary)
     sums = np.zeros(len(tokens))

@@ -114,7 +114,7 @@ def _task_eval_metrics(config: RunConfig) -> list[Metric]:
     if config.data.task is None or not task_eval.problems:
         return []
     task = REGISTRIES["task"].load(config.data.task.name)
-    own = getattr(task, "figures", ())
+    own = getattr(task, "metrics", ())
     own = own if isinstance(own, tuple) else ("exact_match",)
     sampled = ("agreement",) if task_eval.samples else ()
     metrics = (

@@ -1,11 +1,11 @@
-"""What every generated task must keep: splits apart."""
+"""A check for every generated task: its splits have no question in common."""
 
 from trimtab.data.tasks.generated import GeneratedTask
 
 
 def check_splits(task: GeneratedTask, sizes: tuple[int, ...] = (30, 200)) -> None:
-    """No question of a training split stands in any validation split, whatever the seeds and sizes; validation has no repeats."""
-    train, held = set(), set()
+    """No question is in both splits, for several seeds and sizes, and no validation question is repeated."""
+    train, validation_questions = set(), set()
     for seed in range(3):
         for size in sizes:
             drawn = task.split("train", 5 * size, seed)
@@ -13,5 +13,5 @@ def check_splits(task: GeneratedTask, sizes: tuple[int, ...] = (30, 200)) -> Non
             train |= {problem.question for problem in drawn}
             validation = [problem.question for problem in task.split("validation", size, seed)]
             assert len(set(validation)) == len(validation) == size
-            held |= set(validation)
-    assert not train & held
+            validation_questions |= set(validation)
+    assert not train & validation_questions

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trimtab.config import ConfigError
 from trimtab.data.tasks import Problem, Role
 from trimtab.data.tasks.arithmetic import Arithmetic
-from trimtab.data.tasks.arithmetic.expressions import Operation, parsed
+from trimtab.data.tasks.arithmetic.expressions import Operation, parse
 from trimtab.training.components import TASKS
 
 OPERATIONS: tuple[Operation, ...] = ("sum", "difference", "product", "chain")
@@ -22,7 +22,7 @@ def drawn(count: int = 400, split: str = "train", **parameters: object) -> list[
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("scratch", [False, True])
-def test_answers_are_what_python_makes_of_the_prompt(operation: Operation, scratch: bool) -> None:
+def test_answers_equal_the_value_that_python_computes(operation: Operation, scratch: bool) -> None:
     for problem in drawn(operations=(operation,), scratch=scratch):
         value = eval(problem.prompt.removesuffix("="))
         assert value >= 0
@@ -46,7 +46,7 @@ def test_every_step_is_a_true_equation(operation: Operation) -> None:
             assert int(spelled) == int(final)
 
 
-def test_steps_are_the_ones_that_the_documentation_shows() -> None:
+def test_the_working_is_that_of_the_documented_examples() -> None:
     task = Arithmetic(scratch=True)
     for prompt, answer in (
         ("37+48=", "7+8=15;3+4+1=8;85"),
@@ -55,11 +55,11 @@ def test_steps_are_the_ones_that_the_documentation_shows() -> None:
         ("7*40=", "7*40=280;280"),
         ("20+3*4-7=", "3*4=12;20+12=32;32-7=25;25"),
     ):
-        assert task._asked(parsed(prompt.removesuffix("=")), 1).answer == answer
+        assert task._problem_of(parse(prompt.removesuffix("=")), 1).answer == answer
 
 
 def count_carries(first: int, second: int, sign: str) -> int:
-    """By schoolbook columns; a borrow of a − b is a carry of b + (a − b)."""
+    """The carries of column addition; a borrow of a − b is a carry of b + (a − b)."""
     if sign == "-":
         first, second = second, first - second
     carries = carried = 0
@@ -71,7 +71,7 @@ def count_carries(first: int, second: int, sign: str) -> int:
 
 
 @given(st.integers(1, 5), st.integers(0, 5), st.sampled_from(["sum", "difference"]), st.integers(0, 2**32))
-def test_carries_are_as_many_as_asked(level: int, carries: int, operation: Operation, seed: int) -> None:
+def test_the_number_of_carries_is_the_configured_one(level: int, carries: int, operation: Operation, seed: int) -> None:
     carries = min(carries, level)
     problem = Arithmetic(levels=(level,), operations=(operation,), carries=carries).problem(level, random.Random(seed))
     first, sign, second = re.fullmatch(r"(\d+)([+-])(\d+)=", problem.prompt).groups()  # type: ignore[union-attr]
@@ -80,13 +80,13 @@ def test_carries_are_as_many_as_asked(level: int, carries: int, operation: Opera
     assert count_carries(int(first), int(second), sign) == carries
 
 
-def test_every_reachable_number_of_carries_turns_up_when_it_is_left_to_chance() -> None:
+def test_without_carries_every_possible_number_of_carries_occurs() -> None:
     problems = drawn(600, levels=(2,), operations=("sum",))
     counts = {count_carries(*map(int, problem.prompt[:-1].split("+")), "+") for problem in problems}
     assert counts == {0, 1, 2, 3}
 
 
-def test_levels_have_the_digits_that_the_table_says() -> None:
+def test_levels_have_the_digits_of_the_documented_table() -> None:
     for level in LEVELS:
         for operation, digits in (
             ("sum", (level + 1, level + 1)),
@@ -105,11 +105,11 @@ def test_levels_have_the_digits_that_the_table_says() -> None:
         for problem in drawn(50, levels=(level,), operations=("chain",)):
             numbers = re.findall(r"\d+", problem.prompt)
             assert (len(numbers), max(map(len, numbers)), problem.prompt.count("*")) == shapes[level]
-    with pytest.raises(ConfigError, match="carries is 3, and a difference of level 2 has 2 at most"):
+    with pytest.raises(ConfigError, match="`carries` is 3, but a difference of level 2 has at most 2"):
         TASKS.resolve({"name": "arithmetic", "levels": [2, 3], "carries": 3})
-    with pytest.raises(ConfigError, match="operations has neither"):
+    with pytest.raises(ConfigError, match="`operations` has neither"):
         TASKS.resolve({"name": "arithmetic", "operations": ["product"], "carries": 1})
-    with pytest.raises(ValueError, match="a sum of level 1 has 2 at most"):
+    with pytest.raises(ValueError, match="a sum of level 1 has at most 2"):
         Arithmetic(levels=(1,), operations=("sum",), carries=3)
 
 
@@ -119,11 +119,11 @@ def test_operations_are_drawn_about_equally() -> None:
         assert abs(sum(kinds[share] for share in shares) / 4000 - 0.25) < 0.03
 
 
-def test_the_same_numbers_are_one_question_in_whatever_order_and_with_whichever_signs() -> None:
+def test_order_and_signs_of_two_numbers_do_not_change_the_question() -> None:
     train = drawn(3000, levels=(1,), operations=("sum", "difference"))
-    held = drawn(300, "validation", levels=(1,), operations=("sum", "difference"))
-    seen = {frozenset(re.findall(r"\d+", problem.prompt)) for problem in train}
-    assert not seen & {frozenset(re.findall(r"\d+", problem.prompt)) for problem in held}
+    validation = drawn(300, "validation", levels=(1,), operations=("sum", "difference"))
+    trained = {frozenset(re.findall(r"\d+", problem.prompt)) for problem in train}
+    assert not trained & {frozenset(re.findall(r"\d+", problem.prompt)) for problem in validation}
 
 
 def terms(prompt: str) -> tuple[tuple[str, ...], ...]:
@@ -131,15 +131,17 @@ def terms(prompt: str) -> tuple[tuple[str, ...], ...]:
     return tuple(sorted(tuple(sorted(term.split("*"))) for term in re.split(r"[+-]", prompt.removesuffix("="))))
 
 
-@pytest.mark.parametrize(("level", "held"), [(1, 15), (2, 300), (3, 300), (4, 300), (5, 300)])
-def test_no_chain_of_the_validation_split_is_trained_on_in_another_order(level: int, held: int) -> None:
+@pytest.mark.parametrize(("level", "count"), [(1, 15), (2, 300), (3, 300), (4, 300), (5, 300)])
+def test_no_chain_of_the_validation_split_is_trained_on_in_another_order(level: int, count: int) -> None:
     trained = {terms(problem.prompt) for problem in drawn(5000, levels=(level,), operations=("chain",))}
-    asked = [terms(problem.prompt) for problem in drawn(held, "validation", levels=(level,), operations=("chain",))]
-    assert len(set(asked)) == len(asked)
-    assert not trained & set(asked)
+    validation = [
+        terms(problem.prompt) for problem in drawn(count, "validation", levels=(level,), operations=("chain",))
+    ]
+    assert len(set(validation)) == len(validation)
+    assert not trained & set(validation)
 
 
-def test_a_question_is_its_terms_in_whatever_order() -> None:
+def test_the_order_of_the_terms_does_not_change_the_question() -> None:
     task = Arithmetic()
     for same in (
         ("37+48", "48+37", "48-37"),
@@ -148,9 +150,9 @@ def test_a_question_is_its_terms_in_whatever_order() -> None:
         ("7*9-12+44", "44+12-9*7", "12+9*7-44"),
         ("8*75-14-7*58+47", "47+75*8-58*7-14"),
     ):
-        assert len({task._asked(parsed(text), 1).question for text in same}) == 1, same
+        assert len({task._problem_of(parse(text), 1).question for text in same}) == 1, same
     for one, other in (("37+48", "37*48"), ("7*9-12+44", "7*12-9+44"), ("2*3+4+5", "2+3*4+5"), ("12+3+4", "1+23+4")):
-        assert task._asked(parsed(one), 1).question != task._asked(parsed(other), 1).question
+        assert task._problem_of(parse(one), 1).question != task._problem_of(parse(other), 1).question
 
 
 @pytest.mark.parametrize("scratch", [False, True])
@@ -172,7 +174,7 @@ def test_scores_of_right_and_wrong_answers() -> None:
         assert task.score(problem, response.format(problem.truth)) == {"exact_match": 0.0}, response
 
 
-def test_steps_are_scored_each_in_its_place() -> None:
+def test_steps_are_scored_at_their_position() -> None:
     task = Arithmetic(scratch=True)
     problem = Problem("37+48=", "7+8=15;3+4+1=8;85", "7+8=15;3+4+1=8;85")
     for response, exact, steps in (
@@ -187,10 +189,10 @@ def test_steps_are_scored_each_in_its_place() -> None:
         ("", 0, 0),
     ):
         assert task.score(problem, response) == {"exact_match": exact, "steps": steps}, response
-    assert task.figures == ("exact_match", "steps")
+    assert task.metrics == ("exact_match", "steps")
 
 
-def test_a_question_with_two_readings_accepts_the_likelier_or_either() -> None:
+def test_an_ambiguous_question_accepts_its_most_likely_readings() -> None:
     task = Arithmetic()
     for weights, scores in (((0.5, 0.5), (1, 1)), ((0.7, 0.3), (1, 0))):
         readings = (("85", weights[0]), ("11", weights[1]))
@@ -200,16 +202,16 @@ def test_a_question_with_two_readings_accepts_the_likelier_or_either() -> None:
 
 
 @pytest.mark.parametrize("scratch", [False, True])
-def test_two_readings_ask_one_prompt_of_the_same_question(scratch: bool) -> None:
+def test_both_readings_have_the_same_prompt_and_question(scratch: bool) -> None:
     task = Arithmetic(levels=LEVELS, scratch=scratch)
     rng = random.Random(0)
-    made = 0
+    pairs = 0
     for problem in task.split("train", 500, 1):
         pair = task.two_readings(problem, rng)
         if pair is None:
             assert "*" in problem.prompt or "+" not in problem.prompt or len(re.findall(r"\d+", problem.prompt)) > 2
             continue
-        made += 1
+        pairs += 1
         plus, minus = pair
         assert plus.prompt == minus.prompt
         assert plus.prompt.count("?") == 1
@@ -217,18 +219,18 @@ def test_two_readings_ask_one_prompt_of_the_same_question(scratch: bool) -> None
         for reading, sign in ((plus, "+"), (minus, "-")):
             assert int(reading.answer.split(";")[-1]) == eval(plus.prompt.replace("?", sign)[:-1]) >= 0
         assert sorted(re.findall(r"\d+", plus.prompt)) == sorted(re.findall(r"\d+", problem.prompt))
-    assert made > 250
-    assert task.two_readings(task._asked(parsed("12*34"), 3), rng) is None
+    assert pairs > 250
+    assert task.two_readings(task._problem_of(parse("12*34"), 3), rng) is None
 
 
 @given(st.text() | st.from_regex(r"[0-9;=+*. \n-]{0,40}"), st.booleans())
-def test_no_text_breaks_the_scorer(response: str, scratch: bool) -> None:
+def test_any_response_has_a_score(response: str, scratch: bool) -> None:
     task = Arithmetic(scratch=scratch)
     problem = Problem("37+48=", "85", "7+8=15;3+4+1=8;85" if scratch else "85")
     assert all(0 <= value <= 1 for value in task.score(problem, response).values())
 
 
-def test_huge_responses_are_scored_in_no_time() -> None:
+def test_huge_responses_are_scored_in_linear_time() -> None:
     task = Arithmetic(scratch=True)
     problem = Problem("37+48=", "85", "7+8=15;3+4+1=8;85")
     for response in ("9" * 1_000_000, "0" * 1_000_000 + "x", ";" * 1_000_000, "-" * 1_000_000, "1.0" * 300_000):

@@ -28,15 +28,15 @@ def bpe(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 
 
 def facts(dataset: ProblemDataset, index: int = 0) -> list[tuple[str, int, int, bool]]:
-    """Each token of an item: its text, role, place, and whether it is asked."""
+    """Each token of an item: its text, role, place, and whether it has a label."""
     item = dataset[index]
     aligned = item["metadata"]["aligned"]
     texts = [dataset.tokenizer.decode([token]) for token in item["input_ids"].tolist()]
-    asked = (item["labels"] != IGNORE).tolist()
-    return list(zip(texts, aligned["role"].tolist(), aligned["place"].tolist(), asked, strict=True))
+    labelled = (item["labels"] != IGNORE).tolist()
+    return list(zip(texts, aligned["role"].tolist(), aligned["place"].tolist(), labelled, strict=True))
 
 
-def test_a_problem_as_characters() -> None:
+def test_roles_places_and_labels_of_a_problem_in_characters() -> None:
     problem = Problem(
         "7.25+12=",
         "19.25",
@@ -44,8 +44,8 @@ def test_a_problem_as_characters() -> None:
         prompt_numbers=(Number(0, 4, Role.QUANTITY), Number(5, 7, Role.INDEX)),
         answer_numbers=(Number(0, 5, Role.QUANTITY),),
     )
-    found = facts(ProblemDataset([problem], CHARACTERS))
-    assert found == [
+    tokens = facts(ProblemDataset([problem], CHARACTERS))
+    assert tokens == [
         ("7", 1, 0, False),
         (".", 1, -1, False),
         ("2", 1, -2, False),
@@ -63,22 +63,22 @@ def test_a_problem_as_characters() -> None:
     ]
 
 
-def test_separators_count_as_no_place_and_structure_has_none() -> None:
+def test_separators_and_structure_have_no_digit_place() -> None:
     text = "1,234;5"
     numbers = (Number(0, 7, Role.STRUCTURE), Number(0, 5, Role.QUANTITY))
-    found = facts(ProblemDataset([Problem("", text, text, answer_numbers=numbers)], CHARACTERS))
-    assert [place for _, _, place, _ in found] == [3, -1, 2, 1, 0, -1, -1, -1]
-    assert [role for _, role, _, _ in found] == [1, 1, 1, 1, 1, 4, 4, 4]
+    tokens = facts(ProblemDataset([Problem("", text, text, answer_numbers=numbers)], CHARACTERS))
+    assert [place for _, _, place, _ in tokens] == [3, -1, 2, 1, 0, -1, -1, -1]
+    assert [role for _, role, _, _ in tokens] == [1, 1, 1, 1, 1, 4, 4, 4]
 
 
-def test_a_template_shifts_the_facts_with_the_prompt() -> None:
+def test_a_template_shifts_roles_and_places_with_the_prompt() -> None:
     problem = Problem("37+4=", "41", "41", prompt_numbers=(Number(0, 2, Role.QUANTITY),))
     dataset = ProblemDataset([problem], CHARACTERS, template="<9> {prompt} 1")
     assert dataset.prompt_text(problem) == "<9> 37+4= 1"
     assert [(text, place) for text, role, place, _ in facts(dataset) if role == Role.QUANTITY] == [("3", 1), ("7", 0)]
     assert dataset.prompt_ids(problem).tolist() == CHARACTERS.encode("<9> 37+4= 1").tolist()
     for template in ("", "no prompt", "{prompt"):
-        with pytest.raises(ValueError, match="a template needs {prompt}"):
+        with pytest.raises(ValueError, match="a template must contain {prompt}"):
             ProblemDataset([problem], CHARACTERS, template=template)
 
 
@@ -88,14 +88,14 @@ def test_numbers_of_any_problem_are_spelled_by_tokens_of_their_role(seed: int, s
     problems = Arithmetic(levels=(1, 3, 5), scratch=scratch).split("train", 3, seed)
     dataset = ProblemDataset(problems, CHARACTERS)
     for index, problem in enumerate(problems):
-        found = facts(dataset, index)
+        tokens = facts(dataset, index)
         text = problem.prompt + problem.answer
-        assert "".join(token for token, _, _, _ in found) == text + "\n"
-        for token, role, place, _ in found:
+        assert "".join(token for token, _, _, _ in tokens) == text + "\n"
+        for token, role, place, _ in tokens:
             assert role == (Role.QUANTITY if token.isdigit() else Role.STRUCTURE)
             assert (place >= 0) == token.isdigit()
         # Digits with their places add up to the numbers.
-        total = sum(int(token) * 10**place for token, _, place, _ in found if place >= 0)
+        total = sum(int(token) * 10**place for token, _, place, _ in tokens if place >= 0)
         numbers = "".join(
             character if character.isdigit() else " " for character in problem.prompt + " " + problem.answer
         )
@@ -127,14 +127,16 @@ def test_tokens_of_several_characters(bpe: Tokenizer) -> None:
         assert (role, place) == (Role.QUANTITY, 0)
 
 
-def test_prompt_and_answer_are_encoded_apart(bpe: Tokenizer) -> None:
+def test_prompt_and_answer_are_encoded_separately(bpe: Tokenizer) -> None:
     problem = Problem("12", "34", "34")
     dataset = ProblemDataset([problem], bpe)
     item = dataset[0]
-    asked = item["labels"] != IGNORE
-    assert item["input_ids"][~asked].tolist() == dataset.prompt_ids(problem).tolist() == bpe.encode("12").tolist()
+    label_mask = item["labels"] != IGNORE
+    assert item["input_ids"][~label_mask].tolist() == dataset.prompt_ids(problem).tolist() == bpe.encode("12").tolist()
     assert (
-        item["labels"][asked].tolist() == dataset.answer_ids("34").tolist() == [*bpe.encode("34").tolist(), dataset.end]
+        item["labels"][label_mask].tolist()
+        == dataset.answer_ids("34").tolist()
+        == [*bpe.encode("34").tolist(), dataset.end]
     )
     assert dataset.length(problem) == len(item["input_ids"])
 
@@ -177,10 +179,10 @@ def test_target_sets_are_the_exact_distribution_of_each_next_token(characters: b
         assert ids.shape == weights.shape == (len(item["input_ids"]), ids.shape[1])
         assert not weights[:prompt].any()
         for row, known in enumerate(brute_force(dataset, problem), prompt):
-            found = dict(zip(ids[row].tolist(), weights[row].tolist(), strict=True))
-            found = {token: weight for token, weight in found.items() if weight}
-            assert found == pytest.approx(known, abs=1e-6)
-            assert int(item["labels"][row]) in found
+            targets = dict(zip(ids[row].tolist(), weights[row].tolist(), strict=True))
+            targets = {token: weight for token, weight in targets.items() if weight}
+            assert targets == pytest.approx(known, abs=1e-6)
+            assert int(item["labels"][row]) in targets
             assert float(weights[row].sum()) == pytest.approx(1, abs=1e-6)
     assert several > 100
 
@@ -202,7 +204,7 @@ def test_the_end_of_an_answer() -> None:
 
     assert ProblemDataset([], CHARACTERS).end == CHARACTERS.encode("\n")[0]
     assert ProblemDataset([], WithEnd()).end == 5
-    with pytest.raises(ValueError, match="has no end token and no token for a newline"):
+    with pytest.raises(ValueError, match="has neither an end token nor a token for a newline"):
         ProblemDataset([], CharacterTokenizer(policy="printable"))
 
 

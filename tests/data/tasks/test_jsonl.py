@@ -32,7 +32,7 @@ ROW: dict[str, Any] = {"q": "Red or blue?", "a": "red", "also": ["Red", "scarlet
 }
 
 
-def test_every_key_of_a_row() -> None:
+def test_a_row_with_every_key_becomes_a_problem() -> None:
     problem = KEYS.problem(ROW)
     assert (problem.prompt, problem.answer, problem.truth, problem.level) == ("Red or blue?\n", "red", "red", 3)
     assert problem.accepted == (("red", 1 / 3), ("Red", 1 / 3), ("scarlet", 1 / 3))
@@ -52,27 +52,27 @@ def test_every_key_of_a_row() -> None:
         ({"a": True}, "'a' is true or false where text or a number is needed"),
         ({"a": {"x": 1}}, "'a' is an object where text or a number is needed"),
         ({"a": 1e999}, "'a' is too large a number"),
-        ({"u": 1.5}, "'u' is 1.5, and lies between 0 and 1"),
+        ({"u": 1.5}, "'u' is 1.5, but must be between 0 and 1"),
         ({"u": "high"}, "'u' is text where a number is needed"),
         ({"u": 10**400}, "'u' is too large a number"),
-        ({"o": ["red", "red"]}, "'o' names an option twice"),
-        ({"o": ["green", "blue"]}, "the answer 'red' is none of the options in 'o', letter by letter"),
-        ({"a": "Red"}, "the answer 'Red' is none of the options in 'o'"),
-        ({"p": [1.0]}, "'p' needs a list of 2 numbers"),
+        ({"o": ["red", "red"]}, "'o' contains an option twice"),
+        ({"o": ["green", "blue"]}, "the answer 'red' is not exactly one of the options in 'o'"),
+        ({"a": "Red"}, "the answer 'Red' is not exactly one of the options in 'o'"),
+        ({"p": [1.0]}, "'p' must be a list of 2 numbers"),
         ({"p": [0.5, 0.6]}, "add up to 1.1"),
-        ({"p": [1.5, -0.5]}, "'p' are no probabilities"),
-        ({"l": 1.5}, "'l' must be a whole number"),
-        ({"l": -1}, "'l' must be a whole number"),
+        ({"p": [1.5, -0.5]}, "'p' must be numbers from 0 to 1"),
+        ({"l": 1.5}, "'l' must be a level of difficulty, a whole number"),
+        ({"l": -1}, "'l' must be a level of difficulty, a whole number"),
     ],
 )
-def test_what_is_wrong_with_a_row(change: dict[str, Any], reason: str) -> None:
+def test_a_bad_value_in_a_row_is_reported(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(BadRowError) as error:
         KEYS.problem({**ROW, **change})
     assert reason in str(error.value)
 
 
 @pytest.mark.parametrize("key", ["q", "a", "u", "o", "p", "l"])
-def test_a_missing_key_is_named(key: str) -> None:
+def test_a_missing_key_is_reported(key: str) -> None:
     with pytest.raises(BadRowError, match=f"it has no '{key}'; it has "):
         KEYS.problem({name: value for name, value in ROW.items() if name != key})
 
@@ -81,7 +81,7 @@ def test_further_answers_may_be_missing() -> None:
     assert KEYS.problem({name: value for name, value in ROW.items() if name != "also"}).accepted == ()
 
 
-def test_numbers_are_answers_and_a_path_of_keys_reaches_inside() -> None:
+def test_numbers_are_answers_and_a_key_may_be_a_path() -> None:
     reader = RowReader(prompt_key="q", answer_key="answers.text", match="exact")
     problem = reader.problem({"q": "How many?", "answers": {"text": [3, 3.5, "3"], "start": [0]}})
     assert problem.accepted == (("3", 0.5), ("3.5", 0.5))
@@ -117,7 +117,7 @@ def test_any_row_is_a_problem_or_a_bad_row(change: dict[str, Any]) -> None:
         ("normalised", ["the beatles!", "Beatles", "A  Beatles"], ["Beatle", "The Beatles of old", ""]),
     ],
 )
-def test_text_matches(match: Any, right: list[str], wrong: list[str]) -> None:
+def test_texts_match_exactly_or_normalised(match: Any, right: list[str], wrong: list[str]) -> None:
     assert all(matches(match, response, ["Abbey Road", "The Beatles"]) for response in right)
     assert not any(matches(match, response, ["Abbey Road", "The Beatles"]) for response in wrong)
 
@@ -129,7 +129,7 @@ def test_numbers_match_by_value() -> None:
     assert not any(matches("number", response, ["18 eggs", "-3"]) for response in ["", "3", "180", "18 and 1"])
 
 
-def test_what_normalisation_would_make_nothing_stays_itself() -> None:
+def test_a_text_that_normalisation_would_empty_is_only_lower_cased() -> None:
     assert normalised("?") == "?" != normalised("!")
     assert normalised("The") == "the"
     assert not matches("normalised", "", ["?"])
@@ -169,24 +169,32 @@ def test_numbers_are_answers_as_their_file_writes_them(tmp_path: Path) -> None:
         task.split("train", None, 0)
 
 
-def test_what_the_tokenizer_does_not_have_stands_in_the_report(tmp_path: Path) -> None:
+def test_the_report_counts_the_characters_that_the_tokenizer_lacks_in_each_split(tmp_path: Path) -> None:
     rows = [{"prompt": f"{n} \u20ac or \u00e9\u20ac?", "answer": "\u20ac" if n == 3 else "x"} for n in range(20)]
     task = JsonLines(path=write_rows(tmp_path / "rows.jsonl", rows))
     report = task_data(tokenizer=CharacterTokenizer(), task=task, context=32).report
-    assert report.to_dict()["unknown"] == [["U+20AC", 41], ["U+00E9", 20]]
-    assert "61 characters that the tokenizer does not have, most often: '\\u20ac' x41, '\\xe9' x20" in report.lines()
+    unknown = report.to_dict()["unknown_characters"]
+    for split in ("train", "validation"):
+        texts = "".join(problem.prompt + problem.answer for problem in task.split(split, None, 0))  # type: ignore[arg-type]
+        assert unknown[split] == texts.count("\u20ac") + texts.count("\u00e9") > 0
+    assert unknown["most_frequent"] == [
+        {"character": "\u20ac", "occurrences": 41},
+        {"character": "\u00e9", "occurrences": 20},
+    ]
+    assert any(line.startswith("61 unknown characters (") for line in report.lines())
     plain = JsonLines(
         path=write_rows(tmp_path / "plain.jsonl", [{"prompt": f"p{n}", "answer": "x"} for n in range(20)])
     )
-    assert task_data(tokenizer=CharacterTokenizer(), task=plain, context=32).report.to_dict()["unknown"] == []
+    plain_report = task_data(tokenizer=CharacterTokenizer(), task=plain, context=32).report.to_dict()
+    assert plain_report["unknown_characters"] == {"train": 0, "validation": 0, "most_frequent": []}
 
 
 def test_probabilities_without_options_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"data\.task.*`probabilities_key` needs `options_key`"):
+    with pytest.raises(ConfigError, match=r"data\.task.*`probabilities_key` requires `options_key`"):
         load_config(None, ["data={name: task, task: {name: jsonl, path: rows.jsonl, probabilities_key: p}}"])
 
 
-def test_a_number_is_asked_for_where_numbers_are_compared(tmp_path: Path) -> None:
+def test_matching_by_number_requires_a_number_in_every_answer(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [{"prompt": "q", "answer": "many"}])
     with pytest.raises(DataError, match="the answer 'many' has no plain number"):
         JsonLines(path=path, match="number").split("train", None, 0)
@@ -196,11 +204,11 @@ def test_real_open_questions_with_several_answers() -> None:
     path = shared_file("nq_open_sample.jsonl")
     written = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     task = JsonLines(path=str(path), prompt_key="question")
-    train, held = task.split("train", None, 0), task.split("validation", None, 0)
-    assert len(train) + len(held) + len(task.skipped) == len(written)
-    assert not {problem.question for problem in train} & {problem.question for problem in held}
+    train, validation = task.split("train", None, 0), task.split("validation", None, 0)
+    assert len(train) + len(validation) + len(task.skipped) == len(written)
+    assert not {problem.question for problem in train} & {problem.question for problem in validation}
     answers = {row["question"]: row["answer"] for row in written}
-    for problem in [*train, *held]:
+    for problem in [*train, *validation]:
         for answer in answers[problem.prompt.strip()]:
             assert task.score(problem, answer) == {"exact_match": 1.0}
     bundle = task_data(tokenizer=CharacterTokenizer(), task=task, context=255)
@@ -214,5 +222,5 @@ def test_a_hundred_thousand_rows_are_read(tmp_path: Path) -> None:
     ]
     path = write_rows(tmp_path / "rows.jsonl", rows)
     task = JsonLines(path=path)
-    train, held = task.split("train", None, 0), task.split("validation", None, 0)
-    assert len(train) + len(held) == 100_000
+    train, validation = task.split("train", None, 0), task.split("validation", None, 0)
+    assert len(train) + len(validation) == 100_000

@@ -28,7 +28,7 @@ def drawn(kind: str, level: int, count: int, style: str = "compact", seed: int =
 
 
 def truth(formula: str, values: dict[str, int]) -> int:
-    """A formula's truth by Python's own operators: numbers for letters, `<=` for `->`."""
+    """The truth of a formula, computed by Python's operators: numbers for letters, `<=` for `->`."""
     text = re.sub(r"~(\w)", r"(1-\1)", formula).replace("<->", "==").replace("->", "<=")
     return int(eval(text, {}, values))
 
@@ -43,9 +43,9 @@ def follows(premises: list[str], conclusion: str) -> bool:
 
 
 def arguments(prompt: str) -> tuple[list[str], str]:
-    found = re.fullmatch(r"(.*) \|- (.*)\? ", prompt)
-    assert found is not None
-    return found[1].split("; "), found[2]
+    match = re.fullmatch(r"(.*) \|- (.*)\? ", prompt)
+    assert match is not None
+    return match[1].split("; "), match[2]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -68,7 +68,7 @@ def alone(premise: str, conclusion: str) -> bool:
 
 
 def formula_of(sentence: str) -> str:
-    """A sentence in words as a formula, over the initials of names of the test's own choosing."""
+    """A sentence in words as a formula over names, parsed independently of the task."""
     parts = re.fullmatch(r"(?:[Ii]f (.*), )?(.*)", sentence.rstrip("."))
     assert parts is not None
     before, after = parts[1], clause(parts[2])
@@ -80,22 +80,22 @@ def clause(text: str) -> str:
         if word in text:
             left, _, right = text.partition(word)
             return f"{clause(left)}{sign}{clause(right)}"
-    found = re.fullmatch(r"(\w+) (comes|does not come)", text)
-    assert found is not None
-    return ("~" if found[2] != "comes" else "") + found[1]
+    match = re.fullmatch(r"(\w+) (comes|does not come)", text)
+    assert match is not None
+    return ("~" if match[2] != "comes" else "") + match[1]
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_words_say_what_the_formulas_say(level: int) -> None:
+def test_labels_of_arguments_in_words_are_right(level: int) -> None:
     for problem in drawn("entailment", level, 200, "words"):
-        told, _, asked = problem.prompt.partition(" Does it follow that ")
+        premises_text, _, conclusion_text = problem.prompt.partition(" Does it follow that ")
         letters: dict[str, str] = {}
 
         def short(formula: str, letters: dict[str, str] = letters) -> str:
             return re.sub(r"\w+", lambda name: letters.setdefault(name[0], "abcdef"[len(letters)]), formula)
 
-        premises = [short(formula_of(sentence)) for sentence in told.split(". ")]
-        conclusion = short(formula_of(asked.removesuffix("?\n")))
+        premises = [short(formula_of(sentence)) for sentence in premises_text.split(". ")]
+        conclusion = short(formula_of(conclusion_text.removesuffix("?\n")))
         assert problem.truth == ("yes" if follows(premises, conclusion) else "no")
 
 
@@ -110,26 +110,26 @@ def test_yes_and_no_are_balanced_within_levels_and_lengths() -> None:
             assert abs(band["yes"] - band.total() / 2) < 4.2 * math.sqrt(band.total()) / 2
 
 
-def test_validation_is_balanced_although_no_question_comes_twice() -> None:
-    found = Counter(problem.truth for problem in Logic(kind="entailment", levels=(1,)).split("validation", 500, 0))
-    assert abs(found["yes"] - 250) < 4.2 * math.sqrt(500) / 2
+def test_yes_and_no_are_balanced_in_the_validation_split() -> None:
+    counts = Counter(problem.truth for problem in Logic(kind="entailment", levels=(1,)).split("validation", 500, 0))
+    assert abs(counts["yes"] - 250) < 4.2 * math.sqrt(500) / 2
 
 
 def features(problem: Problem) -> Counter[str]:
-    """Tokens with the part that they stand in, their counts, the length and the conclusion as it stands."""
+    """Counts of the tokens in premises and conclusion, the form and the length."""
     premises, conclusion = arguments(problem.prompt)
     pattern = r"<->|->|[a-z~&|();]"
-    found = Counter(f"p{token}" for token in re.findall(pattern, "; ".join(premises)))
-    found.update(f"c{token}" for token in re.findall(pattern, conclusion))
+    counts = Counter(f"p{token}" for token in re.findall(pattern, "; ".join(premises)))
+    counts.update(f"c{token}" for token in re.findall(pattern, conclusion))
     shape = re.sub(r"\w", "_", problem.prompt)
-    found[f"shape {shape}"] = found[f"length {len(problem.prompt)}"] = found["one"] = 1
-    return found
+    counts[f"shape {shape}"] = counts[f"length {len(problem.prompt)}"] = counts["one"] = 1
+    return counts
 
 
 @pytest.mark.parametrize("level", [1, 3, 5])
-def test_a_bag_of_tokens_tells_nothing(level: int) -> None:
-    """Naive Bayes on tokens, shape and length (with a smoothed count a class) is at chance on problems that it has not seen."""
-    train, held = drawn("entailment", level, 2500), drawn("entailment", level, 1500, seed=1)
+def test_a_bag_of_tokens_does_not_predict_the_answer(level: int) -> None:
+    """Naive Bayes (with add-one smoothing) on tokens, form and length is at chance on new problems."""
+    train, validation = drawn("entailment", level, 2500), drawn("entailment", level, 1500, seed=1)
     counts = {label: Counter[str]() for label in ("yes", "no")}
     for problem in train:
         counts[problem.truth].update(features(problem))
@@ -140,28 +140,28 @@ def test_a_bag_of_tokens_tells_nothing(level: int) -> None:
         for name in names
     }
     right = 0
-    for problem in held:
+    for problem in validation:
         evidence = sum(weight.get(name, 0.0) * count for name, count in features(problem).items())
         right += (evidence > 0) == (problem.truth == "yes")
-    assert abs(right / len(held) - 0.5) < 4.2 * 0.5 / math.sqrt(len(held))
+    assert abs(right / len(validation) - 0.5) < 4.2 * 0.5 / math.sqrt(len(validation))
 
 
-def test_both_answers_stand_for_the_same_tokens() -> None:
-    """Arguments of one key come with both answers, and have the same tokens up to the names of the letters."""
+def test_both_answers_have_the_same_tokens() -> None:
+    """Arguments with the same key have both answers, and the same tokens except for the names of the letters."""
     by_key: defaultdict[str, defaultdict[str, set[tuple[int, ...]]]] = defaultdict(lambda: defaultdict(set))
     for problem in drawn("entailment", 1, 6000):
         usage = tuple(sorted(Counter(re.findall(r"[a-z]", problem.prompt)).values()))
         by_key[problem.question][problem.truth].add(usage)
-    often = [found for found in by_key.values() if len(found) == 2]
+    often = [usages for usages in by_key.values() if len(usages) == 2]
     assert len(often) > 500
-    assert all(found["yes"] == found["no"] for found in often)
+    assert all(usages["yes"] == usages["no"] for usages in often)
 
 
 # Knights and knaves
 
 
 def says(statement: str, kinds: dict[str, bool]) -> bool:
-    """Whether a compact statement is true, read by itself."""
+    """Whether a compact statement is true, evaluated independently of the task."""
     for sign in ("->", "&", "|"):
         if sign in statement:
             left, right = (says(part, kinds) for part in statement.split(sign))
@@ -174,45 +174,45 @@ def says(statement: str, kinds: dict[str, bool]) -> bool:
 
 
 def solutions(people: list[str], statements: list[str]) -> list[str]:
-    found = []
+    assignments = []
     for row in product((True, False), repeat=len(people)):
         kinds = dict(zip(people, row, strict=True))
-        if all(says(said, kinds) == kinds[who] for who, said in zip(people, statements, strict=True)):
-            found.append("".join("K" if knight else "N" for knight in row))
-    return found
+        if all(says(statement, kinds) == kinds[who] for who, statement in zip(people, statements, strict=True)):
+            assignments.append("".join("K" if knight else "N" for knight in row))
+    return assignments
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_every_puzzle_has_its_one_solution(level: int) -> None:
+def test_every_puzzle_has_exactly_one_solution(level: int) -> None:
     for problem in drawn("knights", level, 400):
-        told = [part.split(":") for part in problem.prompt.removesuffix(" who? ").split("; ")]
-        people = [who for who, _ in told]
+        lines = [part.split(":") for part in problem.prompt.removesuffix(" who? ").split("; ")]
+        people = [who for who, _ in lines]
         assert tuple(people) == LETTERS[: len(people)]
-        assert solutions(people, [said for _, said in told]) == [problem.truth]
+        assert solutions(people, [statement for _, statement in lines]) == [problem.truth]
 
 
 def compact(sentence: str, letters: dict[str, str]) -> str:
-    """A statement in words as a compact one, by rules of the test's own."""
+    """A statement in words as a compact one, converted independently of the task."""
     text = sentence
     for name, letter in letters.items():
         text = re.sub(rf"\b{name}\b", letter, text)
     text = re.sub(r"(\w) and (\w) are of the same kind", r"\1=\2", text)
     text = re.sub(r"(\w) and (\w) are of different kinds", r"\1/\2", text)
     text = re.sub(r"exactly (\d) knights? (?:is|are) among us", r"#\1", text)
-    text = re.sub(r"(\w) is a kn(?:(ight)|ave)", lambda found: ("K" if found[2] else "N") + found[1], text)
+    text = re.sub(r"(\w) is a kn(?:(ight)|ave)", lambda match: ("K" if match[2] else "N") + match[1], text)
     text = re.sub(r"if (\w+), (\w+)", r"\1->\2", text)
     return text.replace(" and ", "&").replace(" or ", "|")
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_puzzles_in_words(level: int) -> None:
+def test_solutions_of_puzzles_in_words_are_right(level: int) -> None:
     for problem in drawn("knights", level, 200, "words"):
-        told = re.findall(r"(\w+) says: ([^.]+)\.", problem.prompt)
-        people = [who for who, _ in told]
+        lines = re.findall(r"(\w+) says: ([^.]+)\.", problem.prompt)
+        people = [who for who, _ in lines]
         letters = dict(zip(people, LETTERS, strict=False))
-        (found,) = solutions(list(letters.values()), [compact(said, letters) for _, said in told])
+        (solution,) = solutions(list(letters.values()), [compact(statement, letters) for _, statement in lines])
         kinds = {"K": "knight", "N": "knave"}
-        assert problem.truth == ", ".join(f"{who} {kinds[kind]}" for who, kind in zip(people, found, strict=True))
+        assert problem.truth == ", ".join(f"{who} {kinds[kind]}" for who, kind in zip(people, solution, strict=True))
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -228,34 +228,34 @@ def test_solutions_are_equally_likely(level: int) -> None:
 
 @pytest.mark.parametrize("style", ["compact", "words"])
 def test_numbers_of_puzzles_are_quantities(style: str) -> None:
-    found = 0
+    count = 0
     for problem in drawn("knights", 1, 500, style):
-        told = [(start, end) for start, end, role in problem.prompt_numbers if role is Role.QUANTITY]
-        assert told == [match.span() for match in re.finditer(r"\d+", problem.prompt)]
-        found += len(told)
-    assert found > 100
+        spans = [(start, end) for start, end, role in problem.prompt_numbers if role is Role.QUANTITY]
+        assert spans == [match.span() for match in re.finditer(r"\d+", problem.prompt)]
+        count += len(spans)
+    assert count > 100
 
 
 # Both
 
 
 @pytest.mark.parametrize("kind", ["entailment", "knights", "both"])
-def test_splits_share_no_question(kind: str) -> None:
+def test_the_splits_have_no_question_in_common(kind: str) -> None:
     check_splits(Logic(kind=kind))
 
 
 def test_both_kinds_are_drawn() -> None:
-    kinds = Counter(problem.done["kind"] for problem in Logic().split("train", 2000, 0))
+    kinds = Counter(problem.provenance["kind"] for problem in Logic().split("train", 2000, 0))
     assert set(kinds) == {"entailment", "knights"}
     assert abs(kinds["knights"] - 1000) < 150
 
 
 @pytest.mark.parametrize(("style", "context"), [("compact", 110), ("words", 620)])
-def test_data(style: str, context: int) -> None:
+def test_labels_and_lengths_of_items(style: str, context: int) -> None:
     data = task_data(tokenizer=CharacterTokenizer(), task=Logic(style=style), size=400, validation=50, context=context)
     item = data.train[0]
-    asked = item["labels"][item["labels"] != -100]
-    assert data.tokenizer.decode(asked) == item["metadata"]["truth"] + "\n"
+    labels = item["labels"][item["labels"] != -100]
+    assert data.tokenizer.decode(labels) == item["metadata"]["truth"] + "\n"
     lengths = np.array([len(data.train[index]["input_ids"]) for index in range(400)])
     assert lengths.max() <= context + 1
 
@@ -280,26 +280,26 @@ def test_data(style: str, context: int) -> None:
         ("Ada knight, Ben knave", "?", 0, 0),
     ],
 )
-def test_score(truth: str, response: str, exact: float, parts: float) -> None:
+def test_a_response_is_scored_by_its_first_word_or_kinds(truth: str, response: str, exact: float, parts: float) -> None:
     problem = Problem(prompt="", answer=truth, truth=truth)
     assert Logic().score(problem, response) == {"exact_match": exact, "parts": parts}
 
 
 @pytest.mark.parametrize("style", ["compact", "words"])
-def test_the_truth_scores_one(style: str) -> None:
+def test_the_truth_has_all_metrics_at_1(style: str) -> None:
     task = Logic(style=style)
     for problem in task.split("train", 300, 0):
         assert task.score(problem, problem.truth) == {"exact_match": 1.0, "parts": 1.0}
 
 
 @given(response=st.text(), truth=st.sampled_from(["yes", "no", "KNK", "Ada knight, Ben knave"]))
-def test_any_response_is_scored(response: str, truth: str) -> None:
-    found = Logic().score(Problem(prompt="", answer=truth, truth=truth), response)
-    assert found["exact_match"] in (0.0, 1.0)
-    assert 0 <= found["parts"] <= 1
+def test_any_response_has_a_score(response: str, truth: str) -> None:
+    scores = Logic().score(Problem(prompt="", answer=truth, truth=truth), response)
+    assert scores["exact_match"] in (0.0, 1.0)
+    assert 0 <= scores["parts"] <= 1
 
 
-def test_the_examples_of_the_docs_are_right() -> None:
+def test_the_examples_in_the_docs_are_right() -> None:
     page = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text(encoding="utf-8")
     section = page.partition("\n## logic\n")[2].partition("\n## ")[0].replace("\\|", "|")
     rows = re.findall(r"\| \d \| `([^`]+)\?` \| `(yes|no)` \| `([^`]+) who\?` \| `([KN]+)` \|", section)
@@ -307,5 +307,5 @@ def test_the_examples_of_the_docs_are_right() -> None:
     for argument, label, puzzle, kinds in rows:
         premises, conclusion = arguments(argument + "? ")
         assert label == ("yes" if follows(premises, conclusion) else "no")
-        told = [part.split(":") for part in puzzle.split("; ")]
-        assert solutions([who for who, _ in told], [said for _, said in told]) == [kinds]
+        lines = [part.split(":") for part in puzzle.split("; ")]
+        assert solutions([who for who, _ in lines], [statement for _, statement in lines]) == [kinds]

@@ -1,4 +1,4 @@
-"""The data mix over a task's levels, and a controller that acts on it in a real run."""
+"""The data mix over the levels of a task, and a controller that changes it in a run."""
 
 from collections import Counter
 from pathlib import Path
@@ -21,7 +21,7 @@ from trimtab.training.runs.assembly import build_data
 
 
 class SeenLevels:
-    """Cross-entropy that keeps the levels of each step's examples."""
+    """Cross-entropy that records the levels of the examples of each step."""
 
     seen: ClassVar[dict[int, list[int]]] = {}
 
@@ -39,7 +39,7 @@ def dataset(levels: list[int]) -> ProblemDataset:
     return ProblemDataset(problems, CharacterTokenizer())
 
 
-def test_thirds_that_end_within_a_level_take_its_examples_by_chance() -> None:
+def test_a_level_that_spans_two_thirds_is_divided_at_random() -> None:
     levels = [1] * 30 + [2] * 60
     mixer = Mixer(dataset(levels), seed=0)
     easy, middle, hard = ([levels[index] for index in third] for third in mixer.thirds)
@@ -57,8 +57,8 @@ def test_shares_of_levels_follow_the_mix() -> None:
     loader = TrainLoader(dataset([1, 2, 3] * 100), 8, seed=0)
     for mix in (DataMix(easy=1.0, hard=0.0), DataMix(easy=0.0, hard=1.0), DataMix(easy=0.6, hard=0.1)):
         drawn = Counter(loader.take(0, 2000, mix).metadata["level"])
-        wanted = {1: mix.easy, 2: 1 - mix.easy - mix.hard, 3: mix.hard}
-        assert {level: drawn[level] / 2000 for level in wanted} == pytest.approx(wanted, abs=0.03)
+        expected = {1: mix.easy, 2: 1 - mix.easy - mix.hard, 3: mix.hard}
+        assert {level: drawn[level] / 2000 for level in expected} == pytest.approx(expected, abs=0.03)
 
 
 def test_a_mix_of_equally_hard_examples_is_refused() -> None:
@@ -99,18 +99,18 @@ def test_the_threshold_controller_makes_the_data_easier_when_the_loss_jumps(rows
     thresholds = (
         "episode.regime_controller={name: thresholds, volatility: 1.3, mix_shift: 0.5, cooldown: 30, calm: 1000}"
     )
-    # Labels that are no longer true make the loss jump, which the controller answers.
-    wanted = config(rows, thresholds, "episode.optimizer.lr=0.01", "faults=[{name: random_labels, at: [13, 14]}]")
+    # Random labels make the loss jump, and the controller reacts.
+    run_config = config(rows, thresholds, "episode.optimizer.lr=0.01", "faults=[{name: random_labels, at: [13, 14]}]")
     SeenLevels.seen.clear()
-    trimtab.train(wanted, tmp_path / "run")
+    trimtab.train(run_config, tmp_path / "run")
     seen = dict(SeenLevels.seen)
     (change,) = [row for row in read_rows(tmp_path / "run" / "events.jsonl") if row["kind"] == "decision"]
     assert "the loss varies" in change["reason"]
     assert change["before"]["data_mix"] == {"easy": 0.1, "hard": 0.6}
     assert change["after"]["data_mix"] == pytest.approx({"easy": 0.6, "hard": 0.1})
-    # The decision is made before the step's update, on a batch drawn already: the next step has the new mix.
-    data = build_data(wanted)
-    loader = TrainLoader(data.train, 8, wanted.seed)
+    # The decision is made after the batch of the step has been drawn, so the next step is the first with the new mix.
+    data = build_data(run_config)
+    loader = TrainLoader(data.train, 8, run_config.seed)
     assert sorted(seen) == list(range(1, 21))
     for step, levels in seen.items():
         mix = DataMix(**change["before" if step <= change["step"] else "after"]["data_mix"])

@@ -22,10 +22,10 @@ SUMS = Arithmetic(levels=(1, 2), operations=("sum", "difference"))
 
 
 class Words:
-    """A task of text answers, which noise can only exchange."""
+    """A task with text answers, which noise replaces by the answers of other problems."""
 
     name = "words"
-    figures = ("exact_match",)
+    metrics = ("exact_match",)
     identity: Mapping[str, object] = {}
 
     def __init__(self, answers: Sequence[str]) -> None:
@@ -47,7 +47,7 @@ def noisy(noise: LabelNoise, task: object = SUMS, count: int = 2000, seed: int =
 
 
 def changed(problems: Sequence[Problem]) -> dict[int, str]:
-    return {place: problem.answer for place, problem in enumerate(problems) if "flip" in problem.done}
+    return {place: problem.answer for place, problem in enumerate(problems) if "flip" in problem.provenance}
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.3, 0.5, 1.0]), st.integers(1, 30))
@@ -64,7 +64,7 @@ def test_near_numbers_fall_off_geometrically(amount: int, decay: float, reach: i
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("1", {"0", "2"}),
         ("0", {"1"}),
@@ -77,12 +77,12 @@ def test_near_numbers_fall_off_geometrically(amount: int, decay: float, reach: i
         ("#### 18", {"#### 17", "#### 19"}),
     ],
 )
-def test_near_numbers_are_written_as_the_number_was(text: str, found: set[str]) -> None:
-    assert set(near_numbers(text, 0.5, 1)) == found
+def test_near_numbers_keep_the_format_of_the_number(text: str, expected: set[str]) -> None:
+    assert set(near_numbers(text, 0.5, 1)) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "to", "found"),
+    ("text", "to", "expected"),
     [
         ("84", 10, "80"),
         ("85", 10, "90"),
@@ -95,11 +95,11 @@ def test_near_numbers_are_written_as_the_number_was(text: str, found: set[str]) 
         ("-3", 10, "0"),
     ],
 )
-def test_rounding(text: str, to: int, found: str) -> None:
-    assert rounded(text, to) == found
+def test_rounding_keeps_the_format_of_the_number(text: str, to: int, expected: str) -> None:
+    assert rounded(text, to) == expected
 
 
-def test_only_a_quantity_at_the_end_is_a_number_to_change() -> None:
+def test_only_a_quantity_at_the_end_of_an_answer_can_be_changed() -> None:
     assert final_quantity(Label("x 12", ())) == 2
     assert final_quantity(Label("x 12", (Number(2, 4, Role.QUANTITY),))) == 2
     assert final_quantity(Label("bus 12", (Number(4, 6, Role.CATEGORY),))) is None
@@ -113,15 +113,15 @@ def test_only_a_quantity_at_the_end_is_a_number_to_change() -> None:
 
 
 @pytest.mark.parametrize("kind", ["near", "uniform"])
-def test_flips_have_the_share_and_the_distribution_that_are_written_down(kind: str) -> None:
+def test_flips_have_the_configured_share_and_the_recorded_distribution(kind: str) -> None:
     problems = noisy(LabelNoise(flip=0.3, flip_kind=kind, doubtful=0.5), count=6000)  # type: ignore[arg-type]
     assert abs(sum(problem.noisy for problem in problems) / 6000 - 0.3) < 4 * sqrt(0.3 * 0.7 / 6000)
     excess: Counter[str] = Counter()
     variance: Counter[str] = Counter()
     for problem in problems:
-        assert problem.noisy == (problem.answer != problem.truth) == ("flip" in problem.done)
+        assert problem.noisy == (problem.answer != problem.truth) == ("flip" in problem.provenance)
         assert int(problem.truth) == eval(problem.prompt[:-1])
-        if problem.done["group"] == "clean":
+        if problem.provenance["group"] == "clean":
             assert (problem.accepted, problem.noisy) == ((), False)
             continue
         known = dict(problem.accepted)
@@ -140,9 +140,9 @@ def test_the_problems_are_the_same_with_and_without_noise() -> None:
     everything = noisy(LabelNoise(flip=0.4, coarse=0.3, ambiguous=0.3), count=300)
     plain_ones = SUMS.split("train", 300, 3)
     assert [problem.question for problem in everything] == [problem.question for problem in plain_ones]
-    for plain, made in zip(plain_ones, noisy(LabelNoise(flip=0.4, coarse=0.3), count=300), strict=True):
-        kept = ("prompt", "truth", "level", "key", "prompt_numbers")
-        assert all(getattr(plain, name) == getattr(made, name) for name in kept)
+    for plain, noised in zip(plain_ones, noisy(LabelNoise(flip=0.4, coarse=0.3), count=300), strict=True):
+        unchanged = ("prompt", "truth", "level", "key", "prompt_numbers")
+        assert all(getattr(plain, name) == getattr(noised, name) for name in unchanged)
 
 
 @given(st.floats(0.05, 0.45), st.floats(0, 0.5))
@@ -152,21 +152,21 @@ def test_a_larger_share_flips_the_same_rows_in_the_same_way_and_more(small: floa
     assert first.items() <= second.items()
 
 
-def test_kinds_of_noise_do_not_move_each_other() -> None:
+def test_kinds_of_noise_do_not_change_each_others_draws() -> None:
     alone = changed(noisy(LabelNoise(flip=0.3), count=600))
     both = noisy(LabelNoise(flip=0.3, ambiguous=0.2, coarse=0.2), count=600)
     assert set(alone) == set(changed(both))
-    same = {place: text for place, text in alone.items() if not {"ambiguous", "coarse"} & both[place].done.keys()}
+    same = {place: text for place, text in alone.items() if not {"ambiguous", "coarse"} & both[place].provenance.keys()}
     assert len(same) > 50
     assert all(both[place].answer == text for place, text in same.items())
 
 
 def test_ambiguous_questions_have_both_readings_and_labels_of_either() -> None:
     problems = noisy(LabelNoise(ambiguous=0.5, second=0.3), count=3000)
-    asked = [problem for problem in problems if problem.ambiguous]
-    assert abs(len(asked) / 3000 - 0.5) < 0.04
+    ambiguous = [problem for problem in problems if problem.ambiguous]
+    assert abs(len(ambiguous) / 3000 - 0.5) < 0.04
     second = 0
-    for problem in asked:
+    for problem in ambiguous:
         plus, minus = (str(eval(problem.prompt.replace("?", sign)[:-1])) for sign in "+-")
         assert dict(problem.accepted) == pytest.approx({plus: 0.7, minus: 0.3})
         assert dict(problem.readings) == pytest.approx({plus: 0.7, minus: 0.3})
@@ -174,7 +174,7 @@ def test_ambiguous_questions_have_both_readings_and_labels_of_either() -> None:
         assert problem.answer in (plus, minus)
         assert (problem.noisy, problem.uncertainty) == (False, pytest.approx(0.3))
         second += problem.answer == minus
-    assert abs(second / len(asked) - 0.3) < 0.05
+    assert abs(second / len(ambiguous) - 0.3) < 0.05
     assert all("?" not in problem.prompt for problem in problems if not problem.ambiguous)
 
 
@@ -190,7 +190,7 @@ def test_ambiguous_questions_stay_in_their_split() -> None:
 
 def test_a_flipped_reading_has_the_exact_mixture() -> None:
     problems = noisy(LabelNoise(flip=0.3, ambiguous=1.0, reach=1), count=500)
-    both = next(problem for problem in problems if problem.done["group"] == "doubtful")
+    both = next(problem for problem in problems if problem.provenance["group"] == "doubtful")
     plus, minus = (int(eval(both.prompt.replace("?", sign)[:-1])) for sign in "+-")
     right: Counter[str] = Counter()
     for reading in (plus, minus):
@@ -202,7 +202,7 @@ def test_a_flipped_reading_has_the_exact_mixture() -> None:
     assert both.uncertainty == pytest.approx(1 - 0.4 * 0.5)
 
 
-def test_what_is_right_stays_so_where_wrong_answers_are_possible() -> None:
+def test_right_answers_stay_right_when_wrong_answers_become_possible() -> None:
     class Several(Words):
         def split(self, split: str, count: int | None, seed: int) -> list[Problem]:
             return [Problem("p", "1", "1", accepted=(("1", 0.5), ("5", 0.5)))] * (count or 0)
@@ -212,27 +212,27 @@ def test_what_is_right_stays_so_where_wrong_answers_are_possible() -> None:
             {"1": 0.25, "0": 0.125, "2": 0.125, "5": 0.25, "4": 0.125, "6": 0.125}
         )
         assert problem.readings == (("1", 0.5), ("5", 0.5))
-        assert problem.likeliest == ("1", "5")
+        assert problem.right_answers == ("1", "5")
     for problem in noisy(LabelNoise(flip=0.3, coarse=0.3, validation=True), count=300):
         assert SUMS.score(problem, problem.truth) == {"exact_match": 1}
         assert SUMS.score(problem, problem.answer)["exact_match"] == (problem.answer == problem.truth)
-        assert problem.likeliest == (problem.truth,)
+        assert problem.right_answers == (problem.truth,)
 
 
-def test_what_a_task_itself_says_of_its_labels_is_kept() -> None:
+def test_the_noise_and_uncertainty_of_the_task_itself_are_kept() -> None:
     class Mislabelled(Words):
         def split(self, split: str, count: int | None, seed: int) -> list[Problem]:
-            return [Problem("p", "7", "9", noisy=True, uncertainty=0.2, done={"source": "x"})] * (count or 0)
+            return [Problem("p", "7", "9", noisy=True, uncertainty=0.2, provenance={"source": "x"})] * (count or 0)
 
     for problem in noisy(LabelNoise(flip=0.25), Mislabelled([]), 50):
         assert problem.noisy
-        assert problem.done["source"] == "x"
-        assert problem.uncertainty == pytest.approx(0.2 if problem.done["group"] == "clean" else 1 - 0.8 * 0.5)
+        assert problem.provenance["source"] == "x"
+        assert problem.uncertainty == pytest.approx(0.2 if problem.provenance["group"] == "clean" else 1 - 0.8 * 0.5)
 
 
-def test_coarse_answers_are_rounded_and_say_how_coarse() -> None:
+def test_coarse_answers_are_rounded_and_tagged() -> None:
     problems = noisy(LabelNoise(coarse=0.4, coarse_to=20), count=2000)
-    rounded_ones = [problem for problem in problems if "coarse" in problem.done]
+    rounded_ones = [problem for problem in problems if "coarse" in problem.provenance]
     assert abs(len(rounded_ones) / 2000 - 0.4) < 0.05
     for problem in rounded_ones:
         assert int(problem.answer) % 20 == 0
@@ -255,12 +255,12 @@ def test_options_are_flipped_to_other_options_with_exact_probabilities() -> None
     assert abs(sum(problem.noisy for problem in problems) / 4000 - 0.3) < 0.04
     excess = variance = 0.0
     for before, after in zip(plain, problems, strict=True):
-        share = 0.6 if after.done["group"] == "doubtful" else 0.0
+        share = 0.6 if after.provenance["group"] == "doubtful" else 0.0
         others = len(before.options) - 1
         right = [(1 - share) * p + share * (1 - p) / others for p in before.option_probabilities]
         assert after.option_probabilities == pytest.approx(right)
         assert after.accepted == ()
-        assert (after.answer != before.answer) == after.noisy == ("flip" in after.done)
+        assert (after.answer != before.answer) == after.noisy == ("flip" in after.provenance)
         assert after.answer in after.options
         assert after.answer_numbers == before.answer_numbers
         assert after.truth == before.truth
@@ -271,12 +271,12 @@ def test_options_are_flipped_to_other_options_with_exact_probabilities() -> None
     assert abs(excess) < 4 * sqrt(variance)
 
 
-def test_other_texts_are_exchanged_as_often_as_they_come() -> None:
+def test_text_answers_are_replaced_in_proportion_to_their_frequency() -> None:
     task = Words(["oak", "oak", "ash", "elm and yew"])
-    plain, made = task.split("train", 4000, 1), noisy(LabelNoise(flip=0.5, doubtful=1.0), task, 4000, 1)
+    plain, noised = task.split("train", 4000, 1), noisy(LabelNoise(flip=0.5, doubtful=1.0), task, 4000, 1)
     counts = Counter(problem.answer for problem in plain)
     to: Counter[tuple[str, str]] = Counter()
-    for before, after in zip(plain, made, strict=True):
+    for before, after in zip(plain, noised, strict=True):
         others = {text: count for text, count in counts.items() if text != before.answer}
         right = {text: 0.5 * count / sum(others.values()) for text, count in others.items()} | {before.answer: 0.5}
         assert dict(after.accepted) == pytest.approx(right)
@@ -297,23 +297,23 @@ def test_the_distribution_of_many_texts_is_not_kept() -> None:
     st.lists(st.sampled_from("abcd"), min_size=2).filter(lambda texts: len(set(texts)) > 1),
     st.floats(0, 1, exclude_max=True),
 )
-def test_a_pool_never_gives_the_answer_itself(texts: list[str], draw: float) -> None:
+def test_a_wrong_answer_from_the_pool_is_never_the_right_one(texts: list[str], draw: float) -> None:
     pool = Pool([Problem("", text, text) for text in texts])
     for text in texts:
         label = pool.wrong(text, draw)
         assert label.text != text
         assert pool.weights(text)[label.text] > 0  # type: ignore[index]
-    # Every other problem's answer has its place on [0, 1).
+    # The other answers divide [0, 1) among themselves.
     text, others = texts[0], [other for other in texts if other != texts[0]]
-    found = [pool.wrong(text, (place + 0.5) / len(others)).text for place in range(len(others))]
-    assert sorted(found) == sorted(others)
+    wrong = [pool.wrong(text, (place + 0.5) / len(others)).text for place in range(len(others))]
+    assert sorted(wrong) == sorted(others)
 
 
-def test_what_exact_tags_tell() -> None:
+def test_exact_tags_are_the_probability_of_a_wrong_label() -> None:
     problems = noisy(LabelNoise(flip=0.3, doubtful=0.5))
     assert {round(problem.uncertainty, 12) for problem in problems} == {0.0, 0.6}
     for group, share in (("clean", 0.0), ("doubtful", 0.6)):
-        own = [problem for problem in problems if problem.done["group"] == group]
+        own = [problem for problem in problems if problem.provenance["group"] == group]
         assert {round(problem.uncertainty, 12) for problem in own} == {share}
         assert sum(problem.noisy for problem in own) / len(own) == pytest.approx(share, abs=0.06)
 
@@ -337,7 +337,7 @@ def test_other_tags() -> None:
     # Only the tags differ: labels and what is known of them are the same.
     plain = noisy(LabelNoise(flip=0.3))
     assert [replace(problem, uncertainty=0.0) for problem in plain] == [replace(p, uncertainty=0.0) for p in problems]
-    assert [problem.done["exact"] for problem in problems] == exact
+    assert [problem.provenance["exact"] for problem in problems] == exact
 
 
 def test_a_single_group_has_one_tag() -> None:

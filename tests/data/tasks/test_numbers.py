@@ -73,7 +73,7 @@ def test_the_final_number(text: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "none", "####", "5 apples\n#### five", "\u0665", "####\n5"])
-def test_no_final_number(text: str) -> None:
+def test_texts_without_a_final_number(text: str) -> None:
     assert final_number(text) is None
     assert not same_number(text, text)
 
@@ -129,7 +129,7 @@ def test_a_plain_number_is_a_right_answer(text: str, value: str) -> None:
         *("\\boxed{18}", "\\frac{1}{2}", "5^2", "x^{2}", "2π", "√2", "5²"),
     ],
 )
-def test_a_number_that_can_be_read_two_ways_is_no_right_answer(text: str) -> None:
+def test_an_ambiguous_number_is_not_accepted_as_a_right_answer(text: str) -> None:
     assert gold_number(text) is None
     assert gold_number(f"#### {text}") is None
 
@@ -147,7 +147,7 @@ def test_a_right_answer_in_words_is_its_last_number() -> None:
 
 
 @given(text=st.text(alphabet="0123456789 ,.#/:-$%e\u00a0x\n") | st.text())
-def test_a_right_answer_is_read_as_any_answer_is(text: str) -> None:
+def test_a_right_answer_equals_the_final_number_of_its_text(text: str) -> None:
     gold = gold_number(text)
     assert gold is None or gold == final_number(text)
 
@@ -183,11 +183,11 @@ def test_a_right_answer_is_right_in_every_sentence(text: str) -> None:
         assert final_number(frame.format(format(gold, "f"))) == gold
 
 
-def test_numbers_and_where_they_stand() -> None:
+def test_numbers_are_located_with_their_values() -> None:
     text = "On day 3, -1,200 of 5.5 kg (10-4) at .25"
-    found = list(numbers_in(text))
-    assert [text[start:end] for start, end, _ in found] == ["3", "1,200", "5.5", "10", "4", ".25"]
-    assert [value for _, _, value in found] == [Decimal(v) for v in ("3", "-1200", "5.5", "10", "4", "0.25")]
+    numbers = list(numbers_in(text))
+    assert [text[start:end] for start, end, _ in numbers] == ["3", "1,200", "5.5", "10", "4", ".25"]
+    assert [value for _, _, value in numbers] == [Decimal(v) for v in ("3", "-1200", "5.5", "10", "4", "0.25")]
 
 
 @given(value=st.decimals(allow_nan=False, allow_infinity=False, places=2), lead=st.sampled_from(["", "#### ", "so: "]))
@@ -197,7 +197,7 @@ def test_every_decimal_is_read_back(value: Decimal, lead: str) -> None:
 
 
 @given(text=st.text())
-def test_any_text_is_taken(text: str) -> None:
+def test_any_text_is_accepted(text: str) -> None:
     final_number(text)
     assert all(text[start:end].strip("0123456789,.") == "" for start, end, _ in numbers_in(text))
 
@@ -221,12 +221,12 @@ def test_any_text_is_taken(text: str) -> None:
         "#### 1\n",
     ],
 )
-def test_a_text_of_a_million_letters_is_read(part: str) -> None:  # in quadratic time it would take hours
+def test_a_text_of_a_million_characters_takes_linear_time(part: str) -> None:
     text = part * (1_000_000 // len(part)) + "5"
     final_number(text)
     assert any(True for _ in numbers_in(text))
 
 
-def test_the_same_number() -> None:
+def test_final_numbers_are_compared_by_value() -> None:
     assert same_number("It is 18.0 in all", "#### 18")
     assert not same_number("It is 18.5 in all", "#### 18")

@@ -17,7 +17,7 @@ from trimtab.data import CharacterTokenizer
 from trimtab.data.tasks import Problem, Role, task_data
 from trimtab.data.tasks.spec import Spec, schema
 from trimtab.data.tasks.spec.schema import SCHEMA
-from trimtab.data.tasks.spec.scoring import DEPTH, FIGURES, compare
+from trimtab.data.tasks.spec.scoring import DEPTH, METRICS, compare
 
 LEVELS = (1, 2, 3, 4)
 UNIT = {"MiB": "Mi", "GiB": "Gi", "mebibytes": "Mi", "gibibytes": "Gi"}
@@ -29,41 +29,41 @@ def drawn(level: int, count: int) -> list[Problem]:
     return [task.problem(level, rng) for _ in range(count)]
 
 
-def understood(prompt: str) -> dict[str, Any]:
-    """What a prompt asks for, read again by rules of the test's own, without the fields at their defaults."""
+def parsed_spec(prompt: str) -> dict[str, Any]:
+    """The specification that a prompt requires, parsed independently of the task, without fields at their defaults."""
     first, *sentences = re.findall(r"(?:[^.]|\.(?=\d))+\.", prompt)
     name = re.search(r"called ([a-z-]+)\.|the name ([a-z-]+)\.|start ([a-z-]+) as", first)
     assert name is not None
-    found: dict[str, Any] = {"name": name[1] or name[2] or name[3]}
+    spec: dict[str, Any] = {"name": name[1] or name[2] or name[3]}
     volumes: dict[int, dict[str, str]] = {}
     for sentence in sentences:
         text = sentence.strip()
         if match := re.search(r"port (\d+)", text):
-            found["port"] = int(match[1])
+            spec["port"] = int(match[1])
         elif match := re.search(r"image ([a-z]+) in version ([\d.]+)\.", text):
-            found["image"] = f"{match[1]}:{match[2]}"
+            spec["image"] = f"{match[1]}:{match[2]}"
         elif match := re.search(r"version ([\d.]+) of ([a-z]+)", text):
-            found["image"] = f"{match[2]}:{match[1]}"
+            spec["image"] = f"{match[2]}:{match[1]}"
         elif match := re.search(r"(\d+) (?:replicas?|copies|instances)", text):
-            found["replicas"] = int(match[1])
+            spec["replicas"] = int(match[1])
         elif match := re.search(SIZE + " of memory", text):
-            found["memory"] = match[1] + UNIT[match[2]]
+            spec["memory"] = match[1] + UNIT[match[2]]
         elif match := re.search(r"(\d+) millicores", text):
-            found["cpu"] = match[1] + "m"
+            spec["cpu"] = match[1] + "m"
         elif text in ("Turn tracing on.", "Its requests must be traced."):
-            found["tracing"] = True
+            spec["tracing"] = True
         elif text in ("Anybody on the internet may reach it.", "Make it public."):
-            found["public"] = True
+            spec["public"] = True
         elif text in ("Restart it only when it fails.", "After a failure it starts again."):
-            found["restart"] = "on-failure"
+            spec["restart"] = "on-failure"
         elif text in ("Never restart it.", "Once it stops, leave it stopped."):
-            found["restart"] = "never"
+            spec["restart"] = "never"
         elif match := re.search(r"(?:Set|environment) ([A-Z_]+) (?:to|is) (\w+)", text):
-            found.setdefault("env", {})[match[1]] = int(match[2]) if match[2].isdigit() else match[2]
+            spec.setdefault("env", {})[match[1]] = int(match[2]) if match[2].isdigit() else match[2]
         elif match := re.search(r"(/[a-z]+)\b\D* every (\d+) seconds", text):
-            found.setdefault("health", {}).update({"path": match[1], "interval": int(match[2])})
+            spec.setdefault("health", {}).update({"path": match[1], "interval": int(match[2])})
         elif match := re.search(r"(\d+) failed checks", text):
-            found.setdefault("health", {})["retries"] = int(match[1])
+            spec.setdefault("health", {})["retries"] = int(match[1])
         elif match := re.search(rf"Volume (\d) is (\w+), {SIZE} mounted at (/[a-z/]+)\.", text):
             volumes[int(match[1])] = {"name": match[2], "size": match[3] + UNIT[match[4]], "mount": match[5]}
         elif match := re.search(rf"Mount (\w+) with {SIZE} at (/[a-z/]+) as volume (\d)", text):
@@ -78,23 +78,23 @@ def understood(prompt: str) -> dict[str, Any]:
                 ),
             )
     if volumes:
-        found["volumes"] = [volumes[index] for index in sorted(volumes)]
-    if found.get("replicas") == 1:
-        del found["replicas"]
-    if found.get("health", {}).get("retries") == 3:
-        del found["health"]["retries"]
-    return found
+        spec["volumes"] = [volumes[index] for index in sorted(volumes)]
+    if spec.get("replicas") == 1:
+        del spec["replicas"]
+    if spec.get("health", {}).get("retries") == 3:
+        del spec["health"]["retries"]
+    return spec
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_specifications_say_what_the_prompts_say(level: int) -> None:
     for problem in drawn(level, 500):
-        assert json.loads(problem.answer) == understood(problem.prompt), problem.prompt
+        assert json.loads(problem.answer) == parsed_spec(problem.prompt), problem.prompt
         assert problem.answer == problem.truth
 
 
 def without_defaults(value: dict[str, Any], schema: dict[str, Any]) -> bool:
-    """Whether no field of an object is at its default, and all stand in the schema's order."""
+    """Whether no field of an object is at its default, and all are in the order of the schema."""
     properties = schema["properties"]
     assert [name for name in properties if name in value] == list(value)
     nested = [
@@ -114,7 +114,7 @@ def test_specifications_are_valid_and_canonical(level: int) -> None:
         assert list(value.get("env", {})) == sorted(value.get("env", {}))
         assert ("volumes" in value) == (level == 4)
         assert ("env" in value) == (level >= 3)
-        assert Spec().score(problem, problem.answer) == dict.fromkeys(FIGURES, 1.0)
+        assert Spec().score(problem, problem.answer) == dict.fromkeys(METRICS, 1.0)
 
 
 def test_level_four_asks_for_defaults() -> None:
@@ -142,9 +142,9 @@ def test_every_number_has_its_role(level: int) -> None:
             else:
                 assert role is Role.QUANTITY, text[start - 10 : end]
         answer = problem.answer
-        told = [number for number in problem.answer_numbers if number.role is not Role.STRUCTURE]
-        assert [number[:2] for number in told] == [match.span() for match in re.finditer(r"\d+(?:\.\d+)?", answer)]
-        for start, _, role in told:
+        numbers = [number for number in problem.answer_numbers if number.role is not Role.STRUCTURE]
+        assert [number[:2] for number in numbers] == [match.span() for match in re.finditer(r"\d+(?:\.\d+)?", answer)]
+        for start, _, role in numbers:
             label = re.search(r'("port":|"image":"[a-z]+:)$', answer[:start])
             assert role is (Role.CATEGORY if label else Role.QUANTITY)
         signs = "".join(answer[start:end] for start, end, role in problem.answer_numbers if role is Role.STRUCTURE)
@@ -155,11 +155,11 @@ def test_splits_share_no_question() -> None:
     check_splits(Spec())
 
 
-def test_data() -> None:
+def test_labels_and_roles_of_items() -> None:
     data = task_data(tokenizer=CharacterTokenizer(), task=Spec(), size=40, validation=20, context=1400)
     item = data.validation[3]
-    asked = item["labels"][item["labels"] != -100]
-    assert data.tokenizer.decode(asked) == item["metadata"]["truth"] + "\n"
+    labels = item["labels"][item["labels"] != -100]
+    assert data.tokenizer.decode(labels) == item["metadata"]["truth"] + "\n"
     assert item["metadata"]["aligned"]["role"].bincount(minlength=5).all()
 
 
@@ -169,7 +169,7 @@ TRUTH = '{"name":"a","port":80,"env":{"B":1},"volumes":[{"name":"v","size":"1Gi"
 
 
 @pytest.mark.parametrize(
-    ("response", "figures"),
+    ("response", "metrics"),
     [
         (TRUTH, (1, 1, 1, 1, 1, 1, 1)),
         (f" {TRUTH}\n", (1, 1, 1, 1, 1, 1, 1)),
@@ -195,9 +195,9 @@ TRUTH = '{"name":"a","port":80,"env":{"B":1},"volumes":[{"name":"v","size":"1Gi"
         (TRUTH + "\u00a0", (0,) * 7),
     ],
 )
-def test_score(response: str, figures: tuple[float, ...]) -> None:
-    found = Spec().score(Problem(prompt="", answer=TRUTH, truth=TRUTH), response)
-    assert found == pytest.approx(dict(zip(FIGURES, figures, strict=True)))
+def test_a_response_has_the_expected_metrics(response: str, metrics: tuple[float, ...]) -> None:
+    scores = Spec().score(Problem(prompt="", answer=TRUTH, truth=TRUTH), response)
+    assert scores == pytest.approx(dict(zip(METRICS, metrics, strict=True)))
 
 
 def test_nesting_counts_up_to_the_limit() -> None:
@@ -223,9 +223,9 @@ def test_nesting_counts_up_to_the_limit() -> None:
     ],
 )
 def test_huge_and_malformed_text_is_scored(text: str) -> None:
-    found = compare(text, TRUTH)
-    assert set(found) == set(FIGURES)
-    assert found["exact_match"] == found["json_equal"] == found["schema_valid"] == 0
+    scores = compare(text, TRUTH)
+    assert set(scores) == set(METRICS)
+    assert scores["exact_match"] == scores["json_equal"] == scores["schema_valid"] == 0
 
 
 json_values = st.recursive(
@@ -235,23 +235,23 @@ json_values = st.recursive(
 
 
 @given(one=json_values, other=json_values)
-def test_equal_values_and_no_others_are_equal(one: Any, other: Any) -> None:
+def test_exactly_equal_values_count_as_equal(one: Any, other: Any) -> None:
     assert compare(json.dumps(one, indent=1), json.dumps(one))["json_equal"] == 1
-    found = compare(json.dumps(other), json.dumps(one))
-    assert found["valid_json"] == 1
+    scores = compare(json.dumps(other), json.dumps(one))
+    assert scores["valid_json"] == 1
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-    assert found["json_equal"] >= same
-    if found["json_equal"]:
+    assert scores["json_equal"] >= same
+    if scores["json_equal"]:
         assert one == other
-        assert found["field_f1"] == 1
+        assert scores["field_f1"] == 1
 
 
 @given(response=st.text() | st.text(alphabet='{}[]":,0129.eE-+truefalsn \\u'))
-def test_any_response_is_scored(response: str) -> None:
-    assert all(0 <= figure <= 1 for figure in compare(response, TRUTH).values())
+def test_any_response_has_metrics_from_0_to_1(response: str) -> None:
+    assert all(0 <= value <= 1 for value in compare(response, TRUTH).values())
 
 
-def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def without(name: str, *rest: Any, **more: Any) -> Any:
@@ -265,8 +265,8 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         Spec()
 
 
-def test_the_example_of_the_docs_is_right() -> None:
+def test_the_example_in_the_docs_is_right() -> None:
     page = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text(encoding="utf-8")
     (prompt, answer) = re.findall(r"```text\n(Set up .*)\n(.*)\n```", page)[0]
-    assert json.loads(answer) == understood(prompt)
-    assert compare(answer, answer) == dict.fromkeys(FIGURES, 1.0)
+    assert json.loads(answer) == parsed_spec(prompt)
+    assert compare(answer, answer) == dict.fromkeys(METRICS, 1.0)

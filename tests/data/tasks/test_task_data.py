@@ -23,28 +23,28 @@ def data(task: Task | None = None, **parameters: object) -> DataBundle:
     return task_data(tokenizer=CHARACTERS, task=task or Arithmetic(levels=(1, 2)), **{**known, **parameters})  # type: ignore[arg-type]
 
 
-def test_noisy_items_spell_the_noisy_answer_beside_the_truth() -> None:
+def test_the_labels_of_noisy_items_are_the_noisy_answer() -> None:
     bundle = data(noise=LabelNoise(flip=0.3, ambiguous=0.2, coarse=0.1), size=600)
     noisy = ambiguous = 0
     for index in range(600):
         item = bundle.train[index]
-        told = item["metadata"]
+        metadata = item["metadata"]
         spelled = CHARACTERS.decode(item["labels"][item["labels"] != IGNORE])
-        assert spelled == told["answer"] + "\n"
-        assert told["prompt"] + spelled == CHARACTERS.decode(item["input_ids"])
-        assert told["truth"] == str(eval(told["prompt"].replace("?", "+")[:-1]))
-        assert 0 <= told["uncertainty"] <= 1
-        if told["answer"] != told["truth"]:
-            assert told["uncertainty"] > 0
-            assert told["noisy"] or told["ambiguous"]
-        if "target_set" in told:
-            assert told["answer"] in told["target_set"]
-            weights = told["aligned"]["target_weights"]
-            assert (weights.shape[1] > 1) == (len(told["target_set"]) > 1)
-            asked = item["labels"] != IGNORE
-            assert bool((weights[asked].sum(-1) > 0.999).all())
-            assert not weights[~asked].any()
-        noisy, ambiguous = noisy + told["noisy"], ambiguous + told["ambiguous"]
+        assert spelled == metadata["answer"] + "\n"
+        assert metadata["prompt"] + spelled == CHARACTERS.decode(item["input_ids"])
+        assert metadata["truth"] == str(eval(metadata["prompt"].replace("?", "+")[:-1]))
+        assert 0 <= metadata["uncertainty"] <= 1
+        if metadata["answer"] != metadata["truth"]:
+            assert metadata["uncertainty"] > 0
+            assert metadata["noisy"] or metadata["ambiguous"]
+        if "target_set" in metadata:
+            assert metadata["answer"] in metadata["target_set"]
+            weights = metadata["aligned"]["target_weights"]
+            assert (weights.shape[1] > 1) == (len(metadata["target_set"]) > 1)
+            label_mask = item["labels"] != IGNORE
+            assert bool((weights[label_mask].sum(-1) > 0.999).all())
+            assert not weights[~label_mask].any()
+        noisy, ambiguous = noisy + metadata["noisy"], ambiguous + metadata["ambiguous"]
     report = bundle.report.to_dict()
     assert (report["noisy"], report["ambiguous"]) == (noisy, ambiguous)
     assert noisy > 150
@@ -52,7 +52,7 @@ def test_noisy_items_spell_the_noisy_answer_beside_the_truth() -> None:
     assert f"noise: {noisy:,} noisy answers, {ambiguous:,} with several readings" in bundle.report.lines()
 
 
-def test_validation_stays_clean_unless_it_is_asked_for() -> None:
+def test_the_validation_split_has_noise_only_if_configured() -> None:
     def labels(bundle: DataBundle) -> list[tuple[str, str]]:
         return [
             (item["metadata"]["answer"], item["metadata"]["truth"])
@@ -66,17 +66,17 @@ def test_validation_stays_clean_unless_it_is_asked_for() -> None:
     assert 10 < sum(answer != truth for answer, truth in changed) < 30
 
 
-def test_true_probabilities_come_with_clean_options() -> None:
+def test_clean_validation_items_have_the_true_probabilities() -> None:
     bundle = data(Urns(), noise=LabelNoise(flip=0.3))
     for index, problem in enumerate(bundle.validation.problems):  # type: ignore[attr-defined]
-        told = bundle.validation[index]["metadata"]
-        assert told["option_probabilities"] == list(problem.option_probabilities)
-        assert told["options"] == list(problem.options)
-        assert sum(told["option_probabilities"]) == pytest.approx(1)
-        assert not told["noisy"]
+        metadata = bundle.validation[index]["metadata"]
+        assert metadata["option_probabilities"] == list(problem.option_probabilities)
+        assert metadata["options"] == list(problem.options)
+        assert sum(metadata["option_probabilities"]) == pytest.approx(1)
+        assert not metadata["noisy"]
 
 
-def test_the_report_counts_what_there_is() -> None:
+def test_the_report_counts_problems_levels_and_tokens() -> None:
     bundle = data(Arithmetic(levels=(1, 2, 5)), size=301)
     report = bundle.report.to_dict()
     assert (report["name"], report["train"], report["validation"]) == ("arithmetic", 301, 50)
@@ -91,7 +91,7 @@ def test_the_report_counts_what_there_is() -> None:
     assert bundle.task is not None
 
 
-def test_the_fingerprint_is_of_all_that_decides_the_items() -> None:
+def test_the_fingerprint_depends_on_everything_that_determines_the_items() -> None:
     first = data().fingerprint
     assert data().fingerprint == first
     assert data(context=90).fingerprint == first
@@ -110,26 +110,26 @@ def test_the_fingerprint_is_of_all_that_decides_the_items() -> None:
     assert len({first, *(bundle.fingerprint for bundle in others)}) == len(others) + 1
 
 
-def test_problems_that_do_not_fit_are_refused() -> None:
+def test_problems_that_do_not_fit_into_the_context_are_refused() -> None:
     task = Arithmetic(levels=(5,), scratch=True)
     with pytest.raises(
-        DataError, match="A training problem of arithmetic has .* tokens, and `data.context` 20 holds 21"
+        DataError, match="A train problem of arithmetic has .* tokens, but `data.context` 20 allows at most 21"
     ):
         data(task, context=20)
     bundle = data(task, context=200)
     longest = max(len(bundle.train[index]["input_ids"]) for index in range(300))
-    held = max(len(bundle.validation[index]["input_ids"]) for index in range(50))
-    data(task, context=max(longest, held) - 1)
-    with pytest.raises(DataError, match="holds"):
-        data(task, context=max(longest, held) - 2)
-    with pytest.raises(ConfigError, match="data: a template needs {prompt}"):
+    longest_validation = max(len(bundle.validation[index]["input_ids"]) for index in range(50))
+    data(task, context=max(longest, longest_validation) - 1)
+    with pytest.raises(DataError, match="allows at most"):
+        data(task, context=max(longest, longest_validation) - 2)
+    with pytest.raises(ConfigError, match="data: a template must contain {prompt}"):
         data(template="Q:")
 
 
-def test_an_answer_that_contains_its_own_end_is_refused() -> None:
+def test_an_answer_that_contains_the_end_token_is_refused() -> None:
     class Lines:
         name = "lines"
-        figures = ("exact_match",)
+        metrics = ("exact_match",)
         identity: dict[str, object] = {}
 
         def split(self, split: str, count: int | None, seed: int) -> list[Problem]:
@@ -139,12 +139,12 @@ def test_an_answer_that_contains_its_own_end_is_refused() -> None:
             return {"exact_match": float(response == problem.truth)}
 
     with pytest.raises(
-        DataError, match=r"A training answer of lines contains '\\n', with which the tokenizer character ends"
+        DataError, match=r"A train answer of lines contains '\\n', with which the tokenizer character ends"
     ):
         data(Lines())
 
 
-def test_a_batch_lines_up_what_is_known_of_each_token() -> None:
+def test_a_batch_collects_the_metadata_of_its_items() -> None:
     bundle = data(noise=LabelNoise(flip=0.3))
     batch = collate_indices(bundle.train, list(range(16)))
     assert batch.metadata["truth"] == [bundle.train[index]["metadata"]["truth"] for index in range(16)]
@@ -152,7 +152,7 @@ def test_a_batch_lines_up_what_is_known_of_each_token() -> None:
     assert batch.metadata["index"] == list(range(16))
 
 
-def test_the_components_say_what_their_parameters_mean() -> None:
+def test_all_parameters_of_the_components_have_a_description() -> None:
     for name in ("arithmetic", "urns"):
         assert all(parameter.description for parameter in TASKS.parameters(name))
     assert all(parameter.description for parameter in DATA.parameters("task"))
@@ -173,8 +173,8 @@ def test_a_run_on_a_noisy_task_from_its_config(tmp_path: Path) -> None:
         ],
     )
     assert config.data.spec["noise"]["flip"] == 0.3
-    done = trimtab.train(config, tmp_path / "run")
-    assert done["status"] == "completed"
+    result = trimtab.train(config, tmp_path / "run")
+    assert result["status"] == "completed"
     with pytest.raises(ConfigError, match=r"data\.noise\.flipp"):
         load_config(None, ["data={name: task, task: {name: urns}, noise: {flipp: 0.3}}"])
     with pytest.raises(ConfigError, match="only doubtful rows are flipped"):

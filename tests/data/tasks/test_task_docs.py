@@ -1,4 +1,4 @@
-"""The examples of docs/tasks.md, worked out again."""
+"""The examples in docs/tasks.md, computed again."""
 
 import re
 from fractions import Fraction
@@ -26,5 +26,5 @@ def test_every_example_of_urns_is_right() -> None:
     rows = re.findall(r"\| \d \| `([^`]+:)`[^|]*\| (.*) \|", section)
     assert len(rows) == 9
     for prompt, options in rows:
-        shown = {option: Fraction(share) for option, share in re.findall(r"`(.)` ([0-9/]+)", options)}
-        assert {option: share for option, share in shown.items() if share} == truth(prompt)
+        documented = {option: Fraction(share) for option, share in re.findall(r"`(.)` ([0-9/]+)", options)}
+        assert {option: share for option, share in documented.items() if share} == truth(prompt)

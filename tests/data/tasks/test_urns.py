@@ -26,32 +26,32 @@ def balls(text: str) -> list[str]:
 
 
 def cases(prompt: str) -> Iterator[tuple[str, Fraction]]:
-    """Every equally likely (or weighted) case of a question with its answer, from the prompt alone."""
+    """Every case of a question with its answer and weight, computed from the prompt alone."""
     ones = Fraction(1)
-    if found := re.fullmatch(r"urn (.+), draw:", prompt):
-        yield from ((ball, ones) for ball in balls(found[1]))
-    elif found := re.fullmatch(r"urn (.+), draw 2, (second|same|count (.)):", prompt):
-        for first, second in permutations(balls(found[1]), 2):
-            if found[2] == "second":
+    if match := re.fullmatch(r"urn (.+), draw:", prompt):
+        yield from ((ball, ones) for ball in balls(match[1]))
+    elif match := re.fullmatch(r"urn (.+), draw 2, (second|same|count (.)):", prompt):
+        for first, second in permutations(balls(match[1]), 2):
+            if match[2] == "second":
                 yield second, ones
-            elif found[2] == "same":
+            elif match[2] == "same":
                 yield "yn"[first != second], ones
             else:
-                yield str((first, second).count(found[3])), ones
-    elif found := re.fullmatch(r"urn (.+), first (.), second:", prompt):
-        yield from ((second, ones) for first, second in permutations(balls(found[1]), 2) if first == found[2])
-    elif found := re.fullmatch(r"dice (\d+) (\d+), (?:first (\d+), )?(higher|sum([<>])(\d+)):", prompt):
-        for one, other in product(range(1, int(found[1]) + 1), range(1, int(found[2]) + 1)):
-            if found[3] and one != int(found[3]):
+                yield str((first, second).count(match[3])), ones
+    elif match := re.fullmatch(r"urn (.+), first (.), second:", prompt):
+        yield from ((second, ones) for first, second in permutations(balls(match[1]), 2) if first == match[2])
+    elif match := re.fullmatch(r"dice (\d+) (\d+), (?:first (\d+), )?(higher|sum([<>])(\d+)):", prompt):
+        for one, other in product(range(1, int(match[1]) + 1), range(1, int(match[2]) + 1)):
+            if match[3] and one != int(match[3]):
                 continue
-            if found[4] == "higher":
+            if match[4] == "higher":
                 yield "1" if one > other else "2" if other > one else "=", ones
             else:
-                total, bound = one + other, int(found[6])
-                yield "yn"[not (total > bound if found[5] == ">" else total < bound)], ones
-    elif found := re.fullmatch(r"A (.+), B (.+), drew (.), urn:", prompt):
-        for name, urn in (("A", balls(found[1])), ("B", balls(found[2]))):
-            yield from ((name, Fraction(1, len(urn))) for ball in urn if ball == found[3])
+                total, bound = one + other, int(match[6])
+                yield "yn"[not (total > bound if match[5] == ">" else total < bound)], ones
+    elif match := re.fullmatch(r"A (.+), B (.+), drew (.), urn:", prompt):
+        for name, urn in (("A", balls(match[1])), ("B", balls(match[2]))):
+            yield from ((name, Fraction(1, len(urn))) for ball in urn if ball == match[3])
     else:
         raise AssertionError(prompt)
 
@@ -65,7 +65,7 @@ def truth(prompt: str) -> dict[str, Fraction]:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_probabilities_are_those_of_every_case_counted(level: int) -> None:
+def test_probabilities_equal_those_from_enumerating_all_cases(level: int) -> None:
     for problem in drawn(150, (level,), colours=4):
         right = truth(problem.prompt)
         assert sum(problem.option_probabilities) == pytest.approx(1, abs=1e-12)
@@ -92,16 +92,16 @@ def test_answers_are_drawn_from_the_exact_distribution(level: int) -> None:
     assert any(total for total in excess.values())
 
 
-def test_one_question_comes_with_several_answers() -> None:
+def test_the_same_question_is_drawn_with_different_answers() -> None:
     rng = random.Random(0)
     problems = [Urns(levels=(3,)).problem(3, rng) for _ in range(3000)]
     answers: dict[str, set[str]] = {}
     for problem in problems:
         answers.setdefault(problem.prompt, set()).add(problem.answer)
-    assert sum(len(found) > 1 for found in answers.values()) > 100
+    assert sum(len(drawn_answers) > 1 for drawn_answers in answers.values()) > 100
 
 
-def test_every_level_asks_what_its_table_says() -> None:
+def test_every_level_has_the_questions_of_the_documented_table() -> None:
     shapes = {
         level: {
             re.sub(r"( [rgbw]\d+)+", " U", re.sub(r"(?<= )\d+|(?<=[<>])\d+", "N", problem.prompt))
@@ -110,8 +110,8 @@ def test_every_level_asks_what_its_table_says() -> None:
         for level in LEVELS
     }
     shapes = {
-        level: {re.sub(r"(first|drew|count) [rgbw]", r"\1 C", shape) for shape in found}
-        for level, found in shapes.items()
+        level: {re.sub(r"(first|drew|count) [rgbw]", r"\1 C", shape) for shape in prompts}
+        for level, prompts in shapes.items()
     }
     assert shapes == {
         1: {"urn U, draw:"},
@@ -139,40 +139,42 @@ def test_roles_of_counts_labels_and_words() -> None:
 
 
 def in_order(prompt: str) -> str:
-    """The question with its colours, dice and urns in one order, from the prompt alone."""
-    prompt = re.sub(r"[rgbw]\d+( [rgbw]\d+)+", lambda found: " ".join(sorted(found[0].split())), prompt)
-    if found := re.fullmatch(r"dice (\d+) (\d+), (higher:|sum.*)", prompt):
-        return f"dice {sorted([int(found[1]), int(found[2])])} {found[3]}"
-    if found := re.fullmatch(r"A (.+), B (.+), (drew .*)", prompt):
-        return f"{sorted([found[1], found[2]])} {found[3]}"
+    """The question with its colours, dice and urns sorted, computed from the prompt alone."""
+    prompt = re.sub(r"[rgbw]\d+( [rgbw]\d+)+", lambda match: " ".join(sorted(match[0].split())), prompt)
+    if match := re.fullmatch(r"dice (\d+) (\d+), (higher:|sum.*)", prompt):
+        return f"dice {sorted([int(match[1]), int(match[2])])} {match[3]}"
+    if match := re.fullmatch(r"A (.+), B (.+), (drew .*)", prompt):
+        return f"{sorted([match[1], match[2]])} {match[3]}"
     return prompt
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_no_validation_question_is_trained_on_in_another_order(level: int) -> None:
     trained = {in_order(problem.prompt) for problem in drawn(8000, (level,))}
-    held = [in_order(problem.prompt) for problem in drawn(100, (level,), "validation")]
-    assert len(set(held)) == len(held)
-    assert not trained & set(held)
+    validation = [in_order(problem.prompt) for problem in drawn(100, (level,), "validation")]
+    assert len(set(validation)) == len(validation)
+    assert not trained & set(validation)
 
 
-def test_questions_that_differ_are_told_apart() -> None:
-    """Of one die thrown first the order is the question; so are the colours and what is asked of them."""
+def test_different_questions_have_different_keys() -> None:
+    """The order of dice matters if one is thrown first; colours and questions always matter."""
     rng = random.Random(1)
     for level in LEVELS:
         meant: dict[str, set[str]] = {}
         for _ in range(3000):
             problem = Urns().problem(level, rng)
             meant.setdefault(problem.question, set()).add(in_order(problem.prompt))
-        assert all(len(found) == 1 for found in meant.values())
+        assert all(len(prompts) == 1 for prompts in meant.values())
 
 
-def test_too_few_questions_name_the_level_that_has_them() -> None:
-    with pytest.raises(DataError, match=r"too few different questions for 200 validation problems: .* of level 3 were"):
+def test_too_few_different_questions_are_an_error_that_names_the_level() -> None:
+    with pytest.raises(
+        DataError, match=r"too few different questions for 200 validation problems: .* of level 3 in a row"
+    ):
         drawn(200, (3,), "validation")
 
 
-def test_scores() -> None:
+def test_a_response_is_scored_by_its_first_word() -> None:
     task = Urns()
     problem = Problem("urn r2 b2 g1, draw:", "g", "r", options=("r", "b", "g"), option_probabilities=(0.4, 0.4, 0.2))
     for response, exact, chance in (
@@ -193,6 +195,6 @@ def test_an_impossible_option_is_never_right() -> None:
 
 
 @given(st.text())
-def test_no_text_breaks_the_scorer(response: str) -> None:
+def test_any_response_has_a_score(response: str) -> None:
     problem = Problem("p", "y", "y", options=("y", "n"), option_probabilities=(0.7, 0.3))
     assert all(0 <= value <= 1 for value in Urns().score(problem, response).values())

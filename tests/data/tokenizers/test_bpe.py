@@ -10,11 +10,11 @@ from trimtab.errors import ConfigError, DataError, WorkError
 
 def test_the_same_text_gives_the_same_file_in_another_process(bpe_file: Path, tmp_path: Path) -> None:
     code = "import sys; from trimtab.data import train_bpe; train_bpe(None, 600, sys.argv[1])"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, str(tmp_path / "again.json")], capture_output=True, check=True
     )
     assert (tmp_path / "again.json").read_bytes() == bpe_file.read_bytes()
-    assert (done.stdout, done.stderr) == (b"", b"")  # no bar where nobody looks
+    assert (process.stdout, process.stderr) == (b"", b"")  # no bar where nobody looks
 
 
 def test_training_reads_text_as_a_corpus_does(tmp_path: Path) -> None:
@@ -26,12 +26,12 @@ def test_training_reads_text_as_a_corpus_does(tmp_path: Path) -> None:
     assert (tmp_path / "unix.json").read_bytes() == (tmp_path / "dos.json").read_bytes()
 
 
-def test_a_small_text_may_give_fewer_tokens_than_asked(tmp_path: Path) -> None:
+def test_a_small_text_may_give_a_smaller_vocabulary(tmp_path: Path) -> None:
     (tmp_path / "small.txt").write_text("ab ab ab")
-    made = train_bpe([str(tmp_path / "small.txt")], 5000, tmp_path / "out.json")
-    assert 257 < made.vocabulary < 265
-    assert made.encode("ab").tolist() != []
-    assert made.decode([0]) == "<PAD>"
+    tokenizer = train_bpe([str(tmp_path / "small.txt")], 5000, tmp_path / "out.json")
+    assert 257 < tokenizer.vocabulary < 265
+    assert tokenizer.encode("ab").tolist() != []
+    assert tokenizer.decode([0]) == "<PAD>"
 
 
 def test_an_existing_file_is_replaced_only_when_asked(tmp_path: Path) -> None:

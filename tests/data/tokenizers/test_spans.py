@@ -1,4 +1,4 @@
-"""Where the ids of a text stand in it, and what each id spells by itself."""
+"""The spans of the ids of a text, and the text of each single id."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def test_ids_that_share_a_character_share_its_span(bpe_file: Path) -> None:
     assert len(ids) > 3
 
 
-def test_spans_keep_the_spaces_that_a_files_processor_would_trim(tmp_path: Path) -> None:
+def test_spans_keep_the_spaces_that_a_post_processor_would_trim(tmp_path: Path) -> None:
     trimming = tokenizers.Tokenizer(models.BPE({"a": 0, "Ġ": 1, "Ġa": 2}, [("Ġ", "a")]))
     trimming.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trimming.post_processor = processors.ByteLevel(trim_offsets=True)
@@ -59,7 +59,7 @@ def test_spans_keep_the_spaces_that_a_files_processor_would_trim(tmp_path: Path)
     assert (ids.tolist(), spans.tolist()) == ([0, 2], [[0, 1], [1, 3]])
 
 
-def test_texts_say_what_every_id_spells(bpe_file: Path) -> None:
+def test_texts_are_the_decoded_text_of_every_id(bpe_file: Path) -> None:
     for tokenizer in (CharacterTokenizer(), FileTokenizer(path=str(bpe_file))):
         texts = tokenizer.texts()
         assert len(texts) == tokenizer.vocabulary
@@ -67,12 +67,12 @@ def test_texts_say_what_every_id_spells(bpe_file: Path) -> None:
         assert [digit for digit in "0123456789" if digit in texts] == list("0123456789")
 
 
-def test_an_id_that_the_vocabulary_leaves_out_spells_nothing(tmp_path: Path) -> None:
+def test_an_id_missing_from_the_vocabulary_has_no_text(tmp_path: Path) -> None:
     sparse = tokenizers.Tokenizer(models.WordLevel({"a": 0, "c": 2}, unk_token="a"))
     sparse.save(str(tmp_path / "sparse.json"))
     assert FileTokenizer(path=str(tmp_path / "sparse.json")).texts() == ["a", "", "c"]
 
 
-def test_neither_kind_has_a_token_that_ends_an_answer(bpe_file: Path) -> None:
+def test_character_and_file_tokenizers_have_no_end_token(bpe_file: Path) -> None:
     assert CharacterTokenizer().end is None
     assert FileTokenizer(path=str(bpe_file)).end is None

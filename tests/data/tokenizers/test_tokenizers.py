@@ -29,7 +29,7 @@ def test_vocabulary_is_pad_unk_and_the_policy_in_code_point_order(policy: str, s
     assert tokenizer.encode(POLICIES[policy]).tolist() == list(range(2, size))
 
 
-def test_default_policy_gives_the_ids_of_the_contract() -> None:
+def test_the_default_policy_gives_the_documented_ids() -> None:
     tokenizer = CharacterTokenizer()
     assert tokenizer.encode("\t\n ~").tolist() == [2, 3, 4, 98]
     assert (PAD, UNK) == (0, 1)
@@ -46,7 +46,7 @@ def test_everything_inside_the_policy_round_trips(data: st.DataObject, policy: s
 
 
 @given(text=st.text(alphabet=st.characters(exclude_categories=())))
-def test_what_is_outside_the_policy_is_unknown_counted_and_visible(text: str) -> None:
+def test_characters_outside_the_policy_are_unknown_counted_and_decoded_to_a_mark(text: str) -> None:
     tokenizer = CharacterTokenizer()
     known = POLICIES["printable_newline_tab"]
     ids = tokenizer.encode(text)
@@ -66,7 +66,7 @@ def test_decode_drops_padding_and_refuses_foreign_ids() -> None:
             tokenizer.decode(ids)
 
 
-def test_fingerprints_tell_policies_apart() -> None:
+def test_policies_have_different_fingerprints() -> None:
     assert len({CharacterTokenizer(policy=policy).fingerprint for policy in POLICIES}) == 3
     assert CharacterTokenizer().fingerprint == CharacterTokenizer(policy="printable_newline_tab").fingerprint
 
@@ -100,7 +100,7 @@ def test_a_long_text_encoded_in_parts_equals_the_library_at_once(bpe_file: Path)
     assert tokenizer.encode(text).tolist() == tokenizers.Tokenizer.from_file(str(bpe_file)).encode(text).ids
 
 
-def test_a_file_tokenizer_knows_its_size_type_and_content(bpe_file: Path, tmp_path: Path) -> None:
+def test_a_file_tokenizer_has_its_vocabulary_dtype_and_fingerprint(bpe_file: Path, tmp_path: Path) -> None:
     tokenizer = FileTokenizer(path=str(bpe_file))
     assert tokenizer.vocabulary == 600
     assert tokenizer.dtype == np.uint16
@@ -112,7 +112,7 @@ def test_a_file_tokenizer_knows_its_size_type_and_content(bpe_file: Path, tmp_pa
     assert FileTokenizer(path=str(copy)).fingerprint != tokenizer.fingerprint
 
 
-def test_truncation_and_padding_of_a_file_do_not_reach_a_corpus(bpe_file: Path, tmp_path: Path) -> None:
+def test_truncation_and_padding_of_a_file_are_not_used(bpe_file: Path, tmp_path: Path) -> None:
     changed = tokenizers.Tokenizer.from_file(str(bpe_file))
     changed.enable_truncation(4)
     changed.enable_padding(length=64)
@@ -133,7 +133,7 @@ def test_unknown_words_of_a_word_tokenizer_are_counted_by_their_characters(tmp_p
     assert tokenizer.unknown_characters("hello öö hello") == {"ö": 2}
 
 
-def test_a_tokenizer_that_prefixes_every_text_says_that_it_cannot_be_cut(tmp_path: Path) -> None:
+def test_the_text_of_a_tokenizer_that_adds_a_prefix_cannot_be_cut(tmp_path: Path) -> None:
     alphabet = {c: i for i, c in enumerate(["<unk>", "▁", *sorted(set(PRINTABLE + "\n\tÄïü½—"))])}
     prefixing = tokenizers.Tokenizer(models.BPE(vocab=alphabet, merges=[], unk_token="<unk>"))
     prefixing.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
@@ -152,11 +152,11 @@ def test_a_tokenizer_that_prefixes_every_text_says_that_it_cannot_be_cut(tmp_pat
         (b'{"model": {}, "model": {}}', "the key 'model' twice"),
         (b"[" * 100_000, "nested too deeply"),
         (b"{}", "no `model` part"),
-        (b'{"model": {"type": "BPE"}}', "no tokenizer that can be used"),
+        (b'{"model": {"type": "BPE"}}', "not a usable tokenizer"),
         (json.dumps({"version": "1.0", "model": {"type": "BPE", "vocab": {}, "merges": []}}).encode(), "is empty"),
     ],
 )
-def test_a_malformed_tokenizer_file_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_a_malformed_tokenizer_file_is_refused_by_name(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "broken.json"
     path.write_bytes(content)
     with pytest.raises(DataError, match=reason) as caught:
@@ -164,12 +164,12 @@ def test_a_malformed_tokenizer_file_is_named(tmp_path: Path, content: bytes, rea
     assert "broken.json" in str(caught.value)
 
 
-def test_characters_that_no_token_stands_for_are_counted(tmp_path: Path) -> None:
+def test_characters_without_a_token_are_counted(tmp_path: Path) -> None:
     characters = {char: number for number, char in enumerate("abcdefgh |<>")}
-    made = tokenizers.Tokenizer(models.BPE(vocab=characters, merges=[]))
-    made.pre_tokenizer = pre_tokenizers.Split(" ", "isolated")
-    made.add_special_tokens(["<zz>"])
-    made.save(str(tmp_path / "chars.json"))
+    library_tokenizer = tokenizers.Tokenizer(models.BPE(vocab=characters, merges=[]))
+    library_tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "isolated")
+    library_tokenizer.add_special_tokens(["<zz>"])
+    library_tokenizer.save(str(tmp_path / "chars.json"))
     tokenizer = FileTokenizer(path=str(tmp_path / "chars.json"))
     text = "a zebra zzz | ü<zz> \n"
     assert tokenizer.dropped(text) == {"z": 4, "r": 1, "ü": 1}
@@ -177,10 +177,10 @@ def test_characters_that_no_token_stands_for_are_counted(tmp_path: Path) -> None
     assert tokenizer.dropped("a bad cab <zz>") == {}
 
 
-def test_characters_that_a_normaliser_takes_out_are_counted(tmp_path: Path, bpe_file: Path) -> None:
-    made = tokenizers.Tokenizer.from_file(str(bpe_file))
-    made.normalizer = normalizers.Replace(tokenizers.Regex("[^a-z ]"), "")
-    made.save(str(tmp_path / "letters.json"))
+def test_characters_that_a_normaliser_removes_are_counted(tmp_path: Path, bpe_file: Path) -> None:
+    library_tokenizer = tokenizers.Tokenizer.from_file(str(bpe_file))
+    library_tokenizer.normalizer = normalizers.Replace(tokenizers.Regex("[^a-z ]"), "")
+    library_tokenizer.save(str(tmp_path / "letters.json"))
     assert FileTokenizer(path=str(tmp_path / "letters.json")).dropped("We saw 12 cats.") == {
         "W": 1,
         "1": 1,
@@ -193,7 +193,7 @@ def test_a_tokenizer_that_fails_on_unknown_words_is_refused(tmp_path: Path) -> N
     words = tokenizers.Tokenizer(models.WordLevel({"hello": 0}, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.save(str(tmp_path / "words.json"))
-    with pytest.raises(DataError, match=r"words\.json is no tokenizer that can be used: .*Missing \[UNK\] token"):
+    with pytest.raises(DataError, match=r"words\.json is not a usable tokenizer: .*Missing \[UNK\] token"):
         FileTokenizer(path=str(tmp_path / "words.json"))
 
 
@@ -209,13 +209,13 @@ def chain(letter: str, length: int) -> dict[str, object]:
 
 def refused(path: Path, content: bytes) -> str:
     path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"{path.name} is no tokenizer that can be used: ") as error:
+    with pytest.raises(DataError, match=rf"{path.name} is not a usable tokenizer: ") as error:
         FileTokenizer(path=str(path))
     assert len(str(error.value)) < 800
     return str(error.value)
 
 
-def test_a_file_that_grows_a_text_or_its_ids_out_of_proportion_is_refused(tmp_path: Path, bpe_file: Path) -> None:
+def test_a_file_with_excessively_long_results_or_large_ids_is_refused(tmp_path: Path, bpe_file: Path) -> None:
     assert "tokens of the character 'ж'" in refused(tmp_path / "a.json", grown(bpe_file, normalizer=chain("ж", 12)))
     content = json.loads(bpe_file.read_text())
     token = {"special": False, "lstrip": False, "rstrip": False, "single_word": False, "normalized": False}
@@ -226,11 +226,11 @@ def test_a_file_that_grows_a_text_or_its_ids_out_of_proportion_is_refused(tmp_pa
     assert "tokens of the character '☃'" in refused(tmp_path / "d.json", grown(bpe_file, normalizer=unnamed))
     ids = json.loads(bpe_file.read_text())
     ids["model"]["vocab"]["far"] = 1 << 31
-    assert "an id of 2,147,483,648" in refused(tmp_path / "b.json", json.dumps(ids).encode())
+    assert "the id 2,147,483,648" in refused(tmp_path / "b.json", json.dumps(ids).encode())
 
 
 @pytest.mark.slow
-def test_a_file_that_would_take_all_memory_or_time_is_refused_without_a_word_of_its_library(
+def test_a_file_that_would_take_all_memory_or_time_is_refused_without_output(
     tmp_path: Path, bpe_file: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for number, letter in enumerate("aж"):
@@ -240,7 +240,7 @@ def test_a_file_that_would_take_all_memory_or_time_is_refused_without_a_word_of_
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_sound_file_is_tried_once(
+def test_the_trial_of_a_good_file_is_remembered(
     tmp_path: Path, bpe_file: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     path = tmp_path / "new.json"
@@ -248,11 +248,11 @@ def test_a_sound_file_is_tried_once(
     FileTokenizer(path=str(path))
     assert len(list((cache / "tokenizers").iterdir())) == 1
     monkeypatch.setattr(check, "_sound", set())
-    monkeypatch.setattr(check, "run_limited", lambda *_, **__: pytest.fail("it was tried again"))
+    monkeypatch.setattr(check, "run_limited", lambda *_, **__: pytest.fail("the trial was repeated"))
     assert FileTokenizer(path=str(path)).encode("a").size == 1
 
 
-def test_a_missing_tokenizer_file_and_a_folder_are_named(tmp_path: Path) -> None:
+def test_a_missing_tokenizer_file_and_a_folder_are_refused_by_name(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
     for path in (tmp_path / "none.json", tmp_path, tmp_path / "pipe.json"):
         with pytest.raises(DataError, match="cannot be read") as caught:
@@ -260,7 +260,7 @@ def test_a_missing_tokenizer_file_and_a_folder_are_named(tmp_path: Path) -> None
         assert str(path) in str(caught.value)
 
 
-def test_a_model_that_draws_its_merges_at_random_is_refused(bpe_file: Path, tmp_path: Path) -> None:
+def test_a_model_with_random_merges_is_refused(bpe_file: Path, tmp_path: Path) -> None:
     content = json.loads(bpe_file.read_text())
     content["model"]["dropout"] = 0.1
     (tmp_path / "random.json").write_text(json.dumps(content))

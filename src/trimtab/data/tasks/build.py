@@ -1,9 +1,9 @@
-"""The data component `task`: problems drawn, made noisy on purpose, tokenised and split."""
+"""The data component `task`: the problems of a task, with label noise, as tokens in two splits."""
 
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,8 +11,8 @@ from pydantic import Field
 
 from trimtab.config.canonical import canonical_json
 from trimtab.data.build import DataBundle, with_fingerprint
-from trimtab.data.problem import Problem, Task
-from trimtab.data.report import UnknownCharacter
+from trimtab.data.problem import Problem, Split, Task
+from trimtab.data.report import UnknownCharacters
 from trimtab.data.tasks.dataset import ProblemDataset
 from trimtab.data.tasks.noise import LabelNoise, with_noise
 from trimtab.data.tokenizers import Tokenizer
@@ -22,9 +22,9 @@ from trimtab.runtime.events import OnEvent
 
 @dataclass(frozen=True)
 class TaskReport:
-    """The account of a task's problems; `tokens` are those of the training split, `noisy` its answers that are noisy.
+    """Report on the problems of a task.
 
-    `unknown` are the characters of both splits that the tokenizer does not have, each with its count.
+    `tokens` counts the training split. `noisy` and `ambiguous` count training problems.
     """
 
     name: str
@@ -35,29 +35,25 @@ class TaskReport:
     noisy: int
     ambiguous: int
     skipped: tuple[str, ...] = ()
-    unknown: tuple[UnknownCharacter, ...] = ()
+    unknown_characters: UnknownCharacters = field(default_factory=UnknownCharacters)
 
     def lines(self) -> list[str]:
-        """The report in sentences."""
+        """The report for people, one line per fact."""
         levels = ", ".join(f"{count:,} of level {level}" for level, count in sorted(self.levels.items()))
-        told = [
+        lines = [
             f"{self.name}: {self.train:,} training problems ({levels}), {self.validation:,} for validation, none shared",
             f"{self.tokens:,} training tokens",
         ]
         if self.noisy or self.ambiguous:
-            told.append(f"noise: {self.noisy:,} noisy answers, {self.ambiguous:,} with several readings")
+            lines.append(f"noise: {self.noisy:,} noisy answers, {self.ambiguous:,} with several readings")
         if self.skipped:
-            told.append(f"{len(self.skipped):,} rows skipped, the first: {self.skipped[0]}")
-        if self.unknown:
-            most = ", ".join(f"{entry.character!a} x{entry.occurrences:,}" for entry in self.unknown[:10])
-            told.append(
-                f"{sum(entry.occurrences for entry in self.unknown):,} characters that the tokenizer does not have, most often: "
-                f"{most}"
-            )
-        return told
+            lines.append(f"{len(self.skipped):,} rows skipped, the first: {self.skipped[0]}")
+        if self.unknown_characters.total:
+            lines.append(self.unknown_characters.line())
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON-ready values."""
+        """The report as JSON values."""
         return {
             "name": self.name,
             "train": self.train,
@@ -67,7 +63,7 @@ class TaskReport:
             "noisy": self.noisy,
             "ambiguous": self.ambiguous,
             "skipped": list(self.skipped),
-            "unknown": [[f"U+{ord(entry.character):04X}", entry.occurrences] for entry in self.unknown],
+            "unknown_characters": self.unknown_characters.to_dict(),
         }
 
 
@@ -95,27 +91,26 @@ def task_data(
     tokenizer: Tokenizer,
     task: Task,
     size: Annotated[
-        int | None, Field(ge=1, description="training problems; null for all that a task from a file has")
+        int | None, Field(ge=1, description="number of training problems; null for all problems of a task from a file")
     ] = None,
     validation: Annotated[
-        int | None, Field(ge=1, description="validation problems, all different; null for all that a file has")
+        int | None, Field(ge=1, description="number of validation problems, all different; null for all from a file")
     ] = None,
     seed: Annotated[
-        int, Field(ge=0, description="the seed of the problems; they are the same for every seed of the run")
+        int, Field(ge=0, description="seed of the problems; they do not depend on the seed of the run")
     ] = 0,
-    context: Annotated[int, Field(ge=2, description="positions that the model sees at once")] = 256,
+    context: Annotated[int, Field(ge=2, description="number of positions in the model's context")] = 256,
     template: Annotated[
-        str, Field(description="the text around each prompt, which stands for `{prompt}`; a chat format, for one")
+        str, Field(description="text around each prompt, for example a chat format; `{prompt}` is the prompt")
     ] = "{prompt}",
     noise: Annotated[
-        LabelNoise | None,
-        Field(description="what is made wrong, ambiguous or coarse on purpose, and which tags tell of it"),
+        LabelNoise | None, Field(description="wrong, ambiguous or coarse answers added on purpose, and their tags")
     ] = None,
     events: OnEvent | None = None,
 ) -> DataBundle:
     """Problems of a task with known answers.
 
-    Raises ConfigError and DataError for what does not fit together.
+    Raises ConfigError or DataError if the parameters, the task and the tokenizer do not fit together.
     """
     del events
     train_problems, validation_problems = task.split("train", size, seed), task.split("validation", validation, seed)
@@ -124,14 +119,13 @@ def task_data(
         if noise.validation:
             validation_problems = with_noise(validation_problems, noise, task, "validation", seed)
     try:
-        train, held = (
+        train_set, validation_set = (
             ProblemDataset(problems, tokenizer, template=template) for problems in (train_problems, validation_problems)
         )
     except ValueError as error:
         raise ConfigError(f"data: {error}") from error
-    unknown: Counter[str] = Counter()
-    tokens = sum(_lengths(train, task.name, "training", context, unknown))
-    _lengths(held, task.name, "validation", context, unknown)
+    tokens, train_unknown = _check(train_set, task.name, "train", context)
+    _, validation_unknown = _check(validation_set, task.name, "validation", context)
     report = TaskReport(
         task.name,
         len(train_problems),
@@ -141,12 +135,12 @@ def task_data(
         sum(problem.noisy for problem in train_problems),
         sum(problem.ambiguous for problem in train_problems),
         tuple(getattr(task, "skipped", ())),
-        tuple(UnknownCharacter(character, count) for character, count in unknown.most_common()),
+        UnknownCharacters.of(train_unknown, validation_unknown),
     )
     return DataBundle(
         tokenizer=tokenizer,
-        train=train,
-        validation=held,
+        train=train_set,
+        validation=validation_set,
         name=task.name,
         fingerprint=task_fingerprint(
             tokenizer=tokenizer,
@@ -158,39 +152,41 @@ def task_data(
             noise=noise,
         ),
         report=report,
-        opening_text=lambda: _text(train_problems),
+        opening_text=lambda: _opening_text(train_problems),
         task=task,
     )
 
 
-def _lengths(dataset: ProblemDataset, name: str, part: str, context: int, unknown: Counter[str]) -> list[int]:
-    """The tokens of each problem; `unknown` is told of the characters that the tokenizer does not have.
+def _check(dataset: ProblemDataset, name: str, part: Split, context: int) -> tuple[int, Counter[str]]:
+    """The number of tokens of the problems, and the characters that the tokenizer lacks.
 
-    Raises `DataError` for a problem that does not fit, or whose end cannot be told.
+    Raises `DataError` for a problem that does not fit into the context, and for an answer that contains the end token.
     """
-    lengths = []
+    tokens = 0
+    unknown: Counter[str] = Counter()
     tokenizer = dataset.tokenizer
     for problem in dataset.problems:
         prompt, answer = dataset.prompt_ids(problem), dataset.answer_ids(problem.answer)
-        lengths.append(length := len(prompt) + len(answer))
+        length = len(prompt) + len(answer)
+        tokens += length
         text = dataset.prompt_text(problem) + problem.answer
         if tokenizer.unknown_count(prompt) or tokenizer.unknown_count(answer) or tokenizer.dropped(text):
             unknown.update(tokenizer.unknown_characters(text))
         if length > context + 1:
             raise DataError(
-                f"A {part} problem of {name} has {length} tokens, and `data.context` {context} holds {context + 1}: "
+                f"A {part} problem of {name} has {length} tokens, but `data.context` {context} allows at most {context + 1}: "
                 f"{problem.prompt[:80]!r}. Set a larger context, or an easier level."
             )
         if np.count_nonzero(answer == dataset.end) > 1:
             raise DataError(
-                f"A {part} answer of {name} contains {dataset.tokenizer.decode([dataset.end])!r}, with which the tokenizer "
-                f"{dataset.tokenizer.name} ends answers: {problem.answer[:80]!r}. Use a tokenizer with an end token of its own, "
-                "or answers without it."
+                f"A {part} answer of {name} contains {tokenizer.decode([dataset.end])!r}, with which the tokenizer "
+                f"{tokenizer.name} ends answers: {problem.answer[:80]!r}. Use a tokenizer with an end token of its own, or "
+                "answers without it."
             )
-    return lengths
+    return tokens, unknown
 
 
-def _text(problems: Sequence[Problem], characters: int = 5_000_000) -> str:
+def _opening_text(problems: Sequence[Problem], characters: int = 5_000_000) -> str:
     parts: list[str] = []
     length = 0
     for problem in problems:

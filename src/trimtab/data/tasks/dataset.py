@@ -1,4 +1,4 @@
-"""Problems as a `TaskDataset`: prompt and answer as tokens, with what is known about each position."""
+"""Problems as a `TaskDataset`: the tokens of prompt and answer, with the role and digit place of each position."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -13,18 +13,20 @@ from trimtab.data.problem import Number, Problem, Role
 from trimtab.data.tokenizers import Tokenizer
 
 KEPT_ITEMS = 1 << 14
-"""So many items are kept once made (a few kilobytes each)."""
+"""The number of items that are cached (a few kilobytes each)."""
 
 
 class ProblemDataset:
-    """Items of a prompt, its answer and an end token; only the answer and the end are asked.
+    """Each item is a prompt, its answer and an end token; only the answer and the end token have labels.
 
-    Prompt and answer are encoded apart, so that an answer is generated after exactly the tokens that it was trained after.
-    The end token is the tokenizer's own, or a newline where it has none. `template` is put around each prompt
-    (`{prompt}` stands for it). Each item's `aligned` metadata says what its tokens are: `role` (see `Role`), `place` (the
-    digit place: 0 units, 1 tens, −2 tenths; −1 where there is none), and `target_ids` with `target_weights`: the label
-    itself, or for a problem whose label is drawn from several known answers the next tokens of those that agree with the
-    labels so far, which is the exact distribution of each label given the ones before it.
+    Prompt and answer are encoded separately, so an answer is generated after exactly the tokens that it was trained after. The
+    end token is the tokenizer's own, or a newline if it has none. `template` is the text around each prompt; it contains
+    `{prompt}`.
+
+    The `aligned` metadata of an item describes each of its tokens. `role` is a `Role`. `place` is the place of a digit: 0 for
+    units, 1 for tens, −2 for tenths, −3 for hundredths; −1 for a token that is not a digit. `target_ids` and `target_weights`
+    give the distribution of each label, given the labels before it: the label itself, or, for a label that is drawn from several
+    known answers, the next tokens of the answers that agree with the labels so far.
 
     Raises ValueError for a template without `{prompt}`.
     """
@@ -32,7 +34,7 @@ class ProblemDataset:
     def __init__(self, problems: Sequence[Problem], tokenizer: Tokenizer, *, template: str = "{prompt}") -> None:
         before, mark, after = template.partition("{prompt}")
         if not mark:
-            raise ValueError(f"a template needs {{prompt}}, where the prompt stands; found {template!r}")
+            raise ValueError(f"a template must contain {{prompt}}, the place of the prompt; {template!r} does not")
         self.problems = problems
         self.tokenizer = tokenizer
         self.template = template
@@ -49,19 +51,19 @@ class ProblemDataset:
         return np.array([problem.level for problem in self.problems], dtype=np.float64)
 
     def prompt_text(self, problem: Problem) -> str:
-        """The text that a model is asked to continue."""
+        """The text that the model continues."""
         return self._before + problem.prompt + self._after
 
     def prompt_ids(self, problem: Problem) -> Int64[np.ndarray, " prompt"]:
-        """The tokens that a model is asked to continue."""
+        """The tokens that the model continues."""
         return self.tokenizer.encode(self.prompt_text(problem)).astype(np.int64)
 
     def answer_ids(self, answer: str) -> Int64[np.ndarray, " answer"]:
-        """An answer's tokens with the end token."""
+        """The tokens of an answer and the end token."""
         return np.append(self.tokenizer.encode(answer).astype(np.int64), self.end)
 
     def length(self, problem: Problem) -> int:
-        """The tokens of a problem, prompt, answer and end."""
+        """The number of tokens of a problem: prompt, answer and end token."""
         return len(self.prompt_ids(problem)) + len(self.answer_ids(problem.answer))
 
     def __getitem__(self, index: int) -> Item:
@@ -73,11 +75,11 @@ class ProblemDataset:
         return {**item, "metadata": dict(item["metadata"])}
 
     def _item(self, problem: Problem) -> Item:
-        # Plain lists until the end: for texts so short, each array operation would cost more than the work.
-        prompt, *prompt_facts = self._described(self.prompt_text(problem), problem.prompt_numbers, len(self._before))
-        answer, *answer_facts = self._described(problem.answer, problem.answer_numbers, 0)
+        # Lists are faster than arrays for such short texts.
+        prompt, *prompt_marks = self._marks(self.prompt_text(problem), problem.prompt_numbers, len(self._before))
+        answer, *answer_marks = self._marks(problem.answer, problem.answer_numbers, 0)
         ids = [*prompt, *answer, self.end]
-        roles, places = ([*one, *other] for one, other in zip(prompt_facts, answer_facts, strict=True))
+        roles, places = ([*one, *other] for one, other in zip(prompt_marks, answer_marks, strict=True))
         aligned = {
             "role": torch.tensor([*roles, int(Role.STRUCTURE)]),
             "place": torch.tensor([*places, -1]),
@@ -89,8 +91,8 @@ class ProblemDataset:
             "metadata": problem.metadata() | {"aligned": aligned},
         }
 
-    def _described(self, text: str, numbers: Sequence[Number], shift: int) -> tuple[list[int], list[int], list[int]]:
-        """The tokens of a text, and role and digit place of each; `numbers` stand `shift` characters further in it."""
+    def _marks(self, text: str, numbers: Sequence[Number], shift: int) -> tuple[list[int], list[int], list[int]]:
+        """The tokens of a text with the role and digit place of each; the spans of `numbers` move by `shift` characters."""
         ids, spans = self.tokenizer.spans(text)
         starts, ends = spans[:, 0].tolist(), spans[:, 1].tolist()
         roles, places = [int(Role.TEXT)] * len(ids), [-1] * len(ids)
@@ -107,11 +109,10 @@ class ProblemDataset:
         return ids.tolist(), roles, places
 
     def _targets(self, answers: Sequence[tuple[str, float]], start: int, ids: Sequence[int]) -> dict[str, Tensor]:
-        """At each position of the labels, the next tokens of the answers that agree with the labels so far."""
+        """For each label, the next tokens of the answers that agree with the labels before it, with their weights."""
         rows: list[dict[int, float]] = [{} for _ in ids]
         for text, weight in answers:
-            spelled = self.answer_ids(text).tolist()
-            for row, token, label in zip(rows[start:], spelled, ids[start:], strict=False):
+            for row, token, label in zip(rows[start:], self.answer_ids(text).tolist(), ids[start:], strict=False):
                 row[token] = row.get(token, 0.0) + weight
                 if token != label:
                     break
@@ -119,19 +120,22 @@ class ProblemDataset:
         target_ids, weights = [], []
         for row in rows:
             total = sum(row.values())
-            filled = sorted(row)
-            target_ids.append(filled + [0] * (width - len(filled)))
-            weights.append([row[token] / total for token in filled] + [0.0] * (width - len(filled)))
+            tokens = sorted(row)
+            target_ids.append(tokens + [0] * (width - len(tokens)))
+            weights.append([row[token] / total for token in tokens] + [0.0] * (width - len(tokens)))
         return {"target_ids": torch.tensor(target_ids), "target_weights": torch.tensor(weights)}
 
 
 def end_token(tokenizer: Tokenizer) -> int:
-    """The token that ends an answer: the tokenizer's own, or the newline's."""
+    """Returns the token that ends an answer: the tokenizer's end token, or its token for a newline.
+
+    Raises ValueError if it has neither.
+    """
     if tokenizer.end is not None:
         return tokenizer.end
     ids = tokenizer.encode("\n")
     if len(ids) != 1 or tokenizer.unknown_count(ids):
         raise ValueError(
-            f"the tokenizer {tokenizer.name} has no end token and no token for a newline to end an answer with"
+            f"the tokenizer {tokenizer.name} has neither an end token nor a token for a newline, so no answer can end"
         )
     return int(ids[0])

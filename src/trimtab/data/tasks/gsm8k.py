@@ -1,4 +1,4 @@
-"""GSM8K in its own format: grade-school mathematics with worked solutions."""
+"""The task `gsm8k`: grade-school mathematics with worked solutions, in the format of GSM8K."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,20 +23,20 @@ from trimtab.data.tasks.numbers import MARK, final_number, final_words, gold_num
 from trimtab.errors import ConfigError
 
 _ANNOTATION = re.compile(r"<<[^<>\n]*>>")
-_HOW = (
+_FILES = (
     "GSM8K is at github.com/openai/grade-school-math (MIT licence), in grade_school_math/data/train.jsonl and test.jsonl: "
-    'an object a line, {"question": ..., "answer": ...}, whose answer ends in `#### ` and the final number'
+    'one object per line, {"question": ..., "answer": ...}, whose answer ends in `#### ` and the final number'
 )
 
 
 class GSM8K(FileTask):
-    """Problems of GSM8K (Cobbe et al. 2021, *Training Verifiers to Solve Math Word Problems*) from its own files.
+    """Problems of GSM8K (Cobbe et al. 2021, *Training Verifiers to Solve Math Word Problems*) from its original files.
 
-    A prompt is the question and a line break. The answer is the final number, or (`solution`) the worked solution, which
-    ends in `#### ` and that number; a row whose number is not plain (`gold_number`) is a bad row. A solution's calculator
-    annotations, `<<3*4=12>>`, are kept or taken out. The number is written without its commas when it stands alone. A
-    problem's level is the number of annotations of its solution, from 1 to 8: the steps of calculation. `exact_match` is 1
-    when the response's final number (`final_number`) equals the right one.
+    A prompt is the question and a line break. The answer is the final number or, with `solution`, the worked solution, which ends
+    in `#### ` and that number. A row whose number is not plain (see `gold_number`) is a bad row. The calculator annotations of a
+    solution, `<<3*4=12>>`, are kept or removed. A number on its own is written without commas. The level of a problem is the
+    number of annotations in its solution, from 1 to 8, which is the number of calculation steps. `exact_match` is 1 if the final
+    number of the response (see `final_number`) equals the right one.
     """
 
     name = "gsm8k"
@@ -47,57 +47,55 @@ class GSM8K(FileTask):
         path: Annotated[
             str | None,
             Field(
-                description="the JSONL file of the problems, or of the training problems where `validation_path` names others",
+                description="JSONL file of the problems; with `validation_path`, of the training problems only",
                 json_schema_extra=FILE_PATH,
             ),
         ] = None,
         validation_path: ValidationPath = None,
         solution: Annotated[
-            bool, Field(description="true trains on the worked solution, false on the final number alone")
+            bool, Field(description="whether to train on the worked solution or on the final number alone")
         ] = False,
         annotations: Annotated[
-            bool, Field(description="keep the calculator annotations, <<3*4=12>>, in the solutions")
+            bool, Field(description="whether to keep the calculator annotations, <<3*4=12>>, in the solutions")
         ] = False,
         line_break: Annotated[
             str,
             Field(
                 min_length=1,
-                description="what a line break of a solution becomes; text of one line where answers end at a newline",
+                description="replacement for the line breaks of a solution; required where a newline ends an answer",
             ),
         ] = "\n",
         on_bad_row: OnBadRow = "error",
     ) -> None:
         if path is None:
-            raise ConfigError(f"data.task.path: the task gsm8k needs its file. {_HOW}.")
+            raise ConfigError(f"`data.task.path` is missing: the task gsm8k needs its file. {_FILES}.")
         super().__init__(*json_lines_sources(path, validation_path), on_bad_row)
         self.solution, self.annotations, self.line_break = solution, annotations, line_break
 
     @classmethod
     def check(cls, parameters: dict[str, Any]) -> None:
-        """A config without a file is refused before a run begins."""
+        """Raises ValueError for a config without a file."""
         if parameters["path"] is None:
-            raise ValueError(f"`path` is not given. {_HOW}. Set `data.task.path` to the file")
+            raise ValueError(f"`path` is not set. {_FILES}. Set `data.task.path` to the file")
 
     @property
-    def described(self) -> Mapping[str, Any]:
-        """The parameters beside the files."""
+    def parameters(self) -> Mapping[str, Any]:
+        """See `FileTask.parameters`."""
         return {"solution": self.solution, "annotations": self.annotations, "line_break": self.line_break}
 
     def problem(self, values: Mapping[str, Any]) -> Problem:
-        """The problem of a row of GSM8K. Raises `BadRowError` where it is none."""
-        question, written = text_of(values, "question"), text_of(values, "answer").replace("\r\n", "\n")
-        work, mark, final = written.partition(MARK)
+        """See `FileTask.problem`."""
+        question, solution = text_of(values, "question"), text_of(values, "answer").replace("\r\n", "\n")
+        work, mark, final = solution.partition(MARK)
         final = final.strip()
         if MARK in final:
-            raise BadRowError(
-                f"its answer has `{MARK}` more than once, so that it is not clear which number is the answer"
-            )
+            raise BadRowError(f"its answer has `{MARK}` more than once, so it is not clear which number is the answer")
         number = gold_number(f"{MARK} {final}") if mark else None
         if number is None:
-            ends = shortened(printable(f"{mark} {final}" if mark else written[-40:]), 60)
+            ends = shortened(printable(f"{mark} {final}" if mark else solution[-40:]), 60)
             raise BadRowError(
-                f"its answer must end in `{MARK} ` and one plain number, and ends in {ends!r}; fractions, times, units, "
-                "spaces between digits and markup are not read"
+                f"its answer must end in `{MARK} ` and one plain number, but ends in {ends!r}; fractions, times, units, spaces "
+                "between digits and markup are not accepted"
             )
         steps = len(_ANNOTATION.findall(work))
         if self.solution:
@@ -105,7 +103,7 @@ class GSM8K(FileTask):
             answer = f"{work}\n{MARK} {final}".lstrip("\n").replace("\n", self.line_break)
             if final_number(answer) != number:
                 raise BadRowError(
-                    "with this `line_break`, the number that its solution ends in is not the first after a mark"
+                    "with this `line_break`, the final number of its solution is not the first number after a mark"
                 )
             numbers: Sequence[Number] = NumbersOf(answer)
         else:
@@ -122,7 +120,7 @@ class GSM8K(FileTask):
         )
 
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
-        """`exact_match` of the final numbers; a response may be the number alone or a whole solution."""
+        """`exact_match`: the final number is right. A response may be the number alone or a whole solution."""
         return {"exact_match": float(final_number(response) == final_number(problem.truth))}
 
     def final_answer(self, problem: Problem, response: str) -> str:

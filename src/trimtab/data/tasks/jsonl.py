@@ -1,4 +1,4 @@
-"""Prompts and answers from anybody's JSONL file."""
+"""The task `jsonl`: prompts and answers from a JSONL file."""
 
 from typing import Annotated
 
@@ -21,11 +21,11 @@ from trimtab.data.tasks.files.keyed_rows import (
 
 
 class JsonLines(KeyedRowTask):
-    """A JSON object a line, with a prompt and an answer under keys of your choice.
+    """One JSON object per line, with a prompt and an answer under configurable keys.
 
-    An answer is text or a number, or a list of them: all are accepted and the first is trained on. Prompts are followed by a
-    line break. Raises (when the data is built) `DataError` with file and line for a bad row: no valid JSON, no object, a key
-    missing, of the wrong type or empty, a number that is too large, no valid UTF-8, a lone surrogate.
+    An answer is text, a number, or a list of these; all items of a list are accepted, and the first is the label. Each prompt is
+    followed by a line break. Building the data raises `DataError` with file and line for a bad row: invalid JSON, not an object,
+    a key that is missing, of the wrong type or empty, a number that is too large, invalid UTF-8, or a lone surrogate.
     """
 
     name = "jsonl"
@@ -37,7 +37,7 @@ class JsonLines(KeyedRowTask):
             str,
             Field(
                 min_length=1,
-                description="the JSONL file of the problems, or of the training problems where `validation_path` names others",
+                description="JSONL file of the problems; with `validation_path`, of the training problems only",
                 json_schema_extra=FILE_PATH,
             ),
         ],

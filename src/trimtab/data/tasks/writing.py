@@ -1,4 +1,4 @@
-"""A text put together piece by piece, with a note of where its numbers stand and what they are."""
+"""Texts assembled from pieces, with the position and role of each number."""
 
 import re
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ NAMES = (
     *("Kira", "Leo", "Lina", "Mara", "Nils", "Noor", "Omar", "Petra", "Ravi", "Rosa", "Sami", "Sofia", "Tariq", "Tove"),
     *("Yuki", "Zoe"),
 )
-"""First names for people in stories and puzzles."""
+"""First names of the people in stories and puzzles."""
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _ROLES = {"": None, "q": Role.QUANTITY, "c": Role.CATEGORY, "i": Role.INDEX, "o": Role.INDEX}
 
 
 class Writer:
-    """Collects pieces of a text; `numbers` are the stretches written with a role."""
+    """Collects the pieces of a text; `numbers` are the spans that were written with a role."""
 
     __slots__ = ("length", "numbers", "parts")
 
@@ -28,7 +28,7 @@ class Writer:
         self.numbers: list[Number] = []
 
     def add(self, text: str, role: Role | None = None) -> None:
-        """Write a piece; with a role, note where it stands."""
+        """Appends a piece. With a role, its span is added to `numbers`."""
         start = self.length
         self.parts.append(text)
         self.length = end = start + len(text)
@@ -37,7 +37,7 @@ class Writer:
 
     @property
     def text(self) -> str:
-        """All that was written."""
+        """The whole text."""
         return "".join(self.parts)
 
 
@@ -51,13 +51,13 @@ class Slot(NamedTuple):
 
 
 class Pattern(NamedTuple):
-    """A sentence with fields: the slots in order, and the text after the last."""
+    """A sentence with fields: the slots in order, and the text after the last one."""
 
     slots: tuple[Slot, ...]
     after: str
 
     def write(self, writer: Writer, values: Mapping[str, int | str]) -> None:
-        """Write the sentence. A field whose name is a number stands for that number."""
+        """Writes the sentence. A field whose name is a number has that number as its value."""
         parts, length = writer.parts, writer.length
         for before, name, role, ordinal in self.slots:
             value = name if name.isdigit() else str(values[name])
@@ -74,24 +74,24 @@ class Pattern(NamedTuple):
 
 
 def pattern(text: str) -> Pattern:
-    """A sentence from its text: `{name}` is a word, `{a:q}` a quantity, `{a:c}` a category such as the 12 of `bus 12`,
-    `{a:i}` an index such as the 2 of `day 2` and `{a:o}` one with its ordinal ending (`2nd`).
+    """Parses a sentence with fields.
 
-    Raises ValueError for another kind of field.
+    `{name}` is a word, `{a:q}` a quantity, `{a:c}` a category such as the 12 in `bus 12`, `{a:i}` an index such as the 2 in
+    `day 2`, and `{a:o}` an index with its ordinal ending (`2nd`). Raises ValueError for any other kind of field.
     """
     slots: list[Slot] = []
-    place = 0
+    position = 0
     for match in _FIELD.finditer(text):
         name, _, kind = match[1].partition(":")
         if kind not in _ROLES:
             raise ValueError(f"a field ends in {', '.join(':' + kind for kind in _ROLES if kind)}, not {match[0]!r}")
-        slots.append(Slot(text[place : match.start()], name, _ROLES[kind], kind == "o"))
-        place = match.end()
-    return Pattern(tuple(slots), text[place:])
+        slots.append(Slot(text[position : match.start()], name, _ROLES[kind], kind == "o"))
+        position = match.end()
+    return Pattern(tuple(slots), text[position:])
 
 
 def ordinal_ending(number: int) -> str:
-    """The English ending of an ordinal: st, nd, rd or th."""
+    """Returns the English ending of an ordinal: st, nd, rd or th."""
     if number // 10 % 10 == 1:
         return "th"
     return {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

@@ -1,4 +1,4 @@
-"""Training a byte-level BPE tokenizer on a corpus."""
+"""Trains a byte-level BPE tokenizer on a corpus."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ from trimtab.errors import ConfigError
 
 SPECIAL_TOKENS = ("<PAD>",)
 SMALLEST = 256 + len(SPECIAL_TOKENS)
-"""The bytes and the special tokens: a vocabulary has these before anything is merged."""
+"""The smallest vocabulary: the bytes and the special tokens, without any merges."""
 
 _PIECE = 1 << 16
 
@@ -29,28 +29,27 @@ def train_bpe(
     overwrite: bool = False,
     progress: bool | None = None,
 ) -> FileTokenizer:
-    """Train a byte-level BPE (Sennrich et al. 2016; on bytes as in GPT-2, Radford et al. 2019) and save it as `out`.
+    """Trains a byte-level BPE (Sennrich et al. 2016; on bytes as in GPT-2, Radford et al. 2019) and saves it as `out`.
 
-    `files` is read as `data.path` is, in a stream: memory holds the distinct words and their counts, not the text. Every
-    byte has an id, so nothing is unknown; `<PAD>` is 0. The same text gives the same file, byte for byte. The result may
-    have fewer ids than `vocabulary` when no pair occurs `minimum_frequency` times any more. `progress` None shows a bar on
-    a terminal only.
+    `files` is read like `data.path`, as a stream: only the distinct words and their counts are in memory. Every byte has an id,
+    so no character is unknown; `<PAD>` is 0. The same text gives the same file, byte for byte. The result has fewer ids than
+    `vocabulary` if no further pair occurs `minimum_frequency` times. With `progress` None, a bar appears only on a terminal.
 
-    Raises ConfigError for a vocabulary below 257 and for an `out` that exists (unless `overwrite`), DataError for text
-    that cannot be read and WorkError when `out` cannot be written.
+    Raises ConfigError for a vocabulary below 257 and for an `out` that exists (unless `overwrite`), DataError for text that
+    cannot be read, and WorkError if `out` cannot be written.
     """
     target = user_path(out)
     if vocabulary < SMALLEST:
         raise ConfigError(
-            f"A byte-level vocabulary of {vocabulary} is too small: the 256 bytes and {', '.join(SPECIAL_TOKENS)} alone are "
-            f"{SMALLEST}. Ask for {SMALLEST} at least; 512 to 8192 suit small models."
+            f"A byte-level vocabulary of {vocabulary} is too small: the 256 bytes and {', '.join(SPECIAL_TOKENS)} need "
+            f"{SMALLEST} ids. Set at least {SMALLEST}; 512 to 8192 suit small models."
         )
     if minimum_frequency < 1:
-        raise ConfigError(f"The minimum frequency of a pair must be 1 at least, not {minimum_frequency}.")
+        raise ConfigError(f"The minimum frequency of a pair must be at least 1, not {minimum_frequency}.")
     if target.is_dir():
         raise ConfigError(f"{target} is a folder. Name the file to write, for example {target / 'tokenizer.json'}.")
     if target.exists() and not overwrite:
-        raise ConfigError(f"{target} exists already. Name another file, or ask to overwrite this one.")
+        raise ConfigError(f"{target} already exists. Name another file, or allow this one to be overwritten.")
     corpus = open_corpus(files)
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

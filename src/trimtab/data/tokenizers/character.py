@@ -13,7 +13,7 @@ from trimtab.data.pieces import Cuts
 from trimtab.data.tokenizers.interface import PAD, UNKNOWN_MARK, Ids
 
 UNK = 1
-"""The character tokenizer's id of a character outside its policy."""
+"""The id of a character outside the policy of the character tokenizer."""
 
 Policy = Literal["printable", "printable_newline_tab", "ascii128"]
 
@@ -26,11 +26,11 @@ _ALPHABETS: dict[Policy, str] = {
 
 
 class CharacterTokenizer:
-    """One id a character: `<PAD>` 0, `<UNK>` 1, then the policy's characters in code-point order.
+    """One id per character: `<PAD>` is 0, `<UNK>` is 1, then the characters of the policy in code-point order.
 
-    The vocabulary is 99 for the default policy (tab, newline and printable ASCII 32-126), 97 for `printable` and 130 for
-    `ascii128` (code points 0-127). Any other character is `<UNK>`, which decodes to U+FFFD; `<PAD>` decodes to nothing.
-    Everything inside the policy round-trips.
+    The vocabulary has 99 ids with the default policy (tab, newline and printable ASCII 32-126), 97 with `printable` and 130 with
+    `ascii128` (code points 0-127). All other characters become `<UNK>`, which decodes to U+FFFD; `<PAD>` decodes to nothing. Text
+    within the policy is decoded to itself.
     """
 
     name = "character"
@@ -44,8 +44,8 @@ class CharacterTokenizer:
         policy: Annotated[
             Policy,
             Field(
-                description="Which characters have an id: printable ASCII (32-126), that with newline and tab, or all of "
-                "ASCII (0-127). The others become <UNK>."
+                description="The characters that have an id: printable ASCII (32-126), also with newline and tab, or all of "
+                "ASCII (0-127). Other characters become <UNK>."
             ),
         ] = "printable_newline_tab",
     ) -> None:
@@ -63,43 +63,43 @@ class CharacterTokenizer:
         self._code_points = np.array([0, ord(UNKNOWN_MARK), *map(ord, self.alphabet)], dtype="<u4")
 
     def encode(self, text: str) -> Ids:
-        """The ids of a text, one a character (uint8)."""
+        """Returns the ids of a text, one per character (uint8)."""
         return np.frombuffer(self._codes(text).translate(self._ids), dtype=np.uint8)
 
     def decode(self, ids: npt.ArrayLike) -> str:
-        """The text of `ids`; raises ValueError for an id outside the vocabulary."""
+        """Returns the text of `ids`. Raises ValueError for an id outside the vocabulary."""
         array = np.asarray(ids).astype(np.int64, copy=False).reshape(-1)
         if array.size and not 0 <= int(array.min()) <= int(array.max()) < self.vocabulary:
-            raise ValueError(f"ids lie in [0, {self.vocabulary}), found {array.min()} to {array.max()}")
+            raise ValueError(f"ids must be in [0, {self.vocabulary}), but are from {array.min()} to {array.max()}")
         return str(self._code_points[array[array != PAD]].tobytes(), "utf-32-le")
 
     def spans(self, text: str) -> tuple[Ids, Int[np.ndarray, "ids 2"]]:
-        """The ids of a text and the character that each stands for."""
+        """Returns the ids of a text and the span of each character."""
         starts = np.arange(len(text))
         return self.encode(text), np.stack((starts, starts + 1), axis=1)
 
     def texts(self) -> Sequence[str]:
-        """Nothing for `<PAD>`, U+FFFD for `<UNK>`, then the characters of the policy."""
+        """Returns an empty text for `<PAD>`, U+FFFD for `<UNK>`, then the characters of the policy."""
         return ["", UNKNOWN_MARK, *self.alphabet]
 
     def unknown_count(self, ids: Ids) -> int:
-        """How many of these ids are `<UNK>`."""
+        """Returns the number of ids that are `<UNK>`."""
         return int(np.count_nonzero(ids == UNK))
 
     def dropped(self, text: str) -> Mapping[str, int]:
-        """None: what is outside the policy becomes `<UNK>`."""
+        """Returns nothing, because every character has a token."""
         del text
         return {}
 
     def unknown_characters(self, text: str) -> Mapping[str, int]:
-        """The characters outside the policy, with their counts."""
+        """Returns the characters outside the policy, with their counts."""
         code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-        found, counts = np.unique(code_points[self.encode(text) == UNK], return_counts=True)
-        return {chr(code): int(count) for code, count in zip(found, counts, strict=True)}
+        characters, counts = np.unique(code_points[self.encode(text) == UNK], return_counts=True)
+        return {chr(code): int(count) for code, count in zip(characters, counts, strict=True)}
 
     @staticmethod
     def _codes(text: str) -> bytes:
-        """A byte a character: its code point, or 128 for anything that is not ASCII."""
+        """One byte per character: its code point, or 128 if it is not ASCII."""
         if text.isascii():
             return text.encode("ascii")
         code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")

@@ -1,4 +1,4 @@
-"""Whether a tokenizer.json may be used in this process: tried once per content, in a process with limits."""
+"""Decides whether a tokenizer.json may be loaded into this process, by a trial in a process with limits."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from trimtab.data.tokenizers.trial import trial
 from trimtab.errors import DataError, WorkError
 
 LARGEST = 1 << 27
-"""Bytes of a tokenizer.json; those of the largest vocabularies have 35 MB."""
+"""The most bytes of a tokenizer.json; those of the largest vocabularies have 35 MB."""
 
 _VERSION = 2
 _SECONDS, _MEMORY = 10, 4 << 30
@@ -21,10 +21,10 @@ _sound: set[str] = set()
 
 
 def check_tokenizer(path: Path, content: bytes) -> None:
-    """Raise DataError for a tokenizer file whose trial fails or exceeds its limits on time and memory.
+    """Raises DataError for a tokenizer file whose trial fails or exceeds its limits on time and memory.
 
-    What passed is remembered by the SHA-256 of `content` and the version of the tokenizers library, so a file costs a few
-    tenths of a second once.
+    Successful trials are remembered by the SHA-256 of `content` and the version of the tokenizers library, so each file takes a
+    few tenths of a second only once.
     """
     key = hashlib.sha256(f"{_VERSION} {tokenizers.__version__}\0".encode() + content).hexdigest()
     memo = cache_folder() / "tokenizers" / f"{key}.json"
@@ -36,12 +36,12 @@ def check_tokenizer(path: Path, content: bytes) -> None:
     try:
         write_durably(memo, json.dumps(facts).encode())
     except WorkError:
-        return  # a cache that cannot be written: the next process tries the file again
+        return  # without a cache, the next process repeats the trial
 
 
 def unusable(path: Path, reason: str) -> str:
-    """The message of a tokenizer file that is not used."""
+    """Returns the message for a tokenizer file that cannot be used."""
     return (
-        f"The file {path} is no tokenizer that can be used: {reason}. A tokenizer file is the tokenizer.json that the "
-        "`tokenizers` library saves; `trimtab tokenizer train` makes one from your text."
+        f"The file {path} is not a usable tokenizer: {reason}. A tokenizer file is a tokenizer.json saved by the library "
+        "`tokenizers`; `trimtab tokenizer train` makes one from your text."
     )

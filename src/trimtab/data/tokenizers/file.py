@@ -1,4 +1,4 @@
-"""Tokenizers kept in a `tokenizer.json` file."""
+"""Tokenizers in a `tokenizer.json` file."""
 
 import hashlib
 from collections import Counter
@@ -30,29 +30,27 @@ _WORD_ENDS = [i for i in range(1, len(_PROBE)) if _PROBE[i] == " " and _PROBE[i 
 
 
 class FileTokenizer:
-    """A tokenizer kept in a `tokenizer.json` of the `tokenizers` library (Hugging Face's format).
+    """A tokenizer in a `tokenizer.json` file, the format of Hugging Face's library `tokenizers`.
 
-    Padding, truncation and the tokens that the file's post-processor would add around a text are left out: a corpus is
-    one long text. Special tokens decode to their names. Raises DataError for a file that is missing or no tokenizer.
+    Padding, truncation and the tokens that the post-processor of the file would add around a text are not used, because a corpus
+    is one long text. Special tokens decode to their names. Raises DataError if the file is missing or is not a tokenizer.
     """
 
     def __init__(
         self,
         *,
-        path: Annotated[
-            str, Field(min_length=1, description="The tokenizer.json file to use.", json_schema_extra=FILE_PATH)
-        ],
+        path: Annotated[str, Field(min_length=1, description="The tokenizer.json file.", json_schema_extra=FILE_PATH)],
     ) -> None:
         self.path = user_path(path, "data.tokenizer.path")
         content, model = _tokenizer_file(self.path)
         with foreign(DataError, partial(unusable, self.path)):
             self._tokenizer = tokenizers.Tokenizer.from_buffer(content)
         if model.get("dropout"):
-            reason = "its model has BPE dropout, so that the ids of a text are drawn at random; set `dropout` to null"
+            reason = "its model has BPE dropout, so the ids of a text are random; set `dropout` to null"
             raise DataError(unusable(self.path, reason))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        # It adds tokens around a text, which nobody asks for here, and may trim spaces off the spans.
+        # It adds tokens around a text, and may remove spaces from the spans.
         self._tokenizer.post_processor = None
         vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
         if not vocabulary:
@@ -63,63 +61,68 @@ class FileTokenizer:
         self.vocabulary = 1 + max(vocabulary.values())
         self.dtype: np.dtype[np.unsignedinteger[Any]] = np.min_scalar_type(self.vocabulary - 1)
         self.fingerprint = hashlib.sha256(b"file 1\0" + content).hexdigest()
-        # A Unigram model names its unknown token by id, the others by its text; a byte-level one has none.
-        named = model.get("unk_token")
-        self._unknown: int | None = model.get("unk_id", vocabulary.get(named) if isinstance(named, str) else None)
+        # A Unigram model names its unknown token by id, other models by text; a byte-level model has none.
+        unknown_text = model.get("unk_token")
+        self._unknown: int | None = model.get(
+            "unk_id", vocabulary.get(unknown_text) if isinstance(unknown_text, str) else None
+        )
         self._texts: list[str] = []
-        self._kept: dict[str, bool] = {}
+        self._has_token: dict[str, bool] = {}
         self.cuts: Cuts = self._probe()
 
     def encode(self, text: str) -> Ids:
-        """The ids of a text. Long texts are encoded in parts, on several cores, where that gives the same ids.
+        """Returns the ids of a text. Long texts are encoded in parts, on several cores, where this gives the same ids.
 
-        Raises DataError where the file's tokenizer fails on the text.
+        Raises DataError if the tokenizer fails on the text.
         """
-        found = parts(text, self.cuts, _PART, self._encode_whole) if self.cuts != "never" else [text]
+        texts = parts(text, self.cuts, _PART, self._encode_whole) if self.cuts != "never" else [text]
         with foreign(DataError, self._failed):
-            encodings = self._tokenizer.encode_batch_fast(found, add_special_tokens=False)
+            encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return np.concatenate([np.array(encoding.ids, dtype=self.dtype) for encoding in encodings])
 
     def decode(self, ids: npt.ArrayLike) -> str:
-        """The text of `ids`; bytes that are no UTF-8 (a character cut in two) become U+FFFD."""
+        """Returns the text of `ids`; bytes that are not UTF-8 (a part of a character) become U+FFFD."""
         numbers = np.asarray(ids).reshape(-1).tolist()
         with foreign(DataError, self._failed):
             return self._tokenizer.decode(numbers, skip_special_tokens=False)
 
     def spans(self, text: str) -> tuple[Ids, Int[np.ndarray, "ids 2"]]:
-        """The ids of a text, encoded at once, and where each stands. Ids that share a character share its span."""
+        """Returns the ids of a text, encoded as a whole, and their spans. Ids that share a character have the same span."""
         encoding = self._encoding(text)
         return np.array(encoding.ids, dtype=self.dtype), np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
 
     def texts(self) -> Sequence[str]:
-        """The text of every id by itself; U+FFFD where its bytes are a part of a character."""
+        """Returns the text of every single id; U+FFFD if its bytes are a part of a character."""
         if not self._texts:
             self._texts = self._tokenizer.decode_batch([[i] for i in range(self.vocabulary)], skip_special_tokens=False)
         return self._texts
 
     def unknown_count(self, ids: Ids) -> int:
-        """How many of these ids are the file's unknown token; 0 where it has none (byte-level BPE)."""
+        """Returns the number of ids that are the unknown token; 0 if there is none (byte-level BPE)."""
         return 0 if self._unknown is None else int(np.count_nonzero(ids == self._unknown))
 
     def dropped(self, text: str) -> Mapping[str, int]:
-        """The characters that are encoded as no token, white space aside, with their counts.
+        """Returns the characters that are encoded as no token, with their counts; white space is ignored.
 
-        A vocabulary of characters without an unknown token drops those that it lacks, and so may a normaliser. Each character
-        is tried once, three times in a row; one that is dropped there counts wherever it stands outside an added token.
+        A vocabulary of characters without an unknown token drops the characters that it lacks, and so can a normaliser. Each
+        character is tested once, repeated three times. A character that is dropped there counts wherever it occurs, except in an
+        added token.
         """
-        new = sorted(char for char in set(text) if char not in self._kept and not char.isspace())
-        for char in new:
-            self._kept[char] = bool(_covered(3, self.spans(char * 3)[1]).all())
-        lacking = {char for char in set(text) if not self._kept.get(char, True)}
+        untested = sorted(char for char in set(text) if char not in self._has_token and not char.isspace())
+        for char in untested:
+            self._has_token[char] = bool(_covered(3, self.spans(char * 3)[1]).all())
+        lacking = {char for char in set(text) if not self._has_token.get(char, True)}
         if not lacking:
             return {}
         ids, spans = self.spans(text)
         added = spans[np.isin(ids, list(self._tokenizer.get_added_tokens_decoder()))]
-        spelt = _covered(len(text), added) if len(added) else np.zeros(len(text), dtype=bool)
-        return Counter(char for char, whole in zip(text, spelt.tolist(), strict=True) if char in lacking and not whole)
+        in_added = _covered(len(text), added) if len(added) else np.zeros(len(text), dtype=bool)
+        return Counter(
+            char for char, is_added in zip(text, in_added.tolist(), strict=True) if char in lacking and not is_added
+        )
 
     def unknown_characters(self, text: str) -> Mapping[str, int]:
-        """The characters of the stretches that became the unknown token and those that were dropped, with their counts."""
+        """Returns the characters in the spans of unknown tokens and the dropped characters, with their counts."""
         counter = Counter(self.dropped(text))
         if self._unknown is not None:
             ids, spans = self.spans(text)
@@ -137,15 +140,13 @@ class FileTokenizer:
             return self._tokenizer.encode(text, add_special_tokens=False)
 
     def _failed(self, reason: str) -> str:
-        return (
-            f"The tokenizer {self.path} fails on this text: {reason}. Use a tokenizer that has a token for every text."
-        )
+        return f"The tokenizer {self.path} fails on this text: {reason}. Use a tokenizer that can encode every text."
 
     def _probe(self) -> Cuts:
-        """Where texts may be cut, tried on one with every kind of line end: both halves' ids must be those of the whole.
+        """Where texts may be cut, tested on a text with every kind of line end: both halves must have the ids of the whole.
 
-        Whether punctuation joins a newline depends on the vocabulary as well; for that the pre-tokenizer is asked. Where line
-        ends do not serve, places before a word's space may.
+        Whether punctuation and newlines are joined also depends on the vocabulary, so the pre-tokenizer is checked too. If texts
+        cannot be cut at line ends, they may still be cut before the space of a word.
         """
         whole = self._encode_whole(_PROBE)
         places = [i for i in range(1, len(_PROBE)) if _PROBE[i] == "\n" and not _PROBE[i - 1].isspace()]
@@ -163,7 +164,7 @@ class FileTokenizer:
 
 
 def _covered(length: int, spans: Int[np.ndarray, "ids 2"]) -> Bool[np.ndarray, " length"]:
-    """Which of `length` characters lie in a span."""
+    """Whether each of `length` characters is in a span."""
     edges = np.zeros(length + 1, dtype=np.int64)
     np.add.at(edges, spans[:, 0], 1)
     np.add.at(edges, spans[:, 1], -1)
@@ -171,7 +172,7 @@ def _covered(length: int, spans: Int[np.ndarray, "ids 2"]) -> Bool[np.ndarray, "
 
 
 def _tokenizer_file(path: Path) -> tuple[bytes, dict[str, Any]]:
-    """A tokenizer file's bytes and the part of it that describes the model."""
+    """The bytes of a tokenizer file, and its description of the model."""
     try:
         content = read_regular(path, at_most=LARGEST)
     except OSError as error:

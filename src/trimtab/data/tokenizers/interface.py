@@ -1,4 +1,4 @@
-"""What every tokenizer offers, and the numbers that its tokens spell."""
+"""The interface of tokenizers, and the numeric values of their tokens."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from torch import Tensor
 from trimtab.data.pieces import Cuts
 
 PAD = 0
-"""The id that fills up short examples."""
+"""The id of padding."""
 
 UNKNOWN_MARK = "\ufffd"
-"""How an unknown character is shown when decoded: U+FFFD, the replacement character."""
+"""The decoded text of an unknown character: U+FFFD, the replacement character."""
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -24,62 +24,62 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 class Tokenizer(Protocol):
-    """What turns text into token ids and back. Two tokenizers of one `fingerprint` give the same ids for every text."""
+    """Turns text into token ids and back. Tokenizers with equal `fingerprint` give the same ids for every text."""
 
     @property
     def name(self) -> str:
-        """The name to show."""
+        """The name to display."""
 
     @property
     def vocabulary(self) -> int:
-        """How many ids there are; every id lies in [0, vocabulary)."""
+        """The number of ids; every id is in [0, vocabulary)."""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of all that decides the ids and where an answer ends."""
+        """SHA-256 (hex) of everything that determines the ids and the end of an answer."""
 
     @property
     def dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
-        """The smallest unsigned type that holds every id."""
+        """The smallest unsigned type that can represent every id."""
 
     @property
     def cuts(self) -> Cuts:
-        """Where a long text may be cut so that its pieces' ids are those of the whole."""
+        """Where a text may be cut so that the ids of its pieces are those of the whole text."""
 
     @property
     def end(self) -> int | None:
-        """The id that ends an answer; None where the vocabulary has no such token."""
+        """The id that ends an answer; None if the vocabulary has no such token."""
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """The ids that stop generation, `end` first; empty where there is none."""
+        """The ids that stop generation, `end` first; empty if there are none."""
 
     def encode(self, text: str) -> Ids:
-        """The ids of a text, in `dtype`."""
+        """Returns the ids of a text, in `dtype`."""
 
     def decode(self, ids: npt.ArrayLike) -> str:
-        """The text of a one-dimensional sequence of ids."""
+        """Returns the text of a one-dimensional sequence of ids."""
 
     def spans(self, text: str) -> tuple[Ids, Int[np.ndarray, "ids 2"]]:
-        """The ids of a text and, for each, where in the text it stands: [start, end) in characters."""
+        """Returns the ids of a text, and for each its span [start, end) in characters."""
 
     def texts(self) -> Sequence[str]:
-        """The text of every id decoded by itself, in the order of the ids; empty for an id that spells nothing."""
+        """Returns the text of every single id, in the order of the ids; empty for an id without text."""
 
     def unknown_count(self, ids: Ids) -> int:
-        """How many of these ids stand for something the vocabulary does not have."""
+        """Returns the number of ids that represent something that the vocabulary lacks."""
 
     def dropped(self, text: str) -> Mapping[str, int]:
-        """The characters of a text that are encoded as no token, with their counts."""
+        """Returns the characters of a text that are encoded as no token, with their counts."""
 
     def unknown_characters(self, text: str) -> Mapping[str, int]:
-        """The characters of a text that become unknown or are dropped, with their counts."""
+        """Returns the characters of a text that become unknown tokens or are dropped, with their counts."""
 
 
 def token_values(texts: Sequence[str]) -> Float64[Tensor, " vocabulary"]:
-    """The number that each token spells by itself, as ASCII digits with at most one point; NaN for all other tokens.
+    """Returns the number that each token spells on its own, in ASCII digits with at most one decimal point; NaN for other tokens.
 
-    Blanks before the digits are part of the token and no part of the number; a blank behind them makes it none.
+    Spaces before the digits are ignored; a token with spaces after them is not a number.
     """
     values = torch.full((len(texts),), torch.nan, dtype=torch.float64)
     for token, text in enumerate(texts):

@@ -1,4 +1,4 @@
-"""The tokenizer of a pretrained model's folder."""
+"""The tokenizer in the folder of a pretrained model."""
 
 import hashlib
 from pathlib import Path
@@ -17,11 +17,11 @@ from trimtab.errors import DataError
 
 
 class PretrainedTokenizer(ModelPathComponent, FileTokenizer):
-    """The tokenizer of a pretrained model: the `tokenizer.json` of its folder, and the tokens that end an answer.
+    """The tokenizer of a pretrained model: the `tokenizer.json` in its folder, and the tokens that end an answer.
 
-    Answers that are trained on end with `end`: the `eos_token` of `tokenizer_config.json`, else the first `eos_token_id` of
-    `generation_config.json` or `config.json`. Generation stops at any of `ends`: that token and all ids of the first of the
-    two files that names some. Raises DataError for a folder without a usable tokenizer and for ids that it does not have.
+    `end`, which ends the answers in training, is the `eos_token` of `tokenizer_config.json`, otherwise the first `eos_token_id`
+    of `generation_config.json` or `config.json`. `ends`, which stop generation, are that token and all ids of the first of the
+    two files that has some. Raises DataError for a folder without a usable tokenizer, and for ids that are not in the vocabulary.
     """
 
     def __init__(
@@ -38,8 +38,8 @@ class PretrainedTokenizer(ModelPathComponent, FileTokenizer):
         special: Annotated[
             bool,
             Field(
-                description="Whether a special token's name in a text (such as <|im_end|>) becomes that token; otherwise it is "
-                "spelt like any text."
+                description="Whether the name of a special token in a text (such as <|im_end|>) becomes that token; otherwise it "
+                "is encoded like other text."
             ),
         ] = True,
         allow_hub: AllowHub = False,
@@ -48,8 +48,8 @@ class PretrainedTokenizer(ModelPathComponent, FileTokenizer):
         folder = local_folder(path)
         if folder.is_file() and folder.suffix == ".gguf":
             raise DataError(
-                f"{folder} is a GGUF file; its tokenizer is read once, when it is imported: trimtab models import {folder} "
-                "--out DIR. Then name DIR."
+                f"{folder} is a GGUF file, whose tokenizer is read only on import. Run `trimtab models import {folder} --out "
+                "DIR`, then set the path to DIR."
             )
         if member(folder, "tokenizer.json") is None:
             raise _without_tokenizer(folder)
@@ -67,9 +67,9 @@ class PretrainedTokenizer(ModelPathComponent, FileTokenizer):
         return super()._probe()
 
     def _end(self, folder: Path) -> tuple[int | None, tuple[int, ...]]:
-        """The id that ends an answer, and the ids that stop generation, that one first."""
-        named = (read_mapping(folder, "tokenizer_config.json") or {}).get("eos_token")
-        text = named.get("content") if isinstance(named, dict) else named
+        """The id that ends an answer, and the ids that stop generation, starting with that id."""
+        end = (read_mapping(folder, "tokenizer_config.json") or {}).get("eos_token")
+        text = end.get("content") if isinstance(end, dict) else end
         ends = [] if text is None else [self._token(folder, text)]
         for file in ("generation_config.json", "config.json"):
             ids = self._ids(folder, file)
@@ -79,16 +79,16 @@ class PretrainedTokenizer(ModelPathComponent, FileTokenizer):
         return (ends[0] if ends else None), tuple(dict.fromkeys(ends))
 
     def _token(self, folder: Path, text: object) -> int:
-        known = self._tokenizer.token_to_id(text) if is_unicode(text) else None
-        if known is None:
+        token = self._tokenizer.token_to_id(text) if is_unicode(text) else None
+        if token is None:
             raise DataError(
                 f"{folder / 'tokenizer_config.json'}: the eos_token {shortened(repr(text), 100)} is not in the vocabulary of "
-                f"{self.path}. Mend one of the two files."
+                f"{self.path}. Correct one of the two files."
             )
-        return int(known)
+        return int(token)
 
     def _ids(self, folder: Path, name: str) -> list[int]:
-        """The ids of the key `eos_token_id`, of a model of text and images those of its text part."""
+        """The ids under the key `eos_token_id`; for a model of text and images, those of its text part."""
         content = read_mapping(folder, name) or {}
         number = content.get("eos_token_id")
         if number is None and isinstance(part := content.get("text_config"), dict):
@@ -98,7 +98,7 @@ class PretrainedTokenizer(ModelPathComponent, FileTokenizer):
             if type(token) is not int or not 0 <= token < self.vocabulary:
                 raise DataError(
                     f"{folder / name}: the eos_token_id {shortened(repr(token), 60)} is not an id of {self.path}, which has "
-                    f"{self.vocabulary:,} tokens. Mend one of the two files."
+                    f"{self.vocabulary:,} tokens. Correct one of the two files."
                 )
         return ids
 
@@ -106,10 +106,10 @@ class PretrainedTokenizer(ModelPathComponent, FileTokenizer):
 def _without_tokenizer(folder: Path) -> DataError:
     if not folder.exists():
         return DataError(
-            f"There is no model in {folder}. `trimtab models list` shows the imported ones; `trimtab models import "
-            "smollm2-135m` makes one."
+            f"There is no model in {folder}. `trimtab models list` lists the imported models; `trimtab models import "
+            "smollm2-135m` imports one."
         )
     return DataError(
-        f"The folder {folder} holds no tokenizer.json. Write one where you trust the model's files: python -c \"from "
+        f"The folder {folder} contains no tokenizer.json. Write one if you trust the model's files: python -c \"from "
         f"transformers import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')\"."
     )

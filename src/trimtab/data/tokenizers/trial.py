@@ -1,4 +1,4 @@
-"""A trial of a tokenizer.json on many short texts. It runs in a process with limits, so it imports nothing of Trimtab."""
+"""A trial of a tokenizer.json on many short texts. It runs in a process with limits, so it imports nothing from Trimtab."""
 
 import json
 import os
@@ -14,16 +14,16 @@ _LONGEST, _LONGEST_EACH = 20_000, 500
 _GROWTH = 100
 _TOGETHER = 16
 _SUSPICIOUS = 6
-"""Tokens a character of `_TOGETHER` characters at once; above this each of them is tried alone."""
+"""Tokens per character. `_TOGETHER` characters that exceed this are tried one by one."""
 _MOST_IDS = 1 << 24
 
 
 def trial(path: str) -> dict[str, int]:
-    """Load a tokenizer, encode every character of the first two planes of Unicode, encode and decode long runs and the texts
-    that the file names.
+    """Loads a tokenizer, encodes every character of the first two planes of Unicode, and encodes and decodes long runs of
+    characters and the texts in the file.
 
-    Returns how many ids there are and how many tokens the text has. Raises ValueError for ids or texts out of proportion and
-    whatever the tokenizers library raises.
+    Returns the number of ids, and the number of tokens of the long text. Raises ValueError for too many ids or too long results,
+    and the exceptions of the tokenizers library.
     """
     os.environ["RAYON_NUM_THREADS"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -36,10 +36,10 @@ def trial(path: str) -> dict[str, int]:
     tokenizer.post_processor = None
     count = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
     if count > _MOST_IDS:
-        raise ValueError(f"it has an id of {count - 1:,}, and {_MOST_IDS:,} ids are the most")
+        raise ValueError(f"it has the id {count - 1:,}, but at most {_MOST_IDS:,} ids are allowed")
     _try_characters(tokenizer)
-    named = "".join(text[:_LONGEST_EACH] for text in _named(json.loads(content)))[:_LONGEST]
-    text = _TEXT + "".join(map(chr, range(32, 127))) + "".join(char * 300 for char in _RUNS) + named
+    from_file = "".join(text[:_LONGEST_EACH] for text in _texts_in(json.loads(content)))[:_LONGEST]
+    text = _TEXT + "".join(map(chr, range(32, 127))) + "".join(char * 300 for char in _RUNS) + from_file
     ids = tokenizer.encode(text, add_special_tokens=False).ids
     if len(ids) > _GROWTH * len(text):
         raise ValueError(f"it makes {len(ids):,} tokens of {len(text):,} characters")
@@ -50,27 +50,27 @@ def trial(path: str) -> dict[str, int]:
 
 
 def _try_characters(tokenizer: Any) -> None:
-    """Raise ValueError for a character that becomes more than `_GROWTH` tokens."""
+    """Raises ValueError for a character that becomes more than `_GROWTH` tokens."""
     characters = [chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000]
     for place in range(0, len(characters), _TOGETHER):
         some = characters[place : place + _TOGETHER]
         if len(tokenizer.encode("".join(some), add_special_tokens=False).ids) <= _SUSPICIOUS * len(some):
             continue
         for char in some:
-            if (grown := len(tokenizer.encode(char, add_special_tokens=False).ids)) > _GROWTH:
-                raise ValueError(f"it makes {grown:,} tokens of the character {char!r}")
+            if (tokens := len(tokenizer.encode(char, add_special_tokens=False).ids)) > _GROWTH:
+                raise ValueError(f"it makes {tokens:,} tokens of the character {char!r}")
 
 
-def _named(content: Any) -> list[str]:
+def _texts_in(content: Any) -> list[str]:
     """The texts in the parts of the file that change texts: patterns, replacements, and last the added tokens."""
-    waiting = [content.get(part) for part in ("added_tokens", "decoder", "pre_tokenizer", "normalizer")]
-    found: list[str] = []
-    while waiting and len(found) < _LONGEST:
-        part = waiting.pop()
+    pending = [content.get(part) for part in ("added_tokens", "decoder", "pre_tokenizer", "normalizer")]
+    texts: list[str] = []
+    while pending and len(texts) < _LONGEST:
+        part = pending.pop()
         if isinstance(part, str):
-            found.append(part)
+            texts.append(part)
         elif isinstance(part, dict):
-            waiting += part.values()
+            pending += part.values()
         elif isinstance(part, list):
-            waiting += part
-    return found
+            pending += part
+    return texts

@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trimtab.boundary import kind_of, leads_outside, user_path
+from trimtab.boundary import kind_of, leads_outside, path_text, user_path
 from trimtab.config.schema import FILE_PATH
-from trimtab.data.files import shown
 from trimtab.data.tasks.files import BadRowError, Row, existing_file, value_of
 from trimtab.errors import DataError
 from trimtab.memory.pairs.json_file import json_content
@@ -102,22 +101,24 @@ def _tasks(path: str) -> Iterator[tuple[str, Row]]:
     if path and (folder := user_path(path, "pairs.path")).is_dir():
         files = sorted(file for file in folder.iterdir() if file.suffix == ".json")
         if not files:
-            raise DataError(f"The folder {shown(folder)} contains no .json file. Name {_EXPECTED}, in `pairs.path`.")
+            raise DataError(
+                f"The folder {path_text(folder)} contains no .json file. Name {_EXPECTED}, in `pairs.path`."
+            )
         for file in files:
             try:
                 if leads_outside(file, folder):
                     raise BadRowError("it is a link to a file outside the folder; replace it by a copy")
-                yield file.stem, Row(shown(file), _object(json_content(file), "it"))
+                yield file.stem, Row(path_text(file), _object(json_content(file), "it"))
             except BadRowError as error:
-                yield file.stem, Row(shown(file), error)
+                yield file.stem, Row(path_text(file), error)
         return
     file = existing_file(path, "pairs.path", f"{_EXPECTED},")
     document = _document(file)
     if isinstance(document.get("train"), list) and isinstance(document.get("test"), list):
-        yield file.stem, Row(shown(file), document)
+        yield file.stem, Row(path_text(file), document)
         return
     for name in sorted(document):
-        where, task = f"{shown(file)}: {name}", document[name]
+        where, task = f"{path_text(file)}: {name}", document[name]
         valid = isinstance(task, dict)
         yield name, Row(where, task if valid else BadRowError(f"it is {kind_of(task)} where a task is needed"))
 
@@ -126,7 +127,7 @@ def _document(file: Path) -> Mapping[str, Any]:
     try:
         return _object(json_content(file), "it")
     except BadRowError as error:
-        raise DataError(f"{shown(file)}: {error}. Name {_EXPECTED}, in `pairs.path`.") from error
+        raise DataError(f"{path_text(file)}: {error}. Name {_EXPECTED}, in `pairs.path`.") from error
 
 
 def _object(value: Any, name: str) -> Mapping[str, Any]:

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from trimtab.boundary import StrictJsonError, json_items, kind_of, open_regular, read_regular, strict_json
-from trimtab.data.files import shown
+from trimtab.boundary import StrictJsonError, json_items, kind_of, open_regular, path_text, read_regular, strict_json
 from trimtab.data.tasks.files import BadRowError, Row, existing_file, value_of
 from trimtab.errors import DataError
 
@@ -35,12 +34,12 @@ def json_list(path: str, under: str | None, expected: str) -> Iterator[Row]:
     place = existing_file(path, "pairs.path", f"{expected},")
     try:
         with open_regular(place) as file:
-            yield from _objects(json_items(file, under, as_written=True), f"{shown(place)}: {under or ''}")
+            yield from _objects(json_items(file, under, as_written=True), f"{path_text(place)}: {under or ''}")
     except OSError as error:
         raise _unreadable(place, error) from error
     except StrictJsonError as error:
         raise DataError(
-            f"{shown(place)}: {error}. Name {expected}, in `pairs.path`; for a file with one object per line use the source "
+            f"{path_text(place)}: {error}. Name {expected}, in `pairs.path`; for a file with one object per line use the source "
             "`jsonl`."
         ) from error
 
@@ -75,4 +74,4 @@ def _objects(items: Iterable[Any], where: str) -> Iterator[Row]:
 
 
 def _unreadable(place: Path, error: OSError) -> DataError:
-    return DataError(f"{shown(place)} cannot be read ({error.strerror}). Check `pairs.path`.")
+    return DataError(f"{path_text(place)} cannot be read ({error.strerror}). Check `pairs.path`.")

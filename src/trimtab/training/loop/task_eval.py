@@ -76,7 +76,7 @@ class TaskEvaluator:
         options = self._options(forward)
         answer_loss = self._answer_loss(forward, options)
         figures: dict[str, Any] = {
-            name: float(np.mean([score[name] for score in scores])) for name in self.task.figures
+            name: float(np.mean([score[name] for score in scores])) for name in self.task.metrics
         }
         figures |= {
             "problems": len(self.problems),

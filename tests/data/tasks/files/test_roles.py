@@ -28,22 +28,22 @@ Q, C, X = Role.QUANTITY, Role.CATEGORY, Role.INDEX
         ("nothing here", []),
     ],
 )
-def test_roles(text: str, expected: list[tuple[str, Role]]) -> None:
+def test_the_role_of_each_number_is_as_listed(text: str, expected: list[tuple[str, Role]]) -> None:
     assert [(text[start:end], role) for start, end, role in number_roles(text)] == expected
 
 
 @given(st.text(alphabet="0123456789.,:#/-$% adbusmpt\n", max_size=60) | st.text())
 def test_every_number_of_any_text_has_one_role(text: str) -> None:
-    found = number_roles(text)
-    assert [(number.start, number.end) for number in found] == [
+    numbers = number_roles(text)
+    assert [(number.start, number.end) for number in numbers] == [
         (number.start, number.end) for number in numbers_in(text)
     ]
-    for start, end, role in found:
+    for start, end, role in numbers:
         assert any(character in "0123456789" for character in text[start:end])
         assert role in (Q, C, X)
 
 
-def test_looked_for_when_asked() -> None:
+def test_numbers_computed_on_access_equal_the_numbers_of_the_text() -> None:
     numbers = NumbersOf("3 apples, 5 pm")
     assert list(numbers) == list(number_roles("3 apples, 5 pm"))
     assert len(numbers) == 2

@@ -22,16 +22,16 @@ KEYS: dict[str, Any] = {"prompt_key": "question", "answer_key": "answers.text"}
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Any attempt to reach a host fails, and is noted."""
-    tried: list[str] = []
+    """Makes every attempt to reach a host fail, and records it."""
+    attempts: list[str] = []
 
     def refuse(*arguments: Any, **_: Any) -> Any:
-        tried.append(str(arguments))
+        attempts.append(str(arguments))
         raise OSError("there is no network in this test")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    return tried
+    return attempts
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +61,12 @@ def test_a_folder_is_read_without_the_network(
 ) -> None:
     for split in splits:
         task = Hub(path=str(saved / name), validation_split=split, **KEYS)
-        train, held = task.split("train", None, 0), task.split("validation", None, 0)
+        train, validation = task.split("train", None, 0), task.split("validation", None, 0)
         count = 30 if name in ("both", "tables") else 40
-        assert len(train) + len(held) == count + (10 if split else 0)
-        assert (len(train), len(held)) == (30, 10) if split else len(held) < len(train)
-        assert not {problem.question for problem in train} & {problem.question for problem in held}
-        problem = held[-1]
+        assert len(train) + len(validation) == count + (10 if split else 0)
+        assert (len(train), len(validation)) == (30, 10) if split else len(validation) < len(train)
+        assert not {problem.question for problem in train} & {problem.question for problem in validation}
+        problem = validation[-1]
         assert [
             task.score(problem, text)["exact_match"] for text in (problem.answer, "It", problem.accepted[1][0])
         ] == [1, 0, 1]
@@ -84,12 +84,14 @@ def test_the_same_rows_are_the_same_data_as_from_a_file(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"dataset": "openai/gsm8k"}, "set `allow_hub: true`, or give the `path`"),
-        ({}, "give either `path`, a folder with a data set, or `dataset`"),
-        ({"dataset": "a/b", "path": "here", "allow_hub": True}, "give either"),
+        ({"dataset": "openai/gsm8k"}, "set `allow_hub: true`, or set `path`"),
+        ({}, "set either `path`, a folder with a data set, or `dataset`"),
+        ({"dataset": "a/b", "path": "here", "allow_hub": True}, "set either"),
     ],
 )
-def test_the_hub_is_not_asked_without_leave(parameters: dict[str, Any], message: str, no_network: list[str]) -> None:
+def test_without_allow_hub_a_hub_data_set_is_refused(
+    parameters: dict[str, Any], message: str, no_network: list[str]
+) -> None:
     with pytest.raises(ConfigError) as error:
         Hub(**parameters)
     assert message in str(error.value)
@@ -100,13 +102,13 @@ def test_the_hub_is_not_asked_without_leave(parameters: dict[str, Any], message:
     assert not no_network
 
 
-def test_with_leave_the_hub_is_asked_and_what_fails_is_one_paragraph(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_allow_hub_the_library_is_online_and_its_failure_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets  # slow to import: not while tests are collected
 
-    asked: list[Any] = []
+    calls: list[Any] = []
 
     def load(*arguments: Any, **settings: Any) -> Any:
-        asked.append((arguments, settings, datasets.config.HF_HUB_OFFLINE, os.environ.get("HF_HUB_OFFLINE")))
+        calls.append((arguments, settings, datasets.config.HF_HUB_OFFLINE, os.environ.get("HF_HUB_OFFLINE")))
         raise datasets.exceptions.DatasetNotFoundError("Dataset 'a/b' doesn't exist on the Hub")
 
     monkeypatch.setattr(datasets, "load_dataset_builder", load)
@@ -115,21 +117,21 @@ def test_with_leave_the_hub_is_asked_and_what_fails_is_one_paragraph(monkeypatch
     task = Hub(dataset="a/b", subset="main", revision="v1", allow_hub=True, validation_split="test", **KEYS)
     with pytest.raises(DataError, match=r"The split test of the data set a/b cannot be loaded: .*doesn't exist"):
         task.split("train", None, 0)
-    ((arguments, settings, offline, variable),) = asked
+    ((arguments, settings, offline, variable),) = calls
     assert arguments == ("a/b", "main")
     assert settings["revision"] == "v1"
     assert (offline, variable) == (False, None)
 
 
-def test_a_user_who_is_offline_stays_so_and_nothing_is_left_behind(
+def test_the_library_stays_offline_if_the_user_is_and_its_settings_are_restored(
     monkeypatch: pytest.MonkeyPatch, saved: Path
 ) -> None:
     import datasets  # slow to import: not while tests are collected
 
-    seen: list[Any] = []
+    offline: list[Any] = []
 
     def stop(*_: Any, **__: Any) -> Any:
-        seen.append(datasets.config.HF_HUB_OFFLINE)
+        offline.append(datasets.config.HF_HUB_OFFLINE)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(datasets, "load_dataset_builder", stop)
@@ -141,7 +143,7 @@ def test_a_user_who_is_offline_stays_so_and_nothing_is_left_behind(
     monkeypatch.delenv("HF_HUB_OFFLINE")
     with pytest.raises(KeyboardInterrupt):
         Hub(path=str(saved / "lines"), **KEYS).split("train", None, 0)
-    assert seen == [True, True]
+    assert offline == [True, True]
     assert (dict(os.environ), datasets.config.HF_HUB_OFFLINE, datasets.is_progress_bar_enabled()) == before
 
 
@@ -162,9 +164,9 @@ def test_what_cannot_be_read_is_one_paragraph(saved: Path, parameters: dict[str,
     (saved / "empty").mkdir(exist_ok=True)
     (saved / "damaged").mkdir(exist_ok=True)
     (saved / "damaged" / "train.jsonl").write_bytes(b'{"question": "a", "answers": {"text": "b"}}\n{"question": \n')
-    place = str(saved / parameters.pop("path"))
+    path = str(saved / parameters.pop("path"))
     with pytest.raises(DataError) as error:
-        Hub(path=place, **{**KEYS, **parameters}).split("train", None, 0)
+        Hub(path=path, **{**KEYS, **parameters}).split("train", None, 0)
     assert message in str(error.value)
 
 
@@ -202,10 +204,10 @@ def answers_of(folder: Path, **more: Any) -> list[str]:
 
 
 def test_a_table_keeps_its_cells_as_they_are_written(tmp_path: Path) -> None:
-    wanted = [cell.strip() for cell in CELLS * 3]
-    assert answers_of(write_table(tmp_path / "commas" / "train.csv", CELLS * 3)) == wanted
-    assert answers_of(write_table(tmp_path / "tabs" / "train.tsv", CELLS * 3, delimiter="\t")) == wanted
-    assert answers_of(write_table(tmp_path / "quoted" / "train.csv", CELLS * 3, quoting=csv.QUOTE_ALL)) == wanted
+    expected = [cell.strip() for cell in CELLS * 3]
+    assert answers_of(write_table(tmp_path / "commas" / "train.csv", CELLS * 3)) == expected
+    assert answers_of(write_table(tmp_path / "tabs" / "train.tsv", CELLS * 3, delimiter="\t")) == expected
+    assert answers_of(write_table(tmp_path / "quoted" / "train.csv", CELLS * 3, quoting=csv.QUOTE_ALL)) == expected
 
 
 @pytest.mark.parametrize("name", ["train.jsonl", "train.json"])
@@ -266,11 +268,11 @@ def test_gaps_and_levels_of_a_table(tmp_path: Path) -> None:
         ("\xff\xfeq\0", "it is in UTF-16 (its first bytes are ff fe)"),
         (
             "question,answer\na;b\n",
-            "line 2: it has 1 cells, and the header names 2 columns. They are separated by semicolons",
+            "line 2: it has 1 cells, but the header has 2 columns. They are separated by semicolons",
         ),
-        ("question,answer\na,b,c\n", "line 2: it has 3 cells, and the header names 2 columns"),
+        ("question,answer\na,b,c\n", "line 2: it has 3 cells, but the header has 2 columns"),
         ("question,answer\na\n", "line 2: it has 1 cells"),
-        ('question,answer\na,"b\n', "line 2: it is no line of CSV (unexpected end of data)"),
+        ('question,answer\na,"b\n', "line 2: it is not a line of CSV (unexpected end of data)"),
         ("question,answer\na,b\xe9\n", "line 2: it has the byte 0xe9, which is not UTF-8"),
         ("prompt,answer\na,b\n", "line 2: it has no 'question'; it has 'prompt', 'answer'"),
     ],
@@ -294,7 +296,7 @@ def test_nothing_outside_the_folder_is_read(tmp_path: Path, saved: Path) -> None
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "train.csv").symlink_to(outside / "train.csv")
-    with pytest.raises(DataError, match=r"train\.csv is a link to a place outside the data folder"):
+    with pytest.raises(DataError, match=r"train\.csv is a link to a file outside the data folder"):
         answers_of(folder)
     (folder / "train.csv").unlink()
     (folder / "README.md").write_text(
@@ -308,7 +310,7 @@ def test_nothing_outside_the_folder_is_read(tmp_path: Path, saved: Path) -> None
     state = json.loads((tmp_path / "copy" / "state.json").read_text())
     state["_data_files"] = [{"filename": f"../../{saved.name}/one/data-00000-of-00001.arrow"}]
     (tmp_path / "copy" / "state.json").write_text(json.dumps(state))
-    with pytest.raises(DataError, match=r"state\.json names '\.\./.*', which is no file of its own folder"):
+    with pytest.raises(DataError, match=r"state\.json names '\.\./.*', which is not a file in the same folder"):
         Hub(path=str(tmp_path / "copy"), **KEYS).split("train", None, 0)
 
 
@@ -335,7 +337,9 @@ def test_files_of_other_kinds_and_damaged_tables_are_one_paragraph(
     assert capfd.readouterr() == ("", "")
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "train.txt").write_text("a\nb\n")
-    with pytest.raises(DataError, match=r"train\.txt is not read: a data folder holds \.csv, \.tsv, \.json"):
+    with pytest.raises(
+        DataError, match=r"train\.txt has an unsupported format: a data folder contains \.csv, \.tsv, \.json"
+    ):
         answers_of(tmp_path / "text")
 
 
@@ -348,8 +352,8 @@ def test_text_files_of_a_hub_data_set_are_read_the_same_way(tmp_path: Path, monk
         datasets, "load_dataset_builder", lambda *_, cache_dir, **__: local(str(folder), cache_dir=cache_dir)
     )
     task = Hub(dataset="a/b", allow_hub=True, prompt_key="question")
-    found = [problem.answer for split in ("train", "validation") for problem in task.split(split, None, 0)]
-    assert sorted(found) == sorted(cell.strip() for cell in CELLS * 3)
+    answers = [problem.answer for split in ("train", "validation") for problem in task.split(split, None, 0)]
+    assert sorted(answers) == sorted(cell.strip() for cell in CELLS * 3)
 
 
 def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from trimtab.config import ConfigError, DataError, WorkError
 from trimtab.data.tasks.reasoning_gym import ReasoningGym, generators
-from trimtab.data.tasks.reasoning_gym.known import LONGEST_RESPONSE, REFUSED, VERSION, readable
+from trimtab.data.tasks.reasoning_gym.known import LONGEST_RESPONSE, REFUSED, VERSION, is_safe
 from trimtab.training.config import load_config
 
 # Cheap ones of every kind: numbers, texts, expressions, boards, own scorers.
@@ -50,11 +50,11 @@ JUNK = (
 def test_the_splits_share_no_question_and_the_labels_are_right(dataset: str) -> None:
     task = ReasoningGym(dataset=dataset)
     for seed in (0, 1):
-        train, held = task.split("train", 30, seed), task.split("validation", 12, seed)
-        assert (len(train), len(held)) == (30, 12)
-        assert not {problem.question for problem in train} & {problem.question for problem in held}
-        assert len({problem.question for problem in held}) == 12
-        for problem in [*train, *held]:
+        train, validation = task.split("train", 30, seed), task.split("validation", 12, seed)
+        assert (len(train), len(validation)) == (30, 12)
+        assert not {problem.question for problem in train} & {problem.question for problem in validation}
+        assert len({problem.question for problem in validation}) == 12
+        for problem in [*train, *validation]:
             assert task.score(problem, problem.truth) == {"exact_match": 1.0, "score": 1.0}
             assert task.score(problem, f" {problem.truth}\n")["exact_match"] == 1.0
     assert ReasoningGym(dataset=dataset).split("train", 30, 1) == train
@@ -120,13 +120,13 @@ def test_what_a_parser_may_see() -> None:
         "9" * 10,
         "+" * 500,
     ]
-    assert all(readable("simple_integration", text, entry) for text in right)
-    assert not any(readable("simple_integration", text, entry) for text in wrong)
-    assert readable("countdown", "49*(85 - 1)/14 - 42", {"answer": ""})
-    assert not any(readable("countdown", text, {"answer": ""}) for text in ("2**9", "2//1", "a", "9" * 10, "1e9"))
+    assert all(is_safe("simple_integration", text, entry) for text in right)
+    assert not any(is_safe("simple_integration", text, entry) for text in wrong)
+    assert is_safe("countdown", "49*(85 - 1)/14 - 42", {"answer": ""})
+    assert not any(is_safe("countdown", text, {"answer": ""}) for text in ("2**9", "2//1", "a", "9" * 10, "1e9"))
 
 
-def test_scorers_that_take_wrong_for_right_are_replaced() -> None:
+def test_scorers_that_accept_wrong_answers_are_replaced() -> None:
     def scores(dataset: str, **config: Any) -> Any:
         task = ReasoningGym(dataset=dataset, config=config)
         problem = task.split("train", 1, 0)[0]
@@ -161,7 +161,7 @@ def test_a_generator_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     task = ReasoningGym(dataset="chain_sum")
     task._generators = {0: (Broken, task._generators[0][1])}
     with pytest.raises(
-        WorkError, match=r"The generator of chain_sum, seed \d+, item 2 failed \(ZeroDivisionError: oh\)"
+        WorkError, match=r"The generator failed at chain_sum, seed \d+, item 2 \(ZeroDivisionError: oh\)"
     ):
         task.split("train", 30, 0)
     with pytest.raises(WorkError):
@@ -171,7 +171,7 @@ def test_a_generator_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         task.split("train", 3, 0)
 
 
-def test_a_problem_whose_own_answer_scores_too_little_is_left_out_and_named() -> None:
+def test_a_validation_problem_whose_own_answer_scores_below_1_is_left_out_and_listed() -> None:
     class Odd:
         def __init__(self, config: Any) -> None:
             self.start = config.seed
@@ -184,20 +184,20 @@ def test_a_problem_whose_own_answer_scores_too_little_is_left_out_and_named() ->
 
     task = ReasoningGym(dataset="chain_sum")
     task._generators = {0: (Odd, task._generators[0][1])}
-    held = task.split("validation", 20, 0)
-    assert all(int(problem.answer) % 2 == 0 for problem in held)
+    validation = task.split("validation", 20, 0)
+    assert all(int(problem.answer) % 2 == 0 for problem in validation)
     assert task.skipped
-    assert all("its scorer gives its own answer 0.5" in text for text in task.skipped)
-    assert task.score(held[0], "nan") == {"exact_match": 0.0, "score": 0.0}
-    assert task.score(held[0], "1") == {"exact_match": 1.0, "score": 1.0}
+    assert all("the scorer gives the generator's own answer 0.5" in text for text in task.skipped)
+    assert task.score(validation[0], "nan") == {"exact_match": 0.0, "score": 0.0}
+    assert task.score(validation[0], "1") == {"exact_match": 1.0, "score": 1.0}
 
 
-def test_too_few_questions() -> None:
+def test_too_few_different_questions_are_an_error() -> None:
     with pytest.raises(DataError, match="too few different questions for 500 validation problems"):
         ReasoningGym(
             dataset="chain_sum", config={"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
         ).split("validation", 500, 0)
-    with pytest.raises(DataError, match=r"Say how many \(`data\.size`\)"):
+    with pytest.raises(DataError, match=r"Set `data\.size`"):
         ReasoningGym(dataset="chain_sum").split("train", None, 0)
 
 
@@ -215,16 +215,16 @@ def test_levels_come_in_turn_and_get_harder() -> None:
     ("parameters", "message"),
     [
         ({"dataset": "chain_sums"}, "no generator 'chain_sums'. Did you mean 'chain_sum'?"),
-        ({"dataset": "boxnet"}, "'boxnet' of reasoning-gym cannot be used: its problems come without an answer"),
-        ({"dataset": "word_ladder"}, "vary with Python's hash seed"),
+        ({"dataset": "boxnet"}, "'boxnet' of reasoning-gym cannot be used: its problems have no answer"),
+        ({"dataset": "word_ladder"}, "depend on Python's hash seed"),
         ({"dataset": "chain_sum", "config": {"min_term": 3}}, "no parameter 'min_term'. Did you mean 'min_terms'?"),
-        ({"dataset": "chain_sum", "config": {"min_terms": -3}}, "does not take {'min_terms': -3}"),
-        ({"dataset": "chain_sum", "config": {"min_terms": "x"}}, "does not take {'min_terms': 'x'}"),
-        ({"dataset": "chain_sum", "config": {"seed": 3}}, "`config` does not take 'seed'"),
-        ({"dataset": "chain_sum", "tags": "exact"}, "`tags` is for syllogism"),
+        ({"dataset": "chain_sum", "config": {"min_terms": -3}}, "rejects {'min_terms': -3}"),
+        ({"dataset": "chain_sum", "config": {"min_terms": "x"}}, "rejects {'min_terms': 'x'}"),
+        ({"dataset": "chain_sum", "config": {"seed": 3}}, "`config` does not accept 'seed'"),
+        ({"dataset": "chain_sum", "tags": "exact"}, "`tags` is only for syllogism"),
     ],
 )
-def test_what_cannot_be_used_is_refused(parameters: dict[str, Any], message: str) -> None:
+def test_an_unusable_generator_config_or_tag_is_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         ReasoningGym(**parameters)
     assert message in str(error.value)
@@ -243,19 +243,19 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ReasoningGym(dataset="chain_sum")
 
 
-def test_identity_is_json() -> None:
+def test_the_identity_is_json_and_depends_on_the_config() -> None:
     identity = ReasoningGym(dataset="chain_sum", config={"min_terms": 2}, levels=(2,)).identity
     assert json.loads(json.dumps(identity)) == identity | {"version": identity["version"]}
     assert identity != ReasoningGym(dataset="chain_sum", config={"min_terms": 3}, levels=(2,)).identity
 
 
-def test_prints_of_a_generator_do_not_escape(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_output_of_a_generator_is_suppressed(capfd: pytest.CaptureFixture[str]) -> None:
     assert len(ReasoningGym(dataset="bf").split("train", 3, 0)) == 3
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.slow
-def test_no_warning_and_no_print_escapes_a_fresh_import(tmp_path: Path) -> None:
+def test_a_fresh_import_prints_and_warns_nothing(tmp_path: Path) -> None:
     program = (
         "from trimtab.data.tasks.reasoning_gym import ReasoningGym\n"
         "for name in ('bf', 'arc_1d'): print(len(ReasoningGym(dataset=name).split('train', 3, 0)))"
@@ -308,9 +308,9 @@ for name in sorted(_registered()[0]):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_list_of_refused_generators_is_what_is_found(tmp_path: Path) -> None:
+def test_exactly_the_unusable_generators_are_refused(tmp_path: Path) -> None:
     """Every generator under two hash seeds, up to 1,000 problems or 4 seconds of computing each."""
-    assert importlib.metadata.version("reasoning-gym") == VERSION, "another version: find `REFUSED` anew"
+    assert importlib.metadata.version("reasoning-gym") == VERSION, "another version: determine `REFUSED` again"
     running = []
     for hash_seed in ("1", "2"):
         (tmp_path / hash_seed).mkdir()
@@ -319,10 +319,10 @@ def test_the_list_of_refused_generators_is_what_is_found(tmp_path: Path) -> None
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         running.append(subprocess.Popen(command, cwd=tmp_path / hash_seed, env=environment, **quiet))  # type: ignore[call-overload]
     assert [process.wait() for process in running] == [0, 0]
-    odd, names = set(), set(generators._registered()[0])
+    unusable, names = set(), set(generators._registered()[0])
     for name in names:
         first, second = ((tmp_path / seed / f"{name}.txt").read_text().splitlines() for seed in ("1", "2"))
         together = min(len(first), len(second))
         if not together or "no answer" in first or first[:together] != second[:together]:
-            odd.add(name)
-    assert len(names) > 50 and odd == set(REFUSED)
+            unusable.add(name)
+    assert len(names) > 50 and unusable == set(REFUSED)

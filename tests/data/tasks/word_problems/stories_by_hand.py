@@ -1,4 +1,4 @@
-"""Each story's answer from the quantities of its prompt in the order in which they are read, worked out a second time."""
+"""The answer of each story, computed independently from the quantities of its prompt in their order."""
 
 from fractions import Fraction as F
 

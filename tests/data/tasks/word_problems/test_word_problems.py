@@ -26,15 +26,15 @@ def drawn(level: int, count: int, *, solution: bool = False) -> list[Problem]:
 
 
 def quantities(problem: Problem) -> list[int]:
-    """The quantities of a prompt without the sentence that has nothing to do with the question."""
-    told = problem.prompt
+    """The quantities of a prompt, without that of the irrelevant sentence."""
+    prompt = problem.prompt
     skipped: set[int] = set()
     for sentence in DISTRACTORS:
-        found = re.search(re.escape(sentence).replace(r"\{distractor:q\}", r"(\d+)"), told)
-        if found is not None:
-            skipped.add(found.start(1))
+        match = re.search(re.escape(sentence).replace(r"\{distractor:q\}", r"(\d+)"), prompt)
+        if match is not None:
+            skipped.add(match.start(1))
     return [
-        int(told[start:end])
+        int(prompt[start:end])
         for start, end, role in problem.prompt_numbers
         if role is Role.QUANTITY and start not in skipped
     ]
@@ -44,9 +44,9 @@ def quantities(problem: Problem) -> list[int]:
 def test_answers_are_right(level: int) -> None:
     stories = {story.name for story in STORIES if story.level == level}
     problems = drawn(level, 300 * len(stories))
-    assert {problem.done["story"] for problem in problems} == stories
+    assert {problem.provenance["story"] for problem in problems} == stories
     for problem in problems:
-        right = BY_HAND[problem.done["story"]](*quantities(problem))
+        right = BY_HAND[problem.provenance["story"]](*quantities(problem))
         assert right == int(problem.answer) == int(problem.truth)
         assert right > 0
 
@@ -54,7 +54,7 @@ def test_answers_are_right(level: int) -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_solutions_follow_from_the_prompt(level: int) -> None:
     for number, solved in zip(drawn(level, 1000), drawn(level, 1000, solution=True), strict=True):
-        assert number.prompt == solved.prompt  # the form of the answer changes no question
+        assert number.prompt == solved.prompt  # `solution` does not change the question
         equations = re.findall(r"(\d+(?: [-+*/] \d+)+) = (\d+)", solved.answer)
         assert len(equations) >= min(level, 3)
         known = {*quantities(solved), 2, 3, 4, 100}
@@ -89,9 +89,11 @@ def test_every_number_has_its_role(level: int) -> None:
     category = re.compile(r"\b(?:[Bb]us|boat|[Rr]oom|[Tt]rain|shop|House|[Ss]helf|School|Tank) $")
     for problem in drawn(level, 1000, solution=True):
         for text, numbers in ((problem.prompt, problem.prompt_numbers), (problem.answer, problem.answer_numbers)):
-            told = [number for number in numbers if number.role is not Role.STRUCTURE]
-            assert [(start, end) for start, end, _ in told] == [found.span() for found in re.finditer(r"\d+", text)]
-            for start, end, role in told:
+            with_role = [number for number in numbers if number.role is not Role.STRUCTURE]
+            assert [(start, end) for start, end, _ in with_role] == [
+                match.span() for match in re.finditer(r"\d+", text)
+            ]
+            for start, end, role in with_role:
                 is_index = text[:start].endswith("day ") or text[end : end + 2] in ("st", "nd", "rd", "th")
                 is_category = category.search(text[:start]) is not None
                 assert role is (Role.INDEX if is_index else Role.CATEGORY if is_category else Role.QUANTITY), text
@@ -99,7 +101,7 @@ def test_every_number_has_its_role(level: int) -> None:
             assert signs == re.findall(r"(?<= )[-+*/=](?= )|####", text)
 
 
-def test_level_four_has_a_number_too_many() -> None:
+def test_level_four_has_one_irrelevant_number() -> None:
     places = Counter()
     for problem in drawn(4, 2000):
         all_of_them = [number for number in problem.prompt_numbers if number.role is Role.QUANTITY]
@@ -118,18 +120,18 @@ def test_other_names_and_labels_are_the_same_question() -> None:
     prompts: dict[str, set[str]] = {}
     for problem in problems:
         prompts.setdefault(problem.question, set()).add(problem.prompt)
-    repeated = [found for found in prompts.values() if len(found) > 1]
+    repeated = [variants for variants in prompts.values() if len(variants) > 1]
     assert repeated
     strip = re.compile(r"(?<=[Bb]us )\d+|(?<=boat )\d+|(?<=day )\d+")
-    for found in repeated:
-        assert len({tuple(re.findall(r"\d+", strip.sub("", prompt))) for prompt in found}) == 1
+    for variants in repeated:
+        assert len({tuple(re.findall(r"\d+", strip.sub("", prompt))) for prompt in variants}) == 1
 
 
-def test_splits_share_no_question() -> None:
+def test_the_splits_have_no_question_in_common() -> None:
     check_splits(WordProblems())
 
 
-def test_items_know_their_tokens() -> None:
+def test_items_have_the_role_and_place_of_each_digit() -> None:
     data = task_data(
         tokenizer=CharacterTokenizer(), task=WordProblems(solution=True), size=40, validation=20, context=600
     )
@@ -159,13 +161,13 @@ def test_items_know_their_tokens() -> None:
     ],
 )
 @pytest.mark.parametrize("truth", ["18", "9 * 2 = 18. #### 18"])
-def test_score(truth: str, response: str, right: int) -> None:
+def test_a_response_is_scored_by_its_final_number(truth: str, response: str, right: int) -> None:
     problem = Problem(prompt="How many?", answer=truth, truth=truth)
     assert WordProblems().score(problem, response) == {"exact_match": right}
 
 
 @pytest.mark.parametrize("solution", [False, True])
-def test_the_truth_scores_one(solution: bool) -> None:
+def test_the_truth_has_exact_match_1(solution: bool) -> None:
     task = WordProblems(solution=solution)
     for level in LEVELS:
         for problem in drawn(level, 200, solution=solution):
@@ -173,18 +175,18 @@ def test_the_truth_scores_one(solution: bool) -> None:
 
 
 @given(response=st.text())
-def test_any_response_is_scored(response: str) -> None:
+def test_any_response_has_a_score(response: str) -> None:
     assert WordProblems().score(Problem(prompt="?", answer="18", truth="18"), response)["exact_match"] in (0.0, 1.0)
 
 
-def test_patterns() -> None:
+def test_patterns_refuse_unknown_fields_and_write_ordinals() -> None:
     with pytest.raises(ValueError, match="a field ends in"):
         pattern("{a:x}")
     endings = {1: "st", 2: "nd", 3: "rd", 4: "th", 11: "th", 12: "th", 13: "th", 21: "st", 102: "nd", 111: "th"}
     assert {number: ordinal_ending(number) for number in endings} == endings
 
 
-def test_the_examples_of_the_docs_are_right() -> None:
+def test_the_examples_in_the_docs_are_right() -> None:
     page = (Path(__file__).parents[4] / "docs" / "tasks.md").read_text(encoding="utf-8")
     section = page.partition("\n## word_problems\n")[2].partition("\n## ")[0]
     rows = re.findall(r"\| (\d) \|[^|]*\| `([^`]+)` \| `(\d+)` \|", section)
@@ -192,15 +194,20 @@ def test_the_examples_of_the_docs_are_right() -> None:
     for level, prompt, answer in rows:
         for sentence in DISTRACTORS:
             prompt = re.sub(re.escape(sentence).replace(r"\{distractor:q\}", r"\d+") + " ?", "", prompt)
-        (right,) = (told for story in STORIES if story.level == int(level) for told in by_story(story, prompt))
+        (right,) = (
+            answer_by_hand
+            for story in STORIES
+            if story.level == int(level)
+            for answer_by_hand in by_story(story, prompt)
+        )
         assert right == int(answer)
 
 
 def by_story(story: Story, prompt: str) -> list[Fraction]:
-    """The answer to a prompt that tells a story, as a list of one; of another story's prompt an empty list."""
+    """The answer to a prompt as a list of one, or an empty list if the prompt belongs to another story."""
     words = (
         re.escape(" ".join(story.text)).replace(r"\{1:o\}", "1st").replace(r"\{2:o\}", "2nd").replace(r"\{3:o\}", "3rd")
     )
     expression = re.sub(r"\\{[a-z]+\\}|\\{\w+:[ci]\\}", r"\\w+", re.sub(r"\\{\w+:q\\}", r"(\\d+)", words))
-    found = re.fullmatch(expression, prompt)
-    return [] if found is None else [BY_HAND[story.name](*map(int, found.groups()))]
+    match = re.fullmatch(expression, prompt)
+    return [] if match is None else [BY_HAND[story.name](*map(int, match.groups()))]

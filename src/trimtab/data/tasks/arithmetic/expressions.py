@@ -1,4 +1,4 @@
-"""Expressions of whole numbers: drawing them, working them out step by step, reading them back."""
+"""Expressions of whole numbers: drawn at random, evaluated, worked step by step, and parsed from text."""
 
 import math
 import random
@@ -10,36 +10,40 @@ from typing import Literal, NamedTuple
 Operation = Literal["sum", "difference", "product", "chain"]
 
 PRODUCT_DIGITS = {1: (1, 2), 2: (1, 3), 3: (2, 2), 4: (2, 3), 5: (3, 3)}
-"""Digits of a product's two numbers, by level."""
+"""The digits of the two numbers of a product, by level."""
 
 CHAIN_TERMS = {1: (3, 1, 0, 1), 2: (3, 2, 0, 1), 3: (4, 2, 0, 1), 4: (3, 2, 1, 1), 5: (4, 2, 2, 2)}
-"""A chain's terms, the digits of a plain one, how many are products, and the digits of a product's second number."""
+"""By level: the terms of a chain, the digits of a plain term, the number of products among the terms, and the digits of the
+second number of such a product."""
 
 _NUMBER = re.compile(r"[0-9]+")
 
 
 class Expression(NamedTuple):
-    """Whole numbers (none negative) with the operators between them, `+`, `-` and `*`."""
+    """Non-negative whole numbers and the operators between them: `+`, `-` and `*`."""
 
     numbers: tuple[int, ...]
     operators: str
 
     @property
     def text(self) -> str:
-        """As it is written: `37+48`."""
-        found = str(self.numbers[0])
+        """The expression as text, for example `37+48`."""
+        text = str(self.numbers[0])
         for operator, number in zip(self.operators, self.numbers[1:], strict=True):
-            found += operator + str(number)
-        return found
+            text += operator + str(number)
+        return text
 
 
-def parsed(text: str) -> Expression:
-    """The expression that a text such as `37+48` spells."""
+def parse(text: str) -> Expression:
+    """Returns the expression that a text such as `37+48` spells."""
     return Expression(tuple(map(int, _NUMBER.findall(text))), _NUMBER.sub("", text))
 
 
-def drawn(operation: Operation, level: int, carries: int | None, rng: random.Random) -> Expression:
-    """An expression of a level (see `Arithmetic`) with no negative value on the way; `carries` is for sums and differences."""
+def draw_expression(operation: Operation, level: int, carries: int | None, rng: random.Random) -> Expression:
+    """Draws an expression of a level (see `Arithmetic`) without negative intermediate values.
+
+    `carries` is the exact number of carries (borrows) of a sum or difference; None leaves it to chance.
+    """
     if operation == "product":
         first, second = PRODUCT_DIGITS[level]
         return Expression((_number(first, rng), _number(second, rng)), "*")
@@ -54,8 +58,8 @@ def drawn(operation: Operation, level: int, carries: int | None, rng: random.Ran
     return Expression((first, second), operator)
 
 
-def value(expression: Expression) -> int:
-    """What an expression comes to."""
+def evaluate(expression: Expression) -> int:
+    """Returns the value of an expression."""
     numbers, operators = expression
     terms = [numbers[0]]
     for operator, number in zip(operators, numbers[1:], strict=True):
@@ -67,7 +71,7 @@ def value(expression: Expression) -> int:
 
 
 def ordered_terms(expression: Expression) -> list[tuple[int, ...]]:
-    """The terms without their signs, each with its factors, the largest first: the same for every order of the same numbers."""
+    """Returns the factors of each term, without signs, in descending order: equal for all orders of the same terms."""
     terms = [[expression.numbers[0]]]
     for operator, number in zip(expression.operators, expression.numbers[1:], strict=True):
         if operator == "*":
@@ -77,13 +81,14 @@ def ordered_terms(expression: Expression) -> list[tuple[int, ...]]:
     return sorted((tuple(sorted(factors, reverse=True)) for factors in terms), reverse=True)
 
 
-def worked(expression: Expression) -> list[str]:
-    """The steps of an expression, each an equation.
+def working(expression: Expression) -> list[str]:
+    """Returns the steps that lead to the value of an expression, each an equation.
 
-    A sum or difference of two numbers goes column by column, units first: a carried 1 is added (`7+8=15`, `3+4+1=8`), a borrowed
-    one makes a column's first digit ten more and is taken off the next (`12-5=7`, `3-1-1=1`). A product of two is the first
-    number times each digit of the second by its place, units first and zeros left out, added up as they come (`37*4=148`,
-    `37*20=740`, `148+740=888`). A chain does its products, then goes from left to right in whole numbers.
+    A sum or difference of two numbers proceeds by columns, units first. A carried 1 is added (`7+8=15`, `3+4+1=8`); a borrowed
+    1 adds ten to the first digit of its column and is subtracted in the next one (`12-5=7`, `3-1-1=1`). A product of two numbers
+    multiplies the first number by each digit of the second at its place, units first and zeros skipped, and adds the partial
+    products as they come (`37*4=148`, `37*20=740`, `148+740=888`). A chain computes its products first, then proceeds from left
+    to right with whole numbers.
     """
     numbers, operators = expression
     if len(numbers) == 2:
@@ -105,15 +110,15 @@ def worked(expression: Expression) -> list[str]:
     return steps
 
 
-def never_negative(expression: Expression) -> bool:
-    """Whether no sum is negative on the way from left to right."""
+def is_never_negative(expression: Expression) -> bool:
+    """Returns whether no intermediate sum, from left to right, is negative."""
     if len(expression.numbers) == 2:
-        return value(expression) >= 0
-    return not any("=-" in step for step in worked(expression))
+        return evaluate(expression) >= 0
+    return not any("=-" in step for step in working(expression))
 
 
 def _number(digits: int, rng: random.Random) -> int:
-    """A number of so many digits; of one digit from 2 on, as times 1 and plus 1 are hardly questions."""
+    """Draws a number with `digits` digits. One-digit numbers start at 2, because times 1 and plus 1 are trivial."""
     low = 2 if digits == 1 else 10 ** (digits - 1)
     return low + int(rng.random() * (10**digits - low))
 
@@ -140,13 +145,16 @@ def _chain(level: int, rng: random.Random) -> Expression:
 
 
 def _with_carries(operator: str, digits: int, carries: int, rng: random.Random) -> tuple[int, int]:
-    """Two numbers whose sum (or difference) has exactly so many carries (borrows): which columns have one is drawn
-    uniformly, then the digits of each column uniformly among those that do as the column should."""
+    """Draws two numbers whose sum (or difference) has exactly `carries` carries (borrows).
+
+    The columns with a carry are drawn uniformly; the digits of each column are then drawn uniformly from the pairs that carry,
+    or do not carry, as required.
+    """
     columns = digits if operator == "+" else digits - 1
     carrying = frozenset(rng.sample(range(columns), carries))
     first = second = carried = 0
     for column in range(digits):
-        pairs = _columns(operator, carried, column in carrying, column == digits - 1)
+        pairs = _digit_pairs(operator, carried, column in carrying, column == digits - 1)
         one, other = pairs[int(rng.random() * len(pairs))]
         first, second = first + one * 10**column, second + other * 10**column
         carried = int(column in carrying)
@@ -154,8 +162,8 @@ def _with_carries(operator: str, digits: int, carries: int, rng: random.Random) 
 
 
 @cache
-def _columns(operator: str, carried: int, carries: bool, leading: bool) -> list[tuple[int, int]]:
-    """The pairs of digits of a column that does (or does not) carry or borrow, after a column that did so or not."""
+def _digit_pairs(operator: str, carried: int, carries: bool, leading: bool) -> list[tuple[int, int]]:
+    """The pairs of digits of a column that carries or borrows, or does not, given the carry from the column before it."""
     digits = range(int(leading), 10)
     over: Callable[[int, int], bool] = (
         (lambda one, other: one + other + carried > 9)

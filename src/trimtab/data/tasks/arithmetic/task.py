@@ -1,4 +1,4 @@
-"""The task `arithmetic`: sums, differences, products and chains of whole numbers, with or without the working."""
+"""The task `arithmetic`: sums, differences, products and chains of whole numbers, with or without working."""
 
 import random
 import re
@@ -11,12 +11,12 @@ from trimtab.data.problem import Number, Problem, Role
 from trimtab.data.tasks.arithmetic.expressions import (
     Expression,
     Operation,
-    drawn,
-    never_negative,
+    draw_expression,
+    evaluate,
+    is_never_negative,
     ordered_terms,
-    parsed,
-    value,
-    worked,
+    parse,
+    working,
 )
 from trimtab.data.tasks.generated import GeneratedTask
 
@@ -25,7 +25,7 @@ _LEADING = re.compile(r"(-?)0*([0-9]+)(?:\.([0-9]*))?")
 
 
 class Arithmetic(GeneratedTask):
-    """Arithmetic of whole numbers, no value negative: `37+48=` is answered by `85`.
+    """Arithmetic with whole numbers and no negative values: the answer to `37+48=` is `85`.
 
     | level | sum, difference | product | chain |
     | --- | --- | --- | --- |
@@ -35,10 +35,10 @@ class Arithmetic(GeneratedTask):
     | 4 | two of 5 digits | 2 by 3 | three terms of 2 digits, one of them a product of 1 by 1 |
     | 5 | two of 6 digits | 3 by 3 | four terms of 2 digits, two of them products of 1 by 2 |
 
-    With `scratch` the answer has its working before it, each step an equation: `7+8=15;3+4+1=8;85` (see `worked` for the steps of
-    each operation). Numbers are quantities and everything else is structure. A question is its terms in whatever order and with
-    whichever signs: 37+48, 48+37 and 48-37 are all in one split, and so are 7*9-12+44, 12+9*7-44 and 44+12-7*9. `operations`
-    are drawn with equal chances.
+    With `scratch`, the answer starts with its working, one equation per step: `7+8=15;3+4+1=8;85` (see `working` for the steps of
+    each operation). Numbers are quantities; everything else is structure. The order and the signs of the terms do not change
+    the question: 37+48, 48+37 and 48-37 are all in one split, and so are 7*9-12+44, 12+9*7-44 and 44+12-7*9. The `operations`
+    are drawn with equal probabilities.
     """
 
     name: ClassVar[str] = "arithmetic"
@@ -47,42 +47,42 @@ class Arithmetic(GeneratedTask):
         self,
         *,
         levels: Annotated[
-            tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1, description="levels, taken in turn")
+            tuple[Annotated[int, Field(ge=1, le=5)], ...],
+            Field(min_length=1, description="levels to draw from, in turn"),
         ] = (1, 2, 3),
         operations: Annotated[
-            tuple[Operation, ...], Field(min_length=1, description="what is asked, drawn with equal chances")
+            tuple[Operation, ...], Field(min_length=1, description="operations, drawn with equal probabilities")
         ] = ("sum", "difference", "product", "chain"),
-        scratch: Annotated[
-            bool, Field(description="the answer has its working before it, and that is scored too")
-        ] = False,
+        scratch: Annotated[bool, Field(description="answers include the working, which is scored too")] = False,
         carries: Annotated[
             int | None,
             Field(
                 ge=0,
-                description="exactly so many carries (borrows) in each sum and difference; null leaves them to chance",
+                description="the exact number of carries (borrows) in each sum and difference; null leaves it to chance",
             ),
         ] = None,
     ) -> None:
         self.levels, self.operations, self.scratch, self.carries = levels, operations, scratch, carries
-        self.figures: Sequence[str] = ("exact_match", "steps") if scratch else ("exact_match",)
+        self.metrics: Sequence[str] = ("exact_match", "steps") if scratch else ("exact_match",)
         self.check(dict(self.identity))
 
     @staticmethod
     def check(parameters: Mapping[str, Any]) -> None:
-        """Raises ValueError where no sum or difference of the easiest level has as many carries."""
+        """Raises ValueError if no sum or difference of the easiest level has that many carries."""
         if parameters["carries"] is None:
             return
         operations, easiest = parameters["operations"], min(parameters["levels"])
         if "sum" not in operations and "difference" not in operations:
             raise ValueError(
-                "carries is of sums and differences, and operations has neither. Set it to null, or add one of them."
+                "`carries` applies to sums and differences, but `operations` has neither. Set `carries` to null, or add one of "
+                "them."
             )
         most = easiest if "difference" in operations else easiest + 1
         if parameters["carries"] > most:
             kind = "difference" if "difference" in operations else "sum"
             raise ValueError(
-                f"carries is {parameters['carries']}, and a {kind} of level {easiest} has {most} at most. Ask for fewer, or "
-                "leave out that level."
+                f"`carries` is {parameters['carries']}, but a {kind} of level {easiest} has at most {most}. Set a smaller "
+                "number, or leave out that level."
             )
 
     @property
@@ -97,24 +97,22 @@ class Arithmetic(GeneratedTask):
         }
 
     def problem(self, level: int, rng: random.Random) -> Problem:
-        """One problem of a level."""
+        """See `GeneratedTask.problem`."""
         operation = self.operations[int(rng.random() * len(self.operations))]
-        return self._asked(drawn(operation, level, self.carries, rng), level)
+        return self._problem_of(draw_expression(operation, level, self.carries, rng), level)
 
-    def _asked(self, expression: Expression, level: int, prompt: str = "") -> Problem:
-        """The problem of an expression; `prompt` is how it is written where that is not as it is meant."""
+    def _problem_of(self, expression: Expression, level: int, prompt: str = "") -> Problem:
+        """The problem whose answer is the value of an expression; `prompt` replaces the expression's own text."""
         prompt = prompt or expression.text + "="
         key = "?".join("*".join(map(str, term)) for term in ordered_terms(expression)) + "="
-        answer = str(value(expression))
+        answer = str(evaluate(expression))
         if self.scratch:
-            answer = ";".join([*worked(expression), answer])
-        return Problem(
-            prompt, answer, answer, level, key, prompt_numbers=spelled(prompt), answer_numbers=spelled(answer)
-        )
+            answer = ";".join([*working(expression), answer])
+        return Problem(prompt, answer, answer, level, key, prompt_numbers=_roles(prompt), answer_numbers=_roles(answer))
 
     def two_readings(self, problem: Problem, rng: random.Random) -> tuple[Problem, Problem] | None:
-        """The problem with one of its signs written `?`, answered with + and with −; None for a product of two."""
-        numbers, operators = parsed(problem.prompt.removesuffix("="))
+        """The problem with one sign written as `?`, answered once for + and once for −; None for a product of two numbers."""
+        numbers, operators = parse(problem.prompt.removesuffix("="))
         if len(numbers) == 2:
             if operators == "*":
                 return None
@@ -123,55 +121,55 @@ class Arithmetic(GeneratedTask):
             pairs = []
             for place, operator in enumerate(operators):
                 both = tuple(Expression(numbers, operators[:place] + sign + operators[place + 1 :]) for sign in "+-")
-                if operator != "*" and all(map(never_negative, both)):
+                if operator != "*" and all(map(is_never_negative, both)):
                     pairs.append(both)
         if not pairs:
             return None
         plus, minus = pairs[int(rng.random() * len(pairs))]
         written = "".join(
             one if one == other else "?" for one, other in zip(plus.text, minus.text, strict=True)
-        )  # they differ in one sign
-        first, second = (self._asked(reading, problem.level, written + "=") for reading in (plus, minus))
+        )  # the texts differ in one sign
+        first, second = (self._problem_of(reading, problem.level, written + "=") for reading in (plus, minus))
         return first, second
 
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
-        """`exact_match`: the number (after the last `;` with scratch) is right, whatever text follows it on its line.
+        """`exact_match`: the number (with scratch, the one after the last `;`) is right; any text may follow it on its line.
 
-        `steps`, with scratch: of the right steps, the share that the response has in their place; steps too many count as
-        wrong ones. Where a question has several equally likely readings each of them is right.
+        `steps`, with scratch only: the share of the right steps that the response has at the right position; extra steps count
+        as wrong. If a question has several equally likely readings, each of them is right.
         """
-        right = problem.likeliest
+        right = problem.right_answers
         line = response.strip().partition("\n")[0]
         *steps, final = line.split(";") if self.scratch else [line]
-        figures = {"exact_match": float(any(_same_number(final, answer.rpartition(";")[2]) for answer in right))}
+        metrics = {"exact_match": float(any(_same_number(final, answer.rpartition(";")[2]) for answer in right))}
         if self.scratch:
-            given = [step.strip() for step in steps]
-            figures["steps"] = max(_agreeing(given, answer.split(";")[:-1]) for answer in right)
-        return figures
+            stripped = [step.strip() for step in steps]
+            metrics["steps"] = max(_agreement(stripped, answer.split(";")[:-1]) for answer in right)
+        return metrics
 
     def final_answer(self, problem: Problem, response: str) -> str:
-        """The number that `score` compares, without what follows it; where there is none, the text in its place."""
+        """The number that `score` compares, without the text after it; if there is no number, the text in its place."""
         line = response.strip().partition("\n")[0]
         final = (line.rpartition(";")[2] if self.scratch else line).strip()
-        found = _LEADING.match(final)
-        if found is None:
+        match = _LEADING.match(final)
+        if match is None:
             return final
-        decimals = (found[3] or "").rstrip("0")
-        return f"{found[1]}{found[2]}{'.' if decimals else ''}{decimals}"
+        decimals = (match[3] or "").rstrip("0")
+        return f"{match[1]}{match[2]}{'.' if decimals else ''}{decimals}"
 
 
-def spelled(text: str) -> tuple[Number, ...]:
-    """What a text of arithmetic is made of: its numbers are quantities, all the rest is structure."""
+def _roles(text: str) -> tuple[Number, ...]:
+    """The numbers of the text are quantities; everything else is structure."""
     quantities = [Number(*match.span(), Role.QUANTITY) for match in _DIGITS.finditer(text)]
     return (Number(0, len(text), Role.STRUCTURE), *quantities)
 
 
 def _same_number(response: str, right: str) -> bool:
-    """Whether a response begins with the number `right`; compared as text, so that no length is too long."""
-    found = _LEADING.match(response.strip())
-    return found is not None and not found[1] and found[2] == right and not (found[3] or "").strip("0")
+    """Whether a response begins with the number `right`. Compared as text, so numbers may have any length."""
+    match = _LEADING.match(response.strip())
+    return match is not None and not match[1] and match[2] == right and not (match[3] or "").strip("0")
 
 
-def _agreeing(given: Sequence[str], right: Sequence[str]) -> float:
-    agreeing = sum(one == other for one, other in zip(given, right, strict=False))
-    return agreeing / max(len(given), len(right))
+def _agreement(steps: Sequence[str], right: Sequence[str]) -> float:
+    equal = sum(one == other for one, other in zip(steps, right, strict=False))
+    return equal / max(len(steps), len(right))

@@ -1,4 +1,4 @@
-"""What the numbers of anybody's text are, by rules of thumb: quantities, labels or places in an order."""
+"""Heuristic roles of the numbers in arbitrary text: quantities, categories or indices."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -21,12 +21,12 @@ _MONTHS = (
 _LABEL_WORDS = frozenset(_LABELS.split())
 _ORDER_WORDS = frozenset(_ORDERED.split())
 _MONTH_WORDS = frozenset(_MONTHS.split())
-# After one of these, the word is a thing of its own and the number counts something else: "every day 20 people come".
+# After a determiner, the word does not belong to the number: "every day 20 people come".
 _DETERMINERS = (
     "a all an any by each every first her his its last my next no of one other our per same second that the their third this "
     "your"
 )
-_APART = frozenset(_DETERMINERS.split())
+_DETERMINER_WORDS = frozenset(_DETERMINERS.split())
 
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
 _CLOCK_AFTER = re.compile(r":[0-9]{2}\b|\s?[ap]\.?m\b", re.IGNORECASE)
@@ -40,7 +40,7 @@ _BEFORE = 48
 
 @dataclass(frozen=True)
 class NumbersOf(Sequence[Number]):
-    """The numbers of `text` as `number_roles` finds them, looked for when they are asked for: a large file is read faster."""
+    """The numbers of `text` with their roles, computed on access so that large files load faster."""
 
     text: str
 
@@ -61,14 +61,14 @@ class NumbersOf(Sequence[Number]):
 
 
 def number_roles(text: str) -> tuple[Number, ...]:
-    """The numbers of a text, as `numbers_in` finds them, with what each seems to be. Rules of thumb, in this order:
+    """Returns the numbers of a text (see `numbers_in`) with their likely roles, by these rules in order:
 
-    - *index*: a number with an ordinal's ending (`2nd`), not as the lower part of a fraction (`1/3rd`); after a month's name;
-      after a word that counts (`day 3`, `page 40`, `step 2`), unless a determiner stands before that word (`each day 3 ...`);
-    - *category*: a number joined to letters or a hash before it (`A4`, `COVID-19`, `#5`, `No. 7`); after a word that names
-      (`bus 12`, `room 3`), again without a determiner; a time of day (`3:30`, `5 pm`); a year (`in 1998`, 1500 to 2099 before
-      a mark or the end);
-    - *quantity*: all others, sums of money, percentages, measures and what stands in a worked solution among them.
+    - *index*: a number with an ordinal ending (`2nd`), unless it is the denominator of a fraction (`1/3rd`); after the name of a
+      month; after a word such as `day`, `page` or `step` (`day 3`), unless that word follows a determiner (`each day 3 ...`);
+    - *category*: a number that follows letters or a hash directly (`A4`, `COVID-19`, `#5`, `No. 7`); after a word such as `bus`
+      or `room` (`bus 12`), again unless that word follows a determiner; a time of day (`3:30`, `5 pm`); a year (`in 1998`, from
+      1500 to 2099, before a punctuation mark or the end);
+    - *quantity*: all others, including amounts of money, percentages, measures and the numbers in a worked solution.
     """
     return tuple(Number(start, end, _role(text, start, end)) for start, end, _ in numbers_in(text))
 
@@ -100,7 +100,7 @@ def _after_word(earlier: str, word: str, length: int) -> Role:
     lowered = word.lower()
     if lowered in _MONTH_WORDS and word[0].isupper() and length <= 2:
         return Role.INDEX
-    if earlier in _APART:
+    if earlier in _DETERMINER_WORDS:
         return Role.QUANTITY
     if lowered in _ORDER_WORDS:
         return Role.INDEX

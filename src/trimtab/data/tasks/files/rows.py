@@ -1,42 +1,41 @@
-"""The rows of files of JSON lines, and checks of the values in them."""
+"""Rows of JSONL files, and checks of their values."""
 
 import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from trimtab.boundary import StrictJsonError, WrittenFloat, kind_of, open_regular, strict_json, user_path
-from trimtab.data.files import shown
+from trimtab.boundary import StrictJsonError, WrittenFloat, kind_of, open_regular, path_text, strict_json, user_path
 from trimtab.errors import DataError
 
 LONGEST_LINE = 1 << 26
-"""Bytes of a line from which on it is a bad row: a file that is no JSON lines would otherwise be read whole."""
+"""The most bytes of a line. Longer lines are bad rows, so that a file without line ends is not loaded as a whole."""
 
 
 class BadRowError(ValueError):
-    """A row that no problem can be made of; the message says why."""
+    """A row that cannot become a problem; the message gives the reason."""
 
 
 class Row(NamedTuple):
-    """A row of a source: where it stands, for people, and its values, or what is wrong with it."""
+    """A row of a source: its location, for messages, and its values, or the error in it."""
 
     where: str
     values: Mapping[str, Any] | BadRowError
 
 
 def json_lines(path: str, *, key: str) -> Iterator[Row]:
-    """The rows of a JSONL file (UTF-8, an object a line), read line by line; blank lines are passed over.
+    """Yields the rows of a JSONL file (UTF-8, one object per line), reading line by line and skipping blank lines.
 
-    `key` is the parameter that names the file. A line that is no object of valid JSON is a row with its `BadRowError`.
-    Raises `DataError` for a file that is missing or cannot be read.
+    `key` is the parameter that names the file. A line that is not a valid JSON object becomes a row with a `BadRowError`. Raises
+    `DataError` if the file is missing or cannot be read.
     """
-    place = existing_file(path, key)
+    file_path = existing_file(path, key)
     try:
-        with open_regular(place) as file:
+        with open_regular(file_path) as file:
             number = 0
             while line := file.readline(LONGEST_LINE + 1):
                 number += 1
-                where = f"{shown(place)}, line {number}"
+                where = f"{path_text(file_path)}, line {number}"
                 if len(line) > LONGEST_LINE:
                     while line and not line.endswith(b"\n"):
                         line = file.readline(LONGEST_LINE)
@@ -47,31 +46,31 @@ def json_lines(path: str, *, key: str) -> Iterator[Row]:
                 if line.strip():
                     yield Row(where, _parsed(line))
     except OSError as error:
-        raise DataError(f"{shown(place)} cannot be read ({error.strerror}). Check `{key}`.") from error
+        raise DataError(f"{path_text(file_path)} cannot be read ({error.strerror}). Check `{key}`.") from error
 
 
 def value_of(values: Mapping[str, Any], key: str) -> Any:
-    """What stands under a key, or under a path of keys with dots (`answers.text`). Raises `BadRowError` where nothing does."""
+    """Returns the value of a key, or of a path of keys with dots (`answers.text`). Raises `BadRowError` if there is none."""
     if key in values:
         return values[key]
-    here: Any = values
+    value: Any = values
     for part in key.split("."):
-        if not isinstance(here, Mapping) or part not in here:
+        if not isinstance(value, Mapping) or part not in value:
             keys = ", ".join(repr(name) for name in list(values)[:8]) or "nothing"
             raise BadRowError(f"it has no {key!r}; it has {keys}")
-        here = here[part]
-    return here
+        value = value[part]
+    return value
 
 
 def text_of(values: Mapping[str, Any], key: str) -> str:
-    """The text under a key; see `value_of` and `checked_text`."""
+    """Returns the text of a key; see `value_of` and `checked_text`."""
     return checked_text(value_of(values, key), repr(key))
 
 
 def checked_text(value: Any, name: str, *, numbers: bool = False) -> str:
-    """`value` as text, stripped of white space around it; with `numbers` a number is one too, as its file writes it.
+    """Returns `value` as text without white space around it; with `numbers`, numbers are accepted as written in the file.
 
-    Raises `BadRowError` for what is no text, empty, or no valid Unicode. `name` says what it is.
+    Raises `BadRowError` if the value is not text, empty, or not valid Unicode. `name` describes the value in the message.
     """
     if numbers and isinstance(value, int | float) and not isinstance(value, bool):
         checked_number(value, name)
@@ -93,7 +92,7 @@ def checked_text(value: Any, name: str, *, numbers: bool = False) -> str:
 
 
 def checked_number(value: Any, name: str) -> float:
-    """`value` as a finite number. Raises `BadRowError` for anything else."""
+    """Returns `value` as a finite number. Raises `BadRowError` for anything else."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise BadRowError(f"{name} is {kind_of(value)} where a number is needed")
     try:
@@ -106,7 +105,7 @@ def checked_number(value: Any, name: str) -> float:
 
 
 def question_key(text: str) -> str:
-    """What is the same for two questions that differ in white space and Unicode composition only."""
+    """Returns a text with its white space and Unicode composition normalised: the identity of a question."""
     return " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
 
 
@@ -118,11 +117,11 @@ def _parsed(line: bytes) -> Mapping[str, Any] | BadRowError:
     return values if isinstance(values, dict) else BadRowError(f"it is {kind_of(values)} where an object is needed")
 
 
-def existing_file(text: str, key: str, wanted: str = "a JSONL file, an object a line,") -> Path:
-    """The path of a file that is there; raises `DataError` otherwise. `wanted` says what `key` is to name."""
-    place = user_path(text, key)
-    if not place.is_file():
-        what = "is not a regular file" if place.exists() else "does not exist"
-        looked = f" (looked for {shown(place.absolute())})" if not place.is_absolute() else ""
-        raise DataError(f"The file '{text}' {what}{looked}. Name {wanted} in `{key}`.")
-    return place
+def existing_file(text: str, key: str, expected: str = "a JSONL file, with one object per line,") -> Path:
+    """Returns the path of an existing file, otherwise raises `DataError`. `expected` describes the file that `key` names."""
+    path = user_path(text, key)
+    if not path.is_file():
+        problem = "is not a regular file" if path.exists() else "does not exist"
+        absolute = f" (looked for {path_text(path.absolute())})" if not path.is_absolute() else ""
+        raise DataError(f"The file '{text}' {problem}{absolute}. Name {expected} in `{key}`.")
+    return path

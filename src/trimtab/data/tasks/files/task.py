@@ -1,11 +1,11 @@
-"""Base of the tasks whose problems are rows of files; its two splits share no question."""
+"""Base of the tasks whose problems are rows of files; their two splits have no question in common."""
 
 import hashlib
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -18,23 +18,23 @@ from trimtab.random import derive_seed
 
 OnBadRow = Annotated[
     Literal["error", "skip"],
-    Field(description="a row that is no problem is an error, or is skipped, counted and named"),
+    Field(description="whether a row that cannot become a problem is an error, or is skipped and listed in the report"),
 ]
 
 ValidationPath = Annotated[
     str | None,
     Field(
-        description="the JSONL file of the validation problems; null splits `path` by the questions' hashes",
+        description="JSONL file of the validation problems; null splits `path` by the hashes of the questions",
         json_schema_extra=FILE_PATH,
     ),
 ]
 
 Source = Callable[[], Iterable[Row]]
-"""Reads the rows of a split; called once."""
+"""Returns the rows of a split; called once."""
 
 
 def json_lines_sources(path: str, validation_path: str | None) -> tuple[Source, Source | None]:
-    """The sources of a task whose `path` and `validation_path` name JSONL files."""
+    """Returns the training and validation sources of a task whose `path` and `validation_path` are JSONL files."""
     train = partial(json_lines, path, key="data.task.path")
     if validation_path is None:
         return train, None
@@ -42,23 +42,23 @@ def json_lines_sources(path: str, validation_path: str | None) -> tuple[Source, 
 
 
 class FileTask(ABC):
-    """Base of the tasks whose problems are rows: a subclass says where the rows are and what problem a row is.
+    """Base of the tasks whose problems are rows. A subclass provides the sources of rows and turns a row into a problem.
 
-    With a source for each split, rows of the training source whose question the validation source has too are left out.
-    With one source a question's split is decided by its hash, as for generated tasks (a fifth validates). Validation
-    problems are all different. Two questions are the same when they differ in white space and Unicode composition only.
-    Rows left out stand in `skipped`, with their place and the reason.
+    With a source for each split, training rows whose question is also in the validation source are left out. With one source, the
+    hash of a question decides its split, as for generated tasks (a fifth validates). Validation problems are all different.
+    Questions that differ only in white space and Unicode composition are the same. Rows that are left out are listed in
+    `skipped`, with their location and the reason.
     """
 
     name: ClassVar[str]
-    figures: tuple[str, ...] = ("exact_match",)
+    metrics: tuple[str, ...] = ("exact_match",)
 
     def __init__(self, train: Source, validation: Source | None, on_bad_row: OnBadRow) -> None:
         self._train, self._validation, self._on_bad_row = train, validation, on_bad_row
 
     @abstractmethod
     def problem(self, values: Mapping[str, Any]) -> Problem:
-        """The problem of a row. Raises `BadRowError` where it is none."""
+        """Returns the problem of a row. Raises `BadRowError` if the row cannot become one."""
 
     @abstractmethod
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
@@ -66,23 +66,24 @@ class FileTask(ABC):
 
     @property
     @abstractmethod
-    def described(self) -> Mapping[str, Any]:
-        """The parameters that decide what `score` returns and how the problems are shown, as JSON values."""
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters that determine the problems and the scores, besides the files, as JSON values."""
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """The parameters and a SHA-256 over all problems: the content decides, not the name of a file."""
-        return {**self.described, "sha256": self._read.sha256}
+        """See `Task.identity`: the parameters and a SHA-256 of all problems. The names of files do not matter."""
+        return {**self.parameters, "sha256": self._read.sha256}
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """The rows left out: where each stands, and why."""
+        """The rows that were left out, each with its location and the reason."""
         return self._read.skipped
 
     def split(self, split: Split, count: int | None, seed: int) -> list[Problem]:
-        """All problems of a split in the order of the rows, or `count` of them drawn by `seed`.
+        """Returns all problems of a split in the order of the rows, or `count` of them drawn with `seed`.
 
-        More of them with the same seed include the fewer. Raises `DataError` where there are not as many, and for bad rows.
+        With the same seed, a larger selection contains the smaller ones. Raises `DataError` for bad rows, and if the split has
+        fewer problems than `count`.
         """
         pool = self._read.train if split == "train" else self._read.validation
         if count is None:
@@ -90,36 +91,36 @@ class FileTask(ABC):
         if count > len(pool):
             key = "data.size" if split == "train" else "data.validation"
             raise DataError(
-                f"The task {self.name} has {len(pool):,} {split} problems, and `{key}` asks for {count:,}. Ask for that many "
-                "at most, or set it to null for all of them."
+                f"`{key}` is {count:,}, but the task {self.name} has only {len(pool):,} {split} problems. Set at most that many, "
+                "or null for all of them."
             )
         order = list(range(len(pool)))
         random.Random(derive_seed(seed, "task", self.name, split)).shuffle(order)
         return [pool[index] for index in order[:count]]
 
     @cached_property
-    def _read(self) -> "_Read":
+    def _read(self) -> "_Splits":
         skipped: list[str] = []
         train: list[Problem] = []
-        held: dict[str, Problem] = {}
+        validation: dict[str, Problem] = {}
         if self._validation is not None:
             for where, problem in self._problems(self._validation, skipped):
-                _hold(held, where, problem, skipped)
+                _add_validation(validation, where, problem, skipped)
         for where, problem in self._problems(self._train, skipped):
             if self._validation is None and is_validation(problem.question):
-                _hold(held, where, problem, skipped)
-            elif problem.question in held:
-                skipped.append(f"{where}: its question is in the validation split too")
+                _add_validation(validation, where, problem, skipped)
+            elif problem.question in validation:
+                skipped.append(f"{where}: its question is also in the validation split")
             else:
                 train.append(problem)
-        if not train or not held:
-            self._empty(len(train), len(held), skipped)
+        if not train or not validation:
+            raise self._empty(len(train), len(validation), skipped)
         digest = hashlib.sha256()
-        for part in (train, list(held.values())):
+        for part in (train, list(validation.values())):
             digest.update(b"split")
             for problem in part:
                 digest.update(repr(_content(problem)).encode())
-        return _Read(train, list(held.values()), tuple(skipped), digest.hexdigest())
+        return _Splits(train, list(validation.values()), tuple(skipped), digest.hexdigest())
 
     def _problems(self, source: Source, skipped: list[str]) -> Iterator[tuple[str, Problem]]:
         for where, values in source():
@@ -130,25 +131,27 @@ class FileTask(ABC):
             except BadRowError as error:
                 if self._on_bad_row == "error":
                     raise DataError(
-                        f"{where}: {error}. Mend the row, or set `data.task.on_bad_row` to skip to leave such rows out; they "
-                        "are then counted and named."
+                        f"{where}: {error}. Correct the row, or set `data.task.on_bad_row` to skip; skipped rows are listed in "
+                        "the report."
                     ) from error
                 skipped.append(f"{where}: {error}")
 
-    def _empty(self, train: int, held: int, skipped: list[str]) -> NoReturn:
-        seen = f" {len(skipped):,} rows were left out, the first: {skipped[0]}." if skipped else ""
-        found = f"{train:,} training and {held:,} validation problems"
+    def _empty(self, train: int, validation: int, skipped: list[str]) -> DataError:
+        """The error for a split without problems."""
+        rows = f" {len(skipped):,} rows were left out, the first: {skipped[0]}." if skipped else ""
         if self._validation is not None:
-            advice = "Each file must have rows with questions of its own."
+            advice = "Each of the two files must have rows whose questions the other does not have."
         else:
             advice = (
-                "A fifth of the questions of one file validate; add rows, or name a file of its own for validation."
+                "A fifth of the questions of a single file validate; add rows, or name a separate file for validation."
             )
-        raise DataError(f"The task {self.name} has {found}; it needs both.{seen} {advice}")
+        return DataError(
+            f"The task {self.name} has {train:,} training and {validation:,} validation problems; it needs both.{rows} {advice}"
+        )
 
 
-class _Read(NamedTuple):
-    """What one reading of the sources found."""
+class _Splits(NamedTuple):
+    """The problems of both splits, the rows left out, and the SHA-256 of all problems."""
 
     train: list[Problem]
     validation: list[Problem]
@@ -156,15 +159,15 @@ class _Read(NamedTuple):
     sha256: str
 
 
-def _hold(held: dict[str, Problem], where: str, problem: Problem, skipped: list[str]) -> None:
-    if problem.question in held:
-        skipped.append(f"{where}: its question is in the validation split already")
+def _add_validation(validation: dict[str, Problem], where: str, problem: Problem, skipped: list[str]) -> None:
+    if problem.question in validation:
+        skipped.append(f"{where}: its question is already in the validation split")
     else:
-        held[problem.question] = problem
+        validation[problem.question] = problem
 
 
 def _content(problem: Problem) -> tuple[Any, ...]:
-    """All of a problem that a row decides."""
+    """Everything in a problem that comes from its row."""
     return (
         problem.prompt,
         problem.answer,

@@ -1,4 +1,4 @@
-"""The folder that a data set comes in, checked before any library reads it: its files, its links and what its card names."""
+"""Checks the folder of a data set before any library reads it: its files, its links and the paths in its card."""
 
 import os
 import re
@@ -14,16 +14,16 @@ from trimtab.boundary import (
     is_plain_name,
     kind_of,
     leads_outside,
+    path_text,
     printable,
     read_regular,
     shortened,
     strict_json,
 )
-from trimtab.data.files import shown
 from trimtab.errors import DataError
 
 CARDS = ("README.md", ".huggingface.yaml")
-"""The files in which a data folder says which of its files are which split."""
+"""The files in which a data folder assigns its files to splits."""
 
 _CARD_LIMIT = 16 << 20
 _HEAD = re.compile(r"\s*---(?:\r\n|\r|\n)([\S\s]*?)(?:\r\n|\r|\n)---[ \t]*(?:\r\n|\n|$)")
@@ -32,10 +32,10 @@ _MOST_VALUES = 1_000_000
 
 
 def check_folder(folder: Path) -> None:
-    """Raise DataError for a link out of a data folder, for anything in it that is no file or folder and for a bad card."""
+    """Raises DataError for a link that leaves the folder, for special files in it, and for a bad card."""
     if "::" in os.path.realpath(folder):
         raise DataError(
-            f"The path of {shown(folder)} has :: in it, which chains URLs in the paths of a data set. Rename the "
+            f"The path {path_text(folder)} contains ::, which the datasets library treats as a chain of URLs. Rename the "
             "folder, and set `data.task.path` to its new name."
         )
 
@@ -47,63 +47,64 @@ def check_folder(folder: Path) -> None:
             for path in (Path(top, name) for name in [*folders, *names]):
                 if "::" in path.name:
                     raise DataError(
-                        f"{shown(path)} has :: in its name, which chains URLs in the paths of a data set. Rename it."
+                        f"The name of {path_text(path)} contains ::, which the datasets library treats as a chain of URLs. "
+                        "Rename it."
                     )
                 if path.is_symlink() and leads_outside(path, folder):
                     raise DataError(
-                        f"{shown(path)} is a link to a place outside the data folder, which is not read. Copy the folder with "
-                        f"its contents (cp -rL {shown(folder)} NEW) and name the copy in `data.task.path`."
+                        f"{path_text(path)} is a link to a file outside the data folder, which is not read. Copy the folder with "
+                        f"its contents (cp -rL {path_text(folder)} NEW), and set `data.task.path` to the copy."
                     )
                 if not path.is_file() and not path.is_dir():
                     raise DataError(
-                        f"{shown(path)} is neither a regular file nor a folder. Take it out of the data folder."
+                        f"{path_text(path)} is neither a regular file nor a folder. Remove it from the data folder."
                     )
     except OSError as error:
         raise DataError(
-            f"{shown(folder)} cannot be read ({error.strerror}). Check `data.task.path` and your permission to read it."
+            f"{path_text(folder)} cannot be read ({error.strerror}). Check `data.task.path` and your permission to read it."
         ) from error
     _check_card(folder)
 
 
 def settings_file(folder: Path) -> Path:
-    """The file that the settings of a data folder are read from: the last of `CARDS` that is there."""
+    """Returns the file with the settings of a data folder: the last of `CARDS` that exists."""
     return next((folder / name for name in reversed(CARDS) if (folder / name).is_file()), folder / CARDS[0])
 
 
 def saved_split(folder: Path, split: str) -> Path | None:
-    """The folder that `save_to_disk` wrote for a split, or None where the data set is not in that form."""
+    """Returns the folder that `save_to_disk` wrote for a split, or None if the data set does not have that format."""
     if (folder / "dataset_dict.json").is_file():
-        splits = _described(folder / "dataset_dict.json", "splits")
+        splits = _json_list(folder / "dataset_dict.json", "splits")
         if split not in splits or not is_plain_name(split):
             raise DataError(f"The data set {folder} has no split {split!r}; it has {', '.join(map(str, splits))}.")
         folder = folder / split
     if not (folder / "state.json").is_file():
         return None
-    for entry in _described(folder / "state.json", "_data_files"):
+    for entry in _json_list(folder / "state.json", "_data_files"):
         name = entry.get("filename") if isinstance(entry, dict) else None
         if not is_plain_name(name):
             raise DataError(
-                f"{folder / 'state.json'} names {name!r}, which is no file of its own folder. Save the data set anew."
+                f"{folder / 'state.json'} names {name!r}, which is not a file in the same folder. Save the data set again."
             )
     return folder
 
 
-def _described(file: Path, key: str) -> list[Any]:
+def _json_list(file: Path, key: str) -> list[Any]:
     """The list under a key of a JSON file that `save_to_disk` wrote."""
     try:
         content = strict_json(read_regular(file))
     except (OSError, StrictJsonError) as error:
-        raise DataError(f"{file} cannot be read: {error}. Save the data set anew.") from error
+        raise DataError(f"{file} cannot be read: {error}. Save the data set again.") from error
     if not isinstance(content, dict) or not isinstance(content.get(key), list):
-        raise DataError(f"{file} has no list under {key!r}. Save the data set anew.")
+        raise DataError(f"{file} has no list under {key!r}. Save the data set again.")
     return list(content[key])
 
 
 def _check_card(folder: Path) -> None:
-    """Raise DataError where the card of a data folder names data that is not inside the folder.
+    """Raises DataError if the card of a data folder names data outside the folder.
 
-    The `datasets` library resolves what `configs` says under `data_files` and `data_dir`, URLs included, before it returns
-    anything; so this reads the card without it.
+    The `datasets` library resolves `data_files` and `data_dir`, including URLs, before it returns anything. So the card is read
+    here without the library.
     """
     for name in CARDS:
         file = folder / name
@@ -116,21 +117,21 @@ def _check_card(folder: Path) -> None:
             raise _bad_card(file, f"`configs` is {kind_of(configs)} where a list is needed")
         for config in configs:
             if not isinstance(config, dict) or not isinstance(config.get("config_name"), str):
-                raise _bad_card(file, "an entry of `configs` is no mapping with text under `config_name`")
+                raise _bad_card(file, "an entry of `configs` is not a mapping with text under `config_name`")
             if not isinstance(config.get("data_dir"), str | None):
                 raise _bad_card(file, f"`data_dir` is {kind_of(config['data_dir'])} where text is needed")
             for key in ("data_dir", "data_files"):
                 for path in _paths_in(config[key], file, key) if key in config else ():
                     if _leaves_folder(path):
                         raise DataError(
-                            f"{shown(file)} names the data {shortened(printable(path), 100)!r} under `{key}`, which is outside "
-                            "the folder. A data folder is read without the network and holds all its files: copy them into it, "
-                            "and name them relative to it."
+                            f"{path_text(file)} names the data {shortened(printable(path), 100)!r} under `{key}`, which is "
+                            "outside the folder. A data folder is read without the network and must contain all its files. Copy "
+                            "them into it, and use names relative to it."
                         )
 
 
 def _leaves_folder(path: str) -> bool:
-    """Whether a path or pattern of a data folder's card is a URL, absolute, in a home folder, or goes up with `..`."""
+    """Whether a path or pattern in a card is a URL, absolute, in a home folder, or contains `..`."""
     return (
         "::" in path
         or _PROTOCOL.match(path) is not None
@@ -140,7 +141,7 @@ def _leaves_folder(path: str) -> bool:
 
 
 def _head(file: Path) -> dict[str, Any]:
-    """The mapping of YAML in a card, by the same safe reader as the `datasets` library uses, and of bounded size."""
+    """The YAML mapping in a card, of bounded size, read by the same safe loader that the `datasets` library uses."""
     try:
         text = read_regular(file, at_most=_CARD_LIMIT).decode()
     except (OSError, UnicodeDecodeError) as error:
@@ -153,29 +154,29 @@ def _head(file: Path) -> dict[str, Any]:
         head = yaml.safe_load(text)
     if not isinstance(head, dict | None):
         raise _bad_card(file, f"its YAML is {kind_of(head)} where a mapping is needed")
-    waiting: list[Any] = [head]
+    pending: list[Any] = [head]
     count = 0
-    while waiting:
-        part = waiting.pop()
+    while pending:
+        part = pending.pop()
         count += 1
-        # A short text with aliases of aliases can stand for more values than memory holds.
-        if count + len(waiting) > _MOST_VALUES:
-            raise _bad_card(file, f"it holds over {_MOST_VALUES:,} values")
+        # Aliases of aliases in a short text can expand to more values than fit into memory.
+        if count + len(pending) > _MOST_VALUES:
+            raise _bad_card(file, f"it contains more than {_MOST_VALUES:,} values")
         if isinstance(part, dict | list):
-            waiting.extend(part.values() if isinstance(part, dict) else part)
+            pending.extend(part.values() if isinstance(part, dict) else part)
     return head or {}
 
 
 def _paths_in(value: Any, file: Path, key: str) -> Iterator[str]:
-    """All text in a value of `data_files` or `data_dir`: paths and patterns, in lists or mappings, and names of splits."""
+    """All text in the value of `data_files` or `data_dir`: paths and patterns, in lists or mappings, and names of splits."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _paths_in(item, file, key)
     elif value is not None or key == "data_files":
-        raise _bad_card(file, f"`{key}` holds {kind_of(value)} where text is needed")
+        raise _bad_card(file, f"`{key}` contains {kind_of(value)} where text is needed")
 
 
 def _bad_card(file: Path, reason: str) -> DataError:
-    return DataError(f"{shown(file)}: {reason}. Mend it, or take it out of the data folder.")
+    return DataError(f"{path_text(file)}: {reason}. Correct it, or remove it from the data folder.")

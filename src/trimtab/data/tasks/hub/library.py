@@ -1,4 +1,4 @@
-"""The `datasets` library as this package uses it: quiet, and without the network unless that is allowed."""
+"""Uses the `datasets` library without output, and without the network unless that is allowed."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -17,22 +17,22 @@ _LOCAL = ("file", "local")
 
 @contextmanager
 def library(allowed: bool) -> Iterator[None]:
-    """The library as it is where the network is allowed, else offline and for local files only; always without its output."""
+    """Within the block the library prints nothing and, unless `allowed`, is offline and reads local files only."""
     before = {name: os.environ.get(name) for name in _OFFLINE}
     if not allowed:
-        # For the import, which reads them, and for processes that the library may start.
+        # They are read on import, and by processes that the library may start.
         os.environ.update(dict.fromkeys(_OFFLINE, "1"))
     try:
         import datasets
         import huggingface_hub.constants
 
         own = [(datasets.config, "HF_HUB_OFFLINE"), (huggingface_hub.constants, "HF_HUB_OFFLINE")]
-        # A module that was imported offline stays so; where the network is allowed, the user's own variables decide.
+        # A module that was imported offline stays offline. If the network is allowed, the variables of the user decide.
         is_offline = any((before[name] or "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
-        shown = datasets.is_progress_bar_enabled()
+        had_progress_bars = datasets.is_progress_bar_enabled()
         datasets.disable_progress_bars()
         verbosity = datasets.logging.get_verbosity()
-        datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # its errors are raised too, and worded by us
+        datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # its errors are raised as well
         earlier = [getattr(module, name) for module, name in own]
         for module, name in own:
             setattr(module, name, not allowed or is_offline)
@@ -43,7 +43,7 @@ def library(allowed: bool) -> Iterator[None]:
             for (module, name), value in zip(own, earlier, strict=True):
                 setattr(module, name, value)
             datasets.logging.set_verbosity(verbosity)
-            if shown:
+            if had_progress_bars:
                 datasets.enable_progress_bars()
     finally:
         for name, value in before.items():
@@ -55,14 +55,16 @@ def library(allowed: bool) -> Iterator[None]:
 
 @contextmanager
 def _local_files_only() -> Iterator[None]:
-    """Within the block fsspec, which resolves every path for the library, knows no protocol but that of local files."""
-    # The attribute `fsspec.registry` is not the module of that name.
+    """Within the block fsspec, which resolves all paths for the library, accepts only the protocol of local files."""
+    # The attribute `fsspec.registry` is not the module with that name, so the modules are imported by name.
     modules: list[Any] = [import_module(f"fsspec{part}") for part in ("", ".core", ".generic", ".registry")]
     by_protocol: Callable[[str], type] = modules[0].get_filesystem_class
 
     def local(protocol: str) -> type:
         if protocol and protocol not in _LOCAL:
-            raise ValueError(f"it names {shortened(printable(protocol), 40)}:, and only local files are read")
+            raise ValueError(
+                f"it uses the protocol {shortened(printable(protocol), 40)}:, but only local files are read"
+            )
         return by_protocol(protocol)
 
     for module in modules:
@@ -75,9 +77,9 @@ def _local_files_only() -> Iterator[None]:
 
 
 def with_short_floats(value: Any, feature: Any) -> Any:
-    """A value of a column with each 16 or 32 bit float in it as the shortest number that is this float: 0.1 as `0.1`.
+    """Returns a value of a column with each 16 or 32 bit float in it as the shortest number that equals this float.
 
-    As 64 bits, which the library returns, it would be 0.10000000149011612.
+    The library returns 64 bit floats, in which 0.1 would be 0.10000000149011612.
     """
     if isinstance(value, float) and (kind := getattr(feature, "dtype", None)) in ("float16", "float32"):
         return WrittenFloat(str(np.dtype(kind).type(value)))
@@ -89,5 +91,5 @@ def with_short_floats(value: Any, feature: Any) -> Any:
 
 
 def cache() -> str:
-    """The folder in which the library keeps what it has prepared."""
+    """Returns the cache folder of the library."""
     return str(cache_folder() / "datasets")

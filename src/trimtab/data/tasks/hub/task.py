@@ -1,4 +1,4 @@
-"""Prompts and answers from a data set of the Hugging Face `datasets` library, on this disk or from the hub."""
+"""The task `hub`: prompts and answers from a data set of the Hugging Face `datasets` library, local or from the hub."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from trimtab.boundary import foreign, leads_outside, user_path
+from trimtab.boundary import foreign, leads_outside, path_text, user_path
 from trimtab.config.schema import FILE_PATH
-from trimtab.data.files import shown
 from trimtab.data.tasks.files import OnBadRow, Row
 from trimtab.data.tasks.files.keyed_rows import (
     AcceptedKey,
@@ -26,16 +25,16 @@ from trimtab.data.tasks.files.keyed_rows import (
 )
 from trimtab.data.tasks.hub.folder import check_folder, saved_split, settings_file
 from trimtab.data.tasks.hub.library import cache, library, with_short_floats
-from trimtab.data.tasks.hub.text_files import TYPED, text_format, text_rows
+from trimtab.data.tasks.hub.text_rows import TYPED, text_format, text_rows
 from trimtab.errors import ConfigError, DataError
 
 
 class Hub(KeyedRowTask):
-    """A data set that the `datasets` library reads, its rows taken as those of `jsonl` are.
+    """A data set that the `datasets` library can read; its rows are used like those of `jsonl`.
 
-    `path` is a folder that `save_to_disk` wrote or one of JSON lines, Parquet or CSV files, and never touches the network;
-    `dataset` is an id of the Hugging Face hub, which only `allow_hub: true` may ask. Code that comes with a data set is not
-    run. With `validation_split: null` the rows of `train_split` are split by the questions' hashes.
+    `path` is a folder written by `save_to_disk`, or one with JSON lines, Parquet or CSV files, and is read without the network.
+    `dataset` is an id on the Hugging Face hub and requires `allow_hub: true`. Code in a data set is never run. With
+    `validation_split: null`, the rows of `train_split` are split by the hashes of their questions.
     """
 
     name = "hub"
@@ -43,19 +42,21 @@ class Hub(KeyedRowTask):
     def __init__(
         self,
         *,
-        dataset: Annotated[str | None, Field(description="the id of a data set of the hub, openai/gsm8k say")] = None,
+        dataset: Annotated[
+            str | None, Field(description="id of a data set on the hub, for example openai/gsm8k")
+        ] = None,
         path: Annotated[
-            str | None, Field(description="a folder with a data set, instead of an id", json_schema_extra=FILE_PATH)
+            str | None, Field(description="folder with a data set, instead of an id", json_schema_extra=FILE_PATH)
         ] = None,
-        subset: Annotated[str | None, Field(description="the data set's configuration, where it has several")] = None,
+        subset: Annotated[str | None, Field(description="configuration of the data set, if it has several")] = None,
         revision: Annotated[
-            str | None, Field(description="the commit, branch or tag of the hub's data set; null is its newest")
+            str | None, Field(description="commit, branch or tag of the data set on the hub; null is the newest")
         ] = None,
-        train_split: Annotated[str, Field(min_length=1, description="the split that trains")] = "train",
+        train_split: Annotated[str, Field(min_length=1, description="split for training")] = "train",
         validation_split: Annotated[
-            str | None, Field(min_length=1, description="the split that validates; null takes a fifth of `train_split`")
+            str | None, Field(min_length=1, description="split for validation; null uses a fifth of `train_split`")
         ] = None,
-        allow_hub: Annotated[bool, Field(description="true lets the data set come over the network")] = False,
+        allow_hub: Annotated[bool, Field(description="whether the data set may be downloaded")] = False,
         prompt_key: PromptKey = "prompt",
         answer_key: AnswerKey = "answer",
         accepted_key: AcceptedKey = None,
@@ -69,7 +70,7 @@ class Hub(KeyedRowTask):
         self.dataset, self.path, self.subset, self.revision = dataset, path, subset, revision
         self.allow_hub = allow_hub
         try:
-            _refuse(dataset, path, allow_hub)
+            _check_source(dataset, path, allow_hub)
         except ValueError as error:
             raise ConfigError(f"data.task: {error}.") from error
         reader = RowReader(
@@ -82,38 +83,37 @@ class Hub(KeyedRowTask):
             probabilities_key=probabilities_key,
             level_key=level_key,
         )
-        held = None if validation_split is None else partial(self._rows, validation_split)
-        super().__init__(partial(self._rows, train_split), held, on_bad_row, reader)
+        validation = None if validation_split is None else partial(self._rows, validation_split)
+        super().__init__(partial(self._rows, train_split), validation, on_bad_row, reader)
 
     @classmethod
     def check(cls, parameters: dict[str, Any]) -> None:
-        """The hub is not asked without leave, and keys must fit together."""
-        _refuse(parameters["dataset"], parameters["path"], parameters["allow_hub"])
+        """Raises ValueError for a data set that may not be downloaded, and for keys that do not fit together."""
+        _check_source(parameters["dataset"], parameters["path"], parameters["allow_hub"])
         super().check(parameters)
 
     def _rows(self, split: str) -> Iterator[Row]:
-        source = self._source(split)
-        if isinstance(source, Iterator):
-            yield from source
+        table = self._source(split)
+        if isinstance(table, Iterator):
+            yield from table
             return
-        table = source
         columns = [name for name in table.column_names if any(key.split(".")[0] == name for key in self.reader.keys)]
         columns += [key for key in self.reader.keys if key in table.column_names and key not in columns]
         if not columns:
             raise DataError(
-                f"The split {split} of {self._shown} has the columns {', '.join(table.column_names)}, none of which is asked "
-                "for. Set `data.task.prompt_key` and `data.task.answer_key`."
+                f"The split {split} of {self._display_name} has the columns {', '.join(table.column_names)}, but none of the "
+                "configured keys. Set `data.task.prompt_key` and `data.task.answer_key`."
             )
-        # Other columns are not decoded: they may be pictures.
+        # Other columns, which may be images, are not decoded.
         rows = iter(table.select_columns(columns))
         for number in range(len(table)):
-            where = f"{self._shown}, split {split}, row {number}"
+            where = f"{self._display_name}, split {split}, row {number}"
             with foreign(DataError, partial(_unreadable, where)):
                 values = next(rows)
             yield Row(where, with_short_floats(values, table.features))
 
     def _source(self, split: str) -> Any:
-        """An iterator over the rows of a split's text files, or its table as the `datasets` library reads it."""
+        """The rows of a split: an iterator over its text files, or its table from the `datasets` library."""
         with library(self.allow_hub and self.path is None):
             import datasets
 
@@ -146,57 +146,59 @@ class Hub(KeyedRowTask):
                 under=under,
                 numbers=[key for key in (self.reader.level_key, self.reader.uncertainty_key) if key is not None],
                 optional=self.reader.accepted_key,
-                wanted=[self.reader.prompt_key, self.reader.answer_key],
+                columns=[self.reader.prompt_key, self.reader.answer_key],
             )
 
     def _folder(self) -> Path:
-        place = user_path(str(self.path), "data.task.path")
-        if not place.is_dir():
-            raise DataError(f"There is no folder {self.path}. Name one with a data set in `data.task.path`.")
-        return place
+        folder = user_path(str(self.path), "data.task.path")
+        if not folder.is_dir():
+            raise DataError(f"There is no folder {self.path}. Set `data.task.path` to a folder with a data set.")
+        return folder
 
     def _files(self, builder: Any, split: str) -> list[str]:
-        """The data files of a split. Raises DataError for a split without any and for one outside the folder."""
-        known = builder.config.data_files or {}
-        if split not in known:
+        """The data files of a split. Raises DataError for a split without files, and for a file outside the folder."""
+        by_split = builder.config.data_files or {}
+        if split not in by_split:
             raise DataError(
-                self._not_loaded(split, f"it has no split {split!r}; it has {', '.join(map(str, known)) or 'none'}")
+                self._not_loaded(split, f"it has no split {split!r}; it has {', '.join(map(str, by_split)) or 'none'}")
             )
-        # The library prepares all splits to read one.
-        for file in (str(file) for files in known.values() for file in files):
+        # The library prepares all splits in order to read one.
+        for file in (str(file) for files in by_split.values() for file in files):
             if self.path is not None and ("://" in file or leads_outside(Path(file), self._folder())):
                 raise DataError(self._not_loaded(split, f"it names the file {file}, which is outside the folder"))
-        return [str(file) for file in known[split]]
+        return [str(file) for file in by_split[split]]
 
     def _not_loaded(self, split: str, reason: str) -> str:
         card = None if self.path is None else settings_file(self._folder())
-        settings = f"the settings in {shown(card)}, and " if card is not None and card.is_file() else ""
+        settings = f"the settings in {path_text(card)}, and " if card is not None and card.is_file() else ""
         return (
-            f"The split {split} of {self._shown} cannot be loaded: {reason}. Check {settings}`data.task`: its `dataset` or "
-            "`path`, `subset`, and the names of the splits."
+            f"The split {split} of {self._display_name} cannot be loaded: {reason}. Check {settings}`data.task`: its `dataset` "
+            "or `path`, `subset`, and the names of the splits."
         )
 
     @property
     def _card(self) -> str:
-        return f"README.md of {self._shown}" if self.path is None else str(shown(settings_file(self._folder())))
+        return (
+            f"README.md of {self._display_name}" if self.path is None else str(path_text(settings_file(self._folder())))
+        )
 
     @property
-    def _shown(self) -> str:
+    def _display_name(self) -> str:
         return f"the data set {self.path or self.dataset}"
 
 
 def _unreadable(where: str, reason: str) -> str:
-    return f"{where} cannot be read: {reason}. Copy the data set anew."
+    return f"{where} cannot be read: {reason}. Copy the data set again."
 
 
-def _refuse(dataset: str | None, path: str | None, allow_hub: bool) -> None:
-    """Raise ValueError for what can be told to be wrong without the library."""
+def _check_source(dataset: str | None, path: str | None, allow_hub: bool) -> None:
+    """Raises ValueError for errors that can be detected without the library."""
     if (dataset is None) == (path is None):
-        raise ValueError("give either `path`, a folder with a data set, or `dataset`, an id of the hub")
+        raise ValueError("set either `path`, a folder with a data set, or `dataset`, an id on the hub")
     if dataset is not None and not allow_hub:
         raise ValueError(
-            f"the data set '{dataset}' would come from the Hugging Face hub, over the network, which is only done when asked "
-            "for: set `allow_hub: true`, or give the `path` of a folder that has it"
+            f"the data set '{dataset}' would be downloaded from the Hugging Face hub, which is not allowed: set `allow_hub: "
+            "true`, or set `path` to a folder that contains it"
         )
     if find_spec("datasets") is None:
         raise ValueError("the package datasets is not installed: pip install 'trimtab[tasks]'")

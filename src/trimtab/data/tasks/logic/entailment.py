@@ -1,4 +1,4 @@
-"""Does a sentence follow from others? Drawn in matched pairs, so that nothing but the logic tells yes from no."""
+"""Propositional entailment. Arguments are drawn in matched pairs, so only the logic separates yes from no."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -11,7 +11,10 @@ _ATTEMPTS = 24
 
 
 class Form(NamedTuple):
-    """A shape of a sentence over `slots` literals: as formula, in words, and its truth table from those of the literals."""
+    """The form of a sentence over `slots` literals: as a formula, in words, and as a function from truth tables to a truth table.
+
+    A truth table is an integer with one bit per assignment of the variables; `every` has all bits set.
+    """
 
     slots: int
     formula: str
@@ -40,31 +43,31 @@ LEVELS: dict[int, tuple[int, Sequence[int], Sequence[Form]]] = {
     4: (4, (4,), _NESTED),
     5: (5, (5,), _NESTED),
 }
-"""Variables, numbers of premises and the forms of the premises of each level."""
+"""By level: the number of variables, the possible numbers of premises, and the forms of the premises."""
 
 
 class Sentence(NamedTuple):
-    """A form with its literals: a variable's number each, and whether it is denied."""
+    """A form with its literals: the number of each literal's variable, and whether the literal is negated."""
 
     form: Form
     variables: tuple[int, ...]
-    denied: tuple[bool, ...]
+    negated: tuple[bool, ...]
 
     def formula(self, names: Sequence[str]) -> str:
-        """As a formula: `~` not, `&`, `|`, `->`, `<->`."""
-        found = zip(self.variables, self.denied, strict=True)
-        return self.form.formula.format(*("~" * no + names[variable] for variable, no in found))
+        """The sentence as a formula with `~`, `&`, `|`, `->` and `<->`."""
+        literals = zip(self.variables, self.negated, strict=True)
+        return self.form.formula.format(*("~" * negated + names[variable] for variable, negated in literals))
 
     def words(self, names: Sequence[str]) -> str:
-        """In words, about who comes."""
-        found = zip(self.variables, self.denied, strict=True)
+        """The sentence in words, about who comes."""
+        literals = zip(self.variables, self.negated, strict=True)
         return self.form.words.format(
-            *(names[variable] + (" does not come" if no else " comes") for variable, no in found)
+            *(names[variable] + (" does not come" if negated else " comes") for variable, negated in literals)
         )
 
 
 class Argument(NamedTuple):
-    """Premises, a conclusion and whether it follows."""
+    """Premises, a conclusion, and whether the conclusion follows."""
 
     premises: tuple[Sentence, ...]
     conclusion: Sentence
@@ -72,25 +75,25 @@ class Argument(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The same for all arguments of the same forms and denials, whatever their variables and the order of the premises.
+        """The forms and negations without variables, the premises sorted: the identity of the question.
 
-        So the one that follows and the one that does not stay in one split, and a validation split, which has each key
-        once, has yes and no by a fair coin.
+        An argument that follows and its counterpart that does not have the same key, so they are in one split. A validation
+        split has each key once, so yes and no are equally likely in it.
         """
         blank = "_" * len(LETTERS)
         return "; ".join([*sorted(premise.formula(blank) for premise in self.premises), self.conclusion.formula(blank)])
 
 
 def argument(level: int, rng: Random) -> Argument:
-    """An argument of a level; yes and no are equally likely whatever its tokens are.
+    """Draws an argument of a level; yes and no are equally likely, whatever its tokens.
 
-    The forms, the denials and how often each variable stands in it are drawn first. Then variables change places until one
-    arrangement that follows and one that does not are found, and a fair coin chooses between the two: they have the same
-    length, the same connectives in the same places and the same tokens. Every arrangement has consistent premises that are all
-    different and speak of all the conclusion's variables; where it follows, it does not follow from one premise alone.
+    First the forms, the negations and the number of occurrences of each variable are drawn. Then variables are swapped until one
+    arrangement that follows and one that does not have been found, and a fair coin picks one of the two. Both have the same
+    length, the same connectives in the same places and the same tokens. In every arrangement the premises are consistent and all
+    different, and contain all variables of the conclusion. A conclusion that follows does not follow from one premise alone.
     """
     variables, counts, forms = LEVELS[level]
-    known = _known(variables)
+    tables = _tables(variables)
     while True:
         count = counts[int(rng.random() * len(counts))]
         shape = [forms[int(rng.random() * len(forms))] for _ in range(count)]
@@ -101,21 +104,21 @@ def argument(level: int, rng: Random) -> Argument:
         plan: list[tuple[_Choices, int, int]] = []
         start = 0
         for form in shape:
-            plan.append((known[form.formula], start, form.slots))
+            plan.append((tables[form.formula], start, form.slots))
             start += form.slots
         bits = rng.getrandbits(size)
         places = [slot % variables for slot in range(size)]
         rng.shuffle(places)
-        # A literal's number is twice its variable's, and one more where it is denied; the denials stay where they are.
+        # A literal is twice the number of its variable, plus 1 if it is negated. Swaps leave the negations in place.
         literals = [2 * variable + (bits >> slot & 1) for slot, variable in enumerate(places)]
-        found: dict[bool, list[int]] = {}
+        arrangements: dict[bool, list[int]] = {}
         for _ in range(_ATTEMPTS):
-            follows = _judge(plan, literals, 2 * variables)
-            if follows is not None and follows not in found:
-                found[follows] = literals.copy()
-                if len(found) == 2:
+            follows = _follows(plan, literals, 2 * variables)
+            if follows is not None and follows not in arrangements:
+                arrangements[follows] = literals.copy()
+                if len(arrangements) == 2:
                     chosen = rng.random() < 0.5
-                    sentences = _sentences(shape, found[chosen])
+                    sentences = _sentences(shape, arrangements[chosen])
                     return Argument(sentences[:-1], sentences[-1], chosen)
             while True:
                 one, other = int(rng.random() * size), int(rng.random() * size)
@@ -129,33 +132,32 @@ _Choices = Sequence[tuple[int, int] | None]
 
 
 @cache
-def _known(variables: int) -> Mapping[str, _Choices]:
-    """For each form (by its formula) the truth table and the variables, as bits, of each choice of literals.
+def _tables(variables: int) -> Mapping[str, _Choices]:
+    """For each form (by its formula), the truth table and the variables (as bits) of each choice of literals.
 
-    The choice `a, b, c` stands at `(a * size + b) * size + c`; it is None where a variable occurs twice. A table has a bit an
-    assignment of all variables.
+    The choice `a, b, c` has the index `(a * size + b) * size + c`; it is None if a variable occurs twice.
     """
     rows = range(1 << variables)
     every = (1 << len(rows)) - 1
-    tables: list[int] = []
+    literal_tables: list[int] = []
     for variable in range(variables):
         holds = sum((row >> variable & 1) << row for row in rows)
-        tables += [holds, every ^ holds]
-    known: dict[str, list[tuple[int, int] | None]] = {}
+        literal_tables += [holds, every ^ holds]
+    by_form: dict[str, list[tuple[int, int] | None]] = {}
     for form in {*_SIMPLE, *_NESTED, *_CONCLUSIONS}:
         choices: list[tuple[int, int] | None] = []
         for literals in product(range(2 * variables), repeat=form.slots):
             inside = {literal // 2 for literal in literals}
-            table = form.table(every, *(tables[literal] for literal in literals))
+            table = form.table(every, *(literal_tables[literal] for literal in literals))
             choices.append((table, sum(1 << variable for variable in inside)) if len(inside) == form.slots else None)
-        known[form.formula] = choices
-    return known
+        by_form[form.formula] = choices
+    return by_form
 
 
-def _judge(plan: Sequence[tuple[_Choices, int, int]], literals: Sequence[int], size: int) -> bool | None:
-    """Whether the last sentence follows from the others; None for an arrangement that is not used.
+def _follows(plan: Sequence[tuple[_Choices, int, int]], literals: Sequence[int], size: int) -> bool | None:
+    """Whether the last sentence follows from the others; None if the arrangement breaks a rule of `argument`.
 
-    `plan` has for each sentence its choices (see `_known`), its first slot and the number of its slots.
+    For each sentence, `plan` has its choices (see `_tables`), its first slot and its number of slots.
     """
     together, used = -1, 0
     premises: list[int] = []
@@ -186,10 +188,10 @@ def _judge(plan: Sequence[tuple[_Choices, int, int]], literals: Sequence[int], s
 
 
 def _sentences(shape: Sequence[Form], literals: Sequence[int]) -> tuple[Sentence, ...]:
-    found: list[Sentence] = []
+    sentences: list[Sentence] = []
     start = 0
     for form in shape:
         inside = literals[start : start + form.slots]
-        found.append(Sentence(form, tuple(i // 2 for i in inside), tuple(bool(i % 2) for i in inside)))
+        sentences.append(Sentence(form, tuple(i // 2 for i in inside), tuple(bool(i % 2) for i in inside)))
         start += form.slots
-    return tuple(found)
+    return tuple(sentences)

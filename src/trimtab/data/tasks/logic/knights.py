@@ -1,4 +1,4 @@
-"""Knights and knaves (Smullyan 1978): who tells the truth? Every puzzle has exactly one solution, found by trying all."""
+"""Puzzles of knights and knaves (Smullyan 1978). Exhaustive search ensures that each has exactly one solution."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -20,11 +20,11 @@ LEVELS: dict[int, tuple[Sequence[int], Pool]] = {
     4: ((4,), "mixed"),
     5: ((5,), "mixed"),
 }
-"""Numbers of people (one is drawn) and the statements that they choose from."""
+"""By level: the possible numbers of people (one is drawn) and the kind of statements that they make."""
 
 
 class Statement(NamedTuple):
-    """Something that a person says: compact, in words, and whether it is true (a bit a choice of who is a knight)."""
+    """A statement: compact, in words, and its truth (one bit per assignment of who is a knight)."""
 
     compact: Pattern
     words: Pattern
@@ -32,13 +32,13 @@ class Statement(NamedTuple):
 
 
 class Puzzle(NamedTuple):
-    """What each person says, and who is a knight (a bit a person)."""
+    """The statement of each person, and who is a knight (one bit per person)."""
 
     statements: tuple[Statement, ...]
     knights: int
 
     def write(self, writer: Writer, names: Sequence[str], *, compact: bool) -> None:
-        """Write what everybody says."""
+        """Writes the statements of all people."""
         values = dict(zip(LETTERS, names, strict=False))
         for index, (statement, name) in enumerate(zip(self.statements, names, strict=False)):
             if compact:
@@ -51,13 +51,13 @@ class Puzzle(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The puzzle without names."""
+        """The puzzle without names: the identity of the question."""
         writer = Writer()
         self.write(writer, LETTERS, compact=True)
         return writer.text
 
     def answer(self, names: Sequence[str], *, compact: bool) -> str:
-        """Everybody's kind: `KN` compact, else `Ada knight, Ben knave`."""
+        """The kind of each person: `KN` if compact, otherwise `Ada knight, Ben knave`."""
         kinds = [self.knights >> person & 1 for person in range(len(self.statements))]
         if compact:
             return "".join("NK"[kind] for kind in kinds)
@@ -65,46 +65,49 @@ class Puzzle(NamedTuple):
 
 
 def puzzle(level: int, rng: Random) -> Puzzle:
-    """A puzzle of a level. Every solution is equally likely: it is drawn first, then statements until no other one fits."""
+    """Draws a puzzle of a level.
+
+    All solutions are equally likely: the solution is drawn first, then statements until they have no other solution.
+    """
     sizes, pool = LEVELS[level]
     people = sizes[int(rng.random() * len(sizes))]
     knights = int(rng.random() * (1 << people))
     choices = _choices(people, pool, knights)
     while True:
-        said = [options[int(rng.random() * len(options))] for options in choices]
-        fitting = -1
-        for _, consistent in said:
-            fitting &= consistent
-        if fitting == 1 << knights:
-            return Puzzle(tuple(statement for statement, _ in said), knights)
+        drawn = [options[int(rng.random() * len(options))] for options in choices]
+        solutions = -1
+        for _, consistent in drawn:
+            solutions &= consistent
+        if solutions == 1 << knights:
+            return Puzzle(tuple(statement for statement, _ in drawn), knights)
 
 
 @cache
 def _choices(people: int, pool: Pool, knights: int) -> list[list[tuple[Statement, int]]]:
-    """For each person the statements that a person of that kind can make, with the choices of knights that they fit (bits)."""
-    found: list[list[tuple[Statement, int]]] = []
+    """For each person, the statements that a person of that kind can make, each with the assignments that fit it (bits)."""
+    choices: list[list[tuple[Statement, int]]] = []
     every = (1 << (1 << people)) - 1
     for speaker in range(people):
-        # Who speaks is a knight exactly where what is said is true.
+        # The speaker is a knight exactly if the statement is true.
         unlike = every ^ _is_knight(people, speaker)
-        found.append(
+        choices.append(
             [
                 (statement, unlike ^ statement.true)
                 for statement in _statements(people, pool, speaker)
                 if (statement.true >> knights & 1) == (knights >> speaker & 1)
             ]
         )
-    return found
+    return choices
 
 
 @cache
 def _statements(people: int, pool: Pool, speaker: int) -> list[Statement]:
-    """What a person may say: on one other, on two people, on how many knights there are; mixed: also `and`, `or`, `if`."""
-    found: list[Statement] = []
+    """The statements about another person, about two people and about the number of knights; if mixed, with connectives too."""
+    statements: list[Statement] = []
     every = (1 << (1 << people)) - 1
 
     def add(compact: str, words: str, true: int) -> None:
-        found.append(Statement(pattern(compact), pattern(words), true))
+        statements.append(Statement(pattern(compact), pattern(words), true))
 
     def literal(person: int, kind: int) -> tuple[str, str, int]:
         letter = LETTERS[person]
@@ -132,9 +135,9 @@ def _statements(people: int, pool: Pool, speaker: int) -> list[Statement]:
                 if one < other:
                     add(f"{left}&{right}", f"{left_words} and {right_words}", a & b)
                     add(f"{left}|{right}", f"{left_words} or {right_words}", a | b)
-    return found
+    return statements
 
 
 def _is_knight(people: int, person: int) -> int:
-    """A bit for each choice of knights (a bit a person) that the person is among."""
+    """The truth table of "this person is a knight": one bit per assignment of who is a knight."""
     return sum((row >> person & 1) << row for row in range(1 << people))

@@ -1,4 +1,4 @@
-"""Logic with labels that are proven: propositional entailment by truth tables, knights and knaves by trying all."""
+"""The task `logic`: propositional entailment and knights and knaves, with answers proven by exhaustive search."""
 
 import random
 import re
@@ -18,39 +18,42 @@ Style = Literal["compact", "words"]
 ANSWERS = ("no", "yes")
 
 _WORD = re.compile(r"\w+")
-_SAID = re.compile(r"\b(\w++)\s++(?:is\s++)?+(?:a\s++)?+(knight|knave)\b", re.IGNORECASE)
+_PERSON_KIND = re.compile(r"\b(\w++)\s++(?:is\s++)?+(?:a\s++)?+(knight|knave)\b", re.IGNORECASE)
 
 
 class Logic(GeneratedTask):
-    """Does a sentence follow (yes or no), and who is a knight?
+    """Entailment (does a sentence follow, yes or no?) and knights and knaves (who tells the truth?).
 
     | level | entailment: variables, premises | knights and knaves: people, statements |
     | --- | --- | --- |
-    | 1 | 3, 2 or 3 of one connective | 2 or 3, on a person, a pair or the number of knights |
+    | 1 | 3, 2 or 3 with one connective | 2 or 3, about a person, a pair or the number of knights |
     | 2 | 4, 3 or 4 | 3, also with `and`, `or`, `if` |
     | 3 | 5, 5 | 4, as at level 1 |
     | 4 | 4, 4 with up to two connectives | 4, as at level 2 |
     | 5 | 5, 5 with up to two connectives | 5, as at level 2 |
 
-    Compact: `p->q; q->r |- p->r? ` is answered by `yes` or `no` (`~` not, `&`, `|` inclusive, `->`, `<->`), and
-    `A:NB; B:A=B who? ` by `KN`, a letter a person (`KB` B is a knight, `NB` a knave, `A=B` of the same kind, `A/B` not,
-    `#2` exactly two knights). In words: who comes, and who says what; there the answer is `Ada knight, Ben knave`. Half of the
-    entailments follow, whatever their length and their tokens; see `entailment.argument`. Other letters or names do not
-    make another question.
+    Compact: `p->q; q->r |- p->r? ` is answered by `yes` or `no` (`~` not, `&` and, `|` inclusive or, `->`, `<->`), and
+    `A:NB; B:A=B who? ` by `KN`, one letter per person (`KB`: B is a knight, `NB`: a knave, `A=B`: of the same kind, `A/B`: of
+    different kinds, `#2`: exactly two knights). In words, the entailments are about who comes and the puzzles about who says
+    what; the answer to a puzzle is `Ada knight, Ben knave`. Half of the entailments follow, independently of their length and
+    tokens (see `entailment.argument`). Other letters or names do not make another question.
     """
 
     name = "logic"
-    figures = ("exact_match", "parts")
+    metrics = ("exact_match", "parts")
 
     def __init__(
         self,
         *,
         levels: Annotated[
             tuple[Annotated[int, Field(ge=1, le=5)], ...],
-            Field(min_length=1, description="Levels to draw from, in turn: more variables, people and connectives."),
+            Field(
+                min_length=1,
+                description="Levels to draw from, in turn; higher ones have more variables, people and connectives.",
+            ),
         ] = (1, 2, 3, 4, 5),
         kind: Annotated[
-            Kind, Field(description="Entailments (yes or no), knights and knaves, or both, half each.")
+            Kind, Field(description="Entailments (yes or no), knights and knaves, or both in equal shares.")
         ] = "both",
         style: Annotated[Style, Field(description="Formulas and single letters, or English sentences.")] = "compact",
     ) -> None:
@@ -60,11 +63,11 @@ class Logic(GeneratedTask):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Levels, kind, style and the version of the generator."""
+        """See `Task.identity`."""
         return {"levels": list(self.levels), "kind": self.kind, "style": self.style, "version": 1}
 
     def problem(self, level: int, rng: random.Random) -> Problem:
-        """One problem of a level."""
+        """See `GeneratedTask.problem`."""
         kind = self.kind if self.kind != "both" else ("knights", "entailment")[rng.random() < 0.5]
         return self._entailment(level, rng) if kind == "entailment" else self._knights(level, rng)
 
@@ -76,8 +79,8 @@ class Logic(GeneratedTask):
             prompt = f"{premises} |- {argument.conclusion.formula(names)}? "
         else:
             names = rng.sample(NAMES, 5)
-            told = [_sentence(premise.words(names)) for premise in argument.premises]
-            prompt = f"{' '.join(told)} Does it follow that {argument.conclusion.words(names)}?\n"
+            sentences = [_sentence(premise.words(names)) for premise in argument.premises]
+            prompt = f"{' '.join(sentences)} Does it follow that {argument.conclusion.words(names)}?\n"
         answer = ANSWERS[argument.follows]
         return Problem(
             prompt=prompt,
@@ -87,7 +90,7 @@ class Logic(GeneratedTask):
             key=argument.key,
             options=ANSWERS,
             option_probabilities=(0.0, 1.0) if argument.follows else (1.0, 0.0),
-            done={"kind": "entailment"},
+            provenance={"kind": "entailment"},
         )
 
     def _knights(self, level: int, rng: random.Random) -> Problem:
@@ -107,20 +110,19 @@ class Logic(GeneratedTask):
             level=level,
             key=puzzle.key,
             prompt_numbers=tuple(writer.numbers),
-            done={"kind": "knights"},
+            provenance={"kind": "knights"},
         )
 
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
-        """`exact_match`: the answer is right; `parts`: the share of the people whose kind is right (of a yes or no, the same).
+        """`exact_match`: the answer is right; `parts`: the share of people whose kind is right (for yes or no, the same).
 
-        Read are the first word of the response, or in words the first kind that is told of each person; the rest may be
-        anything.
+        The first word of the response counts or, in words, the first kind that the response gives each person.
         """
         truth = problem.truth
-        told = _SAID.findall(truth)
-        if told:
+        solution = _PERSON_KIND.findall(truth)
+        if solution:
             kinds = _kinds(response)
-            right = [kinds.get(name.casefold()) == kind for name, kind in told]
+            right = [kinds.get(name.casefold()) == kind for name, kind in solution]
             return {"exact_match": float(all(right)), "parts": sum(right) / len(right)}
         word = _first_word(response)
         if truth in ANSWERS:
@@ -132,12 +134,12 @@ class Logic(GeneratedTask):
         return {"exact_match": float(same == 1), "parts": same}
 
     def final_answer(self, problem: Problem, response: str) -> str:
-        """The first word, or in words the first kind that is told of each of the people, in the truth's order."""
-        told = _SAID.findall(problem.truth)
-        if not told:
+        """The first word or, in words, the first kind that the response gives each person, in the order of the truth."""
+        solution = _PERSON_KIND.findall(problem.truth)
+        if not solution:
             return _first_word(response).casefold()
         kinds = _kinds(response)
-        return ", ".join(f"{name} {kinds.get(name.casefold(), '?')}" for name, _ in told)
+        return ", ".join(f"{name} {kinds.get(name.casefold(), '?')}" for name, _ in solution)
 
 
 def _sentence(words: str) -> str:
@@ -145,13 +147,13 @@ def _sentence(words: str) -> str:
 
 
 def _kinds(response: str) -> dict[str, str]:
-    """The first kind that a response tells of each name."""
-    found: dict[str, str] = {}
-    for name, kind in _SAID.findall(response):
-        found.setdefault(name.casefold(), kind.lower())
-    return found
+    """The first kind that a response gives each name."""
+    kinds: dict[str, str] = {}
+    for name, kind in _PERSON_KIND.findall(response):
+        kinds.setdefault(name.casefold(), kind.lower())
+    return kinds
 
 
 def _first_word(response: str) -> str:
-    found = _WORD.search(response)
-    return "" if found is None else found[0]
+    match = _WORD.search(response)
+    return "" if match is None else match[0]

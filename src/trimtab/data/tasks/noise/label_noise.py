@@ -1,4 +1,4 @@
-"""What label noise a config asks for."""
+"""The config of label noise."""
 
 from typing import Annotated, Literal, Self
 
@@ -8,63 +8,71 @@ from trimtab.config.schema import Frozen
 
 
 class LabelNoise(Frozen):
-    """How the problems of a task are changed, and what a loss learns of it.
+    """How noise is added to the problems of a task, and what a loss may know about it.
 
-    *Flips.* A row is doubtful with probability `doubtful`, else clean; a doubtful row's answer is replaced by a wrong one with
-    probability `flip / doubtful`, a clean one's never. A number at the end of an answer becomes another within `reach`: `near`
-    with a chance falling by `decay` a unit of distance, `uniform` with all alike. One of a problem's options becomes another
-    of them, all alike. Any other text becomes the answer of another problem.
+    *Flips.* A row is doubtful with probability `doubtful`, otherwise clean. The answer of a doubtful row is replaced by a wrong
+    one with probability `flip / doubtful`, that of a clean row never. A number at the end of an answer becomes another number
+    within `reach`: with `near`, the probability falls by the factor `decay` per unit of distance; with `uniform`, all are equally
+    likely. If the problem has options, the answer becomes another option, all equally likely. Any other text becomes the answer
+    of another problem.
 
-    *Ambiguous questions.* Of the problems that can be read in two ways a share `ambiguous` is asked so; the label is the second
-    reading's with probability `second`. The truth is the first reading's.
+    *Ambiguous questions.* Of the problems that can be read in two ways, the share `ambiguous` is written ambiguously. The label
+    is the answer under the second reading with probability `second`; the truth is the answer under the first.
 
-    *Coarse answers.* A share `coarse` of the answers that end in a number gets it rounded to a multiple of `coarse_to`.
+    *Coarse answers.* Of the answers that end in a number, the share `coarse` is rounded to a multiple of `coarse_to`.
 
-    *Tags.* `exact` is the probability that the label is not the truth, as far as it is known *before* the draws: of what
-    group the row is, whether it is ambiguous, whether it was rounded. It is
-    1 − (1 − own)(1 − flip/doubtful)(1 − second)/coarse_to with the factors that apply to the row (`own` is the uncertainty
-    that the task itself gives; a rounded number is the truth one time in coarse_to), and where there are options, 1 minus
-    the truth's probability. So it tells which rows to doubt, never which labels are wrong. `shuffled` is the same tags
-    permuted over the rows: a control that has the same weights on average and no knowledge. `noisy` adds a normal draw of
-    standard deviation `tag_noise`, kept within [0, 1]. `oracle` is 1 where the label is not the truth and 0 elsewhere; no
-    real tag knows that. `none` is 0.
+    *Tags* set the `uncertainty` of each row. `exact` is the probability that the label is not the truth, given only what is known
+    *before* the draws: whether the row is doubtful, ambiguous or rounded. It is 1 − (1 − own)(1 − flip/doubtful)(1 −
+    second)/coarse_to with the factors that apply to the row, where `own` is the uncertainty from the task itself and a rounded
+    number is the truth one time in coarse_to. For a problem with options it is 1 minus the probability of the truth. So the tag
+    identifies doubtful rows, but never wrong labels. `shuffled` permutes the exact tags over the rows: a control with the same
+    weights on average and no information. `noisy` adds a normal draw with standard deviation `tag_noise`, clipped to [0, 1].
+    `oracle` is 1 if the label is not the truth, otherwise 0; no real tag could know this. `none` is 0.
 
-    Every draw of a row is a number of its own from a stream that only noise uses: the problems are the same with and without
-    noise, and a larger share changes the rows that a smaller one did, in the same way, and more.
+    Every random decision about a row has a draw of its own, from a stream that only noise uses. So the problems are the same with
+    and without noise, and a larger share changes the same rows as a smaller one, in the same way, and further rows.
     """
 
-    flip: Annotated[float, Field(ge=0, lt=1, description="share of the answers replaced by a wrong one")] = 0.0
+    flip: Annotated[float, Field(ge=0, lt=1, description="share of the answers that are replaced by a wrong one")] = 0.0
     flip_kind: Annotated[
         Literal["near", "uniform"],
-        Field(description="which wrong numbers are likely: near ones, or all within reach alike"),
+        Field(description="whether near numbers are more likely, or all numbers within `reach` equally likely"),
     ] = "near"
     reach: Annotated[
-        int, Field(ge=1, le=100, description="how far a wrong number is at most, in units of its last place")
+        int, Field(ge=1, le=100, description="largest distance of a wrong number, in units of its last place")
     ] = 10
     decay: Annotated[
-        float, Field(gt=0, le=1, description="of near numbers: the chance of one against that of one a unit nearer")
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="with `near`: ratio of the probabilities of a number and of one that is a unit nearer",
+        ),
     ] = 0.5
     doubtful: Annotated[
-        float, Field(gt=0, le=1, description="share of the rows among which all flips are; at least `flip`")
+        float, Field(gt=0, le=1, description="share of the rows that can be flipped; at least `flip`")
     ] = 0.5
     ambiguous: Annotated[
-        float, Field(ge=0, le=1, description="of the questions that have a second reading, the share that is asked so")
+        float,
+        Field(ge=0, le=1, description="share of the questions with a second reading that are written ambiguously"),
     ] = 0.0
-    second: Annotated[float, Field(gt=0, le=0.5, description="probability of the second reading's answer")] = 0.5
-    coarse: Annotated[float, Field(ge=0, le=1, description="share of the numbers that are rounded")] = 0.0
-    coarse_to: Annotated[int, Field(ge=2, description="what numbers are rounded to a multiple of")] = 10
+    second: Annotated[
+        float, Field(gt=0, le=0.5, description="probability that the label is the answer under the second reading")
+    ] = 0.5
+    coarse: Annotated[float, Field(ge=0, le=1, description="share of the final numbers that are rounded")] = 0.0
+    coarse_to: Annotated[int, Field(ge=2, description="numbers are rounded to a multiple of this")] = 10
     tags: Annotated[
         Literal["exact", "shuffled", "noisy", "oracle", "none"],
-        Field(description="what the uncertainty of a row tells; see the class `LabelNoise`"),
+        Field(description="what the `uncertainty` of a row is; see the class `LabelNoise`"),
     ] = "exact"
-    tag_noise: Annotated[float, Field(ge=0, description="standard deviation of what `tags: noisy` adds")] = 0.2
-    validation: Annotated[bool, Field(description="whether the validation split is made noisy too")] = False
+    tag_noise: Annotated[float, Field(ge=0, description="standard deviation of the draw that `tags: noisy` adds")] = 0.2
+    validation: Annotated[bool, Field(description="add noise to the validation split too")] = False
 
     @model_validator(mode="after")
-    def _flips_fit_in(self) -> Self:
+    def _only_doubtful_rows_are_flipped(self) -> Self:
         if self.flip > self.doubtful:
             raise ValueError(
-                f"flip is {self.flip} and doubtful {self.doubtful}, but only doubtful rows are flipped. Raise doubtful to at "
-                "least flip"
+                f"`flip` is {self.flip} but `doubtful` is {self.doubtful}, and only doubtful rows are flipped. Raise `doubtful` "
+                "to at least `flip`"
             )
         return self

@@ -1,4 +1,4 @@
-"""The generators of Reasoning Gym by name, with their configs; the package is imported here only, and late."""
+"""The generators of Reasoning Gym by name, with their configs. Only this module imports the package, and only on use."""
 
 import io
 import itertools
@@ -16,28 +16,28 @@ from trimtab.data.tasks.reasoning_gym.syllogisms import Quantity, Statement, Syl
 from trimtab.errors import ConfigError
 
 Generator = tuple[Callable[[Any], Any], Any]
-"""A generator's class, and the config that it is made with."""
+"""The class of a generator, and the config to construct it with."""
 
 
-def refuse(dataset: str, config: Mapping[str, Any], tags: str) -> None:
-    """Raise ValueError for what can be told to be wrong without importing reasoning-gym."""
+def check_usable(dataset: str, config: Mapping[str, Any], tags: str) -> None:
+    """Raises ValueError for errors that can be detected without importing reasoning-gym."""
     if dataset in REFUSED:
         raise ValueError(f"the generator '{dataset}' of reasoning-gym cannot be used: {REFUSED[dataset]}")
-    if odd := {"seed", "size"} & set(config):
+    if reserved := {"seed", "size"} & set(config):
         raise ValueError(
-            f"`config` does not take '{min(odd)}': `data.seed` decides the problems, and `data.size` and `data.validation` "
-            "how many they are"
+            f"`config` does not accept '{min(reserved)}': set `data.seed` for the problems, and `data.size` and "
+            "`data.validation` for their number"
         )
     if tags != "none" and dataset != "syllogism":
-        raise ValueError(f"`tags` is for syllogism, whose labels are known to be wrong at times; {dataset} takes none")
+        raise ValueError(f"`tags` is only for syllogism, some of whose labels are known to be wrong, not for {dataset}")
     if find_spec("reasoning_gym") is None:
         raise ValueError("the package reasoning-gym is not installed: pip install 'trimtab[tasks]'")
 
 
 def generator(dataset: str, config: Mapping[str, Any], level: int) -> Generator:
-    """A generator with its config for a level of its own curriculum (0: none), and then with the parameters in `config`.
+    """Returns a generator with its config: that of a level of its curriculum (0: its default), overridden by `config`.
 
-    Raises `ConfigError` for a generator, a parameter or a value that there is not.
+    Raises `ConfigError` for an unknown generator, an unknown parameter or an invalid value.
     """
     known, curricula = _registered()
     if dataset not in known:
@@ -47,9 +47,9 @@ def generator(dataset: str, config: Mapping[str, Any], level: int) -> Generator:
         )
     factory, own = known[dataset]
     names = [field.name for field in fields(own) if field.name not in ("seed", "size")]
-    if odd := sorted(set(config) - set(names)):
+    if unknown := sorted(set(config) - set(names)):
         raise ConfigError(
-            f"data.task.config: the generator {dataset} has no parameter '{odd[0]}'.{unknown_name(odd[0], names)} It has "
+            f"data.task.config: the generator {dataset} has no parameter '{unknown[0]}'.{unknown_name(unknown[0], names)} It has "
             f"{', '.join(names)}."
         )
     if level and dataset not in curricula:
@@ -69,41 +69,43 @@ def generator(dataset: str, config: Mapping[str, Any], level: int) -> Generator:
     except (AssertionError, TypeError, ValueError, KeyError, AttributeError) as error:
         at = f" at level {level}" if level else ""
         raise ConfigError(
-            f"data.task.config: the generator {dataset} does not take {dict(config)}{at} ({type(error).__name__}: {error})."
+            f"data.task.config: the generator {dataset} rejects {dict(config)}{at} ({type(error).__name__}: {error}). Correct "
+            "the parameters."
         ) from error
     return factory, made
 
 
-def wrong_yes(config: Any) -> float:
-    """Of the forms with two premises that `syllogism` may draw by its config and calls valid, the share that are not.
+def wrong_yes_share(config: Any) -> float:
+    """Returns the share of two-premise forms that `syllogism`, with this config, calls valid although they are not.
 
-    It draws forms until it calls one valid, each of these as often as any other, so this is the probability of a wrong `Yes`.
+    The generator draws forms until it calls one valid, all with equal probability, so this is the probability that a `Yes` is
+    wrong.
     """
     with quiet():
         from reasoning_gym.logic.syllogisms import Quantifier, SyllogismDataset, Term
-    said: dict[Any, Quantity] = {
+    quantities: dict[Any, Quantity] = {
         Quantifier.ALL: "All",
         Quantifier.NO: "No",
         Quantifier.SOME: "Some",
         Quantifier.SOME_NOT: "Some not",
     }
-    allowed = [key for key in said if getattr(config, f"allow_{key.name.lower()}")]
+    allowed = [key for key in quantities if getattr(config, f"allow_{key.name.lower()}")]
     a, b, c = (Term(name, name) for name in "abc")
-    called = wrong = 0
+    called_valid = wrong = 0
     for first, second, third in itertools.product(allowed, repeat=3):
         if SyllogismDataset._is_valid_syllogism((first, a, b), (second, b, c), (third, a, c)):
-            premises = Statement(said[first], "a", "b"), Statement(said[second], "b", "c")
-            called += 1
-            wrong += not follows(Syllogism(*premises, Statement(said[third], "a", "c")))
-    return wrong / called if called else 0.0
+            premises = Statement(quantities[first], "a", "b"), Statement(quantities[second], "b", "c")
+            called_valid += 1
+            wrong += not follows(Syllogism(*premises, Statement(quantities[third], "a", "c")))
+    return wrong / called_valid if called_valid else 0.0
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Runs what belongs to the other package: its prints (`bf` has some) do not reach a program that reads our output.
+    """Suppresses the prints and warnings of reasoning-gym within the block.
 
-    Nor do warnings about its source text, about what it calls that goes out of use, and about files that it leaves open: they
-    are its own to mend.
+    Its prints (`bf` has some) would otherwise reach programs that read our output. Its SyntaxWarnings, DeprecationWarnings and
+    ResourceWarnings concern its own source code.
     """
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         for kind in (SyntaxWarning, DeprecationWarning, ResourceWarning):

@@ -1,4 +1,4 @@
-"""What is known of Reasoning Gym's generators and scorers: which cannot be used as they are, and what is done about it."""
+"""Known defects of the generators and scorers of Reasoning Gym, and how they are handled."""
 
 import ast
 import re
@@ -10,17 +10,17 @@ from typing import Any
 from trimtab.data.tasks.numbers import same_number
 
 VERSION = "0.1.25"
-"""The version of reasoning-gym that `REFUSED` was found for, on 2026-11-21, by running every generator with its default
-config under two hash seeds (up to 1,000 problems each). A test marked slow finds it again."""
+"""The version of reasoning-gym for which `REFUSED` was determined, on 2026-11-21, by running every generator with its default
+config under two hash seeds (up to 1,000 problems each). A test marked slow repeats this."""
 
-_NO_ANSWER = "its problems come without an answer (None) to train on"
-_VARIES = "its problems vary with Python's hash seed, so that two processes would train on different data"
+_NO_ANSWER = "its problems have no answer (None) to train on"
+_VARIES = "its problems depend on Python's hash seed, so two processes would train on different data"
 
 REFUSED: Mapping[str, str] = {
     "boxnet": _NO_ANSWER,
-    "codeio": "it runs programs that come with it, of which some write files into the working folder and some draw from "
-    "Python's global random generator, so that they answer otherwise the next time",
-    "composite": "it mixes other generators; name one of them",
+    "codeio": "it runs bundled programs, some of which write files into the working folder and some of which draw from "
+    "Python's global random generator, so their answers are not reproducible",
+    "composite": "it mixes other generators; name one of those instead",
     "graph_color": _NO_ANSWER,
     "intermediate_integration": _VARIES,
     "isomorphic_strings": _VARIES,
@@ -33,10 +33,10 @@ REFUSED: Mapping[str, str] = {
     "rush_hour": _NO_ANSWER,
     "word_ladder": _VARIES,
 }
-"""Generators that are refused, with the reason."""
+"""The generators that are refused, with the reason."""
 
 LONGEST_RESPONSE = 20_000
-"""Characters of a response beyond which it is worth nothing: some scorers take more than linear time."""
+"""The most characters of a response; longer ones score 0, because some scorers take more than linear time."""
 
 _ARITHMETIC = re.compile(r"(?:[0-9]{1,9}(?![0-9])|(?<!\*)\*(?!\*)|(?<!/)/(?!/)|[-+() ]){1,400}")
 _NUMBER = re.compile(r"\s*[-+]?[0-9.,]{1,60}(?:/[0-9.,]{1,60}|[eE][-+]?[0-9]{1,3})?\s*")
@@ -47,12 +47,12 @@ _POLYNOMIAL = re.compile(
 _POWER_OF_A_BRACKET = re.compile(r"\) ?\*\*")
 
 
-def readable(dataset: str, response: str, entry: Mapping[str, Any]) -> bool:
-    """Whether a response may be handed to a generator's own scorer; one that may not is worth nothing.
+def is_safe(dataset: str, response: str, entry: Mapping[str, Any]) -> bool:
+    """Returns whether a response may be passed to the generator's own scorer; a response that may not scores 0.
 
-    Several scorers give the response to Python's `eval` or to SymPy's parser, which runs it as a program, or to an exact
-    number type that would fill the memory with `1e999999999`. Theirs see only what cannot do that: a literal, or the text of
-    a right answer, for `eval`; numbers, operators and brackets for the parser; a number of usual size.
+    Several scorers pass the response to Python's `eval` or to SymPy's parser, which run it as a program, or to an exact number
+    type that would exhaust the memory for `1e999999999`. They only get harmless responses: for `eval`, a literal or the text of a
+    right answer; for the parser, numbers, operators and brackets; for a number type, a number of ordinary size.
     """
     if len(response) > LONGEST_RESPONSE:
         return False
@@ -61,13 +61,13 @@ def readable(dataset: str, response: str, entry: Mapping[str, Any]) -> bool:
 
 
 def own_score(dataset: str, response: str, entry: Mapping[str, Any]) -> float | None:
-    """Our score of a readable response where theirs takes wrong ones for right; None for all other generators.
+    """Returns our score of a safe response for generators whose own scorer accepts wrong responses; None for all others.
 
-    - `coin_flip`: theirs gives `0` full marks for `0.3125`, of which it is the beginning; here the values must agree to a
-      relative 1e-4, as numbers or fractions.
-    - `game_of_life_halting`: theirs takes any text for `True`; here the texts are compared, but for capitals.
-    - `gsm_symbolic`: theirs takes the first number of a response; here the final one counts (`final_number`).
-    - `puzzle24`: theirs takes any four numbers that make 24; a response that does not use the given ones scores 0 here.
+    - `coin_flip`: the scorer gives `0` full marks for `0.3125`, because the answer starts with it; here the values must agree to
+      a relative 1e-4, as numbers or fractions.
+    - `game_of_life_halting`: the scorer accepts any text for `True`; here the texts are compared, ignoring case.
+    - `gsm_symbolic`: the scorer compares the first number of a response; here the final one counts (`final_number`).
+    - `puzzle24`: the scorer accepts any four numbers that make 24; here a response that does not use the given numbers scores 0.
     """
     answer = str(entry["answer"])
     match dataset:
@@ -85,10 +85,10 @@ def own_score(dataset: str, response: str, entry: Mapping[str, Any]) -> float | 
 
 def _close(response: str, answer: str) -> bool:
     try:
-        found, wanted = (Fraction(text.replace(",", "")) for text in (response, answer))
+        value, right = (Fraction(text.replace(",", "")) for text in (response, answer))
     except (ValueError, ZeroDivisionError):
         return False
-    return abs(found - wanted) <= abs(wanted) / 10_000
+    return abs(value - right) <= abs(right) / 10_000
 
 
 def _literal(response: str, entry: Mapping[str, Any]) -> bool:

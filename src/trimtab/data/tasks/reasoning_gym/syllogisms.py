@@ -1,4 +1,4 @@
-"""Whether a syllogism follows, decided over all models: the truth behind labels that are sometimes wrong."""
+"""Decides syllogisms by checking all models; Reasoning Gym's own labels are sometimes wrong."""
 
 import itertools
 import re
@@ -9,7 +9,7 @@ Quantity = Literal["All", "No", "Some", "Some not"]
 
 
 class Statement(NamedTuple):
-    """A categorical statement: `quantity` of `subject` are `predicate`."""
+    """A categorical statement: `quantity` `subject` are `predicate`."""
 
     quantity: Quantity
     subject: str
@@ -17,7 +17,7 @@ class Statement(NamedTuple):
 
 
 class Syllogism(NamedTuple):
-    """Two premises and what is said to follow."""
+    """Two premises and a conclusion."""
 
     first: Statement
     second: Statement
@@ -25,13 +25,15 @@ class Syllogism(NamedTuple):
 
     @property
     def form(self) -> "Syllogism":
-        """The same with its terms called 0, 1, 2 in the order in which they come: what decides its truth."""
+        """The syllogism with its terms named 0, 1, 2 in order of appearance; the form alone determines validity."""
         terms = {term: str(number) for number, term in enumerate(dict.fromkeys(self.terms))}
-        return Syllogism(*(Statement(said, terms[subject], terms[predicate]) for said, subject, predicate in self))
+        return Syllogism(
+            *(Statement(quantity, terms[subject], terms[predicate]) for quantity, subject, predicate in self)
+        )
 
     @property
     def terms(self) -> list[str]:
-        """Subjects and predicates as they come, with repetitions."""
+        """Subjects and predicates in order of appearance, with repetitions."""
         return [term for statement in self for term in (statement.subject, statement.predicate)]
 
 
@@ -40,32 +42,32 @@ _QUESTION = re.compile(r"1\. ([^\n]*)\n2\. ([^\n]*)\n\nDoes it logically follow 
 
 
 def read_statement(text: str) -> Statement:
-    """A statement of the form `All dogs are animals` or `Some dogs are not cats`. Raises ValueError for another text."""
+    """Parses a statement such as `All dogs are animals` or `Some dogs are not cats`. Raises ValueError for any other text."""
     match = _STATEMENT.fullmatch(text)
     if match is None or (match[3] and match[1] != "Some"):
-        raise ValueError(f"{text!r} is no categorical statement")
+        raise ValueError(f"{text!r} is not a categorical statement")
     quantity: Quantity = "Some not" if match[3] else match[1]  # type: ignore[assignment]
     return Statement(quantity, match[2], match[4])
 
 
 def read_question(text: str) -> Syllogism:
-    """The syllogism that a question of Reasoning Gym asks about. Raises ValueError for another text."""
+    """Parses the syllogism in a question of Reasoning Gym. Raises ValueError for any other text."""
     match = _QUESTION.search(text)
     if match is None:
-        raise ValueError(f"{text!r} asks about no syllogism")
+        raise ValueError(f"{text!r} is not a question about a syllogism")
     return Syllogism(*(read_statement(part) for part in match.groups()))
 
 
 @cache
 def follows(syllogism: Syllogism) -> bool:
-    """Whether the conclusion is true in every model of the premises, in Aristotle's reading: no term is empty.
+    """Returns whether the conclusion is true in every model of the premises. Terms are not empty (Aristotle's reading).
 
-    A thing is in or out of each of the three terms, so there are 8 kinds of things, and a model is decided by which of them
-    there are: 256 models, all of which are tried. More than three terms raise ValueError.
+    Each thing has or lacks each of the three terms, so there are 8 kinds of things. A model is determined by the kinds that exist
+    in it, so there are 256 models; all are tried. Raises ValueError for more than three terms.
     """
     terms = sorted(set(syllogism.terms))
     if len(terms) > 3:
-        raise ValueError(f"a syllogism has three terms; found {', '.join(terms)}")
+        raise ValueError(f"a syllogism has three terms, not {len(terms)}: {', '.join(terms)}")
     kinds = [frozenset(itertools.compress(terms, bits)) for bits in itertools.product((0, 1), repeat=len(terms))]
     for present in itertools.product((False, True), repeat=len(kinds)):
         model = list(itertools.compress(kinds, present))

@@ -56,12 +56,12 @@ SCHEMA: dict[str, Any] = {
         },
     },
 }
-"""Draft 2020-12. Fields are written in this order, the environment's by name. A field at its default is left out."""
+"""Draft 2020-12. Answers have their fields in this order, the environment sorted by name; fields at their default are omitted."""
 
 
 @cache
 def validator() -> "Validator":
-    """The schema's validator of the `jsonschema` library. Raises ConfigError where that is not installed."""
+    """Returns the validator of the schema. Raises ConfigError if the library `jsonschema` is not installed."""
     try:
         from jsonschema import Draft202012Validator
     except ImportError as error:

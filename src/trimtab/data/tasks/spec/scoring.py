@@ -1,11 +1,11 @@
-"""How near a text comes to a JSON value: valid at all, equal, and field by field."""
+"""Compares a text with a JSON value: whether it is valid, whether it is equal, and how many fields agree."""
 
 from typing import Any
 
 from trimtab.boundary import StrictJsonError, strict_json
 from trimtab.data.tasks.spec.schema import validator
 
-FIGURES = (
+METRICS = (
     "exact_match",
     "json_equal",
     "valid_json",
@@ -16,39 +16,40 @@ FIGURES = (
 )
 
 DEPTH = 64
-"""How deep objects and arrays may be nested; what goes deeper is not read, and counts as no JSON."""
+"""The deepest nesting of objects and arrays that is read; a text with deeper nesting does not count as JSON."""
 
 _SPACE = " \t\r\n"
 
 Leaf = tuple[tuple[str | int, ...], str, str | float | bool | None]
-"""A path, the kind of its value and the value."""
+"""A path, the type of its value, and the value."""
 
 
 def compare(response: str, truth: str) -> dict[str, float]:
-    """The figures of a response, each in [0, 1]; `truth` is JSON. Takes any response, in linear time.
+    """Returns the metrics of a response, each in [0, 1]; `truth` is JSON. Accepts any response, in linear time.
 
-    `exact_match`: the same text but for white space around it. `valid_json`: all of it is JSON (RFC 8259; a name twice in one
-    object, numbers that no float holds, integers over 4,300 digits and nesting deeper than `DEPTH` are not). `json_equal`: the
-    same value, in whatever order and spacing; 1.0 equals 1. `schema_valid`: valid under the schema. The fields are the leaves,
-    paths with their values, an array's by position: precision is the share of the response's that are right, recall the share
-    of the right ones that it has, and `field_f1` their harmonic mean. All are 0 for what is no JSON.
+    `exact_match`: the texts are equal except for white space around them. `valid_json`: the response is JSON (RFC 8259), without
+    duplicate names in an object, numbers outside the range of floats, integers with more than 4,300 digits, or nesting deeper
+    than `DEPTH`. `json_equal`: the values are equal, in any order and spacing; 1.0 equals 1. `schema_valid`: the response is
+    valid under the schema. Fields are the leaves of the value: paths with their values, array items by position.
+    `field_precision` is the share of the response's fields that are right, `field_recall` the share of the right fields that the
+    response has, and `field_f1` their harmonic mean. All are 0 if the response is not JSON.
     """
-    figures = dict.fromkeys(FIGURES, 0.0)
+    metrics = dict.fromkeys(METRICS, 0.0)
     text = response.strip(_SPACE)
-    figures["exact_match"] = float(text == truth)
+    metrics["exact_match"] = float(text == truth)
     try:
-        value, found = _read(text)
+        value, fields = _read(text)
     except StrictJsonError:
-        return figures
-    _, wanted = _read(truth)
-    right = len(found & wanted)
-    figures["valid_json"] = 1.0
-    figures["json_equal"] = float(found == wanted)
-    figures["schema_valid"] = float(validator().is_valid(value))
-    figures["field_precision"] = right / len(found)
-    figures["field_recall"] = right / len(wanted)
-    figures["field_f1"] = 2 * right / (len(found) + len(wanted))
-    return figures
+        return metrics
+    _, true_fields = _read(truth)
+    right = len(fields & true_fields)
+    metrics["valid_json"] = 1.0
+    metrics["json_equal"] = float(fields == true_fields)
+    metrics["schema_valid"] = float(validator().is_valid(value))
+    metrics["field_precision"] = right / len(fields)
+    metrics["field_recall"] = right / len(true_fields)
+    metrics["field_f1"] = 2 * right / (len(fields) + len(true_fields))
+    return metrics
 
 
 def _read(text: str) -> tuple[Any, set[Leaf]]:
@@ -58,22 +59,22 @@ def _read(text: str) -> tuple[Any, set[Leaf]]:
 
 
 def _leaves(value: Any) -> set[Leaf]:
-    """The leaves of a value; an empty object or array is one. Raises `StrictJsonError` where it is nested too deep."""
-    found: set[Leaf] = set()
-    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
-    while waiting:
-        path, inside = waiting.pop()
+    """The leaves of a value; an empty object or array is a leaf. Raises `StrictJsonError` if it is nested too deeply."""
+    leaves: set[Leaf] = set()
+    pending: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
+    while pending:
+        path, inside = pending.pop()
         if isinstance(inside, (dict, list)) and inside:
             if len(path) == DEPTH:
-                raise StrictJsonError(f"it is nested deeper than {DEPTH}")
+                raise StrictJsonError(f"it is nested more than {DEPTH} levels deep")
             parts = inside.items() if isinstance(inside, dict) else enumerate(inside)
-            waiting += [((*path, name), part) for name, part in parts]
+            pending += [((*path, name), part) for name, part in parts]
         elif isinstance(inside, bool):
-            found.add((path, "boolean", inside))
+            leaves.add((path, "boolean", inside))
         elif isinstance(inside, (int, float)):
-            found.add((path, "number", inside))
+            leaves.add((path, "number", inside))
         elif isinstance(inside, (dict, list)):
-            found.add((path, "empty", "{}" if isinstance(inside, dict) else "[]"))
+            leaves.add((path, "empty", "{}" if isinstance(inside, dict) else "[]"))
         else:
-            found.add((path, "string" if isinstance(inside, str) else "null", inside))
-    return found
+            leaves.add((path, "string" if isinstance(inside, str) else "null", inside))
+    return leaves

@@ -1,4 +1,4 @@
-"""Requirements in sentences and the services that they describe."""
+"""Services drawn at random, as specifications and as requirements in sentences."""
 
 from collections.abc import Sequence
 from random import Random
@@ -96,7 +96,7 @@ CHANCES = {
         "health": 0.5,
     },
 }
-"""The chance of each field that a level may have, beside name and port; level 4 has those of level 3."""
+"""By level: the probability of each field besides name and port; level 4 has the probabilities of level 3."""
 
 DEFAULTS = ("replicas", "tracing", "public", "restart", "retries")
 
@@ -104,15 +104,14 @@ Sentence = tuple[Pattern, dict[str, Any]]
 
 
 def service(level: int, rng: Random) -> tuple[dict[str, Any], list[Sentence], list[str]]:
-    """A service as its specification, the sentences that require it and the defaults that these state.
+    """Draws a service; returns its specification, the sentences that require it, and the fields whose default a sentence states.
 
-    The name comes first; from level 2 on the other sentences come in any order. Levels 3 and 4 have one to three variables of
-    the environment, level 4 one or two volumes and at least one sentence that asks for a default, which the specification
-    leaves out.
+    The name comes first; from level 2 on, the other sentences are in random order. Levels 3 and 4 have one to three environment
+    variables. Level 4 has one or two volumes and at least one sentence that states a default, which the specification omits.
     """
     chances = CHANCES[min(level, 3)]
     drawn = {field for field, chance in chances.items() if rng.random() < chance}
-    stated: list[str] = []
+    defaults: list[str] = []
     if level == 4:
         drawn.add("health")
         if rng.random() < 0.3:
@@ -122,27 +121,27 @@ def service(level: int, rng: Random) -> tuple[dict[str, Any], list[Sentence], li
             drawn.discard("tracing")
             free = ["tracing"]
         sure = free[int(rng.random() * len(free))]
-        stated = [field for field in free if field == sure or rng.random() < 0.3]
+        defaults = [field for field in free if field == sure or rng.random() < 0.3]
     spec: dict[str, Any] = {"name": f"{_pick(NAMES, rng)}-{_pick(ENDINGS, rng)}"}
-    opening = (_say("name", rng), {"name": spec["name"]})
-    told: list[Sentence] = []
+    opening = (_pattern("name", rng), {"name": spec["name"]})
+    sentences: list[Sentence] = []
     for field in ("image", "port", "replicas", "memory", "cpu", "tracing", "public", "restart"):
         if field in drawn or field == "port":
-            _top_level(field, spec, told, rng)
+            _top_level(field, spec, sentences, rng)
     if level >= 3:
-        _environment(spec, told, rng)
+        _environment(spec, sentences, rng)
     if "health" in drawn:
-        _health(spec, told, rng, retries="retries" in drawn)
+        _health(spec, sentences, rng, retries="retries" in drawn)
     if level == 4:
-        _volumes(spec, told, rng)
-    told += [(_say(f"default {field}", rng), {}) for field in stated]
+        _volumes(spec, sentences, rng)
+    sentences += [(_pattern(f"default {field}", rng), {}) for field in defaults]
     if level > 1:
-        rng.shuffle(told)
-    return spec, [opening, *told], stated
+        rng.shuffle(sentences)
+    return spec, [opening, *sentences], defaults
 
 
-def _top_level(field: str, spec: dict[str, Any], told: list[Sentence], rng: Random) -> None:
-    """Draw a field of the service itself."""
+def _top_level(field: str, spec: dict[str, Any], sentences: list[Sentence], rng: Random) -> None:
+    """Draws a top-level field of the service."""
     values: dict[str, Any] = {}
     sentence = field
     if field == "image":
@@ -162,43 +161,43 @@ def _top_level(field: str, spec: dict[str, Any], told: list[Sentence], rng: Rand
         sentence = f"restart={spec[field]}"
     else:
         spec[field] = True
-    told.append((_say(sentence, rng), values))
+    sentences.append((_pattern(sentence, rng), values))
 
 
-def _environment(spec: dict[str, Any], told: list[Sentence], rng: Random) -> None:
+def _environment(spec: dict[str, Any], sentences: list[Sentence], rng: Random) -> None:
     names = rng.sample((*WORDS, *COUNTS), _whole(rng, 1, 3))
     spec["env"] = {}
     for key in sorted(names):
         value = _pick(WORDS[key], rng) if key in WORDS else _whole(rng, *COUNTS[key])
         spec["env"][key] = value
-        told.append((_say("env" if key in WORDS else "env count", rng), {"key": key, "value": value}))
+        sentences.append((_pattern("env" if key in WORDS else "env count", rng), {"key": key, "value": value}))
 
 
-def _health(spec: dict[str, Any], told: list[Sentence], rng: Random, *, retries: bool) -> None:
+def _health(spec: dict[str, Any], sentences: list[Sentence], rng: Random, *, retries: bool) -> None:
     spec["health"] = {"path": _pick(PATHS, rng), "interval": 5 * _whole(rng, 1, 24)}
-    told.append((_say("health", rng), dict(spec["health"])))
+    sentences.append((_pattern("health", rng), dict(spec["health"])))
     if retries:
         spec["health"]["retries"] = _pick((2, 4, 5, 6, 7, 8), rng)
-        told.append((_say("retries", rng), {"retries": spec["health"]["retries"]}))
+        sentences.append((_pattern("retries", rng), {"retries": spec["health"]["retries"]}))
 
 
-def _volumes(spec: dict[str, Any], told: list[Sentence], rng: Random) -> None:
+def _volumes(spec: dict[str, Any], sentences: list[Sentence], rng: Random) -> None:
     spec["volumes"] = []
     for index, volume in enumerate(rng.sample(VOLUMES, _whole(rng, 1, 2)), 1):
         values: dict[str, Any] = {"index": index, "volume": volume, "mount": f"{_pick(FOLDERS, rng)}/{volume}"}
         spec["volumes"].append({"name": volume, "size": _size("size", values, rng), "mount": values["mount"]})
-        told.append((_say("volume", rng), values))
+        sentences.append((_pattern("volume", rng), values))
 
 
 def _size(field: str, values: dict[str, Any], rng: Random) -> str:
-    """A size with its unit, as written in a specification; its number and unit in words go into `values`."""
+    """Draws a size in the notation of the specification; adds its number and its unit in words to `values`."""
     unit = _pick(tuple(UNITS), rng)
     values["unit"] = unit
     values[field] = 64 * _whole(rng, 1, 15) if UNITS[unit] == "Mi" else _whole(rng, 1, 48)
     return f"{values[field]}{UNITS[unit]}"
 
 
-def _say(field: str, rng: Random) -> Pattern:
+def _pattern(field: str, rng: Random) -> Pattern:
     return _pick(SENTENCES[field], rng)
 
 
@@ -207,5 +206,5 @@ def _pick(choices: Sequence[T], rng: Random) -> T:
 
 
 def _whole(rng: Random, low: int, high: int) -> int:
-    """A whole number from `low` to `high`, both possible."""
+    """Draws a whole number between `low` and `high`, inclusive."""
     return low + int(rng.random() * (high - low + 1))

@@ -1,4 +1,4 @@
-"""The stories of the word problems: sentences, the numbers that fit them, and the steps to the answer."""
+"""The stories of the word problems: their sentences, draws of numbers and steps to the answer."""
 
 from collections.abc import Callable
 from random import Random
@@ -22,10 +22,10 @@ DISTRACTORS = (
 
 
 class Story(NamedTuple):
-    """A story: its sentences (fields as in `writing.pattern`), a draw of its numbers, and its steps (`{s=a*b}` an equation).
+    """A story: its sentences (see `writing.pattern`), a draw of its numbers, and its steps, each with an equation `{s=a*b}`.
 
-    The last step's result is the answer. `name` and `other`, `things`, the categories `label` < `second` and the indices `day` <
-    `later` are drawn for every story that uses them.
+    The result of the last step is the answer. Every story may use `name` and `other`, `things`, the categories `label` < `second`
+    and the indices `day` < `later`, which are drawn for it.
     """
 
     name: str

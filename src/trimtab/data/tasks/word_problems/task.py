@@ -1,4 +1,4 @@
-"""Word problems in the manner of GSM8K (Cobbe et al. 2021), drawn from stories of the project's own."""
+"""The task `word_problems`: problems in the style of GSM8K (Cobbe et al. 2021), generated from templates."""
 
 import random
 import re
@@ -18,25 +18,25 @@ _OPERATORS = "+-*/"
 
 
 class _Step:
-    """One sentence of a solution: text, an equation `result = operands`, text."""
+    """One sentence of a solution: some text, an equation `result = operands`, some text."""
 
     def __init__(self, text: str, story: str) -> None:
-        found = _EQUATION.search(text)
-        if found is None:
+        equation = _EQUATION.search(text)
+        if equation is None:
             raise ValueError(f"the step {text!r} of the story {story} has no equation such as {{s=a*b}}")
         self.text = text
-        self.before, self.after = pattern(text[: found.start()]), pattern(text[found.end() :])
-        self.result = found[1]
-        first, *others = re.split(f"[{re.escape(_OPERATORS)}]", found[2])
+        self.before, self.after = pattern(text[: equation.start()]), pattern(text[equation.end() :])
+        self.result = equation[1]
+        first, *others = re.split(f"[{re.escape(_OPERATORS)}]", equation[2])
         self.first: int | str = int(first) if first.isdigit() else first
-        self.operators = [character for character in found[2] if character in _OPERATORS]
+        self.operators = [character for character in equation[2] if character in _OPERATORS]
         numbers = [int(name) if name.isdigit() else name for name in others]
         self.others: list[tuple[str, int | str]] = list(zip(self.operators, numbers, strict=True))
         if len({operator in "+-" for operator in self.operators}) > 1:
-            raise ValueError(f"the step {text!r} of the story {story} mixes + or - with * or /, which reads two ways")
+            raise ValueError(f"the step {text!r} of the story {story} mixes + or - with * or /, which is ambiguous")
 
-    def work_out(self, values: dict[str, Any]) -> None:
-        """Add the result to the values, from left to right. Raises ValueError where a division leaves a remainder."""
+    def evaluate(self, values: dict[str, Any]) -> None:
+        """Adds the result to `values`, computed from left to right. Raises ValueError if a division leaves a remainder."""
         total = values[self.first] if isinstance(self.first, str) else self.first
         for operator, name in self.others:
             other = values[name] if isinstance(name, str) else name
@@ -47,13 +47,13 @@ class _Step:
             elif operator == "*":
                 total *= other
             else:
-                total, left = divmod(total, other)
-                if left:
-                    raise ValueError(f"{self.text!r} does not come out whole with {values}")
+                total, remainder = divmod(total, other)
+                if remainder:
+                    raise ValueError(f"{self.text!r} leaves a remainder with {values}")
         values[self.result] = total
 
     def write(self, writer: Writer, values: Mapping[str, Any]) -> None:
-        """Write the sentence, its numbers quantities and its operators structure."""
+        """Writes the sentence; its numbers are quantities and its operators structure."""
         self.before.write(writer, values)
         for sign, name in (("", self.first), *self.others, ("=", self.result)):
             if sign:
@@ -64,8 +64,8 @@ class _Step:
         self.after.write(writer, values)
 
 
-class _Told:
-    """A story made ready for drawing."""
+class _Template:
+    """A story with its sentences and steps parsed."""
 
     def __init__(self, story: Story) -> None:
         self.name, self.draw = story.name, story.draw
@@ -78,25 +78,25 @@ class _Told:
         self.words = frozenset(slot.name for slot in slots)
 
 
-_TOLD: dict[int, list[_Told]] = {}
+_TEMPLATES: dict[int, list[_Template]] = {}
 for _story in STORIES:
-    _TOLD.setdefault(_story.level, []).append(_Told(_story))
+    _TEMPLATES.setdefault(_story.level, []).append(_Template(_story))
 _DISTRACTORS: list[Pattern] = [pattern(sentence) for sentence in DISTRACTORS]
 
 
 class WordProblems(GeneratedTask):
-    """Short stories about names, things and units that end in a question with a whole number for an answer.
+    """Short stories that end in a question, with a whole number as the answer.
 
-    | level | operations | what else |
+    | level | operations | content |
     | --- | --- | --- |
-    | 1 | one | small numbers; labels and days as bystanders |
+    | 1 | one | small numbers; labels and days that do not matter |
     | 2 | two | a comparison or a price; labels and days |
     | 3 | three or four | chains over days, shops, rooms |
-    | 4 | three to five | a percentage or a fraction that comes out whole, and a number that has nothing to do with it |
+    | 4 | three to five | a percentage or fraction without a remainder, and an irrelevant number |
 
-    Each number of the prompt has its role: quantity, category (`bus 12`, `room 3`) or index (`the 2nd day`). With `solution` the
+    Each number of the prompt has a role: quantity, category (`bus 12`, `room 3`) or index (`the 2nd day`). With `solution`, the
     answer is one line of sentences, each with an equation, and ends in `#### 18` as in GSM8K; its operators and the mark are
-    structure. Two problems that differ in names, labels or the number that does not matter are the same question.
+    structure. Problems that differ only in names, labels or the irrelevant number are the same question.
     """
 
     name = "word_problems"
@@ -108,12 +108,12 @@ class WordProblems(GeneratedTask):
             tuple[Annotated[int, Field(ge=1, le=4)], ...],
             Field(
                 min_length=1,
-                description="Levels to draw from, in turn: 1 is one operation, 4 several with a distractor.",
+                description="Levels to draw from, in turn: 1 has one operation, 4 several and an irrelevant number.",
             ),
         ] = (1, 2, 3, 4),
         solution: Annotated[
             bool,
-            Field(description="Answer with the worked solution that ends in `#### 18`, not with the number alone."),
+            Field(description="Answer with a worked solution that ends in `#### 18`, instead of the number alone."),
         ] = False,
     ) -> None:
         self.levels: Sequence[int] = levels
@@ -121,25 +121,25 @@ class WordProblems(GeneratedTask):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Levels, form of the answer and the version of the stories."""
+        """See `Task.identity`."""
         return {"levels": list(self.levels), "solution": self.solution, "version": 1}
 
     def problem(self, level: int, rng: random.Random) -> Problem:
-        """One story of a level with names and numbers drawn."""
-        stories = _TOLD[level]
+        """See `GeneratedTask.problem`."""
+        stories = _TEMPLATES[level]
         story = stories[int(rng.random() * len(stories))]
         values: dict[str, Any] = story.draw(rng)
         key = f"{story.name} {[values[name] for name in story.quantities]}"
         for step in story.steps:
-            step.work_out(values)
+            step.evaluate(values)
         _draw_words(story.words, values, rng)
         prompt = Writer()
         sentences = story.sentences
         if level == 4:
             values["distractor"] = 11 + int(rng.random() * 50)
-            place = int(rng.random() * len(sentences))
+            position = int(rng.random() * len(sentences))
             distractor = _DISTRACTORS[int(rng.random() * len(_DISTRACTORS))]
-            sentences = [*sentences[:place], distractor, *sentences[place:]]
+            sentences = [*sentences[:position], distractor, *sentences[position:]]
         for index, sentence in enumerate(sentences):
             if index:
                 prompt.add(" ")
@@ -161,11 +161,11 @@ class WordProblems(GeneratedTask):
             key=key,
             prompt_numbers=tuple(prompt.numbers),
             answer_numbers=tuple(answer.numbers),
-            done={"story": story.name},
+            provenance={"story": story.name},
         )
 
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
-        """`exact_match`: the final number is right (after `####`, else the last one; see `final_number`)."""
+        """`exact_match`: the final number (see `final_number`) is right."""
         return {"exact_match": float(same_number(response, problem.truth))}
 
     def final_answer(self, problem: Problem, response: str) -> str:
@@ -174,7 +174,7 @@ class WordProblems(GeneratedTask):
 
 
 def _draw_words(words: frozenset[str], values: dict[str, Any], rng: random.Random) -> None:
-    """Names, things and labels, as far as the story has them."""
+    """Draws the names, things, labels and days that the story uses."""
     if "name" in words:
         first, second = int(rng.random() * len(NAMES)), int(rng.random() * (len(NAMES) - 1))
         values["name"], values["other"] = NAMES[first], NAMES[second + (second >= first)]

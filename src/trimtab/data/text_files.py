@@ -1,4 +1,4 @@
-"""Text files: finding them, checking that they are text, and reading them in blocks."""
+"""Text files: listing them, checking that they are text, and reading them in blocks."""
 
 import codecs
 import hashlib
@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trimtab.boundary import leads_outside, open_regular
+from trimtab.boundary import leads_outside, open_regular, path_text
 from trimtab.data.durable import write_durably
 from trimtab.errors import DataError
 
 BLOCK = 1 << 18
-"""Bytes read at a time."""
+"""The bytes that are read at a time."""
 
 
 class NotTextError(Exception):
-    """Bytes that are not UTF-8 text; the message says what stands at which byte offset."""
+    """Bytes that are not UTF-8 text; the message names the first invalid byte and its offset."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What one full read of a file found: its SHA-256, or the reason why it is no text."""
+    """The result of reading a whole file: its SHA-256, or the reason why it is not text."""
 
     size: int
     sha256: str
@@ -33,9 +33,9 @@ class Scan:
 
 
 class TextDecoder:
-    """UTF-8 bytes, fed in blocks, to text.
+    """Decodes UTF-8 bytes in blocks.
 
-    A byte order mark at the start is dropped; CRLF and a lone CR become a newline, as Python's own text files read them.
+    A byte order mark at the start is dropped. CRLF and a lone CR become a newline, as in Python's text files.
     """
 
     def __init__(self) -> None:
@@ -44,17 +44,17 @@ class TextDecoder:
         self._started = False
 
     def feed(self, block: bytes, *, final: bool = False) -> str:
-        """The text that `block` completes; raises NotTextError at a NUL or a byte that is not UTF-8."""
-        if (place := block.find(0)) >= 0:
-            raise NotTextError(f"byte {self._offset + place} is NUL (a binary file, or text in UTF-16)")
+        """Returns the text that `block` completes. Raises NotTextError for a NUL and for a byte that is not UTF-8."""
+        if (index := block.find(0)) >= 0:
+            raise NotTextError(f"byte {self._offset + index} is NUL (a binary file, or text in UTF-16)")
         self._offset += len(block)
         try:
             text = self._decoder.decode(block, final=final)
         except UnicodeDecodeError as error:
-            # The decoder holds back the start of a character cut by the last block: `object` is that and this block.
-            place = self._offset - len(error.object) + error.start
+            # `error.object` is this block, after the start of a character that the last block cut in two.
+            offset = self._offset - len(error.object) + error.start
             raise NotTextError(
-                f"byte {place} (0x{error.object[error.start]:02x}) is not UTF-8 ({error.reason})"
+                f"byte {offset} (0x{error.object[error.start]:02x}) is not UTF-8 ({error.reason})"
             ) from error
         if text and not self._started:
             self._started = True
@@ -63,9 +63,9 @@ class TextDecoder:
 
 
 def read_text(path: Path, sha256: str) -> Iterator[tuple[str, int]]:
-    """A file's text in blocks, with the bytes read for each; `sha256` is what the scan found.
+    """Yields the text of a file in blocks, each with the number of bytes read for it.
 
-    Raises DataError when the file can no longer be read or is no longer what was scanned.
+    `sha256` is the result of the scan. Raises DataError if the file can no longer be read or has changed since the scan.
     """
     digest = hashlib.sha256()
     decoder = TextDecoder()
@@ -84,7 +84,7 @@ def read_text(path: Path, sha256: str) -> Iterator[tuple[str, int]]:
 
 
 def scan(path: Path, advance: Callable[[int], None] | None = None) -> Scan:
-    """Read a file once: is it text, and what is its SHA-256? `advance` receives the number of bytes read so far."""
+    """Reads a whole file, checks that it is text and computes its SHA-256; calls `advance` with the bytes read so far."""
     digest = hashlib.sha256()
     decoder = TextDecoder()
     size = 0
@@ -105,9 +105,9 @@ def scan(path: Path, advance: Callable[[int], None] | None = None) -> Scan:
 
 
 class ScanMemory:
-    """The scans of a large corpus, remembered in one file for as long as the files' sizes and times of change stay.
+    """The scans of a large corpus, remembered in one file for as long as the sizes and times of change stay the same.
 
-    A damaged memory is as good as none. Use it, then `save` it.
+    A damaged memory file is ignored. Call `save` after the scans.
     """
 
     def __init__(self, memory: Path) -> None:
@@ -120,49 +120,49 @@ class ScanMemory:
         self._known: dict[str, Any] = known if isinstance(known, dict) else {}
 
     def scan(self, path: Path, advance: Callable[[int], None] | None = None) -> Scan:
-        """What `scan` finds, or found the last time if the file is as it was then."""
-        name = shown(path.absolute())
+        """Returns the scan of a file: the remembered one if the file has not changed."""
+        name = path_text(path.absolute())
         try:
             key = _state(path)
             match self._known.get(name):
                 case [known, int(size), str(sha256), None | str() as problem] if known == key:
-                    found = Scan(size, sha256, problem)
+                    result = Scan(size, sha256, problem)
                 case _:
-                    found = scan(path, advance)
+                    result = scan(path, advance)
                     if _state(path) != key:
-                        return found
+                        return result
         except OSError as error:
             raise unreadable(path, error) from error
-        self._new[name] = [key, found.size, found.sha256, found.problem]
-        return found
+        self._new[name] = [key, result.size, result.sha256, result.problem]
+        return result
 
     def save(self) -> None:
-        """Write down what was found, if it is not what was known. Raises WorkError where that cannot be written."""
+        """Writes the memory file if anything changed. Raises WorkError if it cannot be written."""
         if self._new != self._known:
             write_durably(self._memory, json.dumps(self._new).encode())
 
 
 def _state(path: Path) -> list[int]:
     state = path.stat()
-    # The time of the inode's change is in, since unlike the modification time no tool sets it back.
+    # Includes the time of the inode change, because tools can reset the modification time but not this one.
     return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
-def text_files(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """The files below a folder, sorted by their path in it, and those that cannot be read as files, with the reason.
+def list_text_files(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Returns the files below a folder, sorted by their path in it, and the entries that cannot be read, with the reason.
 
-    Hidden files and folders (a leading dot) are ignored, linked folders are not entered, and a link to a file outside the
-    folder cannot be read. Raises DataError for a folder that may not be listed.
+    Hidden files and folders (with a leading dot) are ignored. Linked folders are not entered, and a link to a file outside the
+    folder is not read. Raises DataError for a folder that may not be listed.
     """
 
     def fail(error: OSError) -> None:
         raise unreadable(Path(error.filename), error)
 
     files: list[Path] = []
-    odd: list[tuple[Path, str]] = []
+    unreadable_entries: list[tuple[Path, str]] = []
     for top, folders, names in os.walk(folder, onerror=fail):
         here = Path(top)
-        odd += [
+        unreadable_entries += [
             (here / name, "a link to a folder") for name in folders if name[0] != "." and (here / name).is_symlink()
         ]
         folders[:] = [name for name in folders if name[0] != "."]
@@ -171,8 +171,8 @@ def text_files(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
             if reason is None:
                 files.append(path)
             else:
-                odd.append((path, reason))
-    return sorted(files, key=lambda path: path.relative_to(folder).parts), sorted(odd)
+                unreadable_entries.append((path, reason))
+    return sorted(files, key=lambda path: path.relative_to(folder).parts), sorted(unreadable_entries)
 
 
 def _not_a_file(path: Path, folder: Path) -> str | None:
@@ -187,20 +187,15 @@ def _not_a_file(path: Path, folder: Path) -> str | None:
     return "a link to a file outside the folder" if path.is_symlink() and leads_outside(path, folder) else None
 
 
-def shown(path: Path) -> str:
-    """A path for people and JSON: names that are not UTF-8 are escaped."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def unreadable(path: Path, error: OSError) -> DataError:
-    """The DataError for a file or folder that the system refuses to read."""
+    """The error for a file or folder that the system refuses to read."""
     return DataError(
-        f"{shown(path)} cannot be read ({error.strerror}). Check the name in `data.path` and your permission to read it."
+        f"{path_text(path)} cannot be read ({error.strerror}). Check the name in `data.path` and your permission to read it."
     )
 
 
 def _changed(path: Path) -> DataError:
     return DataError(
-        f"{shown(path)} changed while it was being read, so that its tokens would belong to no known text. Run again when "
-        "nothing writes to it any more."
+        f"{path_text(path)} changed while it was being read, so its content would not match its hash. Run again when no program "
+        "writes to it."
     )
