@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from trimtab.data import embedded_corpus, open_corpus, text_files
 from trimtab.errors import ConfigError, DataError
+from trimtab.runtime.events import Progress, RunEvent
 
 
 def text_of(path: str | list[str]) -> str:
@@ -147,21 +148,23 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
 def test_reading_reports_its_progress(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x" * 30)
     (tmp_path / "b.txt").write_text("y" * 12)
-    calls: list[tuple[str, int, int]] = []
-    source = open_corpus(str(tmp_path), lambda *call: calls.append(call))
-    assert calls == [("reading", 30, 42), ("reading", 42, 42)]
-    list(source.blocks(lambda *call: calls.append(call)))
-    assert calls[2:] == [("encoding", 30, 42), ("encoding", 42, 42)]
+    calls: list[RunEvent] = []
+    source = open_corpus(str(tmp_path), calls.append)
+    assert calls == [Progress("reading the corpus", "byte", count, 42) for count in (30, 42)]
+    list(source.blocks(calls.append))
+    assert calls[2:] == [Progress("encoding the corpus", "byte", count, 42) for count in (30, 42)]
 
 
 def test_reading_a_long_file_reports_its_progress_per_block(tmp_path: Path) -> None:
     path, size = tmp_path / "long.txt", 5 * text_files.BLOCK // 2
     path.write_bytes(b"x" * size)
-    calls: list[tuple[str, int, int]] = []
-    source = open_corpus(str(path), lambda *call: calls.append(call))
-    list(source.blocks(lambda *call: calls.append(call)))
+    calls: list[RunEvent] = []
+    source = open_corpus(str(path), calls.append)
+    list(source.blocks(calls.append))
     steps = [text_files.BLOCK, 2 * text_files.BLOCK, size]
-    assert calls == [(stage, step, size) for stage in ("reading", "encoding") for step in steps]
+    assert calls == [
+        Progress(f"{stage} the corpus", "byte", step, size) for stage in ("reading", "encoding") for step in steps
+    ]
 
 
 def test_the_scan_of_a_large_corpus_is_remembered(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
