@@ -65,17 +65,32 @@ CASES: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"data": {"path": 3}}, ("data.path: it should be text or a list; found 3",)),
     ({"data": {"path": ["a", 3]}}, ("data.path[1]: it should be text; found 3",)),
     ({"seed": float("inf")}, ("seed: inf is not a finite number.",)),
-    ({"seed": {1, 2}}, ("seed: a set ({1, 2}) has no place in a config.",)),
+    ({"seed": {1, 2}}, ("seed: a set ({1, 2}) cannot be a value in a config.",)),
     ({3: 4}, ("the key 3 is a whole number; keys are text. Quote it.",)),
     ({"data": {"path": "a\udcff"}}, ("data.path: 'a\\udcff' is not valid Unicode",)),
 ]
 
 
 @pytest.mark.parametrize(("changes", "parts"), CASES, ids=[parts[0][:50] for _, parts in CASES])
-def test_what_is_wrong_is_named_with_its_place(changes: dict[str, Any], parts: tuple[str, ...]) -> None:
+def test_the_error_names_the_key_and_the_bad_value(changes: dict[str, Any], parts: tuple[str, ...]) -> None:
     message = refusal(changes)
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("lr", "Did you mean 'episode.optimizer.lr'?"),
+        ("temperature", "Did you mean 'episode.sample.temperature' or 'episode.task_eval.temperature'?"),
+        ("steps", "Did you mean 'episode.steps'?"),
+        ("patience", "Did you mean 'episode.early_stopping.patience' or 'monitor.patience'?"),
+        ("sead", "Did you mean 'seed'?"),
+        ("nothing_like_it", "here. Known keys: seed"),
+    ],
+)
+def test_an_unknown_key_that_is_known_deeper_in_the_config_is_hinted_at(key: str, hint: str) -> None:
+    assert hint in refusal({key: 1})
 
 
 def test_a_long_value_is_shortened() -> None:
@@ -111,7 +126,7 @@ def test_the_members_of_a_union_count_as_one_problem() -> None:
         ("builtins:dict", ("does not say how to configure it",)),
     ],
 )
-def test_a_users_own_component_that_cannot_be_one(name: str, parts: tuple[str, ...]) -> None:
+def test_the_error_says_why_a_users_object_cannot_be_a_component(name: str, parts: tuple[str, ...]) -> None:
     message = refusal({"episode": {"loss": {"name": name}}})
     assert message.startswith("run.yaml: episode.loss: ")
     for part in parts:

@@ -56,7 +56,7 @@ def known(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     def forget() -> None:
         kinds.cache_clear()
-        vars(REGISTRIES).pop("_found", None)
+        vars(REGISTRIES).pop("_by_kind", None)
 
     monkeypatch.syspath_prepend(str(installed))
     forget()

@@ -28,12 +28,12 @@ def test_every_change_is_an_arm_of_its_own() -> None:
     [
         (["model.dropout"], "KEY=VALUE"),
         ([], "no change"),
-        (["model.dropout=0.2,model.dropout=0.2"], "stands twice"),
-        (["model.dropout=0.1"], "the same run"),
+        (["model.dropout=0.2,model.dropout=0.2"], "listed twice"),
+        (["model.dropout=0.1"], "the same config"),
         (["model.dropuot=0.2"], "dropout"),
     ],
     ids=str,
 )
-def test_what_is_wrong_is_named(over: list[str], part: str) -> None:
+def test_the_error_says_what_is_wrong_with_a_change(over: list[str], part: str) -> None:
     with pytest.raises(ConfigError, match=part):
         ablation(BASE, over, CLAIM, 6)

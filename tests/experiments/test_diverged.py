@@ -12,7 +12,7 @@ from trimtab.config import WorkError
 from trimtab.config.wording import Source
 from trimtab.evidence import Verdict
 from trimtab.experiments import RunOptions, experiment_from, run_experiment
-from trimtab.experiments.reading import Episode
+from trimtab.experiments.reading import EpisodeResult
 from trimtab.experiments.verdicts.verdict_metrics import metric_table, verdicts
 from trimtab.records import RunDirectory
 
@@ -26,7 +26,7 @@ TASK: dict[str, Any] = {
 HEALTHY = [0.010, 0.012, 0.011, 0.009, 0.013, 0.010, 0.014, 0.012]
 
 
-def episodes(arm: str, values: list[float | None], untrained: float | None = 1.4) -> list[Episode]:
+def episodes(arm: str, values: list[float | None], untrained: float | None = 1.4) -> list[EpisodeResult]:
     """Runs by their figure, None for one that diverged, with the untrained model's where that is known."""
     found = []
     for seed, value in enumerate(values):
@@ -35,11 +35,11 @@ def episodes(arm: str, values: list[float | None], untrained: float | None = 1.4
             figures[f"untrained.{KL}"] = untrained
         if value is None:
             figures[KL] = float("nan")
-        found.append(Episode(arm, seed, (), "diverged" if value is None else "completed", figures))
+        found.append(EpisodeResult(arm, seed, (), "diverged" if value is None else "completed", figures))
     return found
 
 
-def judged(plain: list[Episode], hot: list[Episode], **claim: Any) -> Verdict:
+def judged(plain: list[EpisodeResult], hot: list[EpisodeResult], **claim: Any) -> Verdict:
     return verdicts(spec(**TASK, claim={**CLAIM, **claim}, seeds=8), [*plain, *hot])[0].verdict
 
 
@@ -83,8 +83,8 @@ def test_where_the_untrained_figure_is_not_known_nothing_is_won_or_drawn_by_the_
 
 
 def test_a_figure_that_is_not_finite_is_capped_in_whatever_way_its_run_ended() -> None:
-    hot = [Episode("hot", seed, (), "completed", {KL: value}) for seed, value in enumerate(HEALTHY)]
-    hot[3] = Episode("hot", 3, (), "completed", {KL: float("inf"), f"untrained.{KL}": 1.4})
+    hot = [EpisodeResult("hot", seed, (), "completed", {KL: value}) for seed, value in enumerate(HEALTHY)]
+    hot[3] = EpisodeResult("hot", 3, (), "completed", {KL: float("inf"), f"untrained.{KL}": 1.4})
     table = metric_table(spec(**TASK, claim=CLAIM, seeds=8), [*episodes("plain", [*HEALTHY]), *hot], KL)
     assert table.values["hot"][3] == 1.4 and sum(table.unfounded["hot"].values()) == 0
     assert table.capped["hot"] == {seed: int(seed == 3) for seed in range(8)}
@@ -93,9 +93,12 @@ def test_a_figure_that_is_not_finite_is_capped_in_whatever_way_its_run_ended() -
 def test_each_figure_is_capped_in_its_own_direction() -> None:
     """Of the share of right answers the untrained model's is the lower one, whatever the claim is of."""
     metric = "task_eval.exact_match"
-    runs = [Episode("plain", 0, (), "completed", {metric: 0.9}), Episode("plain", 1, (), "completed", {metric: 0.8})]
-    runs += [Episode("hot", 0, (), "diverged", {metric: 0.0, f"untrained.{metric}": 0.02}),
-             Episode("hot", 1, (), "diverged", {metric: 0.1, f"untrained.{metric}": 0.02})]  # fmt: skip
+    runs = [
+        EpisodeResult("plain", 0, (), "completed", {metric: 0.9}),
+        EpisodeResult("plain", 1, (), "completed", {metric: 0.8}),
+    ]
+    runs += [EpisodeResult("hot", 0, (), "diverged", {metric: 0.0, f"untrained.{metric}": 0.02}),
+             EpisodeResult("hot", 1, (), "diverged", {metric: 0.1, f"untrained.{metric}": 0.02})]  # fmt: skip
     assert metric_table(spec(**TASK, claim=CLAIM), runs, metric).values["hot"] == {0: 0.02, 1: 0.1}
 
 
@@ -103,8 +106,8 @@ def test_the_training_loss_is_capped_by_the_loss_that_is_trained_on() -> None:
     """Under an objective of ten times the cross-entropy, the untrained model's cross-entropy would flatter a diverged run."""
     caps = {"untrained_loss": 5.0, "untrained.train_loss": 50.0}
     runs = [
-        Episode("plain", 0, (), "completed", {"train_loss": 20.0}),
-        Episode("hot", 0, (), "diverged", {"train_loss": 90.0, **caps}),
+        EpisodeResult("plain", 0, (), "completed", {"train_loss": 20.0}),
+        EpisodeResult("hot", 0, (), "diverged", {"train_loss": 90.0, **caps}),
     ]
     assert metric_table(spec(**TASK, claim=CLAIM), runs, "train_loss").values["hot"] == {0: 50.0}
 
@@ -134,11 +137,11 @@ def test_a_run_that_diverged_before_it_was_measured_counts_as_the_worst() -> Non
     metric = "instruments.largest_exponent.value"
     claim = {"metric": metric, "higher_is_better": False, "margin": 0.02}
     monitor = {"instruments": [{"name": "largest_exponent", "every": 10, "steps": 8, "discard": 1}]}
-    measured = [Episode("plain", 0, (), "completed", {metric: 0.1}), Episode("plain", 1, (), "completed", {metric: 0.3}),
-                Episode("hot", 0, (), "completed", {metric: 0.2}), Episode("hot", 1, (), "diverged", {})]  # fmt: skip
+    measured = [EpisodeResult("plain", 0, (), "completed", {metric: 0.1}), EpisodeResult("plain", 1, (), "completed", {metric: 0.3}),
+                EpisodeResult("hot", 0, (), "completed", {metric: 0.2}), EpisodeResult("hot", 1, (), "diverged", {})]  # fmt: skip
     table = metric_table(spec(claim=claim, monitor=monitor), measured, metric)
     assert table.values == {"plain": {0: 0.1, 1: 0.3}, "hot": {0: 0.2, 1: 0.3}}
     assert table.capped == table.unfounded == {"plain": {0: 0, 1: 0}, "hot": {0: 0, 1: 1}}
-    unmeasured = [*measured[:3], Episode("hot", 1, (), "completed", {})]
+    unmeasured = [*measured[:3], EpisodeResult("hot", 1, (), "completed", {})]
     with pytest.raises(WorkError, match="has no figure"):
         metric_table(spec(claim=claim, monitor=monitor), unmeasured, metric)

@@ -136,18 +136,20 @@ def test_the_report_says_what_was_recalled(ran: tuple[Path, dict[str, Any]]) -> 
             "has a metric 'joint_counterfactual.share'",
         ),
         ({"arms": {"a": {}, "b": {"solve.margn": 1}}}, "arm 'b'"),
-        ({"arms": {"a": {}, "b": {"solve.margin": 0.5}}}, "describe the same run"),
+        ({"arms": {"a": {}, "b": {"solve.margin": 0.5}}}, "have the same config"),
         ({"pairs": {"name": "jsonl", "path": "/nowhere.jsonl"}}, "there is no file or folder /nowhere.jsonl"),
         ({"episodes": "dreams"}, "episodes"),
     ],
 )
-def test_a_design_without_meaning_is_refused(design: dict[str, Any], changes: dict[str, Any], words: str) -> None:
+def test_a_design_that_memory_runs_cannot_have_is_refused(
+    design: dict[str, Any], changes: dict[str, Any], words: str
+) -> None:
     with pytest.raises(ConfigError, match=words):
         experiment(design, **changes)
 
 
-def test_what_is_about_training_is_refused(design: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="about training runs"):
+def test_an_aa_experiment_of_memory_runs_is_refused(design: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="whose episodes are training runs"):
         run_aa(experiment(design), tmp_path / "aa", 2, 100, QUIET)
 
 

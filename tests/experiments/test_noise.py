@@ -42,7 +42,7 @@ def test_a_lazy_forks_copies_part_where_the_arms_did(tmp_path: Path) -> None:
 
 def test_a_model_without_dropout_has_none() -> None:
     model = {"layers": 1, "width": 16, "heads": 2, "ff": 32, "dropout": 0.0}
-    with pytest.raises(ConfigError, match="draws no dropout"):
+    with pytest.raises(ConfigError, match="has no dropout"):
         spec(model=model, noise_floor=2)
 
 

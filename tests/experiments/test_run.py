@@ -12,7 +12,7 @@ from tests.training.small_runs import weights
 from trimtab.config import ConfigError, RunError, allowing_code, config_hash
 from trimtab.experiments import RunOptions, load_experiment, run_experiment
 from trimtab.experiments.jobs import Job, run_job
-from trimtab.experiments.reading import Episode, figures_of
+from trimtab.experiments.reading import EpisodeResult, figures_of
 from trimtab.experiments.verdicts.verdict_metrics import verdicts
 from trimtab.records import RunDirectory
 from trimtab.records.experiment_files import SAME_AS
@@ -223,7 +223,7 @@ def test_data_that_cannot_be_read_are_refused_before_the_folder_is_made(tmp_path
 def test_a_log_claim_on_a_figure_that_is_0_is_inconclusive_and_costs_nothing_else(tmp_path: Path) -> None:
     claim = {"metric": "val_accuracy", "higher_is_better": True, "margin": 0.1, "scale": "log"}
     design = spec(claim=claim)
-    rows = [Episode(arm, seed, (), "completed", {"val_accuracy": 0.1 * seed, "val_loss": 1.0 + seed})
+    rows = [EpisodeResult(arm, seed, (), "completed", {"val_accuracy": 0.1 * seed, "val_loss": 1.0 + seed})
             for arm in design.arms for seed in design.seed_list]  # fmt: skip
     claimed, other = verdicts(design, rows)
     assert (claimed.verdict.verdict, claimed.verdict.claim) == ("inconclusive", "val_accuracy higher 0.1 log")
@@ -234,8 +234,8 @@ def test_a_log_claim_on_a_figure_that_is_0_is_inconclusive_and_costs_nothing_els
 def test_runs_that_are_capped_count_where_their_pair_is_complete() -> None:
     design = spec(seeds=3)
     figures = {"val_loss": 9.0, "untrained_loss": 5.0}
-    rows = [Episode("plain", seed, (), "diverged", figures) for seed in range(3)]
-    rows += [Episode("hot", 0, (), "completed", {"val_loss": 2.0, "untrained_loss": 5.0})]
+    rows = [EpisodeResult("plain", seed, (), "diverged", figures) for seed in range(3)]
+    rows += [EpisodeResult("hot", 0, (), "completed", {"val_loss": 2.0, "untrained_loss": 5.0})]
     (found,) = [judged.verdict for judged in verdicts(design, rows) if judged.verdict.metric == "val_loss"]
     assert (found.n, found.capped) == (1, 1)
 

@@ -24,9 +24,9 @@ def test_arms_seeds_and_cells_become_configs() -> None:
     ("changes", "parts"),
     [
         ({"arms": {"plain": {}, "hot": {"episode.optimizer.lrr": 1.0}}}, ("arm 'hot'", "lrr", "lr")),
-        ({"arms": {"plain": {}, "same": {}}}, ("'same'", "'plain'", "the same run")),
+        ({"arms": {"plain": {}, "same": {}}}, ("'same'", "'plain'", "the same config")),
         ({"arms": {"plain": {}}}, ("arms",)),
-        ({"arms": {"plain": {}, "": {"seed": 1}}}, ("no name for an arm",)),
+        ({"arms": {"plain": {}, "": {"seed": 1}}}, ("not a name for an arm",)),
         ({"seeds": 1}, ("two different seeds",)),
         ({"seeds": [3, 3]}, ("two different seeds",)),
         ({"claim": {"metric": "val_loss", "higher_is_better": False}}, ("claim.margin",)),
@@ -44,7 +44,10 @@ def test_arms_seeds_and_cells_become_configs() -> None:
         ({"tune": {"hot": {"over": {"episode.clip": [1.0], "episode.optimizer.lr": [0.1, 0.2, 0.3]}}}}, ("3 runs",)),
         ({"tune": {"hot": {"over": {"episode.clip": [1.0]}, "seeds": [1]}}}, ("[1]", "seeds of the experiment")),
         ({"tune": {"hot": {"over": {"episode.clipp": [1.0]}}}}, ("clipp", "clip")),
-        ({"tune": {"hot": {"over": {"episode.regime_controller": [{"name": "thresholds"}]}}}}, ("static",)),
+        (
+            {"tune": {"hot": {"over": {"episode.regime_controller": [{"name": "thresholds"}]}}}},
+            ("a tuned arm cannot have",),
+        ),
         ({"tune": {"hot": {"over": {"seed": [1]}}}, "factors": {"episode.clip": [1.0]}}, ("factors",)),
         ({"intervention_effects": {"steps": 1}}, ("intervention_effects.steps",)),
         ({"intervention_effects": True}, ("no arm has a regime controller",)),
@@ -55,20 +58,20 @@ def test_arms_seeds_and_cells_become_configs() -> None:
             ("no episode of the arm", "sharpness"),
         ),
         ({"claim": {"metric": "val_loss", "higher_is_better": False, "margin": 0.1, "alpha": 0.6}}, ("claim.alpha",)),
-        ({"factors": {"episode.clip": []}}, ("a value at least",)),
-        ({"factors": {"episode.clip": [0.1, 0.1]}}, ("stands twice",)),
+        ({"factors": {"episode.clip": []}}, ("at least one value",)),
+        ({"factors": {"episode.clip": [0.1, 0.1]}}, ("listed twice",)),
         ({"factors": {"episode.optimizer.lr": [0.1, 0.2]}}, ("arms.hot", "episode.optimizer.lr")),
         ({"arms": {"plain": {}, "x": {"seed": 3}}}, ("arms.x", "seed")),
         ({"arms": {"plain": {}, "x" * 301: {"episode.clip": 0.5}}}, ("300 printable characters",)),
         ({"arms": {"plain": {}, "a\0b": {"episode.clip": 0.5}}}, ("'a\\x00b'", "printable")),
         ({"arms": {"plain": {}, "\x1b[2J": {"episode.clip": 0.5}}}, ("'\\x1b[2J'", "printable")),
-        ({"arms": {"plain": {}, " ": {"episode.clip": 0.5}}}, ("no name for an arm",)),
+        ({"arms": {"plain": {}, " ": {"episode.clip": 0.5}}}, ("not a name for an arm",)),
         ({"arms": {"plain": {}, "Plain": {"episode.clip": 0.5}}}, ("'plain' and 'Plain'", "ignores case")),
         ({"seeds": 10**9}, ("1,000,000,000 seeds", "at most")),
         ({"factors": {f"episode.x{i}": list(range(10)) for i in range(9)}}, ("1,000,000,000 cells", "at most")),
         ({"seeds": [0, -1]}, ("seed", "found -1")),
-        ({"tune": {"hot": {"over": {"episode.clip": []}}}}, ("tune.hot", "a value at least")),
-        ({"tune": {"hot": {"over": {"seed": [1]}}}}, ("tune.hot", "none is 'seed'")),
+        ({"tune": {"hot": {"over": {"episode.clip": []}}}}, ("tune.hot", "at least one value")),
+        ({"tune": {"hot": {"over": {"seed": [1]}}}}, ("tune.hot", "none may be 'seed'")),
         (
             {"tune": {"hot": {"over": {f"episode.x{i}": list(range(10)) for i in range(30)}}}},
             ("candidates", "Take fewer"),
@@ -98,16 +101,16 @@ def test_arms_seeds_and_cells_become_configs() -> None:
         ({"claim": {**SMALL["claim"], "margin": float("inf")}}, ("claim.margin",)),
         ({"budget": {"pairs": 2}}, ("budget.pairs", "not sequential")),
         ({"sequential": True, "seeds": 8, "budget": {"pairs": 9}}, ("budget.pairs", "8 seeds")),
-        ({"sequential": True, "seeds": 5}, ("under 6 pairs",)),
+        ({"sequential": True, "seeds": 5}, ("at least 6 pairs",)),
         (
             {"sequential": True, "seeds": 8, "claim": {**SMALL["claim"], "scale": "trimmed"}},
             ("judged sequentially",),
         ),
-        ({"noise_floor": 1}, ("noise_floor", "2 pairs")),
+        ({"noise_floor": 1}, ("noise_floor", "from 2 to")),
         ({"noise_floor": 3}, ("noise_floor", "2 seeds")),
         (
             {"pairing": {"name": "fork", "at": 5}, "arms": {"plain": {}, "wide": {"model.width": 32}}},
-            ("cannot differ",),
+            ("a fork shares model, data",),
         ),
         ({"pairing": {"name": "interventions"}}, ("pairing.name",)),
         ({"derived": {"name": "sensitivity", "over": "episode.clip"}}, ("derived.over",)),
@@ -129,7 +132,7 @@ def test_arms_seeds_and_cells_become_configs() -> None:
     ],
     ids=str,
 )
-def test_what_is_wrong_is_named(changes: dict[str, Any], parts: tuple[str, ...]) -> None:
+def test_the_error_for_a_bad_design_names_its_key(changes: dict[str, Any], parts: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError) as refused:
         spec(**changes)
     assert "\n" not in str(refused.value)
@@ -146,7 +149,7 @@ def test_a_lazy_forks_baseline_has_no_controller() -> None:
         spec(**{**GUARDED, "arms": arms})
 
 
-def test_the_plan_refuses_what_it_cannot_show() -> None:
+def test_a_plan_with_too_few_pairs_for_its_claims_is_refused() -> None:
     with pytest.raises(ConfigError, match="pairs"):
         planned(spec(seeds=5))
     with pytest.raises(ConfigError, match="2 claims"):

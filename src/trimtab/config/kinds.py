@@ -1,8 +1,8 @@
 """Kinds of run, and the components that each brings.
 
-A kind is registered by an entry point of the group `trimtab.kinds`: this package's own are in its pyproject.toml, another
-package adds one by installing it. An entry point of the group `trimtab.components` adds components: a mapping of a kind of
-component to names and what they stand for, `{"loss": {"mine": "my_package.losses:Mine"}}`.
+A kind of run is registered by an entry point of the group `trimtab.kinds`. Those of this package are in its pyproject.toml; an
+installed package may add others. An entry point of the group `trimtab.components` adds components by a mapping from kinds of
+component to names and their targets: `{"loss": {"mine": "my_package.losses:Mine"}}`.
 """
 
 import functools
@@ -24,21 +24,21 @@ KINDS_GROUP, COMPONENTS_GROUP = "trimtab.kinds", "trimtab.components"
 
 @dataclass(frozen=True)
 class RunKind:
-    """A kind of run. `noun` is what messages call one, `command` what runs one.
+    """A kind of run. Messages call such a run `noun`; the command line `command` starts one.
 
-    The other fields name, as `module:Name`, what is imported when it is needed:
+    The fields that end in `_path` name, as `module:Name`, objects that are imported when they are needed:
 
     - `schema_path`: the config, a subclass of `Frozen`.
     - `components_path`: a sequence of `Registry`, the kinds of component that this kind of run brings.
-    - `run_path`: `(config, folder, context) -> result`. Starts the run in the folder, goes on with it, or finds it done, and
-      returns its `status` and figures. `context` is a `trimtab.runtime.context.RunContext`.
+    - `run_path`: `(resolved config, folder, context) -> result`. Starts the run in the folder, resumes it, or finds it finished,
+      and returns its `status` and metrics. `context` is a `trimtab.runtime.context.RunContext`.
     - `metrics_path`: `(config) -> trimtab.records.metrics.Metrics`, the metrics that a run of this config will have.
     - `check_path`: `(resolved config, where) -> None`, raises ConfigError for keys that do not fit together.
     - `report_path`: `(folder) -> list of files`, writes the report of one run.
     - `sections_path`: the sections of the report of an experiment whose episodes are such runs, in order.
     - `headline_path`: `(metrics of the summary) -> sentence or None`, the result of a run in a line, for `trimtab show`.
 
-    `config_file` is the file of a run's folder that holds its config, where `command` reads one to go on with the run.
+    `config_file` is the file in a run's folder that `command` reads to resume the run; None where it needs none.
     `steps` says whether its runs are made of training steps: only these can be forked, tuned and compared step by step.
     """
 
@@ -59,11 +59,11 @@ class RunKind:
     @property
     def schema(self) -> type[BaseModel]:
         """The schema of its config."""
-        found: type[BaseModel] = self.load("schema")
-        return found
+        schema: type[BaseModel] = self.load("schema")
+        return schema
 
     def load(self, part: str) -> Any:
-        """What `{part}_path` names; None where that is None."""
+        """The object that `{part}_path` names; None where the path is None."""
         path = getattr(self, f"{part}_path")
         if path is None:
             return None
@@ -75,26 +75,25 @@ class RunKind:
 def kinds() -> Mapping[str, RunKind]:
     """Every kind of run by its name, those made of training steps first.
 
-    Raises `ConfigError` for an installed package whose kind cannot be imported, is none, or has the name of another.
+    Raises `ConfigError` for an installed package whose kind cannot be imported, is not a `RunKind`, or has a name that is taken.
     """
-    found: dict[str, RunKind] = {}
+    by_name: dict[str, RunKind] = {}
     for point, kind in _loaded(KINDS_GROUP):
         if not isinstance(kind, RunKind):
             raise ConfigError(
-                f"{_named(point)} is a {type(kind).__name__}, not a RunKind. Mend or remove that package."
+                f"{_named(point)} is a {type(kind).__name__}, not a RunKind. Repair or remove that package."
             )
-        if kind.name in found:
+        if kind.name in by_name:
             raise ConfigError(
                 f"{_named(point)} is a second kind of run named '{kind.name}'. Remove one of the two packages."
             )
-        found[kind.name] = kind
-    found = dict(sorted(found.items(), key=lambda item: not item[1].steps))
-    if not found:
+        by_name[kind.name] = kind
+    if not by_name:
         raise ConfigError(
             "No kind of run is registered: the installation of Trimtab has no entry points. Install it with pip "
             "(`pip install -e .` in a checkout)."
         )
-    return found
+    return dict(sorted(by_name.items(), key=lambda item: not item[1].steps))
 
 
 def kind_named(name: str, where: str = "") -> RunKind:
@@ -124,7 +123,7 @@ def _loaded(group: str) -> Iterator[tuple[EntryPoint, Any]]:
 
 
 def loaded(point: EntryPoint) -> Any:
-    """What an entry point names. Raises `ConfigError` that names its package where it cannot be imported."""
+    """The object that an entry point names. Raises `ConfigError` that names its package where it cannot be imported."""
     with foreign(ConfigError, lambda reason: f"{_named(point)} cannot be imported: {reason}."):
         return point.load()
 
@@ -141,11 +140,11 @@ def _named(point: EntryPoint) -> str:
 
 EXPERIMENT, EXPERIMENT_COMMAND = "an experiment", "trimtab run"
 _EXPERIMENTS_KEYS = frozenset({"arms", "claim"})
-"""Keys that an experiment has and no config of a run; the rest of an experiment is the config that its arms start from."""
+"""Keys of an experiment that no config of a run has; an experiment's other keys are the config that its arms start from."""
 
 
 def refuse_other_kinds(data: Mapping[str, Any], source: str, wanted: str) -> None:
-    """Raise `ConfigError` where the keys say that a config of the `wanted` kind (its noun) describes something else."""
+    """Raise `ConfigError` where the keys of a config show that it describes something else than `wanted` (a noun)."""
     described = _described(data)
     if described is not None and described[0] != wanted:
         raise ConfigError(
@@ -154,7 +153,7 @@ def refuse_other_kinds(data: Mapping[str, Any], source: str, wanted: str) -> Non
 
 
 def _described(data: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Noun and command of what a config describes, by keys that nothing else has; None where it has no such key."""
+    """Noun and command of what a config describes, by keys that only this has; None where it has no such key."""
     if not _EXPERIMENTS_KEYS.isdisjoint(data):
         return EXPERIMENT, EXPERIMENT_COMMAND
     fields = {kind.name: set(kind.schema.model_fields) for kind in kinds().values()}
@@ -169,38 +168,38 @@ def _described(data: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 class Registries(Mapping[str, Registry]):
-    """Every registry of components by its kind of component; gathered at the first use."""
+    """Every registry of components by its kind of component; collected at the first use."""
 
     @functools.cached_property
-    def _found(self) -> dict[str, Registry]:
-        found: dict[str, Registry] = {}
+    def _by_kind(self) -> dict[str, Registry]:
+        registries: dict[str, Registry] = {}
         for kind in kinds().values():
             for registry in kind.load("components") or ():
-                if registry.kind in found:
+                if registry.kind in registries:
                     raise ConfigError(
                         f"The run kind '{kind.name}' brings components of the kind '{registry.kind}', which another run kind "
                         "has. Give them another name."
                     )
-                found[registry.kind] = registry
+                registries[registry.kind] = registry
         for point, added in _loaded(COMPONENTS_GROUP):
             for kind_of_component, entries in added.items():
-                if kind_of_component not in found:
+                if kind_of_component not in registries:
                     raise ConfigError(
                         f"{_named(point)} adds components of the kind '{kind_of_component}', which does not exist."
-                        f"{unknown_name(kind_of_component, found)} Known: {', '.join(found)}."
+                        f"{unknown_name(kind_of_component, registries)} Known: {', '.join(registries)}."
                     )
                 for name, target in entries.items():
-                    found[kind_of_component].add(name, target, origin=f"the package {_package(point)}")
-        return found
+                    registries[kind_of_component].add(name, target, origin=f"the package {_package(point)}")
+        return registries
 
     def __getitem__(self, kind: str) -> Registry:
-        return self._found[kind]
+        return self._by_kind[kind]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
+        return iter(self._by_kind)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._by_kind)
 
 
 REGISTRIES = Registries()

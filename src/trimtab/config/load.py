@@ -1,21 +1,23 @@
-"""From a file, a mapping and `--set` options to a validated, resolved config."""
+"""Resolving a config: from a file, a mapping or `--set` options to a validated config with every default filled in."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from trimtab.config.canonical import config_hash
-from trimtab.config.kinds import kind_of, refuse_other_kinds
+from trimtab.config.kinds import REGISTRIES, kind_of, refuse_other_kinds
 from trimtab.config.nested import resolve_component
 from trimtab.config.offline import is_here
 from trimtab.config.overrides import apply_overrides
 from trimtab.config.paths import make_paths_absolute
 from trimtab.config.permission import refuse_code, refuse_fetching, refuse_recorded_code
 from trimtab.config.plain import plain_values
-from trimtab.config.slots import slots_of
+from trimtab.config.schema import Component
+from trimtab.config.slots import model_in, slots_of
 from trimtab.config.wording import Source, worded
 from trimtab.config.yaml_file import load_yaml
 from trimtab.errors import ConfigError, RunError
@@ -41,17 +43,16 @@ def load_root(root: type[Root], path: FilePath | None = None, overrides: Iterabl
 
 
 def recorded_root(root: type[Root], data: Mapping[str, Any], expected_hash: str, source: str) -> Root:
-    """The config `data` that the records in the file `source` hold, validated.
+    """Resolve the config `data` from the file of records `source`.
 
-    Before any component is imported, the hash is compared with the recorded one; dotted paths, and hub ids of what would have
-    to be fetched, are refused unless they are allowed (`allowing_code`). Raises `RunError` for these, and `ConfigError` for a
-    config that is not valid.
+    Before any component is imported, the hash is compared with the recorded one. Dotted paths, and hub ids of models that would
+    have to be fetched, are refused unless they are allowed (`allowing_code`). Raises `RunError` for these, and `ConfigError` for
+    a config that is not valid.
     """
     if not _has_hash(data, expected_hash):
         raise RunError(
-            f"The config in {source} is not the one that the run was started with: its hash is not the recorded one, so it was "
-            "changed by hand. Undo that; to change a run on purpose use `trimtab resume --set key=value --accept-changes` or "
-            "`trimtab fork`."
+            f"The config in {source} was changed by hand: its hash is not the recorded one. Undo the change. To change a run on "
+            "purpose, use `trimtab resume --set key=value --accept-changes` or `trimtab fork`."
         )
     refuse_code(data, source)
     refuse_fetching(data, source, is_here)
@@ -59,7 +60,7 @@ def recorded_root(root: type[Root], data: Mapping[str, Any], expected_hash: str,
     if config_hash(config) != expected_hash:
         raise RunError(
             f"The config in {source} was written by another version of Trimtab, or with another version of a component of your "
-            "own, and means something else now: its keys or their defaults have changed. Use that version."
+            "own, in which keys or defaults were different. Use that version."
         )
     return config
 
@@ -67,7 +68,7 @@ def recorded_root(root: type[Root], data: Mapping[str, Any], expected_hash: str,
 def _has_hash(data: Mapping[str, Any], expected: str) -> bool:
     try:
         return config_hash(data) == expected
-    except (ValueError, RecursionError):  # nothing that we wrote: an infinity, half a character, a thousand levels
+    except (ValueError, RecursionError):  # not written by Trimtab: an infinity, a lone surrogate, too deep a nesting
         return False
 
 
@@ -82,7 +83,7 @@ def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Ro
     try:
         resolved = _validated(root, plain).model_dump(mode="json")
     except ValidationError as error:
-        raise ConfigError(worded(error, root, where)) from error
+        raise ConfigError(worded(error, root, where, keys_named=lambda name: keys_named(root, plain, name))) from error
     for slot in slots_of(root):
         parent = resolved
         for part in slot.path[:-1]:
@@ -101,6 +102,28 @@ def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Ro
     if kind is not None and (check := kind.load("check")) is not None:
         check(config, where)
     return config
+
+
+def keys_named(root: type[BaseModel], data: Mapping[str, Any], name: str) -> list[str]:
+    """The dotted keys of a config whose last part is `name`, parameters of the components in `data` included; at most three."""
+    keys = [key for key in _keys(root, "") if key.rpartition(".")[2] == name]
+    for slot in slots_of(root):
+        spec: Any = data
+        for part in slot.path:
+            spec = spec.get(part) if isinstance(spec, Mapping) else None
+        component = spec.get("name") if isinstance(spec, Mapping) else slot.default
+        with suppress(ConfigError):
+            if isinstance(component, str) and name in REGISTRIES[slot.kind].schema(component).model_fields:
+                keys.append(".".join([*slot.path, name]))
+    return keys[:3]
+
+
+def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for key, field in model.model_fields.items():
+        yield f"{prefix}{key}"
+        inner = model_in(field.annotation)
+        if inner is not None and not issubclass(inner, Component):
+            yield from _keys(inner, f"{prefix}{key}.")
 
 
 def _validated(root: type[Root], plain: Mapping[str, Any]) -> Root:

@@ -28,11 +28,11 @@ def resolve_component(
     except ValidationError as error:
         raise ConfigError(worded(error, registry.schema(spec["name"]), where, path, ("name", *beside))) from error
     for key, nested in _nested_parameters(registry, spec["name"]).items():
-        found = resolved[key]
-        if isinstance(found, list):
-            resolved[key] = [_below(nested, item, where, (*path, key, index)) for index, item in enumerate(found)]
-        elif found is not None:
-            resolved[key] = _below(nested, found, where, (*path, key))
+        inner = resolved[key]
+        if isinstance(inner, list):
+            resolved[key] = [_below(nested, item, where, (*path, key, index)) for index, item in enumerate(inner)]
+        elif inner is not None:
+            resolved[key] = _below(nested, inner, where, (*path, key))
     return {**resolved, **own}
 
 
@@ -46,8 +46,8 @@ def nested_components(kind: str, spec: Mapping[str, Any]) -> Iterator[tuple[str,
 def inner_components(kind: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Kind and spec of every component that is a parameter of a resolved one; theirs are not among them."""
     for key, nested in _nested_parameters(REGISTRIES[kind], spec["name"]).items():
-        found = spec[key]
-        for item in found if isinstance(found, list) else [found] if found is not None else []:
+        inner = spec[key]
+        for item in inner if isinstance(inner, list) else [inner] if inner is not None else []:
             yield nested.kind, item
 
 
@@ -64,9 +64,9 @@ def _below(nested: type[NestedComponent], spec: dict[str, Any], where: Source, p
 
 def _nested_parameters(registry: Registry, name: str) -> dict[str, type[NestedComponent]]:
     """The parameters that hold a nested component, one or null, or a list of them."""
-    found = {}
+    parameters = {}
     for key, field in registry.schema(name).model_fields.items():
         for inner in (field.annotation, *get_args(field.annotation)):
             if isinstance(inner, type) and issubclass(inner, NestedComponent):
-                found[key] = inner
-    return found
+                parameters[key] = inner
+    return parameters

@@ -74,7 +74,7 @@ def _parsed(key: str) -> Path:
 
 
 def _reach(here: Any, part: str | int, path: Path, key: str) -> None:
-    """Raise `ConfigError` unless `part` can be reached in what stands at `path`."""
+    """Raise `ConfigError` unless the value `here` at `path` can have the key or index `part`."""
     name = f"'{dotted(path)}'" if path else "the config"
     if isinstance(here, dict) and isinstance(part, str):
         return

@@ -1,8 +1,8 @@
-"""What a config from a folder of records may name: no code and nothing to fetch, unless the user allows it.
+"""A config from a folder of records may name no code and nothing to fetch, unless the user allows it.
 
-A dotted path is code, and a hub id is a request to the network. One on the command line or in the user's own config file is
-the user's wish; one in a manifest may be a stranger's. So every config that is read from records, and every config file in a
-folder of records or below one, is checked before any of its components is imported.
+A dotted path is code, and a hub id is a request to the network. On the command line or in the user's own config file, the user
+wrote it; in a manifest, somebody else may have. So every config that is read from records, and every config file in a folder of
+records or below one, is checked before any of its components is imported.
 """
 
 import os
@@ -68,11 +68,11 @@ def dotted_paths(config: Any) -> dict[str, str]:
 
     Overrides by dotted key (`episode.loss.name: "my:Loss"`) and lists of values for such a key are among them.
     """
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for key, names, value in _values(config, "name"):
         if names and isinstance(value, str) and ":" in value:
-            found.setdefault(value, _written(key))
-    return found
+            paths.setdefault(value, _written(key))
+    return paths
 
 
 def hub_ids(config: Any) -> dict[str, str]:
@@ -80,15 +80,15 @@ def hub_ids(config: Any) -> dict[str, str]:
 
     An id of a model begins with `hub:`, as in a resolved config; one of a data set is bare.
     """
-    found: dict[str, str] = {}
+    ids: dict[str, str] = {}
     for key, _, value in _values(config, "allow_hub"):
         if isinstance(value, Mapping) and value.get("allow_hub") is True:
             path, dataset = value.get("path"), value.get("dataset")
             if isinstance(path, str) and (hub_id := as_hub_id(path)) is not None:
-                found.setdefault(hub_id, _written((key, ".path")))
+                ids.setdefault(hub_id, _written((key, ".path")))
             elif path is None and isinstance(dataset, str):
-                found.setdefault(dataset, _written((key, ".dataset")))
-    return found
+                ids.setdefault(dataset, _written((key, ".dataset")))
+    return ids
 
 
 def _values(config: Any, last: str) -> Iterator[tuple["_Key", bool, Any]]:
@@ -97,7 +97,7 @@ def _values(config: Any, last: str) -> Iterator[tuple["_Key", bool, Any]]:
     The items of a list count under the key of the list.
     """
     seen: set[tuple[int, bool]] = set()
-    # No recursion: a stranger's config may be nested deeply, or hold one list many times.
+    # No recursion: the config may be nested deeply, or hold one list many times.
     waiting: list[tuple[_Key, bool, Any]] = [(None, False, config)]
     while waiting:
         key, ends, value = waiting.pop()
@@ -128,7 +128,7 @@ def refuse_code(config: Any, source: str) -> None:
     """Raise `RunError` where the config that `source` holds names code that is not allowed; nothing is imported."""
     if refused := _refused(dotted_paths(config)):
         raise RunError(
-            f"{source} names code to execute: {refused}. Records can come from somebody else, so Trimtab imports nothing that "
+            f"{source} names code to execute: {refused}. Records may come from somebody else, so Trimtab imports nothing that "
             "they name unless you allow it. If you know this code, repeat the command with --allow-code (in Python: "
             "allow_code=True)."
         )
@@ -142,7 +142,7 @@ def refuse_fetching(config: Any, source: str, is_here: Callable[[str], bool]) ->
     wanted = {name: key for name, key in hub_ids(config).items() if not (name.startswith(HUB) and is_here(name))}
     if refused := _refused(wanted):
         raise RunError(
-            f"{source} names what is fetched from the Hugging Face hub: {refused}. Records can come from somebody else, so "
+            f"{source} names what is fetched from the Hugging Face hub: {refused}. Records may come from somebody else, so "
             "Trimtab fetches nothing that they name unless you allow it. If you want it, repeat the command with --allow-code "
             "(in Python: allow_code=True)."
         )
@@ -182,7 +182,7 @@ def refuse_recorded_code(config: Any, path: Path) -> None:
     keys = _hub_switches(config)
     if keys and not permission().every:
         raise RunError(
-            f"{source} allows models or data to be fetched from the Hugging Face hub ({listed(keys, 5)}). Records can come "
+            f"{source} allows models or data to be fetched from the Hugging Face hub ({listed(keys, 5)}). Records may come "
             "from somebody else, so Trimtab fetches nothing for them unless you allow it. If you want it, repeat the command "
             "with --allow-code (in Python: allow_code=True)."
         )

@@ -1,4 +1,4 @@
-"""A mapping of anybody's as plain config values: what JSON has a word for, and no more of it than a config needs."""
+"""Converting a mapping to plain config values: JSON types only, with limits on size and depth."""
 
 import math
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ def plain_values(value: Any, where: Source, path: Path = ()) -> Any:
     if value is None or isinstance(value, int | float | bool):
         return value
     raise ConfigError(
-        f"{where.at(path)}a {type(value).__name__} ({shortened(str(value), 80)}) has no place in a config. Quote it as text."
+        f"{where.at(path)}a {type(value).__name__} ({shortened(str(value), 80)}) cannot be a value in a config. Quote it as text."
     )
 
 

@@ -1,4 +1,4 @@
-"""Components by name: what a config may call a tokenizer, a model, a loss, a hook, and with which parameters."""
+"""Components by name: the tokenizers, models, losses and so on that a config may name, and their parameters."""
 
 import importlib
 import inspect
@@ -96,15 +96,15 @@ class Registry:
             raise ConfigError(self._unknown(name, where))
         module_name, _, attribute = (entry.target if entry is not None else name).partition(":")
         if entry is not None and entry.origin == _SHIPPED:
-            found = getattr(importlib.import_module(module_name), attribute)
+            component = getattr(importlib.import_module(module_name), attribute)
         else:
             with foreign(ConfigError, lambda reason: f"{where}{self._not_importable(name, reason)}"):
-                found = import_own(module_name, attribute)
-        if not callable(found):
+                component = import_own(module_name, attribute)
+        if not callable(component):
             raise ConfigError(
-                f"{where}'{name}' is a {type(found).__name__}; a {self.kind} must be a class or a function."
+                f"{where}'{name}' is a {type(component).__name__}; a {self.kind} must be a class or a function."
             )
-        factory: Factory = found
+        factory: Factory = component
         return factory
 
     def _not_importable(self, name: str, reason: str) -> str:
@@ -179,10 +179,10 @@ class Registry:
         parameters = {key: value for key, value in spec.items() if key != "name"}
         if (expand := getattr(factory, "expand", None)) is not None:
             _check_given(schema, parameters)
-            parameters = _asked(lambda: expand(dict(parameters)), where, name)
+            parameters = _called(lambda: expand(dict(parameters)), where, name)
         resolved = schema.model_validate_json(json.dumps(parameters), strict=True).model_dump(mode="json")
         if (check := getattr(factory, "check", None)) is not None:
-            _asked(lambda: check(dict(resolved)), where, name)
+            _called(lambda: check(dict(resolved)), where, name)
         return {"name": name, **resolved}
 
     def build(self, spec: Mapping[str, Any], **supplied: Any) -> Any:
@@ -199,9 +199,9 @@ class Registry:
 
 
 def _parameters(model: type[BaseModel], prefix: str = "") -> list[Parameter]:
-    found = []
+    parameters = []
     for key, field in model.model_fields.items():
-        found.append(
+        parameters.append(
             Parameter(
                 name=prefix + key,
                 annotation=type_text(field.annotation, field.metadata),
@@ -212,8 +212,8 @@ def _parameters(model: type[BaseModel], prefix: str = "") -> list[Parameter]:
         )
         for inner in (field.annotation, *get_args(field.annotation)):
             if inspect.isclass(inner) and issubclass(inner, Frozen) and not issubclass(inner, Component):
-                found += _parameters(inner, f"{prefix}{key}.")
-    return found
+                parameters += _parameters(inner, f"{prefix}{key}.")
+    return parameters
 
 
 def accepts(factory: Factory, name: str) -> bool:
@@ -230,9 +230,9 @@ def _check_given(schema: type[BaseModel], parameters: Mapping[str, Any]) -> None
             raise
 
 
-def _asked(question: Callable[[], Any], where: str, name: str) -> Any:
+def _called(hook: Callable[[], Any], where: str, name: str) -> Any:
     try:
-        return question()
+        return hook()
     except ValidationError:
         raise
     except ValueError as error:

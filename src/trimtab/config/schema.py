@@ -1,4 +1,4 @@
-"""What the configs of every kind of run are made of: frozen, typed models with every key documented, and components."""
+"""The base classes of configs: frozen, typed models, and components by name."""
 
 from typing import Annotated, Any, ClassVar
 

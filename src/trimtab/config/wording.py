@@ -1,9 +1,9 @@
-"""What is wrong with a config, in one paragraph: the file, the line, the key, what was found and what to do."""
+"""Error messages about configs, one paragraph each: the file, the line, the key, the bad value and what to do."""
 
 import difflib
 import json
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -21,19 +21,19 @@ _WORDS = {
     "a valid string": "text",
     "a valid boolean": "true or false",
 }
-"""What pydantic calls a type, and what the pages call it."""
+"""The words of pydantic for a type, and those of our documentation."""
 
 
 @dataclass
 class Source:
-    """Where a config came from: a file with its lines, and the keys that `--set` decided over the file's head."""
+    """Where a config came from: a file with the lines of its keys, and the keys that `--set` has overridden."""
 
     name: str
     lines: Lines = field(default_factory=dict)
     overridden: set[Path] = field(default_factory=set)
 
     def override(self, path: Path) -> None:
-        """Note that `path` and all below it came from `--set`: the file's lines no longer speak of it."""
+        """Note that `path` and all below it came from `--set`, so that errors about them do not name lines of the file."""
         self.overridden.add(path)
         self.lines = {known: line for known, line in self.lines.items() if known[: len(path)] != path}
 
@@ -49,24 +49,30 @@ class Source:
 
 
 def worded(
-    error: ValidationError, model: type[BaseModel], where: Source, prefix: Path = (), beside: Sequence[str] = ()
+    error: ValidationError,
+    model: type[BaseModel],
+    where: Source,
+    prefix: Path = (),
+    beside: Sequence[str] = (),
+    keys_named: Callable[[str], Sequence[str]] = lambda name: (),
 ) -> str:
     """One paragraph for the first problem (an unknown key before any other), and how many more there are.
 
-    `prefix` is the place of the validated mapping in the config; `beside` are keys known there that `model` lacks.
+    `prefix` is the place of the validated mapping in the config; `beside` are keys known there that `model` lacks. `keys_named`
+    gives the dotted keys elsewhere in the config whose last part is the name of an unknown key.
     """
     problems: dict[Path, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
         problems.setdefault(_place(model, details["loc"])[0], []).append(details)
     # A union's members complain at different depths; the deepest is the one that was meant.
     problems = {
-        place: found for place, found in problems.items() if not any(_within(other, place) for other in problems)
+        place: details for place, details in problems.items() if not any(_within(other, place) for other in problems)
     }
-    unknown = (place for place, found in problems.items() if found[0]["type"] == "extra_forbidden")
+    unknown = (place for place, details in problems.items() if details[0]["type"] == "extra_forbidden")
     first = next(unknown, next(iter(problems)))
     others = len(problems) - 1
     more = f" ({others} more such problem{'s' if others > 1 else ''} after this one.)" if others else ""
-    return where.at((*prefix, *first)) + _sentence(problems[first], model, first, beside) + more
+    return where.at((*prefix, *first)) + _sentence(problems[first], model, first, beside, keys_named) + more
 
 
 def _within(place: Path, above: Path) -> bool:
@@ -79,49 +85,56 @@ def unknown_name(name: str, known: Iterable[str]) -> str:
     return f" Did you mean '{near[0]}'?" if near else ""
 
 
-def _sentence(problem: list[ErrorDetails], model: type[BaseModel], place: Path, beside: Sequence[str]) -> str:
-    kind, found = problem[0]["type"], problem[0]["input"]
+def _sentence(
+    problem: list[ErrorDetails],
+    model: type[BaseModel],
+    place: Path,
+    beside: Sequence[str],
+    keys_named: Callable[[str], Sequence[str]],
+) -> str:
+    kind, value = problem[0]["type"], problem[0]["input"]
     if kind == "extra_forbidden":
         holder = _place(model, problem[0]["loc"])[1]
         own = beside if len(place) == 1 else ()
         known = [*own, *(holder.model_fields if holder is not None else ())]
         listing = f"Known keys: {', '.join(known)}." if known else "Nothing can be set here."
-        return f"there is no key '{dotted(place[-1:])}' here.{unknown_name(str(place[-1]), known)} {listing}"
+        elsewhere = " or ".join(f"'{key}'" for key in keys_named(str(place[-1])))
+        hint = f" Did you mean {elsewhere}?" if elsewhere else unknown_name(str(place[-1]), known)
+        return f"there is no key '{dotted(place[-1:])}' here.{hint} {listing}"
     if kind == "missing" and isinstance(place[-1], int):
         return "the list is too short: this entry is missing. Add it."
     if kind == "missing":
         return f"the key '{dotted(place[-1:])}' is missing. Add it."
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tags = [tag for member in _members(_annotation(model, place)) if (tag := _tag(member)) is not None]
-        found = problem[0]["input"].get("name") if isinstance(problem[0]["input"], dict) else None
-        hint = unknown_name(found, tags) if isinstance(found, str) else ""
+        name = value.get("name") if isinstance(value, dict) else None
         wrong = (
-            f"there is no '{shortened(found, 80)}' here.{hint}"
-            if isinstance(found, str)
+            f"there is no '{shortened(name, 80)}' here.{unknown_name(name, tags)}"
+            if isinstance(name, str)
             else "the key 'name' is missing."
         )
         return f"{wrong} Known names: {', '.join(tags)}."
     if kind in ("model_type", "model_attributes_type"):
         target = _model(_annotation(model, place))
         shape = "component, written {name: NAME, key: value}" if _is_component(target) else "mapping of keys to values"
-        return f"this is a {shape}; found {shown(found)}."
+        return f"this is a {shape}; found {shown(value)}."
     if all(details["msg"].startswith("Input should be ") for details in problem):
         wanted = " or ".join(dict.fromkeys(details["msg"].removeprefix("Input should be ") for details in problem))
         for theirs, ours in _WORDS.items():
             wanted = wanted.replace(theirs, ours)
-        return f"it should be {wanted}; found {shown(found)}. Change that value."
-    return f"{problem[0]['msg'].removeprefix('Value error, ')}; found {shown(found)}. Change that value."
+        return f"it should be {wanted}; found {shown(value)}. Change that value."
+    return f"{problem[0]['msg'].removeprefix('Value error, ')}; found {shown(value)}. Change that value."
 
 
 def shown(value: Any) -> str:
-    """A found value as a config writes it, shortened, with its kind: `"4" (text)`."""
+    """A value as a config writes it, shortened, with its kind: `"4" (text)`."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     kind = f" ({NAMES[type(value)]})" if value is not None and type(value) in NAMES else ""
     return (text if len(text) <= 80 else text[:77] + "…") + kind
 
 
 def _place(model: type[BaseModel], location: Path) -> tuple[Path, type[BaseModel] | None]:
-    """A pydantic error location as a config path, and the model in which its last key stands.
+    """A pydantic error location as a config path, and the model that has its last key.
 
     Pydantic puts the member of a union (`int`, `list[str]`) into the location; a config has no such key.
     """

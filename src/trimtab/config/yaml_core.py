@@ -71,10 +71,10 @@ def resolve_plain(text: str) -> Any:
     """The value of a plain scalar. Raises `ValueError` for a number that no float or sensible whole number holds."""
     if _NULL.fullmatch(text):
         return None
-    if found := _BOOL.fullmatch(text):
-        return found[1] is not None
-    if found := _INFINITE.fullmatch(text):
-        return float(found[1] + "inf")
+    if match := _BOOL.fullmatch(text):
+        return match[1] is not None
+    if match := _INFINITE.fullmatch(text):
+        return float(match[1] + "inf")
     if _NAN.fullmatch(text):
         return float("nan")
     number = next((kind for kind in (_INT, _OCTAL, _HEX, _FLOAT) if kind.fullmatch(text)), None)

@@ -20,10 +20,10 @@ def parse_value(text: str, source: str = "--set") -> Any:
 
     Raises `ConfigError`, which begins with `source`, also for an empty value: `null` must be written.
     """
-    found = read_yaml(text, f"{source}: '{printable(shortened(text, 80))}'", numbered=False)
-    if found is None:
+    document = read_yaml(text, f"{source}: '{printable(shortened(text, 80))}'", numbered=False)
+    if document is None:
         raise ConfigError(f"{source}: there is no value. Give one, or write null for none and '' for an empty text.")
-    return found[0]
+    return document[0]
 
 
 def load_yaml(path: FilePath) -> tuple[dict[str, Any], Lines]:

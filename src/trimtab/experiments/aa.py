@@ -26,21 +26,16 @@ NAME = "aa.json"
 def aa_experiment(experiment: Experiment, copies: int) -> Experiment:
     """The baseline of an experiment against itself under other dropout draws, paired in the same way.
 
-    A lazy fork becomes a fork at half of the steps: its arms have no decision at which they would part.
+    A lazy fork becomes a fork at half of the steps, because no arm has a controller whose decision would start it.
     """
     experiment.needs_training()
     own = experiment.arms[experiment.baseline_arm]
     arms = {f"copy-{copy}": {**own, "episode.dropout_draw": copy} for copy in range(copies)}
+    config = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0])
     pairing = experiment.pairing
     if pairing.name == "lazy_fork":
-        steps = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0]).episode.steps
-        pairing = Pairing(name="fork", at=max(1, steps // 2))
-    if (
-        experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0]).model.spec.get(
-            "dropout"
-        )
-        == 0
-    ):
+        pairing = Pairing(name="fork", at=max(1, config.episode.steps // 2))
+    if config.model.spec.get("dropout") == 0:
         raise ConfigError(
             "model.dropout: this model has no dropout, so the dropout draw changes nothing and the copies would be identical. "
             "An A/A experiment needs an irrelevant stream."
@@ -51,23 +46,23 @@ def aa_experiment(experiment: Experiment, copies: int) -> Experiment:
 
 
 def run_aa(experiment: Experiment, out: Path | str, copies: int, draws: int, options: RunOptions) -> dict[str, Any]:
-    """Run it, and resample `draws` A/A experiments from its runs; the figures also go into `aa.json`.
+    """Run an A/A experiment and resample `draws` of them from its runs; the figures are also written to `aa.json`.
 
     Raises `ConfigError` for memory runs, for under six seeds and where the draw changes nothing (a model without dropout).
     """
-    twin = aa_experiment(experiment, copies)
-    seeds, spec = twin.seed_list, twin.claim
+    copied = aa_experiment(experiment, copies)
+    seeds, spec = copied.seed_list, copied.claim
     if len(seeds) < 6:
         raise ConfigError(
-            f"seeds: {len(seeds)} pairs can reach no verdict, so there is no false alarm to count. Take 6 or more."
+            f"seeds: {len(seeds)} pairs are too few for a verdict, so there is no false alarm to count. Take 6 or more."
         )
-    check(twin, "A/A: ")
-    result = run_experiment(twin, out, options)
-    if result["status"] != "completed":
-        return {"status": result["status"]}
+    check(copied, "A/A: ")
+    status = run_experiment(copied, out, options)["status"]
+    if status != "completed":
+        return {"status": status}
     folder = ExperimentDirectory(out)
-    table = metric_table(twin, finished(folder, twin), spec.metric).values
-    bank: dict[Hashable, Numbers] = {seed: [table[arm][seed] for arm in twin.arms] for seed in seeds}
+    table = metric_table(copied, finished(folder, copied), spec.metric).values
+    bank: dict[Hashable, Numbers] = {seed: [table[arm][seed] for arm in copied.arms] for seed in seeds}
     if all(len(set(np.asarray(values).tolist())) == 1 for values in bank.values()):
         raise ConfigError(
             "The copies are identical: this model has no dropout, so the dropout draw changes nothing. An A/A experiment needs "
@@ -78,12 +73,12 @@ def run_aa(experiment: Experiment, out: Path | str, copies: int, draws: int, opt
     first = [table["copy-0"][seed] for seed in seeds]
     floors = [
         noise_floor(paired_differences(first, [table[arm][seed] for seed in seeds], spec.scale))
-        for arm in twin.treatments
+        for arm in copied.treatments
     ]
-    found = {
+    result = {
         "status": "completed",
         "metric": spec.metric,
-        "pairing": twin.pairing.name,
+        "pairing": copied.pairing.name,
         "noise_floor": root_mean_square(np.array(floors)),
         "seeds": len(seeds),
         "copies": copies,
@@ -96,5 +91,5 @@ def run_aa(experiment: Experiment, out: Path | str, copies: int, draws: int, opt
         "alpha": spec.alpha,
         "verdicts": alarms.verdicts,
     }
-    write_json(folder.path / NAME, to_json(found))
-    return found
+    write_json(folder.path / NAME, to_json(result))
+    return result

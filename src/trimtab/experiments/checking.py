@@ -1,4 +1,4 @@
-"""What an experiment's design may not be."""
+"""Checks of an experiment's design, before anything is run."""
 
 import math
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ LONGEST_NAME = 300
 
 
 def check(experiment: Experiment, at: str) -> None:
-    """Refuse a design that contradicts itself. `at` says where it stands. Raises `ConfigError`."""
+    """Raise `ConfigError`, which begins with `at`, for a design that contradicts itself or cannot be run."""
     _check_size(experiment, at)
     seeds = experiment.seed_list
     if len(seeds) < 2 or len(set(seeds)) != len(seeds) or min(seeds) < 0:
         raise ConfigError(
-            f"{at}seeds: {experiment.seeds} gives {len(set(seeds))} pair(s); a comparison needs two different seeds at least, "
-            "six for a verdict, and twelve are usual."
+            f"{at}seeds: {experiment.seeds} gives {len(set(seeds))} pair(s). A comparison needs at least two different seeds, "
+            "a verdict at least six; twelve are usual."
         )
     if experiment.baseline is not None and experiment.baseline not in experiment.arms:
         raise ConfigError(
@@ -48,9 +48,7 @@ def check(experiment: Experiment, at: str) -> None:
     for arm, config in configs.items():
         same = [other for other in configs if other < arm and configs[other] == config]
         if same:
-            raise ConfigError(
-                f"{at}arms: '{arm}' and '{same[0]}' describe the same run. An arm is a policy of its own."
-            )
+            raise ConfigError(f"{at}arms: '{arm}' and '{same[0]}' have the same config. Change or remove one.")
     _check_pairs(experiment, at)
     check_figures(experiment, at)
     if experiment.run_kind.steps:
@@ -59,7 +57,7 @@ def check(experiment: Experiment, at: str) -> None:
 
 
 def _check_without_steps(experiment: Experiment, at: str) -> None:
-    """Refuse what only runs made of training steps can have."""
+    """Raise `ConfigError` for keys that need runs made of training steps."""
     of_steps = {
         "tune": bool(experiment.tune),
         "noise_floor": bool(experiment.noise_floor),
@@ -70,16 +68,16 @@ def _check_without_steps(experiment: Experiment, at: str) -> None:
     if present := [key for key, value in of_steps.items() if value]:
         raise ConfigError(
             f"{at}{present[0]}: this needs episodes that are made of training steps, and each of these is "
-            f"{experiment.run_kind.noun}; they are paired by their seeds. Leave it out."
+            f"{experiment.run_kind.noun}. Remove the key; such runs are paired by their seeds."
         )
 
 
 def _check_size(experiment: Experiment, at: str) -> None:
-    """A design whose episodes nobody could run, or whose lists would not fit into memory, is refused before they are made."""
+    """Raise `ConfigError` for a design with too many episodes, before lists of them are made."""
     count = experiment.seeds if isinstance(experiment.seeds, int) else len(experiment.seeds)
     for key, values in experiment.factors.items():
         if not values:
-            raise ConfigError(f"{at}factors.{key}: a factor needs a value at least.")
+            raise ConfigError(f"{at}factors.{key}: a factor needs at least one value.")
     cells = math.prod(len(values) for values in experiment.factors.values())
     episodes = count * cells * len(experiment.arms)
     if count > MOST_PAIRS or episodes > MOST_EPISODES:
@@ -96,12 +94,12 @@ def _check_size(experiment: Experiment, at: str) -> None:
 
 
 def _check_names(experiment: Experiment, at: str) -> None:
-    """Names that folders are made from: printable, short, and of different folders also where case does not count."""
+    """Raise `ConfigError` for names that cannot name a folder, or that would share one on a file system that ignores case."""
     for arm in experiment.arms:
         if not arm.strip() or len(arm) > LONGEST_NAME or printable(arm) != arm:
             raise ConfigError(
-                f"{at}arms: '{shortened(printable(arm), 60)}' is no name for an arm. A name has 1 to {LONGEST_NAME} printable "
-                "characters; what the arm is for belongs to the question."
+                f"{at}arms: '{shortened(printable(arm), 60)}' is not a name for an arm. A name has 1 to {LONGEST_NAME} printable "
+                "characters."
             )
     _check_distinct(f"{at}arms", {arm: folder_name(arm) for arm in experiment.arms})
     for key, values in experiment.factors.items():
@@ -120,7 +118,7 @@ def _check_distinct(where: str, folders: Mapping[str, str]) -> None:
 
 
 def _check_files(experiment: Experiment, at: str) -> None:
-    """A file that is not there is found before the episodes are run, not by each of them."""
+    """Raise `ConfigError` for a file that an arm needs and that does not exist."""
     for arm in experiment.arms:
         for cell in experiment.cells:
             missing = missing_paths(experiment.episode_config(arm, experiment.seed_list[0], cell))
@@ -139,11 +137,11 @@ def _check_files(experiment: Experiment, at: str) -> None:
 def _check_cells(experiment: Experiment, at: str) -> None:
     for key, values in experiment.factors.items():
         if len({canonical_json(value) for value in values}) != len(values):
-            raise ConfigError(f"{at}factors.{key}: a value stands twice; each is a cell of its own.")
+            raise ConfigError(f"{at}factors.{key}: a value is listed twice. Remove one.")
     for arm, overrides in experiment.arms.items():
         if taken := sorted(key for key in overrides if key in (*experiment.factors, "seed")):
             raise ConfigError(
-                f"{at}arms.{arm}: {', '.join(taken)} is set by the experiment's factors and seeds, and would be overwritten."
+                f"{at}arms.{arm}: {', '.join(taken)} is set by the experiment's factors and seeds. Remove it from the arm."
             )
 
 
@@ -151,7 +149,7 @@ def _check_pairs(experiment: Experiment, at: str) -> None:
     seeds, budget = len(experiment.seed_list), experiment.budget.pairs
     if budget is not None and (not experiment.sequential or budget > seeds):
         raise ConfigError(
-            f"{at}budget.pairs: a bound for a sequential experiment, of its {seeds} seeds at most; found {budget}"
+            f"{at}budget.pairs: it limits the pairs of a sequential experiment and is at most its {seeds} seeds; found {budget}"
             f"{'' if experiment.sequential else ', and the experiment is not sequential'}."
         )
     share = experiment.claim.alpha / len(experiment.treatments)
@@ -163,7 +161,7 @@ def _check_pairs(experiment: Experiment, at: str) -> None:
         raise ConfigError(f"{at}claim.scale: a trimmed claim cannot be judged sequentially. Use plain or log.")
     if experiment.sequential and (budget or seeds) < FEWEST_PAIRS:
         raise ConfigError(
-            f"{at}seeds: a sequential experiment never decides under {FEWEST_PAIRS} pairs; found {budget or seeds}."
+            f"{at}seeds: a sequential experiment needs at least {FEWEST_PAIRS} pairs to decide; found {budget or seeds}."
         )
 
 
@@ -172,17 +170,15 @@ def _check_plan(experiment: Experiment, at: str) -> None:
     config = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0])
     if experiment.noise_floor and not 2 <= experiment.noise_floor <= seeds:
         raise ConfigError(
-            f"{at}noise_floor: a spread takes 2 pairs at least, of the {seeds} seeds; found {experiment.noise_floor}."
+            f"{at}noise_floor: it is a number of pairs from 2 to the {seeds} seeds; found {experiment.noise_floor}."
         )
     if experiment.noise_floor and config.model.spec.get("dropout") == 0:
         raise ConfigError(
-            f"{at}noise_floor: the model draws no dropout, so its copies would be the baseline itself. Leave it out."
+            f"{at}noise_floor: the model has no dropout, so the baseline's copies would be identical to it. Remove the key."
         )
-    steered = [arm for arm in experiment.treatments
-               if experiment.config(arm, experiment.seed_list[0], experiment.cells[0]).episode.regime_controller]  # fmt: skip
-    if experiment.interventions is not None and not steered:
+    if experiment.interventions is not None and not experiment.steered_arms:
         raise ConfigError(
-            f"{at}intervention_effects: no arm has a regime controller, so there is no intervention to measure."
+            f"{at}intervention_effects: no arm has a regime controller, so there is no intervention to measure. Remove the key."
         )
 
 
@@ -193,23 +189,24 @@ def _check_tune(experiment: Experiment, at: str) -> None:
             raise ConfigError(f"{at}tune: '{arm}' is not a treatment. They are {', '.join(experiment.treatments)}.")
         if experiment.factors:
             raise ConfigError(
-                f"{at}tune: an arm cannot be tuned in an experiment with factors; make the factor an arm."
+                f"{at}tune: an arm cannot be tuned in an experiment with factors. Make each value of the factor an arm."
             )
         if shared := sorted(set(seeds) & set(tune.seeds)):
             raise ConfigError(
-                f"{at}tune.{arm}.seeds: {shared} are seeds of the experiment too; what is judged on the runs that chose it "
-                "looks better than it is."
+                f"{at}tune.{arm}.seeds: {shared} are seeds of the experiment too, and an arm looks too good on the "
+                "seeds it was tuned on. Choose others."
             )
         if "seed" in tune.over or not all(tune.over.values()) or len(set(tune.seeds)) < len(tune.seeds):
             raise ConfigError(
-                f"{at}tune.{arm}: every key under 'over' has a value at least and none is 'seed', and no seed stands twice."
+                f"{at}tune.{arm}: every key under 'over' needs at least one value, none may be 'seed', and no seed may be listed "
+                "twice."
             )
         count = math.prod(len(values) for values in tune.over.values())
         runs = count * len(tune.seeds)
         if runs > len(seeds):
             raise ConfigError(
                 f"{at}tune.{arm}: {count:,} candidates on {len(tune.seeds)} seed(s) are {runs} runs, and an arm "
-                f"has {len(seeds)}: it would use more compute than the arms that it is compared with. Take fewer "
+                f"has {len(seeds)}. Tuning would cost more than the arms that it is compared with. Take fewer "
                 "candidates."
             )
         for candidate in tune.candidates:
@@ -217,14 +214,16 @@ def _check_tune(experiment: Experiment, at: str) -> None:
                 update={"arms": {**experiment.arms, arm: {**experiment.arms[arm], **candidate}}}
             ).config(arm, seeds[0], {})
             if config.episode.regime_controller is not None:
-                raise ConfigError(f"{at}tune.{arm}: a tuned arm is a static one, and has no regime controller.")
+                raise ConfigError(f"{at}tune.{arm}: a tuned arm cannot have a regime controller.")
 
 
 def _check_pairing(experiment: Experiment, at: str) -> None:
     pairing = experiment.pairing
     if (pairing.at is not None) != (pairing.name == "fork"):
-        raise ConfigError(f"{at}pairing.at: the step at which arms part; a fork needs one, and no other pairing "
-                          f"takes one (found '{pairing.name}').")  # fmt: skip
+        raise ConfigError(
+            f"{at}pairing.at: a fork needs the step at which the arms part, and other pairings have none; the pairing is "
+            f"'{pairing.name}'."
+        )
     if pairing.name == "seed":
         return
     base = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0])
@@ -236,8 +235,8 @@ def _check_pairing(experiment: Experiment, at: str) -> None:
         same = other.model_copy(update={"episode": base.episode})
         if same != base:
             raise ConfigError(
-                f"{at}pairing: arm '{arm}' differs from '{experiment.baseline_arm}' in more than the episode; what a fork "
-                "shares (model, data, faults, hooks, monitor) cannot differ. Use pairing {name: seed}."
+                f"{at}pairing: arm '{arm}' differs from '{experiment.baseline_arm}' in more than the episode, and "
+                "a fork shares model, data, faults, hooks and monitor. Use pairing {name: seed}."
             )
         if pairing.name == "lazy_fork":
             _check_lazy(experiment, at, arm, base, other)
@@ -253,7 +252,9 @@ def _check_parting(experiment: Experiment, at: str) -> None:
         for cell in experiment.cells:
             steps = experiment.config(arm, experiment.seed_list[0], cell).episode.steps
             if parting is not None and parting >= steps:
-                raise ConfigError(f"{at}pairing.at: {parting} is not before the last step of the arm '{arm}', {steps}.")
+                raise ConfigError(
+                    f"{at}pairing.at: {parting} is not before the last step ({steps}) of the arm '{arm}'."
+                )
 
 
 def _check_lazy(experiment: Experiment, at: str, arm: str, base: RunConfig, other: RunConfig) -> None:

@@ -29,7 +29,7 @@ from trimtab.records.rows import Row
 from trimtab.version import __version__
 
 _JUDGED = ("summary.json", SAME_AS, EFFECTS)
-"""Files in the folder of an episode that the verdicts are made of; an episode's summary has the hashes of its other records."""
+"""Files of an episode that the verdicts are made from. An episode's summary has the hashes of its other records."""
 
 
 class ExperimentDirectory:
@@ -50,7 +50,7 @@ class ExperimentDirectory:
         return self.path / place("noise", None, seed, cell)
 
     def interventions(self, arm: str, seed: int, cell: dict[str, Any]) -> Path:
-        """The folder of what an episode's interventions did."""
+        """The folder with the measured effects of an episode's interventions."""
         return self.path / place("interventions", arm, seed, cell)
 
     def tuning(self, arm: str, candidate: int, seed: int) -> Path:
@@ -62,7 +62,7 @@ class ExperimentDirectory:
         return Path(os.path.relpath(folder, self.path)).as_posix()
 
     def failures(self) -> dict[str, str]:
-        """Why the episodes failed whose last try failed, by the name of their folder; empty before the experiment begins."""
+        """The errors of the episodes whose last try failed, by the name of their folder; empty before the experiment begins."""
         if not self.progress_path.exists():
             return {}
         progress = self.progress()
@@ -84,7 +84,7 @@ class ExperimentDirectory:
         write_json(self.path / name, content)
 
     def seals(self) -> dict[str, Seal]:
-        """The hash of every file that the verdicts and the report are made of, but for the episodes' own records."""
+        """The hash of every file that the verdicts and the report are made from, without the episodes' own records."""
         paths = [self.spec_path, *(path for path in self.path.glob("*.json") if path != self.progress_path)]
         for top in ("episodes", "noise", "tuning", "interventions"):
             paths += [path for name in _JUDGED for path in (self.path / top).rglob(name)]
@@ -130,7 +130,7 @@ def reserve(folder: ExperimentDirectory, experiment: Experiment, command: tuple[
     spec = experiment.model_dump(mode="json")
     if not folder.progress_path.exists():
         _begin(folder, experiment, spec, command)
-    # The progress was written first: a kill in between leaves a folder that can be gone on with.
+    # The progress is written first, so that the experiment can be continued after a kill in between.
     if not folder.spec_path.exists():
         write_text(folder.spec_path, dump_yaml(file_content(experiment)))
 

@@ -23,21 +23,12 @@ from trimtab.records.experiment_files import (
 )
 
 
-def steered(experiment: Experiment) -> list[str]:
-    """The treatments that have a regime controller; only runs made of training steps can have one."""
-    if not experiment.run_kind.steps:
-        return []
-    seed, cell = experiment.seed_list[0], experiment.cells[0]
-    treatments = experiment.treatments
-    return [arm for arm in treatments if experiment.config(arm, seed, cell).episode.regime_controller is not None]
-
-
 def intervention_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job]:
-    """The jobs that measure the interventions of every finished episode in which a controller acted."""
+    """The jobs that measure the interventions of every finished episode whose controller acted."""
     plan, jobs = experiment.interventions, []
     if plan is None:
         return []
-    for arm in steered(experiment):
+    for arm in experiment.steered_arms:
         for seed in experiment.seed_list:
             for cell in experiment.cells:
                 run, same = run_of(folder, experiment, arm, seed, cell)
@@ -52,11 +43,11 @@ def intervention_jobs(folder: ExperimentDirectory, experiment: Experiment) -> li
 
 
 def write_detections(folder: ExperimentDirectory, experiment: Experiment) -> None:
-    """Score every steered episode's decisions against the injected faults, into `detection.json`; nothing without faults."""
+    """Score the decisions of every controlled episode against the injected faults, into `detection.json`, if there are faults."""
     if not experiment.base.get("faults"):
         return
     found = []
-    for arm in steered(experiment):
+    for arm in experiment.steered_arms:
         for seed in experiment.seed_list:
             for cell in experiment.cells:
                 run, same = run_of(folder, experiment, arm, seed, cell)
@@ -67,7 +58,7 @@ def write_detections(folder: ExperimentDirectory, experiment: Experiment) -> Non
 
 
 def whole_rows(run: RunDirectory) -> list[dict[str, Any]]:
-    """The rows of a run, after those of its parent up to the step at which it parted."""
+    """The rows of a run; for a fork, after those of its parent up to the step of the fork."""
     parent, rows = run.manifest().parent, run.steps()
     if parent is None:
         return rows
@@ -76,12 +67,12 @@ def whole_rows(run: RunDirectory) -> list[dict[str, Any]]:
 
 
 def write_interventions(folder: ExperimentDirectory, experiment: Experiment) -> None:
-    """Gather the measured effects in `interventions.json`, with an interval by arm over all interventions, clustered by run."""
+    """Write the effects of all episodes to `interventions.json`, with an interval for each arm, clustered by run."""
     if experiment.interventions is None:
         return
     found: list[InterventionRecord] = []
     decisions = 0
-    for arm in steered(experiment):
+    for arm in experiment.steered_arms:
         for seed in experiment.seed_list:
             for cell in experiment.cells:
                 path = folder.interventions(arm, seed, cell) / EFFECTS
@@ -93,7 +84,7 @@ def write_interventions(folder: ExperimentDirectory, experiment: Experiment) -> 
                     InterventionRecord(arm=arm, seed=seed, cell=cell, **one.model_dump())
                     for one in measured.interventions
                 ]
-    effects = [_summed(found, arm, metric) for arm in steered(experiment) for metric in ("train_loss", "val_loss")]
+    effects = [_summed(found, arm, metric) for arm in experiment.steered_arms for metric in ("train_loss", "val_loss")]
     record = InterventionsRecord(
         horizon=experiment.interventions.steps,
         decisions=decisions,
@@ -109,7 +100,7 @@ def _summed(interventions: list[InterventionRecord], arm: str, metric: str) -> M
         return None
     values = [float(one.effect[metric]) for one in own]
     effect = clustered_interval(values, [one.seed for one in own])
-    low, high = effect.interval or (-math.inf, math.inf)  # one run: how effects vary between runs cannot be estimated
+    low, high = effect.interval or (-math.inf, math.inf)  # of one run, the variation between runs is unknown
     return MeanEffect(
         arm=arm,
         metric=metric,

@@ -1,4 +1,4 @@
-"""One episode of an experiment as a job: what is to be run where, and running it (or finding it done)."""
+"""An episode of an experiment as a job for an executor, and running it."""
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -60,10 +60,9 @@ class Job:
 
 
 def run_job(job: Job, context: RunContext) -> dict[str, Any]:
-    """Run an episode, go on with it, or find it done; returns its status and what it cost.
+    """Run an episode, resume it, or find it finished; returns its status and, for a fork, the `saved_steps`.
 
-    A finished episode is taken as it is only when what decides it is what it would be now. Raises `RunError` that names what
-    differs.
+    A finished episode is taken as it is only when its conditions have not changed. Raises `RunError` that names what differs.
     """
     kind, folder, config = kind_named(job.episodes), Path(job.folder), job.config
     if not isinstance(config, BaseModel):
@@ -81,7 +80,7 @@ def _forked(config: RunConfig, run: RunDirectory, job: Job, context: RunContext)
     if marker.exists():
         if first_action(parent, config) is None:
             return {"status": "same", "reused": True}
-        marker.unlink()  # the controller is another one than it was then
+        marker.unlink()  # written for another controller
     if run.exists():
         begun = run.manifest().parent
         saved = begun.step if begun is not None and job.kind == "lazy_fork" else 0

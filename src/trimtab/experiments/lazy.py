@@ -1,4 +1,4 @@
-"""Where a controller first acts: arms are one run until then, so only the rest need be run twice."""
+"""The step at which a controller first acts. Until then its arm is the baseline's run, so only the rest is trained."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +12,9 @@ from trimtab.training.config import RunConfig
 
 @dataclass(frozen=True)
 class FirstAction:
-    """A controller's first effective decision over a baseline's records, and where a fork may start so as to meet it.
+    """A controller's first effective decision over a baseline's records, and the step at which a fork has to start.
 
-    `start` is the newest checkpoint from which everything that the decision may need is made anew (0: the beginning);
+    `start` is the newest checkpoint from which the fork has everything that the decision may need (0: the beginning).
     `controller` is the controller's memory after step `start`.
     """
 
@@ -38,8 +38,7 @@ def first_action(baseline: RunDirectory, config: RunConfig) -> FirstAction | Non
         return None
     step, reason = acted
     latest = _latest_start(seen, step, config)
-    steps = [found for found in checkpoint_steps(baseline.checkpoints_path) if found <= latest]
-    start = max(steps, default=0)
+    start = max((step for step in checkpoint_steps(baseline.checkpoints_path) if step <= latest), default=0)
     controller = REGISTRIES["regime_controller"].build(spec.spec)
     for state in seen[:start]:
         controller.update(state, config.episode)
@@ -56,7 +55,7 @@ def _replayed(spec: dict[str, Any], seen: list[RegimeState], config: RunConfig) 
 
 
 def _latest_start(seen: list[RegimeState], step: int, config: RunConfig) -> int:
-    """The last step from which the fork's ring of snapshots at `step` is the one of a run made in full."""
+    """The last step from which a fork has the same ring of snapshots at `step` as an uninterrupted run."""
     spec = config.episode.regime_controller
     assert spec is not None
     controller = REGISTRIES["regime_controller"].build(spec.spec)

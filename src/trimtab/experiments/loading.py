@@ -22,8 +22,8 @@ from trimtab.records.experiment_spec import with_base
 def load_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     """Read an experiment's YAML, apply `key=value` overrides and check it all.
 
-    Raises `ConfigError` for what is wrong with it: unknown keys, a missing margin, one seed, an arm that changes nothing, a
-    pairing that contradicts the arms. Raises `RunError` for a file in a folder of records that names code, unless that is
+    Raises `ConfigError` for unknown keys, a missing margin, too few seeds, two equal arms, a pairing that contradicts the arms,
+    and so on (see `check`). Raises `RunError` for a file in a folder of records that names code, unless that is
     allowed (`allowing_code`).
     """
     data, lines = load_yaml(path)
@@ -42,6 +42,5 @@ def experiment_from(data: Mapping[str, Any], where: Source) -> Experiment:
     except ValidationError as error:
         raise ConfigError(worded(error, Experiment, where)) from error
     check(experiment, where.at(()))
-    return experiment.model_copy(
-        update={"baseline": experiment.baseline_arm}
-    )  # the order of keys must not decide it later
+    # Named in the records, so that it does not depend on the order of keys.
+    return experiment.model_copy(update={"baseline": experiment.baseline_arm})

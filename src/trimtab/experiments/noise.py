@@ -5,7 +5,7 @@ import statistics
 from trimtab.evidence import noise_floor, paired_differences
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.jobs import Job
-from trimtab.experiments.reading import Episode, finished
+from trimtab.experiments.reading import EpisodeResult, finished
 from trimtab.experiments.spec import Experiment
 from trimtab.experiments.verdicts.verdict_metrics import metric_table
 from trimtab.records import RunDirectory
@@ -17,8 +17,8 @@ COPY = "the baseline again"
 def noise_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job]:
     """The baseline's copies, for the first seeds of the experiment.
 
-    A fork's copy parts where the arms do; a lazy fork's at the median step at which the arms' own forks began (their
-    episodes have ended), half of the steps where none of them did.
+    With forks, a copy parts from the baseline where the arms do. With lazy forks, it parts at the median step at which the arms'
+    forks began (their episodes have ended), or at half of the steps where none did.
     """
     if not experiment.noise_floor:
         return []
@@ -55,8 +55,7 @@ def _parting(folder: ExperimentDirectory, experiment: Experiment) -> int | None:
 def noise_floors(folder: ExperimentDirectory, experiment: Experiment) -> dict[str, float]:
     """The SD of the paired A/A differences by metric, the claimed one's on the claim's scale; also into `noise_floor.json`.
 
-    Empty where fewer than two copies have ended, or the copies are identical: then the model draws no dropout, and nothing
-    irrelevant is left that could differ.
+    Empty where fewer than two copies have ended, and where the copies are identical because the model draws no dropout.
     """
     base = experiment.baseline_arm
     episodes = [episode for episode in finished(folder, experiment) if episode.arm == base]
@@ -91,13 +90,13 @@ def noise_floors(folder: ExperimentDirectory, experiment: Experiment) -> dict[st
     return floors
 
 
-def _copies(folder: ExperimentDirectory, experiment: Experiment) -> list[Episode]:
-    found, failed = [], folder.failures()
+def _copies(folder: ExperimentDirectory, experiment: Experiment) -> list[EpisodeResult]:
+    copies, failed = [], folder.failures()
     for seed in experiment.seed_list[: experiment.noise_floor]:
         for cell in experiment.cells:
             if folder.name(folder.noise(seed, cell)) in failed:
                 continue
-            episode = Episode.read(RunDirectory(folder.noise(seed, cell)), COPY, seed, cell)
+            episode = EpisodeResult.read(RunDirectory(folder.noise(seed, cell)), COPY, seed, cell)
             if episode is not None:
-                found.append(episode)
-    return found
+                copies.append(episode)
+    return copies

@@ -1,4 +1,4 @@
-"""Each arm's data, model and loss, before anything is run: what cannot be read is no matter for the last episode."""
+"""The preflight check: every arm's data, model and loss are built before the first episode runs."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from trimtab.training import MemoryLogger
 from trimtab.training.config import RunConfig
 from trimtab.training.runs.assembly import assemble
 
-_NEEDS_NOTHING = "cross_entropy"
-"""The loss that reads nothing but logits and labels."""
+_CANNOT_FAIL = "cross_entropy"
+"""The loss that needs only logits and labels."""
 
 
 def preflight(folder: ExperimentDirectory, experiment: Experiment) -> None:
     """Build every arm and cell, and evaluate its loss on its first batch. Raises `ConfigError` that names the arm and the reason.
 
-    Arms that have begun are left out, and arms with the plain cross-entropy are built alone; equal ones are tried once, and
-    arms on the same data share them. Runs that are not made of training steps are not built here.
+    Arms that have begun are not built again. A plain cross-entropy is not evaluated. Arms that differ only in what cannot fail
+    are built once, and arms on the same data share it. Runs that are not made of training steps are not built here.
     """
     if not experiment.run_kind.steps:
         return
@@ -55,7 +55,7 @@ def _try(config: RunConfig, data: dict[str, DataBundle]) -> None:
     assembly = assemble(config, data=data.get(key))
     data[key] = assembly.data
     trainer = assembly.trainer(MemoryLogger())
-    if config.episode.loss.name == _NEEDS_NOTHING:
+    if config.episode.loss.name == _CANNOT_FAIL:
         return
     trainer.prepare()
     next(trainer.passes.outputs(assembly.train_loader, 0, config.episode, 1, 0))

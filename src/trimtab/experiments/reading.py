@@ -1,4 +1,4 @@
-"""An experiment's episodes, read from their records."""
+"""The results of an experiment's episodes, read from their records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from trimtab.records.experiment_files import SAME_AS
 
 
 @dataclass(frozen=True)
-class Episode:
-    """A finished episode: its place in the design, and its metrics by dotted name.
+class EpisodeResult:
+    """The result of a finished episode: its arm, seed and cell, how it ended, and its metrics by dotted name.
 
-    `same` says that its controller never acted, so that its figures are the baseline's.
+    `same` says that its controller never acted, so its figures are the baseline's.
     """
 
     arm: str
@@ -28,8 +28,8 @@ class Episode:
     @classmethod
     def read(
         cls, run: RunDirectory, arm: str, seed: int, cell: Mapping[str, Any], *, same: bool = False
-    ) -> "Episode | None":
-        """The episode that a run holds; None while it has not ended."""
+    ) -> "EpisodeResult | None":
+        """The result of a run; None while the run has not ended."""
         summary = run.summary() if run.exists() else None
         if summary is None or summary.status == "interrupted":
             return None
@@ -48,19 +48,19 @@ def figures_of(summary: Summary) -> dict[str, float]:
 def run_of(folder: ExperimentDirectory, experiment: Experiment, arm: str, seed: int, cell: dict[str, Any]) -> tuple[
     RunDirectory, bool
 ]:  # fmt: skip
-    """The run that holds an episode, and whether that is the baseline's because the arm's controller never acted."""
+    """The run of an episode, and whether it is the baseline's because the arm's controller never acted."""
     place = folder.episode(arm, seed, cell)
     same = (place / SAME_AS).exists()
     return RunDirectory(folder.episode(experiment.baseline_arm, seed, cell) if same else place), same
 
 
-def finished(folder: ExperimentDirectory, experiment: Experiment) -> list[Episode]:
-    """The episodes that have ended, from the records alone.
+def finished(folder: ExperimentDirectory, experiment: Experiment) -> list[EpisodeResult]:
+    """The results of the episodes that have ended, from the records alone.
 
-    An episode whose last try failed has not, whatever an earlier try left in its folder; nor has one that is its baseline's
-    where that failed.
+    An episode whose last try failed has no result, whatever an earlier try left in its folder. Nor has an episode that is the
+    baseline's, where the baseline's failed.
     """
-    found, failed = [], folder.failures()
+    results, failed = [], folder.failures()
     for seed in experiment.seed_list:
         for arm in experiment.arms:
             for cell in experiment.cells:
@@ -69,7 +69,7 @@ def finished(folder: ExperimentDirectory, experiment: Experiment) -> list[Episod
                 run, same = run_of(folder, experiment, arm, seed, cell)
                 if same and folder.name(run.path) in failed:
                     continue
-                episode = Episode.read(run, arm, seed, cell, same=same)
+                episode = EpisodeResult.read(run, arm, seed, cell, same=same)
                 if episode is not None:
-                    found.append(episode)
-    return found
+                    results.append(episode)
+    return results

@@ -18,11 +18,19 @@ class Experiment(ExperimentSpec):
     """An experiment that can be run: the config of every episode follows from its spec."""
 
     def runs_alone(self, arm: str) -> bool:
-        """Whether the arm's episodes are runs of their own: the baseline's, and where no controller makes it a lazy fork."""
-        if arm == self.baseline_arm or self.pairing.name == "seed":  # as every run is that has no training steps
+        """Whether the arm's episodes are not forks: the baseline's, those paired by seed, and lazy forks without a controller."""
+        if arm == self.baseline_arm or self.pairing.name == "seed":  # the only pairing of runs without training steps
             return True
         config = self.config(arm, self.seed_list[0], self.cells[0])
         return self.pairing.name == "lazy_fork" and config.episode.regime_controller is None
+
+    @property
+    def steered_arms(self) -> list[str]:
+        """The treatments that have a regime controller; only runs made of training steps can have one."""
+        if not self.run_kind.steps:
+            return []
+        seed, cell = self.seed_list[0], self.cells[0]
+        return [arm for arm in self.treatments if self.config(arm, seed, cell).episode.regime_controller is not None]
 
     @property
     def run_kind(self) -> RunKind:
@@ -31,8 +39,8 @@ class Experiment(ExperimentSpec):
 
     def metrics_of(self, config: BaseModel) -> Metrics:
         """The metrics that an episode of this config has."""
-        found: Metrics = self.run_kind.load("metrics")(config)
-        return found
+        metrics: Metrics = self.run_kind.load("metrics")(config)
+        return metrics
 
     @property
     def metrics(self) -> Metrics:
@@ -40,7 +48,7 @@ class Experiment(ExperimentSpec):
         return self.metrics_of(self.episode_config(self.baseline_arm, self.seed_list[0], self.cells[0]))
 
     def resolved(self, base: Mapping[str, Any], source: str) -> BaseModel:
-        """A config of the kind that the episodes have. Raises `ConfigError` that begins with `source`."""
+        """A resolved config of the episodes' kind. Raises `ConfigError` that begins with `source`."""
         return resolve_root(self.run_kind.schema, base, Source(source, {}))
 
     def episode_config(self, arm: str, seed: int, cell: Mapping[str, Any]) -> BaseModel:
@@ -76,9 +84,8 @@ class Experiment(ExperimentSpec):
         return config
 
     def needs_training(self) -> None:
-        """Raise `ConfigError` where the episodes are no training runs."""
+        """Raise `ConfigError` where the episodes are not training runs."""
         if not self.run_kind.steps:
             raise ConfigError(
-                f"episodes: {self.episodes}. This command is about training runs: give an experiment whose episodes are "
-                "training runs."
+                f"episodes: {self.episodes}. This command needs an experiment whose episodes are training runs."
             )

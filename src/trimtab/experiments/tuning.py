@@ -1,4 +1,4 @@
-"""Finding the settings of a static arm before the experiment, with no more compute than an arm of it has."""
+"""Choosing the settings of an arm before the experiment, with no more compute than one of its arms has."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from trimtab.config import RunError
 from trimtab.evidence.arrays import mean
 from trimtab.experiments.directory import ExperimentDirectory
 from trimtab.experiments.jobs import Job
-from trimtab.experiments.reading import Episode
+from trimtab.experiments.reading import EpisodeResult
 from trimtab.experiments.spec import Experiment
 from trimtab.experiments.verdicts.capping import capped_values, metric_named, worst_of
 from trimtab.records import RunDirectory
@@ -37,10 +37,10 @@ def with_settings(experiment: Experiment, arm: str, settings: dict[str, Any]) ->
 def tuned(folder: ExperimentDirectory, experiment: Experiment) -> Experiment:
     """The experiment with each tuned arm at its best candidate; `tuning.json` lists every candidate.
 
-    The best is by the mean of the claimed metric over the tuning seeds, a diverged run's loss capped at the untrained model's;
-    of equals, the first. Raises `RunError` when a run did not end.
+    The best has the best mean of the claimed metric over the tuning seeds, with a diverged run's loss capped at the untrained
+    model's; the first of equals. Raises `RunError` when a run did not end.
     """
-    found: dict[str, TunedArm] = {}
+    tuning: dict[str, TunedArm] = {}
     for arm, tune in experiment.tune.items():
         runs, means, steps = [], [], 0
         metric = metric_named(experiment, experiment.claim.metric)
@@ -59,15 +59,15 @@ def tuned(folder: ExperimentDirectory, experiment: Experiment) -> Experiment:
             ]
         best = int(np.argmax(means) if metric.higher_is_better else np.argmin(means))
         chosen = tune.candidates[best]
-        found[arm] = TunedArm(over=tune.over, metric=metric.name, runs=runs, chosen=chosen, steps=steps)
+        tuning[arm] = TunedArm(over=tune.over, metric=metric.name, runs=runs, chosen=chosen, steps=steps)
         experiment = with_settings(experiment, arm, chosen)
-    if found:
-        folder.write(TUNING, TuningRecord(arms=found))
+    if tuning:
+        folder.write(TUNING, TuningRecord(arms=tuning))
     return experiment
 
 
-def _episode(place: Path, arm: str, seed: int) -> Episode:
-    episode = Episode.read(RunDirectory(place), arm, seed, {})
+def _episode(place: Path, arm: str, seed: int) -> EpisodeResult:
+    episode = EpisodeResult.read(RunDirectory(place), arm, seed, {})
     if episode is None:
         raise RunError(
             f"The tuning run in {place} did not end, so the arm '{arm}' has no settings. Run the experiment again."

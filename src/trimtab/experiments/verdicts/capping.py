@@ -1,4 +1,4 @@
-"""The figures of episodes as they are compared: what a run that diverged counts as."""
+"""The metrics of episodes as they are compared: those of diverged runs are capped."""
 
 import math
 from collections.abc import Sequence
@@ -8,16 +8,17 @@ import numpy as np
 
 from trimtab.config import WorkError
 from trimtab.evidence import cap
-from trimtab.experiments.reading import Episode
+from trimtab.experiments.reading import EpisodeResult
 from trimtab.experiments.spec import Experiment
 from trimtab.records.metrics import Metric
 
 
 @dataclass(frozen=True)
 class CappedValues:
-    """The figure of some episodes.
+    """A metric of some episodes.
 
-    `capped` counts those that stand at the untrained model's figure or at the `worst`, `unfounded` those at the worst.
+    `capped` counts the values that were replaced by the untrained model's or by the `worst`, `unfounded` those replaced by the
+    worst.
     """
 
     values: np.ndarray
@@ -27,24 +28,24 @@ class CappedValues:
 
 def metric_named(experiment: Experiment, name: str) -> Metric:
     """A metric of the experiment's episodes; the direction of the claimed one is the claim's."""
-    found = experiment.metrics.find(name) or Metric(name, higher_is_better=True)
+    metric = experiment.metrics.find(name) or Metric(name, higher_is_better=True)
     claim = experiment.claim
-    return replace(found, higher_is_better=claim.higher_is_better) if name == claim.metric else found
+    return replace(metric, higher_is_better=claim.higher_is_better) if name == claim.metric else metric
 
 
-def worst_of(episodes: Sequence[Episode], metric: Metric) -> float | None:
+def worst_of(episodes: Sequence[EpisodeResult], metric: Metric) -> float | None:
     """The worst finite value of a metric in any of the episodes."""
-    found = [value for episode in episodes if math.isfinite(value := episode.figures.get(metric.name, math.nan))]
-    return (min(found) if metric.higher_is_better else max(found)) if found else None
+    finite = [value for episode in episodes if math.isfinite(value := episode.figures.get(metric.name, math.nan))]
+    return (min(finite) if metric.higher_is_better else max(finite)) if finite else None
 
 
-def capped_values(episodes: Sequence[Episode], metric: Metric, *, worst: float | None) -> CappedValues:
-    """The metric of some episodes, where they diverged no worse than the untrained model's.
+def capped_values(episodes: Sequence[EpisodeResult], metric: Metric, *, worst: float | None) -> CappedValues:
+    """The metric of some episodes, with that of diverged runs capped.
 
-    A run that diverged, and any whose value is not finite, counts as the untrained model where its own value is not
-    better. Where the untrained model has no such figure (those of instruments and of stability) a finite value stands as it
-    is, and another counts as `worst`, the worst value that was measured: less than such a run deserves, so that nothing may be
-    concluded in its favour. Raises `WorkError` for a figure that an episode does not have, or that nothing can be held at.
+    The value of a run that diverged or is not finite is replaced by the untrained model's, unless its own is better. Where the
+    untrained model has no such metric (those of instruments and of stability), a finite value is kept and any other is replaced
+    by `worst`, the worst value that was measured. That is too good for such a run, so nothing may be concluded in its favour.
+    Raises `WorkError` for a metric that an episode does not have, and where there is nothing to replace a value by.
     """
     missing = [episode for episode in episodes if metric.name not in episode.figures and episode.status != "diverged"]
     if missing:
@@ -66,11 +67,11 @@ def capped_values(episodes: Sequence[Episode], metric: Metric, *, worst: float |
             f"'{metric.name}' is not finite in {lost.arm}, seed {lost.seed}, and no run has a value to cap it at."
         )
     floor = np.where(known_floor, untrained, math.nan if worst is None else worst)
-    found = cap(values, flags, floor, higher_is_better=metric.higher_is_better)
-    return CappedValues(found.values, found.count, int(unfounded.sum()))
+    capped = cap(values, flags, floor, higher_is_better=metric.higher_is_better)
+    return CappedValues(capped.values, capped.count, int(unfounded.sum()))
 
 
-def flattered(episodes: Sequence[Episode], metric: Metric) -> dict[str, int]:
+def flattered(episodes: Sequence[EpisodeResult], metric: Metric) -> dict[str, int]:
     """By arm, how many diverged runs have an untrained model that scores better than the median of the runs that did not.
 
     So it is with calibration: a model that knows nothing, and is sure of nothing, has no error of confidence.

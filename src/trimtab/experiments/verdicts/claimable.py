@@ -1,4 +1,4 @@
-"""Whether the episodes of an experiment will have the metric that it claims: refused before anything is run where not."""
+"""Whether the episodes of an experiment will have the metric that it claims; checked before anything is run."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from trimtab.records.metrics import Metrics
 
 
 def check_figures(experiment: Experiment, at: str) -> None:
-    """Refuse a claim, or a derived metric, on a figure that some arm's episodes will not have. Raises `ConfigError`."""
+    """Raise `ConfigError` for a claim, or a derived metric, on a metric that some arm's episodes will not have."""
     derived, metric = experiment.derived, experiment.claim.metric
     if derived is not None:
         if derived.over not in experiment.factors or len(experiment.factors) != 1:
@@ -18,12 +18,14 @@ def check_figures(experiment: Experiment, at: str) -> None:
         _check(experiment, derived.metric, f"{at}derived.metric")
     if metric == "sensitivity":
         if derived is None:
-            raise ConfigError(f"{at}claim.metric: 'sensitivity' is derived; say over which factor under 'derived'.")
+            raise ConfigError(f"{at}claim.metric: 'sensitivity' is a derived metric. Name its factor under 'derived'.")
         return
     _check(experiment, metric, f"{at}claim.metric")
     known = experiment.metrics.find(metric)
     if experiment.claim.scale == "log" and known is not None and known.often_zero:
-        raise ConfigError(f"{at}claim.scale: '{metric}' is often 0, which has no logarithm. Use plain or trimmed.")
+        raise ConfigError(
+            f"{at}claim.scale: '{metric}' is often 0, and the logarithm of 0 is not finite. Use plain or trimmed."
+        )
 
 
 def _check(experiment: Experiment, metric: str, where: str) -> None:
@@ -53,5 +55,5 @@ def _check_arm(arm: str, noun: str, metrics: Metrics, metric: str, where: str) -
 
 
 def _begun(metric: str, prefixes: Iterable[str]) -> str | None:
-    """The prefix that a name begins with and goes on after."""
+    """The prefix of a name that is longer than it; None where there is none."""
     return next((prefix for prefix in prefixes if metric.startswith(prefix) and metric != prefix), None)

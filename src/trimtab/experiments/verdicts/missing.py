@@ -1,4 +1,4 @@
-"""The pairs that a comparison lacks because an episode failed: a verdict says how many, and why."""
+"""Pairs that are missing from a comparison because an episode failed."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,10 +9,10 @@ from trimtab.experiments.spec import Experiment
 from trimtab.experiments.verdicts.verdict_metrics import Judged
 
 
-def with_missing(folder: ExperimentDirectory, experiment: Experiment, found: list[Judged]) -> list[Judged]:
-    """The verdicts with the pairs that were planned and the episodes that failed, which the sentence then names."""
+def with_missing(folder: ExperimentDirectory, experiment: Experiment, verdicts: list[Judged]) -> list[Judged]:
+    """The verdicts with the number of planned pairs and the failed episodes, which their sentences name."""
     failures = folder.failures()
-    return [_completed(folder, experiment, judged, failures) for judged in found]
+    return [_completed(folder, experiment, judged, failures) for judged in verdicts]
 
 
 def failed_episodes(folder: ExperimentDirectory) -> list[dict[str, str]]:

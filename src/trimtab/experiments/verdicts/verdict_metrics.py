@@ -1,4 +1,4 @@
-"""From the episodes' records to paired differences and verdicts."""
+"""Paired differences and verdicts from the results of episodes."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from trimtab.errors import DataError
 from trimtab.evidence import Claim, Comparison, Sequential, SequentialResult, Verdict, judge_all, paired_differences
 from trimtab.evidence.arrays import Floats, mean
 from trimtab.evidence.rule import Ruling
-from trimtab.experiments.reading import Episode
+from trimtab.experiments.reading import EpisodeResult
 from trimtab.experiments.spec import Experiment
 from trimtab.experiments.verdicts.capping import capped_values, flattered, metric_named, worst_of
 from trimtab.experiments.verdicts.diverged import DivergedRuns, guarded
@@ -19,7 +19,7 @@ from trimtab.records.experiment_files import VerdictRecord
 
 @dataclass(frozen=True)
 class Judged:
-    """A verdict and the pairs it was reached on, seed by seed; `planned` pairs, and the episodes that `failed` of them."""
+    """A verdict with its pairs, seed by seed; the number of `planned` pairs, and the episodes that `failed`."""
 
     verdict: Verdict
     seeds: list[int]
@@ -42,11 +42,11 @@ class _Pairs:
     seeds: list[int]
     baseline: list[float]
     treatment: list[float]
-    lost: DivergedRuns
+    diverged: DivergedRuns
     unjudged: str = ""
 
     def first(self, count: int) -> "_Pairs":
-        """The first pairs alone: those on which a sequential comparison ended."""
+        """The first pairs, with which a sequential comparison ended."""
         comparison = replace(self.comparison, differences=np.asarray(self.comparison.differences)[:count])
         return replace(
             self,
@@ -59,21 +59,21 @@ class _Pairs:
 
 @dataclass(frozen=True)
 class Table:
-    """A metric by arm and seed; also how many runs are capped, and how many of them where nothing but the worst is known."""
+    """A metric by arm and seed, and the counts of `CappedValues`."""
 
     values: dict[str, dict[int, float]]
     capped: dict[str, dict[int, int]]
     unfounded: dict[str, dict[int, int]]
 
 
-def metric_table(experiment: Experiment, episodes: list[Episode], metric: str) -> Table:
-    """The metric by arm and seed (a derived one, or the mean over the factors' cells), diverged runs capped (see `held`).
+def metric_table(experiment: Experiment, episodes: list[EpisodeResult], metric: str) -> Table:
+    """The metric by arm and seed (a derived one, or the mean over the factors' cells), diverged runs capped (`capped_values`).
 
     Raises `WorkError` for a figure that an episode does not have.
     """
     derived = experiment.derived if metric == "sensitivity" else None
     source = derived.metric if derived is not None else metric
-    found = Table({}, {}, {})
+    table = Table({}, {}, {})
     compared = metric_named(experiment, source)
     worst = worst_of(episodes, compared)
     for arm in experiment.arms:
@@ -82,19 +82,19 @@ def metric_table(experiment: Experiment, episodes: list[Episode], metric: str) -
             if len(own) < len(experiment.cells):
                 continue
             those = capped_values(own, compared, worst=worst)
-            found.capped.setdefault(arm, {})[seed] = those.capped
-            found.unfounded.setdefault(arm, {})[seed] = those.unfounded
+            table.capped.setdefault(arm, {})[seed] = those.capped
+            table.unfounded.setdefault(arm, {})[seed] = those.unfounded
             values = those.values
             if derived is None:
-                found.values.setdefault(arm, {})[seed] = mean(values)
+                table.values.setdefault(arm, {})[seed] = mean(values)
             else:
                 best = values.max() if compared.higher_is_better else values.min()
-                found.values.setdefault(arm, {})[seed] = mean(np.abs(values - best))
-    return found
+                table.values.setdefault(arm, {})[seed] = mean(np.abs(values - best))
+    return table
 
 
 def verdicts(
-    experiment: Experiment, episodes: list[Episode], noise_floor: Mapping[str, float] | None = None
+    experiment: Experiment, episodes: list[EpisodeResult], noise_floor: Mapping[str, float] | None = None
 ) -> list[Judged]:
     """The claim's verdict for every treatment (Holm over them), then estimates: against tuned arms, and of other metrics.
 
@@ -112,16 +112,16 @@ def verdicts(
     for metric in experiment.metrics.explored:
         if metric != spec.metric and all(metric in episode.figures for episode in episodes):
             pairs += _compared(experiment, episodes, metric, None, noise_floor)
-    found = judge_all([pair.comparison for pair in pairs], family=len(experiment.treatments))
+    judged = judge_all([pair.comparison for pair in pairs], family=len(experiment.treatments))
     if experiment.sequential:
-        found = [_sequential(v, results[v.treatment], share) if v.p_adjusted is not None else v for v in found]
-    found = [
-        _inconclusive(verdict, claim, pair.unjudged) if pair.unjudged else guarded(verdict, pair.lost)
-        for verdict, pair in zip(found, pairs, strict=True)
+        judged = [_sequential(v, results[v.treatment], share) if v.p_adjusted is not None else v for v in judged]
+    judged = [
+        _inconclusive(verdict, claim, pair.unjudged) if pair.unjudged else guarded(verdict, pair.diverged)
+        for verdict, pair in zip(judged, pairs, strict=True)
     ]
     return [
         Judged(verdict, pair.seeds, pair.baseline, pair.treatment, np.asarray(pair.comparison.differences).tolist())
-        for verdict, pair in zip(found, pairs, strict=True)
+        for verdict, pair in zip(judged, pairs, strict=True)
     ]
 
 
@@ -137,7 +137,7 @@ def _inconclusive(verdict: Verdict, claim: Claim, reason: str) -> Verdict:
     )
 
 
-def sequential_results(experiment: Experiment, episodes: list[Episode]) -> dict[str, SequentialResult]:
+def sequential_results(experiment: Experiment, episodes: list[EpisodeResult]) -> dict[str, SequentialResult]:
     """The sequential result of the claim for each treatment, pair by pair in the order of the seeds."""
     spec = experiment.claim
     share = spec.alpha / len(experiment.treatments)
@@ -180,7 +180,7 @@ def _sequential(verdict: Verdict, result: SequentialResult, alpha: float) -> Ver
 
 def _compared(
     experiment: Experiment,
-    episodes: list[Episode],
+    episodes: list[EpisodeResult],
     metric: str,
     claim: Claim | None,
     noise_floor: Mapping[str, float] | None,
@@ -191,7 +191,7 @@ def _compared(
     values = table.values
     source = experiment.derived.metric if experiment.derived is not None and metric == "sensitivity" else metric
     base, by_seed = base or experiment.baseline_arm, experiment.pairing.name == "seed"
-    found = []
+    compared = []
     for arm in experiment.treatments:
         if arm == base:
             continue
@@ -215,13 +215,13 @@ def _compared(
         wrecked = {name: len(own) for name, own in runs.items() if all(e.status == "diverged" for e in own)}
         gaining = flattered([*runs[base], *runs[arm]], metric_named(experiment, source))
         unfounded = sum(table.unfounded[name][seed] for name in (base, arm) for seed in seeds)
-        lost = DivergedRuns(wrecked, gaining, unfounded)
-        found.append(_Pairs(comparison, seeds, baseline, treatment, lost, unjudged))
-    return found
+        diverged = DivergedRuns(wrecked, gaining, unfounded)
+        compared.append(_Pairs(comparison, seeds, baseline, treatment, diverged, unjudged))
+    return compared
 
 
 def _differences(baseline: list[float], treatment: list[float], claim: Claim | None) -> tuple[Floats, str]:
-    """The paired differences, and why the claim cannot be judged on them (plain ones, then); empty where it can."""
+    """The paired differences, and the reason why the claim cannot be judged on them (they are plain then), or an empty text."""
     if claim is None or claim.scale != "log":
         return paired_differences(baseline, treatment, "plain"), ""
     try:
