@@ -33,7 +33,7 @@ def test_a_file_over_the_limit_is_refused_after_reading_no_more_than_the_limit(t
 
 
 @pytest.mark.parametrize("make", ["fifo", "folder", "device", "socket"])
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path, make):
+def test_anything_but_a_regular_file_is_refused_at_once(tmp_path, make):
     path = tmp_path / "it"
     bound = None
     if make == "fifo":
@@ -87,7 +87,7 @@ def test_a_new_file_must_be_new_and_follows_the_umask(tmp_path):
         open_to_write(tmp_path / "file", "new")
 
 
-def test_appending_keeps_what_is_there(tmp_path):
+def test_appending_keeps_the_existing_content(tmp_path):
     (tmp_path / "file").write_text("a")
     descriptor = open_to_write(tmp_path / "file", "append")
     os.write(descriptor, b"b")
@@ -156,7 +156,7 @@ def test_links_in_a_circle_have_folders_too(tmp_path):
     assert tmp_path in folders_above(tmp_path / "a" / "file")
 
 
-def test_what_is_at_a_path_is_said_in_words(tmp_path):
+def test_the_kind_of_file_at_a_path_is_described_in_words(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
     os.mkfifo(tmp_path / "fifo")

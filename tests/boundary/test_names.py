@@ -35,7 +35,7 @@ def test_different_texts_have_different_names(one, other):
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "a\\b", "a\0", "\ud800", None, 3, ["a"]])
-def test_what_is_not_the_name_of_an_entry(name):
+def test_names_that_no_folder_entry_can_have_are_refused(name):
     assert not is_plain_name(name)
 
 

@@ -40,7 +40,7 @@ def test_what_python_writes_is_read_back(value: object) -> None:
         (b"1 2", "it is not valid JSON (Extra data, line 1, column 3)"),
     ],
 )
-def test_what_is_no_strict_json_is_refused_with_its_place(content: bytes, reason: str) -> None:
+def test_the_error_for_bad_json_names_the_line_and_column(content: bytes, reason: str) -> None:
     with pytest.raises(StrictJsonError) as error:
         strict_json(content)
     assert reason in str(error.value)

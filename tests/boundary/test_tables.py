@@ -50,7 +50,7 @@ def test_another_separator_or_encoding_is_named(content: bytes, words: str) -> N
         "ärm,seed\n".encode("latin-1"),
     ],
 )
-def test_what_is_no_fault_of_the_separator_is_none(content: bytes) -> None:
+def test_a_table_without_a_wrong_separator_has_no_fault(content: bytes) -> None:
     assert table_fault(content, ",", WANTED) is None
 
 

@@ -41,7 +41,7 @@ def test_a_component_without_a_name_is_its_slots_default() -> None:
     assert resolve_config(joined(base(), policy)).data.tokenizer.spec == {"name": "character", "policy": "ascii128"}
 
 
-def test_a_preset_fills_what_is_not_given_and_what_is_given_wins() -> None:
+def test_a_preset_fills_in_missing_parameters_and_does_not_override_given_ones() -> None:
     large = resolve_config(joined(base(), {"model": {"preset": "large"}})).model.spec
     assert (large["width"], large["heads"]) == (512, 8)
     wider = resolve_config(joined(base(), {"model": {"preset": "large", "width": 1024}})).model.spec

@@ -60,7 +60,7 @@ def test_links_of_the_hubs_cache_are_followed(tmp_path: Path) -> None:
         member(snapshot, "three.json")
 
 
-def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+def test_anything_but_a_regular_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "link.json").symlink_to("pipe.json")

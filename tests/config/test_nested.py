@@ -76,7 +76,7 @@ def test_a_component_without_others_has_none() -> None:
         ({"prats": []}, "episode.schedule.prats: there is no key 'prats' here. Did you mean 'parts'?"),
     ],
 )
-def test_what_is_wrong_is_named_by_its_place(spec: dict[str, Any], words: str) -> None:
+def test_the_error_names_the_key_of_a_bad_nested_component(spec: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolved({"name": f"{HERE}:several", **spec})
     assert words in str(caught.value)

@@ -44,7 +44,7 @@ def test_naming_the_same_component_keeps_them() -> None:
     assert applied({"model": {"layers": 2}}, "model.name=decoder") == {"model": {"layers": 2, "name": "decoder"}}
 
 
-def test_what_stands_beside_a_components_parameters_stays() -> None:
+def test_keys_beside_a_components_parameters_are_kept() -> None:
     hooks = {"hooks": [{"name": "a", "enabled": False, "every": 3}]}
     assert applied(hooks, "hooks[0].name=b") == {"hooks": [{"name": "b", "enabled": False}]}
     data = {"data": {"name": "corpus", "path": "x", "tokenizer": {"name": "file", "path": "t"}}}

@@ -43,7 +43,7 @@ def judged(plain: list[EpisodeResult], hot: list[EpisodeResult], **claim: Any) -
     return verdicts(spec(**TASK, claim={**CLAIM, **claim}, seeds=8), [*plain, *hot])[0].verdict
 
 
-def test_an_arm_that_diverged_in_every_run_stands_at_the_untrained_models_figure() -> None:
+def test_an_arm_that_diverged_in_every_run_has_the_untrained_models_metric() -> None:
     """Not at the worst run of the other arm, which made it equivalent to that."""
     found = judged(episodes("plain", [*HEALTHY]), episodes("hot", [None] * 8))
     assert (found.verdict, found.capped) == ("inferior", 8)
@@ -74,7 +74,7 @@ def test_a_run_does_not_gain_by_diverging_where_untrained_models_score_well() ->
     assert losing.verdict in ("inferior", "inconclusive") and "score better" not in losing.reason
 
 
-def test_where_the_untrained_figure_is_not_known_nothing_is_won_or_drawn_by_the_cap() -> None:
+def test_without_the_untrained_models_metric_a_diverged_arm_is_never_superior_or_equivalent() -> None:
     hot = episodes("hot", [None, *HEALTHY[1:]], untrained=None)
     found = judged(episodes("plain", [*HEALTHY]), hot)
     assert found.verdict == "inconclusive" and "the untrained model's is not known" in found.reason

@@ -75,7 +75,7 @@ def test_memory_runs_are_compared_pair_by_pair_on_equal_pairs(
     assert any(v["metric"] == "joint.pair_steps" and v["p_adjusted"] is None for v in result["verdicts"])
 
 
-def test_a_finished_memory_experiment_is_found_done_and_its_records_stay(
+def test_a_finished_memory_experiment_is_not_run_again_and_its_records_stay(
     design: dict[str, Any], ran: tuple[Path, dict[str, Any]]
 ) -> None:
     out, result = ran

@@ -144,7 +144,7 @@ def test_a_fork_shares_everything_up_to_its_step(tmp_path: Path) -> None:
         assert child.steps()[0]["train_loss"] == base[17]["train_loss"]
 
 
-def test_a_finished_experiment_is_found_done_and_a_changed_one_refused(tmp_path: Path) -> None:
+def test_a_finished_experiment_is_not_run_again_and_a_changed_one_is_refused(tmp_path: Path) -> None:
     first = run_experiment(spec(), tmp_path / "e", QUIET)
     seen: list[RunEvent] = []
     again = run_experiment(spec(), tmp_path / "e", RunOptions(events=seen.append))

@@ -103,7 +103,7 @@ def test_tensorboard_reads_it_back(run):
     assert json.loads((paths[0].parent / ".trimtab-export.json").read_text())["files"] == [paths[0].name]
 
 
-def test_without_tensorboard_the_user_is_told_what_to_install(run, monkeypatch):
+def test_without_tensorboard_the_error_says_what_to_install(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.event_file_writer", None)
     with pytest.raises(ConfigError, match=r"pip install 'trimtab\[tensorboard\]'"):
         export_tensorboard(run)

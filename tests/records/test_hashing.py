@@ -103,7 +103,7 @@ def test_source_hash_follows_the_file(tmp_path):
     assert source_hash(module.Hook) != first  # its helper changed
 
 
-def test_no_source_is_said_and_not_hashed():
+def test_a_component_without_source_is_named_instead_of_hashed():
     assert source_hash(len) == "no-source:builtins:len"
     namespace: dict = {"__name__": "typed"}
     exec("class Typed: pass", namespace)

@@ -98,7 +98,7 @@ def test_hashes_name_files_below_their_folder_only(tmp_path: Path) -> None:
     seal = Seal(bytes=1, sha256="0" * 64)
     for name in ("../mine", str(tmp_path / "mine"), "", "a\0b", "a/../../mine"):
         (found,) = differing(tmp_path / "run", {name: seal})
-        assert found.endswith("is no file of the run")
+        assert found.endswith("is not a file of the run")
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"a": 1}', "{"])

@@ -228,7 +228,7 @@ def test_rows_are_written_to_a_regular_file_only(tmp_path, make):
 
 
 @pytest.mark.parametrize("make", ["fifo", "folder", "device", "giant", "giant line"])
-def test_what_is_no_file_of_rows_is_refused_at_once(tmp_path, make, monkeypatch):
+def test_anything_but_a_file_of_rows_is_refused_at_once(tmp_path, make, monkeypatch):
     path = tmp_path / "a.jsonl"
     if make == "fifo":
         os.mkfifo(path)

@@ -45,7 +45,7 @@ class Record(BaseModel):
         ({"kind": "c"}, "kind holds \"c\" where 'a' or 'b' belongs"),
         ({"part": None}, "part holds null where an object belongs"),
         ({"part": {"name": 1}}, "part.name holds 1 where text belongs"),
-        ({"part": {"nom\n": 1}}, "part.nom\\x0a is no key of this record"),
+        ({"part": {"nom\n": 1}}, "part.nom\\x0a is not a key of this record"),
         ({"items": {}}, "items holds an object where a list belongs"),
         ({"items": [1, "x"]}, 'items.1 holds "x" where a whole number belongs'),
         ({"seeds": "x"}, 'seeds holds "x" where a whole number or a list belongs'),
@@ -59,7 +59,7 @@ class Record(BaseModel):
         ),
     ],
 )
-def test_a_problem_is_said_in_plain_words(content: Any, words: str) -> None:
+def test_a_problem_of_a_record_is_described_in_plain_words(content: Any, words: str) -> None:
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(Record).validate_python(content)
     assert problems_of(caught.value).startswith(words)

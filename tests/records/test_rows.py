@@ -74,7 +74,7 @@ def test_whole_numbers_stay_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["1.5", "none", True, [1.0]])
-def test_what_is_no_number_is_refused_where_a_number_belongs(value: object, tmp_path: Path) -> None:
+def test_a_value_that_is_not_a_number_is_refused_under_a_numeric_key(value: object, tmp_path: Path) -> None:
     with JsonlWriter(tmp_path / "rows.jsonl") as writer:
         writer.write({"step": 1})
         writer.write({"step": 2, "grad_norm": value})

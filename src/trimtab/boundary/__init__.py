@@ -1,4 +1,4 @@
-"""What enters and leaves the program: files, names and text that others wrote, and the libraries that parse them."""
+"""Handling of untrusted input and output: files, names and text that others wrote, and the libraries that parse them."""
 
 from trimtab.boundary.files import (
     RECORD_LIMIT,

@@ -1,4 +1,4 @@
-"""One place where an error of somebody else's parser becomes one of ours."""
+"""Converting the errors of third-party parsers to errors of Trimtab."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,10 +13,10 @@ _UNSAID = {"KeyError", "IndexError", "AttributeError", "TypeError", "ZeroDivisio
 
 @contextmanager
 def foreign(error_type: type[TrimtabError], worded: Callable[[str], str]) -> Iterator[None]:
-    """Around one call of a library that reads input of a user's or a stranger's: whatever it raises becomes `error_type`.
+    """Wraps one call of a library that reads untrusted input: whatever the call raises becomes `error_type`.
 
-    `worded` makes the whole message from the reason, which is one short line. Errors of ours and interrupts pass. Keep the
-    block to the call itself: a bug of ours inside it would be reported as a fault of the input.
+    `worded` makes the whole message from the reason, which is one short line. Errors of Trimtab and interrupts pass unchanged.
+    Keep the block to the call itself: a bug in our code inside it would be reported as a fault of the input.
 
         with foreign(DataError, lambda reason: f"{path} is no tokenizer: {reason}. Choose another file."):
             tokenizer = Tokenizer.from_file(str(path))

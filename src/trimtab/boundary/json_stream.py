@@ -1,4 +1,4 @@
-"""The items of a long JSON list one after the other, so that memory holds one item and not the file."""
+"""Reading the items of a long JSON list one by one, so that memory holds one item and not the file."""
 
 import codecs
 import json
@@ -12,7 +12,7 @@ LONGEST_VALUE = 1 << 28
 
 _CHUNK = 1 << 20
 _CUT = 16
-"""An error or a number so few characters before the end of what was read may go on behind it."""
+"""An error or a number this close to the end of the characters read may be incomplete; more is read first."""
 
 
 def json_items(file: BinaryIO, under: str | None, *, as_written: bool = False) -> Iterator[Any]:
@@ -94,11 +94,11 @@ class _Text:
 
     def take(self, *wanted: str) -> str:
         """Take the next character, which must be one of `wanted`."""
-        found = self.peek()
-        if found not in wanted:
+        character = self.peek()
+        if character not in wanted:
             raise self.invalid(f"Expecting {' or '.join(map(repr, wanted))}", self.at)
         self.at += 1
-        return found
+        return character
 
     def value(self) -> Any:
         """Take the next value."""

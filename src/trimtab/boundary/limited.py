@@ -1,4 +1,4 @@
-"""One function in a process of its own, with limits on time, memory and output: for parsers that a stranger's file drives.
+"""Running one function in a separate process with limits on time, memory and output, for parsers of untrusted files.
 
 On Linux the kernel enforces every limit. macOS does not honour the limit on memory; the others hold there too.
 """
@@ -20,7 +20,7 @@ _OWN_FOLDER = str(Path(__file__).parents[2])
 
 
 class LimitedError(Exception):
-    """The function raised, or exceeded a limit, or ended its process; the text is the reason in one short line."""
+    """The function raised, exceeded a limit, or ended its process. The text is the reason in one short line."""
 
 
 def run_limited(

@@ -1,8 +1,8 @@
-"""Code of the user's own: from which folder a dotted path `package.module:Name` is imported.
+"""The folders from which the user's code, named by a dotted path `package.module:Name`, is imported.
 
 A command imports nothing from the folder that it is called from, except the module that a dotted path names and what the code
-of that module imports in its turn. The folder is not on `sys.path`: libraries try to import optional modules at many moments,
-and a folder of records or a stranger's folder may hold a file of such a name.
+of that module imports in its turn. The folder is not on `sys.path`: libraries import optional modules at any time, and a folder
+of records from somebody else may hold a file of such a name.
 """
 
 import importlib
@@ -30,17 +30,17 @@ class OwnFolder(MetaPathFinder):
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self._found: set[str] = set()
+        self._imported: set[str] = set()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The module's spec; None for a module that neither a dotted path names nor code of the folder imports."""
-        if path is not None or not (fullname == _named.get() or _importing_module() in self._found):
+        if path is not None or not (fullname == _named.get() or _importing_module() in self._imported):
             return None
         spec = PathFinder.find_spec(fullname, [self.folder])
         if spec is not None:
-            self._found.add(fullname)
+            self._imported.add(fullname)
         return spec
 
 
@@ -56,9 +56,9 @@ def import_own(module: str, attribute: str) -> Any:
     """The attribute that the dotted path `module:attribute` names. Raises whatever the import raises."""
     top = module.partition(".")[0]
     with _naming(top):
-        found = getattr(importlib.import_module(module), attribute)
+        component = getattr(importlib.import_module(module), attribute)
     _imported.add(top)
-    return found
+    return component
 
 
 def searched_folders() -> list[str]:

@@ -1,4 +1,4 @@
-"""A worker process that ends with the process that started it, however that one ends."""
+"""Ending a worker process when the process that started it has ended, in whatever way."""
 
 import ctypes
 import os
@@ -13,7 +13,7 @@ _POLL = 0.2  # seconds between two looks
 
 
 def identity(pid: int) -> str | None:
-    """Text that names the process `pid` and no later process of the same number; None where there is no such process.
+    """Text that identifies the process `pid` and no later process of the same number; None where there is no such process.
 
     It is the time at which the process was started. A process that has ended and is not yet collected counts as none.
     """

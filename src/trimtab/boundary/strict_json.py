@@ -1,4 +1,4 @@
-"""JSON of others, read strictly: RFC 8259 without what readers disagree on."""
+"""Strict reading of untrusted JSON: RFC 8259 without the cases on which readers disagree."""
 
 import json
 import re
@@ -11,7 +11,7 @@ Number = TypeVar("Number", bound=float)
 
 
 class StrictJsonError(ValueError):
-    """Content that is no JSON, or JSON that two readers would read differently; the message is a clause about `it`."""
+    """Content that is not JSON, or JSON that two readers would read differently; the message is a clause about `it`."""
 
 
 class WrittenFloat(float):

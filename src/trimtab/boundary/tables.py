@@ -1,4 +1,4 @@
-"""Tables of text as other programs save them: how to say that the separator or the encoding is not the one that is read."""
+"""Tables of text that other programs saved: error messages for a wrong separator or encoding."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -17,10 +17,10 @@ _START = 1 << 16
 
 
 def table_fault(content: bytes, separator: str, wanted: Collection[str]) -> str | None:
-    """What keeps the beginning of a file from being a table in UTF-8, and what to do: a clause about `it` and a sentence.
+    """Why the beginning of a file is not a table in UTF-8, and what to do: a clause about `it` and a sentence.
 
-    `separator` is the one that is read; `wanted` are columns that the table should have, in small or large letters. None where
-    nothing is wrong, or nothing that this knows.
+    `separator` is the expected one; `wanted` are columns that the table should have, in any case. None where no problem is
+    recognised.
     """
     start = content[:_START]
     if (encoding := _other_encoding(start)) is not None:
@@ -35,14 +35,14 @@ def table_fault(content: bytes, separator: str, wanted: Collection[str]) -> str 
     if names <= _names(line, separator):
         return None
     others = [mark for mark in _WORDS if mark != separator]
-    found = next((mark for mark in others if names <= _names(line, mark)), None)
-    is_whole = line.count('"') % 2 == 0  # else a cell in quotes goes on in the next line
-    if found is None and separator not in line and is_whole:
-        found = next((mark for mark in others if mark in line.strip()), None)
+    actual = next((mark for mark in others if names <= _names(line, mark)), None)
+    is_whole = line.count('"') % 2 == 0  # else a cell in quotes continues in the next line
+    if actual is None and separator not in line and is_whole:
+        actual = next((mark for mark in others if mark in line.strip()), None)
     return (
         None
-        if found is None
-        else f"its columns are separated by {_WORDS[found]}, and this takes {_word(separator)}. {_advice(separator)}"
+        if actual is None
+        else f"its columns are separated by {_WORDS[actual]}, and this takes {_word(separator)}. {_advice(separator)}"
     )
 
 

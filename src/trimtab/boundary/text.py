@@ -44,9 +44,9 @@ def shortened(text: str, limit: int) -> str:
 
 def listed(names: Iterable[object], most: int = 12) -> str:
     """Names for an error message: `a, b, c`, each printable and short; beyond `most` of them, how many more there are."""
-    found = [shortened(printable(name), 60) for name in names]
-    more = f" and {len(found) - most:,} more" if len(found) > most else ""
-    return ", ".join(found[:most]) + more
+    shown = [shortened(printable(name), 60) for name in names]
+    more = f" and {len(shown) - most:,} more" if len(shown) > most else ""
+    return ", ".join(shown[:most]) + more
 
 
 def csv_cell(value: object) -> object:

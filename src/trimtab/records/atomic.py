@@ -34,7 +34,7 @@ def write_text(path: str | Path, text: str) -> None:
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write a file beside its target, fsync it, rename it over the target, fsync the folder.
 
-    A reader sees the old content or the new, never a part. Raises WorkError when the disk refuses; the old file stands.
+    A reader sees the old content or the new, never a part. Raises WorkError when the disk refuses; the old file is kept.
     """
     path = Path(path)
     with _temporary(path) as temporary:
@@ -83,31 +83,32 @@ def remove_tree_atomically(path: str | Path) -> None:
 
 
 def clean_leftovers(folder: str | Path) -> list[Path]:
-    """Remove what killed writers left directly in `folder`, and return it; writes in progress (here or elsewhere) are kept.
+    """Remove the temporary files that killed writers left directly in `folder`; returns them.
 
-    A folder that was moved aside for a replacement that never came is moved back. A missing folder has no leftovers.
+    The files of writes in progress, in this process or another, are kept. A folder that was moved aside for a replacement that
+    was never written is moved back. A missing folder has no leftovers.
     """
     folder = Path(folder)
     if not folder.is_dir():
         return []
-    found = []
+    leftovers = []
     for path in sorted(folder.iterdir()):
         match = _LEFTOVER.match(path.name)
         if match is None or path.absolute() in _in_progress or _is_another_process(int(match["pid"])):
             continue
-        found.append(path)
+        leftovers.append(path)
         original = folder / match["name"]
         if match["kind"] == "old" and not original.exists():
             path.rename(original)
         else:
             _delete(path)
-    if found:
+    if leftovers:
         sync_folder(folder)
-    return found
+    return leftovers
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a file name is one that this module gives while it works."""
+    """Whether a file name is that of a temporary file of this module."""
     return _LEFTOVER.match(name) is not None
 
 
@@ -122,7 +123,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
-    """A name to write to; what still stands there at the end is removed. Any OSError becomes a WorkError."""
+    """A temporary name to write to, removed at the end if it still exists. Any OSError becomes a WorkError."""
     temporary = _beside(target, "tmp")
     key = temporary.absolute()
     try:

@@ -64,10 +64,10 @@ def _of_version_1(folder: Path) -> float | None:
 def _ratio(quota: str = "", period: str = "") -> float | None:
     """Quota over period; None for `max`, -1 and what is no number."""
     try:
-        found = int(quota) / int(period)
+        cpus = int(quota) / int(period)
     except (ValueError, ZeroDivisionError):
         return None
-    return found if found > 0 else None
+    return cpus if cpus > 0 else None
 
 
 def _text(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a run's numbers may depend on outside its config: machine, versions, code."""
+"""The environment of a run: machine, versions and code, on which its numbers may depend."""
 
 import os
 import platform
@@ -44,7 +44,7 @@ _NUMERIC_VARIABLES = re.compile(
 
 
 def environment(threads: int, precision: str, device: str) -> dict[str, Any]:
-    """What stands under `environment` in a manifest, JSON-ready; `NUMERIC_KEYS` says which keys can change bits.
+    """The value of `environment` in a manifest, JSON-ready; `NUMERIC_KEYS` are the keys that can change bits.
 
     `threads`, `precision` and `device` ("cpu", "cuda", "cuda:1", "mps") are those in force, `auto` resolved. Imports torch.
     """

@@ -1,4 +1,4 @@
-"""Whether the records of a run are still what the run wrote: compared with the hashes that it left."""
+"""Comparing the records of a run with the hashes that the run wrote, to find changes made afterwards."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,23 +20,23 @@ _SEALS = TypeAdapter(dict[str, Seal])
 
 
 def altered(folder: str | Path, summary: Summary | None) -> list[str]:
-    """What is not as the run in `folder` wrote it, one phrase for each file; [] where every hash fits.
+    """The files that were changed after the run in `folder` wrote them, one phrase for each; [] where every hash fits.
 
-    A run that has ended left the hash of every file of records in its `summary`. Of one that has not, the rows up to its
-    newest checkpoint are compared (of a memory run, up to the newest one of each stage); later rows have no hash yet.
-    Reads those files whole.
+    The `summary` of a run that has ended has the hash of every file of records. Of a run that has not ended, the rows up to its
+    newest checkpoint are compared (of a memory run, up to the newest one of each stage), because later rows have no hash yet.
+    Reads these files whole.
     """
     folder = Path(folder)
     if summary is not None:
         return differing(folder, summary.records)
     ended = read_seals(folder)
-    found = differing(folder, ended)
+    changed = differing(folder, ended)
     for place in (folder, *sorted({path.parent for path in folder.glob("stages/**/checkpoints")})):
         newest = next(states(place / "checkpoints"), None)
         if newest is not None:
             rows = {(place.relative_to(folder) / name).as_posix(): seal for name, seal in newest.records.items()}
-            found += differing(folder, {name: rows[name] for name in rows if name not in ended}, whole=False)
-    return found
+            changed += differing(folder, {name: rows[name] for name in rows if name not in ended}, whole=False)
+    return changed
 
 
 def read_seals(folder: Path) -> dict[str, Seal]:
@@ -68,25 +68,25 @@ def differing(folder: Path, seals: Mapping[str, Seal], *, whole: bool = True) ->
 
     With `whole` a file must end where its seal does; without, only its beginning is compared.
     """
-    found = []
+    changed = []
     for name, then in seals.items():
         path, shown = folder / name, printable(name)
         if not _is_below(name):
-            found.append(f"{shown} is no file of the run")
+            changed.append(f"{shown} is not a file of the run")
             continue
         try:
             now = seal_of(path, None if whole else then.bytes)
         except FileNotFoundError:
             if then.bytes or whole:
-                found.append(f"{shown} is missing ({then.bytes:,} bytes were written)")
+                changed.append(f"{shown} is missing ({then.bytes:,} bytes were written)")
             continue
         except OSError as error:
-            found.append(f"{shown} cannot be read ({error.strerror})")
+            changed.append(f"{shown} cannot be read ({error.strerror})")
             continue
         if now != then:
             length = f"{now.bytes:,} bytes, {then.bytes:,} were written" if now.bytes != then.bytes else "other content"
-            found.append(f"{shown} is not what the run wrote ({length})")
-    return found
+            changed.append(f"{shown} is not what the run wrote ({length})")
+    return changed
 
 
 def _is_below(name: str) -> bool:
@@ -95,9 +95,9 @@ def _is_below(name: str) -> bool:
 
 
 def altered_warning(folder: str | Path, phrases: list[str]) -> str:
-    """One sentence for a reader of what `altered` found."""
+    """A warning made of the phrases of `altered`."""
     shown = "; ".join(phrases[:4]) + (f"; and {len(phrases) - 4} more" if len(phrases) > 4 else "")
     return (
-        f"The records in {printable(folder)} were changed after the run wrote them: {shown}. What they say now is not what the "
+        f"The records in {printable(folder)} were changed after the run wrote them: {shown}. They no longer hold what the "
         "run measured. Restore them from a copy."
     )

@@ -198,13 +198,13 @@ def _parse(path: Path, number: int | None, line: bytes) -> dict[str, Any]:
         row = parse_json(line)
         if isinstance(row, dict):
             return row
-        found = f"a JSON {type(row).__name__}, not an object"
+        problem = f"a JSON {type(row).__name__}, not an object"
     except ValueError as error:
-        found = printable(error)
+        problem = printable(error)
     where = "its last line" if number is None else f"line {number}"
     raise RunError(
-        f"{path} is damaged at {where}: {found}. Found: {line[:60]!r}. "
-        "Restore the file from a copy, or remove that line if you know what it held."
+        f"{path} is damaged at {where}: {problem}. Found: {line[:60]!r}. "
+        "Restore the file from a copy, or remove that line if you know its content."
     )
 
 
@@ -235,9 +235,9 @@ def _end_of_last_line(descriptor: int, before: int) -> int:
     block = 1 << 16
     while before > 0:
         start = max(0, before - block)
-        found = os.pread(descriptor, before - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
+        last = os.pread(descriptor, before - start, start).rfind(b"\n")
+        if last >= 0:
+            return start + last + 1
         before = start
     return 0
 

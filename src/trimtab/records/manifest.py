@@ -1,4 +1,4 @@
-"""What a run says of itself: `manifest.json` at its start, `summary.json` at its end."""
+"""A run's description at its start (`manifest.json`) and its result at its end (`summary.json`)."""
 
 import os
 from datetime import UTC, datetime
@@ -55,7 +55,7 @@ class DataRecord(_Record):
 
 
 class ModelRecord(_Record):
-    """The model: its parameters, those that train, and for one that begins from weights of a file, which those are."""
+    """The model: its parameters, how many of them train, and the fingerprint of the files that it begins from, if any."""
 
     parameters: int
     trained: int
@@ -63,10 +63,10 @@ class ModelRecord(_Record):
 
 
 class Parent(_Record):
-    """The run and the step that a fork started from, where it lay, and what the fork decided otherwise.
+    """The run and the step that a fork started from, the folder of that run, and what the fork changed.
 
-    `changed` are the config keys; `changes` says what had changed since the parent was made, and was accepted. `controller`
-    is the memory that its regime controller began with, in place of the parent's or of none: as JSON of `training.nested`.
+    `changed` are the config keys that differ; `changes` are the accepted changes of conditions since the parent was recorded.
+    `controller` is the memory with which its regime controller started instead of the parent's, as JSON of `runtime.nested`.
     """
 
     run_id: str
@@ -78,9 +78,9 @@ class Parent(_Record):
 
 
 class Manifest(_Record):
-    """`manifest.json`: everything that is known of a run before its first step. `created_at` is ISO 8601, UTC.
+    """`manifest.json`: everything that is known about a run before its first step. `created_at` is ISO 8601, UTC.
 
-    `kind` names the kind of run. `unrecorded_changes` are accepted changes that no event in a checkpoint's records tells yet.
+    `kind` names the kind of run. `unrecorded_changes` are accepted changes that no event before a checkpoint records yet.
     """
 
     kind: str = "training"
@@ -135,7 +135,7 @@ class Manifest(_Record):
 class Summary(_Record):
     """`summary.json`: how a run ended. `metrics` holds the final figures by name (`val_loss`, ...); seconds and MiB.
 
-    `records` are the run's other files as they were then, by their path within the run.
+    `records` are the seals of the run's other files at that time, by their path within the run.
     """
 
     status: Status

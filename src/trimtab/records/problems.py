@@ -41,11 +41,11 @@ _BRANCH = re.compile(r"int|float|str|bool|none|(list|tuple|dict)\[.*\]|(constrai
 
 
 def problems_of(error: ValidationError) -> str:
-    """The first of what pydantic refuses in a record: `steps holds "many" where a whole number belongs; seed is missing`."""
+    """The first problems of a record, in words: `steps holds "many" where a whole number belongs; seed is missing`."""
     problems: dict[str, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
         problems.setdefault(_key(details["loc"]), []).append(details)
-    return "; ".join(_problem(key, found) for key, found in list(problems.items())[:_MOST])
+    return "; ".join(_problem(key, details) for key, details in list(problems.items())[:_MOST])
 
 
 def _key(place: tuple[int | str, ...]) -> str:
@@ -55,17 +55,17 @@ def _key(place: tuple[int | str, ...]) -> str:
     return shortened(printable(".".join(parts)), 100) or "it"
 
 
-def _problem(key: str, found: list[ErrorDetails]) -> str:
-    """One phrase; `found` are several where the key may have several types and has none of them."""
-    first = found[0]
+def _problem(key: str, details: list[ErrorDetails]) -> str:
+    """One phrase. There are several `details` where the key may have several types and has none of them."""
+    first = details[0]
     kind, context = first["type"], first.get("ctx", {})
     if kind == "missing":
         return f"{key} is missing"
     if kind == "extra_forbidden":
-        return f"{key} is no key of this record"
+        return f"{key} is not a key of this record"
     if kind in ("value_error", "assertion_error"):
         return f"{key}: {shortened(printable(context['error']), 200)}"
-    wanted = " or ".join(dict.fromkeys(_wanted(one["type"], one.get("ctx", {})) for one in found))
+    wanted = " or ".join(dict.fromkeys(_wanted(one["type"], one.get("ctx", {})) for one in details))
     return f"{key} holds {_shown(first['input'])} where {wanted} belongs"
 
 
@@ -79,7 +79,7 @@ def _wanted(kind: str, context: dict[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A number or a text as JSON has it, short; of anything else its kind."""
+    """A number or a text as JSON writes it, shortened; the kind of any other value."""
     if isinstance(value, str):
         return shortened(f'"{printable(value)}"', 60)
     if isinstance(value, bool):

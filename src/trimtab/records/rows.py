@@ -9,10 +9,10 @@ from trimtab.records.values import is_number, numbers_in
 
 
 def _number(value: Any) -> Any:
-    found = numbers_in(value) if isinstance(value, str) else value
-    if not is_number(found):
+    number = numbers_in(value) if isinstance(value, str) else value
+    if not is_number(number):
         raise PydanticCustomError("float_type", "a number belongs here")
-    return found
+    return number
 
 
 Number = Annotated[float, PlainValidator(_number)]
@@ -28,7 +28,7 @@ Position = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
 class Row(BaseModel):
-    """A row. Keys that a schema does not name hold whatever they hold: a "nan" under one of them stays a text."""
+    """A row. The values of keys that a schema does not name are not converted: a "nan" under such a key stays a text."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow")
 

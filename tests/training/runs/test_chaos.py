@@ -67,7 +67,9 @@ def test_a_step_between_checkpoints(run: Path) -> None:
         (25, {"steps": 1, "discard": 0}, RunError, ["0 steps left"]),
     ],
 )
-def test_what_is_refused(run: Path, at: int, changes: dict[str, Any], error: type[Exception], words: list[str]) -> None:
+def test_bad_numbers_and_too_few_steps_are_refused(
+    run: Path, at: int, changes: dict[str, Any], error: type[Exception], words: list[str]
+) -> None:
     with pytest.raises(error) as refusal:
         chaos(run, at, **{**SHORT, **changes})
     for word in words:

@@ -34,7 +34,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("base") / "llama", "llama", vocab_size=99)
 
 
-def test_only_what_is_trained_is_kept_and_a_stopped_run_resumes_exactly(tmp_path: Path, base: Path) -> None:
+def test_checkpoints_hold_only_trained_weights_and_a_stopped_run_resumes_exactly(tmp_path: Path, base: Path) -> None:
     whole = train(config(base=small(base)), tmp_path / "whole", QUIET)
     assert whole["val_loss"] < whole["untrained_loss"] - 0.1
     kept = safetensors.torch.load_file(tmp_path / "whole/checkpoints/step-00000024/model.safetensors")

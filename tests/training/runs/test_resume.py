@@ -69,7 +69,7 @@ def test_a_kill_under_a_learning_rule_changes_nothing(tmp_path: Path, rule: str)
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
 
 
-def test_no_step_stands_twice_after_kills(whole: Path, tmp_path: Path) -> None:
+def test_no_step_is_recorded_twice_after_kills(whole: Path, tmp_path: Path) -> None:
     killed_at(tmp_path / "run", 11)  # the newest checkpoint is that of step 8: two rows stand after it
     rows = RunDirectory(tmp_path / "run").steps()
     assert [row["step"] for row in rows] == list(range(1, 25))
@@ -317,7 +317,7 @@ def test_an_accepted_change_survives_a_kill_right_after_it(tmp_path: Path) -> No
     assert any("clip" in row["reason"] for row in RunDirectory(tmp_path / "run").events() if row["kind"] == "resume")
 
 
-def test_an_accepted_change_is_told_although_a_kill_came_before_its_event(tmp_path: Path) -> None:
+def test_an_accepted_change_is_recorded_although_a_kill_came_before_its_event(tmp_path: Path) -> None:
     """The manifest is written first, so a kill right after it leaves nothing that differs."""
     train(config(), tmp_path / "run")
     run = RunDirectory(tmp_path / "run")
@@ -358,7 +358,7 @@ def test_records_that_were_cut_short_are_made_again_from_an_older_checkpoint(tmp
     assert "steps.jsonl is not what the run wrote (" in event["after"]["refused_checkpoints"][0]
 
 
-def test_what_the_corpus_lost_is_told(tmp_path: Path) -> None:
+def test_skipped_files_and_unknown_characters_of_the_corpus_are_recorded(tmp_path: Path) -> None:
     folder = tmp_path / "mixed"
     folder.mkdir()
     (folder / "a.txt").write_text("the quick brown fox jumps over the lazy d\u00f6g\n" * 400)

@@ -34,7 +34,7 @@ def test_an_older_checkpoint_is_not_taken_silently(tmp_path: Path) -> None:
     assert "step-00000024" in found["refused_checkpoints"][0]
 
 
-def test_a_prompt_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_or_invalid_prompt_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(config(), tmp_path / "run")
     for prompt, words in (("", "is empty"), ("caf\udce9", "is not valid UTF-8")):
         with pytest.raises(ConfigError, match=f"^--prompt: the prompt {words}"):
