@@ -28,8 +28,8 @@ def clean() -> dict[str, str]:
 def variables(before: str = "", **user_settings: str) -> dict[str, str]:
     command = [sys.executable, "-c", SHOW.format(before=before, names=NAMES)]
     done = subprocess.run(command, env=clean() | user_settings, capture_output=True, text=True, check=True)
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
+    result: dict[str, str] = json.loads(done.stdout)
+    return result
 
 
 def test_the_spin_count_is_set_when_the_package_is_imported() -> None:

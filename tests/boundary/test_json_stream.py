@@ -35,8 +35,8 @@ def test_a_number_cut_by_a_chunk_keeps_its_spelling(chunk: int) -> None:
     numbers = ["3.14159265358979323846264338327950288", "1.10", "1e2", "-0"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_stream, "_CHUNK", chunk)
-        found = json_items(io.BytesIO(f"[{', '.join(numbers)}]".encode()), None, as_written=True)
-        assert [number.written for number in found] == numbers
+        result = json_items(io.BytesIO(f"[{', '.join(numbers)}]".encode()), None, as_written=True)
+        assert [number.written for number in result] == numbers
 
 
 @given(st.binary(max_size=30), st.integers(0, 40), st.integers(1, 9))

@@ -107,5 +107,5 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
 
 def test_entries_are_those_of_every_depth() -> None:
     content = json.loads('{"a": 1, "b": {"c": [2, {"d": 3}]}}')
-    found = {(key, value) for key, value, _ in entries(content) if isinstance(value, int)}
-    assert found == {("a", 1), ("c", 2), ("d", 3)}
+    result = {(key, value) for key, value, _ in entries(content) if isinstance(value, int)}
+    assert result == {("a", 1), ("c", 2), ("d", 3)}

@@ -42,13 +42,13 @@ def resolved(spec: dict[str, Any]) -> dict[str, Any]:
 
 def test_defaults_are_filled_in_at_every_depth() -> None:
     inner = {"name": f"{HERE}:single", "part": {"name": "linear"}, "until": 4}
-    found = resolved({"name": f"{HERE}:several", "parts": [{"name": "constant"}, inner]})
-    constant, product = found["parts"]
+    result = resolved({"name": f"{HERE}:several", "parts": [{"name": "constant"}, inner]})
+    constant, product = result["parts"]
     assert constant["until"] == 10 and "warmup" in constant
     assert (product["until"], product["factor"], product["part"]["until"]) == (4, 2.0, 10)
-    assert found["last"] is None
-    assert resolved(found) == found
-    assert [spec["name"] for _, spec in nested_components("schedule", found)] == [
+    assert result["last"] is None
+    assert resolved(result) == result
+    assert [spec["name"] for _, spec in nested_components("schedule", result)] == [
         "constant",
         f"{HERE}:single",
         "linear",
@@ -83,9 +83,9 @@ def test_the_error_names_the_key_of_a_bad_nested_component(spec: dict[str, Any],
 
 
 def test_an_optional_one_is_resolved_too() -> None:
-    found = resolved({"name": f"{HERE}:several", "last": {"name": "constant"}})
-    assert found["last"]["until"] == 10 and "warmup" in found["last"]
-    assert [spec["name"] for _, spec in nested_components("schedule", found)] == ["constant"]
+    result = resolved({"name": f"{HERE}:several", "last": {"name": "constant"}})
+    assert result["last"]["until"] == 10 and "warmup" in result["last"]
+    assert [spec["name"] for _, spec in nested_components("schedule", result)] == ["constant"]
 
 
 def test_they_are_described_as_components() -> None:

@@ -138,8 +138,8 @@ def test_every_key_has_its_line(tmp_path: Path) -> None:
     data, lines = load_yaml(path)
     assert data == {"seed": 1, "episode": {"steps": 2}, "hooks": [{"name": "a", "every": 3}, {"name": "b"}]}
     expected = {"seed": 2, "episode": 3, "episode.steps": 4, "hooks[0].every": 7, "hooks[1].name": 8}
-    found = {dotted(known): line for known, line in lines.items()}
-    assert {key: found[key] for key in expected} == expected
+    result = {dotted(known): line for known, line in lines.items()}
+    assert {key: result[key] for key in expected} == expected
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,9 @@ def test_samples_depend_on_seed_and_position_alone(size: int, start: int, counts
 @given(st.integers(1, 12), st.integers(1, 5))
 def test_each_epoch_has_every_example_once_whatever_the_batch_size(size: int, batch_size: int) -> None:
     loader = TrainLoader(windows(size), batch_size, seed=0)
-    found = [index for step in range(3 * size) for index in loader.indices(step * batch_size, batch_size)]
-    for epoch in range(len(found) // size):
-        assert Counter(found[epoch * size : (epoch + 1) * size]) == Counter(range(size))
+    result = [index for step in range(3 * size) for index in loader.indices(step * batch_size, batch_size)]
+    for epoch in range(len(result) // size):
+        assert Counter(result[epoch * size : (epoch + 1) * size]) == Counter(range(size))
 
 
 def test_orders_differ_between_epochs_and_seeds_and_stay_as_they_are() -> None:

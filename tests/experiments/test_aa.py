@@ -16,7 +16,7 @@ BRIEF: dict[str, Any] = {"episode": {**SMALL["episode"], "steps": 12, "evaluate_
 
 
 def test_copies_differ_in_the_dropout_draw_alone(tmp_path: Path) -> None:
-    found = run_aa(spec(seeds=6, **BRIEF), tmp_path / "aa", 2, 100, QUIET)
+    result = run_aa(spec(seeds=6, **BRIEF), tmp_path / "aa", 2, 100, QUIET)
     first, second = (
         [RunDirectory(tmp_path / "aa/episodes" / arm / f"seed-{seed}") for seed in range(6)]
         for arm in ("copy-0", "copy-1")
@@ -28,9 +28,9 @@ def test_copies_differ_in_the_dropout_draw_alone(tmp_path: Path) -> None:
         one, other = a.summary(), b.summary()
         assert one is not None and other is not None
         differences.append(other.metrics["val_loss"] - one.metrics["val_loss"])
-    assert found["noise_floor"] == pytest.approx(np.std(differences, ddof=1))
-    assert 0 <= found["low"] <= found["rate"] <= found["high"] <= 1
-    assert json.loads((tmp_path / "aa" / "aa.json").read_text())["noise_floor"] == found["noise_floor"]
+    assert result["noise_floor"] == pytest.approx(np.std(differences, ddof=1))
+    assert 0 <= result["low"] <= result["rate"] <= result["high"] <= 1
+    assert json.loads((tmp_path / "aa" / "aa.json").read_text())["noise_floor"] == result["noise_floor"]
 
 
 def test_a_lazy_fork_becomes_a_fork_at_half_of_the_steps() -> None:

@@ -15,12 +15,12 @@ CLAIM = parse_claim("val_accuracy higher 0.01")
 
 def test_every_change_is_an_arm_of_its_own() -> None:
     over = ["model.dropout=0.3,episode.optimizer={name: sgd, lr: 0.1}", "episode.clip=null"]
-    found = ablation(BASE, over, CLAIM, 7)
-    assert found.treatments == ["dropout=0.3", "optimizer={name: sgd, lr: 0.1}", "clip=null"]
-    config = found.config("clip=null", 3, {})
+    result = ablation(BASE, over, CLAIM, 7)
+    assert result.treatments == ["dropout=0.3", "optimizer={name: sgd, lr: 0.1}", "clip=null"]
+    config = result.config("clip=null", 3, {})
     assert config.episode.clip is None and config.model.spec["dropout"] == 0.1
-    assert found.config("optimizer={name: sgd, lr: 0.1}", 0, {}).episode.optimizer.spec["lr"] == 0.1
-    assert (found.baseline_arm, len(found.seed_list), found.claim.metric) == ("base", 7, "val_accuracy")
+    assert result.config("optimizer={name: sgd, lr: 0.1}", 0, {}).episode.optimizer.spec["lr"] == 0.1
+    assert (result.baseline_arm, len(result.seed_list), result.claim.metric) == ("base", 7, "val_accuracy")
 
 
 @pytest.mark.parametrize(

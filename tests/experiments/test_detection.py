@@ -20,8 +20,8 @@ def decisions(*steps: int) -> list[dict[str, Any]]:
 
 
 def test_recall_false_alarms_and_delay_by_hand() -> None:
-    found = score(rows([2.0] * 100, {20, 21, 60}), decisions(5, 21, 22, 90), grace=3)
-    assert (found.faults, found.recall, found.false_alarms, found.delay) == (2, 0.5, 2, 1.0)
+    result = score(rows([2.0] * 100, {20, 21, 60}), decisions(5, 21, 22, 90), grace=3)
+    assert (result.faults, result.recall, result.false_alarms, result.delay) == (2, 0.5, 2, 1.0)
 
 
 def test_an_answer_comes_within_the_grace() -> None:
@@ -30,9 +30,9 @@ def test_an_answer_comes_within_the_grace() -> None:
 
 
 def test_without_faults_every_decision_is_a_false_alarm() -> None:
-    found = score(rows([2.0] * 9, set()), decisions(4))
-    assert (found.faults, found.false_alarms) == (0, 1)
-    assert math.isnan(found.recall) and math.isnan(found.excess)
+    result = score(rows([2.0] * 9, set()), decisions(4))
+    assert (result.faults, result.false_alarms) == (0, 1)
+    assert math.isnan(result.recall) and math.isnan(result.excess)
 
 
 def test_the_excess_area_by_hand() -> None:
@@ -44,8 +44,8 @@ def test_the_excess_area_by_hand() -> None:
 
 def test_a_rewound_passage_counts_in_its_order() -> None:
     passages = rows([2.0] * 10, {8}) + [{"attempt": 1, "step": step, "train_loss": 2.0} for step in range(6, 15)]
-    found = score(passages, [{"attempt": 0, "step": 9, "kind": "decision_rewind"}])
-    assert (found.recall, found.delay, found.false_alarms) == (1.0, 1.0, 0)
+    result = score(passages, [{"attempt": 0, "step": 9, "kind": "decision_rewind"}])
+    assert (result.recall, result.delay, result.false_alarms) == (1.0, 1.0, 0)
 
 
 def test_the_way_back_is_no_alarm() -> None:

@@ -28,15 +28,15 @@ HEALTHY = [0.010, 0.012, 0.011, 0.009, 0.013, 0.010, 0.014, 0.012]
 
 def episodes(arm: str, values: list[float | None], untrained: float | None = 1.4) -> list[EpisodeResult]:
     """Runs by their figure, None for one that diverged, with the untrained model's where that is known."""
-    found = []
+    result = []
     for seed, value in enumerate(values):
         figures = {} if value is None else {KL: value}
         if value is None and untrained is not None:
             figures[f"untrained.{KL}"] = untrained
         if value is None:
             figures[KL] = float("nan")
-        found.append(EpisodeResult(arm, seed, (), "diverged" if value is None else "completed", figures))
-    return found
+        result.append(EpisodeResult(arm, seed, (), "diverged" if value is None else "completed", figures))
+    return result
 
 
 def judged(plain: list[EpisodeResult], hot: list[EpisodeResult], **claim: Any) -> Verdict:
@@ -45,16 +45,16 @@ def judged(plain: list[EpisodeResult], hot: list[EpisodeResult], **claim: Any) -
 
 def test_an_arm_that_diverged_in_every_run_has_the_untrained_models_metric() -> None:
     """Not at the worst run of the other arm, which made it equivalent to that."""
-    found = judged(episodes("plain", [*HEALTHY]), episodes("hot", [None] * 8))
-    assert (found.verdict, found.capped) == ("inferior", 8)
-    assert found.mean_difference == pytest.approx(1.4 - sum(HEALTHY) / 8)
+    result = judged(episodes("plain", [*HEALTHY]), episodes("hot", [None] * 8))
+    assert (result.verdict, result.capped) == ("inferior", 8)
+    assert result.mean_difference == pytest.approx(1.4 - sum(HEALTHY) / 8)
 
 
 def test_an_arm_that_diverged_in_every_run_is_never_as_good_or_better() -> None:
     late = episodes("hot", [None] * 8, untrained=0.011)  # the other arm hardly learnt, or learnt too much
-    found = judged(episodes("plain", [*HEALTHY]), late)
-    assert found.verdict == "inconclusive" and "all 8 runs of hot diverged" in found.reason
-    assert "'equivalent'" in found.sentence
+    result = judged(episodes("plain", [*HEALTHY]), late)
+    assert result.verdict == "inconclusive" and "all 8 runs of hot diverged" in result.reason
+    assert "'equivalent'" in result.sentence
     worse = judged(episodes("plain", [value + 1 for value in HEALTHY]), late, margin=0.001)
     assert worse.verdict == "inconclusive" and "'superior'" in worse.sentence
     base = judged(episodes("plain", [None] * 8, untrained=0.011), episodes("hot", [*HEALTHY]))
@@ -67,8 +67,8 @@ def test_a_run_does_not_gain_by_diverging_where_untrained_models_score_well() ->
     gains = [0.004, 0.0045, 0.003, 0.0035, 0.005, 0.0055, 0.0047, 0.0038]
     values: list[float | None] = [value - gain for value, gain in zip(HEALTHY, gains, strict=True)]
     plain, few = episodes("plain", [*HEALTHY]), episodes("hot", [None, None, *values[2:]], untrained=0.0065)
-    found = judged(plain, few, margin=0.001)
-    assert found.verdict == "inconclusive" and "2 of the runs of hot diverged" in found.reason
+    result = judged(plain, few, margin=0.001)
+    assert result.verdict == "inconclusive" and "2 of the runs of hot diverged" in result.reason
     assert judged(plain, episodes("hot", [*values]), margin=0.001).verdict == "superior"
     losing = judged(episodes("plain", [*values]), episodes("hot", [None, *HEALTHY[1:]], untrained=0.0), margin=0.0001)
     assert losing.verdict in ("inferior", "inconclusive") and "score better" not in losing.reason
@@ -76,8 +76,8 @@ def test_a_run_does_not_gain_by_diverging_where_untrained_models_score_well() ->
 
 def test_without_the_untrained_models_metric_a_diverged_arm_is_never_superior_or_equivalent() -> None:
     hot = episodes("hot", [None, *HEALTHY[1:]], untrained=None)
-    found = judged(episodes("plain", [*HEALTHY]), hot)
-    assert found.verdict == "inconclusive" and "the untrained model's is not known" in found.reason
+    result = judged(episodes("plain", [*HEALTHY]), hot)
+    assert result.verdict == "inconclusive" and "the untrained model's is not known" in result.reason
     with_it = judged(episodes("plain", [*HEALTHY]), episodes("hot", [None, *HEALTHY[1:]], untrained=0.02))
     assert (with_it.verdict, with_it.capped) == ("equivalent", 1)
 
@@ -121,8 +121,8 @@ def test_a_hot_arm_on_a_task_counts_as_untrained_from_end_to_end(tmp_path: Path)
         "seeds": 6,
         **TASK,
     }
-    found = run_experiment(experiment_from(small, Source("e.yaml")), tmp_path / "e", RunOptions())
-    verdict = found["verdicts"][0]
+    result = run_experiment(experiment_from(small, Source("e.yaml")), tmp_path / "e", RunOptions())
+    verdict = result["verdicts"][0]
     assert (verdict["metric"], verdict["capped"]) == (KL, 6) and verdict["verdict"] in ("inferior", "inconclusive")
     for seed, value in enumerate(verdict["treatment_values"]):
         summary = RunDirectory(tmp_path / f"e/episodes/hot/seed-{seed}").summary()

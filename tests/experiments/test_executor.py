@@ -115,30 +115,30 @@ def jobs(*parents: str | None) -> list[Job]:
 
 
 def statuses(executor: Recorder, given: list[Job], stop: Any = lambda: None) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    run_jobs(given, executor, lambda job, result: found.append((job.id, result["status"])), stop)
+    outcome: list[tuple[str, str]] = []
+    run_jobs(given, executor, lambda job, result: outcome.append((job.id, result["status"])), stop)
     assert executor.stopped == 1
-    return found
+    return outcome
 
 
 def test_a_fork_waits_for_its_parent_and_no_more_jobs_run_than_there_are_slots() -> None:
     executor = Recorder()
-    found = statuses(executor, jobs("e2", None, None, None, None, "e1"))
-    assert [status for _, status in found] == ["completed"] * 6 and executor.most == 3
+    result = statuses(executor, jobs("e2", None, None, None, None, "e1"))
+    assert [status for _, status in result] == ["completed"] * 6 and executor.most == 3
     for parent, child in (("e2", "e0"), ("e1", "e5")):
         assert executor.timeline.index(("end", parent)) < executor.timeline.index(("start", child))
 
 
 def test_a_job_whose_worker_died_is_tried_once_more() -> None:
     assert statuses(Recorder({"e0": ["lost"]}), jobs(None)) == [("e0", "lost"), ("e0", "completed")]
-    found = statuses(Recorder({"e0": ["lost", "lost"]}), jobs(None, "e0", None))
-    assert ("e0", "failed") in found and ("e1", "failed") in found and ("e2", "completed") in found
+    result = statuses(Recorder({"e0": ["lost", "lost"]}), jobs(None, "e0", None))
+    assert ("e0", "failed") in result and ("e1", "failed") in result and ("e2", "completed") in result
 
 
 def test_after_an_interrupted_job_no_other_one_starts() -> None:
     executor = Recorder({"e2": ["interrupted"]})
-    found = statuses(executor, jobs(None, None, None, None, None))
-    assert found[0] == ("e2", "interrupted") and executor.submitted == ["e0", "e1", "e2"]
-    assert len(found) == 3
+    result = statuses(executor, jobs(None, None, None, None, None))
+    assert result[0] == ("e2", "interrupted") and executor.submitted == ["e0", "e1", "e2"]
+    assert len(result) == 3
     executor = Recorder()
     assert statuses(executor, jobs(None, None), stop=lambda: "enough") == [] and executor.submitted == []

@@ -16,8 +16,8 @@ QUIET = RunOptions()
 
 
 def verdict(result: dict[str, Any], treatment: str, metric: str = "val_loss") -> dict[str, Any]:
-    (found,) = [v for v in result["verdicts"] if (v["treatment"], v["metric"]) == (treatment, metric)]
-    return dict(found)
+    (outcome,) = [v for v in result["verdicts"] if (v["treatment"], v["metric"]) == (treatment, metric)]
+    return dict(outcome)
 
 
 class Broken(Controller):
@@ -45,9 +45,11 @@ def test_an_arm_that_failed_does_not_cost_the_others_their_verdicts(tmp_path: Pa
     )
     result = run_experiment(spec(arms={**arms, "broken": broken}, seeds=7, episode=SHORT), tmp_path / "e", QUIET)
     assert result["status"] == "failed"
-    found = verdict(result, "slow")
-    assert found["verdict"] == "inferior" and found["level"] == verdict(whole, "slow")["level"] == 1 - 0.05 / 3
-    assert found["p_adjusted"] == pytest.approx(3 * 2 / 2**7)  # of three planned claims, as if the third had been made
+    outcome = verdict(result, "slow")
+    assert outcome["verdict"] == "inferior" and outcome["level"] == verdict(whole, "slow")["level"] == 1 - 0.05 / 3
+    assert outcome["p_adjusted"] == pytest.approx(
+        3 * 2 / 2**7
+    )  # of three planned claims, as if the third had been made
     assert not [v for v in result["verdicts"] if v["treatment"] == "broken"]
     write_report(tmp_path / "e")
-    assert found["sentence"] in (tmp_path / "e/report.html").read_text()
+    assert outcome["sentence"] in (tmp_path / "e/report.html").read_text()

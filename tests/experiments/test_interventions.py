@@ -31,19 +31,19 @@ def test_an_only_interventions_effect_is_the_difference_of_the_two_runs(tmp_path
     arms = {"plain": {}, "brake": BRAKE}
     changes = {"pairing": {"name": "lazy_fork"}, "arms": arms, "intervention_effects": {"steps": 36, "at_most": 3}}
     result = run_experiment(spec(**changes), tmp_path / "e", QUIET)
-    found = read(tmp_path / "e" / "interventions.json")
-    assert [(row["arm"], row["seed"], row["step"]) for row in found["interventions"]] == [
+    outcome = read(tmp_path / "e" / "interventions.json")
+    assert [(row["arm"], row["seed"], row["step"]) for row in outcome["interventions"]] == [
         ("brake", 0, 5),
         ("brake", 1, 5),
     ]
-    for row in found["interventions"]:
+    for row in outcome["interventions"]:
         braked, plain = (rows(tmp_path / "e" / "episodes" / arm / f"seed-{row['seed']}") for arm in ("brake", "plain"))
         expected = np.mean([braked[step] - plain[step] for step in range(6, 41)])
         assert row["effect"]["train_loss"] == pytest.approx(expected, abs=1e-12)
     own = next(v for v in result["verdicts"] if v["metric"] == "val_loss")
-    effects = [row["effect"]["val_loss"] for row in found["interventions"]]
+    effects = [row["effect"]["val_loss"] for row in outcome["interventions"]]
     assert effects == pytest.approx(own["differences"], abs=1e-12)
-    (summed,) = [effect for effect in found["effects"] if effect["metric"] == "val_loss"]
+    (summed,) = [effect for effect in outcome["effects"] if effect["metric"] == "val_loss"]
     assert (summed["mean"], summed["runs"]) == (pytest.approx(np.mean(effects)), 2)
     assert summed["low"] < summed["mean"] < summed["high"]
 
@@ -61,8 +61,8 @@ def test_an_intervention_that_stops_the_run_has_no_later_batches(tmp_path: Path)
         spec(pairing={"name": "lazy_fork"}, arms=arms, intervention_effects=True), tmp_path / "e", QUIET
     )
     assert result["status"] == "completed"
-    found = read(tmp_path / "e" / "interventions.json")
-    assert (found["decisions"], found["interventions"], found["effects"]) == (2, [], [])
+    outcome = read(tmp_path / "e" / "interventions.json")
+    assert (outcome["decisions"], outcome["interventions"], outcome["effects"]) == (2, [], [])
 
 
 def test_one_run_that_acted_has_an_effect_without_an_interval(tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ def test_interventions_of_given_up_passages_are_looked_at_too(tmp_path: Path) ->
     run_experiment(
         spec(**{**GUARDED, "arms": arms, "seeds": 3, "intervention_effects": {"steps": 8}}), tmp_path / "e", QUIET
     )
-    found = read(tmp_path / "e" / "interventions.json")["interventions"]
-    assert {"decision_skip", "decision_rewind"} <= {row["kind"] for row in found}
-    assert {row["attempt"] for row in found} > {0}
+    result = read(tmp_path / "e" / "interventions.json")["interventions"]
+    assert {"decision_skip", "decision_rewind"} <= {row["kind"] for row in result}
+    assert {row["attempt"] for row in result} > {0}
     again = read(tmp_path / "e" / "interventions/guard/seed-0/effects.json")
     (tmp_path / "e" / "interventions/guard/seed-0/effects.json").unlink()
     run_experiment(
@@ -98,8 +98,8 @@ def test_interventions_of_given_up_passages_are_looked_at_too(tmp_path: Path) ->
 
 def test_detections_are_scored_over_the_whole_run(tmp_path: Path) -> None:
     run_experiment(spec(**GUARDED), tmp_path / "e", QUIET)
-    found = {(row["arm"], row["seed"]): row for row in read(tmp_path / "e" / "detection.json")}
-    assert set(found) == {("guard", 0), ("guard", 1), ("never", 0), ("never", 1)}
-    assert all(row["faults"] == 1 for row in found.values())
-    assert (found["never", 0]["recall"], found["never", 0]["delay"]) == (0.0, "nan")
-    assert found["guard", 0]["recall"] == 1.0
+    result = {(row["arm"], row["seed"]): row for row in read(tmp_path / "e" / "detection.json")}
+    assert set(result) == {("guard", 0), ("guard", 1), ("never", 0), ("never", 1)}
+    assert all(row["faults"] == 1 for row in result.values())
+    assert (result["never", 0]["recall"], result["never", 0]["delay"]) == (0.0, "nan")
+    assert result["guard", 0]["recall"] == 1.0

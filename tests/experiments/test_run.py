@@ -33,8 +33,8 @@ class Brake(Controller):
 
 
 def verdict(result: dict[str, Any], treatment: str, metric: str = "val_loss") -> dict[str, Any]:
-    (found,) = [v for v in result["verdicts"] if (v["treatment"], v["metric"]) == (treatment, metric)]
-    return dict(found)
+    (outcome,) = [v for v in result["verdicts"] if (v["treatment"], v["metric"]) == (treatment, metric)]
+    return dict(outcome)
 
 
 def loss(out: Path, arm: str, seed: int) -> float:
@@ -73,11 +73,11 @@ def test_an_experiment_on_a_relative_path_is_reused_from_where_the_same_text_lie
 def test_differences_are_those_of_the_records(tmp_path: Path) -> None:
     result = run_experiment(spec(seeds=3), tmp_path / "e", QUIET)
     differences = [loss(tmp_path / "e", "hot", seed) - loss(tmp_path / "e", "plain", seed) for seed in range(3)]
-    found = verdict(result, "hot")
-    assert found["mean_difference"] == pytest.approx(np.mean(differences))
-    assert found["sd_difference"] == pytest.approx(np.std(differences, ddof=1))
-    assert (found["n"], found["verdict"], found["pairing"]) == (3, "estimate only", "seed")
-    assert json.loads((tmp_path / "e" / "verdicts.json").read_text())[0]["sentence"] == found["sentence"]
+    outcome = verdict(result, "hot")
+    assert outcome["mean_difference"] == pytest.approx(np.mean(differences))
+    assert outcome["sd_difference"] == pytest.approx(np.std(differences, ddof=1))
+    assert (outcome["n"], outcome["verdict"], outcome["pairing"]) == (3, "estimate only", "seed")
+    assert json.loads((tmp_path / "e" / "verdicts.json").read_text())[0]["sentence"] == outcome["sentence"]
 
 
 def test_every_episode_has_the_figures_that_a_claim_may_name(guarded: tuple[Path, dict[str, Any]]) -> None:
@@ -104,14 +104,14 @@ def test_a_lazy_fork_is_the_run_in_full_bit_for_bit(tmp_path: Path, guarded: tup
 
 def test_a_controller_that_never_acts_costs_nothing_and_differs_by_zero(guarded: tuple[Path, dict[str, Any]]) -> None:
     out, result = guarded
-    found = verdict(result, "never")
-    assert (found["mean_difference"], found["sd_difference"], found["p_value"], found["e_value"]) == (
+    outcome = verdict(result, "never")
+    assert (outcome["mean_difference"], outcome["sd_difference"], outcome["p_value"], outcome["e_value"]) == (
         0.0,
         0.0,
         1.0,
         1.0,
     )
-    assert (found["nonzero"], found["verdict"]) == (0, "equivalent")
+    assert (outcome["nonzero"], outcome["verdict"]) == (0, "equivalent")
     assert all((out / "episodes" / "never" / f"seed-{seed}" / SAME_AS).exists() for seed in range(6))
     progress = json.loads((out / "experiment.json").read_text())
     assert progress["episodes"]["episodes/never/seed-0"]["saved_steps"] == 40
@@ -165,14 +165,14 @@ def test_an_episode_made_under_other_conditions_is_not_reused(tmp_path: Path) ->
     assert result["status"] == "failed"
     assert any("other conditions" in str(end.reason) and "code" in str(end.reason) for end in ends(seen))
     # what an earlier try left in the folder of a failed episode is no half of a pair
-    found = verdict(result, "hot")
-    assert (found["n"], found["seeds"], found["planned"]) == (1, [0], 2)
-    (failed,) = found["failed"]
+    outcome = verdict(result, "hot")
+    assert (outcome["n"], outcome["seeds"], outcome["planned"]) == (1, [0], 2)
+    (failed,) = outcome["failed"]
     assert failed["episode"] == "episodes/hot/seed-1"
     assert "other conditions" in failed["error"]
     assert result["failed"] == [failed]
-    assert "1 seed pair," in found["sentence"]
-    assert "1 of 2 planned pairs finished; 1 lack an episode that failed (episodes/hot/seed-1: " in found["sentence"]
+    assert "1 seed pair," in outcome["sentence"]
+    assert "1 of 2 planned pairs finished; 1 lack an episode that failed (episodes/hot/seed-1: " in outcome["sentence"]
     write_report(tmp_path / "e")
     page = (tmp_path / "e/report.html").read_text()
     assert "1 of 4 episodes failed (1 of hot)" in page
@@ -236,8 +236,8 @@ def test_runs_that_are_capped_count_where_their_pair_is_complete() -> None:
     figures = {"val_loss": 9.0, "untrained_loss": 5.0}
     rows = [EpisodeResult("plain", seed, (), "diverged", figures) for seed in range(3)]
     rows += [EpisodeResult("hot", 0, (), "completed", {"val_loss": 2.0, "untrained_loss": 5.0})]
-    (found,) = [judged.verdict for judged in verdicts(design, rows) if judged.verdict.metric == "val_loss"]
-    assert (found.n, found.capped) == (1, 1)
+    (result,) = [judged.verdict for judged in verdicts(design, rows) if judged.verdict.metric == "val_loss"]
+    assert (result.n, result.capped) == (1, 1)
 
 
 def test_processes_give_what_this_process_gives(tmp_path: Path) -> None:
@@ -289,26 +289,27 @@ def test_factors_are_crossed_and_sensitivity_is_the_mean_excess(tmp_path: Path) 
 def test_a_sequential_experiment_stops_when_it_is_decided(tmp_path: Path) -> None:
     arms = {"plain": {}, "brake": {"episode.optimizer.lr": 1e-6}}
     result = run_experiment(spec(arms=arms, seeds=12, sequential=True, episode=SHORT), tmp_path / "e", QUIET)
-    found = verdict(result, "brake")
-    assert found["verdict"] == "inferior"
-    assert 6 <= found["n"] < 12
-    assert len(list((tmp_path / "e/episodes/plain").iterdir())) == found["n"]
+    outcome = verdict(result, "brake")
+    assert outcome["verdict"] == "inferior"
+    assert 6 <= outcome["n"] < 12
+    assert len(list((tmp_path / "e/episodes/plain").iterdir())) == outcome["n"]
     assert (
-        found["mean_difference"] == pytest.approx(np.mean(found["differences"])) and len(found["seeds"]) == found["n"]
+        outcome["mean_difference"] == pytest.approx(np.mean(outcome["differences"]))
+        and len(outcome["seeds"]) == outcome["n"]
     )
-    low, high = found["confidence_interval"]
-    assert low < found["mean_difference"] < high and np.isnan(found["p_value"])
+    low, high = outcome["confidence_interval"]
+    assert low < outcome["mean_difference"] < high and np.isnan(outcome["p_value"])
 
 
 def test_every_figure_of_a_sequential_verdict_is_of_the_pairs_that_decided_it(tmp_path: Path) -> None:
     brake = {"episode.regime_controller": {"name": "tests.experiments.test_run:Brake"}}
     arms = {"plain": {}, "brake": brake, "same": {"episode.clip": 0.999}}  # the third goes on to the end
     result = run_experiment(spec(arms=arms, seeds=9, sequential=True, episode=SHORT), tmp_path / "e", QUIET)
-    found = next(v for v in result["verdicts"] if v["treatment"] == "brake" and v["higher_is_better"] is not None)
-    assert found["n"] == len(found["differences"]) < 9 and found["level"] == 0.975
-    assert found["mean_difference"] == pytest.approx(np.mean(found["differences"]))
+    outcome = next(v for v in result["verdicts"] if v["treatment"] == "brake" and v["higher_is_better"] is not None)
+    assert outcome["n"] == len(outcome["differences"]) < 9 and outcome["level"] == 0.975
+    assert outcome["mean_difference"] == pytest.approx(np.mean(outcome["differences"]))
     write_report(tmp_path / "e")
-    assert found["sentence"] in (tmp_path / "e/report.html").read_text()
+    assert outcome["sentence"] in (tmp_path / "e/report.html").read_text()
 
 
 def test_runs_that_all_diverged_are_not_equivalent(tmp_path: Path) -> None:
@@ -316,8 +317,10 @@ def test_runs_that_all_diverged_are_not_equivalent(tmp_path: Path) -> None:
     result = run_experiment(
         spec(arms={"wild": wild, "wilder": {**wild, "episode.optimizer.lr": 90.0}}), tmp_path / "e", QUIET
     )
-    found = result["verdicts"][0]
-    assert found["capped"] == 4 and found["verdict"] == "inconclusive" and "all 4 runs diverged" in found["sentence"]
+    outcome = result["verdicts"][0]
+    assert (
+        outcome["capped"] == 4 and outcome["verdict"] == "inconclusive" and "all 4 runs diverged" in outcome["sentence"]
+    )
     accuracy = next(v for v in result["verdicts"] if v["metric"] == "val_accuracy")
     summary = RunDirectory(tmp_path / "e/episodes/wild/seed-1").summary()
     assert summary is not None and accuracy["capped"] == 4
@@ -367,12 +370,12 @@ def test_a_folder_begun_and_killed_is_gone_on_with_and_a_foreign_one_refused(tmp
 def test_a_diverged_run_is_capped_and_counted(tmp_path: Path) -> None:
     arms = {"plain": {}, "wild": {"episode.optimizer.lr": 50.0, "episode.diverged_after": 5}}
     result = run_experiment(spec(arms=arms), tmp_path / "e", QUIET)
-    found = verdict(result, "wild")
-    assert found["capped"] == 2
+    outcome = verdict(result, "wild")
+    assert outcome["capped"] == 2
     for seed in (0, 1):
         summary = RunDirectory(tmp_path / "e/episodes/wild" / f"seed-{seed}").summary()
         assert summary is not None and summary.status == "diverged"
-    assert found["mean_difference"] < 3.0  # at most the untrained model's loss
+    assert outcome["mean_difference"] < 3.0  # at most the untrained model's loss
 
 
 def test_an_episode_may_name_the_code_that_the_experiment_names_and_no_other(

@@ -66,8 +66,8 @@ def by_hand(name: str, out: Path, arm: str, seed: int) -> float:
     summaries = [RunDirectory(cell).summary() for cell in cells]
     metrics = [summary.metrics for summary in summaries if summary is not None]
     if name == "chaos":
-        return float(np.mean([found["instruments"]["largest_exponent"]["value"] for found in metrics]))
-    losses = np.array([found["val_loss"] for found in metrics])
+        return float(np.mean([result["instruments"]["largest_exponent"]["value"] for result in metrics]))
+    losses = np.array([result["val_loss"] for result in metrics])
     return float(losses[0] if len(losses) == 1 else np.mean(losses - losses.min()))
 
 

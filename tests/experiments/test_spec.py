@@ -13,11 +13,11 @@ _GUARD: dict[str, Any] = {"episode.regime_controller": {"name": "spike_guard"}}
 
 
 def test_arms_seeds_and_cells_become_configs() -> None:
-    found = spec(factors={"episode.optimizer.lr": [0.001, 0.01]}, arms={"a": {}, "b": {"model.width": 32}})
-    assert found.cells == [{"episode.optimizer.lr": 0.001}, {"episode.optimizer.lr": 0.01}]
-    config = found.config("b", 7, found.cells[1])
+    result = spec(factors={"episode.optimizer.lr": [0.001, 0.01]}, arms={"a": {}, "b": {"model.width": 32}})
+    assert result.cells == [{"episode.optimizer.lr": 0.001}, {"episode.optimizer.lr": 0.01}]
+    config = result.config("b", 7, result.cells[1])
     assert (config.seed, config.model.spec["width"], config.episode.optimizer.spec["lr"]) == (7, 32, 0.01)
-    assert (found.baseline_arm, found.treatments, found.seed_list) == ("a", ["b"], [0, 1])
+    assert (result.baseline_arm, result.treatments, result.seed_list) == ("a", ["b"], [0, 1])
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ TUNED: dict[str, Any] = {
 def test_the_best_candidate_becomes_the_arm(tmp_path: Path) -> None:
     out = tmp_path / "e"
     result = run_experiment(spec(**{**GUARDED, **TUNED}), out, QUIET)
-    found = json.loads((out / "tuning.json").read_text())["arms"]["static"]
-    assert found["chosen"] == {"episode.optimizer.lr": 0.01} and found["steps"] == 80
-    values = [run["value"] for run in found["runs"]]
+    outcome = json.loads((out / "tuning.json").read_text())["arms"]["static"]
+    assert outcome["chosen"] == {"episode.optimizer.lr": 0.01} and outcome["steps"] == 80
+    values = [run["value"] for run in outcome["runs"]]
     assert values[1] < values[0]
     config = RunDirectory(out / "episodes/static/seed-0").manifest().config
     assert (config["episode"]["optimizer"]["lr"], config["episode"]["clip"]) == (0.01, 0.5)
@@ -40,5 +40,5 @@ def test_higher_is_better_for_accuracy(tmp_path: Path) -> None:
     claim = {"metric": "val_accuracy", "higher_is_better": True, "margin": 0.01}
     changes = {"claim": claim, "tune": {"hot": {"over": {"episode.optimizer.lr": [0.01, 1e-6]}}}}
     run_experiment(spec(**changes), tmp_path / "e", QUIET)
-    found = json.loads((tmp_path / "e" / "tuning.json").read_text())["arms"]["hot"]
-    assert found["chosen"] == {"episode.optimizer.lr": 0.01}
+    result = json.loads((tmp_path / "e" / "tuning.json").read_text())["arms"]["hot"]
+    assert result["chosen"] == {"episode.optimizer.lr": 0.01}

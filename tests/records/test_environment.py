@@ -27,21 +27,21 @@ def test_environment_says_what_numbers_depend_on(monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.setenv("MKL_NUM_THREADS", "2")
-    found = environment(2, "bf16", "cpu")
-    assert found["torch"] == torch.__version__ and found["python"].split(".")[0] == "3"
-    assert (found["threads"], found["precision"], found["device"], found["gpu"]) == (2, "bf16", "cpu", None)
-    assert found["cpu_capability"] == torch.backends.cpu.get_cpu_capability()
-    assert found["cpu_features"] == sorted(found["cpu_features"])
-    assert found["variables"] == {"ONEDNN_MAX_CPU_ISA": "AVX2"}
-    assert found["thread_variables"] == {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"} | found["thread_variables"]
-    assert found["source_hash"] == package_source_hash()
-    assert set(found) >= NUMERIC_KEYS
-    assert json.loads(json.dumps(found)) == found
+    result = environment(2, "bf16", "cpu")
+    assert result["torch"] == torch.__version__ and result["python"].split(".")[0] == "3"
+    assert (result["threads"], result["precision"], result["device"], result["gpu"]) == (2, "bf16", "cpu", None)
+    assert result["cpu_capability"] == torch.backends.cpu.get_cpu_capability()
+    assert result["cpu_features"] == sorted(result["cpu_features"])
+    assert result["variables"] == {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    assert result["thread_variables"] == {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"} | result["thread_variables"]
+    assert result["source_hash"] == package_source_hash()
+    assert set(result) >= NUMERIC_KEYS
+    assert json.loads(json.dumps(result)) == result
 
 
 def test_an_environment_equals_itself_read_back():
-    found = environment(2, "fp32", "cpu")
-    assert environment_differences(found, json.loads(json.dumps(environment(2, "fp32", "cpu")))) == []
+    result = environment(2, "fp32", "cpu")
+    assert environment_differences(result, json.loads(json.dumps(environment(2, "fp32", "cpu")))) == []
 
 
 def test_differences_name_keys_and_both_values():

@@ -51,8 +51,8 @@ def test_an_untouched_run_is_as_it_was_written(run: RunDirectory) -> None:
 def test_a_deleted_row_of_a_finished_run_is_noticed(run: RunDirectory, name: str) -> None:
     ended = end(run)
     drop_line(run.path / name, 0)
-    (found,) = altered(run.path, ended)
-    assert found.startswith(f"{name} is not what the run wrote (") and "bytes" in found
+    (result,) = altered(run.path, ended)
+    assert result.startswith(f"{name} is not what the run wrote (") and "bytes" in result
 
 
 @pytest.mark.parametrize("name", ["manifest.json", *FILES])
@@ -97,8 +97,8 @@ def test_hashes_name_files_below_their_folder_only(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("x")
     seal = Seal(bytes=1, sha256="0" * 64)
     for name in ("../mine", str(tmp_path / "mine"), "", "a\0b", "a/../../mine"):
-        (found,) = differing(tmp_path / "run", {name: seal})
-        assert found.endswith("is not a file of the run")
+        (result,) = differing(tmp_path / "run", {name: seal})
+        assert result.endswith("is not a file of the run")
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"a": 1}', "{"])

@@ -58,19 +58,19 @@ def test_a_figure_that_is_not_a_number_comes_back_as_one(
 ) -> None:
     with JsonlWriter(tmp_path / "rows.jsonl") as writer:
         writer.write(row)
-    (found,) = read_rows(tmp_path / "rows.jsonl", kind)
-    assert list(found) == list(row)
+    (result,) = read_rows(tmp_path / "rows.jsonl", kind)
+    assert list(result) == list(row)
     for key in path:
-        found = found[key]
-    assert isinstance(found, float) and math.isnan(found)
+        result = result[key]
+    assert isinstance(result, float) and math.isnan(result)
 
 
 def test_whole_numbers_stay_whole(tmp_path: Path) -> None:
     row = {"step": 1, "tokens": 3, "aux": {"count": 2}, "own": [1, 2]}
     with JsonlWriter(tmp_path / "rows.jsonl") as writer:
         writer.write(row)
-    (found,) = read_rows(tmp_path / "rows.jsonl", StepRow)
-    assert found == row and type(found["tokens"]) is int and type(found["aux"]["count"]) is int
+    (result,) = read_rows(tmp_path / "rows.jsonl", StepRow)
+    assert result == row and type(result["tokens"]) is int and type(result["aux"]["count"]) is int
 
 
 @pytest.mark.parametrize("value", ["1.5", "none", True, [1.0]])
@@ -86,5 +86,5 @@ def test_a_config_may_say_nan_and_a_summary_may_have_one(tmp_path: Path) -> None
     manifest(config={"data": {"path": "inf"}, "names": ["nan"]}).write(tmp_path / "manifest.json")
     assert Manifest.read(tmp_path / "manifest.json").config == {"data": {"path": "inf"}, "names": ["nan"]}
     summary(metrics={"val_loss": math.nan}).write(tmp_path / "summary.json")
-    found = RunDirectory(tmp_path).summary()
-    assert found is not None and math.isnan(found.metrics["val_loss"])
+    result = RunDirectory(tmp_path).summary()
+    assert result is not None and math.isnan(result.metrics["val_loss"])

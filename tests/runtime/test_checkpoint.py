@@ -42,9 +42,9 @@ def test_damage_is_found(run: Path, name: str, damage: str) -> None:
         file.unlink()
     with pytest.raises(RunError, match=name.replace(".", r"\.")):
         read_checkpoint(path)
-    found = newest_sound(run / "checkpoints")
-    assert found is not None
-    assert found[0] == 18
+    result = newest_sound(run / "checkpoints")
+    assert result is not None
+    assert result[0] == 18
 
 
 def test_something_else_in_the_place_of_a_checkpoint_is_named(run: Path) -> None:

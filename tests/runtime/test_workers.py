@@ -29,11 +29,11 @@ def work(task: dict[str, Any], on_event: OnEvent | None) -> dict[str, Any]:
 
 
 def results(pool: Pool, count: int) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    while len(found) < count:
+    result: dict[str, Any] = {}
+    while len(result) < count:
         if (ended := pool.next(10)) is not None:
-            found[ended[0]] = ended[1]
-    return found
+            result[ended[0]] = ended[1]
+    return result
 
 
 @pytest.fixture(autouse=True)

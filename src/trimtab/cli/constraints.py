@@ -15,7 +15,7 @@ def closure(root: str = "trimtab", extras: frozenset[str] = frozenset({"dev"})) 
 
     Raises `PackageNotFoundError` when `root` itself is not installed.
     """
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     pending = [(root, extras)]
     seen: set[tuple[str, frozenset[str]]] = set()
     while pending:
@@ -30,13 +30,13 @@ def closure(root: str = "trimtab", extras: frozenset[str] = frozenset({"dev"})) 
                 raise
             continue  # needed on another platform only
         if canonical(name) != canonical(root):
-            found[canonical(name)] = installed.version.partition("+")[0]
+            versions[canonical(name)] = installed.version.partition("+")[0]
         for text in installed.requires or ():
             requirement = Requirement(text)
             environments = [{"extra": extra} for extra in (*wanted, "")]
             if requirement.marker is None or any(requirement.marker.evaluate(env) for env in environments):
                 pending.append((requirement.name, frozenset(requirement.extras)))
-    return {name: version for name, version in sorted(found.items()) if not _PLATFORM.match(name)}
+    return {name: version for name, version in sorted(versions.items()) if not _PLATFORM.match(name)}
 
 
 def lowest(root: str = "trimtab", leaving_out: str = "dev") -> dict[str, str]:

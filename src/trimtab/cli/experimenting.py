@@ -211,23 +211,23 @@ def aa(
     with allowing_code(allow_code):
         spec = load_experiment(experiment, overrides or ())
     with showing(None, as_json=as_json, how_to_continue=_CONTINUE) as context:
-        found = run_aa(spec, out, copies, draws, _run_options(spec, workers, None, context))
+        result = run_aa(spec, out, copies, draws, _run_options(spec, workers, None, context))
     if as_json:
         from trimtab.records import to_json
 
-        deliver(json.dumps(to_json(found)))
-    elif found["status"] == "completed":
+        deliver(json.dumps(to_json(result)))
+    elif result["status"] == "completed":
         say(
             "",
-            f"Noise floor of {found['metric']}: the standard deviation of a paired difference between equal arms is "
-            f"{found['noise_floor']:.4g} ({found['pairing']} pairs, {found['seeds']} seeds of {copies} runs).",
-            f"Of {found['draws']} resampled A/A experiments of {found['n']} pairs, {found['alarms']} had a false alarm: "
-            f"{found['rate']:.3f} (95% interval {found['low']:.3f} to {found['high']:.3f}; the claim's level is "
-            f"{found['alpha']:g}).",
+            f"Noise floor of {result['metric']}: the standard deviation of a paired difference between equal arms is "
+            f"{result['noise_floor']:.4g} ({result['pairing']} pairs, {result['seeds']} seeds of {copies} runs).",
+            f"Of {result['draws']} resampled A/A experiments of {result['n']} pairs, {result['alarms']} had a false alarm: "
+            f"{result['rate']:.3f} (95% interval {result['low']:.3f} to {result['high']:.3f}; the claim's level is "
+            f"{result['alpha']:g}).",
         )
-    if found["status"] != "completed":
-        say(f"{found['status']}. Continue with the same command: {_command()}", err=True)
-        raise typer.Exit(_interrupted_code(context) if found["status"] == "interrupted" else 1)
+    if result["status"] != "completed":
+        say(f"{result['status']}. Continue with the same command: {_command()}", err=True)
+        raise typer.Exit(_interrupted_code(context) if result["status"] == "interrupted" else 1)
 
 
 def _command() -> str:

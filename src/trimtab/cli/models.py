@@ -93,13 +93,13 @@ def list_imported(as_json: AsJson = False) -> None:
 
     from trimtab.models.pretrained.importing import UnusableModel, list_models
 
-    found = list_models()
+    models = list_models()
     if as_json:
-        deliver(json.dumps([asdict(model) for model in found]))
+        deliver(json.dumps([asdict(model) for model in models]))
         return
-    if not found:
+    if not models:
         say("No model is imported. Import one: trimtab models import smollm2-135m")
-    for model in found:
+    for model in models:
         if isinstance(model, UnusableModel):
             say(f"{model.name}  cannot be used: {model.reason}")
             continue

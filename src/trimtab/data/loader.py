@@ -36,12 +36,12 @@ class TrainLoader:
         """The dataset indices of samples `position` to `position + count - 1` of the run."""
         if position < 0 or count < 0:
             raise ValueError(f"position ({position}) and count ({count}) must not be negative")
-        found: list[int] = []
-        while len(found) < count:
-            epoch, place = divmod(position + len(found), len(self.dataset))
-            end = min(place + count - len(found), len(self.dataset))
-            found += self._order(epoch)[place:end].tolist() if self.shuffle else range(place, end)
-        return found
+        indices: list[int] = []
+        while len(indices) < count:
+            epoch, place = divmod(position + len(indices), len(self.dataset))
+            end = min(place + count - len(indices), len(self.dataset))
+            indices += self._order(epoch)[place:end].tolist() if self.shuffle else range(place, end)
+        return indices
 
     def take(
         self, position: int, count: int | None = None, mix: DataMix | None = None, state: DrawState | None = None
@@ -169,7 +169,7 @@ _FILL = {"place": -1}
 
 def _aligned(items: list[Item], longest: int) -> dict[str, torch.Tensor]:
     """The tensors of all items' `aligned` metadata, padded to `longest` positions and to the widest further dimensions."""
-    found: dict[str, torch.Tensor] = {}
+    padded: dict[str, torch.Tensor] = {}
     each = [item["metadata"].get("aligned", {}) for item in items]
     for name in dict.fromkeys(name for aligned in each for name in aligned):
         tensors = [aligned.get(name) for aligned in each]
@@ -184,5 +184,5 @@ def _aligned(items: list[Item], longest: int) -> dict[str, torch.Tensor]:
                     f"an example has {len(item['input_ids'])} input_ids and {len(tensor)} entries of '{name}'; they must align"
                 )
             whole[row][tuple(slice(size) for size in tensor.shape)] = tensor
-        found[name] = whole
-    return found
+        padded[name] = whole
+    return padded

@@ -39,8 +39,8 @@ def score(rows: Sequence[Row], events: Sequence[Row], grace: int = GRACE) -> Det
     }
     places = [index for index, row in enumerate(rows) if (row.get("attempt", 0), row["step"]) in decided]
     answered = [[place for place in places if start <= place <= end + grace] for start, end in stretches]
-    met = {place for found in answered for place in found}
-    delays = [found[0] - start for found, (start, _) in zip(answered, stretches, strict=True) if found]
+    met = {place for answers in answered for place in answers}
+    delays = [answers[0] - start for answers, (start, _) in zip(answered, stretches, strict=True) if answers]
     areas = excess_areas(rows)
     return Detection(
         faults=len(stretches),
@@ -92,13 +92,13 @@ def _caution(key: str, value: Any) -> float:
 
 
 def _stretches(rows: Sequence[Row]) -> list[tuple[int, int]]:
-    """First and last index of every run of struck rows."""
-    found: list[tuple[int, int]] = []
+    """First and last index of every stretch of rows with a fault."""
+    stretches: list[tuple[int, int]] = []
     for index, row in enumerate(rows):
         if not row.get("faults"):
             continue
-        if found and found[-1][1] == index - 1:
-            found[-1] = (found[-1][0], index)
+        if stretches and stretches[-1][1] == index - 1:
+            stretches[-1] = (stretches[-1][0], index)
         else:
-            found.append((index, index))
-    return found
+            stretches.append((index, index))
+    return stretches

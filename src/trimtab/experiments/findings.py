@@ -46,15 +46,15 @@ def write_detections(folder: ExperimentDirectory, experiment: Experiment) -> Non
     """Score the decisions of every controlled episode against the injected faults, into `detection.json`, if there are faults."""
     if not experiment.base.get("faults"):
         return
-    found = []
+    detections = []
     for arm in experiment.steered_arms:
         for seed in experiment.seed_list:
             for cell in experiment.cells:
                 run, same = run_of(folder, experiment, arm, seed, cell)
                 if run.exists() and run.summary() is not None:
                     scored = score(whole_rows(run), [] if same else run.events())
-                    found.append(DetectionRecord(arm=arm, seed=seed, cell=cell, **vars(scored)))
-    folder.write(DETECTION, found)
+                    detections.append(DetectionRecord(arm=arm, seed=seed, cell=cell, **vars(scored)))
+    folder.write(DETECTION, detections)
 
 
 def whole_rows(run: RunDirectory) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ def write_interventions(folder: ExperimentDirectory, experiment: Experiment) -> 
     """Write the effects of all episodes to `interventions.json`, with an interval for each arm, clustered by run."""
     if experiment.interventions is None:
         return
-    found: list[InterventionRecord] = []
+    interventions: list[InterventionRecord] = []
     decisions = 0
     for arm in experiment.steered_arms:
         for seed in experiment.seed_list:
@@ -80,15 +80,17 @@ def write_interventions(folder: ExperimentDirectory, experiment: Experiment) -> 
                     continue
                 measured = read_effects(path)
                 decisions += measured.decisions
-                found += [
+                interventions += [
                     InterventionRecord(arm=arm, seed=seed, cell=cell, **one.model_dump())
                     for one in measured.interventions
                 ]
-    effects = [_summed(found, arm, metric) for arm in experiment.steered_arms for metric in ("train_loss", "val_loss")]
+    effects = [
+        _summed(interventions, arm, metric) for arm in experiment.steered_arms for metric in ("train_loss", "val_loss")
+    ]
     record = InterventionsRecord(
         horizon=experiment.interventions.steps,
         decisions=decisions,
-        interventions=found,
+        interventions=interventions,
         effects=[effect for effect in effects if effect is not None],
     )
     folder.write(INTERVENTIONS, record)

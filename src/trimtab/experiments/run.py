@@ -41,7 +41,7 @@ def run_experiment(experiment: Experiment, out: Path | str, options: RunOptions 
         log = ExperimentLog(folder, options)
         status, experiment = _phases(folder, experiment, options, log)
         try:
-            found = [] if status == "interrupted" else conclude(folder, experiment)
+            judged_pairs = [] if status == "interrupted" else conclude(folder, experiment)
         except TrimtabError:
             log.end("failed")
             raise
@@ -49,7 +49,7 @@ def run_experiment(experiment: Experiment, out: Path | str, options: RunOptions 
     return {
         "status": status,
         "folder": str(folder.path),
-        "verdicts": [judged.record.model_dump() for judged in found],
+        "verdicts": [judged.record.model_dump() for judged in judged_pairs],
         "failed": failed_episodes(folder),
     }
 
@@ -105,25 +105,25 @@ def _sequential(folder: ExperimentDirectory, experiment: Experiment, options: Ru
 
 
 def conclude(folder: ExperimentDirectory, experiment: Experiment) -> list[Judged]:
-    """Judge what has ended and write `verdicts.json`: an arm whose episodes failed does not cost the others their verdicts.
+    """Judge the finished episodes and write `verdicts.json`. Arms whose episodes failed do not keep the others from being judged.
 
-    No verdicts before the baseline and a treatment have a pair. The arms that have none count in Holm's family all the same:
-    what is confirmed now is not taken back when they are mended.
+    Returns [] before the baseline and a treatment have a pair. Arms without a pair still count in Holm's correction, so a later
+    success of theirs does not overturn a verdict given now.
     """
     episodes = finished(folder, experiment)
     arms = {episode.arm for episode in episodes}
     if experiment.baseline_arm not in arms or not arms.intersection(experiment.treatments):
         return []
-    found = with_missing(folder, experiment, verdicts(experiment, episodes, noise_floors(folder, experiment)))
-    if not found:
+    judged_pairs = with_missing(folder, experiment, verdicts(experiment, episodes, noise_floors(folder, experiment)))
+    if not judged_pairs:
         failed = failed_episodes(folder)
         why = (
-            f" {len(failed)} episodes failed, the first ({failed[0]['episode']}) so: {failed[0]['error']}"
+            f" {len(failed)} episodes failed, the first ({failed[0]['episode']}) because: {failed[0]['error']}"
             if failed
             else ""
         )
         raise WorkError(f"No pair of {folder.path} is complete, so there is nothing to compare.{why}")
-    folder.write(VERDICTS, [judged.record for judged in found])
+    folder.write(VERDICTS, [judged.record for judged in judged_pairs])
     write_detections(folder, experiment)
     write_interventions(folder, experiment)
-    return found
+    return judged_pairs

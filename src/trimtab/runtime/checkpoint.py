@@ -31,13 +31,13 @@ class Snapshot:
     @property
     def counters(self) -> dict[str, Any]:
         """What the state counts, and the run that it belongs to. Raises RunError for a state of another shape."""
-        found = self.values.get("counters")
-        if not isinstance(found, dict) or not found.keys() >= {"step", "attempt", "run_id"}:
+        counters = self.values.get("counters")
+        if not isinstance(counters, dict) or not counters.keys() >= {"step", "attempt", "run_id"}:
             raise RunError(
                 "The state.json of a checkpoint does not say which step it is of. Restore it from a copy, or remove that "
                 "checkpoint: an older one is used then."
             )
-        return found
+        return counters
 
     def copied(self) -> "Snapshot":
         """The same with tensors of its own."""

@@ -107,10 +107,10 @@ def test_tokens_of_several_characters(bpe: Tokenizer) -> None:
     dataset = ProblemDataset(problems, bpe)
     longest = 0
     for index, problem in enumerate(problems):
-        found = facts(dataset, index)
-        assert "".join(token for token, _, _, _ in found) == problem.prompt + problem.answer + "\n"
+        result = facts(dataset, index)
+        assert "".join(token for token, _, _, _ in result) == problem.prompt + problem.answer + "\n"
         for part, text in ((False, problem.prompt), (True, problem.answer)):
-            tokens = [fact for fact in found if fact[3] == part]
+            tokens = [fact for fact in result if fact[3] == part]
             start = 0
             for token, role, place, _ in tokens[: len(tokens) - part]:
                 after = text[start + len(token) :]

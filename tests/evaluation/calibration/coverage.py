@@ -29,9 +29,9 @@ def covered(draw, truths, samples, resamples=500, named=True):
         reports.append(calibration_report(confidence, correct, groups=clusters, bootstrap=resamples, null=0, seed=seed))
     shares = {}
     for name in FIGURES:
-        found = [getattr(report, name) for report in reports]
-        wanted = truths.get(name, np.mean([figure.value for figure in found]))
-        shares[name] = float(np.mean([figure.low <= wanted <= figure.high for figure in found]))
+        result = [getattr(report, name) for report in reports]
+        wanted = truths.get(name, np.mean([figure.value for figure in result]))
+        shares[name] = float(np.mean([figure.low <= wanted <= figure.high for figure in result]))
     return shares
 
 

@@ -8,22 +8,22 @@ from trimtab.evaluation.calibration.binning import width_bins
 
 def test_the_multiclass_figures_equal_their_formulas():
     p, y = distributions(300, 4)
-    found = multiclass_report(p, y, bootstrap=0, null=0, seed=0)
+    report = multiclass_report(p, y, bootstrap=0, null=0, seed=0)
     hot = np.eye(4)[y]
-    assert found.brier.value == pytest.approx(((p - hot) ** 2).sum(axis=1).mean())
-    assert found.nll.value == pytest.approx(-np.log(p[np.arange(300), y]).mean())
+    assert report.brier.value == pytest.approx(((p - hot) ** 2).sum(axis=1).mean())
+    assert report.nll.value == pytest.approx(-np.log(p[np.arange(300), y]).mean())
     each = []
     for k in range(4):
         index = width_bins(p[:, k])
         gaps = [np.abs((p[index == b, k] - hot[index == b, k]).sum()) for b in range(15)]
         each.append(sum(gaps) / 300)
-    assert found.classwise_ece.value == pytest.approx(np.mean(each))
-    parts = found.reliability.value - found.resolution.value + found.uncertainty.value + found.within_bins.value
-    assert found.brier.value == pytest.approx(parts)
+    assert report.classwise_ece.value == pytest.approx(np.mean(each))
+    parts = report.reliability.value - report.resolution.value + report.uncertainty.value + report.within_bins.value
+    assert report.brier.value == pytest.approx(parts)
     shares = hot.mean(axis=0)
-    assert found.uncertainty.value == pytest.approx((shares * (1 - shares)).sum())
+    assert report.uncertainty.value == pytest.approx((shares * (1 - shares)).sum())
     top = calibration_report(p.max(axis=1), p.argmax(axis=1) == y, bootstrap=0, null=0, seed=0)
-    assert found.top.as_dict() == top.as_dict() and found.classes == 4
+    assert report.top.as_dict() == top.as_dict() and report.classes == 4
 
 
 def test_two_classes_agree_with_the_binary_report():
@@ -40,31 +40,31 @@ def test_two_classes_agree_with_the_binary_report():
 
 def test_floor_and_interval_agree_with_fresh_samples():
     p, y = distributions(200, 5)
-    found = multiclass_report(p, y, bootstrap=400, null=1000, seed=0)
+    report = multiclass_report(p, y, bootstrap=400, null=1000, seed=0)
     others = []
     for seed in range(200):
         labels = (np.random.default_rng(seed).random((200, 1)) > p.cumsum(axis=1)).sum(axis=1)
         others.append(multiclass_report(p, labels, bootstrap=0, null=0, seed=0))
     for name in ("classwise_ece", "brier", "nll", "reliability", "resolution"):
-        scores, own = np.array([getattr(other, name).value for other in others]), getattr(found, name)
+        scores, own = np.array([getattr(other, name).value for other in others]), getattr(report, name)
         assert own.null_floor == pytest.approx(scores.mean(), abs=4 * scores.std() / np.sqrt(200)), name
         assert own.low < own.value < own.high, name
-    assert found.top.ece.null_floor is not None
+    assert report.top.ece.null_floor is not None
 
 
 def test_overconfidence_lifts_the_classwise_error_above_its_floor():
     p, y = distributions(1000, 4)
     sharpened = p**2 / (p**2).sum(axis=1, keepdims=True)
-    found = multiclass_report(sharpened, y, bootstrap=200, null=200, seed=0)
-    assert found.classwise_ece.low > found.classwise_ece.null_high
-    assert found.nll.low > found.nll.null_high
+    report = multiclass_report(sharpened, y, bootstrap=200, null=200, seed=0)
+    assert report.classwise_ece.low > report.classwise_ece.null_high
+    assert report.nll.low > report.nll.null_high
 
 
 def test_a_label_of_probability_0_gives_infinite_nll_and_is_never_simulated():
     p = np.array([[0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
-    found = multiclass_report(p, [0, 1], bootstrap=20, null=500, seed=0)
-    assert found.nll.value == np.inf and found.nll.null_floor == pytest.approx(np.log(2) / 2)
-    assert found.top.accuracy.value == 0.0  # the first of equals
+    report = multiclass_report(p, [0, 1], bootstrap=20, null=500, seed=0)
+    assert report.nll.value == np.inf and report.nll.null_floor == pytest.approx(np.log(2) / 2)
+    assert report.top.accuracy.value == 0.0  # the first of equals
 
 
 def test_clusters_widen_multiclass_intervals():
@@ -99,33 +99,33 @@ def test_unusable_input_is_refused(p, y, words):
 
 def test_distances_to_the_truth_equal_their_formulas():
     p, t = distributions(100, 3, 0)[0], distributions(100, 3, 1)[0]
-    found = distribution_report(p, t, bootstrap=100, seed=0)
-    assert found.kl.value == pytest.approx((t * np.log(t / p)).sum(axis=1).mean())
-    assert found.total_variation.value == pytest.approx(np.abs(p - t).sum(axis=1).mean() / 2)
+    report = distribution_report(p, t, bootstrap=100, seed=0)
+    assert report.kl.value == pytest.approx((t * np.log(t / p)).sum(axis=1).mean())
+    assert report.total_variation.value == pytest.approx(np.abs(p - t).sum(axis=1).mean() / 2)
     c, q = p.max(axis=1), t[np.arange(100), p.argmax(axis=1)]
-    assert found.confidence_bias.value == pytest.approx((c - q).mean())
-    assert found.confidence_error.value == pytest.approx(np.abs(c - q).mean())
-    assert found.expected_accuracy.value == pytest.approx(q.mean())
+    assert report.confidence_bias.value == pytest.approx((c - q).mean())
+    assert report.confidence_error.value == pytest.approx(np.abs(c - q).mean())
+    assert report.expected_accuracy.value == pytest.approx(q.mean())
     index = width_bins(c)
     gaps = [np.abs((c[index == b] - q[index == b]).sum()) for b in range(15)]
-    assert found.ece_to_truth.value == pytest.approx(sum(gaps) / 100)
-    assert found.kl.low < found.kl.value < found.kl.high
-    assert found.as_dict()["kl"]["null_floor"] == 0.0 and found.as_dict()["items"] == 100
+    assert report.ece_to_truth.value == pytest.approx(sum(gaps) / 100)
+    assert report.kl.low < report.kl.value < report.kl.high
+    assert report.as_dict()["kl"]["null_floor"] == 0.0 and report.as_dict()["items"] == 100
 
 
 def test_the_truth_scores_exactly_0():
     p = distributions(30, 4)[0]
     p[0] = [1, 0, 0, 0]
-    found = distribution_report(p, p, bootstrap=20, seed=0)
+    report = distribution_report(p, p, bootstrap=20, seed=0)
     for name in ("kl", "total_variation", "ece_to_truth", "confidence_error", "confidence_bias"):
-        assert getattr(found, name).value == getattr(found, name).high == 0.0, name
+        assert getattr(report, name).value == getattr(report, name).high == 0.0, name
 
 
 def test_a_possible_answer_of_probability_0_gives_infinite_kl():
-    found = distribution_report([[1.0, 0.0], [0.5, 0.5]], [[0.5, 0.5], [1.0, 0.0]], bootstrap=200, seed=0)
-    assert found.kl.value == np.inf and found.kl.high == np.inf
-    assert found.kl.low == pytest.approx(np.log(2))  # a quarter of the resamples leave the first item out
-    assert found.confidence_bias.value == pytest.approx(0.0)
+    report = distribution_report([[1.0, 0.0], [0.5, 0.5]], [[0.5, 0.5], [1.0, 0.0]], bootstrap=200, seed=0)
+    assert report.kl.value == np.inf and report.kl.high == np.inf
+    assert report.kl.low == pytest.approx(np.log(2))  # a quarter of the resamples leave the first item out
+    assert report.confidence_bias.value == pytest.approx(0.0)
 
 
 def test_unequal_shapes_are_refused():

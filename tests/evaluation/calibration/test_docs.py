@@ -36,6 +36,6 @@ def test_the_coverage_table_agrees_with_a_small_measurement():
     rows = list(stated.values())
     small = covered(lambda seed: overconfident(100, seed), TRUTHS["surer than right by .1"], 60, resamples=200)
     named = covered(lambda seed: clustered(200, seed), {}, 60, resamples=200)
-    for row, found in ((rows[1], small), (rows[2], named)):
-        for name, share, again in zip(FIGURES, row, found.values(), strict=True):
+    for row, result in ((rows[1], small), (rows[2], named)):
+        for name, share, again in zip(FIGURES, row, result.values(), strict=True):
             assert abs(share - again) < 0.12, name

@@ -22,8 +22,8 @@ PAIRS = st.lists(
 def figures_of(confidence, correct, bins=15):
     c, y = np.asarray(confidence, float), np.asarray(correct, float)
     items = Items.ordered(c, y, None, bins)
-    found = measure(items, np.ones((1, c.size)), items.correct[None, :])
-    return {name: float(values[0]) for name, values in found.items()}
+    result = measure(items, np.ones((1, c.size)), items.correct[None, :])
+    return {name: float(values[0]) for name, values in result.items()}
 
 
 def by_bins(index, c, y):
@@ -36,42 +36,42 @@ def by_formula(c, y, bins):
     n = len(c)
     width = np.array([min(int(x * bins), bins - 1) for x in c])
     mass = mass_bins(c, bins)
-    found = {"accuracy": y.mean(), "mean_confidence": c.mean(), "overconfidence": c.mean() - y.mean()}
-    found["ece"] = sum(share * abs(cs.mean() - ys.mean()) for share, _, cs, ys in by_bins(width, c, y))
-    found["ece_mass"] = sum(share * abs(cs.mean() - ys.mean()) for share, _, cs, ys in by_bins(mass, c, y))
+    result = {"accuracy": y.mean(), "mean_confidence": c.mean(), "overconfidence": c.mean() - y.mean()}
+    result["ece"] = sum(share * abs(cs.mean() - ys.mean()) for share, _, cs, ys in by_bins(width, c, y))
+    result["ece_mass"] = sum(share * abs(cs.mean() - ys.mean()) for share, _, cs, ys in by_bins(mass, c, y))
     usable = [(k, cs.mean(), ys.mean()) for _, k, cs, ys in by_bins(mass, c, y) if k > 1]
     used = sum(k for k, _, _ in usable)
     terms = sum(k * ((a - b) ** 2 - b * (1 - b) / (k - 1)) for k, a, b in usable)
-    found["debiased_squared"] = terms / used if used else np.nan
-    found["debiased"] = np.sqrt(max(found["debiased_squared"], 0)) if used else np.nan
-    found["brier"] = ((c - y) ** 2).mean()
-    found["reliability"] = sum(s * (cs.mean() - ys.mean()) ** 2 for s, _, cs, ys in by_bins(width, c, y))
-    found["resolution"] = sum(s * (ys.mean() - y.mean()) ** 2 for s, _, cs, ys in by_bins(width, c, y))
-    found["uncertainty"] = y.mean() * (1 - y.mean())
-    found["within_bins"] = sum(
+    result["debiased_squared"] = terms / used if used else np.nan
+    result["debiased"] = np.sqrt(max(result["debiased_squared"], 0)) if used else np.nan
+    result["brier"] = ((c - y) ** 2).mean()
+    result["reliability"] = sum(s * (cs.mean() - ys.mean()) ** 2 for s, _, cs, ys in by_bins(width, c, y))
+    result["resolution"] = sum(s * (ys.mean() - y.mean()) ** 2 for s, _, cs, ys in by_bins(width, c, y))
+    result["uncertainty"] = y.mean() * (1 - y.mean())
+    result["within_bins"] = sum(
         ((cs - cs.mean()) ** 2).sum() / n - 2 * ((cs - cs.mean()) * (ys - ys.mean())).sum() / n
         for _, _, cs, ys in by_bins(width, c, y)
     )
     with np.errstate(divide="ignore"):
-        found["nll"] = -np.where(y == 1, np.log(c), np.log1p(-c)).mean()
+        result["nll"] = -np.where(y == 1, np.log(c), np.log1p(-c)).mean()
     # Mean risk over all prefixes, every item of a tie standing for the tie's mean error.
     order = np.argsort(-c, kind="stable")
     error = np.array([(1 - y)[c == x].mean() for x in c])[order]
-    found["aurc"] = np.mean(np.cumsum(error) / np.arange(1, n + 1))
+    result["aurc"] = np.mean(np.cumsum(error) / np.arange(1, n + 1))
     best = np.sort(1 - y)
-    found["excess_aurc"] = found["aurc"] - np.mean(np.cumsum(best) / np.arange(1, n + 1))
-    return found
+    result["excess_aurc"] = result["aurc"] - np.mean(np.cumsum(best) / np.arange(1, n + 1))
+    return result
 
 
 @given(PAIRS, st.integers(1, 20))
 @settings(deadline=None)
 def test_every_figure_equals_its_formula(pairs, bins):
     c, y = (np.array(column, float) for column in zip(*pairs, strict=True))
-    found, expected = figures_of(c, y, bins), by_formula(c, y, bins)
-    assert set(found) - set(expected) == {"smooth_ece"}
+    result, expected = figures_of(c, y, bins), by_formula(c, y, bins)
+    assert set(result) - set(expected) == {"smooth_ece"}
     for name, value in expected.items():
         slack = 1e-7 if name == "debiased" else 1e-9  # a root enlarges rounding errors near 0
-        assert found[name] == pytest.approx(value, abs=slack, nan_ok=True), name
+        assert result[name] == pytest.approx(value, abs=slack, nan_ok=True), name
 
 
 @given(PAIRS)
@@ -85,21 +85,21 @@ def test_the_order_of_the_items_does_not_matter(pairs):
 @settings(deadline=None)
 def test_the_brier_score_is_the_sum_of_its_parts_and_figures_stay_in_range(pairs, times):
     c, y = (np.array(column * times, float) for column in zip(*pairs, strict=True))
-    found = figures_of(c, y)
-    parts = found["reliability"] - found["resolution"] + found["uncertainty"] + found["within_bins"]
-    assert found["brier"] == pytest.approx(parts, abs=1e-12)
+    result = figures_of(c, y)
+    parts = result["reliability"] - result["resolution"] + result["uncertainty"] + result["within_bins"]
+    assert result["brier"] == pytest.approx(parts, abs=1e-12)
     for name, (low, high) in ENDS.items():
-        assert low - 1e-12 <= found[name] <= high + 1e-12, name
+        assert low - 1e-12 <= result[name] <= high + 1e-12, name
 
 
 def test_a_score_computed_by_hand():
     # Two bins. [0, .5): .2 wrong, .4 right: gap .2. [.5, 1]: .6, .8 right, 1.0 wrong: gap 2/15.
-    found = figures_of([0.2, 0.4, 0.6, 0.8, 1.0], [0, 1, 1, 1, 0], bins=2)
-    assert found["ece"] == pytest.approx(2 / 5 * 0.2 + 3 / 5 * 2 / 15)
+    result = figures_of([0.2, 0.4, 0.6, 0.8, 1.0], [0, 1, 1, 1, 0], bins=2)
+    assert result["ece"] == pytest.approx(2 / 5 * 0.2 + 3 / 5 * 2 / 15)
     # Errors at ranks 1 and 5: prefixes 1/1, 1/2, 1/3, 1/4, 2/5.
-    assert found["aurc"] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4 + 2 / 5) / 5)
+    assert result["aurc"] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4 + 2 / 5) / 5)
     # Best: the two errors last, prefixes 0, 0, 0, 1/4, 2/5.
-    assert found["excess_aurc"] == pytest.approx((1 + 1 / 2 + 1 / 3) / 5)
+    assert result["excess_aurc"] == pytest.approx((1 + 1 / 2 + 1 / 3) / 5)
 
 
 def test_equal_confidences_have_no_order():
@@ -134,9 +134,9 @@ def test_equal_confidences_share_a_bin_of_equal_mass():
 
 def test_a_bin_of_one_item_is_left_out_of_the_debiased_error():
     # Two bins of equal mass over three items: {.1, .2} and {.9}; the latter alone cannot be debiased.
-    found = figures_of([0.1, 0.2, 0.9], [0, 0, 0], bins=2)
+    result = figures_of([0.1, 0.2, 0.9], [0, 0, 0], bins=2)
     assert mass_bins(np.array([0.1, 0.2, 0.9]), 2).tolist() == [0, 1, 1]
-    assert found["debiased_squared"] == pytest.approx((0.2 + 0.9) ** 2 / 4)
+    assert result["debiased_squared"] == pytest.approx((0.2 + 0.9) ** 2 / 4)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -144,10 +144,10 @@ def test_the_debiased_error_is_0_on_average_and_the_others_are_not(seed):
     generator = np.random.default_rng(seed)
     c = generator.beta(2, 1, 300)
     items = Items.ordered(c, c, None, 15)
-    found = measure(items, np.ones((1, 300)), (generator.random((4000, 300)) < items.confidence).astype(float))
-    squared = found["debiased_squared"]
+    result = measure(items, np.ones((1, 300)), (generator.random((4000, 300)) < items.confidence).astype(float))
+    squared = result["debiased_squared"]
     assert abs(squared.mean()) < 3 * squared.std() / np.sqrt(4000)
-    assert min(found[name].mean() for name in ("ece", "ece_mass", "smooth_ece", "reliability")) > 1e-3
+    assert min(result[name].mean() for name in ("ece", "ece_mass", "smooth_ece", "reliability")) > 1e-3
 
 
 def test_the_debiased_error_estimates_a_known_error():

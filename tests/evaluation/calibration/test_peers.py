@@ -33,9 +33,9 @@ def test_smooth_error_equals_that_of_relplot(make, n):
 @pytest.mark.parametrize("n", [100, 2000])
 def test_brier_and_log_loss_equal_those_of_scikit_learn(n):
     c, y = overconfident(n)
-    found = report(c, y)
-    assert found.brier.value == pytest.approx(brier_score_loss(y, c))
-    assert found.nll.value == pytest.approx(log_loss(y, c))
+    result = report(c, y)
+    assert result.brier.value == pytest.approx(brier_score_loss(y, c))
+    assert result.nll.value == pytest.approx(log_loss(y, c))
     p, labels = distributions(n, 4)
     both = multiclass_report(p, labels, bootstrap=0, null=0, seed=0)
     assert both.nll.value == pytest.approx(log_loss(labels, p, labels=range(4)))
@@ -45,9 +45,9 @@ def test_brier_and_log_loss_equal_those_of_scikit_learn(n):
 def test_the_diagram_equals_that_of_scikit_learn():
     c, y = calibrated(3000)
     accuracy, confidence = calibration_curve(y, c, n_bins=10)
-    found = reliability_diagram(c, y, bins=10, bootstrap=0, null=0, seed=0)
-    full = found.count > 0
-    assert found.accuracy[full] == pytest.approx(accuracy) and found.confidence[full] == pytest.approx(confidence)
+    result = reliability_diagram(c, y, bins=10, bootstrap=0, null=0, seed=0)
+    full = result.count > 0
+    assert result.accuracy[full] == pytest.approx(accuracy) and result.confidence[full] == pytest.approx(confidence)
 
 
 def test_equal_width_error_equals_that_of_torchmetrics_below_1():

@@ -39,17 +39,17 @@ def test_the_floor_is_the_mean_score_of_fresh_samples_of_a_perfect_predictor():
     others = [calibration_report(c, generator.random(400) < c, bootstrap=0, null=0, seed=0) for _ in range(300)]
     for name in ("ece", "ece_mass", "smooth_ece", "debiased", "brier", "nll", "aurc", "excess_aurc", "reliability"):
         scores = np.array([getattr(other, name).value for other in others])
-        found = getattr(report, name)
-        assert found.null_floor == pytest.approx(scores.mean(), abs=4 * scores.std() / np.sqrt(300)), name
-        assert np.mean(scores <= found.null_high) == pytest.approx(0.95, abs=0.05), name
+        result = getattr(report, name)
+        assert result.null_floor == pytest.approx(scores.mean(), abs=4 * scores.std() / np.sqrt(300)), name
+        assert np.mean(scores <= result.null_high) == pytest.approx(0.95, abs=0.05), name
     assert others[0].ece.null_floor is None
 
 
 def test_a_miscalibrated_predictor_is_above_its_floor():
     report = calibration_report(*overconfident(2000), bootstrap=200, null=200, seed=0)
     for name in ("ece", "ece_mass", "debiased", "debiased_squared", "smooth_ece", "reliability", "overconfidence"):
-        found = getattr(report, name)
-        assert found.low > found.null_high, name
+        result = getattr(report, name)
+        assert result.low > result.null_high, name
     assert report.overconfidence.low < 0.1 < report.overconfidence.high
     assert report.debiased.low < 0.1 < report.debiased.high
 
@@ -81,11 +81,11 @@ def test_figures_of_any_sample_are_in_range(pairs, seed):
     c, y = zip(*pairs, strict=True)
     report = calibration_report(c, y, bootstrap=20, null=20, seed=seed)
     for name, (lowest, highest) in ENDS.items():
-        found = getattr(report, name)
-        ends = [end for end in (found.low, found.high) if end is not None]
-        assert not np.isnan(ends).any() and (found.low is None) == (found.high is None)
+        result = getattr(report, name)
+        ends = [end for end in (result.low, result.high) if end is not None]
+        assert not np.isnan(ends).any() and (result.low is None) == (result.high is None)
         assert all(lowest <= end <= highest for end in ends)
-        assert not ends or (found.low <= found.value + 1e-12 and found.value <= found.high + 1e-12), name
+        assert not ends or (result.low <= result.value + 1e-12 and result.value <= result.high + 1e-12), name
         if len(pairs) == 1:
             assert not ends  # one item: there is nothing to resample
 
@@ -163,9 +163,9 @@ def test_intervals_cover_at_their_level():
     # Overconfident by .1. Where the truth has no formula it is the mean score of samples of this size.
     reports = [calibration_report(*overconfident(200, seed=s), bootstrap=200, null=0, seed=s) for s in range(150)]
     for name, truth in (("accuracy", 0.45), ("debiased", 0.1), ("brier", None), ("smooth_ece", None), ("aurc", None)):
-        found = [getattr(report, name) for report in reports]
-        wanted = np.mean([one.value for one in found]) if truth is None else truth
-        assert np.mean([one.low <= wanted <= one.high for one in found]) >= 0.88, name
+        result = [getattr(report, name) for report in reports]
+        wanted = np.mean([one.value for one in result]) if truth is None else truth
+        assert np.mean([one.low <= wanted <= one.high for one in result]) >= 0.88, name
 
 
 @pytest.mark.parametrize(
@@ -197,23 +197,23 @@ def test_unusable_input_is_refused(confidence, correct, changes, words):
 
 def test_the_diagram_has_the_bins_of_ece():
     c, y = overconfident(600)
-    found = reliability_diagram(c, y, bootstrap=200, null=200, seed=0)
+    result = reliability_diagram(c, y, bootstrap=200, null=200, seed=0)
     report = calibration_report(c, y, bootstrap=0, null=0, seed=0)
-    full = found.count > 0
-    share = found.count[full] / found.count.sum()
-    assert (share * np.abs(found.confidence[full] - found.accuracy[full])).sum() == pytest.approx(report.ece.value)
-    assert found.count.sum() == 600 and np.isnan(found.accuracy[~full]).all() and not full[0]
-    assert (found.low[full] <= found.accuracy[full]).all() and (found.accuracy[full] < found.high[full]).all()
-    middle = (found.null_low + found.null_high)[full] / 2
-    assert np.abs(middle - found.confidence[full]).max() < 0.05
-    assert (found.confidence[full] - found.accuracy[full]).mean() > 0.05
-    assert found.edges[[0, -1]].tolist() == [0, 1] and len(found.edges) == 16
+    full = result.count > 0
+    share = result.count[full] / result.count.sum()
+    assert (share * np.abs(result.confidence[full] - result.accuracy[full])).sum() == pytest.approx(report.ece.value)
+    assert result.count.sum() == 600 and np.isnan(result.accuracy[~full]).all() and not full[0]
+    assert (result.low[full] <= result.accuracy[full]).all() and (result.accuracy[full] < result.high[full]).all()
+    middle = (result.null_low + result.null_high)[full] / 2
+    assert np.abs(middle - result.confidence[full]).max() < 0.05
+    assert (result.confidence[full] - result.accuracy[full]).mean() > 0.05
+    assert result.edges[[0, -1]].tolist() == [0, 1] and len(result.edges) == 16
 
 
 def test_a_bin_without_errors_has_an_interval():
-    found = reliability_diagram([0.97] * 4, [1] * 4, bootstrap=50, null=50, seed=0)
-    assert found.accuracy[-1] == found.high[-1] == 1.0
-    assert found.low[-1] == pytest.approx(4 / (4 + 1.959964**2))  # Wilson's, all right
+    report = reliability_diagram([0.97] * 4, [1] * 4, bootstrap=50, null=50, seed=0)
+    assert report.accuracy[-1] == report.high[-1] == 1.0
+    assert report.low[-1] == pytest.approx(4 / (4 + 1.959964**2))  # Wilson's, all right
 
 
 def test_the_risk_of_an_informative_predictor_rises_with_coverage():

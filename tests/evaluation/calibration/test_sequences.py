@@ -8,10 +8,10 @@ from trimtab.evaluation.calibration import agreement, normalised, sequence_confi
 
 def test_the_probability_of_a_span_is_the_product_of_its_tokens():
     logs = np.log([[0.5, 0.5, 0.1], [0.9, 0.2, 0.25]])
-    found = sequence_confidence(logs, [[1, 1, 0], [0, 1, 1]])
-    assert found.probability == pytest.approx([0.25, 0.05])
-    assert found.per_token == pytest.approx([0.5, np.sqrt(0.05)])
-    assert found.tokens.tolist() == [2, 2]
+    result = sequence_confidence(logs, [[1, 1, 0], [0, 1, 1]])
+    assert result.probability == pytest.approx([0.25, 0.05])
+    assert result.per_token == pytest.approx([0.5, np.sqrt(0.05)])
+    assert result.tokens.tolist() == [2, 2]
 
 
 def test_tokens_outside_the_span_are_ignored():
@@ -20,9 +20,9 @@ def test_tokens_outside_the_span_are_ignored():
 
 
 def test_extreme_log_probabilities_give_probabilities():
-    found = sequence_confidence([[0.0, 1e-6], [-np.inf, 0.0], [-800.0, -800.0]], np.ones((3, 2)))
-    assert found.probability.tolist() == [1.0, 0.0, 0.0]
-    assert found.per_token[1:] == pytest.approx([0.0, 0.0])
+    result = sequence_confidence([[0.0, 1e-6], [-np.inf, 0.0], [-800.0, -800.0]], np.ones((3, 2)))
+    assert result.probability.tolist() == [1.0, 0.0, 0.0]
+    assert result.per_token[1:] == pytest.approx([0.0, 0.0])
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_unusable_input_is_refused(logs, mask, words):
 
 
 def test_agreement_is_the_share_of_the_most_frequent_answer():
-    found = agreement([" Yes", "yes ", "no", "YES", "maybe"])
-    assert (found.answer, found.share, found.samples, found.distinct) == ("yes", 0.6, 5, 3)
+    result = agreement([" Yes", "yes ", "no", "YES", "maybe"])
+    assert (result.answer, result.share, result.samples, result.distinct) == ("yes", 0.6, 5, 3)
     assert agreement(["b", "a", "a", "b"]).answer == "b"  # the first given among equals
     exact = agreement(["4", "4.0", "4"], normalise=lambda text: str(float(text)))
     assert (exact.answer, exact.share) == ("4.0", 1.0)
@@ -57,6 +57,6 @@ def test_normalised_texts_ignore_case_width_and_spacing():
 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=20))
 def test_agreement_lies_between_1_over_m_and_1(answers):
-    found = agreement(answers)
-    assert 1 / len(answers) <= found.share <= 1 and found.share * len(answers) == answers.count(found.answer)
-    assert all(answers.count(other) <= answers.count(found.answer) for other in answers)
+    result = agreement(answers)
+    assert 1 / len(answers) <= result.share <= 1 and result.share * len(answers) == answers.count(result.answer)
+    assert all(answers.count(other) <= answers.count(result.answer) for other in answers)

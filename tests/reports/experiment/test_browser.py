@@ -78,14 +78,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     out = tmp_path_factory.mktemp("browser")
     full = make_experiment(out / "full", question=LONG)
     add_optional(full)
-    found = {
+    result = {
         "full": full,
         "factors": make_factors(out / "factors"),
         "half": make_experiment(out / "half", status="interrupted"),
     }
-    for folder in found.values():
+    for folder in result.values():
         write_report(folder)
-    return found
+    return result
 
 
 @pytest.fixture(scope="module")

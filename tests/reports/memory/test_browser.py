@@ -27,10 +27,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     full = make_memory(out / "full", question=LONG)
     wordy = [row | {"said": "x" * 500 if row["verdict"] == "fail" else row["said"]} for row in generation()]
     write_rows(full / "generation.jsonl", wordy)
-    found = {"full": full, "stopped": make_stopped(out / "stopped"), "begun": make_begun(out / "begun")}
-    for folder in found.values():
+    result = {"full": full, "stopped": make_stopped(out / "stopped"), "begun": make_begun(out / "begun")}
+    for folder in result.values():
         write_report(folder)
-    return found
+    return result
 
 
 @pytest.fixture(scope="module")

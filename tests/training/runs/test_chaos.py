@@ -27,19 +27,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_exponent_and_the_distances(run: Path) -> None:
     events: list[RunEvent] = []
     before = {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
-    found = chaos(run, 10, epsilon=1e-4, events=events.append, **SHORT)
+    result = chaos(run, 10, epsilon=1e-4, events=events.append, **SHORT)
     assert [path.read_bytes() for path in before] == list(before.values())
     counts = [(one.done, one.total) for one in events if isinstance(one, Progress) and one.stage == STAGE]
     assert counts == [(done, 70) for done in range(1, 71)]  # ten steps: the run once alone, two twins alone, two pairs
-    first, second = found["twins"]
+    first, second = result["twins"]
     assert len(first["rates"]) == 10 and len(first["distances"]) == 11
     assert first["distances"][0] == pytest.approx(1e-4, rel=0.01)
     assert first["exponent"] == pytest.approx(math.fsum(first["rates"][2:]) / 8)
-    assert found["exponent"] == pytest.approx((first["exponent"] + second["exponent"]) / 2)
-    assert found["lowest"] == min(first["exponent"], second["exponent"]) and first["rates"] != second["rates"]
+    assert result["exponent"] == pytest.approx((first["exponent"] + second["exponent"]) / 2)
+    assert result["lowest"] == min(first["exponent"], second["exponent"]) and first["rates"] != second["rates"]
     # While the distance is small, leaving a twin alone and pulling it back measure the same growth.
     assert math.log(first["distances"][5] / 1e-4) == pytest.approx(math.fsum(first["rates"][:5]), abs=0.1)
-    assert chaos(run, 10, epsilon=1e-4, **SHORT) == found
+    assert chaos(run, 10, epsilon=1e-4, **SHORT) == result
 
 
 def test_it_agrees_with_the_instrument_inside_the_run(run: Path) -> None:

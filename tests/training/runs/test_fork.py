@@ -94,9 +94,9 @@ def test_bad_forks_are_refused_and_leave_nothing(trunk: Path, tmp_path: Path) ->
 
 
 def test_replay_is_identical(trunk: Path, tmp_path: Path) -> None:
-    found = replay(trunk)
-    assert found.identical
-    assert (found.steps, found.difference, found.weights_identical) == (24, None, True)
+    result = replay(trunk)
+    assert result.identical
+    assert (result.steps, result.difference, result.weights_identical) == (24, None, True)
     fork(trunk, 9, tmp_path / "child")
     assert replay(tmp_path / "child").identical
 
@@ -107,10 +107,10 @@ def test_replay_names_the_first_step_that_differs(trunk: Path, tmp_path: Path) -
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[6]["train_loss"] += 1e-12
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = replay(tmp_path / "run")
-    assert not found.identical
-    assert found.difference is not None
-    assert (found.difference.step, found.difference.column) == (7, "train_loss")
+    result = replay(tmp_path / "run")
+    assert not result.identical
+    assert result.difference is not None
+    assert (result.difference.step, result.difference.column) == (7, "train_loss")
 
 
 def test_replay_sees_other_weights(tmp_path: Path) -> None:
@@ -119,10 +119,10 @@ def test_replay_sees_other_weights(tmp_path: Path) -> None:
     summary = run.summary()
     assert summary is not None
     summary.model_copy(update={"weights_sha256": "0" * 64}).write(run.summary_path)
-    found = replay(tmp_path / "run")
-    assert found.difference is None
-    assert found.weights_identical is False
-    assert not found.identical
+    result = replay(tmp_path / "run")
+    assert result.difference is None
+    assert result.weights_identical is False
+    assert not result.identical
 
 
 def test_replay_reports_the_environment(tmp_path: Path) -> None:
@@ -174,9 +174,14 @@ def test_replay_misses_rows_that_are_gone(tmp_path: Path) -> None:
     damages = [(rows[:3], 3), ([*rows[:6], json.dumps(without_loss) + "\n", *rows[7:]], 23), ([], 0)]
     for left, compared in damages:
         steps.write_text("".join(left))
-        found = replay(tmp_path / "run")
-        assert (found.steps, found.expected, found.difference, found.weights_identical) == (compared, 24, None, True)
-        assert not found.losses_identical and not found.identical
+        result = replay(tmp_path / "run")
+        assert (result.steps, result.expected, result.difference, result.weights_identical) == (
+            compared,
+            24,
+            None,
+            True,
+        )
+        assert not result.losses_identical and not result.identical
 
 
 def test_replay_without_rows_says_that_nothing_was_compared(tmp_path: Path) -> None:
@@ -196,21 +201,21 @@ def test_replay_says_which_checkpoint_it_ends_with_and_why(tmp_path: Path) -> No
     with (newest / "model.safetensors").open("r+b") as file:
         file.seek(-4, 2)
         file.write(b"\xff\xff\xff\xff")
-    found = replay(tmp_path / "run")
-    assert found.identical and found.until == found.steps == 18
-    assert "step-00000024 is damaged: model.safetensors" in found.notes[0]
-    assert found.notes[1] == (
+    outcome = replay(tmp_path / "run")
+    assert outcome.identical and outcome.until == outcome.steps == 18
+    assert "step-00000024 is damaged: model.safetensors" in outcome.notes[0]
+    assert outcome.notes[1] == (
         "The newest sound checkpoint is of step 18, and the records go on to step 24; the replay ends there."
     )
     result = CliRunner().invoke(app, ["replay", str(tmp_path / "run")], catch_exceptions=False)
-    assert result.exit_code == 0 and found.notes[1] in result.output and "18 steps compared" in result.output
+    assert result.exit_code == 0 and outcome.notes[1] in result.output and "18 steps compared" in result.output
 
 
 def test_a_child_whose_own_first_checkpoint_is_damaged_is_replayed_from_its_parent(trunk: Path, tmp_path: Path) -> None:
     fork(trunk, 20, tmp_path / "child")
     (tmp_path / "child" / "checkpoints" / "step-00000020" / "state.json").write_text("{}")
-    found = replay(tmp_path / "child")
-    assert found.identical and "began with the state of the parent" in found.notes[0]
+    result = replay(tmp_path / "child")
+    assert result.identical and "began with the state of the parent" in result.notes[0]
 
 
 def test_another_run_in_the_parents_place_is_not_taken_for_the_parent(tmp_path: Path) -> None:

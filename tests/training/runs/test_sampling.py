@@ -29,9 +29,9 @@ def test_an_older_checkpoint_is_not_taken_silently(tmp_path: Path) -> None:
     train(config(), tmp_path / "run")
     damaged = tmp_path / "run" / "checkpoints" / "step-00000024" / "model.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    found = sample_run(tmp_path / "run", prompt="The ", options=OPTIONS, seed=0)
-    assert found["step"] == 18
-    assert "step-00000024" in found["refused_checkpoints"][0]
+    result = sample_run(tmp_path / "run", prompt="The ", options=OPTIONS, seed=0)
+    assert result["step"] == 18
+    assert "step-00000024" in result["refused_checkpoints"][0]
 
 
 def test_an_empty_or_invalid_prompt_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,8 +47,8 @@ def test_an_empty_or_invalid_prompt_is_refused(tmp_path: Path, monkeypatch: pyte
 def test_the_unknown_characters_of_a_prompt_are_counted(tmp_path: Path) -> None:
     train(config(), tmp_path / "run")
     assert sample_run(tmp_path / "run", prompt="The ", options=OPTIONS, seed=0)["unknown_characters"] == {}
-    found = sample_run(tmp_path / "run", prompt="né, né ☃", options=OPTIONS, seed=0)
-    assert found["unknown_characters"] == {"é": 2, "☃": 1}
+    result = sample_run(tmp_path / "run", prompt="né, né ☃", options=OPTIONS, seed=0)
+    assert result["unknown_characters"] == {"é": 2, "☃": 1}
 
 
 def test_a_sample_keeps_the_space_after_its_prompt(tmp_path: Path) -> None:

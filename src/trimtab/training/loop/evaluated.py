@@ -58,7 +58,7 @@ class Evaluated:
 
 def _value(figures: Mapping[str, Any], name: str) -> float | None:
     """The number under a dotted name, or None."""
-    found: Any = figures
+    value: Any = figures
     for part in name.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return None if found is None else float(found)
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return None if value is None else float(value)
