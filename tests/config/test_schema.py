@@ -68,7 +68,7 @@ def test_slots() -> None:
         "data": "corpus", "tokenizer": "character", "model": "decoder", "optimizer": "adamw", "schedule": "constant",
         "loss": "cross_entropy",
     }  # fmt: skip
-    assert {kind: slot.beside for kind, slot in by_kind.items() if slot.beside} == {
+    assert {kind: slot.schema_keys for kind, slot in by_kind.items() if slot.schema_keys} == {
         "data": ("task", "tokenizer"), "hook": ("enabled",),
     }  # fmt: skip
     assert [kind for kind, slot in by_kind.items() if slot.many] == ["instrument", "fault", "hook"]

@@ -125,14 +125,17 @@ def test_a_full_disk_stops_the_run_with_a_message_and_sound_checkpoints(tmp_path
     assert "Traceback" not in small.stderr
     assert "trimtab resume" in small.stderr
     assert not [entry for entry in (out / "checkpoints").iterdir() if entry.name.startswith(".")]
-    assert resume(out)["status"] == "completed"  # with room again, it goes on
+    assert resume(out)["status"] == "completed"  # with room again, it continues
 
 
 @pytest.mark.parametrize(
     ("limit", "words"),
     [
-        (1_000, ["manifest.json", "run the same command again", "has not begun"]),
-        (9_000, ["step-00000006/model.safetensors", "go on with `trimtab resume", "first checkpoint", "begins again"]),
+        (1_000, ["manifest.json", "run the same command again", "has not started"]),
+        (
+            9_000,
+            ["step-00000006/model.safetensors", "continue with `trimtab resume", "first checkpoint", "starts again"],
+        ),
     ],
 )
 def test_a_full_disk_at_the_start_is_one_clear_paragraph(tmp_path: Path, limit: int, words: list[str]) -> None:

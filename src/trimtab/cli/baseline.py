@@ -40,7 +40,7 @@ def baseline(
 
     run = RunDirectory(out)
     if run.exists():
-        say(f"{out} holds a run already, which is continued. Remove the folder to start anew.")
+        say(f"{out} holds a run already, which is continued. Remove the folder to start again.")
         with showing_training(as_json=False) as context:
             from trimtab.training import resume
 

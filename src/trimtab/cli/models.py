@@ -46,7 +46,7 @@ def import_model(
     from trimtab.models.pretrained.importing import describe, import_gguf, target_folder
     from trimtab.models.pretrained.known_models import KNOWN_MODELS, gguf_file, installed_file
 
-    begun = time.monotonic()
+    started = time.monotonic()
     if (known := KNOWN_MODELS.get(what)) is not None:
         source = f"{known.package} {known.version}"
         there = imported_models() / (name or what)
@@ -78,7 +78,7 @@ def import_model(
     usable = made.name if out is None else made.path
     licence = f", licence {made.licence}" if made.licence else ""
     say(
-        f"{made.parameters:,} parameters in {made.path} ({time.monotonic() - begun:.0f} s{licence}). Use it by --set "
+        f"{made.parameters:,} parameters in {made.path} ({time.monotonic() - started:.0f} s{licence}). Use it by --set "
         f"model='{{name: pretrained, path: {usable}}}' --set data.tokenizer='{{name: pretrained, path: {usable}}}'."
     )
 

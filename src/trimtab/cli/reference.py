@@ -18,7 +18,7 @@ from trimtab.training.config import RunConfig
 _HEADER = """# Every key of a config
 
 Written by `make docs` from the code; do not edit by hand. `trimtab components` prints the second part on a terminal.
-A key marked *changeable* may be changed by a regime controller while a run goes on.
+A key marked *changeable* may be changed by a regime controller during a run.
 
 Configs and the values of `--set` are YAML 1.2 (its core schema): `017` is 17, and `yes`, `1:30`, `1_000` and `2020-01-01` are
 text. A key without a value is refused: write `null`. Tags are refused, and aliases (`*name`) repeat a value as a copy.

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from trimtab.config.schema import Component, Frozen, component
 
 CHANGEABLE = {"changeable": True}
-"""Marks the keys of `EpisodeConfig` that a decision may change while a run goes on."""
+"""Marks the keys of `EpisodeConfig` that a decision may change during a run."""
 
 
 class EarlyStopping(Frozen):
@@ -119,7 +119,7 @@ class EpisodeConfig(Frozen):
     ] = None
     regime_controller: Annotated[
         Component | None,
-        Field(description="what may intervene while the run goes on", json_schema_extra=component("regime_controller")),
+        Field(description="what may intervene during the run", json_schema_extra=component("regime_controller")),
     ] = None
     rewind: Annotated[RewindConfig, Field(description="what a controller that rewinds goes back to")] = RewindConfig()
     evaluate_every: Annotated[
@@ -175,7 +175,7 @@ class EpisodeConfig(Frozen):
 
     @classmethod
     def changeable(cls) -> frozenset[str]:
-        """The keys that a controller may change while a run goes on."""
+        """The keys that a controller may change during a run."""
         return frozenset(name for name, field in cls.model_fields.items() if field.json_schema_extra == CHANGEABLE)
 
     def changed(self, **values: Any) -> "EpisodeConfig":

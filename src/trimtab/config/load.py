@@ -91,11 +91,11 @@ def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Ro
         key = slot.path[-1]
         if slot.many:
             parent[key] = [
-                resolve_component(slot.kind, spec, where, (*slot.path, index), slot.beside)
+                resolve_component(slot.kind, spec, where, (*slot.path, index), slot.schema_keys)
                 for index, spec in enumerate(parent[key])
             ]
         elif parent[key] is not None:
-            parent[key] = resolve_component(slot.kind, parent[key], where, slot.path, slot.beside)
+            parent[key] = resolve_component(slot.kind, parent[key], where, slot.path, slot.schema_keys)
     make_paths_absolute(root, resolved)
     config = _validated(root, resolved)
     kind = kind_of(root)

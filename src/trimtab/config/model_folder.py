@@ -32,12 +32,12 @@ def member(folder: Path, name: str) -> Path | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise DataError(f"{printable(path)} cannot be read: {error.strerror}. Copy the file anew.") from error
+        raise DataError(f"{printable(path)} cannot be read: {error.strerror}. Copy the file again.") from error
     if stat.S_ISLNK(status.st_mode):
         _check_target(path, folder)
         status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise DataError(f"{path} is not a regular file. Copy the model's folder anew.")
+        raise DataError(f"{path} is not a regular file. Copy the model's folder again.")
     return path
 
 
@@ -51,7 +51,7 @@ def read_member(folder: Path, name: str, *, at_most: int = JSON_LIMIT) -> bytes 
     try:
         return read_regular(path, at_most=at_most)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}. Copy the model's folder anew.") from error
+        raise DataError(f"{path} cannot be read: {error.strerror}. Copy the model's folder again.") from error
 
 
 def read_mapping(folder: Path, name: str) -> dict[str, Any] | None:
@@ -65,12 +65,12 @@ def read_mapping(folder: Path, name: str) -> dict[str, Any] | None:
         mapping = strict_json(content, infinite=True)
     except StrictJsonError as error:
         raise DataError(
-            f"{path} cannot be read as JSON: {error}. Mend the file, or copy the model's folder anew."
+            f"{path} cannot be read as JSON: {error}. Correct the file, or copy the model's folder again."
         ) from error
     if not isinstance(mapping, dict):
-        raise DataError(f"{path} holds no mapping. Copy the model's folder anew.")
+        raise DataError(f"{path} holds no mapping. Copy the model's folder again.")
     if any(depth > _DEEPEST for _, _, depth in entries(mapping)):
-        raise DataError(f"{path} is nested more than {_DEEPEST} levels deep. Copy the model's folder anew.")
+        raise DataError(f"{path} is nested more than {_DEEPEST} levels deep. Copy the model's folder again.")
     return mapping
 
 
@@ -95,7 +95,9 @@ def _check_target(path: Path, folder: Path) -> None:
             "itself into the folder (cp -L)."
         )
     if not target.exists():
-        raise DataError(f"{path} is a link to {printable(target)}, which does not exist. Copy the model's folder anew.")
+        raise DataError(
+            f"{path} is a link to {printable(target)}, which does not exist. Copy the model's folder again."
+        )
 
 
 def _roots(folder: Path) -> list[Path]:

@@ -29,7 +29,7 @@ AllowHub = Annotated[
     bool,
     Field(description="Whether `path` may be an id on the Hugging Face hub (owner/name), which is then fetched."),
 ]
-"""The parameter `allow_hub` beside it."""
+"""The parameter `allow_hub` of the same component."""
 
 _BARE = re.compile(r"[\w][\w.-]*")
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
@@ -72,7 +72,7 @@ def expanded_path(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_hub_id(path: str) -> str | None:
-    """The hub id that a `path` beside `allow_hub: true` may mean, `hub:owner/name`; None for what can only be a path."""
+    """The hub id that a `path` with `allow_hub: true` may mean, `hub:owner/name`; None for what can only be a path."""
     return HUB + path.removeprefix(HUB) if _HUB_ID.fullmatch(path.removeprefix(HUB)) else None
 
 

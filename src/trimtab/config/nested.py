@@ -14,19 +14,19 @@ from trimtab.errors import ConfigError
 
 
 def resolve_component(
-    kind: str, spec: Mapping[str, Any], where: Source, path: Path = (), beside: tuple[str, ...] = ()
+    kind: str, spec: Mapping[str, Any], where: Source, path: Path = (), schema_keys: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """A component's spec with every default filled in, its nested components' too, and checked.
 
-    Keys of `beside` are not the component's own and stay as they are. Raises `ConfigError`, which names the file, the line
+    Keys of `schema_keys` are not the component's own and stay as they are. Raises `ConfigError`, which names the file, the line
     and the key path.
     """
     registry = REGISTRIES[kind]
-    own = {key: spec[key] for key in beside if key in spec}
+    own = {key: spec[key] for key in schema_keys if key in spec}
     try:
         resolved = registry.resolve({key: value for key, value in spec.items() if key not in own}, where.at(path))
     except ValidationError as error:
-        raise ConfigError(worded(error, registry.schema(spec["name"]), where, path, ("name", *beside))) from error
+        raise ConfigError(worded(error, registry.schema(spec["name"]), where, path, ("name", *schema_keys))) from error
     for key, nested in _nested_parameters(registry, spec["name"]).items():
         inner = resolved[key]
         if isinstance(inner, list):
@@ -52,14 +52,16 @@ def inner_components(kind: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, 
 
 
 def _below(nested: type[NestedComponent], spec: dict[str, Any], where: Source, path: Path) -> dict[str, Any]:
-    beside = tuple(key for key in nested.model_fields if key != "name")
-    taken = [key for key in beside if key in REGISTRIES[nested.kind].schema(spec["name"], where.at(path)).model_fields]
+    schema_keys = tuple(key for key in nested.model_fields if key != "name")
+    taken = [
+        key for key in schema_keys if key in REGISTRIES[nested.kind].schema(spec["name"], where.at(path)).model_fields
+    ]
     if taken:
         raise ConfigError(
             f"{where.at(path)}'{spec['name']}' has a parameter '{taken[0]}' of its own, and here that key means something "
             "else. Give the parameter another name."
         )
-    return resolve_component(nested.kind, spec, where, path, beside)
+    return resolve_component(nested.kind, spec, where, path, schema_keys)
 
 
 def _nested_parameters(registry: Registry, name: str) -> dict[str, type[NestedComponent]]:

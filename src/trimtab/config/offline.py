@@ -13,7 +13,7 @@ from trimtab.errors import ConfigError, WorkError
 
 _TRUE = {"1", "ON", "YES", "TRUE"}
 _OURS = "TRIMTAB_SWITCHED_THE_HUB_OFF"
-"""Set beside HF_HUB_OFFLINE where it was not the user who set that; subprocesses inherit both."""
+"""Set together with HF_HUB_OFFLINE if the user did not set that; subprocesses inherit both."""
 
 _FETCH = """
 import sys

@@ -53,7 +53,7 @@ def set_key(data: dict[str, Any], key: str, value: Any, root: type[BaseModel] | 
     if isinstance(here, dict):
         slot = slot_at(root, path[:-1]) if root is not None and last == "name" else None
         if slot is not None and here.get("name", slot.default) not in (None, value):
-            _drop_parameters(here, slot.beside)
+            _drop_parameters(here, slot.schema_keys)
         here[str(last)] = value
     else:
         here[int(last) : int(last) + 1] = [value]

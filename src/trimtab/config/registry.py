@@ -186,7 +186,7 @@ class Registry:
         return {"name": name, **resolved}
 
     def build(self, spec: Mapping[str, Any], **supplied: Any) -> Any:
-        """Make the component of a resolved spec, with what the framework supplies beside its parameters."""
+        """Make the component of a resolved spec, with what the framework supplies in addition to its parameters."""
         return self.call(self.load(spec["name"]), spec, **supplied)
 
     def call(self, function: Callable[..., Any], spec: Mapping[str, Any], **supplied: Any) -> Any:

@@ -20,7 +20,7 @@ class Frozen(BaseModel):
 
 
 class Component(Frozen):
-    """A component by name, with its parameters beside the name: `{name: adamw, lr: 3.0e-4}`."""
+    """A component by name, with its parameters next to the name: `{name: adamw, lr: 3.0e-4}`."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -35,6 +35,6 @@ class Component(Frozen):
 
 
 class NestedComponent(Component):
-    """A component that is a parameter of another one: of a subclass's `kind`, with the subclass's own keys beside it."""
+    """A component that is a parameter of another one: of a subclass's `kind`, with the subclass's own keys next to it."""
 
     kind: ClassVar[str]

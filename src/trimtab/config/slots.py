@@ -15,14 +15,14 @@ from trimtab.config.yaml_file import Path
 class Slot:
     """A key of a config that holds a component of a kind, or (`many`) a list of them.
 
-    `beside` are keys of the component that the config's schema validates, beside the component's own parameters. `default`
+    `schema_keys` are keys of the component that the config's schema validates; all others are the component's own parameters. `default`
     names the component where the config names none.
     """
 
     path: tuple[str, ...]
     kind: str
     many: bool = False
-    beside: tuple[str, ...] = ()
+    schema_keys: tuple[str, ...] = ()
     default: str | None = None
 
 
@@ -54,9 +54,9 @@ def _slots(model: type[BaseModel], path: tuple[str, ...], value: BaseModel | Non
             default = None if path or field.is_required() else field.get_default(call_default_factory=True)
         extra = field.json_schema_extra
         if isinstance(extra, dict) and isinstance(kind := extra.get("component"), str):
-            beside = tuple(key for key in inner.model_fields if key != "name")
+            schema_keys = tuple(key for key in inner.model_fields if key != "name")
             named = default.name if isinstance(default, Component) else None
-            yield Slot((*path, name), kind, get_origin(field.annotation) is tuple, beside, named)
+            yield Slot((*path, name), kind, get_origin(field.annotation) is tuple, schema_keys, named)
         if get_origin(field.annotation) is not tuple:
             yield from _slots(inner, (*path, name), default if isinstance(default, BaseModel) else None)
 

@@ -53,12 +53,12 @@ def worded(
     model: type[BaseModel],
     where: Source,
     prefix: Path = (),
-    beside: Sequence[str] = (),
+    schema_keys: Sequence[str] = (),
     keys_named: Callable[[str], Sequence[str]] = lambda name: (),
 ) -> str:
     """One paragraph for the first problem (an unknown key before any other), and how many more there are.
 
-    `prefix` is the place of the validated mapping in the config; `beside` are keys known there that `model` lacks. `keys_named`
+    `prefix` is the place of the validated mapping in the config; `schema_keys` are keys known there that `model` lacks. `keys_named`
     gives the dotted keys elsewhere in the config whose last part is the name of an unknown key.
     """
     problems: dict[Path, list[ErrorDetails]] = {}
@@ -72,7 +72,7 @@ def worded(
     first = next(unknown, next(iter(problems)))
     others = len(problems) - 1
     more = f" ({others} more such problem{'s' if others > 1 else ''} after this one.)" if others else ""
-    return where.at((*prefix, *first)) + _sentence(problems[first], model, first, beside, keys_named) + more
+    return where.at((*prefix, *first)) + _sentence(problems[first], model, first, schema_keys, keys_named) + more
 
 
 def _within(place: Path, above: Path) -> bool:
@@ -89,13 +89,13 @@ def _sentence(
     problem: list[ErrorDetails],
     model: type[BaseModel],
     place: Path,
-    beside: Sequence[str],
+    schema_keys: Sequence[str],
     keys_named: Callable[[str], Sequence[str]],
 ) -> str:
     kind, value = problem[0]["type"], problem[0]["input"]
     if kind == "extra_forbidden":
         holder = _place(model, problem[0]["loc"])[1]
-        own = beside if len(place) == 1 else ()
+        own = schema_keys if len(place) == 1 else ()
         known = [*own, *(holder.model_fields if holder is not None else ())]
         listing = f"Known keys: {', '.join(known)}." if known else "Nothing can be set here."
         elsewhere = " or ".join(f"'{key}'" for key in keys_named(str(place[-1])))

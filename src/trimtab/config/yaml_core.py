@@ -108,7 +108,7 @@ class _Composer:
         self._anchors: dict[str, Any] = {}
         self._open: set[str] = set()
         self._count = 0
-        with foreign(ConfigError, lambda reason: f"{name} is not valid YAML: {reason}. Mend it."):
+        with foreign(ConfigError, lambda reason: f"{name} is not valid YAML: {reason}. Correct it."):
             try:
                 self._events = _Events(text)
             except yaml.YAMLError as error:
@@ -128,7 +128,7 @@ class _Composer:
         return None if empty else (value, self._lines)
 
     def _next(self) -> Any:
-        with foreign(ConfigError, lambda reason: f"{self._name} is not valid YAML: {reason}. Mend it."):
+        with foreign(ConfigError, lambda reason: f"{self._name} is not valid YAML: {reason}. Correct it."):
             try:
                 event = self._events.get_event()  # type: ignore[no-untyped-call]
             except yaml.YAMLError as error:
@@ -147,8 +147,8 @@ class _Composer:
         problem = " ".join((getattr(error, "problem", None) or str(error)).split())
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
-        mend = "Mend that line." if self._numbered else "Quote it, or write a plain value."
-        return f"{self._name} is not valid YAML: {shortened(problem, 300)}{where}. {mend}"
+        advice = "Correct that line." if self._numbered else "Quote it, or write a plain value."
+        return f"{self._name} is not valid YAML: {shortened(problem, 300)}{where}. {advice}"
 
     def _at(self, path: Path, event: Any) -> str:
         line = f", line {event.start_mark.line + 1}" if self._numbered else ""
@@ -225,8 +225,8 @@ class _Composer:
         key = self._scalar(event, path) if isinstance(event, yaml.ScalarEvent) else None
         if not isinstance(key, str):
             scalar = isinstance(event, yaml.ScalarEvent)
-            said = f"the key {shortened(event.value, 60)} is {NAMES[type(key)]}" if scalar else "a key is no text"
-            raise ConfigError(f"{self._at(path, event)}{said}; keys are text. Quote it.")
+            problem = f"the key {shortened(event.value, 60)} is {NAMES[type(key)]}" if scalar else "a key is not text"
+            raise ConfigError(f"{self._at(path, event)}{problem}; keys are text. Quote it.")
         return key
 
     def _merged(self, value: Any, event: Any, path: Path) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from trimtab.random import derive_seed
 
 
 class TrainLoader:
-    """A `BatchSource` of a dataset's examples, shuffled anew in each epoch: a pure function of seed and position.
+    """A `BatchSource` of a dataset's examples, reshuffled in each epoch: a pure function of seed and position.
 
     Sample number p of the run is `permutation(epoch)[p % len]` with epoch = p // len, and an epoch's permutation is drawn
-    from a generator seeded by (seed, "data", epoch) alone. So a run that goes on at any position, also epochs later, gets
+    from a generator seeded by (seed, "data", epoch) alone. So a run that continues at any position, also epochs later, gets
     what the uninterrupted one would; a batch that crosses the end of an epoch neither loses nor repeats an example.
     """
 
@@ -72,7 +72,7 @@ class Mixer:
     """Draws examples by difficulty: the easiest third of a dataset, the middle one, the hardest one.
 
     Which third sample p comes from is decided by a number of p's own, and which example of a third by p's place in that
-    third's own order (shuffled anew each time it is through). So changed shares move only the samples that change their
+    third's own order (reshuffled at the end of each pass). So changed shares move only the samples that change their
     third, and shift no other. Where a third ends among equally hard examples, as with a task's levels, chance decides which
     of them are in it, and not their order in the data.
 
@@ -164,7 +164,7 @@ def collate(items: list[Item], pad: int = PAD) -> Batch:
 
 
 _FILL = {"place": -1}
-"""What stands where nothing is known of a position; 0 for all others."""
+"""Fill values of padding positions; 0 for all other names."""
 
 
 def _aligned(items: list[Item], longest: int) -> dict[str, torch.Tensor]:

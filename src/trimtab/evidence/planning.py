@@ -8,7 +8,7 @@ from trimtab.evidence.rule import FEWEST_PAIRS
 from trimtab.evidence.sign_flip import EXACT_UP_TO
 
 PLANNED_PAIRS = 12
-"""Pairs planned where nothing else is said."""
+"""Pairs planned by default."""
 
 _EFFECTS = (0.5, 1.0, 1.5, 2.0)
 

@@ -30,7 +30,7 @@ def estimand(pairing: Pairing, scale: Scale) -> str:
 def percent(share: float, digits: int = 1) -> str:
     """A share as a percentage with `digits` decimals: 0.95 as `95%`, 0.9833 as `98.3%`.
 
-    Only 0 is written `0%` and only 1 `100%`: a share beside them gets as many decimals as it takes, 0.99995 as `99.995%`.
+    Only 0 is written `0%` and only 1 `100%`: a share close to them gets as many decimals as it takes, 0.99995 as `99.995%`.
     """
     while 0 < share < 1 and digits < 15 and round(100 * share, digits) in (0.0, 100.0):
         digits += 1
@@ -81,7 +81,7 @@ def reason(figures: Mapping[str, Any], claim: Claim | None, estimate: Estimates,
 
 
 def sentence(figures: Mapping[str, Any], d: Floats, why: str) -> str:
-    """One sentence with the numbers, to quote as it stands."""
+    """One sentence with the numbers, ready to quote."""
     low, high = figures["confidence_interval"]
     interval = (
         "no interval" if math.isinf(low) else f"{percent(figures['level'])} interval {_signed(low)} to {_signed(high)}"

@@ -15,7 +15,7 @@ GRACE = 10
 class Detection:
     """A score of decisions against injected faults.
 
-    `faults` stretches of struck steps, `recall` the share of them that a decision answered, `false_alarms` decisions that
+    `faults` stretches of steps with a fault, `recall` the share of them that a decision answered, `false_alarms` decisions that
     answer none, `delay` the mean steps from a stretch's first step to the first decision on it (NaN without one), `excess` the
     mean excess-loss area of a stretch in nats · steps (see `excess_areas`).
     """

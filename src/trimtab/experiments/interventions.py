@@ -63,7 +63,7 @@ def measure_interventions(job: Job, context: RunContext) -> dict[str, Any]:
             if wanted.items() <= read_effects(path).model_dump().items():
                 return {"status": "completed", "reused": True}
         except RunError:
-            pass  # it is made anew
+            pass  # it is made again
     config = recorded_config(run.manifest(), run)
     decisions = [row for row in run.events() if row["kind"].startswith("decision")]
     chosen = _spread(decisions, job.options["at_most"])

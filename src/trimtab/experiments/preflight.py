@@ -19,7 +19,7 @@ _CANNOT_FAIL = "cross_entropy"
 def preflight(folder: ExperimentDirectory, experiment: Experiment) -> None:
     """Build every arm and cell, and evaluate its loss on its first batch. Raises `ConfigError` that names the arm and the reason.
 
-    Arms that have begun are not built again. A plain cross-entropy is not evaluated. Arms that differ only in what cannot fail
+    Arms with an episode in the folder are not built again. A plain cross-entropy is not evaluated. Arms that differ only in what cannot fail
     are built once, and arms on the same data share it. Runs that are not made of training steps are not built here.
     """
     if not experiment.run_kind.steps:
@@ -33,8 +33,8 @@ def preflight(folder: ExperimentDirectory, experiment: Experiment) -> None:
             deciding: Any = {"episode": {"loss"}} | dict.fromkeys(("data", "hooks", "model", "monitor", "faults"), True)
             parts = config.model_dump(mode="json", include=deciding)
             key = canonical_json(parts)
-            begun = folder.episode(arm, seed, cell).exists()
-            if begun or key in tried:
+            started = folder.episode(arm, seed, cell).exists()
+            if started or key in tried:
                 continue
             tried.add(key)
             try:

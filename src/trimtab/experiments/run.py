@@ -23,7 +23,7 @@ from trimtab.records.lock import RunLock
 
 
 def run_experiment(experiment: Experiment, out: Path | str, options: RunOptions = RunOptions()) -> dict[str, Any]:  # noqa: B008 - frozen
-    """Run an experiment into `out`, or go on with the one there; returns status and verdicts.
+    """Run an experiment into `out`, or continue the one there; returns status and verdicts.
 
     Finished episodes are taken as they are when nothing that decides them has changed. An interrupted experiment is not
     judged: a look before the planned pairs are in would be another test. Raises `RunError` when `out` holds another

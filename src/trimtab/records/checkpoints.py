@@ -1,4 +1,4 @@
-"""What lies beside the weights of a checkpoint: its step, the records up to it, the state as JSON. Loads no weights."""
+"""What a checkpoint holds besides the weights: its step, the records up to it, the state as JSON. Loads no weights."""
 
 import re
 from collections.abc import Iterator

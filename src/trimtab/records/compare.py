@@ -40,7 +40,7 @@ class Difference:
     """The first place where two runs part.
 
     `kind`: "value" (`column` holds `a` and `b`); "end" (equal as far as both go, one stops before `step`); "missing" (one
-    has no row for `step` but goes on after it); "apart" (no step in common, or no column to compare). `message` says it
+    has no row for `step` but has later ones); "apart" (no step in common, or no column to compare). `message` says it
     in one sentence.
     """
 
@@ -112,7 +112,7 @@ def _unmatched(a: dict[tuple[int, int], Any], b: dict[tuple[int, int], Any], pos
     has, lacks, other = ("A", "B", b) if position in a else ("B", "A", a)
     x, y = (position in a) or ABSENT, (position in b) or ABSENT
     if position > max(other):
-        message = f"equal as far as both go: {lacks} ends after {_place(max(other))}, {has} goes on"
+        message = f"equal as far as both go: {lacks} ends after {_place(max(other))}, {has} continues"
         return Difference("end", *position, None, x, y, message)
     return Difference("missing", *position, None, x, y, f"{_place(position)}: {has} has the row, {lacks} has not")
 

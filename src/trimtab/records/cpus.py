@@ -8,7 +8,7 @@ import psutil
 
 
 def usable_cpus(root: Path = Path("/")) -> int:
-    """The CPUs that this process may use at once: those of its affinity, and no more than its quota begun."""
+    """The CPUs that this process may use at once: those of its affinity, at most its CPU quota rounded up."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota(root)
     return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))

@@ -1,4 +1,4 @@
-"""The schemas of the files that an experiment writes into its folder, beside `experiment.yaml` and the runs themselves."""
+"""The schemas of the files that an experiment writes into its folder, except `experiment.yaml` and the runs themselves."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self

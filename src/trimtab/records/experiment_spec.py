@@ -77,9 +77,11 @@ class Tune(Frozen):
 
 
 class InterventionEffects(Frozen):
-    """The effect of every intervention: the run goes on with it and without it, on the same batches."""
+    """The effect of every intervention: the run continues with it and without it, on the same batches."""
 
-    steps: Annotated[int, Field(ge=2, description="steps, the intervention's own included, for which both go on")] = 25
+    steps: Annotated[
+        int, Field(ge=2, description="steps, the intervention's own included, for which both continue")
+    ] = 25
     at_most: Annotated[
         int | None,
         Field(ge=1, description="interventions per episode that are measured, evenly spread; null for all"),
@@ -131,7 +133,9 @@ class ExperimentSpec(Frozen):
     ] = 0
     intervention_effects: Annotated[
         InterventionEffects | bool,
-        Field(description="measure the effect of every intervention by going on without it too; true for the defaults"),
+        Field(
+            description="measure the effect of every intervention by also continuing without it; true for the defaults"
+        ),
     ] = False
     sequential: Annotated[
         bool, Field(description="buy pairs one at a time until the e-value decides or the budget ends")
@@ -170,7 +174,7 @@ _OWN = [name for name in ExperimentSpec.model_fields if name != "base"]
 
 
 def with_base(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a spec from the content of its file, in which the keys of the base config are beside those of the spec."""
+    """The fields of a spec from the content of its file, which holds the keys of the base config and those of the spec."""
     own = {key: value for key, value in content.items() if key in _OWN}
     return own | {"base": {key: value for key, value in content.items() if key not in _OWN}}
 

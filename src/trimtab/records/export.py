@@ -150,8 +150,8 @@ def _tensorboard_events(run: RunDirectory) -> Iterable[Any]:
             values.append(_text("samples", f"{sample.get('prompt', '')}{sample.get('text', '')}"))
         yield Event(wall_time=times.get(_step(row), clock), step=_step(row), summary=Summary(value=values))
     for row in run.events():
-        said = f"{row.get('reason', '')} | before: {row.get('before')} | after: {row.get('after')}"
-        value = _text(f"events/{row.get('kind', 'event')}", said)
+        text = f"{row.get('reason', '')} | before: {row.get('before')} | after: {row.get('after')}"
+        value = _text(f"events/{row.get('kind', 'event')}", text)
         yield Event(wall_time=times.get(_step(row), clock), step=_step(row), summary=Summary(value=[value]))
 
 

@@ -17,15 +17,15 @@ _REASONS = {
 
 
 AGAIN = (
-    "run the command again (a training run that has made a step goes on with `trimtab resume`). What was written before is "
-    "whole."
+    "run the command again (a training run that has made a step continues with `trimtab resume`). Files written before are "
+    "complete."
 )
 
 
 def write_failure(path: Path, error: OSError, again: str = AGAIN) -> TrimtabError:
     """The error to raise, from `error`, when writing `path` failed: the file, what happened, what to do.
 
-    `again` says how to go on once the cause is gone, and what there is to go on from. A link or anything but a regular file
+    `again` says how to continue once the cause is gone, and from where. A link or anything but a regular file
     in the place of one of ours is wrong input (`RunError`); the rest is a `WorkError`.
     """
     if isinstance(error, NotRegularFileError):

@@ -95,7 +95,7 @@ def folder_source_hash(folder: Path) -> str:
 def source_hash(component: Any) -> str:
     """The hash of the source of a class, a function, or an instance's class: what a manifest says of a user's component.
 
-    It covers the qualified name and the *whole file* that defines it, since a helper beside a hook changes what the hook
+    It covers the qualified name and the *whole file* that defines it, since a helper in the same file changes what the hook
     does. A definition without a file (a notebook cell) is covered by its own source alone. Where there is no source at
     all (built in, typed into a prompt) the answer is not a hash but the plain text "no-source:<module>:<qualified name>".
     """

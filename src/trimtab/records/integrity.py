@@ -48,7 +48,7 @@ def read_seals(folder: Path) -> dict[str, Seal]:
     if not path.exists():
         return {}
     content = without_checksum(
-        read_object(path, "list of hashes", "the run has not begun"), f"The list of hashes {path}"
+        read_object(path, "list of hashes", "the run has not started"), f"The list of hashes {path}"
     )
     try:
         return _SEALS.validate_python(content)

@@ -49,7 +49,7 @@ class RunRow:
 
 
 def runs(folder: str | Path) -> list[RunRow]:
-    """Every run under `folder`, oldest first; a run that cannot be read is "damaged", and the list goes on.
+    """Every run under `folder`, oldest first; a run that cannot be read is listed as "damaged".
 
     Each run's manifest and summary are read, its other records only where it has not ended, and nothing is written. The
     hashes of the records are not compared (`integrity.altered` does that). Raises RunError when `folder` is not a folder.
@@ -62,7 +62,7 @@ def runs(folder: str | Path) -> list[RunRow]:
 
 
 def find(folder: str | Path, name: str) -> RunRow:
-    """The run that `name` means: a path (as it stands, or below `folder`) or the first letters of a run_id.
+    """The run that `name` means: a path (as given, or below `folder`) or the first letters of a run_id.
 
     Raises RunError when no run or several answer to it.
     """
@@ -96,7 +96,7 @@ def _run_folders(folder: Path) -> Iterator[Path]:
 
 
 def _is_run(path: Path) -> bool:
-    """Whether a manifest.json is ours: other programs use the name too. A damaged one of ours has our files beside it."""
+    """Whether a manifest.json is ours: other programs use the name too. A damaged one of ours has our other files in the same folder."""
     if (path / "steps.jsonl").exists() or (path / "events.jsonl").exists():
         return True
     try:
@@ -146,7 +146,7 @@ def _last(path: Path, column: str, kind: type[int] | type[float]) -> float | Non
     try:
         row = last_row(path)
     except RunError:
-        return None  # not there yet, or damaged: `show` and `export` say so, a list goes on
+        return None  # missing or damaged: `show` and `export` report it, a list does not
     value = _number(numbers_in(row.get(column))) if row else None
     return value if kind is float or isinstance(value, int) else None
 

@@ -113,14 +113,14 @@ class GateRecord(Row):
 
 
 class GenerationRow(Row):
-    """A row of `generation.jsonl`: the text decoded in one mode, beside the expected one."""
+    """A row of `generation.jsonl`: the text decoded in one mode, and the expected one."""
 
     pair: str
     side: Side
     precision: str
     solved: bool = True
     expected: str
-    said: str
+    decoded: str
     tokens_exact: bool
     normalised: bool
     f1: Number

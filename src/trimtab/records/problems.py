@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from trimtab.boundary import kind_of, printable, shortened
 
 _MOST = 3
-"""Problems that are said."""
+"""Problems that one message lists."""
 
 _WANTED = {
     "int": "a whole number",
@@ -33,7 +33,7 @@ _BOUNDS = {
     "less_than": ("lt", "less than"),
     "less_than_equal": ("le", "at most"),
 }
-"""For an error of a bound: the name of the bound, and how it is said."""
+"""For an error of a bound: the name of the bound, and its words."""
 
 
 _BRANCH = re.compile(r"int|float|str|bool|none|(list|tuple|dict)\[.*\]|(constrained|function|nullable)-.*")

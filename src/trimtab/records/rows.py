@@ -147,7 +147,7 @@ class PredictionRow(Row):
 
 
 class Going(Row):
-    """What a `resume` event says of how the run went on."""
+    """What a `resume` event records: how the run was continued."""
 
     changes: list[str] = Field(default_factory=list)
 

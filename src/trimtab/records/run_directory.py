@@ -38,7 +38,7 @@ class RunDirectory:
         return f"RunDirectory({str(self.path)!r})"
 
     def exists(self) -> bool:
-        """Whether a run has begun here: its manifest is written, or something else is in its place."""
+        """Whether a run has started here: its manifest is written, or something else is in its place."""
         return os.path.lexists(self.manifest_path)
 
     def check_free(self) -> None:
@@ -74,7 +74,7 @@ class RunDirectory:
         except OSError as error:
             raise RunError(f"Cannot make the folder {self.path}: {error.strerror}. Choose another --out.") from error
         with self.lock():
-            self.check_free()  # another process may have begun and ended a run between the first look and the lock
+            self.check_free()  # another process may have started and ended a run between the first look and the lock
             try:
                 yield
             finally:
@@ -157,5 +157,5 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _is_ours(entry: Path) -> bool:
-    """What may lie in the folder of a run that has not begun: a killed start's lock and temporary files."""
+    """What may lie in the folder of a run that has not started: a killed start's lock and temporary files."""
     return entry.name == LOCK_NAME or is_leftover(entry.name)

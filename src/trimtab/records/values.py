@@ -1,6 +1,6 @@
 """Python values as the records hold them: strict JSON, with the three non-finite floats as strings.
 
-A text may be "nan" too. Which of the two a key holds is said by the schema of its record (`rows`, `manifest`).
+A text may be "nan" too. The schema of a record says which of the two each key holds (`rows`, `manifest`).
 """
 
 import math

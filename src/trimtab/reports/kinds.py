@@ -1,4 +1,4 @@
-"""Writing the report of a folder, whatever it holds."""
+"""Writes the report of a folder of any kind."""
 
 from pathlib import Path
 

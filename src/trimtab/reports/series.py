@@ -30,13 +30,13 @@ def final_passage(rows: list[dict[str, Any]], steps: list[dict[str, Any]] | None
 
     `steps` are the rows of `steps.jsonl`, which show where each attempt began; without them `rows` are these.
     """
-    begun: dict[int, int] = {}
+    starts: dict[int, int] = {}
     for row in rows if steps is None else steps:
         attempt = row.get("attempt", 0)
-        begun[attempt] = min(row["step"], begun.get(attempt, row["step"]))
+        starts[attempt] = min(row["step"], starts.get(attempt, row["step"]))
     last: dict[int, dict[str, Any]] = {}
     for row in rows:
-        if all(row["step"] < step for attempt, step in begun.items() if attempt > row.get("attempt", 0)):
+        if all(row["step"] < step for attempt, step in starts.items() if attempt > row.get("attempt", 0)):
             last[row["step"]] = row
     return [last[step] for step in sorted(last)]
 

@@ -50,10 +50,10 @@ class Snapshot:
 
 def write_checkpoint(folder: Path, snapshot: Snapshot, records: Mapping[str, Seal], command: str | None = None) -> Path:
     """Write a snapshot; `records` are the JSONL files that belong to it, as they are now. Returns its folder.
-    `command` is what the user goes on with after a failure: `trimtab resume` of the run unless it is another.
+    `command` continues the run after a failure; None is `trimtab resume` of the run.
 
-    Raises `WorkError` when the disk refuses, which says from where the run can go on; nothing half-written is left then, and
-    older checkpoints are untouched.
+    Raises `WorkError` when the disk refuses; the message says which checkpoint the run can continue from. Nothing half-written
+    is left, and older checkpoints are untouched.
     """
     target = checkpoint_path(folder, int(snapshot.values["step"]))
     try:
@@ -63,11 +63,11 @@ def write_checkpoint(folder: Path, snapshot: Snapshot, records: Mapping[str, Sea
             raise
         earlier = checkpoint_steps(folder)
         whole = (
-            f"It goes on from the checkpoint of step {earlier[-1]}, which is whole."
+            f"The run continues from the checkpoint of step {earlier[-1]}, which is complete."
             if earlier
-            else ("This was the first checkpoint, so it begins again, under the same config.")
+            else ("This was the first checkpoint, so the run starts again, under the same config.")
         )
-        again = f"go on with `{command or f'trimtab resume {folder.parent}'}`. {whole}"
+        again = f"continue with `{command or f'trimtab resume {folder.parent}'}`. {whole}"
         raise write_failure(Path(cause.filename or target), cause, again) from cause
     return target
 
@@ -149,7 +149,7 @@ def prune(folder: Path, keep: int, protected: Collection[int] = ()) -> None:
 
 
 def drop_after(folder: Path, step: int) -> None:
-    """Remove the checkpoints of later steps (a run goes on from `step`, and will write them anew)."""
+    """Remove the checkpoints of later steps (a run continues from `step` and will write them again)."""
     for later in checkpoint_steps(folder):
         if later > step:
             remove_tree_atomically(checkpoint_path(folder, later))

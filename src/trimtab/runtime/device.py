@@ -74,7 +74,7 @@ def has_native_bf16(device: str) -> bool:
 def set_numerics(device: str, threads: int) -> None:
     """Fix what results depend on bit for bit: the number of CPU threads, and on CUDA deterministic kernels.
 
-    An operation that has no deterministic CUDA kernel runs all the same, with torch's warning that names it.
+    An operation that has no deterministic CUDA kernel still runs, with torch's warning that names it.
     """
     torch.set_num_threads(threads)
     if device == "cuda":

@@ -192,7 +192,7 @@ def test_an_interrupted_experiment_is_not_judged(tmp_path):
     assert '<strong class="badge">not judged yet</strong>' in html
     assert "was interrupted: 8 of 12 episodes have ended" in html
     assert "No comparison has been made yet." in markdown
-    assert "Of 12 episodes planned: 8 completed, 1 interrupted, 1 missing, 2 not begun." in html
+    assert "Of 12 episodes planned: 8 completed, 1 interrupted, 1 missing, 2 not started." in html
     assert "its worker process died; it is tried once more" in html
 
 

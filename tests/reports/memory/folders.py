@@ -205,7 +205,7 @@ def generation() -> list[dict[str, Any]]:
                 if index == 6 or index >= SOLVED or (index == 7 and precision == "fp32"):
                     said, f1, verdict = "the the the\nthe", 0.0, "fail"
                 exact = said == own[side]
-                rows.append({"pair": name(index), "side": side, "precision": precision, "expected": own[side], "said": said,
+                rows.append({"pair": name(index), "side": side, "precision": precision, "expected": own[side], "decoded": said,
                              "tokens_exact": exact, "normalised": exact, "f1": f1, "verdict": verdict})  # fmt: skip
     return rows
 

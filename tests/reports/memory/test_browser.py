@@ -25,7 +25,7 @@ pytestmark = [
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     out = tmp_path_factory.mktemp("browser")
     full = make_memory(out / "full", question=LONG)
-    wordy = [row | {"said": "x" * 500 if row["verdict"] == "fail" else row["said"]} for row in generation()]
+    wordy = [row | {"decoded": "x" * 500 if row["verdict"] == "fail" else row["decoded"]} for row in generation()]
     write_rows(full / "generation.jsonl", wordy)
     result = {"full": full, "stopped": make_stopped(out / "stopped"), "begun": make_begun(out / "begun")}
     for folder in result.values():

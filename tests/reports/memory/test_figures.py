@@ -249,7 +249,7 @@ def test_a_pair_without_a_baseline_has_no_ratio(tmp_path):
 
 def test_texts_that_look_like_numbers_are_texts(tmp_path):
     folder = make_memory(tmp_path / "m")
-    row = generation()[0] | {"expected": "nan", "said": "inf"}
+    row = generation()[0] | {"expected": "nan", "decoded": "inf"}
     write_rows(folder / "generation.jsonl", [row])
     (actual,) = [
         b for b in generated.generation(read_records(folder)).blocks if isinstance(b, Table) and b.caption == "Samples"

@@ -102,7 +102,7 @@ def test_the_same_records_give_the_same_bytes(full):
 
 def test_texts_of_the_records_never_become_markup(tmp_path):
     folder = make_memory(tmp_path / "m", question=NASTY, model={"name": NASTY})
-    write_rows(folder / "generation.jsonl", [row | {"said": NASTY, "expected": NASTY} for row in generation()])
+    write_rows(folder / "generation.jsonl", [row | {"decoded": NASTY, "expected": NASTY} for row in generation()])
     write_rows(folder / "stages/joint/candidates.jsonl", [row | {"shape": NASTY, "pair": NASTY} for row in joint()])
     write_rows(folder / "events.jsonl", [{"kind": "pair_skipped", "reason": NASTY}, {"kind": NASTY, "reason": NASTY}])
     write_json(folder / "gates.json", [gate("joint", 38, 0.3, NASTY), gate(NASTY, 0, 0.5, NASTY)])

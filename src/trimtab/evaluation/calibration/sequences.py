@@ -26,7 +26,7 @@ def sequence_confidence(token_log_probs: Any, mask: Any) -> SequenceConfidence:
 
     `token_log_probs` [n, time] in nats, of the tokens that were generated, from the distribution they are judged under (for
     a sampled answer that at temperature 1); `mask` [n, time], true on the answer and on the token that ends it: without
-    the end token, "4" would be as probable as all that begins with "4". What stands elsewhere is not looked at.
+    the end token, "4" would be as probable as everything that begins with "4". Other positions are ignored.
     Compare `probability` with correctness; `per_token` compares answers of unequal length and is no
     probability of being right.
 
@@ -66,7 +66,7 @@ def agreement(answers: Sequence[str], normalise: Callable[[str], str] | None = N
     """The share of sampled `answers` that give the most frequent one, equal after `normalise` (`normalised` unless given).
 
     Self-consistency (Wang et al. 2022) as a confidence. Among equally frequent answers the first given counts. With m
-    samples the share is 1/m at least: at 5 samples a fifth says nothing at all. Raises ValueError for no answers.
+    samples the share is at least 1/m, so 0.2 from 5 samples means no agreement. Raises ValueError for no answers.
     """
     if not answers:
         raise ValueError("There should be at least one answer to agree on.")

@@ -24,7 +24,7 @@ class DivergedRuns:
 def guarded(verdict: Verdict, diverged: DivergedRuns) -> Verdict:
     """The verdict, or *inconclusive* where it depends on capped values in favour of a diverged run.
 
-    Equal caps are not equal results: an arm that learnt nothing has the untrained model's metric, which says nothing about the
+    Equal caps are not equal results: an arm that learnt nothing has the untrained model's metric, which is no evidence about the
     arm. Where untrained models score better than trained ones (calibration), a run must not gain by diverging. A cap at the worst
     value of any run is too good for a diverged run, so an arm can be neither equivalent nor superior by it.
     """

@@ -20,7 +20,7 @@ OnBadRow = Annotated[
 
 
 class EmptyPairError(BadRowError):
-    """A pair with an empty question or answer: it is skipped and reported, whatever `on_bad_row` says."""
+    """A pair with an empty question or answer: it is skipped and reported for every `on_bad_row`."""
 
 
 class LeftOutError(Exception):

@@ -42,7 +42,7 @@ def generation_rows(
                     "precision": precision,
                     "solved": solved,
                     "expected": expected_text,
-                    "said": text,
+                    "decoded": text,
                     "tokens_exact": grades.tokens_exact,
                     "normalised": grades.normalised,
                     "f1": grades.f1,

@@ -99,7 +99,7 @@ class EpisodeRecords:
 
     @cached_property
     def trace(self) -> Trace | None:
-        """Its series, None for an episode that has not begun. Raises `RunError` for damaged rows."""
+        """Its series, None for an episode that has not started. Raises `RunError` for damaged rows."""
         return None if self.run is None else _trace(self.run, self.manifest, self.parent)
 
 
@@ -169,7 +169,7 @@ def _spans(steps: Iterable[tuple[int, str | None]]) -> Iterator[Span]:
 
 
 def opened(path: RunDirectory) -> tuple[Manifest | None, Summary | None]:
-    """A run's manifest and summary, None where it has not begun or not ended. Raises `RunError` for damaged ones."""
+    """A run's manifest and summary, None if it has not started or not ended. Raises `RunError` for damaged ones."""
     if not path.exists():
         if path.path.exists() and not path.path.is_dir():
             raise RunError(f"{path.path} is a file, where the folder of an episode belongs. Restore it from a copy.")

@@ -29,8 +29,8 @@ KEY, TITLE = "losses", "Loss over steps"
 def losses(records: ExperimentRecords) -> Section:
     """A plot per arm, all at one scale but for arms that mostly diverged or train on another loss."""
     cell = example_cell(records)
-    begun = {arm: [e for e in records.of(arm, cell) if e.trace is not None] for arm in records.arms}
-    drawn = {arm: runs for arm, runs in begun.items() if any(len(_training(run)) for run in runs)}
+    started = {arm: [e for e in records.of(arm, cell) if e.trace is not None] for arm in records.arms}
+    drawn = {arm: runs for arm, runs in started.items() if any(len(_training(run)) for run in runs)}
     if not drawn:
         return Section(KEY, TITLE, (Text("No episode has recorded a step yet.", "missing"),))
     shared = _heights([r for runs in drawn.values() if not _own_scale(runs) for r in runs if r.status != "diverged"])
@@ -164,7 +164,7 @@ def _plot(records: ExperimentRecords, arm: str, runs: list[EpisodeRecords], heig
     lines = [_smoothed(run) for run in runs]
     evaluated = [_validation(run) for run in runs]
     middle, measured = median_over(lines, over), median_over(evaluated, over)
-    struck = sorted(
+    fault_steps = sorted(
         {step for r in runs if r.trace is not None for s in r.trace.faults for step in range(s.first, s.last + 1)}
     )
 
@@ -180,9 +180,11 @@ def _plot(records: ExperimentRecords, arm: str, runs: list[EpisodeRecords], heig
             handles += axes.plot(measured.steps, measured.values, lw=1.0, ls=(0, (2, 1.5)), **style)
             labels.append("validation")
         fit(axes, heights)
-        if struck:
+        if fault_steps:
             bottom = axes.get_xaxis_transform()
-            handles += axes.plot(struck, [0.02] * len(struck), "|", color=RED, ms=8, mew=1.2, transform=bottom)
+            handles += axes.plot(
+                fault_steps, [0.02] * len(fault_steps), "|", color=RED, ms=8, mew=1.2, transform=bottom
+            )
             labels.append("fault")
         top = axes.get_ylim()[1]
         ends = [

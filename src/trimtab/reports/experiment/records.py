@@ -129,7 +129,7 @@ def _episodes(folder: Path, spec: ExperimentSpec, progress: ExperimentProgress) 
             for values in spec.cells:
                 cell = tuple(values.values())
                 name = place("episodes", arm, seed, values)
-                planned = EpisodeRecords(arm, seed, cell, name, "not begun", parent=baselines.get(cell))
+                planned = EpisodeRecords(arm, seed, cell, name, "not started", parent=baselines.get(cell))
                 episode = _episode(folder, progress, planned)
                 if arm == spec.baseline_arm:
                     baselines[cell] = episode
@@ -149,7 +149,7 @@ def _episode(folder: Path, progress: ExperimentProgress, planned: EpisodeRecords
     recorded = progress.episodes.get(planned.name)
     if manifest is None:
         missing = "failed" if recorded is not None and recorded.status == "failed" else "missing"
-        return EpisodeRecords(*place_in_design, "not begun" if recorded is None else missing)
+        return EpisodeRecords(*place_in_design, "not started" if recorded is None else missing)
     status: str = summary.status if summary is not None else "interrupted"
     if recorded is not None and recorded.status == "failed":
         status = "failed"

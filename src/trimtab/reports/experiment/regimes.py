@@ -192,9 +192,11 @@ def _mark(axes: Any, trace: Trace, decisions: list[Row], handles: dict[str, Any]
             (handles[name],) = axes.plot(
                 steps, [0.95 - 0.07 * height] * len(steps), marker, color=INK, ms=5, mew=1.2, transform=place, **filled
             )
-    struck = [step for span in trace.faults for step in range(span.first, span.last + 1)]
-    if struck:
-        (handles["fault"],) = axes.plot(struck, [0.03] * len(struck), "|", color=RED, ms=8, mew=1.2, transform=place)
+    fault_steps = [step for span in trace.faults for step in range(span.first, span.last + 1)]
+    if fault_steps:
+        (handles["fault"],) = axes.plot(
+            fault_steps, [0.03] * len(fault_steps), "|", color=RED, ms=8, mew=1.2, transform=place
+        )
 
 
 def _bounds(axes: Any, decisions: list[Row], handles: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Calibration by arm: reliability diagrams, risk-coverage curves, and scores beside those of a perfect predictor."""
+"""Calibration by arm: reliability diagrams, risk-coverage curves, and scores compared with those of a perfect predictor."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Baselines and controls, beside the results that they control."""
+"""Baselines and controls, next to the results that they control."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ NEARLY_NONE = 0.02
 
 
 def controls(records: MemoryRecords) -> Section:
-    """Losses and exact decodes with the memory and without it, and pairs solved beside those of the control stages."""
+    """Losses and exact decodes with the memory and without it, and the pairs solved by the protocol and by the control stages."""
     if records.joint is None and not records.baselines:
         why = f"no baseline was measured, and {why_no_joint(records)}"
         return Section(KEY, TITLE, (Text(f"There are no controls: {why}.", "missing"),))
@@ -98,11 +98,11 @@ def own_exact(records: MemoryRecords) -> list[bool]:
     if not records.generation:
         return []
     precision = records.generation[0].precision
-    said: dict[str, list[bool]] = {}
+    exact: dict[str, list[bool]] = {}
     for row in records.generation:
         if row.precision == precision:
-            said.setdefault(row.pair, []).append(row.tokens_exact)
-    return [len(said.get(pair, ())) == 2 and all(said[pair]) for pair in kept(records)]
+            exact.setdefault(row.pair, []).append(row.tokens_exact)
+    return [len(exact.get(pair, ())) == 2 and all(exact[pair]) for pair in kept(records)]
 
 
 def _warnings(records: MemoryRecords) -> list[Block]:

@@ -53,7 +53,7 @@ def _over(records: MemoryRecords, what: str) -> Plot:
         for name, (values, trials) in drawn.items():
             look = stage_looks()[name]
             shares = 100 * np.arange(len(values) + 1) / trials
-            # the line goes on at its height to the right edge
+            # the line continues at this height to the right edge
             handles += axes.step(
                 [values[0], *values, 1.08 * highest],
                 [0.0, *shares[1:], shares[-1]],

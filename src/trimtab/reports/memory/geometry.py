@@ -14,7 +14,7 @@ KEY, TITLE = "geometry", "Geometry"
 
 
 def geometry(records: MemoryRecords) -> Section:
-    """Norms beside those of the vocabulary, nearest tokens, and distances between memories."""
+    """Norms compared with those of the vocabulary, nearest tokens, and distances between memories."""
     record = records.geometry
     if record is None:
         return absent(KEY, TITLE, "The geometry was not measured: there is no geometry.json.")

@@ -31,8 +31,10 @@ def summary(records: MemoryRecords) -> Section:
     so_far = " so far" if joint.trials > len(joint.pairs) else ""
     sentences = [f"{share_of(joint.solved, joint.trials)} of the pairs are solved{so_far} (95% interval {between})."]
     for precision, words in verdicts(records.generation).items():
-        said = sum(words.get(pair) == "pass" for pair, solving in joint.pairs.items() if solving.solved)
-        sentences.append(f"Greedy decoding in {precision} reproduces both texts of {said:,} of these {joint.solved:,}.")
+        decoded = sum(words.get(pair) == "pass" for pair, solving in joint.pairs.items() if solving.solved)
+        sentences.append(
+            f"Greedy decoding in {precision} reproduces both texts of {decoded:,} of these {joint.solved:,}."
+        )
     other = exact([one.other for one in records.controls if one.other is not None])
     swapped = exact([one.swapped for one in records.controls if one.swapped is not None])
     if other and swapped:

@@ -153,7 +153,7 @@ class MemoryRecords:
 
     @property
     def ungated(self) -> bool:
-        """Whether the run ignored its gates: its command says so, or it went on past a gate that was not passed."""
+        """Whether the run ignored its gates: its command says so, or it continued after a gate that was not passed."""
         requested = self.manifest is not None and "--no-gates" in self.manifest.command
         closed = any(not gate.passed for gate in self.gates if gate.gate != "early")
         return requested or (closed and not self.stopped)

@@ -37,7 +37,7 @@ PASS = Bar((0.8,), above=True)
 
 
 def results(records: MemoryRecords) -> Section:
-    """The results beside their thresholds, and both criteria."""
+    """The results next to their thresholds, and both criteria."""
     joint = records.joint
     if joint is None:
         return absent(KEY, TITLE, f"The joint stage has no result: {why_no_joint(records)}.")

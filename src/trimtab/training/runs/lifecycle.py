@@ -75,7 +75,7 @@ def begin(
             manifest.write(run.manifest_path)
         except WorkError as error:
             if isinstance(error.__cause__, OSError):
-                again = "run the same command again. The run has not begun, and no file of it is left."
+                again = "run the same command again. The run has not started, and no file of it is left."
                 raise write_failure(run.manifest_path, error.__cause__, again) from error
             raise
         trainer.state.run_id = manifest.run_id

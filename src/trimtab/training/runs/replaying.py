@@ -69,12 +69,12 @@ def _replay(run: RunDirectory, events: OnEvent | None) -> Replay:
     config = recorded_config(manifest, run)
     rows = run.steps()
     goal = _goal(run, rows)
-    begun, start, notes = 0, None, goal.notes
+    first_step, start, notes = 0, None, goal.notes
     if manifest.parent is not None:
-        begun = manifest.parent.step
+        first_step = manifest.parent.step
         start, refused = _start(run, manifest.parent, events)
         notes = [*notes, *refused]
-    if goal.step <= begun:
+    if goal.step <= first_step:
         raise RunError(" ".join([f"The run in {run.path} has no step to replay yet.", *notes]))
     until = (passage(rows, goal.step) if rows else _attempt(run, goal.step), goal.step)
     snapshot, log = rerun(run, start, until, events, strict=False)

@@ -69,25 +69,25 @@ def state_at(path: Path, position: Position, events: OnEvent | None = None) -> S
     """
     run = RunDirectory(path)
     manifest = run.manifest()
-    begun, at = manifest.parent.step if manifest.parent is not None else 0, position[1]
+    first_step, at = manifest.parent.step if manifest.parent is not None else 0, position[1]
     recorded = run.steps()
-    last = recorded[-1]["step"] if recorded else begun
-    if position[0] == passage(recorded, at) and not begun <= at <= last:
-        raise RunError(f"The run in {path} has steps {begun} to {last}; step {at} is not among them.")
-    start = _newest_before(run, position, begun)
+    last = recorded[-1]["step"] if recorded else first_step
+    if position[0] == passage(recorded, at) and not first_step <= at <= last:
+        raise RunError(f"The run in {path} has steps {first_step} to {last}; step {at} is not among them.")
+    start = _newest_before(run, position, first_step)
     if start is None:
         start = _beginning(run, events)
-    if _position(start, begun) == position:
+    if _position(start, first_step) == position:
         return start
     return rerun(run, start, position, events)[0]
 
 
-def _newest_before(run: RunDirectory, position: Position, begun: int) -> Snapshot | None:
+def _newest_before(run: RunDirectory, position: Position, first_step: int) -> Snapshot | None:
     """The newest sound checkpoint before `position`. A later attempt may have left checkpoints of earlier steps."""
     at_most = position[1]
     while (newest := newest_sound(run.checkpoints_path, at_most=at_most)) is not None:
         step, snapshot = newest[:2]
-        if _position(snapshot, begun) <= position:
+        if _position(snapshot, first_step) <= position:
             return snapshot
         at_most = step - 1
     return None
@@ -112,10 +112,10 @@ def state_of_parent(parent: Parent, events: OnEvent | None = None) -> Snapshot |
     return state_after_step(Path(parent.path), parent.step, events)
 
 
-def _position(snapshot: Snapshot | None, begun: int) -> Position:
+def _position(snapshot: Snapshot | None, first_step: int) -> Position:
     """Attempt and step of a state; None is the beginning."""
     if snapshot is None:
-        return 0, begun
+        return 0, first_step
     return int(snapshot.counters["attempt"]), int(snapshot.counters["step"])
 
 
