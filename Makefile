@@ -17,7 +17,7 @@ test: $(STAMP)  ## The fast tests, in minutes; two processes whose idle threads 
 test-slow: $(STAMP)  ## Kills, real sizes, notebooks
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
-check: $(STAMP)  ## Lint, types, floors, generated pages
+check: $(STAMP)  ## Lint, types, layers, generated pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

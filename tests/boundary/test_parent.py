@@ -25,10 +25,10 @@ def test_an_identity_is_of_one_process() -> None:
 
 CHILD = """
 import os, sys, time
-from trimtab.boundary import end_with
+from trimtab.boundary import exit_with_parent
 if sys.argv[3] == "late":
     time.sleep(1.0)
-end_with(int(sys.argv[1]), sys.argv[2] or None)
+exit_with_parent(int(sys.argv[1]), sys.argv[2] or None)
 os.write(1, b"goes on")
 time.sleep(600)
 """

@@ -43,7 +43,7 @@ def test_too_little_memory_is_one_line() -> None:
         program(limit, "losses", "check"), env=environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].startswith("trimtab: There is not enough memory for this.")
+    assert done.stderr.strip().splitlines()[-1].startswith("trimtab: There is not enough memory: ")
     assert "Traceback" not in done.stderr
 
 

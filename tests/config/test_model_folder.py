@@ -80,7 +80,7 @@ def test_anything_but_a_regular_file_is_refused(tmp_path: Path) -> None:
         (b"\xff\xfe{}", "cannot be read as JSON: .*is not UTF-8"),
         (b'{"vocab_size": 5, "vocab_size": 6}', "has the key 'vocab_size' twice, with 5 and with 6"),
         (b'{"a": {"b": 5, "b": 5}}', "has the key 'b' twice"),
-        (b'{"a": NaN}', "NaN is no number"),
+        (b'{"a": NaN}', "NaN is not a number"),
         (b'{"a": 1e999}', "the number 1e999 in it is too large"),
         (b'{"a": ' + b"[" * 100_000, "cannot be read as JSON: it is nested too deeply"),
         (b'{"a": ' + b"[" * 40 + b"]" * 40 + b"}", "is nested more than 32 levels deep"),

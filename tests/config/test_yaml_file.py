@@ -161,7 +161,7 @@ def test_every_key_has_its_line(tmp_path: Path) -> None:
         (b"a: 1\nb: *c\n", "line 2: b: there is no &c above this *c"),
         (b"a: 1\nb:\nc: 2\n", "line 2: b: there is no value here"),
         (b"a: {<<: 3}\n", "<< takes a mapping"),
-        (b"? [a]\n: 1\n", "line 1: a key is no text"),
+        (b"? [a]\n: 1\n", "line 1: a key is not text"),
         (b"a: {1: 2}\n", "line 1: a: the key 1 is a whole number; keys are text. Quote it."),
     ],
 )

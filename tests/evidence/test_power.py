@@ -49,7 +49,7 @@ def test_a_plan_prints_what_it_can_reach():
 @pytest.mark.parametrize(
     ("arguments", "more", "words"),
     [
-        ((5,), {}, "5 pairs can reach no verdict"),
+        ((5,), {}, "5 pairs cannot give a verdict"),
         ((6, 2), {}, "6 pairs cannot confirm 2 claims.*Plan 7 pairs, or at most 1 claim"),
         ((8, 7), {}, "Plan 9 pairs, or at most 6 claims"),
         ((6, 1), {"alpha": 0.01}, "Plan 8 pairs"),

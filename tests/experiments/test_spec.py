@@ -74,7 +74,7 @@ def test_arms_seeds_and_cells_become_configs() -> None:
         ({"tune": {"hot": {"over": {"seed": [1]}}}}, ("tune.hot", "none may be 'seed'")),
         (
             {"tune": {"hot": {"over": {f"episode.x{i}": list(range(10)) for i in range(30)}}}},
-            ("candidates", "Take fewer"),
+            ("candidates", "Use fewer"),
         ),
         (
             {"pairing": {"name": "fork", "at": 30}, "arms": {"plain": {}, "short": {"episode.steps": 20}}},

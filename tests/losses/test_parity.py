@@ -130,7 +130,7 @@ def test_the_ranked_probability_score_equals_its_formula() -> None:
 
 
 def test_the_ranked_probability_score_of_unsorted_and_equal_values() -> None:
-    # Tokens 0, 3 are worth 5, token 1 is worth 2, token 4 is worth 9, token 2 is no number.
+    # Tokens 0, 3 are worth 5, token 1 is worth 2, token 4 is worth 9, token 2 is not a number.
     from trimtab.losses.ranked_probability import RankedProbability
 
     values = torch.tensor([5.0, 2.0, math.nan, 5.0, 9.0], dtype=torch.float64)

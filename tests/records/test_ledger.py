@@ -158,7 +158,7 @@ def test_find(folder, monkeypatch):
     assert find("elsewhere", "b").steps == 2  # a path needs no folder of runs
     with pytest.raises(RunError, match="means 2 runs"):
         find(folder, "2026")
-    with pytest.raises(RunError, match="Near: 20260101-000000-aaaaaaaa"):
+    with pytest.raises(RunError, match="Similar names: 20260101-000000-aaaaaaaa"):
         find(folder, "20260101-000000-aaaabaaa")
     with pytest.raises(RunError, match="No run under"):
         find(folder, "")

@@ -97,5 +97,5 @@ def test_the_folder_of_an_experiment_is_named_as_one(tmp_path):
         RunError, match=r"no manifest at .*: .*e holds an experiment\. `trimtab list .*` lists its runs"
     ):
         Manifest.read(tmp_path / "e/manifest.json")
-    with pytest.raises(RunError, match="'e' is no run: .*e holds an experiment"):
+    with pytest.raises(RunError, match="'e' is not a run: .*e holds an experiment"):
         find(tmp_path, "e")

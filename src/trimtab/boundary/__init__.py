@@ -17,7 +17,7 @@ from trimtab.boundary.foreign import foreign
 from trimtab.boundary.json_stream import json_items
 from trimtab.boundary.limited import LimitedError, run_limited
 from trimtab.boundary.names import folder_name, is_plain_name
-from trimtab.boundary.parent import end_with, identity
+from trimtab.boundary.parent import exit_with_parent, identity
 from trimtab.boundary.paths import path_text, user_path
 from trimtab.boundary.strict_json import StrictJsonError, WrittenFloat, kind_of, strict_json
 from trimtab.boundary.tables import line_fault, table_fault
@@ -32,7 +32,7 @@ __all__ = [
     "WrittenFloat",
     "counted",
     "csv_cell",
-    "end_with",
+    "exit_with_parent",
     "folder_name",
     "folders_above",
     "foreign",

@@ -86,7 +86,7 @@ def open_to_write(path: str | Path, mode: Literal["append", "new", "update"]) ->
 
 
 def inside(root: str | Path, *names: str) -> Path:
-    """The path `root/names…`, to write at: no link below `root` is on the way there, and the last name is no link either.
+    """The path `root/names…`, to write at: no link below `root` is on the way there, and the last name is not a link either.
 
     `root` itself may be reached through links: its path is the user's own. Makes nothing. Raises `NotRegularFileError`.
     """

@@ -7,7 +7,7 @@ from trimtab.boundary.text import printable, shortened
 from trimtab.errors import TrimtabError
 
 _TOO_MUCH = {"MemoryError": "it needs more memory than there is", "RecursionError": "it is nested too deeply"}
-_UNSAID = {"KeyError", "IndexError", "AttributeError", "TypeError", "ZeroDivisionError"}
+_UNINFORMATIVE = {"KeyError", "IndexError", "AttributeError", "TypeError", "ZeroDivisionError"}
 """Types whose texts alone do not say what went wrong."""
 
 
@@ -18,7 +18,7 @@ def foreign(error_type: type[TrimtabError], worded: Callable[[str], str]) -> Ite
     `worded` makes the whole message from the reason, which is one short line. Errors of Trimtab and interrupts pass unchanged.
     Keep the block to the call itself: a bug in our code inside it would be reported as a fault of the input.
 
-        with foreign(DataError, lambda reason: f"{path} is no tokenizer: {reason}. Choose another file."):
+        with foreign(DataError, lambda reason: f"{path} is not a tokenizer: {reason}. Choose another file."):
             tokenizer = Tokenizer.from_file(str(path))
     """
     try:
@@ -37,7 +37,9 @@ def foreign(error_type: type[TrimtabError], worded: Callable[[str], str]) -> Ite
 def reason(error: BaseException) -> str:
     """An error in one short line, with its type where the text alone does not say what went wrong."""
     names = [kind.__name__ for kind in type(error).__mro__]
-    return reason_of(next((name for name in names if name in _TOO_MUCH or name in _UNSAID), names[0]), str(error))
+    return reason_of(
+        next((name for name in names if name in _TOO_MUCH or name in _UNINFORMATIVE), names[0]), str(error)
+    )
 
 
 def reason_of(kind: str, text: str) -> str:
@@ -45,4 +47,4 @@ def reason_of(kind: str, text: str) -> str:
     if kind in _TOO_MUCH:
         return _TOO_MUCH[kind]
     text = shortened(printable(" ".join(text.split())), 300).rstrip(". ")
-    return text if text and kind not in _UNSAID else f"{kind}: {text}" if text else kind
+    return text if text and kind not in _UNINFORMATIVE else f"{kind}: {text}" if text else kind

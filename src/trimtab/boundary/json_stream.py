@@ -82,7 +82,7 @@ class _Text:
         self._ended = False
 
     def peek(self) -> str:
-        """The next character that is no white space, without taking it; empty at the end of the file."""
+        """The next character that is not white space, without taking it; empty at the end of the file."""
         while True:
             while self.at < len(self._text):
                 if self._text[self.at] not in " \t\r\n":

@@ -33,7 +33,7 @@ def run_limited(
     in bytes, `output` the bytes of the result as JSON and of any file written. Modules in the working folder are not
     importable. Takes about 50 ms and the imports of the module. Use it inside `foreign`, which words the error:
 
-        with foreign(DataError, lambda reason: f"{path} is no tokenizer: {reason}. Choose another file."):
+        with foreign(DataError, lambda reason: f"{path} is not a tokenizer: {reason}. Choose another file."):
             facts = run_limited(tokenizer_facts, str(path), seconds=10, memory=2 << 30)
 
     Raises LimitedError when the function fails or exceeds a limit, and WorkError when no process can be started.
@@ -69,13 +69,13 @@ def run_limited(
 
 def _result(text: bytes, code: int, *, seconds: int, memory: int, output: int) -> Any:
     if code == -signal.SIGXCPU:
-        raise LimitedError(f"it takes more than {seconds} s of computing")
+        raise LimitedError(f"it takes more than {seconds} s of processor time")
     if code < 0:
-        raise LimitedError(f"it ends the process that reads it ({signal.Signals(-code).name})")
+        raise LimitedError(f"the reading process crashed ({signal.Signals(-code).name})")
     try:
         answer = json.loads(text)
     except ValueError as error:
-        raise LimitedError(f"it ends the process that reads it (exit code {code})") from error
+        raise LimitedError(f"the reading process crashed (exit code {code})") from error
     if "result" in answer:
         return answer["result"]
     kind, words = answer["error"]
@@ -87,7 +87,7 @@ def _result(text: bytes, code: int, *, seconds: int, memory: int, output: int) -
 
 
 def _import_path() -> list[str]:
-    """This process's import path without the working folder, which may be a stranger's."""
+    """This process's import path without the working folder, which may contain untrusted files."""
     try:
         here = str(Path.cwd())
     except FileNotFoundError:

@@ -33,7 +33,7 @@ def identity(pid: int) -> str | None:
         return None
 
 
-def end_with(pid: int, parent: str | None) -> None:
+def exit_with_parent(pid: int, parent: str | None) -> None:
     """End this process when the process `pid`, whose `identity` was `parent`, has ended; at once when it already has.
 
     Call it before anything slow is imported. On Linux the kernel ends this process together with the thread that started it;

@@ -31,10 +31,11 @@ def strict_json(
 ) -> Any:
     """The value of a JSON text; bytes are UTF-8, with or without a byte order mark.
 
-    Refused beside invalid JSON: one key twice in an object (most readers keep the last), NaN and infinities, numbers beyond
-    the range of a float or so small that a float would be 0, whole numbers of more than 4,300 digits, and nesting that exceeds
-    Python's stack. A message names the place by line and column, with `one_line` by the column alone. With `as_written` every
-    number that is no plain whole number is a `WrittenFloat`; with `infinite` the words Infinity and -Infinity are numbers.
+    Besides invalid JSON, these are refused: one key twice in an object (most readers keep the last), NaN and infinities, numbers
+    beyond the range of a float or so small that a float would be 0, whole numbers of more than 4,300 digits, and nesting that
+    exceeds Python's stack. A message names the place by line and column, with `one_line` by the column alone. With `as_written`
+    every number that is not a plain whole number is a `WrittenFloat`; with `infinite` the words Infinity and -Infinity are
+    numbers.
 
     Raises StrictJsonError.
     """
@@ -86,7 +87,7 @@ def _shown(value: Any) -> str:
 
 
 def _constant(name: str) -> NoReturn:
-    raise StrictJsonError(f"it is not valid JSON ({name} is no number)")
+    raise StrictJsonError(f"it is not valid JSON ({name} is not a number)")
 
 
 def _constant_or_infinity(name: str) -> float:

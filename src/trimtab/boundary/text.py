@@ -29,12 +29,12 @@ def printable(text: object, *, lines: bool = False) -> str:
 
 
 def is_unicode(value: object) -> TypeGuard[str]:
-    """Whether `value` is text without lone surrogates, which JSON can spell and no encoding can write."""
+    """Whether `value` is a string that UTF-8 can encode: without lone surrogates, which JSON escapes can produce."""
     return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def shortened(text: str, limit: int) -> str:
-    """`text` of at most `limit` characters: the middle of a longer one is replaced by how many are left out."""
+    """`text` cut to `limit` characters: the middle is replaced by the number of characters omitted."""
     if len(text) <= limit:
         return text
     mark = f" … ({len(text) - limit:,} characters more) … "
@@ -50,7 +50,8 @@ def listed(names: Iterable[object], most: int = 12) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula: text that begins with = + - @ or a control character gets a leading '.
+    """A cell that a spreadsheet does not execute as a formula: an apostrophe is put before text that begins with = + - @ or a
+    control character (CSV injection).
 
     Numbers stay as they are.
     """

@@ -36,7 +36,9 @@ def chaos(
     renormalise_every: Annotated[
         int, typer.Option("--renormalise-every", help="Steps after which a twin is scaled back to --epsilon.")
     ] = 1,
-    discard: Annotated[int, typer.Option("--discard", help="First steps, which are not counted.")] = 20,
+    discard: Annotated[
+        int, typer.Option("--discard", help="Steps before the counted ones, in addition to --steps.")
+    ] = 20,
     accept_changes: AcceptChanges = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,

@@ -37,7 +37,7 @@ class Words(Protocol):
     """Puts the rows of one kind of run into words."""
 
     def step(self, row: Row) -> str:
-        """The figures of a step, which are shown beside the count."""
+        """The figures of a step, which are shown next to the count."""
         ...
 
     def evaluation(self, row: Row) -> str:
@@ -52,7 +52,8 @@ class Words(Protocol):
 class Display:
     """A consumer of events. Without a terminal, steps and progress give at most one line per `seconds`.
 
-    `words` is needed for runs that emit steps. `on_start` is called when the work answers a request to stop with a checkpoint.
+    `words` is needed for runs that emit steps. `on_start` is called when the work starts; from then on a request to stop ends it
+    with a checkpoint.
     """
 
     def __init__(

@@ -52,8 +52,9 @@ def run() -> None:
         if not _is_out_of_memory(error):
             raise
         _leave(
-            "trimtab: There is not enough memory for this. Close other programs or raise the limit (ulimit -v). For a run, lower "
-            "episode.batch_size, model.width or data.context; else take a smaller model or file.",
+            f"trimtab: There is not enough memory: {shortened(printable(error), 200)}. Close other programs, or raise the limit "
+            "of this process (ulimit -v) if it has one. For a run, lower episode.batch_size, model.width or data.context; else "
+            "use a smaller model or file.",
             1,
         )
 

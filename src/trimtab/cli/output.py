@@ -17,7 +17,7 @@ class OutputLostError(Exception):
     def __init__(self, cause: Exception) -> None:
         super().__init__(f"standard output cannot be written: {_reason(cause)}.")
         self.reader_left = isinstance(cause, BrokenPipeError)
-        """Whether the reader of a pipe has ended (`trimtab list | head`), which is no error."""
+        """Whether the reader of a pipe has ended (`trimtab list | head`), which is not an error."""
 
 
 class Stream(io.TextIOBase):

@@ -30,7 +30,10 @@ class SampleConfig(Frozen):
     tokens: Annotated[int, Field(ge=0, description="tokens to generate; 0 switches samples off")] = 200
     count: Annotated[
         int,
-        Field(ge=1, description="samples written in one batch: the first is recorded, the figures are of all of them"),
+        Field(
+            ge=1,
+            description="samples generated in one batch: the first is recorded, the figures are means over all of them",
+        ),
     ] = 8
     temperature: Annotated[
         float, Field(ge=0, description="1 samples from the model's own distribution, 0 is greedy")
@@ -44,7 +47,11 @@ class TaskEvalConfig(Frozen):
 
     every: Annotated[
         int | None,
-        Field(ge=1, description="steps between task evaluations, each at an evaluation; null for one at the end"),
+        Field(
+            ge=1,
+            description="steps between task evaluations, which are made only at steps with an evaluation (a multiple of "
+            "evaluate_every); null for one at the end",
+        ),
     ] = None
     problems: Annotated[
         int,
@@ -164,7 +171,7 @@ class EpisodeConfig(Frozen):
         int,
         Field(
             ge=0,
-            description="which of the dropout draws of a seed; another one makes an A/A arm, which differs in nothing else",
+            description="index of the dropout draws of a seed; changing only this makes an A/A copy of an arm",
         ),
     ] = 0
 

@@ -24,7 +24,7 @@ def member(folder: Path, name: str) -> Path | None:
     path = folder / name
     if not is_plain_name(name):
         raise DataError(
-            f"A file of the model in {folder} is named '{printable(name)}', which is no plain name of a file in that folder. "
+            f"A file of the model in {folder} is named '{printable(name)}', which is not the plain name of a file there. "
             "Name only files inside the folder."
         )
     try:
@@ -61,7 +61,7 @@ def read_mapping(folder: Path, name: str) -> dict[str, Any] | None:
     path = folder / name
     try:
         # Configs of Mamba 2 and its kin have Infinity as the end of `time_step_limit`, and transformers reads it as a number.
-        # NaN is no setting of any model.
+        # NaN is not a setting of any model.
         mapping = strict_json(content, infinite=True)
     except StrictJsonError as error:
         raise DataError(

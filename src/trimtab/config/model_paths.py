@@ -12,7 +12,7 @@ from trimtab.config.schema import FILE_PATH
 from trimtab.errors import ConfigError
 
 HUB = "hub:"
-"""How a resolved config marks a path that is no path but an id on the Hugging Face hub."""
+"""How a resolved config marks a path that is an id on the Hugging Face hub."""
 
 ModelPath = Annotated[
     str,

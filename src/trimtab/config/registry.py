@@ -110,8 +110,8 @@ class Registry:
     def _not_importable(self, name: str, reason: str) -> str:
         return (
             f"the {self.kind} '{name}' could not be imported ({reason}). A component of your own is named "
-            "'package.module:Name'. Its package is installed, in a folder on PYTHONPATH, or in the folder that the command is "
-            "called from."
+            "'package.module:Name'. Install its package, add its folder to PYTHONPATH, or run the command from the folder that "
+            "contains it."
         )
 
     def _unknown(self, name: str, where: str) -> str:

@@ -15,8 +15,8 @@ from trimtab.config.yaml_file import Path
 class Slot:
     """A key of a config that holds a component of a kind, or (`many`) a list of them.
 
-    `schema_keys` are keys of the component that the config's schema validates; all others are the component's own parameters. `default`
-    names the component where the config names none.
+    `schema_keys` are keys of the component that the config's schema validates; all others are the component's own parameters.
+    `default` names the component where the config names none.
     """
 
     path: tuple[str, ...]

@@ -58,8 +58,8 @@ def worded(
 ) -> str:
     """One paragraph for the first problem (an unknown key before any other), and how many more there are.
 
-    `prefix` is the place of the validated mapping in the config; `schema_keys` are keys known there that `model` lacks. `keys_named`
-    gives the dotted keys elsewhere in the config whose last part is the name of an unknown key.
+    `prefix` is the place of the validated mapping in the config; `schema_keys` are keys known there that `model` lacks.
+    `keys_named` gives the dotted keys elsewhere in the config whose last part is the name of an unknown key.
     """
     problems: dict[Path, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):

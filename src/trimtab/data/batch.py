@@ -12,7 +12,7 @@ from trimtab.config import DataMix
 from trimtab.random import Streams
 
 IGNORE = -100
-"""The label of a position that is no target."""
+"""The label of a position that is not a target."""
 
 
 class Item(TypedDict):
@@ -78,7 +78,7 @@ class Batch:
     def shifted(self, *, keep_last: bool = False) -> NextToken:
         """The batch with its labels one position earlier. No other code shifts labels.
 
-        The last token has no label, so it is no input; `keep_last` keeps it, for models that return more than logits.
+        The last token has no label, so it is not an input; `keep_last` keeps it, for models that return more than logits.
         """
         end = None if keep_last else -1
         mask = None if self.attention_mask is None else self.attention_mask[:, :end]

@@ -37,9 +37,10 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
         text = content.decode("utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(map(str.strip, cells))]
-    except (OSError, ValueError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path} cannot be read as a CSV file in UTF-8: {reason}.") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as a CSV file in UTF-8: {error}.") from None
     header, rows = (lines[0][1] if lines else []), lines[1:]
     if not rows:
         raise DataError(f"{path} has no results. It needs a header (arm, seed, metrics) and one line per run.")

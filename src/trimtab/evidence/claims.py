@@ -9,9 +9,7 @@ from trimtab.errors import ConfigError
 from trimtab.evidence.cells import plain_number
 from trimtab.evidence.intervals import Scale
 
-_EXAMPLE = (
-    "'val_loss lower 0.02': a metric, 'lower' or 'higher' for the better direction, the smallest effect that matters"
-)
+_EXAMPLE = "'val_loss lower 0.02': a metric, 'lower' or 'higher' for the better direction, the smallest difference that matters"
 
 
 SMALLEST_ALPHA = 1e-9
@@ -27,7 +25,7 @@ def is_level(alpha: float) -> bool:
 
 @dataclass(frozen=True)
 class Claim:
-    """One primary metric, its better direction and `margin`, the smallest effect that matters, in the metric's units.
+    """One primary metric, its better direction and `margin`, the smallest difference that matters, in the metric's units.
 
     `scale` decides what is averaged: 'plain' differences; 'trimmed', without the most extreme fifth at either end; 'log',
     differences of logarithms (the margin is then a log ratio: 0.02 is about two per cent). `alpha` is the chance of a
@@ -46,7 +44,7 @@ class Claim:
             raise ConfigError(f"A claim needs a metric. Write {_EXAMPLE}.")
         if not (math.isfinite(self.margin) and self.margin > 0):
             raise ConfigError(
-                f"The claim on '{self.metric}': the margin should be a number above 0, the smallest effect that matters; "
+                f"The claim on '{self.metric}': the margin should be a number above 0, the smallest difference that matters; "
                 f"found {self.margin}."
             )
         if not is_level(self.alpha):

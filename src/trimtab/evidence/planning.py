@@ -26,7 +26,7 @@ def plan(
 ) -> str:
     """What `n` pairs can show on `claims` claims, as text: reachable p, power, and pairs needed for the margin.
 
-    `margin` (the smallest effect that matters) and `sd` (of a paired difference, from a pilot or the noise floor) are in
+    `margin` (the smallest difference that matters) and `sd` (of a paired difference, from a pilot or the noise floor) are in
     the metric's units. `promise` is a power in (0, 1) to hold the plan to at an effect as large as the margin, at the
     strictest Holm step; `scale` is the claims'. Raises ConfigError for a plan that cannot reach its own level (under 6
     pairs, or more claims than 2 / 2ⁿ allows) and for one that falls short of its promise.
@@ -74,8 +74,8 @@ def _reachable(n: int, claims: int, alpha: float) -> None:
         raise ConfigError(f"A plan has at least one claim, and an alpha of {LEVELS}; found {claims} and {alpha}.")
     if n < FEWEST_PAIRS:
         raise ConfigError(
-            f"{_count(n, 'pair')} can reach no verdict: {FEWEST_PAIRS} pairs is the fewest, as the smallest two-sided "
-            f"sign-flip p of 5 is {smallest_p(5):g}. Plan {FEWEST_PAIRS} at least, better {PLANNED_PAIRS}."
+            f"{_count(n, 'pair')} cannot give a verdict; at least {FEWEST_PAIRS} are needed (with 5, the smallest two-sided "
+            f"sign-flip p is {smallest_p(5):g}). Plan {PLANNED_PAIRS} if you can."
         )
     if claims > confirmable_claims(n, alpha):
         enough = next(pairs for pairs in range(n, 10_000) if confirmable_claims(pairs, alpha) >= claims)

@@ -38,7 +38,7 @@ class Sequential:
 
     def __init__(self, claim: Claim, budget: int) -> None:
         if budget < FEWEST_PAIRS:
-            raise ConfigError(f"A budget of {budget} pairs can reach no verdict; plan {FEWEST_PAIRS} at least.")
+            raise ConfigError(f"A budget of {budget} pairs cannot give a verdict; plan at least {FEWEST_PAIRS}.")
         if claim.scale == "trimmed":
             raise ConfigError(
                 "A trimmed claim cannot be judged sequentially: the t-e-process is one of means. Use plain or log."

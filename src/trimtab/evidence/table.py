@@ -46,7 +46,7 @@ def read_table(path: Path | str) -> Table:
     Optional columns: `trunk` (forked futures of one state; a pair then shares trunk and seed), `diverged` (1 or 0, true or
     false, yes or no), and the untrained model's metric to cap diverged runs at, `untrained` (for a file of one metric) or
     `untrained_METRIC`. Raises DataError, naming file, line and column, for a file that cannot be read, a missing or repeated
-    column, a cell that is no number, a repeated run, a run that an arm lacks, fewer than two arms and more than
+    column, a cell that is not a number, a repeated run, a run that an arm lacks, fewer than two arms and more than
     `MOST_PAIRS` pairs.
     """
     path = Path(path)

@@ -56,7 +56,7 @@ def reason(figures: Mapping[str, Any], claim: Claim | None, estimate: Estimates,
         # Under a heavy tail both tests err too often to call a difference real.
         real = differs and not (figures["tail"].heavy and claim.scale == "plain")
         return f"real, and too small to matter: both tests exclude 0, and {inner}" if real else inner
-    both = f"the sign-flip p and the {percent(figures['level'])} t interval both exclude 0"
+    both = f"the sign-flip test and the {percent(figures['level'])} t interval both exclude 0"
     if withheld:
         return (
             f"{both}, but the tail of the differences is heavy (1 − W′ = {figures['tail'].measure:.2f}), where they err too "

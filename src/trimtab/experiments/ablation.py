@@ -16,7 +16,8 @@ _NEXT_CHANGE = re.compile(r",(?=\s*[\w\[\].]+\s*=)")
 
 
 def ablation(base: Mapping[str, Any], over: Iterable[str], claim: Claim, seeds: int) -> Experiment:
-    """The experiment in which every `key=value` of `over` (comma-separated lists of them) is an arm, compared with the base config.
+    """The experiment in which every `key=value` of `over` (comma-separated lists of them) is an arm, compared with the base
+    config.
 
     Raises `ConfigError` for a change that cannot be read, is listed twice, or changes nothing.
     """

@@ -170,7 +170,7 @@ def _check_plan(experiment: Experiment, at: str) -> None:
     config = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0])
     if experiment.noise_floor and not 2 <= experiment.noise_floor <= seeds:
         raise ConfigError(
-            f"{at}noise_floor: it is a number of pairs from 2 to the {seeds} seeds; found {experiment.noise_floor}."
+            f"{at}noise_floor: it should be from 2 to {seeds}, the number of seeds; found {experiment.noise_floor}."
         )
     if experiment.noise_floor and config.model.spec.get("dropout") == 0:
         raise ConfigError(
@@ -205,8 +205,8 @@ def _check_tune(experiment: Experiment, at: str) -> None:
         runs = count * len(tune.seeds)
         if runs > len(seeds):
             raise ConfigError(
-                f"{at}tune.{arm}: {count:,} candidates on {len(tune.seeds)} seed(s) are {runs} runs, and an arm "
-                f"has {len(seeds)}. Tuning would cost more than the arms that it is compared with. Take fewer "
+                f"{at}tune.{arm}: {count:,} candidates on {len(tune.seeds)} seed(s) need {runs} runs, more than the "
+                f"{len(seeds)} of an arm. Tuning may not cost more than the arms that it is compared with. Use fewer "
                 "candidates."
             )
         for candidate in tune.candidates:
@@ -221,8 +221,8 @@ def _check_pairing(experiment: Experiment, at: str) -> None:
     pairing = experiment.pairing
     if (pairing.at is not None) != (pairing.name == "fork"):
         raise ConfigError(
-            f"{at}pairing.at: a fork needs the step at which the arms part, and other pairings have none; the pairing is "
-            f"'{pairing.name}'."
+            f"{at}pairing.at: set it with the pairing 'fork', and only with it: the step at which the arms start to differ. The "
+            f"pairing is '{pairing.name}'."
         )
     if pairing.name == "seed":
         return

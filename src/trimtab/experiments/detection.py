@@ -31,7 +31,7 @@ def score(rows: Sequence[Row], events: Sequence[Row], grace: int = GRACE) -> Det
     """Score a run's decisions by its rows (in the order of their passages) and its events.
 
     A decision that only relaxes (a higher learning rate, a wider clipping bound, harder data: the way back once calm) answers no
-    fault and is no alarm.
+    fault and is not an alarm.
     """
     stretches = _stretches(rows)
     decided = {

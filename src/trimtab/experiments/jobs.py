@@ -82,8 +82,8 @@ def _forked(config: RunConfig, run: RunDirectory, job: Job, context: RunContext)
             return {"status": "same", "reused": True}
         marker.unlink()  # written for another controller
     if run.exists():
-        parent = run.manifest().parent
-        saved = parent.step if parent is not None and job.kind == "lazy_fork" else 0
+        lineage = run.manifest().parent
+        saved = lineage.step if lineage is not None and job.kind == "lazy_fork" else 0
         return train_or_resume(config, run.path, context) | {"saved_steps": saved}
     if job.kind == "fork":
         assert job.at is not None

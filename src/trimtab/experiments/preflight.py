@@ -19,8 +19,8 @@ _CANNOT_FAIL = "cross_entropy"
 def preflight(folder: ExperimentDirectory, experiment: Experiment) -> None:
     """Build every arm and cell, and evaluate its loss on its first batch. Raises `ConfigError` that names the arm and the reason.
 
-    Arms with an episode in the folder are not built again. A plain cross-entropy is not evaluated. Arms that differ only in what cannot fail
-    are built once, and arms on the same data share it. Runs that are not made of training steps are not built here.
+    Arms with an episode in the folder are not built again. A plain cross-entropy is not evaluated. Arms that differ only in what
+    cannot fail are built once, and arms on the same data share it. Runs that are not made of training steps are not built here.
     """
     if not experiment.run_kind.steps:
         return

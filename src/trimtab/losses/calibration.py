@@ -17,8 +17,8 @@ class MaximumMeanCalibrationError(TokenLoss):
 
     r is the top-1 confidence and c is 1 where the top-1 token is right. Dimensionless. The exact value takes n log n operations.
 
-    Source: Kumar et al. 2018, Trainable Calibration Measures for Neural Networks from Kernel Mean Embeddings. A term to add
-    to cross-entropy: over many tokens it is 0 at the truth, so it does not move the minimum. It is no objective alone, since a
+    Source: Kumar et al. 2018, Trainable Calibration Measures for Neural Networks from Kernel Mean Embeddings. A term to add to
+    cross-entropy: over many tokens it is 0 at the truth, so it does not move the minimum. It is not an objective alone, since a
     constant prediction can be calibrated too. Not additive: micro-batches are averaged, weighted by their tokens.
     """
 

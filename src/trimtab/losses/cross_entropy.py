@@ -14,8 +14,8 @@ from trimtab.losses.module import IGNORE, Labels, LossOutput, StatedBias, TokenL
 class CrossEntropy(TokenLoss):
     """Mean −log p(label) over the target positions, in nats per token, computed in at least fp32.
 
-    Soft labels (one distribution per position) give the cross-entropy −Σ q log p; a position whose row is all zero is no target.
-    A batch without targets has loss 0 and weight 0.
+    Soft labels (one distribution per position) give the cross-entropy −Σ q log p; a position whose row is all zero is not a
+    target. A batch without targets has loss 0 and weight 0.
     """
 
     bias = (StatedBias("none"),)

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 IGNORE = -100
-"""The label of a position that is no target."""
+"""The label of a position that is not a target."""
 
 Labels = Int[Tensor, "batch time"] | Float[Tensor, "batch time vocabulary"]
 
@@ -58,7 +58,7 @@ class TokenLoss:
     """Base of the shipped losses: a mean over the target tokens, unless `denominators` says otherwise.
 
     `additive`: loss · weight is a sum over tokens or examples, so micro-batches do not change it. `term`: the loss can only be
-    added to one on every token and is no objective by itself (None: as its own terms are). `bias`: what the propriety test
+    added to one on every token and is not an objective by itself (None: as its own terms are). `bias`: what the propriety test
     should measure, as a `Bias` for every choice of parameters, or as one `StatedBias` per choice.
     """
 

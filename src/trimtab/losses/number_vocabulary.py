@@ -50,7 +50,7 @@ class NumberVocabulary:
         return is_number & of_role(roles, labels, batch_metadata)
 
     def index_of(self, ids: Int[Tensor, "*some"]) -> Int[Tensor, "*some"]:
-        """The index of each token among the number tokens; −1 for a token that is no number or beyond the table."""
+        """The index of each token among the number tokens; −1 for a token that is not a number or beyond the table."""
         index = self._index.to(ids.device)
         return torch.where(ids < len(index), index[ids.clamp(max=len(index) - 1)], -1)
 

@@ -84,7 +84,7 @@ def tag_values(
 ) -> Float64[Tensor, "batch time"]:
     """A tag in [0, 1] for every position, on the CPU, from one number per example or a tensor of one per position.
 
-    Raises `ConfigError`, naming the loss and the tag, where the batch has no such tag or a value is no number in [0, 1].
+    Raises `ConfigError`, naming the loss and the tag, where the batch has no such tag or a value is not a number in [0, 1].
     """
     tags = batch_metadata.get(tag)
     if tags is None:

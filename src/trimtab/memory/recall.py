@@ -24,7 +24,8 @@ def recall(
     """A pair's memory in a run's folder, and what the model says under each of the `modes`.
 
     Raises:
-        RunError: the folder is no memory run, or has no memory of that pair; the memory is damaged or belongs to another model;
+        RunError: the folder is not a memory run, or has no memory of that pair; the memory is damaged or belongs to another
+        model;
             the config does not match its recorded hash, or names code (a dotted path) without `allow_code`.
     """
     if not (folder / MEMORY_CONFIG).is_file():

@@ -59,7 +59,7 @@ def read_state(path: Path) -> CheckpointState:
     except OSError as error:
         raise RunError(f"The checkpoint {path} is damaged: state.json cannot be read ({error.strerror}).") from error
     except ValueError as error:
-        raise RunError(f"The checkpoint {path} is damaged: state.json is no record ({printable(error)}).") from error
+        raise RunError(f"The checkpoint {path} is damaged: state.json is not a record ({printable(error)}).") from error
     except (KeyError, AttributeError, TypeError) as error:
         raise RunError(f"The checkpoint {path} is damaged: state.json has no checksum.") from error
     if checksum != content_sha256(content):

@@ -112,9 +112,9 @@ def _unmatched(a: dict[tuple[int, int], Any], b: dict[tuple[int, int], Any], pos
     has, lacks, other = ("A", "B", b) if position in a else ("B", "A", a)
     x, y = (position in a) or ABSENT, (position in b) or ABSENT
     if position > max(other):
-        message = f"equal as far as both go: {lacks} ends after {_place(max(other))}, {has} continues"
+        message = f"equal on all common steps; {lacks} ends after {_place(max(other))}, {has} continues"
         return Difference("end", *position, None, x, y, message)
-    return Difference("missing", *position, None, x, y, f"{_place(position)}: {has} has the row, {lacks} has not")
+    return Difference("missing", *position, None, x, y, f"{_place(position)}: {has} has this row, {lacks} does not")
 
 
 def _place(position: tuple[int, int]) -> str:

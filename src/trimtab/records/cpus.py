@@ -62,7 +62,7 @@ def _of_version_1(folder: Path) -> float | None:
 
 
 def _ratio(quota: str = "", period: str = "") -> float | None:
-    """Quota over period; None for `max`, -1 and what is no number."""
+    """Quota over period; None for `max`, -1 and anything that is not a number."""
     try:
         cpus = int(quota) / int(period)
     except (ValueError, ZeroDivisionError):

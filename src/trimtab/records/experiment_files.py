@@ -86,7 +86,7 @@ class FailedEpisode(Row):
 
 def _two(ends: list[float]) -> list[float]:
     if len(ends) != 2:
-        raise ValueError("an interval has two ends")
+        raise ValueError("an interval needs two values")
     return ends
 
 
@@ -138,7 +138,7 @@ class VerdictRecord(Row):
     def _has_every_pair(self) -> Self:
         columns = (self.baseline_values, self.treatment_values, self.differences)
         if any(len(values) != len(self.seeds) for values in columns) or not self.seeds:
-            raise ValueError("there is not one value of each arm and one difference for every seed")
+            raise ValueError("every seed needs one value per arm and one difference")
         return self
 
     @property

@@ -72,18 +72,20 @@ def find(folder: str | Path, name: str) -> RunRow:
             return _read_run(base, base / path)
     for place in (Path(name), folder / name):
         if name and (clause := experiment_in(place)) is not None:
-            raise RunError(f"'{printable(name)}' is no run: {clause}.")
+            raise RunError(f"'{printable(name)}' is not a run: {clause}.")
     rows = runs(folder)
     matches = [row for row in rows if row.run_id.startswith(name)] if name else []
     if len(matches) == 1:
         return matches[0]
     if matches:
         listed = ", ".join(f"{row.run_id} ({row.path})" for row in matches[:5])
-        raise RunError(f"'{name}' means {len(matches)} runs under {folder}: {listed}. Give more letters, or a path.")
+        raise RunError(
+            f"'{name}' matches {len(matches)} runs in {folder}: {listed}. Give more letters of the run_id, or a path."
+        )
     near = difflib.get_close_matches(name, [row.run_id for row in rows] + [row.path for row in rows], n=3)
-    hint = f" Near: {', '.join(near)}." if near else ""
+    hint = f" Similar names: {', '.join(near)}." if near else ""
     raise RunError(
-        f"No run under {folder} has a path or a run_id beginning with '{name}'.{hint} `trimtab list {folder}` shows all."
+        f"There is no folder '{name}', and no run_id in {folder} begins with it.{hint} `trimtab list {folder}` shows all runs."
     )
 
 
@@ -96,7 +98,8 @@ def _run_folders(folder: Path) -> Iterator[Path]:
 
 
 def _is_run(path: Path) -> bool:
-    """Whether a manifest.json is ours: other programs use the name too. A damaged one of ours has our other files in the same folder."""
+    """Whether a manifest.json is ours: other programs use the name too. A damaged one of ours has our other files in the same
+    folder."""
     if (path / "steps.jsonl").exists() or (path / "events.jsonl").exists():
         return True
     try:

@@ -52,7 +52,7 @@ class RunLock:
             self._close()
 
     def _acquire(self) -> None:
-        for attempt in range(_RETRIES):  # `is_held` takes a shared lock for an instant and is no writer
+        for attempt in range(_RETRIES):  # `is_held` takes a shared lock for an instant and is not a writer
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return

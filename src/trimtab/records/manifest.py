@@ -111,7 +111,7 @@ class Manifest(_Record):
             zone = None
         if zone is None:
             shown = shortened(printable(text), 60)
-            raise ValueError(f'"{shown}" is no time with its zone, such as 2026-01-31T12:00:00+00:00')
+            raise ValueError(f'"{shown}" is not a time with a time zone, such as 2026-01-31T12:00:00+00:00')
         return text
 
     def write(self, path: str | Path) -> None:
@@ -122,7 +122,7 @@ class Manifest(_Record):
     def read(cls, path: str | Path) -> Self:
         """The manifest at `path`. Raises RunError when it is missing, damaged or of a later format."""
         folder = Path(path).parent
-        missing = experiment_in(folder) or "the folder holds no run, or the run was killed before it began"
+        missing = experiment_in(folder) or _why_no_run(folder)
         raw = read_object(Path(path), "manifest", missing)
         version = raw.get("format_version")
         if isinstance(version, int) and version > FORMAT_VERSION:
@@ -130,6 +130,12 @@ class Manifest(_Record):
                 f"{path} is of format {version}; this Trimtab reads formats up to {FORMAT_VERSION}. Install a newer Trimtab."
             )
         return _validated(cls, raw, Path(path))
+
+
+def _why_no_run(folder: Path) -> str:
+    if not folder.exists():
+        return "there is no such folder"
+    return "the folder holds no run, or the run was killed during its start; `trimtab list` shows the runs"
 
 
 class Summary(_Record):

@@ -65,7 +65,7 @@ class Nearest(Row):
     cosine: Number
 
 
-class Between(Row):
+class MemoryDistances(Row):
     """Mean cosines between memories and between the vectors of one; distances between the memories in `order`."""
 
     same_pair: Number | None = None
@@ -86,7 +86,7 @@ class GeometryRecord(Row):
 
     norms: Norms | None = None
     nearest: list[Nearest] = Field(default_factory=list)
-    between: Between | None = None
+    between: MemoryDistances | None = None
 
 
 class LossLine(Row):

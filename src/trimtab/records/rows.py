@@ -11,7 +11,7 @@ from trimtab.records.values import is_number, numbers_in
 def _number(value: Any) -> Any:
     number = numbers_in(value) if isinstance(value, str) else value
     if not is_number(number):
-        raise PydanticCustomError("float_type", "a number belongs here")
+        raise PydanticCustomError("float_type", "expected a number")
     return number
 
 
@@ -146,7 +146,7 @@ class PredictionRow(Row):
     true_probabilities: Annotated[list[Any], AfterValidator(numbers_in)] | None = None
 
 
-class Going(Row):
+class ResumeDetails(Row):
     """What a `resume` event records: how the run was continued."""
 
     changes: list[str] = Field(default_factory=list)
@@ -171,7 +171,7 @@ class EventRow(Row):
 class ResumeRow(EventRow):
     """An event of the kind `resume`; that of a memory run has no `after`."""
 
-    after: Going | None = None
+    after: ResumeDetails | None = None
 
 
 class SkipRow(EventRow):

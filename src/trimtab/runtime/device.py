@@ -56,9 +56,8 @@ def check_threads(threads: int | str) -> None:
     usable = usable_cpus()
     if isinstance(threads, int) and threads > usable:
         raise ConfigError(
-            f"threads: {threads} threads were requested, and this process may use {usable} CPU{'s' if usable > 1 else ''}: "
-            f"more threads than CPUs wait for each other at every operation. The CPU affinity and the "
-            f"quota of a container set that number. Set threads to {usable} at most, or to auto."
+            f"threads: {threads} threads were requested, and this process may use {usable} CPU{'s' if usable > 1 else ''} (CPU "
+            f"affinity and container quota). More threads than CPUs wait for each other. Set at most {usable}, or auto."
         )
 
 

@@ -26,7 +26,7 @@ RUN = "run"
 class Started:
     """The work has begun or continues after `done` units. From here on it answers a request to stop with a checkpoint.
 
-    `kind` is the kind of run, or the command where it is no run in a folder; `unit` is what is counted ("step", "pair"), in the
+    `kind` is the kind of run, or the command if it is not a run in a folder; `unit` is what is counted ("step", "pair"), in the
     singular; `total` is None where the end is not known.
     """
 

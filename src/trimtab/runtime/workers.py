@@ -90,25 +90,25 @@ class Pool:
 
 _PROGRAM = """
 import json, sys
-terms = json.loads(sys.argv[1])
-sys.path.append(terms["trimtab"])
-from trimtab.boundary.parent import end_with
-end_with(*terms["parent"])
+arguments = json.loads(sys.argv[1])
+sys.path.append(arguments["trimtab"])
+from trimtab.boundary.parent import exit_with_parent
+exit_with_parent(*arguments["parent"])
 from trimtab.runtime.workers import serve
-serve(terms)
+serve(arguments)
 """
 
 
 class Worker:
     """One worker process, in a session of its own: a Ctrl-C reaches only the parent, which passes it on.
 
-    It imports dotted paths from the folders that this process imports them from, and nothing else from the working folder.
-    Records may name the code that they may name here. The worker ends with this process, however that one ends.
+    It imports dotted paths from the same folders as this process, and nothing else from the working folder. Records have the same
+    permission to name code as in this process. The worker exits when this process exits, also by SIGKILL.
     """
 
     def __init__(self, work: str, errors: Any, *, events: bool = False) -> None:
         allowed = permission()
-        terms = {
+        arguments = {
             "trimtab": str(Path(__file__).parents[2]),
             "parent": [os.getpid(), identity(os.getpid())],
             "folders": searched_folders(),
@@ -117,7 +117,7 @@ class Worker:
             "events": events,
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _PROGRAM, json.dumps(terms)],
+            [sys.executable, "-P", "-c", _PROGRAM, json.dumps(arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -162,9 +162,9 @@ Messages = Queue[tuple[Worker, str, dict[str, Any] | None]]
 """Worker, id of its task, and `{"event": …}` or `{"result": …}`; None where the process died."""
 
 
-def serve(terms: Mapping[str, Any]) -> None:
-    """Run tasks in a worker process until its standard input ends; `terms` is what `Worker` passes on the command line."""
-    search(terms["folders"])
+def serve(arguments: Mapping[str, Any]) -> None:
+    """Run tasks in a worker process until its standard input ends; `arguments` is what `Worker` passes on the command line."""
+    search(arguments["folders"])
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a component prints goes to the log, not between the messages
 
@@ -172,9 +172,9 @@ def serve(terms: Mapping[str, Any]) -> None:
         channel.write(json.dumps(message) + "\n")
         channel.flush()
 
-    module, _, name = terms["work"].partition(":")
+    module, _, name = arguments["work"].partition(":")
     work: Work = getattr(importlib.import_module(module), name)
-    on_event: OnEvent | None = (lambda event: send({"event": to_plain(event)})) if terms["events"] else None
-    with allowing_code(**terms["code"]):
+    on_event: OnEvent | None = (lambda event: send({"event": to_plain(event)})) if arguments["events"] else None
+    with allowing_code(**arguments["code"]):
         for line in sys.stdin:
             send({"result": work(json.loads(line), on_event)})

@@ -68,12 +68,12 @@ def test_a_fit_without_a_best_temperature_reports_its_bound():
     ("logits", "labels", "changes", "words"),
     [
         ([1.0, 2.0], [0], {}, "one row per item and one column per class"),
-        ([[1.0, np.inf], [1.0, 0.0]], [0, 0], {}, "item 0 has another"),
+        ([[1.0, np.inf], [1.0, 0.0]], [0, 0], {}, "item 0 has NaN or"),
         ([[1.0, 0.0], [1.0, -np.inf]], [0, 1], {}, "label of item 1 is a class that it does not have"),
         ([[1.0, 2.0]], [0], {}, "two items"),
         ([[1.0, 2.0]] * 2, [0, 2], {}, "labels should lie between 0 and 1"),
         ([[1.0, 2.0]] * 2, [0, 1], {"groups": [1, 1]}, "two items \\(two clusters"),
-        ([[1.0, 2.0]] * 2, [0, 1], {"groups": np.eye(2)}, "one cluster an item"),
+        ([[1.0, 2.0]] * 2, [0, 1], {"groups": np.eye(2)}, "exactly one cluster to each item"),
         ([[1.0, 2.0]] * 2, [0, 1], {"share": 1.0}, "share should lie between 0 and 1"),
     ],
 )

@@ -9,7 +9,7 @@ import torch
 
 from tests.memory.analysis import made
 from trimtab.memory.analysis.geometry import cluster_order, cosines, geometry, quantiles
-from trimtab.records.memory_measurements import Between, GeometryRecord
+from trimtab.records.memory_measurements import GeometryRecord, MemoryDistances
 
 TEXTS = [f"t{index}" for index in range(60)]  # one fewer than the embedding has rows
 
@@ -57,7 +57,7 @@ def test_cosines_between_and_within_hand_made_memories(net, memory) -> None:
     half = 0.5**0.5
     assert result["same_pair"] == pytest.approx(0.5)
     assert result["other_pair"] == pytest.approx(((half + 1) / 2 + half / 2) / 2)
-    assert result["within"] == pytest.approx(half / 3) and set(result) == set(Between.model_fields)
+    assert result["within"] == pytest.approx(half / 3) and set(result) == set(MemoryDistances.model_fields)
     assert result["order"] == ["a", "b"]
     assert result["distances"][0] == pytest.approx([0.0, 1 - (half + 1) / 2])
     uneven = cosines([torch.stack((x, y)), torch.stack((y, y, x)), torch.stack((x, z, z))])

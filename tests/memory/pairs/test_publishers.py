@@ -140,7 +140,7 @@ def test_an_invalid_row_of_squad_is_named(tmp_path: Path, content: Any, place: s
     [
         (b'{"data": [\n{"title": }]}', "not valid JSON (Expecting value, line 2, column 11)"),
         (b'{"data": [\n"\xff"]}', "byte 12 of it (0xff, in line 2) is not UTF-8"),
-        (b'{"data": [NaN]}', "NaN is no number"),
+        (b'{"data": [NaN]}', "NaN is not a number"),
         (
             b'{"data": [{"title": "a", "title": "b"}]}',
             "an object in it has the key 'title' twice, with 'a' and with 'b'",

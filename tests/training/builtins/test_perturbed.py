@@ -12,7 +12,7 @@ from trimtab.records import tensors_sha256
 from trimtab.runtime.nested import named_tensors
 from trimtab.training import MemoryLogger, Trainer
 from trimtab.training.builtins.perturbed import Coordinates, distances, exponent
-from trimtab.training.loop.excursion import Futures, excursion
+from trimtab.training.loop.excursion import Continuations, excursion
 from trimtab.training.runs.assembly import Assembly, assemble
 
 FP32 = "episode.precision=fp32"
@@ -28,10 +28,10 @@ def prepared(steps: int, *changes: str, base: list[str] = DECODER) -> tuple[Trai
 
 
 @contextmanager
-def twins(steps: int, *changes: str, base: list[str] = DECODER) -> Iterator[tuple[Futures, Coordinates]]:
+def twins(steps: int, *changes: str, base: list[str] = DECODER) -> Iterator[tuple[Continuations, Coordinates]]:
     trainer, assembly = prepared(steps, *changes, base=base)
     with excursion(trainer):
-        futures = Futures(trainer, assembly.train_loader)
+        futures = Continuations(trainer, assembly.train_loader)
         yield futures, Coordinates(futures.start, list(trainer.updater.parameters))
 
 
@@ -40,7 +40,7 @@ def test_the_steps_of_futures_are_those_of_the_run(base: list[str]) -> None:
     trainer, assembly = prepared(6, base=base)
     before = trainer.state.snapshot().copied()
     with excursion(trainer):
-        futures = Futures(trainer, assembly.train_loader)
+        futures = Continuations(trainer, assembly.train_loader)
         ahead = futures.start
         for _ in range(5):
             ahead = futures.step(ahead)

@@ -161,7 +161,7 @@ def test_a_component_named_by_the_command_needs_no_permission(run: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(float("nan"), "NaN is no number"), ("\ud800", "its hash is not the recorded one")]
+    ("value", "words"), [(float("nan"), "NaN is not a number"), ("\ud800", "its hash is not the recorded one")]
 )
 def test_a_config_that_no_hash_can_be_made_of_is_refused(run: Path, value: object, words: str) -> None:
     rewrite(run, lambda config: config.update(seed=value), hashed=False)

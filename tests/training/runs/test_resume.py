@@ -173,7 +173,7 @@ def test_more_threads_than_cpus_may_be_recorded_but_not_asked_for(
     run = tmp_path / "run"
     train(config("threads=2"), run, RunContext(stop=lambda: next(stopped)))
     monkeypatch.setattr("trimtab.runtime.device.usable_cpus", lambda: 1)
-    with pytest.raises(ConfigError, match="threads: 2 threads were requested, and this process may use 1 CPU:"):
+    with pytest.raises(ConfigError, match="threads: 2 threads were requested, and this process may use 1 CPU "):
         train(config("threads=2"), tmp_path / "other")
     for ask in (
         lambda: resume(run, ["threads=3"], accept_changes=True),

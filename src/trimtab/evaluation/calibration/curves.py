@@ -11,7 +11,7 @@ from trimtab.evaluation.calibration.binning import BINS, BinSums
 from trimtab.evaluation.calibration.figure import LEVEL, interval
 from trimtab.evaluation.calibration.measures import Drawn, Items, bins_of, ladder_of
 from trimtab.evaluation.calibration.report import check_settings
-from trimtab.evaluation.calibration.resampling import Measured, Way, generators, simulate
+from trimtab.evaluation.calibration.resampling import Measured, Resamples, generators, simulate
 from trimtab.evaluation.calibration.resampling import bootstrap as resample
 from trimtab.evaluation.calibration.selective import risk_at
 
@@ -133,7 +133,7 @@ def _risk(items: Items, counts: Drawn, right: Drawn) -> Measured:
 
 
 def _band(
-    values: Float[np.ndarray, " points"], ways: list[Way], level: float
+    values: Float[np.ndarray, " points"], ways: list[Resamples], level: float
 ) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]]:
     """The interval of each point; NaN where it has no value or nothing was drawn."""
     ends = np.full((2, len(values)), np.nan)

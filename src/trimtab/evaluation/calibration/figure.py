@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from trimtab.evaluation.calibration.binning import BINS
-from trimtab.evaluation.calibration.resampling import Measured, Way
+from trimtab.evaluation.calibration.resampling import Measured, Resamples
 
 LEVEL = 0.95
 """The default level of intervals."""
@@ -75,7 +75,7 @@ class SampleReport(Report):
 
 
 def figures(
-    values: Measured, ends: dict[str, Ends], ways: Sequence[Way], nulls: Measured, level: float
+    values: Measured, ends: dict[str, Ends], ways: Sequence[Resamples], nulls: Measured, level: float
 ) -> dict[str, Figure]:
     """The figures named in `ends`, from their `values` (one sample), resamples and simulated scores."""
     made = {}

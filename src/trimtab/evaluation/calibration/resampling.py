@@ -15,7 +15,7 @@ _CHUNK = 2_000_000  # numbers in memory at a time: 16 MB
 
 
 @dataclass(frozen=True)
-class Way:
+class Resamples:
     """Figures of resamples in which `units` clusters (or items) were drawn."""
 
     units: int
@@ -34,12 +34,12 @@ def bootstrap(
     n: int,
     draws: int,
     generator: np.random.Generator,
-) -> list[Way]:
+) -> list[Resamples]:
     """The values of `measure` on `draws` resamples; it receives how often each item occurs in each.
 
-    Items are drawn with replacement; with clusters, whole clusters are. With two ways of clustering there are three sets of
-    resamples, of the one, the other, and what is in one cluster of both, for `interval` to put together. A way with a
-    single cluster is no way; an empty list where nothing could be drawn.
+    Items are drawn with replacement; with clusters, whole clusters are. With two clusterings there are three sets of
+    resamples, for `interval`: by the first, by the second, and by their intersection. A clustering with one cluster is skipped.
+    Returns an empty list if nothing can be drawn.
     """
     units = [np.arange(n)] if clusters is None else [way for way in clusters.T if way.any()]
     if len(units) == 2:
@@ -48,7 +48,7 @@ def bootstrap(
     for of_item in units if n > 1 and draws else []:
         count = int(of_item.max()) + 1
         parts = [measure(_multinomial(count, size, generator)[:, of_item]) for size in _chunks(draws, n)]
-        made.append(Way(count, joined(parts)))
+        made.append(Resamples(count, joined(parts)))
     return made
 
 

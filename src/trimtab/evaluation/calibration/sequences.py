@@ -40,7 +40,7 @@ def sequence_confidence(token_log_probs: Any, mask: Any) -> SequenceConfidence:
     tokens = in_span.sum(axis=1)
     if (tokens == 0).any():
         at = int(np.flatnonzero(tokens == 0)[0])
-        raise ValueError(f"Every answer should have a token, its end token if no other; answer {at} has none.")
+        raise ValueError(f"Every answer should have at least one token (the end token counts); answer {at} has none.")
     logs = np.where(in_span, logs, 0.0)
     wrong = ~(logs <= _ROUNDING)
     if wrong.any():

@@ -54,7 +54,7 @@ def fit_temperature(
     if (wrong := np.isnan(z) | np.isposinf(z)).any():
         at = int(np.argwhere(wrong)[0, 0])
         raise ValueError(
-            f"logits should be finite, or −inf for a class that an item does not have; item {at} has another."
+            f"logits should be finite, or −inf for a class that an item does not have; item {at} has NaN or +inf."
         )
     y = as_labels(labels, *z.shape)
     if (lacking := np.isneginf(z[np.arange(len(z)), y])).any():
@@ -122,7 +122,7 @@ def fitted_items(n: int, *, groups: Groups = None, share: float = 0.5, seed: int
         raise ValueError(f"share should lie between 0 and 1; found {share}.")
     clusters = as_clusters(groups, n)
     if clusters is not None and clusters.shape[1] > 1:
-        raise ValueError("groups should be one cluster an item here: items related in several ways cannot be split.")
+        raise ValueError("groups should assign exactly one cluster to each item: two-way clusters cannot be split.")
     units = np.arange(n) if clusters is None else clusters[:, 0]
     count = int(units.max()) + 1
     if count < 2:

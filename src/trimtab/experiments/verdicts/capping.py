@@ -71,7 +71,7 @@ def capped_values(episodes: Sequence[EpisodeResult], metric: Metric, *, worst: f
     return CappedValues(capped.values, capped.count, int(unfounded.sum()))
 
 
-def flattered(episodes: Sequence[EpisodeResult], metric: Metric) -> dict[str, int]:
+def better_untrained(episodes: Sequence[EpisodeResult], metric: Metric) -> dict[str, int]:
     """By arm, how many diverged runs have an untrained model that scores better than the median of the runs that did not.
 
     So it is with calibration: a model that knows nothing, and is sure of nothing, has no error of confidence.

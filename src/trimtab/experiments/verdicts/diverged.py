@@ -11,20 +11,20 @@ from trimtab.evidence.rule import Ruling
 class DivergedRuns:
     """The diverged runs of a comparison.
 
-    `wrecked` has the number of runs of each arm whose runs all diverged. `flattered` has, by arm, the number of diverged runs
-    whose untrained models score better than trained ones. `unfounded` is the number of runs whose value was replaced by the worst
-    of any run, because the untrained model's is not known.
+    `wrecked` has the number of runs of each arm whose runs all diverged. `better_untrained` has, by arm, the number of diverged
+    runs whose untrained models score better than trained ones. `unfounded` is the number of runs whose value was replaced by the
+    worst of any run, because the untrained model's is not known.
     """
 
     wrecked: Mapping[str, int]
-    flattered: Mapping[str, int]
+    better_untrained: Mapping[str, int]
     unfounded: int
 
 
 def guarded(verdict: Verdict, diverged: DivergedRuns) -> Verdict:
     """The verdict, or *inconclusive* where it depends on capped values in favour of a diverged run.
 
-    Equal caps are not equal results: an arm that learnt nothing has the untrained model's metric, which is no evidence about the
+    Equal caps are not equal results: an arm that learnt nothing has the untrained model's metric, which is not evidence about the
     arm. Where untrained models score better than trained ones (calibration), a run must not gain by diverging. A cap at the worst
     value of any run is too good for a diverged run, so an arm can be neither equivalent nor superior by it.
     """
@@ -35,10 +35,10 @@ def guarded(verdict: Verdict, diverged: DivergedRuns) -> Verdict:
     for arm, fitting in ((verdict.treatment, "inferior"), (verdict.baseline, "superior")):
         if word not in {"superior", "inferior", "equivalent"} - {fitting}:
             continue
-        if arm in diverged.flattered and arm not in wrecked:
+        if arm in diverged.better_untrained and arm not in wrecked:
             return _undecided(
                 verdict,
-                f"{diverged.flattered[arm]} of the runs of {arm} diverged, and their untrained models score better in "
+                f"{diverged.better_untrained[arm]} of the runs of {arm} diverged, and their untrained models score better in "
                 f"{verdict.metric} than trained ones do; '{word}' cannot rest on that",
             )
         if arm in wrecked:

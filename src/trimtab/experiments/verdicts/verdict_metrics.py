@@ -12,7 +12,7 @@ from trimtab.evidence.arrays import Floats, mean
 from trimtab.evidence.rule import Ruling
 from trimtab.experiments.reading import EpisodeResult
 from trimtab.experiments.spec import Experiment
-from trimtab.experiments.verdicts.capping import capped_values, flattered, metric_named, worst_of
+from trimtab.experiments.verdicts.capping import better_untrained, capped_values, metric_named, worst_of
 from trimtab.experiments.verdicts.diverged import DivergedRuns, guarded
 from trimtab.records.experiment_files import VerdictRecord
 
@@ -213,7 +213,7 @@ def _compared(
         )
         runs = {name: [e for e in episodes if e.arm == name and e.seed in seeds] for name in (base, arm)}
         wrecked = {name: len(own) for name, own in runs.items() if all(e.status == "diverged" for e in own)}
-        gaining = flattered([*runs[base], *runs[arm]], metric_named(experiment, source))
+        gaining = better_untrained([*runs[base], *runs[arm]], metric_named(experiment, source))
         unfounded = sum(table.unfounded[name][seed] for name in (base, arm) for seed in seeds)
         diverged = DivergedRuns(wrecked, gaining, unfounded)
         compared.append(_Pairs(comparison, seeds, baseline, treatment, diverged, unjudged))

@@ -1,4 +1,4 @@
-"""Gates: shares of solved pairs below which a memory run stops, with advice on what to look at."""
+"""Gates: minimum shares of solved pairs, with advice. `early` warns; the others stop a memory run."""
 
 import math
 from collections.abc import Mapping, Sequence

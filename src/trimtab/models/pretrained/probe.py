@@ -145,7 +145,7 @@ def _check_neighbours(rows: _Rows, end: int, failures: dict[str, str]) -> None:
     both = rows.logits(ids, torch.ones_like(ids), **options)
     with _record_failure("causality", failures):
         difference = distance(both[1, :cut], both[0, :cut])
-        _expect(difference, "a token's logits change with the tokens after it, so this is no causal language model")
+        _expect(difference, "a token's logits change with the tokens after it, so this is not a causal language model")
     _expect(
         distance(both[0], rows.alone),
         f"a row has other logits than alone when other rows are at other positions (below {end})",

@@ -73,7 +73,7 @@ def _about(arms: list[Pooled]) -> str:
     return (
         f"Answers to the validation items at the end of each episode, pooled over seeds ({each}). Below the diagonal an arm is "
         "overconfident. The shaded band holds 95% of perfectly calibrated predictors with the same confidences, so a mark inside "
-        "it is no sign of miscalibration. Intervals come from resampling seeds and items; with few seeds they are wide."
+        "it is not a sign of miscalibration. Intervals come from resampling seeds and items; with few seeds they are wide."
         f"{drawn}{alone}"
     )
 

@@ -35,11 +35,11 @@ def generation(records: MemoryRecords) -> Section:
     return Section(KEY, TITLE, tuple(blocks))
 
 
-def _counts(rows: list[GenerationRow]) -> Table:
+def _counts(decodes: list[GenerationRow]) -> Table:
     rows = []
-    for precision in dict.fromkeys(row.precision for row in rows):
+    for precision in dict.fromkeys(row.precision for row in decodes):
         for solved, pair in ((True, "pair"), (False, "pair, unsolved")):
-            group = [row for row in rows if row.precision == precision and row.solved == solved]
+            group = [row for row in decodes if row.precision == precision and row.solved == solved]
             for side in SIDES if solved else ():
                 own = [row for row in group if row.side == side]
                 exact = sum(row.tokens_exact for row in own)
@@ -88,9 +88,9 @@ def _degenerate(records: MemoryRecords) -> list[Block]:
     return blocks
 
 
-def _samples(rows: list[GenerationRow]) -> Table:
+def _samples(decodes: list[GenerationRow]) -> Table:
     chosen = [
-        row for word, count in SAMPLES.items() for row in spread([one for one in rows if one.verdict == word], count)
+        row for word, count in SAMPLES.items() for row in spread([one for one in decodes if one.verdict == word], count)
     ]
     rows = tuple(
         (row.pair, row.verdict, clipped(row.expected), clipped(row.decoded), row.side, row.precision, percent(row.f1))

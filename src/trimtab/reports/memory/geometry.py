@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.records.memory_measurements import Between, Nearest
+from trimtab.records.memory_measurements import MemoryDistances, Nearest
 from trimtab.reports.blocks import Block, Plot, Plots, Section, Table, Text, figure
 from trimtab.reports.drawing import plot
 from trimtab.reports.memory.records import MemoryRecords
@@ -43,7 +43,7 @@ def _nearest(nearest: list[Nearest]) -> list[Block]:
     return [Text(summary), Table("Nearest tokens", columns, rows, words=frozenset({0, 2}), folded=len(rows) > 8)]
 
 
-def _between(between: Between) -> list[Block]:
+def _between(between: MemoryDistances) -> list[Block]:
     rows = (
         ("two restarts of one pair", figure(between.same_pair, 3)),
         ("memories of two pairs", figure(between.other_pair, 3)),
@@ -55,7 +55,7 @@ def _between(between: Between) -> list[Block]:
     return [*blocks, Text("Distances between memories were not recorded.", "missing")]
 
 
-def _matrix(between: Between) -> Plot:
+def _matrix(between: MemoryDistances) -> Plot:
     table = np.array(between.distances, dtype=np.float64)
 
     def draw(figure: Any, axes: Any) -> None:

@@ -26,15 +26,15 @@ def landscape(records: MemoryRecords) -> Section:
         *([_paths(record.paths)] if record.paths else []),
     ]
     about = (
-        "Offsets are shares of the memory's norm, along random directions or up the gradient. Between two restarts of one pair "
-        "the loss is measured on the straight line; the barrier is the highest loss on it minus the higher of its two ends. A "
-        "barrier near 0 means that both lie in one basin."
+        "Offsets are shares of the memory's norm, along random directions or along the gradient. Between two restarts "
+        "of one pair the loss is measured on the straight line; the barrier is the highest loss on it minus the higher of its "
+        "two ends. A barrier near 0 means that both lie in one basin."
     )
     blocks: list[Block] = [Text(about)]
     if plots:
         blocks.append(Plots(tuple(plots)))
     blocks += [_barriers(record.paths)] if record.paths else []
-    blocks += [Text(_risen(record)), _widths(record)] if record.widths else []
+    blocks += [Text(_width_definition(record)), _widths(record)] if record.widths else []
     measured = {
         "lines": record.lines,
         "a plane": record.plane,
@@ -121,7 +121,7 @@ def _barriers(paths: list[LossPath]) -> Table:
     return Table("Barriers between restarts", columns, rows, folded=len(rows) > 8)
 
 
-def _risen(record: LandscapeRecord) -> str:
+def _width_definition(record: LandscapeRecord) -> str:
     """The definition of a basin's width."""
     about = "The width of the basin is the distance at which the loss, averaged over both sides and the random directions, is"
     if record.rise is None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from trimtab.regimes.instruments import LyapunovExponent, largest_exponent
 from trimtab.regimes.instruments.vectors import Tensors, norm, random_vector
 from trimtab.runtime.checkpoint import Snapshot
-from trimtab.training.loop.excursion import Futures
+from trimtab.training.loop.excursion import Continuations
 
 _MOMENTS = "state.optimizer."
 _SQUARES = frozenset({"exp_avg_sq", "max_exp_avg_sq", "row_var", "col_var", "variance"})
@@ -62,7 +62,7 @@ class Coordinates:
 
 
 def exponent(
-    futures: Futures,
+    futures: Continuations,
     coordinates: Coordinates,
     direction: Tensors,
     *,
@@ -103,7 +103,7 @@ def exponent(
 
 
 def distances(
-    futures: Futures,
+    futures: Continuations,
     coordinates: Coordinates,
     directions: list[list[Tensor]],
     *,

@@ -41,7 +41,7 @@ class Evaluated:
         return replace(own, best_value=value, best_step=step)
 
     def with_gain(self, figures: Mapping[str, Any], metric: Metric, early: EarlyStopping | None) -> "Evaluated":
-        """After an evaluation: the count for early stopping. A value that is not finite is no gain.
+        """After an evaluation: the count for early stopping. A value that is not finite is not a gain.
 
         An evaluation that does not measure the metric changes nothing: there may be fewer task evaluations than evaluations.
         """

@@ -54,7 +54,7 @@ def excursion(trainer: Loop) -> Iterator[MemoryLogger]:
         state.hooks.muted = state.instruments.muted = False
 
 
-class Futures:
+class Continuations:
     """Continues a run from several states, on the same future batches, by the trainer's own step.
 
     For use in an excursion. There are no evaluations and no early stopping, and a step that would end the run does not end it.

@@ -10,12 +10,12 @@ from torch import Tensor
 from trimtab.data import Batch, BatchSource
 from trimtab.regimes.instruments.hessian import Gradient, Loss, gradient_of
 from trimtab.runtime.logger import MemoryLogger
-from trimtab.training.loop.excursion import Futures, Loop
+from trimtab.training.loop.excursion import Continuations, Loop
 
 
 @dataclass(frozen=True)
 class Update:
-    """The change of each parameter in a step, and the learning rate of that step; 0 where the step would be skipped."""
+    """The change of each parameter in a step, and the learning rate, which is 0 if the step would be skipped."""
 
     change: list[Tensor]
     lr: float
@@ -113,6 +113,6 @@ class Probe:
 
         return mean
 
-    def futures(self) -> Futures:
-        """Continues the run from here, and from other states (see `Futures`)."""
-        return Futures(self.trainer, self.loader)
+    def futures(self) -> Continuations:
+        """Continues the run from here, and from other states (see `Continuations`)."""
+        return Continuations(self.trainer, self.loader)

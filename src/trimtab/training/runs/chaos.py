@@ -12,7 +12,7 @@ from trimtab.regimes.instruments import batch_means_interval
 from trimtab.runtime.events import OnEvent, Progress, Stage
 from trimtab.runtime.logger import MemoryLogger
 from trimtab.training.builtins.perturbed import Coordinates, distances, exponent
-from trimtab.training.loop.excursion import Futures, excursion
+from trimtab.training.loop.excursion import Continuations, excursion
 from trimtab.training.loop.trainer import Trainer
 from trimtab.training.runs.assembly import Assembly, assemble
 from trimtab.training.runs.conditions import conditions_of, differences
@@ -107,7 +107,7 @@ def _follow(
 ) -> tuple[list[list[float]], list[tuple[float, ...]]]:
     """The distances of each copy left alone, and the rates of each copy that is pulled back every so many steps."""
     with excursion(trainer):
-        futures = Futures(trainer, loader)
+        futures = Continuations(trainer, loader)
         coordinates = Coordinates(futures.start, list(trainer.updater.parameters))
         draws = [trainer.state.streams.at("instruments", "chaos", at, twin) for twin in range(twins)]
         directions = [coordinates.direction(futures.start, generator) for generator in draws]

@@ -112,7 +112,7 @@ _CONFIGURED = ("threads", "precision", "device")
 def differences(manifest: Manifest, now: Conditions) -> list[str]:
     """What differs between the conditions in a run's manifest and those of now, each as one phrase.
 
-    A path that has changed is no difference where the data, or the pretrained model, has the same content.
+    A path that has changed is not a difference if the data, or the pretrained model, has the same content.
     """
     recorded = manifest.environment
     same_data = manifest.data.fingerprint == now.data_fingerprint

@@ -50,7 +50,9 @@ def load_model(path: Path | str, step: int | None = None, *, allow_code: bool = 
     elif (newest := newest_sound(run.checkpoints_path)) is not None:
         step, snapshot, _, refused = newest
     else:
-        raise RunError(f"The run in {run.path} has no checkpoint yet. Train on: trimtab resume {run.path}.")
+        raise RunError(
+            f"The run in {run.path} has no checkpoint yet. Continue the run first: trimtab resume {run.path}."
+        )
     assert isinstance(config.threads, int)
     set_numerics(config.device, config.threads)
     tokenizer = build_tokenizer(config)

@@ -54,7 +54,7 @@ def passage(rows: list[dict[str, Any]], step: int) -> int:
 
 
 def state_after_step(path: Path, at: int, events: OnEvent | None = None) -> Snapshot | None:
-    """The state of the run in `path` after step `at`; None for step 0 of a run that is no fork itself.
+    """The state of the run in `path` after step `at`; None for step 0 of a run that is not a fork itself.
 
     For a run that rewound, it is the state from which the run finally continued (see `passage`). Raises as `state_at`.
     """
