@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.boundary.own_code import OwnFolder, import_own, search, searched_folders
+from trimtab.boundary.own_code import OwnFolder, allow_imports_from, import_own, searched_folders
 from trimtab.config.registry import Registry
 from trimtab.errors import ConfigError
 
@@ -19,7 +19,7 @@ def own(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "own"
     folder.mkdir()
     before, finders = set(sys.modules), list(sys.meta_path)
-    search([folder])
+    allow_imports_from([folder])
     yield folder
     sys.meta_path[:] = finders
     for name in set(sys.modules) - before:
@@ -76,8 +76,8 @@ def test_a_worker_is_given_the_folders_of_all_modules_that_dotted_paths_named(
     folders = searched_folders()
     assert str(own) in folders and str(tmp_path / "package") in folders
     script = (
-        "import json, sys\nfrom trimtab.boundary.own_code import import_own, search\n"
-        "search(json.loads(sys.argv[1]))\nprint(import_own('of_users.losses', 'Mine').__name__)"
+        "import json, sys\nfrom trimtab.boundary.own_code import import_own, allow_imports_from\n"
+        "allow_imports_from(json.loads(sys.argv[1]))\nprint(import_own('of_users.losses', 'Mine').__name__)"
     )
     command = [sys.executable, "-P", "-c", script, json.dumps(folders)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
@@ -85,7 +85,7 @@ def test_a_worker_is_given_the_folders_of_all_modules_that_dotted_paths_named(
 
 
 def test_a_folder_is_searched_once(own: Path) -> None:
-    search([own, str(own)])
+    allow_imports_from([own, str(own)])
     assert [finder.folder for finder in sys.meta_path if isinstance(finder, OwnFolder)].count(str(own)) == 1
 
 

@@ -112,8 +112,8 @@ def loader(name: str, texts: dict[str, str]) -> Callable[[Path], Any]:
     return partial(load_root, MemoryConfig) if name.startswith("memory_") else load_config
 
 
-def verdicts(path: Path, claim: str, twin: str | None) -> list[str]:
-    return [verdict.sentence for verdict in judge_table(read_table(path), [parse_claim(claim, 0.05)], twin=twin)]
+def verdicts(path: Path, claim: str, repeat: str | None) -> list[str]:
+    return [verdict.sentence for verdict in judge_table(read_table(path), [parse_claim(claim, 0.05)], repeat=repeat)]
 
 
 def test_a_mutated_config_raises_nothing_but_a_trimtab_error(
@@ -182,7 +182,7 @@ def test_a_mutated_table_raises_nothing_but_a_trimtab_error(tmp_path: Path, caps
     for trial in range(TABLES):
         path = tmp_path / "table.csv"
         path.write_text(table(draw), encoding="utf-8")
-        claim, twin = draw.choice(claims), draw.choice([None] * 5 + ["cold"])
-        name = f"table {trial} ({claim}, {twin}): {path.read_bytes()[:300]!r}"
-        refused += outcome(partial(verdicts, path, claim, twin), name, faults)
+        claim, repeat = draw.choice(claims), draw.choice([None] * 5 + ["cold"])
+        name = f"table {trial} ({claim}, {repeat}): {path.read_bytes()[:300]!r}"
+        refused += outcome(partial(verdicts, path, claim, repeat), name, faults)
     report(capsys, "tables", TABLES, refused, faults)

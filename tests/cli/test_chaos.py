@@ -17,17 +17,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-SHORT = ("--steps", "6", "--discard", "2", "--twins", "2")
+SHORT = ("--steps", "6", "--discard", "2", "--copies", "2")
 
 
 def test_it_measures_tells_and_writes(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "chaos"
     done = command("chaos", str(run), "--at", "12", *SHORT, "--out", str(out))
     assert done.returncode == 0, done.stderr
-    assert "Largest Lyapunov exponent after step 12" in done.stdout and "steps of all twins: 56 steps" in done.stderr
+    assert "Largest Lyapunov exponent after step 12" in done.stdout and "steps of all copies: 56 steps" in done.stderr
     assert {path.name for path in out.iterdir()} == {"chaos.json", "divergence.svg", "divergence.png"}
     told = json.loads((out / "chaos.json").read_text())
-    assert (told["at"], told["steps"], told["epsilon"], len(told["twins"])) == (12, 6, 1e-5, 2)
+    assert (told["at"], told["steps"], told["epsilon"], len(told["copies"])) == (12, 6, 1e-5, 2)
 
     again = command("chaos", str(run), "--at", "12", *SHORT, "--out", str(tmp_path / "json"), "--json")
     assert json.loads(again.stdout)["exponent"] == told["exponent"]
@@ -59,7 +59,7 @@ def test_no_such_run(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_writes_nothing(run: Path, tmp_path: Path) -> None:
-    many = ["--at", "1", "--steps", "20", "--discard", "2", "--twins", "60"]
+    many = ["--at", "1", "--steps", "20", "--discard", "2", "--copies", "60"]
     process = started("chaos", str(run), *many, "--out", str(tmp_path / "out"))
     while "\nstep " not in process.printed():
         assert process.poll(0.05) is None, process.printed()

@@ -199,14 +199,14 @@ def test_the_default_and_the_named_baseline(tmp_path):
         judge_table(table, baseline="warm")
 
 
-def test_a_twin_gives_the_noise_floor_and_is_not_judged(tmp_path):
+def test_an_arm_that_repeats_the_baseline_gives_the_noise_floor_and_is_not_judged(tmp_path):
     table = read_table(written(tmp_path, paired({"plain": 0, "again": 0, "hot": -0.2})))
-    verdicts = judge_table(table, [LOSS], twin="again")
+    verdicts = judge_table(table, [LOSS], repeat="again")
     assert {v.treatment for v in verdicts} == {"hot"}
     d = table.values["again", "val_loss"] - table.values["plain", "val_loss"]
     assert verdicts[0].noise_floor == pytest.approx(d.std(ddof=1))
-    with pytest.raises(ConfigError, match="twin"):
-        judge_table(table, twin="plain")
+    with pytest.raises(ConfigError, match="repeats the baseline"):
+        judge_table(table, repeat="plain")
 
 
 def diverged_table(tmp_path, column="untrained_val_loss"):

@@ -11,7 +11,7 @@ from trimtab.reports.divergence import alone, divergence, multiplied_up
 
 def result(**changes: Any) -> dict[str, Any]:
     steps, rate = 30, 0.2
-    twin = {
+    copy = {
         "exponent": rate,
         "interval": None,
         "rates": [rate] * (steps // 2),
@@ -19,7 +19,7 @@ def result(**changes: Any) -> dict[str, Any]:
     }
     return {
         "run": "runs/first", "run_id": "x", "at": 100, "steps": 20, "discard": 10, "epsilon": 1e-5, "renormalise_every": 2,
-        "exponent": rate, "interval": (0.1, 0.3), "twins": [twin, twin], **changes,
+        "exponent": rate, "interval": (0.1, 0.3), "copies": [copy, copy], **changes,
     }  # fmt: skip
 
 
@@ -31,8 +31,8 @@ def test_the_distances_and_their_product_of_growth() -> None:
 
 
 def test_values_that_a_log_scale_cannot_show_are_left_out() -> None:
-    twin = {"exponent": math.nan, "interval": None, "rates": [0.1, -math.inf], "distances": [1e-5, 0.0, math.nan]}
-    chaos = result(twins=[twin], exponent=math.nan, interval=None)
+    copy = {"exponent": math.nan, "interval": None, "rates": [0.1, -math.inf], "distances": [1e-5, 0.0, math.nan]}
+    chaos = result(copies=[copy], exponent=math.nan, interval=None)
     assert list(alone(chaos, 0).steps) == [100] and list(multiplied_up(chaos, 0).steps) == [100, 102]
 
 

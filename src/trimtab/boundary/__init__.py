@@ -19,7 +19,7 @@ from trimtab.boundary.limited import LimitedError, run_limited
 from trimtab.boundary.names import folder_name, is_plain_name
 from trimtab.boundary.parent import exit_with_parent, identity
 from trimtab.boundary.paths import path_text, user_path
-from trimtab.boundary.strict_json import StrictJsonError, WrittenFloat, kind_of, strict_json
+from trimtab.boundary.strict_json import StrictJsonError, WrittenFloat, json_type_name, strict_json
 from trimtab.boundary.tables import line_fault, table_fault
 from trimtab.boundary.text import counted, csv_cell, is_unicode, listed, printable, shortened
 
@@ -41,7 +41,7 @@ __all__ = [
     "is_plain_name",
     "is_unicode",
     "json_items",
-    "kind_of",
+    "json_type_name",
     "kind_of_file",
     "leads_outside",
     "line_fault",

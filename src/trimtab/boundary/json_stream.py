@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from trimtab.boundary.strict_json import StrictJsonError, decoder, kind_of
+from trimtab.boundary.strict_json import StrictJsonError, decoder, json_type_name
 
 LONGEST_VALUE = 1 << 28
 """Characters that one item, or one other value of the file, may have."""
@@ -35,7 +35,7 @@ def json_items(file: BinaryIO, under: str | None, *, as_written: bool = False) -
 
 def _items(text: "_Text", name: str) -> Iterator[Any]:
     if text.peek() != "[":
-        raise StrictJsonError(f"{name} is {kind_of(text.value())} where a list is needed")
+        raise StrictJsonError(f"{name} is {json_type_name(text.value())} where a list is needed")
     text.take("[")
     if text.peek() == "]":
         text.take("]")
@@ -49,7 +49,7 @@ def _items(text: "_Text", name: str) -> Iterator[Any]:
 def _items_under(text: "_Text", under: str, seen: dict[str, None]) -> Iterator[Any]:
     """The items of the list under a key of an object; the object's keys are added to `seen`."""
     if text.peek() != "{":
-        raise StrictJsonError(f"it is {kind_of(text.value())} where an object with {under!r} is needed")
+        raise StrictJsonError(f"it is {json_type_name(text.value())} where an object with {under!r} is needed")
     text.take("{")
     while text.peek() != "}" or seen:
         if text.peek() != '"':

@@ -44,7 +44,7 @@ class OwnFolder(MetaPathFinder):
         return spec
 
 
-def search(folders: Iterable[str | Path]) -> None:
+def allow_imports_from(folders: Iterable[str | Path]) -> None:
     """Let dotted paths be imported from `folders` where the import path does not have their module."""
     known = [finder.folder for finder in sys.meta_path if isinstance(finder, OwnFolder)]
     for folder in map(str, folders):

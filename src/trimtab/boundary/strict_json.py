@@ -125,7 +125,7 @@ def decoder(*, as_written: bool, infinite: bool = False) -> json.JSONDecoder:
     )
 
 
-def kind_of(value: Any) -> str:
+def json_type_name(value: Any) -> str:
     """What a value of JSON is, in words: `a list`."""
     match value:
         case None:

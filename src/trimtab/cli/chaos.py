@@ -22,19 +22,17 @@ def add_to(app: typer.Typer) -> None:
 @working()
 def chaos(
     run: Run,
-    at: Annotated[
-        int, typer.Option("--at", help="The step after which the perturbed copies (twins) start; at least 1.")
-    ],
+    at: Annotated[int, typer.Option("--at", help="The step after which the perturbed copies start; at least 1.")],
     out: Annotated[Path, typer.Option("--out", parser=user_path, help="The new folder for chaos.json and the plots.")],
     steps: Annotated[int, typer.Option("--steps", help="Steps over which the exponent is measured.")] = 100,
     epsilon: Annotated[
         float, typer.Option("--epsilon", callback=finite, help="Relative size of the perturbation.")
     ] = 1e-5,
-    twins: Annotated[
-        int, typer.Option("--twins", help="Number of twins, each perturbed in its own random direction.")
+    copies: Annotated[
+        int, typer.Option("--copies", help="Number of copies, each perturbed in its own random direction.")
     ] = 3,
     renormalise_every: Annotated[
-        int, typer.Option("--renormalise-every", help="Steps after which a twin is scaled back to --epsilon.")
+        int, typer.Option("--renormalise-every", help="Steps after which a copy is scaled back to --epsilon.")
     ] = 1,
     discard: Annotated[
         int, typer.Option("--discard", help="Steps before the counted ones, in addition to --steps.")
@@ -45,7 +43,7 @@ def chaos(
 ) -> None:
     """Measure the largest Lyapunov exponent of a run at a step.
 
-    It is the rate at which perturbed copies of the run (twins) move away from it. Above 0, a rounding error grows
+    It is the rate at which perturbed copies of the run move away from it. Above 0, a rounding error grows
     exponentially; the plot shows it.
 
     trimtab chaos runs/first --at 400 --out runs/first-chaos
@@ -64,7 +62,7 @@ def chaos(
                 at,
                 steps=steps,
                 epsilon=epsilon,
-                twins=twins,
+                copies=copies,
                 renormalise_every=renormalise_every,
                 discard=discard,
                 accept_changes=accept_changes,
@@ -99,15 +97,15 @@ def _account(result: dict[str, Any], out: Path) -> str:
     value, interval = result["exponent"], result["interval"]
     known = "" if interval is None else f" (95% interval {interval[0]:+.4f} to {interval[1]:+.4f})"
     if not math.isfinite(value):
-        sense = "A twin became equal to the run, or was rewound where the run was not"
+        sense = "A copy became equal to the run, or was rewound where the run was not"
     elif interval is not None and interval[0] <= 0 <= interval[1]:
         sense = "The interval contains 0: these steps do not decide whether nearby runs separate"
     elif value > 0:
         sense = f"Nearby runs separate, by a factor e in {1 / value:.0f} steps"
     else:
         sense = "Nearby runs come together"
-    count = len(result["twins"])
-    spread = f"{result['lowest']:+.4f} to {result['highest']:+.4f} over {count} twins" if count > 1 else "one twin"
+    count = len(result["copies"])
+    spread = f"{result['lowest']:+.4f} to {result['highest']:+.4f} over {count} copies" if count > 1 else "one copy"
     return (
         f"Largest Lyapunov exponent after step {result['at']}: {value:+.4f} nats per step{known}, {spread}. {sense}. Written: "
         f"{out / 'chaos.json'}, "

@@ -31,11 +31,11 @@ def run() -> None:
     """
     output.guard()
     try:
-        from trimtab.boundary.own_code import search
+        from trimtab.boundary.own_code import allow_imports_from
         from trimtab.cli.commands import app
 
         with suppress(OSError):  # the folder may have been removed
-            search([Path.cwd()])  # components of the user's own; nothing else is imported from there
+            allow_imports_from([Path.cwd()])  # components of the user's own; nothing else is imported from there
         try:
             app()
         finally:

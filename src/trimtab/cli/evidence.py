@@ -41,9 +41,11 @@ def evidence(
     pairing: Annotated[
         str | None, typer.Option("--pairing", help="seed or fork; when missing, fork if the file has a column trunk.")
     ] = None,
-    twin: Annotated[
+    repeat: Annotated[
         str | None,
-        typer.Option("--twin", help="An arm that repeats the baseline (A/A), from which the noise floor is computed."),
+        typer.Option(
+            "--repeat", help="An arm that repeats the baseline (A/A), from which the noise floor is computed."
+        ),
     ] = None,
     alpha: Annotated[
         float, typer.Option("--alpha", callback=finite, help="The probability of a false claim, shared by all claims.")
@@ -65,7 +67,7 @@ def evidence(
     if not is_level(alpha):
         raise ConfigError(f"--alpha takes a number that is {LEVELS}; got {alpha}.")
     claims = [parse_claim(text, alpha) for text in claim or []]
-    verdicts = judge_table(read_table(file), claims, baseline=baseline, pairing=pairing, twin=twin)  # type: ignore[arg-type]
+    verdicts = judge_table(read_table(file), claims, baseline=baseline, pairing=pairing, repeat=repeat)  # type: ignore[arg-type]
     if as_json:
         deliver(json.dumps([to_json(verdict.as_dict()) for verdict in verdicts]))
         return

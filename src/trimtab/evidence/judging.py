@@ -23,34 +23,37 @@ def judge_table(
     *,
     baseline: str | None = None,
     pairing: Pairing | None = None,
-    twin: str | None = None,
+    repeat: str | None = None,
     seed: int = 0,
 ) -> list[Verdict]:
     """Every arm against the baseline on every metric: verdicts on the claims (Holm over all of them), else estimates.
 
     A claim is made of every arm but the baseline: two claims on three arms are four comparisons in one Holm family.
     `baseline`: an arm; None takes the one called 'baseline', else the file's first. `pairing`: None takes 'fork' for a
-    table with trunks, else 'seed'; with 'fork' the futures of a trunk are averaged to one difference. `twin`: an arm that
+    table with trunks, else 'seed'; with 'fork' the futures of a trunk are averaged to one difference. `repeat`: an arm that
     differs from the baseline in nothing that matters; its differences are the noise floor, and it is not judged. Diverged
     runs and values that are not finite are capped at the untrained model's metric and counted. Raises ConfigError for an
     unknown arm or metric or two claims on one metric, DataError for a diverged run without an untrained value, or for
     seed pairs that share a trunk.
     """
     first = _baseline(table, baseline)
-    if twin is not None and (twin not in table.arms or twin == first):
+    if repeat is not None and (repeat not in table.arms or repeat == first):
         raise ConfigError(
-            f"The twin is an arm other than the baseline '{shown(first)}'; found '{twin}'. Arms: {listed(table.arms)}."
+            f"The arm that repeats the baseline is one other than '{shown(first)}'; found '{repeat}'. "
+            f"Arms: {listed(table.arms)}."
         )
     way = _pairing(table, pairing)
     by_metric = _by_metric(table, claims)
-    others = [arm for arm in table.arms if arm not in (first, twin)]
+    others = [arm for arm in table.arms if arm not in (first, repeat)]
     if not others:
-        raise ConfigError(f"{table.source}: there is no arm to judge other than the baseline and its twin.")
+        raise ConfigError(
+            f"{table.source}: there is no arm to judge other than the baseline and the arm that repeats it."
+        )
 
     def compared(arm: str, metric: str) -> Comparison:
         claim = by_metric.get(metric)
         d, capped = _differences(table, first, arm, metric, claim, way)
-        floor = None if twin is None else _differences(table, first, twin, metric, claim, way)[0]
+        floor = None if repeat is None else _differences(table, first, repeat, metric, claim, way)[0]
         return Comparison(
             metric, d, claim, first, arm, way, None if floor is None or floor.size < 2 else noise_floor(floor), capped
         )

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from trimtab.boundary import kind_of, printable, read_regular, shortened
+from trimtab.boundary import json_type_name, printable, read_regular, shortened
 from trimtab.errors import RunError
 from trimtab.records.atomic import write_json
 from trimtab.records.hashing import Seal, content_sha256
@@ -213,7 +213,9 @@ def read_object(path: Path, what: str, missing: str) -> dict[str, Any]:
     except ValueError as error:
         raise RunError(f"The {what} {path} is damaged: {printable(error)}. Restore it from a copy.") from error
     if not isinstance(raw, dict):
-        raise RunError(f"The {what} {path} is damaged: it holds {kind_of(raw)}, not an object. Restore it from a copy.")
+        raise RunError(
+            f"The {what} {path} is damaged: it holds {json_type_name(raw)}, not an object. Restore it from a copy."
+        )
     return raw
 
 

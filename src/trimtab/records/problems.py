@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from trimtab.boundary import kind_of, printable, shortened
+from trimtab.boundary import json_type_name, printable, shortened
 
 _MOST = 3
 """Problems that one message lists."""
@@ -89,4 +89,4 @@ def _shown(value: Any) -> str:
     if isinstance(value, int):
         # Python refuses to write out integers of thousands of digits.
         return str(value) if abs(value) < 10**20 else "a whole number of more than 20 digits"
-    return kind_of(value)
+    return json_type_name(value)

@@ -31,16 +31,16 @@ def divergence(chaos: Mapping[str, Any], folder: Path) -> list[Path]:
     return paths
 
 
-def alone(chaos: Mapping[str, Any], twin: int) -> Series:
+def alone(chaos: Mapping[str, Any], copy: int) -> Series:
     """The distance of a copy without renormalisation, over steps; steps at which it is 0 or not finite are left out."""
-    values = np.array(chaos["twins"][twin]["distances"], dtype=np.float64)
+    values = np.array(chaos["copies"][copy]["distances"], dtype=np.float64)
     return _positive(Series(chaos["at"] + np.arange(len(values)), values))
 
 
-def multiplied_up(chaos: Mapping[str, Any], twin: int) -> Series:
+def multiplied_up(chaos: Mapping[str, Any], copy: int) -> Series:
     """The distance that a copy would reach from `epsilon` at the growth rates measured between renormalisations."""
     every = chaos["renormalise_every"]
-    growth = np.concatenate([[0.0], np.cumsum(chaos["twins"][twin]["rates"]) * every])
+    growth = np.concatenate([[0.0], np.cumsum(chaos["copies"][copy]["rates"]) * every])
     with np.errstate(over="ignore"):
         values = chaos["epsilon"] * np.exp(growth)
     return _positive(Series(chaos["at"] + every * np.arange(len(values)), values))
@@ -61,13 +61,13 @@ def _draw(chaos: Mapping[str, Any]) -> "Figure":
         figure = Figure(figsize=(8.0, 4.2), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots()
-        for twin in range(len(chaos["twins"])):
+        for copy in range(len(chaos["copies"])):
             labels = (
                 ("without renormalisation", "product of the growth between renormalisations")
-                if twin == 0
+                if copy == 0
                 else (None, None)
             )
-            free, grown = alone(chaos, twin), multiplied_up(chaos, twin)
+            free, grown = alone(chaos, copy), multiplied_up(chaos, copy)
             axes.plot(free.steps, free.values, color=BLUE, lw=1.2, alpha=0.8, label=labels[0])
             axes.plot(grown.steps, grown.values, color=ORANGE, lw=1.2, alpha=0.8, label=labels[1])
         _line(axes, chaos)

@@ -17,7 +17,7 @@ from queue import Empty, Queue
 from typing import Any
 
 from trimtab.boundary import identity, open_to_write
-from trimtab.boundary.own_code import search, searched_folders
+from trimtab.boundary.own_code import allow_imports_from, searched_folders
 from trimtab.config.permission import allowing_code, permission
 from trimtab.runtime.events import OnEvent, RunEvent, from_plain, to_plain
 
@@ -164,7 +164,7 @@ Messages = Queue[tuple[Worker, str, dict[str, Any] | None]]
 
 def serve(arguments: Mapping[str, Any]) -> None:
     """Run tasks in a worker process until its standard input ends; `arguments` is what `Worker` passes on the command line."""
-    search(arguments["folders"])
+    allow_imports_from(arguments["folders"])
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a component prints goes to the log, not between the messages
 

@@ -28,7 +28,7 @@ def prepared(steps: int, *changes: str, base: list[str] = DECODER) -> tuple[Trai
 
 
 @contextmanager
-def twins(steps: int, *changes: str, base: list[str] = DECODER) -> Iterator[tuple[Continuations, Coordinates]]:
+def copies(steps: int, *changes: str, base: list[str] = DECODER) -> Iterator[tuple[Continuations, Coordinates]]:
     trainer, assembly = prepared(steps, *changes, base=base)
     with excursion(trainer):
         futures = Continuations(trainer, assembly.train_loader)
@@ -66,7 +66,7 @@ def test_an_error_in_an_excursion_leaves_the_run_unchanged() -> None:
 
 @pytest.mark.parametrize("base", [SMALL, DECODER], ids=["user's model", "decoder"])
 def test_copies_without_a_perturbation_stay_equal(base: list[str]) -> None:
-    with twins(4, base=base) as (futures, coordinates):
+    with copies(4, base=base) as (futures, coordinates):
         direction = coordinates.direction(futures.start, torch.Generator().manual_seed(0))
         assert distances(futures, coordinates, [direction], steps=8, epsilon=0.0) == [[0.0] * 9]
         (apart,) = distances(futures, coordinates, [direction], steps=8, epsilon=1e-4)
@@ -74,7 +74,7 @@ def test_copies_without_a_perturbation_stay_equal(base: list[str]) -> None:
 
 
 def test_lengths_are_relative_to_each_block() -> None:
-    with twins(4) as (futures, coordinates):
+    with copies(4) as (futures, coordinates):
         blocks = {block for block, _, _ in coordinates.names}
         assert blocks == {"parameters", "exp_avg", "exp_avg_sq"}
         state = coordinates.read(futures.start)
@@ -91,7 +91,7 @@ def test_lengths_are_relative_to_each_block() -> None:
 
 def test_the_exponent_is_the_same_over_a_decade_of_epsilon() -> None:
     changes = ["episode.optimizer={name: adamw, lr: 0.02}", "episode.steps=200"]
-    with twins(20, *changes) as (futures, coordinates):
+    with copies(20, *changes) as (futures, coordinates):
         direction = coordinates.direction(futures.start, torch.Generator().manual_seed(0))
         exponents = [
             exponent(futures, coordinates, direction, steps=40, epsilon=epsilon, every=1, discard=20).exponent
@@ -101,7 +101,7 @@ def test_the_exponent_is_the_same_over_a_decade_of_epsilon() -> None:
 
 
 def test_the_exponent_is_nan_if_only_one_of_two_copies_rewinds() -> None:
-    with twins(
+    with copies(
         4,
         "episode.regime_controller={name: 'tests.training.parts:RewindsEverySecondCall'}",
         "episode.rewind={every: 2}",

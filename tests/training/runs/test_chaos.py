@@ -1,4 +1,4 @@
-"""Twins of a recorded run, forked at a step."""
+"""Copies of a recorded run, forked at a step."""
 
 import math
 from pathlib import Path
@@ -13,7 +13,7 @@ from trimtab.runtime.events import Progress, RunEvent
 from trimtab.training import train
 from trimtab.training.runs.chaos import STAGE, chaos
 
-SHORT = {"steps": 8, "discard": 2, "twins": 2}
+SHORT = {"steps": 8, "discard": 2, "copies": 2}
 
 
 @pytest.fixture(scope="module")
@@ -30,21 +30,21 @@ def test_the_exponent_and_the_distances(run: Path) -> None:
     result = chaos(run, 10, epsilon=1e-4, events=events.append, **SHORT)
     assert [path.read_bytes() for path in before] == list(before.values())
     counts = [(one.done, one.total) for one in events if isinstance(one, Progress) and one.stage == STAGE]
-    assert counts == [(done, 70) for done in range(1, 71)]  # ten steps: the run once alone, two twins alone, two pairs
-    first, second = result["twins"]
+    assert counts == [(done, 70) for done in range(1, 71)]  # ten steps: the run once alone, two copies alone, two pairs
+    first, second = result["copies"]
     assert len(first["rates"]) == 10 and len(first["distances"]) == 11
     assert first["distances"][0] == pytest.approx(1e-4, rel=0.01)
     assert first["exponent"] == pytest.approx(math.fsum(first["rates"][2:]) / 8)
     assert result["exponent"] == pytest.approx((first["exponent"] + second["exponent"]) / 2)
     assert result["lowest"] == min(first["exponent"], second["exponent"]) and first["rates"] != second["rates"]
-    # While the distance is small, leaving a twin alone and pulling it back measure the same growth.
+    # While the distance is small, leaving a copy alone and pulling it back measure the same growth.
     assert math.log(first["distances"][5] / 1e-4) == pytest.approx(math.fsum(first["rates"][:5]), abs=0.1)
     assert chaos(run, 10, epsilon=1e-4, **SHORT) == result
 
 
 def test_it_agrees_with_the_instrument_inside_the_run(run: Path) -> None:
     (inside,) = [row["instruments"] for row in RunDirectory(run).steps() if "instruments" in row]
-    outside = chaos(run, 10, steps=8, discard=2, epsilon=1e-4, twins=4)
+    outside = chaos(run, 10, steps=8, discard=2, epsilon=1e-4, copies=4)
     reach = outside["highest"] - outside["lowest"]  # the first direction is another one, which ten steps do not forget
     assert outside["lowest"] - reach <= inside["largest_exponent"]["value"] <= outside["highest"] + reach
 
@@ -61,9 +61,9 @@ def test_a_step_between_checkpoints(run: Path) -> None:
         (10, {"epsilon": math.nan}, ConfigError, ["--epsilon", "nan"]),
         (10, {"epsilon": 1e-12}, ConfigError, ["--epsilon", "rounding"]),
         (0, {}, ConfigError, ["--at", "moments"]),
-        (10, {"twins": 0}, ConfigError, ["--twins", "0"]),
+        (10, {"copies": 0}, ConfigError, ["--copies", "0"]),
         (10, {"renormalise_every": 3}, ConfigError, ["--renormalise-every"]),
-        (15, {}, RunError, ["9 steps left", "the twins need 10"]),
+        (15, {}, RunError, ["9 steps left", "the copies need 10"]),
         (25, {"steps": 1, "discard": 0}, RunError, ["0 steps left"]),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trimtab.boundary import kind_of, leads_outside, path_text, user_path
+from trimtab.boundary import json_type_name, leads_outside, path_text, user_path
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.tasks.files import BadRowError, Row, existing_file, value_of
 from trimtab.errors import DataError
@@ -120,7 +120,7 @@ def _tasks(path: str) -> Iterator[tuple[str, Row]]:
     for name in sorted(document):
         where, task = f"{path_text(file)}: {name}", document[name]
         valid = isinstance(task, dict)
-        yield name, Row(where, task if valid else BadRowError(f"it is {kind_of(task)} where a task is needed"))
+        yield name, Row(where, task if valid else BadRowError(f"it is {json_type_name(task)} where a task is needed"))
 
 
 def _document(file: Path) -> Mapping[str, Any]:
@@ -132,13 +132,13 @@ def _document(file: Path) -> Mapping[str, Any]:
 
 def _object(value: Any, name: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise BadRowError(f"{name} is {kind_of(value)} where an object is needed")
+        raise BadRowError(f"{name} is {json_type_name(value)} where an object is needed")
     return value
 
 
 def _listed(value: Any, name: str) -> list[Any]:
     if not isinstance(value, list):
-        raise BadRowError(f"{name} is {kind_of(value)} where a list is needed")
+        raise BadRowError(f"{name} is {json_type_name(value)} where a list is needed")
     return value
 
 

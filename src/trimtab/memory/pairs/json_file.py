@@ -4,7 +4,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from trimtab.boundary import StrictJsonError, json_items, kind_of, open_regular, path_text, read_regular, strict_json
+from trimtab.boundary import (
+    StrictJsonError,
+    json_items,
+    json_type_name,
+    open_regular,
+    path_text,
+    read_regular,
+    strict_json,
+)
 from trimtab.data.tasks.files import BadRowError, Row, existing_file, value_of
 from trimtab.errors import DataError
 
@@ -62,14 +70,15 @@ def objects_under(row: Row, key: str) -> Iterator[Row]:
     if isinstance(listed, list):
         yield from _objects(listed, f"{where}.{key}")
     else:
-        yield Row(f"{where}.{key}", BadRowError(f"it is {kind_of(listed)} where a list is needed"))
+        yield Row(f"{where}.{key}", BadRowError(f"it is {json_type_name(listed)} where a list is needed"))
 
 
 def _objects(items: Iterable[Any], where: str) -> Iterator[Row]:
     for index, item in enumerate(items):
         good = isinstance(item, dict)
         yield Row(
-            f"{where}[{index}]", item if good else BadRowError(f"it is {kind_of(item)} where an object is needed")
+            f"{where}[{index}]",
+            item if good else BadRowError(f"it is {json_type_name(item)} where an object is needed"),
         )
 
 

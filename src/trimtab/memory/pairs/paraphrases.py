@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trimtab.boundary import kind_of
+from trimtab.boundary import json_type_name
 from trimtab.config.wording import unknown_name
 from trimtab.data.tasks.files import BadRowError, checked_number, checked_text, json_lines, value_of
 from trimtab.errors import DataError
@@ -66,7 +66,7 @@ def _read(values: Mapping[str, Any]) -> tuple[str, Paraphrases]:
 def _texts(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
     listed = values.get(key, [])
     if not isinstance(listed, list):
-        raise BadRowError(f"{key!r} is {kind_of(listed)} where a list is needed")
+        raise BadRowError(f"{key!r} is {json_type_name(listed)} where a list is needed")
     texts = [checked_text(text, f"{key}[{index}]") for index, text in enumerate(listed)]
     if len(set(texts)) < len(texts):
         raise BadRowError(f"{key!r} has the same text twice")

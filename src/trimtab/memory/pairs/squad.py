@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trimtab.boundary import kind_of
+from trimtab.boundary import json_type_name
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.tasks.files import BadRowError, Row, value_of
 from trimtab.memory.pairs.json_file import json_list, objects_under
@@ -68,7 +68,7 @@ class Squad:
         question, name = pair_text(value_of(values, "question"), "the question"), row_id(values, "id")
         impossible = values.get("is_impossible", False)
         if not isinstance(impossible, bool):
-            raise BadRowError(f"'is_impossible' is {kind_of(impossible)} where true or false is needed")
+            raise BadRowError(f"'is_impossible' is {json_type_name(impossible)} where true or false is needed")
         if impossible and self.unanswerable == "skip":
             raise LeftOutError(_UNANSWERABLE)
         answers = (self.no_answer,) if impossible else _answers(value_of(values, "answers"))
@@ -82,11 +82,11 @@ def _titled(title: Any, row: Row) -> Row:
 
 def _answers(answers: Any) -> tuple[str, ...]:
     if not isinstance(answers, list):
-        raise BadRowError(f"'answers' is {kind_of(answers)} where a list is needed")
+        raise BadRowError(f"'answers' is {json_type_name(answers)} where a list is needed")
     texts: dict[str, None] = {}
     for index, answer in enumerate(answers):
         if not isinstance(answer, dict):
-            raise BadRowError(f"answers[{index}] is {kind_of(answer)} where an object with 'text' is needed")
+            raise BadRowError(f"answers[{index}] is {json_type_name(answer)} where an object with 'text' is needed")
         text = value_of(answer, "text")
         if not (isinstance(text, str) and not text.strip()):
             texts[pair_text(text, f"answers[{index}].text")] = None

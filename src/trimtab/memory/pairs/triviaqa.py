@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from trimtab.boundary import kind_of
+from trimtab.boundary import json_type_name
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.tasks.files import BadRowError, value_of
 from trimtab.memory.pairs.json_file import json_list
@@ -44,12 +44,12 @@ def _pair(values: Mapping[str, Any]) -> Pair:
     question, name = pair_text(value_of(values, "Question"), "the question"), row_id(values, "QuestionId")
     answer = value_of(values, "Answer")
     if not isinstance(answer, Mapping):
-        raise BadRowError(f"'Answer' is {kind_of(answer)} where an object with 'Value' is needed")
+        raise BadRowError(f"'Answer' is {json_type_name(answer)} where an object with 'Value' is needed")
     texts = {pair_text(value_of(answer, "Value"), "Answer.Value"): None}
     for key in ("Aliases", "NormalizedAliases"):
         others = answer.get(key, [])
         if not isinstance(others, list):
-            raise BadRowError(f"Answer.{key} is {kind_of(others)} where a list is needed")
+            raise BadRowError(f"Answer.{key} is {json_type_name(others)} where a list is needed")
         for index, other in enumerate(others):
             if not (isinstance(other, str) and not other.strip()):
                 texts[pair_text(other, f"Answer.{key}[{index}]")] = None

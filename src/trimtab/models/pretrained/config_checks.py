@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
-from trimtab.boundary import kind_of, printable, shortened
+from trimtab.boundary import json_type_name, printable, shortened
 from trimtab.config.model_folder import entries
 from trimtab.config.offline import offline_import
 from trimtab.errors import DataError
@@ -128,4 +128,4 @@ def _is_size(value: Any) -> bool:
 def _shown(value: Any) -> str:
     if isinstance(value, str | int | float):
         return shortened(printable(repr(value)), 60)
-    return kind_of(value)
+    return json_type_name(value)

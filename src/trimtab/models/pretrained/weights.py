@@ -13,7 +13,7 @@ from trimtab.boundary import (
     StrictJsonError,
     foreign,
     is_plain_name,
-    kind_of,
+    json_type_name,
     open_regular,
     printable,
     shortened,
@@ -102,7 +102,9 @@ def _indexed(folder: Path, content: bytes) -> tuple[Path, ...]:
         raise _invalid_index(index, "it has no `weight_map` (an object with the file of each tensor)")
     for name in weight_map.values():
         if not isinstance(name, str):
-            raise _invalid_index(index, f"its `weight_map` has {kind_of(name)} where the name of a file is needed")
+            raise _invalid_index(
+                index, f"its `weight_map` has {json_type_name(name)} where the name of a file is needed"
+            )
     names = sorted(set(weight_map.values()))
     for name in names:
         if name.endswith(PICKLED):

@@ -19,7 +19,7 @@ from trimtab.training.runs.conditions import conditions_of, differences
 from trimtab.training.runs.recorded import recorded_config
 from trimtab.training.runs.state_after_step import restore_run, state_after_step
 
-STAGE = "steps of all twins"
+STAGE = "steps of all copies"
 """The stage of the events that count the steps."""
 
 
@@ -29,14 +29,14 @@ def chaos(
     *,
     steps: int = 100,
     epsilon: float = 1e-5,
-    twins: int = 3,
+    copies: int = 3,
     renormalise_every: int = 1,
     discard: int = 20,
     accept_changes: bool = False,
     allow_code: bool = False,
     events: OnEvent | None = None,
 ) -> dict[str, Any]:
-    """Train `twins` perturbed copies of the run in `path` from its state after step `at`, and measure how they part from it.
+    """Train `copies` perturbed copies of the run in `path` from its state after step `at`, and measure how they part from it.
 
     A copy's parameters and optimiser moments differ from the run's by random shares of themselves, `epsilon` in relative
     length (see `Coordinates`). Each makes the run's own next `discard` + `steps` steps in fp32 twice: once left alone, and
@@ -44,14 +44,14 @@ def chaos(
     which a difference turns to its fastest growing direction, are not counted. The run is not changed.
 
     Returns what `chaos.json` holds: `exponent` (mean over the copies, nats per step), `interval` (95%, from batch means of
-    their mean rate; None below 50 measurements), and for each copy its exponent, rates and distances (`twins`).
+    their mean rate; None below 50 measurements), and for each copy its exponent, rates and distances (`copies`).
 
     Raises:
         ConfigError: a number out of range, such as an `epsilon` that is not positive.
         RunError: no such run or step, too few steps left, changed conditions (unless `accept_changes`), or a config that names
             code by a dotted path (unless `allow_code`).
     """
-    _check(at, steps, epsilon, twins, renormalise_every, discard)
+    _check(at, steps, epsilon, copies, renormalise_every, discard)
     run = RunDirectory(path)
     manifest, horizon = run.manifest(), discard + steps
     with allowing_code(allow_code):
@@ -61,7 +61,7 @@ def chaos(
     trainer = assembly.trainer(MemoryLogger())
     restore_run(assembly, trainer, start, manifest.run_id, manifest.parent)
     trainer.prepare()
-    done, total = 0, (3 * twins + 1) * horizon
+    done, total = 0, (3 * copies + 1) * horizon
     if events is not None:
         events(Stage(STAGE, "step", total))
 
@@ -75,7 +75,7 @@ def chaos(
         trainer,
         assembly.train_loader,
         at,
-        twins=twins,
+        copies=copies,
         steps=horizon,
         epsilon=epsilon,
         every=renormalise_every,
@@ -99,7 +99,7 @@ def _follow(
     loader: BatchSource,
     at: int,
     *,
-    twins: int,
+    copies: int,
     steps: int,
     epsilon: float,
     every: int,
@@ -109,7 +109,7 @@ def _follow(
     with excursion(trainer):
         futures = Continuations(trainer, loader)
         coordinates = Coordinates(futures.start, list(trainer.updater.parameters))
-        draws = [trainer.state.streams.at("instruments", "chaos", at, twin) for twin in range(twins)]
+        draws = [trainer.state.streams.at("instruments", "chaos", at, copy) for copy in range(copies)]
         directions = [coordinates.direction(futures.start, generator) for generator in draws]
         shared: Any = {"steps": steps, "epsilon": epsilon, "on_step": on_step}
         alone = distances(futures, coordinates, directions, **shared)
@@ -127,7 +127,7 @@ def _assembly(
     config = recorded_config(manifest, run)
     if at + horizon > config.episode.steps:
         raise RunError(
-            f"After step {at} the run in {run.path} has {max(0, config.episode.steps - at)} steps left, and the twins "
+            f"After step {at} the run in {run.path} has {max(0, config.episode.steps - at)} steps left, and the copies "
             f"need {horizon} (--discard and --steps): the schedule ends with step {config.episode.steps}. "
             "Choose an earlier --at, or smaller --steps and --discard."
         )
@@ -138,18 +138,18 @@ def _assembly(
     return assembly
 
 
-def _check(at: int, steps: int, epsilon: float, twins: int, renormalise_every: int, discard: int) -> None:
+def _check(at: int, steps: int, epsilon: float, copies: int, renormalise_every: int, discard: int) -> None:
     if not 0 < epsilon < 1:
         raise ConfigError(
-            f"--epsilon: the relative distance of a twin is between 0 and 1, such as 1e-5; found {epsilon}."
+            f"--epsilon: the relative distance of a copy is between 0 and 1, such as 1e-5; found {epsilon}."
         )
     if at < 1:
         raise ConfigError(
             f"--at: after step {at} the optimiser has no moments yet to perturb. Choose step 1 or a later one."
         )
-    if twins < 1 or steps < 1 or renormalise_every < 1 or discard < 0:
+    if copies < 1 or steps < 1 or renormalise_every < 1 or discard < 0:
         raise ConfigError(
-            f"--twins, --steps and --renormalise-every are at least 1, and --discard is at least 0; found {twins}, {steps}, "
+            f"--copies, --steps and --renormalise-every are at least 1, and --discard is at least 0; found {copies}, {steps}, "
             f"{renormalise_every} and {discard}."
         )
     if steps % renormalise_every or discard % renormalise_every:
@@ -168,7 +168,7 @@ def _summary(rates: list[tuple[float, ...]], alone: list[list[float]], discard: 
         "interval": batch_means_interval(together),
         "lowest": min(exponents),
         "highest": max(exponents),
-        "twins": [
+        "copies": [
             {"exponent": mean, "interval": batch_means_interval(own), "rates": list(every), "distances": free}
             for mean, own, every, free in zip(exponents, counted, rates, alone, strict=True)
         ],

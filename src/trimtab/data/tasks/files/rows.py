@@ -5,7 +5,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from trimtab.boundary import StrictJsonError, WrittenFloat, kind_of, open_regular, path_text, strict_json, user_path
+from trimtab.boundary import (
+    StrictJsonError,
+    WrittenFloat,
+    json_type_name,
+    open_regular,
+    path_text,
+    strict_json,
+    user_path,
+)
 from trimtab.errors import DataError
 
 LONGEST_LINE = 1 << 26
@@ -77,7 +85,7 @@ def checked_text(value: Any, name: str, *, numbers: bool = False) -> str:
         value = value.written if isinstance(value, WrittenFloat) else str(value)
     if not isinstance(value, str):
         kinds = "text or a number" if numbers else "text"
-        raise BadRowError(f"{name} is {kind_of(value)} where {kinds} is needed")
+        raise BadRowError(f"{name} is {json_type_name(value)} where {kinds} is needed")
     if not value.isascii():
         try:
             value.encode()
@@ -94,7 +102,7 @@ def checked_text(value: Any, name: str, *, numbers: bool = False) -> str:
 def checked_number(value: Any, name: str) -> float:
     """Returns `value` as a finite number. Raises `BadRowError` for anything else."""
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise BadRowError(f"{name} is {kind_of(value)} where a number is needed")
+        raise BadRowError(f"{name} is {json_type_name(value)} where a number is needed")
     try:
         number = float(value)
     except OverflowError:
@@ -114,7 +122,9 @@ def _parsed(line: bytes) -> Mapping[str, Any] | BadRowError:
         values = strict_json(line, one_line=True, as_written=True)
     except StrictJsonError as error:
         return BadRowError(str(error))
-    return values if isinstance(values, dict) else BadRowError(f"it is {kind_of(values)} where an object is needed")
+    return (
+        values if isinstance(values, dict) else BadRowError(f"it is {json_type_name(values)} where an object is needed")
+    )
 
 
 def existing_file(text: str, key: str, expected: str = "a JSONL file, with one object per line,") -> Path:

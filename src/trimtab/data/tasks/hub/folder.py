@@ -12,7 +12,7 @@ from trimtab.boundary import (
     StrictJsonError,
     foreign,
     is_plain_name,
-    kind_of,
+    json_type_name,
     leads_outside,
     path_text,
     printable,
@@ -114,12 +114,12 @@ def _check_card(folder: Path) -> None:
         if not configs:
             continue
         if not isinstance(configs, list):
-            raise _bad_card(file, f"`configs` is {kind_of(configs)} where a list is needed")
+            raise _bad_card(file, f"`configs` is {json_type_name(configs)} where a list is needed")
         for config in configs:
             if not isinstance(config, dict) or not isinstance(config.get("config_name"), str):
                 raise _bad_card(file, "an entry of `configs` is not a mapping with text under `config_name`")
             if not isinstance(config.get("data_dir"), str | None):
-                raise _bad_card(file, f"`data_dir` is {kind_of(config['data_dir'])} where text is needed")
+                raise _bad_card(file, f"`data_dir` is {json_type_name(config['data_dir'])} where text is needed")
             for key in ("data_dir", "data_files"):
                 for path in _paths_in(config[key], file, key) if key in config else ():
                     if _leaves_folder(path):
@@ -153,7 +153,7 @@ def _head(file: Path) -> dict[str, Any]:
     with foreign(DataError, lambda reason: str(_bad_card(file, f"it is not valid YAML: {reason}"))):
         head = yaml.safe_load(text)
     if not isinstance(head, dict | None):
-        raise _bad_card(file, f"its YAML is {kind_of(head)} where a mapping is needed")
+        raise _bad_card(file, f"its YAML is {json_type_name(head)} where a mapping is needed")
     pending: list[Any] = [head]
     count = 0
     while pending:
@@ -175,7 +175,7 @@ def _paths_in(value: Any, file: Path, key: str) -> Iterator[str]:
         for item in value.values() if isinstance(value, dict) else value:
             yield from _paths_in(item, file, key)
     elif value is not None or key == "data_files":
-        raise _bad_card(file, f"`{key}` contains {kind_of(value)} where text is needed")
+        raise _bad_card(file, f"`{key}` contains {json_type_name(value)} where text is needed")
 
 
 def _bad_card(file: Path, reason: str) -> DataError:

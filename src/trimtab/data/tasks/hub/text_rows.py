@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from trimtab.boundary import (
     StrictJsonError,
     json_items,
-    kind_of,
+    json_type_name,
     line_fault,
     open_regular,
     path_text,
@@ -63,7 +63,7 @@ def text_format(config: Any, card: str) -> tuple[str | None, str | None]:
     separator = getattr(config, "sep", None)
     if hasattr(config, "sep") and not (isinstance(separator, str) and len(separator) == 1 and separator not in '\r\n"'):
         key = "sep" if config.delimiter is None else "delimiter"
-        shown = f"'{shortened(printable(separator), 40)}'" if isinstance(separator, str) else kind_of(separator)
+        shown = f"'{shortened(printable(separator), 40)}'" if isinstance(separator, str) else json_type_name(separator)
         raise DataError(
             f"{card}: `{key}` is {shown} where one character is needed, the separator of the cells of a table. Write it in "
             "quotes, for example ','."
@@ -71,8 +71,8 @@ def text_format(config: Any, card: str) -> tuple[str | None, str | None]:
     under = getattr(config, "field", None)
     if not isinstance(under, str | None):
         raise DataError(
-            f"{card}: `field` is {kind_of(under)} where text is needed, the key of the list of rows in a JSON file. Write it in "
-            "quotes, or leave it out if the file is that list."
+            f"{card}: `field` is {json_type_name(under)} where text is needed, the key of the list of rows in a JSON file. "
+            "Write it in quotes, or leave it out if the file is that list."
         )
     for key in _UNSUPPORTED:
         value = getattr(config, key, None)
@@ -190,7 +190,7 @@ def _json(file: Path, under: str | None) -> Iterator[Row]:
                 opened.seek(0)
                 for index, item in enumerate(json_items(opened, under, as_written=True)):
                     where = f"{path_text(file)}, item {index}"
-                    error = BadRowError(f"it is {kind_of(item)} where an object is needed")
+                    error = BadRowError(f"it is {json_type_name(item)} where an object is needed")
                     yield Row(where, item if isinstance(item, dict) else error)
     except OSError as error:
         raise _unreadable(file, error) from error
