@@ -24,7 +24,7 @@ def test_it_measures_tells_and_writes(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "chaos"
     done = command("chaos", str(run), "--at", "12", *SHORT, "--out", str(out))
     assert done.returncode == 0, done.stderr
-    assert "Largest Lyapunov exponent after step 12" in done.stdout and "steps of all copies: 56 steps" in done.stderr
+    assert "Largest Lyapunov exponent after step 12" in done.stdout and "perturbed copies: 56 steps" in done.stderr
     assert {path.name for path in out.iterdir()} == {"chaos.json", "divergence.svg", "divergence.png"}
     told = json.loads((out / "chaos.json").read_text())
     assert (told["at"], told["steps"], told["epsilon"], len(told["copies"])) == (12, 6, 1e-5, 2)
@@ -61,7 +61,7 @@ def test_no_such_run(tmp_path: Path) -> None:
 def test_ctrl_c_writes_nothing(run: Path, tmp_path: Path) -> None:
     many = ["--at", "1", "--steps", "20", "--discard", "2", "--copies", "60"]
     process = started("chaos", str(run), *many, "--out", str(tmp_path / "out"))
-    while "\nstep " not in process.printed():
+    while "\nperturbed copies " not in process.printed():
         assert process.poll(0.05) is None, process.printed()
     process.send_signal(signal.SIGINT)
     done = process.finish(60)

@@ -49,7 +49,7 @@ def test_a_sample_is_in_the_template_and_stops_at_the_end_of_the_answer(urns: tu
     unasked = json.loads(command("sample", str(out), "--temperature", "0", "--json").stdout)
     assert unasked == written
     long = command("sample", str(out), "--prompt", "urn " * 40)
-    assert long.returncode == 2 and re.search(r"has 165 tokens, and this run's model reads 64", long.stderr), (
+    assert long.returncode == 2 and re.search(r"has 165 tokens, and the model reads at most 64", long.stderr), (
         long.stderr
     )
 

@@ -27,7 +27,7 @@ print(entry.sha256, len(tokens))
 
 KILL = """
 import os, signal
-def progress(stage, count, total):
+def on_event(event):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -132,7 +132,7 @@ def test_several_processes_at_once_encode_the_same_tokens(tmp_path: Path, cache:
 def test_the_leftovers_of_a_killed_writer_are_ignored_and_removed(tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text(TEXT * 1000)
-    code = KILL + BUILD.replace("CharacterTokenizer())", "CharacterTokenizer(), progress)")
+    code = KILL + BUILD.replace("CharacterTokenizer())", "CharacterTokenizer(), on_event)")
     process = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, check=False)
     assert process.returncode == -signal.SIGKILL
     assert [path.suffix for path in files(cache)] == [".tmp"]

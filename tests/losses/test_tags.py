@@ -82,7 +82,7 @@ def test_the_tag_may_have_another_key(spec: dict[str, Any]) -> None:
     ("metadata", "words"),
     [
         ({}, ["needs the tag 'uncertainty'", "metadata has nothing"]),
-        ({"level": [1], "noisy": [True]}, ["metadata has level, noisy", "name another one"]),
+        ({"level": [1], "noisy": [True]}, ["metadata has level, noisy", "to another key"]),
         ({"uncertainty": [0.5, None] * 4}, ["example 1 of the batch", "None"]),
         ({"uncertainty": [True] * BATCH}, ["example 0", "True"]),
         ({"uncertainty": [0.5] * 7 + [1.5]}, ["between 0 and 1; found 1.5"]),
@@ -131,7 +131,7 @@ def test_a_model_with_too_few_tokens_is_refused() -> None:
 
     table = torch.full((20,), math.nan, dtype=torch.float64)
     table[0] = table[19] = 1.0
-    with pytest.raises(ConfigError, match="token 19 is a number, but the model has 14 tokens"):
+    with pytest.raises(ConfigError, match="token 19 is a number, but the model has only 14 tokens"):
         NumberToken(token_values=table)(logits_of(), torch.zeros(BATCH, TIME, dtype=torch.int64), {})
 
 

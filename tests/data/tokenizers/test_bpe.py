@@ -37,7 +37,7 @@ def test_a_small_text_may_give_a_smaller_vocabulary(tmp_path: Path) -> None:
 def test_an_existing_file_is_replaced_only_when_asked(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     out.write_text("precious")
-    with pytest.raises(ConfigError, match="exists already"):
+    with pytest.raises(ConfigError, match="already exists"):
         train_bpe(None, 300, out)
     assert out.read_text() == "precious"
     assert train_bpe(None, 300, out, overwrite=True).vocabulary == 300

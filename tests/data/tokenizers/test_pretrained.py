@@ -81,7 +81,7 @@ def test_the_end_is_what_the_folder_says(files: dict[str, Any], end: int | None,
 def test_a_folder_without_a_usable_tokenizer_says_why(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="There is no model in .*trimtab models list"):
         PretrainedTokenizer(path=str(tmp_path / "none"))
-    with pytest.raises(DataError, match=r"holds no tokenizer.json.*save_pretrained"):
+    with pytest.raises(DataError, match=r"contains no tokenizer.json.*save_pretrained"):
         PretrainedTokenizer(path=str(tmp_path))
     (tmp_path / "x.gguf").write_bytes(b"GGUF")
     with pytest.raises(DataError, match=r"trimtab models import .*x.gguf"):

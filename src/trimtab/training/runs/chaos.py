@@ -19,7 +19,7 @@ from trimtab.training.runs.conditions import conditions_of, differences
 from trimtab.training.runs.recorded import recorded_config
 from trimtab.training.runs.state_after_step import restore_run, state_after_step
 
-STAGE = "steps of all copies"
+STAGE = "perturbed copies"
 """The stage of the events that count the steps."""
 
 
