@@ -12,7 +12,7 @@ from trimtab.config.model_folder import JSON_LIMIT, entries, member, read_mappin
 
 @pytest.mark.parametrize("name", ["../other.json", "/etc/hostname", "a/b", "..", "", "a\0b", "a\\b", "\ud800"])
 def test_a_name_with_a_path_in_it_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is no plain name of a file in that folder") as caught:
+    with pytest.raises(DataError, match="is not the plain name of a file there") as caught:
         member(tmp_path, name)
     assert str(caught.value).isprintable()
 

@@ -156,11 +156,11 @@ def test_find(folder, monkeypatch):
     assert find(folder, str(folder / "b")).directory.path == folder / "b"
     monkeypatch.chdir(folder)
     assert find("elsewhere", "b").steps == 2  # a path needs no folder of runs
-    with pytest.raises(RunError, match="means 2 runs"):
+    with pytest.raises(RunError, match="matches 2 runs"):
         find(folder, "2026")
     with pytest.raises(RunError, match="Similar names: 20260101-000000-aaaaaaaa"):
         find(folder, "20260101-000000-aaaabaaa")
-    with pytest.raises(RunError, match="No run under"):
+    with pytest.raises(RunError, match="no run_id in"):
         find(folder, "")
     with pytest.raises(RunError, match="no folder"):
         find(folder / "none", "zzz")

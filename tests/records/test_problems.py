@@ -73,7 +73,7 @@ def test_a_problem_of_a_record_is_described_in_plain_words(content: Any, words: 
         (
             Manifest,
             {"created_at": "2026-01-01T00:00:00+24:00"},
-            'created_at: "2026-01-01T00:00:00+24:00" is no time with',
+            'created_at: "2026-01-01T00:00:00+24:00" is not a time with',
         ),
         (Manifest, {"run_id": None}, "run_id holds null where text belongs"),
         (Summary, {"steps": "9" * 5000}, 'steps holds "999'),
