@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.reports.experiment.folders import FORKED, LOSSES, add_optional, make_experiment, make_factors
+from tests.reports.experiment.folders import FORKED, LOSSES, add_optional, ended, make_experiment, make_factors
 from trimtab.reports.blocks import Plots, Table
 from trimtab.reports.drawing import POINTS, drawable, file_name, looks, thinned
 from trimtab.reports.experiment.budgets import compared, difference
@@ -96,6 +96,15 @@ def test_a_shorter_run_is_compared_at_its_own_last_step(tmp_path):
     steps.write_text("".join(steps.read_text().splitlines(keepends=True)[:15]))
     result = read_records(folder)
     assert difference(result.of("plain")[0], result.of("guard")[0], "train_loss", "steps") == pytest.approx(1.5 - 3.0)
+
+
+def test_a_diverged_run_is_compared_by_the_untrained_models_value_of_the_same_loss(tmp_path):
+    folder = make_experiment(tmp_path / "e")
+    diverged = ended(9.0, status="diverged", untrained={"train_loss": 0.7})
+    diverged.write(folder / "episodes/guard/seed-0/summary.json")
+    base, treated = read_records(folder).of("plain")[0], read_records(folder).of("guard")[0]
+    assert difference(base, treated, "train_loss", "steps") == pytest.approx(0.7 - 2.5)
+    assert difference(base, treated, "val_loss", "steps") == pytest.approx(4.5 - 2.0)
 
 
 def test_the_median_counts_a_diverged_run_as_infinitely_high():

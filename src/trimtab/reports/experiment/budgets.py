@@ -65,7 +65,7 @@ def difference(base: EpisodeRecords, treated: EpisodeRecords, figure: str, resou
     """Treatment − baseline where both have spent the total of the cheaper of the two; None without records.
 
     The smoothed training loss is the one after the last step within that budget; the validation loss is interpolated
-    linearly between evaluations. A diverged run counts as the untrained model.
+    linearly between evaluations. A diverged run counts as the untrained model, by the same loss.
     """
     if not (base.finished and treated.finished):
         return None
@@ -79,7 +79,7 @@ def difference(base: EpisodeRecords, treated: EpisodeRecords, figure: str, resou
 
 def _at(side: EpisodeRecords, figure: str, resource: str, budget: float) -> float:
     if side.status == "diverged":
-        return side.figures.get("untrained_loss", math.nan)
+        return side.figures.get("untrained_loss" if figure == "val_loss" else "untrained.train_loss", math.nan)
     spent, values = _spent(side, figure, resource)
     if not len(spent) or budget < spent[0]:
         return math.nan
