@@ -18,7 +18,7 @@ def test_every_setting_is_measured_in_every_situation() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--works", "cooking"], "--works has no 'cooking'. Known: training,"),
+        (["--workloads", "cooking"], "--workloads has no 'cooking'. Known: training,"),
         (["--settings", "library,never"], "--settings has no 'never'"),
         (["--settings", "passive"], "--settings needs 'library'"),
     ],

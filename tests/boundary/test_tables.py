@@ -10,7 +10,7 @@ WANTED = ("arm", "seed")
     [
         (
             b"Arm;Seed;val_loss\n",
-            "its columns are separated by semicolons, and this takes commas. Save the table with commas",
+            "its columns are separated by semicolons, but Trimtab expects commas. Save the table with commas",
         ),
         (b"arm:seed:val_loss\n", "separated by colons"),
         (b"arm seed val_loss\n", "separated by spaces"),
@@ -56,14 +56,14 @@ def test_a_table_without_a_wrong_separator_has_no_fault(content: bytes) -> None:
 
 def test_the_separator_may_be_another() -> None:
     assert table_fault(b"arm\tseed\n", "\t", WANTED) is None
-    assert "separated by commas, and this takes tabs" in str(table_fault(b"arm,seed\n", "\t", WANTED))
-    assert "separated by commas, and this takes the character '~'" in str(table_fault(b"arm,seed\n", "~", WANTED))
+    assert "separated by commas, but Trimtab expects tabs" in str(table_fault(b"arm,seed\n", "\t", WANTED))
+    assert "separated by commas, but Trimtab expects the character '~'" in str(table_fault(b"arm,seed\n", "~", WANTED))
 
 
 def test_a_line_by_another_separator_is_named() -> None:
-    assert line_fault(["a;0;1"], 3, ",") == " They are separated by semicolons, and this takes commas."
-    assert line_fault(["a;0;3", "5"], 3, ",") == " They are separated by semicolons, and this takes commas."
-    assert line_fault(["a 0 1"], 3, ",") == " They are separated by spaces, and this takes commas."
+    assert line_fault(["a;0;1"], 3, ",") == " They are separated by semicolons, but Trimtab expects commas."
+    assert line_fault(["a;0;3", "5"], 3, ",") == " They are separated by semicolons, but Trimtab expects commas."
+    assert line_fault(["a 0 1"], 3, ",") == " They are separated by spaces, but Trimtab expects commas."
     assert line_fault(["a", "0"], 3, ",") == ""
     assert line_fault(["my best arm", "0"], 3, ",") == ""
     assert line_fault(["a;b", "0", "1"], 2, ",") == ""

@@ -98,7 +98,7 @@ def test_import_to_a_folder_and_under_a_name(gguf: Path, home: Path, tmp_path: P
         (
             ["import", "smollm3"],
             ConfigError,
-            "neither a .gguf file nor a model that Trimtab knows. It knows: smollm2-135m",
+            "neither a .gguf file nor a known model. Known models: smollm2-135m",
         ),
         (["import", "none.gguf"], DataError, "is not a .gguf file"),
         (["ask", "none", "Why?"], DataError, "There is no model in none"),

@@ -87,7 +87,7 @@ def test_arms_of_an_added_kind_of_run_are_compared(tmp_path: Path) -> None:
     assert len(runs(out)) == 16
     with pytest.raises(RunError, match="holds a coin run, which has no training steps"):
         resume(run)
-    with pytest.raises(RunError, match="holds a coin run, and there are reports of experiments and of a memory run"):
+    with pytest.raises(RunError, match="holds a coin run, for which there is no report"):
         write_report(run)
 
 

@@ -54,14 +54,14 @@ def test_a_plan_prints_what_it_can_reach():
         ((8, 7), {}, "Plan 9 pairs, or at most 6 claims"),
         ((6, 1), {"alpha": 0.01}, "Plan 8 pairs"),
         ((8, 0), {}, "at least one claim"),
-        ((8, 1), {"promise": 0.8}, "needs the margin"),
-        ((8, 1), {"promise": 0.8, "margin": 0.01, "sd": 0.02}, "promises a power of 0.8 and has 0.2"),
+        ((8, 1), {"min_power": 0.8}, "needs the margin"),
+        ((8, 1), {"min_power": 0.8, "margin": 0.01, "sd": 0.02}, "needs a power of 0.8 and has 0.2"),
     ],
 )
-def test_a_plan_below_its_promised_power_is_refused(arguments, more, words):
+def test_a_plan_below_its_required_power_is_refused(arguments, more, words):
     with pytest.raises(ConfigError, match=words):
         plan(*arguments, **more)
 
 
-def test_a_plan_with_its_promised_power_is_accepted():
-    assert "0.9" in plan(12, 1, promise=0.8, margin=0.03, sd=0.02)
+def test_a_plan_with_its_required_power_is_accepted():
+    assert "0.9" in plan(12, 1, min_power=0.8, margin=0.03, sd=0.02)

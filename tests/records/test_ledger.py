@@ -160,7 +160,7 @@ def test_find(folder, monkeypatch):
         find(folder, "2026")
     with pytest.raises(RunError, match="Similar names: 20260101-000000-aaaaaaaa"):
         find(folder, "20260101-000000-aaaabaaa")
-    with pytest.raises(RunError, match="no run_id in"):
+    with pytest.raises(RunError, match="nor the beginning of a run_id in"):
         find(folder, "")
     with pytest.raises(RunError, match="no folder"):
         find(folder / "none", "zzz")

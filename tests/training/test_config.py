@@ -47,7 +47,9 @@ def test_a_term_alone_is_no_objective() -> None:
 def test_a_sum_of_terms_alone_is_no_objective() -> None:
     mmce, entropy, plain = {"name": "mmce"}, {"name": "entropy", "weight": 0.1}, {"name": "cross_entropy"}
     for terms in ([mmce], [mmce, entropy], [{**plain, "weight": 0.0}, mmce], [total(mmce), entropy]):
-        with pytest.raises(ConfigError, match=r"episode\.loss: the sum has no objective, .*weight above 0\.$"):
+        with pytest.raises(
+            ConfigError, match=r"episode\.loss: the sum contains only auxiliary terms .*weight above 0\.$"
+        ):
             objective(total(*terms))
     for terms in (
         [plain, mmce],

@@ -1,4 +1,4 @@
-"""Benchmark of OpenMP's spin count: speed alone, with a busy process, and with a second run, by spin count."""
+"""Benchmark of OpenMP's spin count: speed by spin count, alone, next to a busy process, and next to a second run."""
 
 import itertools
 import os
@@ -28,7 +28,7 @@ TINY = (
 
 
 def bench_spinning(
-    works: tuple[str, ...], settings: tuple[str, ...], seconds: float, rounds: int, say: Callable[[str], None]
+    workloads: tuple[str, ...], settings: tuple[str, ...], seconds: float, rounds: int, say: Callable[[str], None]
 ) -> dict[str, float]:
     """Relative rates, each the median over `rounds` in which all settings alternate.
 
@@ -38,7 +38,7 @@ def bench_spinning(
     """
     rates: dict[tuple[str, str, str], list[float]] = {}
     for turn in range(rounds):
-        for work in works:
+        for work in workloads:
             one = _rate(work, "library", 1, "alone", seconds)
             rates.setdefault((work, "one_thread", "alone"), []).append(one)
             for situation, name in itertools.product(SITUATIONS, settings if turn % 2 == 0 else settings[::-1]):
@@ -48,7 +48,7 @@ def bench_spinning(
                     f"round {turn + 1}: {work}, {name}, {situation}: {rate:.4g} units/s ({rate / one:.0%} of one thread)"
                 )
     medians = {key: statistics.median(values) for key, values in rates.items()}
-    figures = {f"{work}.one_thread": medians[work, "one_thread", "alone"] for work in works}
+    figures = {f"{work}.one_thread": medians[work, "one_thread", "alone"] for work in workloads}
     for (work, name, situation), rate in medians.items():
         if name != "one_thread":
             base = medians[work, *(("library", "alone") if situation == "alone" else ("one_thread", "alone"))]
@@ -139,7 +139,7 @@ _UNITS: dict[str, Callable[[int, Path], tuple[Callable[[], object], int]]] = {
     "generation": _generation,
     "memory": _memory,
 }
-WORKS = tuple(_UNITS)
+WORKLOADS = tuple(_UNITS)
 """The kinds of work: the default training step, one of 0.1 million parameters, generation for one prompt, memory pair-steps."""
 
 

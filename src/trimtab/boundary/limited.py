@@ -28,10 +28,10 @@ def run_limited(
 ) -> Any:
     """What `function(*arguments)` returns, computed in a new Python process within limits.
 
-    `function` is a top-level function of a module that imports nothing of Trimtab, since the process loads that one file
-    and nothing else; arguments and result are JSON values. `seconds` bounds the processor time, `memory` the address space
+    `function` is a top-level function of a module that does not import Trimtab: the process loads its file by path, and what it
+    imports; arguments and result are JSON values. `seconds` bounds the processor time, `memory` the address space
     in bytes, `output` the bytes of the result as JSON and of any file written. Modules in the working folder are not
-    importable. Takes about 50 ms and the imports of the module. Use it inside `foreign`, which words the error:
+    importable. Takes about 50 ms and the imports of the module. Use it inside `foreign`, which makes the error message:
 
         with foreign(DataError, lambda reason: f"{path} is not a tokenizer: {reason}. Choose another file."):
             facts = run_limited(tokenizer_facts, str(path), seconds=10, memory=2 << 30)
@@ -45,7 +45,7 @@ def run_limited(
         "arguments": arguments,
         "limits": {"seconds": seconds, "memory": memory, "output": output},
     }
-    patience = 60 + 10 * seconds  # many processes may share a core
+    timeout = 60 + 10 * seconds  # many processes may share a core
     with tempfile.TemporaryFile() as answer:
         try:
             done = subprocess.run(
@@ -53,11 +53,11 @@ def run_limited(
                 input=json.dumps(request).encode(),
                 stdout=answer,
                 stderr=subprocess.DEVNULL,
-                timeout=patience,
+                timeout=timeout,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise LimitedError(f"it takes longer than {patience} s") from error
+            raise LimitedError(f"it takes longer than {timeout} s") from error
         except OSError as error:
             raise WorkError(
                 f"A process with limits cannot be started: {error.strerror}. Free memory or processes."

@@ -42,7 +42,7 @@ def exit_with_parent(pid: int, parent: str | None) -> None:
     """
     if sys.platform.startswith("linux") and os.getppid() == pid:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    # After that call: a parent that ended before it sends no signal.
+    # Checked after prctl: a parent that died before the call sends no signal.
     if not _is_alive(pid, parent):
         os._exit(1)
     threading.Thread(target=_watch, args=(pid, parent), daemon=True).start()

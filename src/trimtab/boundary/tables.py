@@ -42,17 +42,17 @@ def table_fault(content: bytes, separator: str, wanted: Collection[str]) -> str 
     return (
         None
         if actual is None
-        else f"its columns are separated by {_WORDS[actual]}, and this takes {_word(separator)}. {_advice(separator)}"
+        else f"its columns are separated by {_WORDS[actual]}, but Trimtab expects {_word(separator)}. {_advice(separator)}"
     )
 
 
 def line_fault(cells: Sequence[str], columns: int, separator: str) -> str:
-    """A sentence where a line with fewer cells than there are columns has as many by another separator; else nothing."""
+    """If a line has too few cells, but the right number when split at another separator, a sentence that says so; else ''."""
     line = separator.join(cells)
     for mark, word in _WORDS.items():
         is_common = mark in " :,"  # in text; so it counts only where there is no other sign of a separator
         if mark != separator and len(line.split(mark)) == columns > len(cells) and (len(cells) == 1 or not is_common):
-            return f" They are separated by {word}, and this takes {_word(separator)}."
+            return f" They are separated by {word}, but Trimtab expects {_word(separator)}."
     return ""
 
 

@@ -121,7 +121,7 @@ def memory(
 
 @bench_app.command()
 def spinning(
-    works: Annotated[
+    workloads: Annotated[
         str, typer.Option(help="What to measure, separated by commas: training, tiny_training, generation, memory.")
     ] = "training,tiny_training",
     settings: Annotated[
@@ -140,19 +140,19 @@ def spinning(
 
     generation and memory need smollm2-135m (`trimtab models import smollm2-135m`). Run nothing else meanwhile.
 
-    trimtab bench spinning --works training,memory --rounds 3
+    trimtab bench spinning --workloads training,memory --rounds 3
     """
-    from trimtab.bench.spinning import SETTINGS, WORKS, bench_spinning
+    from trimtab.bench.spinning import SETTINGS, WORKLOADS, bench_spinning
     from trimtab.errors import ConfigError
 
-    chosen = {"--works": (works.split(","), WORKS), "--settings": (settings.split(","), tuple(SETTINGS))}
+    chosen = {"--workloads": (workloads.split(","), WORKLOADS), "--settings": (settings.split(","), tuple(SETTINGS))}
     for option, (names, known) in chosen.items():
         if unknown := [name for name in names if name not in known]:
             raise ConfigError(f"{option} has no '{unknown[0]}'. Known: {', '.join(known)}.")
     if "library" not in chosen["--settings"][0]:
         raise ConfigError("--settings needs 'library', which the others are compared with.")
     figures = bench_spinning(
-        tuple(chosen["--works"][0]), tuple(chosen["--settings"][0]), seconds, rounds, _say(as_json)
+        tuple(chosen["--workloads"][0]), tuple(chosen["--settings"][0]), seconds, rounds, _say(as_json)
     )
     _print(figures, as_json)
 

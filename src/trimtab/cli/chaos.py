@@ -46,7 +46,7 @@ def chaos(
     It is the rate at which perturbed copies of the run move away from it. Above 0, a rounding error grows
     exponentially; the plot shows it.
 
-    trimtab chaos runs/first --at 400 --out runs/first-chaos
+    trimtab chaos runs/first --at 200 --out runs/first-chaos
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} exists already, and the results need a new folder. Choose another --out.")
@@ -78,7 +78,7 @@ def chaos(
 
         deliver(json.dumps(to_json(result)))
     else:
-        say(_account(result, out))
+        say(_summary(result, out))
 
 
 def _write(result: dict[str, Any], out: Path) -> None:
@@ -93,7 +93,7 @@ def _write(result: dict[str, Any], out: Path) -> None:
     write_json(out / "chaos.json", result)
 
 
-def _account(result: dict[str, Any], out: Path) -> str:
+def _summary(result: dict[str, Any], out: Path) -> str:
     value, interval = result["exponent"], result["interval"]
     known = "" if interval is None else f" (95% interval {interval[0]:+.4f} to {interval[1]:+.4f})"
     if not math.isfinite(value):

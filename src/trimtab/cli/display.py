@@ -193,7 +193,7 @@ def console_for(*, as_json: bool) -> Console:
 def showing(words: Words | None, *, as_json: bool, how_to_continue: str) -> Iterator[RunContext]:
     """A context for a run: its events are shown, and a signal ends it after a checkpoint.
 
-    A second Ctrl-C, or one before the work has begun, leaves with the exit code of an interrupt and one line.
+    A second Ctrl-C, or one before the work has started, exits with the code of an interrupt and one line.
     """
     with (
         StopOnSignal(say_in_handler) as stop,

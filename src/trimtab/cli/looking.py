@@ -172,14 +172,16 @@ def diff(
     one, other = first.manifest(), second.manifest()
     delta = config_delta(one.config, other.config)
     machine = environment_differences(one.environment, other.environment)
-    parting = first_difference(first, second)
+    difference = first_difference(first, second)
     changed = [_warn_of_changes(run, quiet=as_json) for run in (first, second)]
     if as_json:
         content = {
             "config": [{"key": k, "a": x, "b": y} for k, x, y in delta],
             "environment": [{"key": k, "a": x, "b": y} for k, x, y in machine],
             "data_identical": one.data.fingerprint == other.data.fingerprint,
-            "first_difference": None if parting is None else {"step": parting.step, "message": parting.message},
+            "first_difference": None
+            if difference is None
+            else {"step": difference.step, "message": difference.message},
             "altered": {"a": changed[0], "b": changed[1]},
         }
         deliver(json.dumps(content, default=str))
@@ -192,7 +194,7 @@ def diff(
         say(f"environment {key}: {x} in A, {y} in B")
     if not delta:
         say("The configs are the same.")
-    say("Every step is equal." if parting is None else f"First difference: {parting.message}.")
+    say("Every step is equal." if difference is None else f"First difference: {difference.message}.")
 
 
 def _yaml(value: Any) -> str:

@@ -74,7 +74,7 @@ def run(
 
         deliver(json.dumps(to_json({**result, "report": str(report)})))
     else:
-        say("", f"{_account(result)} Records in {out}, the report is {report}.")
+        say("", f"{_summary(result)} Records in {out}, the report is {report}.")
     if result["status"] == "interrupted":
         say("Continue with the same command.", err=True)
         raise typer.Exit(getattr(context.stop, "exit_code", 130))
@@ -124,7 +124,7 @@ def _decoded(folder: Path, pair: str, modes: tuple[str, ...], allow_code: bool) 
     return recall(folder, pair, modes, allow_code=allow_code)
 
 
-def _account(result: dict[str, Any]) -> str:
+def _summary(result: dict[str, Any]) -> str:
     metrics, sentences = result["metrics"], [f"{result['status'].capitalize()}."]
     if (joint := metrics.get("joint")) is not None:
         solved = f"{joint['solved']} of {joint['pairs']} pairs"

@@ -68,7 +68,7 @@ def import_model(
         made = import_gguf(file, target_folder(name or file.stem, out))
     else:
         raise ConfigError(
-            f"'{what}' is neither a .gguf file nor a model that Trimtab knows. It knows: {', '.join(KNOWN_MODELS)}."
+            f"'{what}' is neither a .gguf file nor a known model. Known models: {', '.join(KNOWN_MODELS)}."
         )
     if as_json:
         deliver(json.dumps(asdict(made)))

@@ -50,7 +50,7 @@ def page() -> str:
     for kind, registry in REGISTRIES.items():
         lines.append(f"\n## {kind}\n")
         if not list(registry):
-            lines.append("None ships yet.")
+            lines.append("No component of this kind is included yet.")
         for entry in registry:
             about = (inspect.getdoc(registry.load(entry.name)) or "").split("\n\n")[0].replace("\n", " ")
             lines.append(f"### {entry.name}\n\n{about} (`{entry.target}`)\n")
@@ -110,7 +110,7 @@ def main(arguments: list[str]) -> int:
     if "--check" in arguments:
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             return 0
-        print(f"{path} is not what the code says; run `make docs`.", file=sys.stderr)
+        print(f"{path} is out of date; run `make docs`.", file=sys.stderr)
         return 1
     path.write_text(text, encoding="utf-8")
     return 0

@@ -91,9 +91,9 @@ def resume(
     """
     check_run(run)
     with showing_training(as_json) as context:
-        from trimtab.training import resume as go_on
+        from trimtab.training import resume as resume_run
 
-        result = go_on(run, overrides or (), accept_changes=accept_changes, allow_code=allow_code, context=context)
+        result = resume_run(run, overrides or (), accept_changes=accept_changes, allow_code=allow_code, context=context)
         finish(result, run, as_json, context)
 
 
@@ -114,10 +114,10 @@ def fork(
     check_run(run)
     check_new(out)
     with showing_training(as_json) as context:
-        from trimtab.training import fork as begin
+        from trimtab.training import fork as fork_run
 
         options = {"accept_changes": accept_changes, "allow_code": allow_code}
-        finish(begin(run, at, out, overrides or (), **options, context=context), out, as_json, context)
+        finish(fork_run(run, at, out, overrides or (), **options, context=context), out, as_json, context)
 
 
 def replay(run: Run, allow_code: AllowCode = False, as_json: AsJson = False) -> None:
@@ -129,9 +129,9 @@ def replay(run: Run, allow_code: AllowCode = False, as_json: AsJson = False) -> 
     from trimtab.cli.display import Display, console_for
 
     with Display(console_for(as_json=as_json)) as display:
-        from trimtab.training import replay as again
+        from trimtab.training import replay as replay_run
 
-        result = again(run, display, allow_code=allow_code)
+        result = replay_run(run, display, allow_code=allow_code)
     where = None if result.difference is None else result.difference.message
     if as_json:
         deliver(
@@ -274,7 +274,7 @@ def showing_training(as_json: bool) -> Iterator["RunContext"]:
 
 
 def finish(result: dict[str, Any], out: Path, as_json: bool, context: "RunContext") -> None:
-    """Draw a run's loss curve and say how it ended; leaves with 128 + the signal's number when it was interrupted and 1 when it
+    """Draw a run's loss curve and say how it ended; exits with 128 + the signal's number when it was interrupted and 1 when it
     diverged."""
     if not result.get("already_ended"):
         from trimtab.records import RunDirectory
@@ -288,19 +288,19 @@ def finish(result: dict[str, Any], out: Path, as_json: bool, context: "RunContex
     elif result.get("already_ended"):
         say(
             f"The run in {out} has ended ({result['status']} after {result['steps']} steps). To train it further: trimtab resume "
-            f"{shlex.quote(str(out))} --set episode.steps=N --accept-changes{_allowance(out)}."
+            f"{shlex.quote(str(out))} --set episode.steps=N --accept-changes{_allow_code_option(out)}."
         )
     elif result["status"] != "interrupted":
-        say(_account(result, out))
+        say(_summary(result, out))
     if result["status"] == "interrupted":
-        again = f"trimtab resume {shlex.quote(str(out))}{_allowance(out)}"
+        again = f"trimtab resume {shlex.quote(str(out))}{_allow_code_option(out)}"
         say(f"Interrupted after step {result['steps']}, with a checkpoint. Continue with: {again}", err=True)
         raise typer.Exit(getattr(context.stop, "exit_code", 130))
     if result["status"] == "diverged":
         raise typer.Exit(1)
 
 
-def _account(result: dict[str, Any], out: Path) -> str:
+def _summary(result: dict[str, Any], out: Path) -> str:
     loss = result.get("val_loss")
     figures = "" if loss is None else f", validation loss {float(loss):.4f} nats per token"
     if result.get("task_eval"):
@@ -310,11 +310,11 @@ def _account(result: dict[str, Any], out: Path) -> str:
     speed = result["tokens"] / result["seconds"] if result["seconds"] else 0.0
     return (
         f"{result['status']} after {result['steps']} steps{figures}, {speed:,.0f} tokens/s. Records in {out}, loss curve in "
-        f"{out / 'plots'}. Try: trimtab sample {shlex.quote(str(out))}{_prompt(out)}{_allowance(out)}"
+        f"{out / 'plots'}. Try: trimtab sample {shlex.quote(str(out))}{_prompt(out)}{_allow_code_option(out)}"
     )
 
 
-def _allowance(out: Path) -> str:
+def _allow_code_option(out: Path) -> str:
     """The option that a run needs whose config names code of the user; nothing for any other run."""
     from trimtab.config.permission import dotted_paths
     from trimtab.records import RunDirectory

@@ -1,4 +1,4 @@
-"""Rows of a training run in words."""
+"""Formats the rows of a training run for the command line."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ class TrainingWords:
         return "  ".join(part for part in (f"loss {float(row['loss_ema']):.4f}", self._validation, speed) if part)
 
     def occurrence(self, row: Row) -> list[str]:
-        """The facts about the data, one a line; any other event in one line, with its reason."""
+        """The facts about the data, one per line; any other event in one line, with its reason."""
         kind = row["kind"]
         if kind == "data":
             return [f"data: {fact}" for fact in row["after"]]

@@ -1,4 +1,4 @@
-"""A parameter's type, range and default as a reader of configs knows them: `number ≥ 0, < 1`, `[0.9, 0.95]`."""
+"""A parameter's type, range and default in the notation of the config reference: `number ≥ 0, < 1`, `[0.9, 0.95]`."""
 
 import inspect
 import types

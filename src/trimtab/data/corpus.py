@@ -94,7 +94,7 @@ def open_corpus(source: str | list[str] | None, events: OnEvent | None = None) -
     named = [source] if isinstance(source, str) else source
     if not named:
         raise DataError(
-            "`data.path` is an empty list. Name at least one text file or folder, or null for the embedded text."
+            "`data.path` is an empty list. Name at least one text file or folder, or null for the built-in corpus."
         )
     paths: list[tuple[Path, Path | None]] = []
     skipped: list[SkippedFile] = []
@@ -129,7 +129,7 @@ def _existing(text: str) -> Path:
     absolute = "" if path.is_absolute() and str(path) == text else f" (looked for {path_text(path.absolute())})"
     raise DataError(
         f"The corpus '{text}' does not exist{absolute}. Name a text file or a folder in "
-        "`data.path`, or null for the embedded text."
+        "`data.path`, or null for the built-in corpus."
     )
 
 

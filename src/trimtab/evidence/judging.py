@@ -79,8 +79,8 @@ def _pairing(table: Table, pairing: Pairing | None) -> Pairing:
     if pairing == "seed" and len(set(trunks)) < len(trunks):
         shared = next(trunk for trunk in trunks if trunks.count(trunk) > 1)
         raise DataError(
-            f"{table.source}: trunk {shown(shared)} has several futures, which are not independent pairs. Pair by fork: each "
-            "trunk's futures are averaged to one difference."
+            f"{table.source}: trunk {shown(shared)} has several forks, which are not independent pairs. Use --pairing fork: the "
+            "differences of all forks of a trunk are averaged."
         )
     return pairing
 

@@ -20,21 +20,21 @@ def plan(
     alpha: float = 0.05,
     margin: float | None = None,
     sd: float | None = None,
-    promise: float | None = None,
+    min_power: float | None = None,
     scale: Scale = "plain",
     seed: int = 0,
 ) -> str:
     """What `n` pairs can show on `claims` claims, as text: reachable p, power, and pairs needed for the margin.
 
     `margin` (the smallest difference that matters) and `sd` (of a paired difference, from a pilot or the noise floor) are in
-    the metric's units. `promise` is a power in (0, 1) to hold the plan to at an effect as large as the margin, at the
+    the metric's units. `min_power` is the power in (0, 1) that the plan needs at an effect as large as the margin, at the
     strictest Holm step; `scale` is the claims'. Raises ConfigError for a plan that cannot reach its own level (under 6
-    pairs, or more claims than 2 / 2ⁿ allows) and for one that falls short of its promise.
+    pairs, or more claims than 2 / 2ⁿ allows) and for one that falls short of its min_power.
     """
     _reachable(n, claims, alpha)
-    if promise is not None and (margin is None or sd is None or not 0 < promise < 1):
+    if min_power is not None and (margin is None or sd is None or not 0 < min_power < 1):
         raise ConfigError(
-            "A promised power is a number between 0 and 1 and needs the margin and the SD of a paired difference "
+            "A required power (`min_power`) is a number between 0 and 1 and needs the margin and the SD of a paired difference "
             "(from a pilot, or the noise floor)."
         )
     step = (
@@ -59,10 +59,10 @@ def plan(
             f"An effect as large as the margin ({margin:g}, SD {sd:g}, so {margin / sd:.2g} SD): {reached:.2f}; "
             f"{_pairs(needed)} would give the t test a power of 0.80."
         )
-        if promise is not None and reached < promise:
-            enough = pairs_needed(margin, sd, alpha=alpha, share=claims, wanted=promise)
+        if min_power is not None and reached < min_power:
+            enough = pairs_needed(margin, sd, alpha=alpha, share=claims, wanted=min_power)
             raise ConfigError(
-                f"This plan promises a power of {promise:g} and has {reached:.2f} at an effect of {margin:g} (SD {sd:g}, "
+                f"This plan needs a power of {min_power:g} and has {reached:.2f} at an effect of {margin:g} (SD {sd:g}, "
                 f"{n} pairs, {_count(claims, 'claim')}). Plan {_pairs(enough)} "
                 "or a few more, fewer claims, or a larger margin."
             )

@@ -227,7 +227,7 @@ def _check_pairing(experiment: Experiment, at: str) -> None:
     if pairing.name == "seed":
         return
     base = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0])
-    _check_parting(experiment, at)
+    _check_fork_step(experiment, at)
     for arm in experiment.treatments:
         other = experiment.config(arm, experiment.seed_list[0], experiment.cells[0])
         if experiment.runs_alone(arm):
@@ -246,21 +246,22 @@ def _check_pairing(experiment: Experiment, at: str) -> None:
         )
 
 
-def _check_parting(experiment: Experiment, at: str) -> None:
-    parting = experiment.pairing.at
+def _check_fork_step(experiment: Experiment, at: str) -> None:
+    fork_step = experiment.pairing.at
     for arm in experiment.arms:
         for cell in experiment.cells:
             steps = experiment.config(arm, experiment.seed_list[0], cell).episode.steps
-            if parting is not None and parting >= steps:
+            if fork_step is not None and fork_step >= steps:
                 raise ConfigError(
-                    f"{at}pairing.at: {parting} is not before the last step ({steps}) of the arm '{arm}'."
+                    f"{at}pairing.at: {fork_step} is not before the last step ({steps}) of the arm '{arm}'."
                 )
 
 
 def _check_lazy(experiment: Experiment, at: str, arm: str, base: RunConfig, other: RunConfig) -> None:
     if base.episode.regime_controller is not None:
         raise ConfigError(
-            f"{at}pairing: a lazy fork's baseline ('{experiment.baseline_arm}') has no regime controller."
+            f"{at}pairing: with the pairing lazy_fork the baseline ('{experiment.baseline_arm}') must not have a regime "
+            "controller. Remove it, or use {{name: seed}}."
         )
     allowed = {"regime_controller": None, "rewind": base.episode.rewind}
     if other.episode.model_copy(update=allowed) != base.episode.model_copy(update=allowed):

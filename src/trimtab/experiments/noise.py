@@ -17,8 +17,8 @@ COPY = "the baseline again"
 def noise_jobs(folder: ExperimentDirectory, experiment: Experiment) -> list[Job]:
     """The baseline's copies, for the first seeds of the experiment.
 
-    With forks, a copy parts from the baseline where the arms do. With lazy forks, it parts at the median step at which the arms'
-    forks began (their episodes have ended), or at half of the steps where none did.
+    With forks, a copy starts at the step at which the arms do. With lazy forks, it starts at the median step of the arms' forks
+    (their episodes have ended), or at half of the steps if no arm was forked.
     """
     if not experiment.noise_floor:
         return []

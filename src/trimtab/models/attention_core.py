@@ -1,8 +1,9 @@
-"""softmax(Q Kᵀ) V with dropout on the weights: block-causal on a CPU, torch's own kernels elsewhere.
+"""Causal attention with dropout on the weights: in blocks of queries on a CPU, by torch's own operations elsewhere.
 
 On a CPU, queries are processed in blocks, and a block multiplies only the keys up to its own end, so most of the masked upper
-triangle is never drawn, exponentiated or multiplied. Weights, masks and products are in the compute precision; softmax uses fp32
-internally. torch's fused CPU kernel has no dropout, and its backward pass is slower than this one at these lengths.
+triangle costs nothing: no dropout mask, no softmax, no product. Weights, masks and products are in the compute precision;
+softmax uses fp32 internally. torch's fused CPU kernel has no dropout, and its backward pass is slower than this one at these
+lengths.
 """
 
 import math
@@ -21,7 +22,7 @@ _MOST_BLOCKS = 4
 
 
 def query_blocks(length: int) -> list[tuple[int, int]]:
-    """(start, end) of the query blocks of a sequence: at most four, of at least 64 positions each (if there are as many)."""
+    """(start, end) of the query blocks of a sequence: at most four, of 64 positions or a quarter; the last may be shorter."""
     size = max(_SMALLEST_BLOCK, math.ceil(length / _MOST_BLOCKS))
     return [(start, min(start + size, length)) for start in range(0, length, size)]
 
@@ -42,7 +43,7 @@ def _heads_first(values: Tensor, scale: float = 1.0) -> Tensor:
     return torch.mul(view, scale, out=torch.empty(view.shape, dtype=values.dtype, device=values.device))
 
 
-class _BlockCausal(torch.autograd.Function):
+class _BlockwiseCausal(torch.autograd.Function):
     """Grouped-query causal attention, block by block. Groups of queries that share a key head are stacked as rows."""
 
     @staticmethod
@@ -134,7 +135,7 @@ def causal_attention(
     weights after the softmax, without renormalising. `kv_heads` may divide `heads` (grouped-query attention).
     """
     if q.device.type == "cpu":
-        result: Tensor = _BlockCausal.apply(q, k, v, allowed, masks)  # type: ignore[no-untyped-call]
+        result: Tensor = _BlockwiseCausal.apply(q, k, v, allowed, masks)  # type: ignore[no-untyped-call]
         return result
     if masks is None:
         return attend(q, k, v, allowed=allowed, causal=allowed is None)

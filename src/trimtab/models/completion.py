@@ -181,7 +181,7 @@ class _Batch:
 
     def end(self, stop: Collection[int], stop_texts: Sequence[str], text_decoder: _TextDecoder | None) -> None:
         """Find the rows that end at this step, and remove ended rows from memory once there are many."""
-        # A character has at most four bytes and a token at least one; one more character may be cut at the front.
+        # n characters are at most 4 n tokens: a character has up to 4 bytes, a token at least 1. 4 more for a cut character.
         tail = 4 * max(map(len, stop_texts), default=0) + 4
         for row in sorted(self.live):
             produced = self.produced[row]

@@ -18,7 +18,7 @@ _POSITION = ("attempt", "step")
 
 
 def refuse_changes(folder: Path, changes: Sequence[str], consequence: str, way_out: str) -> None:
-    """Raise `RunError` for a recorded run where `changes`, as phrases, says that what decides its numbers has changed."""
+    """Raise `RunError` if there are `changes`: phrases, each naming a changed condition that affects the run's results."""
     if changes:
         raise RunError(
             f"The run in {folder} was recorded under other conditions: {'; '.join(changes)}. {consequence} Undo the change, or "

@@ -100,7 +100,7 @@ def _check_ours(out: Path, run_id: str, kind: str) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         owner, files = None, set()  # not an export's folder: everything in it is foreign
     if owner not in (None, f"{kind} export of run {run_id}"):
-        raise RunError(f"Cannot export to {out}: it already holds the {owner}, another one. Choose another --out.")
+        raise RunError(f"Cannot export to {out}: it already holds another export (the {owner}). Choose another --out.")
     if foreign := sorted(present - files):
         raise RunError(
             f"Cannot export to {out}: it holds files that an export did not make ({', '.join(foreign[:3])}). "

@@ -85,7 +85,8 @@ def find(folder: str | Path, name: str) -> RunRow:
     near = difflib.get_close_matches(name, [row.run_id for row in rows] + [row.path for row in rows], n=3)
     hint = f" Similar names: {', '.join(near)}." if near else ""
     raise RunError(
-        f"There is no folder '{name}', and no run_id in {folder} begins with it.{hint} `trimtab list {folder}` shows all runs."
+        f"'{name}' is neither the folder of a run nor the beginning of a run_id in {folder}.{hint} "
+        f"`trimtab list {folder}` shows all runs."
     )
 
 

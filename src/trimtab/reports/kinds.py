@@ -28,8 +28,8 @@ def write_report(folder: Path) -> list[Path]:
     kind = kind_named(run.manifest().kind, f"{run.manifest_path}: ")
     if kind not in reported:
         raise RunError(
-            f"{folder} holds {kind.noun}, and there are reports of experiments and of {nouns}. `trimtab show {folder}` shows "
-            "what a run's records say."
+            f"{folder} holds {kind.noun}, for which there is no report; experiments and {nouns} have one. "
+            f"`trimtab show {folder}` shows what a run's records say."
         )
     paths: list[Path] = kind.load("report")(folder)
     return paths

@@ -137,7 +137,7 @@ def newest_sound(folder: Path, at_most: int | None = None) -> tuple[int, Snapsho
             continue
         return step, snapshot, records, refused
     if refused:
-        raise RunError(f"No checkpoint in {folder} is sound. {' '.join(refused)}")
+        raise RunError(f"No checkpoint in {folder} is intact. {' '.join(refused)}")
     return None
 
 

@@ -52,8 +52,8 @@ def _refuse_terms_without_objective(loss: Mapping[str, Any], where: Source) -> N
     name, terms = loss["name"], [spec for _, spec in inner_components("loss", loss)]
     if terms:
         raise ConfigError(
-            f"{place}the sum has no objective, only terms that are added to one ({', '.join(term['name'] for term in terms)}): "
-            "add one that is trained on every token, {name: cross_entropy} say, with a weight above 0."
+            f"{place}the sum contains only auxiliary terms ({', '.join(term['name'] for term in terms)}). Add a main loss "
+            "that covers every token, such as {name: cross_entropy}, with a weight above 0."
         )
     raise ConfigError(
         f"{place}'{name}' is a term that is added to an objective and is none itself: write {{name: sum, terms: "

@@ -65,7 +65,7 @@ def test_a_pair_longer_than_the_context_is_skipped() -> None:
     result = encode(pair("12345678", "1"), context=16, overhead=8)
     assert result.pairs == ()
     assert result.skipped[0].reason == (
-        "The question has 9 tokens with its end token, which with the 8 positions before it is longer than the context of 16."
+        "The question needs 9 tokens (end token included) and 8 positions before it, but the context has only 16."
     )
 
 

@@ -124,7 +124,7 @@ def test_a_rewind_removes_the_checkpoints_of_the_abandoned_passage(tmp_path: Pat
     train(config(*BACK, "episode.checkpoint_every=1", "episode.keep_checkpoints=50"), tmp_path / "run",
           RunContext(stop=lambda: next(stops)))  # fmt: skip
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
-    assert names[-1] == "step-00000011"  # in the second passage, where the run was stopped
+    assert names[-1] == "step-00000011"  # in the second attempt, in which the run was stopped
 
 
 def test_a_deep_rewind_leaves_a_checkpoint_to_resume_from(tmp_path: Path, rewound: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_rewind_restores_the_best_evaluation_with_the_weights(tmp_path: Path) 
     train(config(*BACK, "episode.keep_checkpoints=1"), tmp_path / "run", RunContext(stop=lambda: next(stops)))
     run = RunDirectory(tmp_path / "run")
     losses = {row["step"]: row["val_loss"] for row in run.evaluations()}
-    assert min(losses, key=lambda step: losses[step]) == 12  # the best one was in the passage that was given up
+    assert min(losses, key=lambda step: losses[step]) == 12  # the best one was in the attempt that the rewind ended
     summary = run.summary()
     assert summary is not None
     figures = [summary.metrics[key] for key in ("best_step", "best_val_loss", "val_loss")]

@@ -124,7 +124,7 @@ def test_when_no_checkpoint_is_sound_it_says_so(tmp_path: Path) -> None:
     for step in checkpoint_steps(tmp_path / "run" / "checkpoints"):
         state = checkpoint_path(tmp_path / "run" / "checkpoints", step) / "state.json"
         state.write_text(state.read_text()[:-40])
-    with pytest.raises(RunError, match=r"No checkpoint in .* is sound.*state\.json"):
+    with pytest.raises(RunError, match=r"No checkpoint in .* is intact.*state\.json"):
         resume(tmp_path / "run")
 
 

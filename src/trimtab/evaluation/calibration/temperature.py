@@ -59,7 +59,7 @@ def fit_temperature(
     y = as_labels(labels, *z.shape)
     if (lacking := np.isneginf(z[np.arange(len(z)), y])).any():
         raise ValueError(
-            f"The label of item {int(np.flatnonzero(lacking)[0])} is a class that it does not have (−inf)."
+            f"Item {int(np.flatnonzero(lacking)[0])} is labelled with a class that it does not have: its logit is −inf."
         )
     fitted_on = fitted_items(len(z), groups=groups, share=share, seed=seed)
     temperature, at_bound = best_temperature(z[fitted_on], y[fitted_on])

@@ -101,8 +101,8 @@ def target_ids(
         )
     if overhead + ids.size + 1 > context:
         raise UnusableTextError(
-            f"The {name} has {ids.size + 1:,} tokens with its end token, which with the {overhead:,} positions before it is "
-            f"longer than the context of {context:,}."
+            f"The {name} needs {ids.size + 1:,} tokens (end token included) and {overhead:,} positions before it, but the "
+            f"context has only {context:,}."
         )
     if (decoded := tokenizer.decode(ids)) != text:
         raise UnusableTextError(

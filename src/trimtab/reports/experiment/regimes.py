@@ -61,7 +61,7 @@ def regimes(records: ExperimentRecords) -> Section:
         if treated.same
         else ()
     )
-    return Section(KEY, TITLE, (Text(about), *same, plots, _shares((base, treated))))
+    return Section(KEY, TITLE, (Text(about), *same, plots, _step_counts((base, treated))))
 
 
 def _example(records: ExperimentRecords) -> tuple[EpisodeRecords, EpisodeRecords, str] | None:
@@ -206,7 +206,7 @@ def _bounds(axes: Any, decisions: list[Row], handles: dict[str, Any]) -> None:
         (handles["clipped to"],) = axes.plot(*zip(*bounds, strict=True), "_", color=RED, ms=5, mew=1.4)
 
 
-def _shares(sides: tuple[EpisodeRecords, EpisodeRecords]) -> Table:
+def _step_counts(sides: tuple[EpisodeRecords, EpisodeRecords]) -> Table:
     rows = []
     for name in SHADES:
         counts = []

@@ -18,7 +18,7 @@ class Evaluated:
     `without_gain` counts the evaluations in a row that did not. `latest` holds the newest figures. None and {} before the
     first evaluation.
 
-    All of this is about weights, so a rewind restores it together with the weights. The checkpoints of the abandoned passage
+    All of this is about weights, so a rewind restores it together with the weights. The checkpoints of the abandoned attempt
     are dropped, so none of its evaluations may stay the best, or count for early stopping. What the monitor learns from steps
     (averages, windows, flags) continues through a rewind, as the data does.
     """

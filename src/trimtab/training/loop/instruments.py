@@ -62,8 +62,8 @@ class InstrumentSet:
             instrument = self.instruments[name] = registry.build(component.spec)
             if not any(instrument.due(step, steps) for step in range(1, steps + 1)):
                 raise ConfigError(
-                    f"{at}'{name}' would never measure in a run of {steps} steps; give it a smaller `every` (and, where it "
-                    "follows the run's future, a horizon that fits before the last step)."
+                    f"{at}'{name}' would never measure in a run of {steps} steps; give it a smaller `every` (and, if it "
+                    "trains further steps, a horizon that ends before the last step)."
                 )
 
     def measure(self, trainer: Loop, loader: BatchSource) -> dict[str, dict[str, Any]]:

@@ -368,9 +368,7 @@ class Trainer:
         name = checkpoint_path(folder, state.step).name
         self.logger.event(state.step, state.attempt, "checkpoint", reason, after=name)
         write_checkpoint(folder, state.snapshot(), self.logger.seals())
-        drop_after(
-            folder, state.step
-        )  # those of a passage that a rewind abandoned; pruning would keep them as the newest
+        drop_after(folder, state.step)  # those of an attempt that a rewind ended; pruning would keep them as the newest
         best = [state.evaluated.best_step, *(one["evaluated"]["best_step"] for one in state.ring.evaluations)]
         prune(folder, state.episode.keep_checkpoints, {step for step in best if step is not None})
 

@@ -1,4 +1,4 @@
-"""Whether a recorded run is chaotic at a step: how fast slightly perturbed copies of its state part from it."""
+"""Whether a recorded run is chaotic at a step: how fast slightly perturbed copies of its state move away from it."""
 
 import math
 from collections.abc import Callable
@@ -36,12 +36,12 @@ def chaos(
     allow_code: bool = False,
     events: OnEvent | None = None,
 ) -> dict[str, Any]:
-    """Train `copies` perturbed copies of the run in `path` from its state after step `at`, and measure how they part from it.
+    """Train perturbed copies of the run in `path` from its state after step `at`, and measure how fast they move away from it.
 
     A copy's parameters and optimiser moments differ from the run's by random shares of themselves, `epsilon` in relative
-    length (see `Coordinates`). Each makes the run's own next `discard` + `steps` steps in fp32 twice: once left alone, and
-    once pulled back to `epsilon` every `renormalise_every` steps, which gives the exponent. The first `discard` steps, in
-    which a difference turns to its fastest growing direction, are not counted. The run is not changed.
+    length (see `Coordinates`). Each makes the run's own next `discard` + `steps` steps in fp32 twice: once without intervention,
+    and once rescaled to the distance `epsilon` every `renormalise_every` steps, which gives the exponent. The first `discard`
+    steps, in which the difference aligns with its fastest growing direction, are not counted. The run is not changed.
 
     Returns what `chaos.json` holds: `exponent` (mean over the copies, nats per step), `interval` (95%, from batch means of
     their mean rate; None below 50 measurements), and for each copy its exponent, rates and distances (`copies`).
@@ -134,7 +134,9 @@ def _assembly(
     assembly = assemble(config, events)
     if not accept_changes:
         changes = differences(manifest, conditions_of(assembly))
-        refuse_changes(run.path, changes, "Its copies would train as another run.", "measure with --accept-changes")
+        refuse_changes(
+            run.path, changes, "The copies would not follow the recorded run.", "measure with --accept-changes"
+        )
     return assembly
 
 

@@ -12,7 +12,7 @@ from trimtab.runtime.checkpoint import Snapshot, read_checkpoint
 from trimtab.runtime.events import OnEvent
 from trimtab.training.runs.conditions import conditions_now, differences
 from trimtab.training.runs.recorded import recorded_config
-from trimtab.training.runs.state_after_step import passage, rerun, state_of_parent
+from trimtab.training.runs.state_after_step import last_attempt_at, rerun, state_of_parent
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _replay(run: RunDirectory, events: OnEvent | None) -> Replay:
         notes = [*notes, *refused]
     if goal.step <= first_step:
         raise RunError(" ".join([f"The run in {run.path} has no step to replay yet.", *notes]))
-    until = (passage(rows, goal.step) if rows else _attempt(run, goal.step), goal.step)
+    until = (last_attempt_at(rows, goal.step) if rows else _attempt(run, goal.step), goal.step)
     snapshot, log = rerun(run, start, until, events, strict=False)
     replayed = tensors_sha256(snapshot.model)
     same = None if goal.weights is None or log.difference is not None else goal.weights == replayed

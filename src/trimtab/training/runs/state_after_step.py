@@ -48,17 +48,17 @@ class Rerun(MemoryLogger):
         return "replayed" if self.reached() or self.difference is not None else None
 
 
-def passage(rows: list[dict[str, Any]], step: int) -> int:
-    """The last attempt under which the recorded run continued from `step`: after a rewind to it, the attempt after the rewind."""
+def last_attempt_at(rows: list[dict[str, Any]], step: int) -> int:
+    """The last attempt in which the recorded run continued from `step`; after a rewind to it, the one that the rewind started."""
     return max((row.get("attempt", 0) for row in rows if row["step"] <= step + 1), default=0)
 
 
 def state_after_step(path: Path, at: int, events: OnEvent | None = None) -> Snapshot | None:
     """The state of the run in `path` after step `at`; None for step 0 of a run that is not a fork itself.
 
-    For a run that rewound, it is the state from which the run finally continued (see `passage`). Raises as `state_at`.
+    For a run that rewound, it is the state from which the run finally continued (see `last_attempt_at`). Raises as `state_at`.
     """
-    return state_at(path, (passage(RunDirectory(path).steps(), at), at), events)
+    return state_at(path, (last_attempt_at(RunDirectory(path).steps(), at), at), events)
 
 
 def state_at(path: Path, position: Position, events: OnEvent | None = None) -> Snapshot | None:
@@ -72,7 +72,7 @@ def state_at(path: Path, position: Position, events: OnEvent | None = None) -> S
     first_step, at = manifest.parent.step if manifest.parent is not None else 0, position[1]
     recorded = run.steps()
     last = recorded[-1]["step"] if recorded else first_step
-    if position[0] == passage(recorded, at) and not first_step <= at <= last:
+    if position[0] == last_attempt_at(recorded, at) and not first_step <= at <= last:
         raise RunError(f"The run in {path} has steps {first_step} to {last}; step {at} is not among them.")
     start = _newest_before(run, position, first_step)
     if start is None:
@@ -106,8 +106,8 @@ def state_of_parent(parent: Parent, events: OnEvent | None = None) -> Snapshot |
     run_id = RunDirectory(parent.path).manifest().run_id
     if run_id != parent.run_id:
         raise RunError(
-            f"This run is a fork of the run {parent.run_id}, and {parent.path} now holds the run {run_id}. Its first state "
-            "is made from its parent's records. Put the parent back there."
+            f"This run is a fork of the run {parent.run_id}, and {parent.path} now holds the run {run_id}. The fork's "
+            f"first state is made from its parent's records. Move the run {parent.run_id} back there."
         )
     return state_after_step(Path(parent.path), parent.step, events)
 
@@ -129,7 +129,7 @@ def restore_run(
 ) -> None:
     """Set the trainer of an `assembly` to a state of its own run, or to its parent's with the fork's changes.
 
-    Where the run's loss is another than the state's, the baseline of divergence is what the untrained model scores by it.
+    If the run's loss differs from that of the state, divergence is judged against the untrained model's value of the new loss.
     """
     forked = parent if run_id is None or snapshot.counters["run_id"] != run_id else None
     changed = frozenset[str]() if forked is None else frozenset(forked.changed)

@@ -260,7 +260,7 @@ def test_gaps_and_levels_of_a_table(tmp_path: Path) -> None:
         ("question,answer,answer\na,b,c\n", "has the column 'answer' more than once"),
         (
             "question;answer\na;b\n",
-            "its columns are separated by semicolons, and this takes commas. Save the table with",
+            "its columns are separated by semicolons, but Trimtab expects commas. Save the table with",
         ),
         ("Question;prompt;answer\na;b\n", "its columns are separated by semicolons"),
         ("question answer\na b\n", "its columns are separated by spaces"),
