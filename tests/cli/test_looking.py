@@ -94,7 +94,7 @@ def test_exported_cells_are_no_formulas_and_numbers_stay_numbers(tmp_path: Path)
     assert (event["kind"], event["reason"], event["before"]) == ("'+x", "'-x", "'\t=1")
 
 
-def test_altered_records_are_said_by_show_diff_and_export(tmp_path: Path) -> None:
+def test_altered_records_are_reported_by_show_diff_and_export(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", [step(1), step(2), step(3)])
     summary(records={"steps.jsonl": seal_of(run.steps_path)}).write(run.summary_path)
     assert "changed after" not in said("show", run.path)

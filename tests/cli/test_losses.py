@@ -52,7 +52,7 @@ def test_a_wrongly_stated_bias_gives_exit_code_1(tmp_path: Path, monkeypatch: py
     [
         ("focl", "there is no loss 'focl'. Did you mean 'focal'"),
         ("{name: focal, gama: 1}", "gama: there is no key 'gama'"),
-        ("{gamma: 1}", "has no name of a loss"),
+        ("{gamma: 1}", "does not name a loss"),
         ("{name: focal", "not valid YAML"),
         ("no_such_package:Loss", "could not be imported"),
     ],

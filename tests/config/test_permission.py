@@ -102,7 +102,7 @@ def test_a_config_file_anywhere_below_records_belongs_to_them(tmp_path: Path, re
         load_config(path)
 
 
-def test_links_make_no_config_file_of_records_the_users_own(tmp_path: Path) -> None:
+def test_a_link_does_not_make_a_recorded_config_trusted(tmp_path: Path) -> None:
     folder, code = received(tmp_path / "received", "manifest.json")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "c.yaml").write_text(code)
@@ -160,7 +160,7 @@ def test_hub_ids_are_those_that_a_config_lets_be_fetched() -> None:
 
 def test_records_let_nothing_be_fetched_unless_it_is_here_or_allowed() -> None:
     with pytest.raises(
-        RunError, match=r"m\.json names what is fetched .*'owner/set'.*'hub:owner/model' .*--allow-code"
+        RunError, match=r"m\.json names models or data to fetch .*'owner/set'.*'hub:owner/model' .*--allow-code"
     ):
         refuse_fetching(HUBBED, "m.json", lambda path: False)
     with pytest.raises(RunError, match=r"hub: 'owner/set' \(data\.task\.dataset\)\. Records"):

@@ -113,7 +113,7 @@ def test_aliases_that_grow_without_bound_are_refused_at_once(tmp_path: Path) -> 
         load_yaml(path)
 
 
-def test_a_large_file_or_none_that_ends_is_refused(tmp_path: Path) -> None:
+def test_a_large_or_endless_file_is_refused(tmp_path: Path) -> None:
     large = tmp_path / "large.yaml"
     large.write_bytes(b"a: [" + b"1," * (1 << 20) + b"]")
     with pytest.raises(ConfigError, match="more than 1,048,576 bytes"):

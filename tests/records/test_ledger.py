@@ -51,7 +51,7 @@ def test_rows_say_what_the_runs_say(folder):
     assert first.directory.manifest().seed == 7
 
 
-def test_listing_writes_nothing_and_believes_no_index(folder):
+def test_listing_writes_nothing_and_trusts_no_index(folder):
     (folder / ".trimtab-index.sqlite").write_text("poison")
     before = sorted(path for path in folder.rglob("*"))
     assert [row.status for row in runs(folder)] == ["completed", "interrupted"]

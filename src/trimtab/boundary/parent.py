@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_POLL = 0.2  # seconds between two looks
+_POLL = 0.2  # seconds between checks
 
 
 def identity(pid: int) -> str | None:
@@ -36,9 +36,9 @@ def identity(pid: int) -> str | None:
 def exit_with_parent(pid: int, parent: str | None) -> None:
     """End this process when the process `pid`, whose `identity` was `parent`, has ended; at once when it already has.
 
-    Call it before anything slow is imported. On Linux the kernel ends this process together with the thread that started it;
-    everywhere a thread of this process looks at the other one five times a second. Without an identity (`/proc` is not mounted)
-    the parent's number alone is compared.
+    Call it before anything slow is imported. On Linux the kernel kills this process when the thread that started it ends. On
+    every system, a thread of this process also checks five times a second that the process `pid` is alive. Without an identity
+    (`/proc` is not mounted) the parent's number alone is compared.
     """
     if sys.platform.startswith("linux") and os.getppid() == pid:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

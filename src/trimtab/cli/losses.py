@@ -65,7 +65,7 @@ def _spec(text: str) -> dict[str, Any]:
         return {"name": text}
     spec = parse_value(text, "losses check")
     if not isinstance(spec, dict) or not isinstance(spec.get("name"), str):
-        raise ConfigError(f"losses check: '{text}' has no name of a loss. Write {{name: NAME, key: value}}.")
+        raise ConfigError(f"losses check: '{text}' does not name a loss. Write {{name: NAME, key: value}}.")
     return spec
 
 

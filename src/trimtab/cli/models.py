@@ -141,7 +141,7 @@ def ask(
     prompt = tokenizer.encode(chat_prompt(network.source, [{"role": "user", "content": question}]))
     if not len(prompt):
         raise DataError(
-            f"The tokenizer of {model} makes no token of the question in its chat template. Ask something else."
+            f"The tokenizer of {model} produces no tokens for this question in its chat template. Ask something else."
         )
     if len(prompt) > network.context:
         raise ConfigError(

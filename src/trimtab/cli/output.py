@@ -118,7 +118,7 @@ def finish() -> None:
 
 @contextlib.contextmanager
 def working() -> Iterator[None]:
-    """Within it, work is done whose results are in files, so a failure of standard output does not end it."""
+    """For commands that write their results to files: a failure of standard output does not stop the work inside this context."""
     before = [stream.needed for stream in _OUT]
     for stream in _OUT:
         stream.needed = False

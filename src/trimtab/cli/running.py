@@ -243,7 +243,7 @@ def tokenizer_train(
     from trimtab.data import train_bpe
 
     made = train_bpe(files or None, vocabulary, out, overwrite=overwrite)
-    say(f"{out}: {made.vocabulary} tokens. Use it by --set data.tokenizer='{{name: file, path: {out}}}'.")
+    say(f"{out}: {made.vocabulary} tokens. Use it with --set data.tokenizer='{{name: file, path: {out}}}'.")
 
 
 # --- how a run is shown ----------------------------------------------------------------------------------------------
@@ -315,7 +315,7 @@ def _summary(result: dict[str, Any], out: Path) -> str:
 
 
 def _allow_code_option(out: Path) -> str:
-    """The option that a run needs whose config names code of the user; nothing for any other run."""
+    """` --allow-code` if the run's config names the user's own code, else an empty string."""
     from trimtab.config.permission import dotted_paths
     from trimtab.records import RunDirectory
 

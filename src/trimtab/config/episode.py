@@ -73,7 +73,7 @@ class DataMix(Frozen):
     @model_validator(mode="after")
     def _within_one(self) -> Self:
         if self.easy + self.hard > 1 + 1e-9:
-            raise ValueError(f"easy and hard are {self.easy} + {self.hard}, more than 1 together")
+            raise ValueError(f"easy + hard is {self.easy} + {self.hard}, which is more than 1")
         return self
 
 

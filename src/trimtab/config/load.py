@@ -75,7 +75,7 @@ def _has_hash(data: Mapping[str, Any], expected: str) -> bool:
 def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Root:
     """Validate a plain mapping, fill in every default (those of the named components too) and make its paths absolute.
 
-    Everything that takes a config within a process takes a resolved one and does not validate it again. Raises `ConfigError`,
+    Other functions expect a config that is already resolved and do not validate it again. Raises `ConfigError`,
     which begins with the name of `where`.
     """
     plain = plain_values(data, where)

@@ -23,13 +23,13 @@ ModelPath = Annotated[
         json_schema_extra=FILE_PATH,
     ),
 ]
-"""The parameter `path` of what is read from a pretrained model's files."""
+"""The parameter `path` of components that read a pretrained model's files."""
 
 AllowHub = Annotated[
     bool,
     Field(description="Whether `path` may be an id on the Hugging Face hub (owner/name), which is then fetched."),
 ]
-"""The parameter `allow_hub` of the same component."""
+"""The parameter `allow_hub` of those components."""
 
 _BARE = re.compile(r"[\w][\w.-]*")
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
@@ -63,7 +63,7 @@ def expanded_path(parameters: dict[str, Any]) -> dict[str, Any]:
     """
     path = parameters.get("path")
     if not isinstance(path, str):
-        return parameters  # a wrong type is the validation's to name
+        return parameters  # validation reports a wrong type
     if _BARE.fullmatch(path) and (folder := (imported_models() / path).absolute()).is_dir():
         return {**parameters, "path": str(folder)}
     if parameters.get("allow_hub") is True and _HUB_ID.fullmatch(path) and not Path(path).exists():

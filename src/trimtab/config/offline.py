@@ -65,7 +65,7 @@ def local_folder(path: str) -> Path:
         return cached
     if _OURS not in os.environ:
         raise WorkError(
-            f"The model {name} is not in the hub's cache here, and HF_HUB_OFFLINE forbids to fetch it. Unset that "
+            f"The model {name} is not in the hub's cache here, and HF_HUB_OFFLINE prevents fetching it. Unset that "
             "variable, or copy the model's folder here and name the folder."
         )
     online = {**os.environ, "HF_HUB_OFFLINE": "0"}

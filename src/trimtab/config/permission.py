@@ -142,8 +142,8 @@ def refuse_fetching(config: Any, source: str, is_here: Callable[[str], bool]) ->
     wanted = {name: key for name, key in hub_ids(config).items() if not (name.startswith(HUB) and is_here(name))}
     if refused := _refused(wanted):
         raise RunError(
-            f"{source} names what is fetched from the Hugging Face hub: {refused}. Records may come from somebody else, so "
-            "Trimtab fetches nothing that they name unless you allow it. If you want it, repeat the command with --allow-code "
+            f"{source} names models or data to fetch from the Hugging Face hub: {refused}. Records may come from somebody else, "
+            "so Trimtab fetches nothing that they name unless you allow it. If you want it, repeat the command with --allow-code "
             "(in Python: allow_code=True)."
         )
 

@@ -12,7 +12,7 @@ LinearFunction = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class Linear(nn.Module):
-    """x Wᵀ + b in the precision of x, whatever that of the parameters.
+    """x Wᵀ + b in the dtype of x, even if the parameters have another.
 
     `function` computes it and may be replaced, for example by a custom autograd function whose backward pass is another learning
     rule. The parameters are uninitialised until `Decoder.initialise`.

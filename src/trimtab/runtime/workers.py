@@ -103,7 +103,7 @@ class Worker:
     """One worker process, in a session of its own: a Ctrl-C reaches only the parent, which passes it on.
 
     It imports dotted paths from the same folders as this process, and nothing else from the working folder. Records have the same
-    permission to name code as in this process. The worker exits when this process exits, also by SIGKILL.
+    permission to name code as in this process. The worker exits when this process exits, even if it is killed by SIGKILL.
     """
 
     def __init__(self, work: str, errors: Any, *, events: bool = False) -> None:
@@ -140,7 +140,7 @@ class Worker:
                 messages.put((self, task_id, message))
                 if "result" in message:
                     return
-        except (BrokenPipeError, ValueError):  # it died, also in the middle of a line
+        except (BrokenPipeError, ValueError):  # it died, possibly in the middle of a line
             pass
         messages.put((self, task_id, None))
 

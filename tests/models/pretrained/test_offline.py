@@ -149,5 +149,5 @@ def test_a_model_that_cannot_be_fetched_is_reported(tmp_path: Path, monkeypatch:
     done = run(code, **nowhere)
     assert "WorkError: The model owner/name could not be fetched" in done.stderr
     done = run(code, **nowhere, HF_HUB_OFFLINE="1")
-    assert "HF_HUB_OFFLINE forbids to fetch it" in done.stderr
+    assert "HF_HUB_OFFLINE prevents fetching it" in done.stderr
     assert local_folder(str(tmp_path)) == tmp_path

@@ -56,7 +56,8 @@ def last_attempt_at(rows: list[dict[str, Any]], step: int) -> int:
 def state_after_step(path: Path, at: int, events: OnEvent | None = None) -> Snapshot | None:
     """The state of the run in `path` after step `at`; None for step 0 of a run that is not a fork itself.
 
-    For a run that rewound, it is the state from which the run finally continued (see `last_attempt_at`). Raises as `state_at`.
+    For a run that rewound, it is the state from which the run finally continued (see `last_attempt_at`). Raises the same errors
+    as `state_at`.
     """
     return state_at(path, (last_attempt_at(RunDirectory(path).steps(), at), at), events)
 
@@ -101,7 +102,7 @@ def _beginning(run: RunDirectory, events: OnEvent | None) -> Snapshot | None:
 def state_of_parent(parent: Parent, events: OnEvent | None = None) -> Snapshot | None:
     """The state that a fork started from, made from its parent's records; None for step 0 of a parent that is not a fork.
 
-    Raises `RunError` when the folder that the fork names holds another run, and as `state_at`.
+    Raises `RunError` when the folder that the fork names holds another run, and the errors of `state_at`.
     """
     run_id = RunDirectory(parent.path).manifest().run_id
     if run_id != parent.run_id:
@@ -129,7 +130,7 @@ def restore_run(
 ) -> None:
     """Set the trainer of an `assembly` to a state of its own run, or to its parent's with the fork's changes.
 
-    If the run's loss differs from that of the state, divergence is judged against the untrained model's value of the new loss.
+    If the loss function is not that of the state, divergence is judged against the untrained model's value of the new one.
     """
     forked = parent if run_id is None or snapshot.counters["run_id"] != run_id else None
     changed = frozenset[str]() if forked is None else frozenset(forked.changed)
