@@ -1,6 +1,6 @@
 """Opening files that somebody else may have put there: no FIFOs, devices or links, and no more bytes than expected.
 
-Every refusal is an `OSError` with a `strerror`, so code that already words an unreadable file words these too.
+Every refusal is an `OSError` with a `strerror`, so code that already reports unreadable files reports these too.
 """
 
 import errno
@@ -99,7 +99,7 @@ def inside(root: str | Path, *names: str) -> Path:
 
 
 def refuse_links(root: str | Path) -> None:
-    """Raise `NotRegularFileError`, which names it, where there is a symbolic link at any depth below the folder `root`."""
+    """Raise `NotRegularFileError`, naming the link, if there is a symbolic link at any depth below the folder `root`."""
     folders = [str(root)]
     while folders:
         with os.scandir(folders.pop()) as entries:
@@ -137,7 +137,7 @@ def kind_of_file(path: str | Path) -> str | None:
     except OSError as error:
         if Path(path).is_symlink():
             return "a symbolic link that leads nowhere"
-        return None if isinstance(error, FileNotFoundError | NotADirectoryError) else "a file that cannot be looked at"
+        return None if isinstance(error, FileNotFoundError | NotADirectoryError) else "a file that cannot be accessed"
 
 
 def _kind(mode: int) -> str:

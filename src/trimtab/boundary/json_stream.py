@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from trimtab.boundary.strict_json import StrictJsonError, decoder, json_type_name
 
 LONGEST_VALUE = 1 << 28
-"""Characters that one item, or one other value of the file, may have."""
+"""Characters that one item, or one other value of the file, may have before more of it is read."""
 
 _CHUNK = 1 << 20
 _CUT = 16
@@ -19,7 +19,7 @@ def json_items(file: BinaryIO, under: str | None, *, as_written: bool = False) -
     """The items of the list that a JSON file (UTF-8) has under the key `under`, or that the file is (None).
 
     The rules and `as_written` are those of `strict_json`, and they hold for the whole file: an error may come after items.
-    Memory holds one item, at most `LONGEST_VALUE` characters of text.
+    Memory holds one item, less than twice `LONGEST_VALUE` characters of text.
 
     Raises StrictJsonError, also for a file that has no such list.
     """

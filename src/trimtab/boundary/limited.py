@@ -1,6 +1,7 @@
 """Running one function in a separate process with limits on time, memory and output, for parsers of untrusted files.
 
-On Linux the kernel enforces every limit. macOS does not honour the limit on memory; the others hold there too.
+On Linux the kernel enforces the limits on processor time, memory and output; the parent limits the elapsed time. macOS does not
+honour the limit on memory.
 """
 
 import json
@@ -28,8 +29,8 @@ def run_limited(
 ) -> Any:
     """What `function(*arguments)` returns, computed in a new Python process within limits.
 
-    `function` is a top-level function of a module that does not import Trimtab: the process loads its file by path, and what it
-    imports; arguments and result are JSON values. `seconds` bounds the processor time, `memory` the address space
+    `function` is a top-level function of a module that does not import Trimtab: the process loads its file by path, with what it
+    imports. Arguments and result are JSON values. `seconds` bounds the processor time, `memory` the address space
     in bytes, `output` the bytes of the result as JSON and of any file written. Modules in the working folder are not
     importable. Takes about 50 ms and the imports of the module. Use it inside `foreign`, which makes the error message:
 
@@ -60,7 +61,7 @@ def run_limited(
             raise LimitedError(f"it takes longer than {timeout} s") from error
         except OSError as error:
             raise WorkError(
-                f"A process with limits cannot be started: {error.strerror}. Free memory or processes."
+                f"A process with limits cannot be started: {error.strerror}. Free some memory, or end other processes."
             ) from error
         answer.seek(0)
         text = answer.read(output + 1)

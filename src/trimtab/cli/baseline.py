@@ -1,4 +1,4 @@
-"""`trimtab baseline`: trains the default model on the embedded corpus and compares its loss with the expected one."""
+"""`trimtab baseline`: trains the default model on the built-in corpus and compares its loss with the expected one."""
 
 import json
 from importlib import resources

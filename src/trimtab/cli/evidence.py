@@ -36,10 +36,10 @@ def evidence(
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option("--baseline", help="The arm to compare with; 'baseline', else the first, when missing."),
+        typer.Option("--baseline", help="The arm to compare with; default: 'baseline', else the first."),
     ] = None,
     pairing: Annotated[
-        str | None, typer.Option("--pairing", help="seed or fork; when missing, fork if the file has a column trunk.")
+        str | None, typer.Option("--pairing", help="seed or fork; default: fork if the file has a column trunk.")
     ] = None,
     repeat: Annotated[
         str | None,

@@ -209,7 +209,7 @@ def export(
     run: Annotated[Path, typer.Argument(parser=user_path, help="A run's folder.")],
     to: Annotated[str, typer.Option("--to", help="The format: csv or tensorboard.")],
     out: Annotated[
-        Path | None, typer.Option("--out", parser=user_path, help="The folder to write; RUN/exports when missing.")
+        Path | None, typer.Option("--out", parser=user_path, help="The folder to write; default: RUN/exports.")
     ] = None,
 ) -> None:
     """Export a run's records as CSV or for TensorBoard.
@@ -241,9 +241,7 @@ def _warn_of_changes(run: "RunDirectory", *, quiet: bool = False) -> list[str]:
 
 
 def components(
-    kind: Annotated[
-        str | None, typer.Argument(help="A kind of component, such as loss; all kinds when missing.")
-    ] = None,
+    kind: Annotated[str | None, typer.Argument(help="A kind of component, such as loss; default: all kinds.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the components that a config can name, with parameters.

@@ -29,7 +29,7 @@ def check(
     losses: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Names, dotted paths 'package.module:Name' or '{name: NAME, key: value}'; all losses when missing."
+            help="Names, dotted paths 'package.module:Name' or '{name: NAME, key: value}'; default: all losses."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a list with one entry per fit.")] = False,

@@ -132,7 +132,8 @@ def _summary(result: dict[str, Any]) -> str:
         so_far = result["status"] == "interrupted"
         sentences.append(f"{solved} are solved so far." if so_far else f"Solved {solved} ({between}).")
     sentences += [
-        f"Greedy decoding in {precision} gives question and answer of {metrics[f'pass_{precision}']['solved']}."
+        f"Greedy decoding in {precision} reproduces question and answer of {metrics[f'pass_{precision}']['solved']} of "
+        f"{metrics[f'pass_{precision}']['pairs']} pairs."
         for precision in ("fp32", "bf16")
         if f"pass_{precision}" in metrics
     ]

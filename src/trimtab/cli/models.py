@@ -28,9 +28,9 @@ def add_to(app: typer.Typer) -> None:
 def import_model(
     what: Annotated[str, typer.Argument(help="A model that Trimtab knows (smollm2-135m), or a .gguf file.")],
     out: Annotated[
-        Path | None, typer.Option("--out", parser=user_path, help="The folder to write; one in the cache when missing.")
+        Path | None, typer.Option("--out", parser=user_path, help="The folder to write; default: one in the cache.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="The name for configs; the file's when missing.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The name for configs; default: the file's.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Import a GGUF file as a folder that loads in seconds.
@@ -172,7 +172,7 @@ def export(
     adapter: Annotated[
         bool, typer.Option("--adapter", help="Only the low-rank adapter, in the format of peft.")
     ] = False,
-    step: Annotated[int | None, typer.Option(help="The checkpoint to use; the newest when missing.")] = None,
+    step: Annotated[int | None, typer.Option(help="The checkpoint to use; default: the newest.")] = None,
     allow_code: AllowCode = False,
 ) -> None:
     """Export a run's pretrained model for transformers.

@@ -181,8 +181,8 @@ def sample(
     prompt: Annotated[
         str | None,
         typer.Option(
-            help="The text to continue; the config's own prompt when missing. For a run on a task: a problem in the task's own "
-            "wording; the first problem of its task evaluation when missing."
+            help="The text to continue; default: the config's own prompt. For a run on a task: a problem in the task's own "
+            "wording; default: the first problem of its task evaluation."
         ),
     ] = None,
     tokens: Annotated[int, typer.Option(min=1, help="Tokens to generate.")] = 400,
@@ -198,7 +198,7 @@ def sample(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same text.")] = 0,
-    step: Annotated[int | None, typer.Option(help="The checkpoint to use; the newest when missing.")] = None,
+    step: Annotated[int | None, typer.Option(help="The checkpoint to use; default: the newest.")] = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -230,7 +230,7 @@ def sample(
 @working()
 def tokenizer_train(
     files: Annotated[
-        list[str] | None, typer.Argument(help="Text files or folders; the embedded corpus when missing.")
+        list[str] | None, typer.Argument(help="Text files or folders; default: the built-in corpus.")
     ] = None,
     vocabulary: Annotated[int, typer.Option(help="Size of the vocabulary, at least 257.")] = 1024,
     out: Annotated[Path, typer.Option("--out", parser=user_path, help="The file to write.")] = Path("tokenizer.json"),

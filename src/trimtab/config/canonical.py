@@ -1,4 +1,4 @@
-"""One text for one config, and its hash."""
+"""A canonical JSON serialisation of a config, and its hash."""
 
 import hashlib
 import json

@@ -177,8 +177,8 @@ class Registries(Mapping[str, Registry]):
             for registry in kind.load("components") or ():
                 if registry.kind in registries:
                     raise ConfigError(
-                        f"The run kind '{kind.name}' brings components of the kind '{registry.kind}', which another run kind "
-                        "has. Give them another name."
+                        f"The run kind '{kind.name}' defines the component kind '{registry.kind}', which another run kind "
+                        "already defines. Rename one of them."
                     )
                 registries[registry.kind] = registry
         for point, added in _loaded(COMPONENTS_GROUP):

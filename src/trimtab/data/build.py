@@ -86,7 +86,7 @@ def corpus(
     path: Annotated[
         str | list[str] | None,
         Field(
-            description="A text file, a folder of text files, or a list of these; null is the embedded corpus, the CPython "
+            description="A text file, a folder of text files, or a list of these; null is the built-in corpus, the CPython "
             "language documentation (pydoc_data.topics). Relative paths become absolute when the run begins.",
             json_schema_extra=FILE_PATH,
         ),

@@ -82,7 +82,7 @@ class Corpus:
 
 
 def open_corpus(source: str | list[str] | None, events: OnEvent | None = None) -> Corpus:
-    """Finds and checks the text of `data.path`: None (the embedded corpus), a file, a folder, or a list of these.
+    """Finds and checks the text of `data.path`: None (the built-in corpus), a file, a folder, or a list of these.
 
     Files are UTF-8. A byte order mark is dropped, and CRLF and a lone CR are read as a newline. In a folder, hidden files and
     folders are ignored; links to files outside the folder and files that are not text are skipped and listed in the report. A
@@ -142,7 +142,7 @@ def embedded_corpus() -> Corpus:
         from pydoc_data.topics import topics
     except ImportError as error:
         raise DataError(
-            f"This Python ({platform.python_version()}) does not include pydoc_data.topics, the embedded corpus. Install the "
+            f"This Python ({platform.python_version()}) does not include pydoc_data.topics, the built-in corpus. Install the "
             "full standard library, or name a text file of your own in `data.path`."
         ) from error
     # Each topic ends with a newline, as if it were a separate file.

@@ -43,7 +43,7 @@ def dictionary_letters(text: str, dictionary: frozenset[str]) -> float | None:
 def character_entropy(text: str) -> float | None:
     """The entropy of a text's character frequencies in bits per character (Shannon 1948, the plug-in estimate).
 
-    Python's own documentation, the embedded corpus, has 4.7; one character for ever gives 0. None for an empty text.
+    Python's own documentation, the built-in corpus, has 4.7; one character for ever gives 0. None for an empty text.
     """
     if not text:
         return None

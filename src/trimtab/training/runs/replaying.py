@@ -41,7 +41,7 @@ class Replay:
 
     @property
     def identical(self) -> bool:
-        """Whether every loss and the weights equal the recorded ones."""
+        """Whether every loss equals the recorded one, and so do the weights if they were recorded."""
         return self.losses_identical and self.weights_identical is not False
 
 

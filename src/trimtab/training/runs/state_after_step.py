@@ -163,8 +163,8 @@ def rerun(
         )
     if strict and log.difference is not None:
         raise WorkError(
-            f"The run in {run.path} (A) could not be replayed (B) to step {until[1]}: {log.difference.message}. "
-            f"`trimtab replay {run.path}` says what changed since; fork at a step that has a "
-            "checkpoint instead."
+            f"Training the run in {run.path} again to step {until[1]} gave other numbers than its records (A recorded, B "
+            f"again): {log.difference.message}. `trimtab replay {run.path}` says what has changed since. A step that has a "
+            "checkpoint needs no such replay; choose one."
         )
     return trainer.state.snapshot().copied(), log
