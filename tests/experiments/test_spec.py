@@ -145,7 +145,7 @@ def test_a_lazy_forks_baseline_has_no_controller() -> None:
         "a": {"episode.regime_controller": {"name": "thresholds"}},
         "b": {"episode.regime_controller": {"name": "zclip"}},
     }
-    with pytest.raises(ConfigError, match="no regime controller"):
+    with pytest.raises(ConfigError, match="must not have a regime controller"):
         spec(**{**GUARDED, "arms": arms})
 
 

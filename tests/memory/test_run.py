@@ -184,7 +184,7 @@ def test_a_paraphrase_that_does_not_fit_is_left_out_and_named(plain: dict[str, A
     run_memory(settings, tmp_path / "run")
     reasons = [row["reason"] for row in read_rows(tmp_path / "run/events.jsonl") if row["kind"] == "pair_skipped"]
     assert len(reasons) == 2 and ".." not in reasons[0]
-    assert "longer than the context" in reasons[0] and "'nobody'" in reasons[1]
+    assert "the context has only" in reasons[0] and "'nobody'" in reasons[1]
 
 
 @pytest.mark.slow

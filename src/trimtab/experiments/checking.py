@@ -169,9 +169,7 @@ def _check_plan(experiment: Experiment, at: str) -> None:
     seeds = len(experiment.seed_list)
     config = experiment.config(experiment.baseline_arm, experiment.seed_list[0], experiment.cells[0])
     if experiment.noise_floor and not 2 <= experiment.noise_floor <= seeds:
-        raise ConfigError(
-            f"{at}noise_floor: it should be from 2 to {seeds}, the number of seeds; found {experiment.noise_floor}."
-        )
+        raise ConfigError(f"{at}noise_floor: it should be from 2 to the {seeds} seeds; found {experiment.noise_floor}.")
     if experiment.noise_floor and config.model.spec.get("dropout") == 0:
         raise ConfigError(
             f"{at}noise_floor: the model has no dropout, so the baseline's copies would be identical to it. Remove the key."
@@ -261,7 +259,7 @@ def _check_lazy(experiment: Experiment, at: str, arm: str, base: RunConfig, othe
     if base.episode.regime_controller is not None:
         raise ConfigError(
             f"{at}pairing: with the pairing lazy_fork the baseline ('{experiment.baseline_arm}') must not have a regime "
-            "controller. Remove it, or use {{name: seed}}."
+            "controller. Remove it, or use {name: seed}."
         )
     allowed = {"regime_controller": None, "rewind": base.episode.rewind}
     if other.episode.model_copy(update=allowed) != base.episode.model_copy(update=allowed):

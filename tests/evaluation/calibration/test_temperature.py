@@ -69,7 +69,7 @@ def test_a_fit_without_a_best_temperature_reports_its_bound():
     [
         ([1.0, 2.0], [0], {}, "one row per item and one column per class"),
         ([[1.0, np.inf], [1.0, 0.0]], [0, 0], {}, "item 0 has NaN or"),
-        ([[1.0, 0.0], [1.0, -np.inf]], [0, 1], {}, "label of item 1 is a class that it does not have"),
+        ([[1.0, 0.0], [1.0, -np.inf]], [0, 1], {}, "Item 1 is labelled with a class that it does not have"),
         ([[1.0, 2.0]], [0], {}, "two items"),
         ([[1.0, 2.0]] * 2, [0, 2], {}, "labels should lie between 0 and 1"),
         ([[1.0, 2.0]] * 2, [0, 1], {"groups": [1, 1]}, "two items \\(two clusters"),

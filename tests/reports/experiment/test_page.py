@@ -275,7 +275,7 @@ def test_verdicts_without_a_value_for_every_seed_are_damaged(tmp_path):
     result = json.loads((folder / "verdicts.json").read_text())
     result[0]["differences"].pop()
     write_json(folder / "verdicts.json", result)
-    with pytest.raises(RunError, match="one difference for every seed"):
+    with pytest.raises(RunError, match="every seed needs one value per arm and one difference"):
         write_report(folder)
 
 

@@ -205,7 +205,7 @@ def test_replay_says_which_checkpoint_it_ends_with_and_why(tmp_path: Path) -> No
     assert outcome.identical and outcome.until == outcome.steps == 18
     assert "step-00000024 is damaged: model.safetensors" in outcome.notes[0]
     assert outcome.notes[1] == (
-        "The newest sound checkpoint is of step 18, and the records go on to step 24; the replay ends there."
+        "The newest sound checkpoint is of step 18, and the records end with step 24; the replay ends there."
     )
     result = CliRunner().invoke(app, ["replay", str(tmp_path / "run")], catch_exceptions=False)
     assert result.exit_code == 0 and outcome.notes[1] in result.output and "18 steps compared" in result.output
@@ -215,7 +215,7 @@ def test_a_child_whose_own_first_checkpoint_is_damaged_is_replayed_from_its_pare
     fork(trunk, 20, tmp_path / "child")
     (tmp_path / "child" / "checkpoints" / "step-00000020" / "state.json").write_text("{}")
     result = replay(tmp_path / "child")
-    assert result.identical and "began with the state of the parent" in result.notes[0]
+    assert result.identical and "started from the state of the parent" in result.notes[0]
 
 
 def test_another_run_in_the_parents_place_is_not_taken_for_the_parent(tmp_path: Path) -> None:

@@ -145,10 +145,10 @@ def test_a_forks_parent_is_read_with_the_same_care(run: Path, hostile: Path) -> 
     for folder in (run / "checkpoints").iterdir():
         (folder / "state.json").write_text("{}")
     for command in (resume, replay):
-        with pytest.raises(RunError, match="names code to execute|is sound"):
+        with pytest.raises(RunError, match="names code to execute|is intact"):
             command(run.parent / "child")
         assert not hostile.exists()
-    with pytest.raises(RunError, match="names code to execute|is sound"):
+    with pytest.raises(RunError, match="names code to execute|is intact"):
         state_after_step(run, 1)
     assert not hostile.exists()
 
