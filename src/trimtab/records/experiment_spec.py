@@ -91,7 +91,7 @@ class InterventionEffects(Frozen):
 class ExperimentSpec(Frozen):
     """An experiment as it is written down; keys not named here belong to the base config that every arm starts from."""
 
-    question: Annotated[str, Field(min_length=1, description="what is asked, in words")]
+    question: Annotated[str, Field(min_length=1, description="the question that the experiment answers")]
     episodes: Annotated[
         str,
         Field(description="the kind of run that an episode is: `training`, `memory`, or one of an installed package"),

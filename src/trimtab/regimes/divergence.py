@@ -13,7 +13,7 @@ class Divergence:
     not finite, or the smoothed training loss was above `baseline`. A step that a controller skipped does not count.
 
     `baseline` is what the untrained model scores by the loss that is trained on, whatever that loss is and whatever its unit:
-    the first finite training loss, which is computed before the first update. None until there is one.
+    the first finite training loss of a step with targets, which is computed before any update. None until there is one.
     """
 
     def __init__(self, limit: int) -> None:
@@ -22,12 +22,13 @@ class Divergence:
         self.skipped = 0
         self.above = 0
 
-    def observe(self, state: RegimeState, *, skipped: bool) -> str | None:
+    def observe(self, state: RegimeState, *, skipped: bool, measured: bool = True) -> str | None:
         """Count one step. Returns the reason once the run has diverged, else None.
 
-        `skipped` says whether the update was skipped because something was not finite.
+        `skipped` says whether the update was skipped because something was not finite, `measured` whether the step had anything
+        to compute its loss on (the loss of a step without targets is 0).
         """
-        if self.baseline is None and math.isfinite(state.train_loss):
+        if self.baseline is None and measured and math.isfinite(state.train_loss):
             self.baseline = state.train_loss
         self.skipped = self.skipped + 1 if skipped else 0
         above = self.baseline is not None and state.loss_ema > self.baseline

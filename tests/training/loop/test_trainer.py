@@ -104,6 +104,19 @@ def test_a_batch_without_labels_has_loss_and_gradient_zero() -> None:
     assert log.steps[1]["train_loss"] > 0
 
 
+def test_the_untrained_loss_is_that_of_the_first_batch_with_labels() -> None:
+    loader = UnevenLoader()
+    loader.labels[:8] = IGNORE
+    model, log = TinyModel(vocabulary=VOCABULARY, context=12, dropout=0.0), MemoryLogger()
+    config = RunConfig(episode=episode(steps=7, diverged_after=3))
+    trainer = Trainer(
+        model, torch.optim.SGD(model.parameters(), lr=0.1), lambda step: 1.0, CrossEntropy(), None, log, config
+    )
+    result = trainer.train(loader, loader)
+    assert result["status"] == "completed"
+    assert result["untrained_loss"] == trainer.state.divergence.baseline == log.steps[1]["train_loss"]
+
+
 def test_a_nan_loss_is_skipped_recorded_and_kept_out_of_the_statistics() -> None:
     from tests.training.parts import PoisonLoss
 

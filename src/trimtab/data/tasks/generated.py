@@ -72,7 +72,7 @@ class GeneratedTask(ABC):
 
 
 def count_needed(name: str) -> DataError:
-    """The error for a generated task that is asked for all of its problems."""
+    """The error for a generated task without a number of problems: it has no last one."""
     return DataError(
         f"The task {name} generates its problems, so their number must be given. Set `data.size` and `data.validation`."
     )

@@ -23,9 +23,10 @@ from trimtab.training.loop.hooks import HookSet
 
 @dataclass(frozen=True)
 class Accumulated:
-    """What a step's passes gave: the loss over all of their weight, how many targets there were, the loss's other figures."""
+    """The result of a step's passes: the mean loss over `weight` (0 where that is 0), the number of targets, the loss's `aux`."""
 
     loss: float
+    weight: float
     targets: int
     aux: dict[str, float]
 
@@ -79,7 +80,9 @@ class Passes:
         if episode.accumulation > 1:
             gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
             torch._foreach_mul_(gradients, 1.0 / divisor)
-        return Accumulated(mean.value(0.0), targets, {name: value / divisor for name, value in aux.items()})
+        return Accumulated(
+            mean.value(0.0), mean.weight, targets, {name: value / divisor for name, value in aux.items()}
+        )
 
     def outputs(
         self,

@@ -171,7 +171,7 @@ class Trainer:
         state.cursor += drawn
         state.draws += 1
         state.tokens += accumulated.targets
-        diverged = state.divergence.observe(regime, skipped=nonfinite)
+        diverged = state.divergence.observe(regime, skipped=nonfinite, measured=accumulated.weight > 0)
         elapsed = time.perf_counter() - start
         state.seconds += elapsed
         skipped, names = skip is not None, faults.names
@@ -195,7 +195,7 @@ class Trainer:
         monitored = MonitoredLoss(CrossEntropy()) if needed else None
         accumulated = self.passes.backward(loader, state.cursor, state.episode, step, state.attempt, faults, monitored)
         if state.untrained_loss is None:
-            loss = accumulated.loss if monitored is None else monitored.mean.value(0.0)
+            loss = monitored.mean.value(math.nan) if monitored else accumulated.loss if accumulated.weight else math.nan
             state.untrained_loss = loss if math.isfinite(loss) else None
         return accumulated
 
