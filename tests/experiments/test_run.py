@@ -328,32 +328,7 @@ def test_runs_that_all_diverged_are_not_equivalent(tmp_path: Path) -> None:
     assert accuracy["baseline_values"][1] == max(own, untrained)
 
 
-class Raising:
-    """A loss with a mistake in it."""
-
-    def __call__(self, logits: Any, labels: Any, batch_metadata: Any) -> Any:
-        raise ValueError("my loss")
-
-
-@pytest.mark.parametrize(
-    ("loss", "words"),
-    [
-        ({"name": "weighted", "tag": "conf"}, "needs the tag 'conf'"),
-        ({"name": "tests.experiments.test_run:Raising"}, "raised ValueError: my loss"),
-    ],
-)
-def test_an_arm_whose_loss_lacks_something_is_refused_before_anything_is_run(
-    tmp_path: Path, loss: dict[str, Any], words: str
-) -> None:
-    seen: list[RunEvent] = []
-    arms = {"plain": {}, "bad": {"episode.loss": loss}}
-    with pytest.raises(ConfigError, match=words) as caught:
-        run_experiment(spec(arms=arms), tmp_path / "e", RunOptions(events=seen.append))
-    assert "The arm 'bad' cannot be trained" in str(caught.value) and "\n" not in str(caught.value)
-    assert not seen and not (tmp_path / "e").exists()
-
-
-def test_a_folder_begun_and_killed_is_gone_on_with_and_a_foreign_one_refused(tmp_path: Path) -> None:
+def test_a_folder_started_and_killed_is_continued_and_a_foreign_one_refused(tmp_path: Path) -> None:
     whole = run_experiment(spec(), tmp_path / "e", QUIET)
     (tmp_path / "e" / "experiment.yaml").unlink()  # as if killed between the two files
     assert run_experiment(spec(), tmp_path / "e", QUIET)["verdicts"] == whole["verdicts"]

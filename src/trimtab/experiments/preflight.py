@@ -1,5 +1,6 @@
 """The preflight check: every arm's data, model and loss are built before the first episode runs."""
 
+import traceback
 from typing import Any
 
 import torch
@@ -41,10 +42,12 @@ def preflight(folder: ExperimentDirectory, experiment: Experiment) -> None:
                 _try(config, data)
             except TrimtabError as error:
                 raise ConfigError(f"The arm '{arm}' cannot be trained, so nothing was run. {error}") from error
-            except Exception as error:
+            except Exception as error:  # an error in the user's own component
+                place = traceback.extract_tb(error.__traceback__)[-1]
                 raise ConfigError(
                     f"The arm '{arm}' cannot be trained, so nothing was run: building it, or its loss "
-                    f"'{config.episode.loss.name}' on its first batch, raised {type(error).__name__}: {error}."
+                    f"'{config.episode.loss.name}' on its first batch, raised {type(error).__name__}: {error} "
+                    f"({place.filename}, line {place.lineno})."
                 ) from error
 
 
