@@ -181,7 +181,7 @@ def test_the_defaults_of_terms_are_filled_in() -> None:
     ("terms", "words"),
     [
         ([], ["run.yaml: episode.loss.terms:", "at least 1 item"]),
-        (["cross_entropy"], ["episode.loss.terms[0]: this is a component, written {name: NAME"]),
+        (["cross_entropy"], ["episode.loss.terms[0]: it should be a component, written {name: NAME"]),
         ([{"weight": 1.0}], ["episode.loss.terms[0].name: the key 'name' is missing"]),
         ([{"name": "focal", "gama": 1.0}], ["episode.loss.terms[0].gama:", "Did you mean 'gamma'?", "name, weight, gamma"]),
         ([{"name": "focal", "gamma": -1.0}], ["episode.loss.terms[0].gamma: it should be greater than or equal to 0"]),

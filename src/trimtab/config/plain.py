@@ -36,9 +36,8 @@ def plain_values(value: Any, where: Source, path: Path = ()) -> Any:
         raise ConfigError(f"{where.at(path)}{value} is not a finite number. Give a finite one.")
     if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
         raise ConfigError(
-            f"{where.at(path)}the whole number is beyond ±(2^63 - 1). Give a smaller one or, if the key takes numbers that are "
-            "not "
-            "whole, write it with an exponent (1e20)."
+            f"{where.at(path)}the whole number is beyond ±(2^63 - 1). Give a smaller one or, if the key takes "
+            "numbers that are not whole, write it with an exponent (1e20)."
         )
     if value is None or isinstance(value, int | float | bool):
         return value

@@ -117,7 +117,7 @@ def _sentence(
     if kind in ("model_type", "model_attributes_type"):
         target = _model(_annotation(model, place))
         shape = "component, written {name: NAME, key: value}" if _is_component(target) else "mapping of keys to values"
-        return f"this is a {shape}; found {shown(value)}."
+        return f"it should be a {shape}; found {shown(value)}."
     if all(details["msg"].startswith("Input should be ") for details in problem):
         wanted = " or ".join(dict.fromkeys(details["msg"].removeprefix("Input should be ") for details in problem))
         for theirs, ours in _WORDS.items():
