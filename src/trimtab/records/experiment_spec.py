@@ -206,6 +206,6 @@ def read_spec(path: Path) -> ExperimentSpec:
         raise RunError(f"{path} is damaged: {problems_of(error)}. Restore it from a copy.") from error
     if spec.baseline_arm not in spec.arms:
         raise RunError(
-            f"{path} is damaged: its baseline '{spec.baseline_arm}' is none of its arms. Restore it from a copy."
+            f"{path} is damaged: its baseline '{spec.baseline_arm}' is not one of its arms. Restore it from a copy."
         )
     return spec
