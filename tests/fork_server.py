@@ -7,8 +7,10 @@ server itself computes nothing, so no thread of torch exists when it forks.
 
 import atexit
 import functools
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -92,10 +94,14 @@ def fork_server() -> ForkServer:
 
 
 def _serve() -> None:
-    import trimtab.experiments  # noqa: F401
+    import torch._dynamo  # noqa: F401 - the first optimizer of a process imports it
+
+    import trimtab
     from trimtab.cli.main import main
     from trimtab.reports.style import load_matplotlib
 
+    for module in pkgutil.walk_packages(trimtab.__path__, "trimtab."):
+        importlib.import_module(module.name)
     load_matplotlib()
     for line in sys.stdin:
         order = json.loads(line)
