@@ -244,7 +244,7 @@ def test_the_unit_of_a_fork_is_its_trunk(tmp_path):
     verdict = judge_table(table, [LOSS])[0]
     assert (verdict.pairing, verdict.n, verdict.nonzero) == ("fork", 7, 7)
     assert verdict.mean_difference == pytest.approx(-0.3 + 0.06 / 21)
-    assert verdict.estimand == "mean difference, forked from a shared state, one unit a trunk"
+    assert verdict.estimand == "mean difference, forked from a shared state, one unit per trunk"
     with pytest.raises(DataError, match="trunk 1 has several forks"):
         judge_table(table, [LOSS], pairing="seed")
 

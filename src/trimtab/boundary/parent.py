@@ -37,7 +37,7 @@ def exit_with_parent(pid: int, parent: str | None) -> None:
     """End this process when the process `pid`, whose `identity` was `parent`, has ended; at once when it already has.
 
     Call it before anything slow is imported. On Linux the kernel kills this process when the thread that started it ends. On
-    every system, a thread of this process also checks five times a second that the process `pid` is alive. Without an identity
+    every system, a thread of this process also checks five times per second that the process `pid` is alive. Without an identity
     (`/proc` is not mounted) the parent's number alone is compared.
     """
     if sys.platform.startswith("linux") and os.getppid() == pid:

@@ -56,7 +56,8 @@ def evidence(
 
     trimtab evidence results.csv --baseline plain --claim 'val_loss lower 0.02'
 
-    Optional columns: trunk, diverged (1 or 0, true or false), untrained_METRIC (the value that caps a diverged run's).
+    Optional columns: trunk, diverged (1 or 0, true or false), untrained_METRIC (the untrained model's metric, used for
+    a diverged run).
     """
     from trimtab.evidence import judge_table, parse_claim, read_table
     from trimtab.evidence.claims import LEVELS, is_level

@@ -33,7 +33,9 @@ AcceptChanges = Annotated[
 AllowCode = Annotated[
     bool,
     typer.Option(
-        "--allow-code", help="Import the code that recorded configs name (dotted paths). Only for code that you trust."
+        "--allow-code",
+        help="Import the code, and fetch the models and data from the hub, that recorded configs name. Only for records that "
+        "you trust.",
     ),
 ]
 

@@ -26,12 +26,13 @@ _RECORDS = (
     "events.jsonl",
     "evaluations.jsonl",
 )
-"""Files that mark the folder of a run or of an experiment. Each counts: a folder may arrive without the others."""
+"""Files that mark the folder of a run or of an experiment. Any one is sufficient: a folder may arrive without
+the others."""
 
 
 @dataclass(frozen=True)
 class Permission:
-    """The dotted paths and hub ids that records may name: `names`, or with `every` all."""
+    """The dotted paths and hub ids that records may name: those in `names`; all of them if `every` is true."""
 
     names: frozenset[str] = frozenset()
     every: bool = False
@@ -42,13 +43,13 @@ class Permission:
 
 
 _Key = tuple["_Key", str] | None
-"""The key that holds a value, from the last part to the first."""
+"""A dotted key as a linked list: the key of the parent, then the last part. None is the root."""
 
 _permission: ContextVar[Permission] = ContextVar("_permission", default=Permission())  # noqa: B039 - frozen
 
 
 def permission() -> Permission:
-    """What is allowed here."""
+    """The permission of the current context."""
     return _permission.get()
 
 
@@ -64,9 +65,9 @@ def allowing_code(every: bool = False, *, names: Iterable[str] = ()) -> Iterator
 
 
 def dotted_paths(config: Any) -> dict[str, str]:
-    """Every dotted path that a config, resolved or not, names a component by, with the key that holds it.
+    """Every dotted path by which a config, resolved or not, names a component, with the key that holds it.
 
-    Overrides by dotted key (`episode.loss.name: "my:Loss"`) and lists of values for such a key are among them.
+    Paths in overrides by dotted key (`episode.loss.name: "my:Loss"`) and in lists of values for such a key are included.
     """
     paths: dict[str, str] = {}
     for key, names, value in _values(config, "name"):
@@ -76,9 +77,9 @@ def dotted_paths(config: Any) -> dict[str, str]:
 
 
 def hub_ids(config: Any) -> dict[str, str]:
-    """Every id on the Hugging Face hub that a config lets be fetched (`allow_hub`), with the key that holds it.
+    """Every id on the Hugging Face hub that a config allows to be fetched (`allow_hub`), with the key that holds it.
 
-    An id of a model begins with `hub:`, as in a resolved config; one of a data set is bare.
+    A model id begins with `hub:`, as in a resolved config; a data set id has no prefix.
     """
     ids: dict[str, str] = {}
     for key, _, value in _values(config, "allow_hub"):
@@ -125,7 +126,10 @@ def _last(key: object) -> str:
 
 
 def refuse_code(config: Any, source: str) -> None:
-    """Raise `RunError` where the config that `source` holds names code that is not allowed; nothing is imported."""
+    """Raise `RunError` where a config names code that is not allowed; nothing is imported.
+
+    `source` is the subject of the message, such as the path of the file with the config.
+    """
     if refused := _refused(dotted_paths(config)):
         raise RunError(
             f"{source} names code to execute: {refused}. Records may come from somebody else, so Trimtab imports nothing that "
@@ -135,9 +139,10 @@ def refuse_code(config: Any, source: str) -> None:
 
 
 def refuse_fetching(config: Any, source: str, is_here: Callable[[str], bool]) -> None:
-    """Raise `RunError` where the config that `source` holds lets something be fetched that is not allowed.
+    """Raise `RunError` where a config allows something to be fetched that is not allowed here.
 
-    `is_here` says whether the model of a hub id needs no fetching.
+    `source` is the subject of the message, such as the path of the file with the config. `is_here` says
+    whether the model of a hub id needs no fetching.
     """
     wanted = {name: key for name, key in hub_ids(config).items() if not (name.startswith(HUB) and is_here(name))}
     if refused := _refused(wanted):
@@ -172,8 +177,8 @@ def record_above(path: Path) -> Path | None:
 def refuse_recorded_code(config: Any, path: Path) -> None:
     """Raise `RunError` where a config file that belongs to records (`record_above`) names code or allows the hub.
 
-    Any other config file is the user's own. `allow_hub` is refused for what is in the hub's cache too: which id an arm of an
-    experiment fetches is known only when the arm is resolved.
+    Any other config file is the user's own. `allow_hub` is refused even if the model is cached, because which id an
+    arm of an experiment fetches is known only when the arm is resolved.
     """
     if (record := record_above(path)) is None:
         return

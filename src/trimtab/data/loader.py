@@ -145,7 +145,7 @@ def collate_indices(dataset: TaskDataset, indices: list[int], pad: int = PAD) ->
 def collate(items: list[Item], pad: int = PAD) -> Batch:
     """Examples of uneven lengths as one batch: ids filled up with `pad`, labels with IGNORE.
 
-    The mask is None when all are of one length. Each key of the metadata becomes a list with an entry an example, None
+    The mask is None when all are of one length. Each key of the metadata becomes a list with one entry per example, None
     where an example does not have it; what is under `aligned` becomes padded tensors (see `Batch`).
     """
     lengths = [len(item["input_ids"]) for item in items]

@@ -66,7 +66,7 @@ def sample_figures(text: str, dictionary: frozenset[str]) -> dict[str, float | N
     """The figures recorded with a generated sample.
 
     `dictionary_word_share` (share of its words that the training text has), `dictionary_letter_share` (the same, each word
-    counting with its length), `character_entropy` (bits a character) and
+    counting with its length), `character_entropy` (bits per character) and
     `repetition_4` (share of word 4-grams that are repeats); None where the text is too short for one.
     """
     return {

@@ -1,7 +1,6 @@
 """Tests that may be evaluated after every pair: two e-processes and a confidence sequence.
 
-An e-process starts at 1. Without an effect, the probability that it ever reaches 1/α is at most α (Ville 1939), at any stopping
-time.
+An e-process starts at 1. Without an effect, the probability that it ever reaches 1/α is at most α (Ville 1939).
 """
 
 import math
@@ -12,7 +11,7 @@ import numpy as np
 from trimtab.evidence.arrays import LARGEST, Floats, Numbers, as_differences, scaled, unscaled
 
 GRID = (0.125, 0.25, 0.5, 1.0, 2.0)
-"""The λ of the sign-flip e-process, in units of the typical difference."""
+"""The λ of the sign-flip e-process; it multiplies a difference divided by the typical one."""
 
 _LONGEST_ODDS = 1e300  # a difference this many times the typical one is clipped, so that sums stay finite
 _SMALLEST_SQUARES = 1e-280  # below it squares lose digits
@@ -65,9 +64,9 @@ def sign_flip_e_values(differences: Numbers) -> Floats:
     """The sign-flip e-process after each pair: the mean over λ in `GRID` and both signs of Π e^{±λ z_i} / cosh(λ z_i).
 
     It assumes only symmetry, not normality. z_i = d_i / s_i with s_i the median size of the non-zero differences
-    *before* the i-th. The scale of a pair does not depend on the pair, so by its symmetry each factor has expectation 1 given
-    the past. The first non-zero difference has no scale, so its factor is 1, as is
-    that of a zero. Raises as `t_e_values`.
+    *before* the i-th. s_i is computed from earlier pairs only; because d_i is symmetric without an effect, each factor has
+    expectation 1 given the past. The first non-zero difference has no scale, so its factor is 1, as is that of a zero.
+    Raises as `t_e_values`.
     """
     d = as_differences(differences)
     if np.abs(d).max() > LARGEST / 2:
@@ -88,14 +87,13 @@ def sign_flip_e_values(differences: Numbers) -> Floats:
 
 
 def _shares(d: Floats) -> Floats:
-    """n · mean² / Σ d² after each pair, in [0, 1]: t² / (ν + t²), which has no degenerate case but all zeros (0)."""
+    """n · mean² / Σ d² after each pair, in [0, 1]: t² / (ν + t²), defined in every case; 0 if all are 0."""
     n = np.arange(1, d.size + 1)
     small = d / (np.abs(d).max() or 1.0)
     total, squares = np.cumsum(small), np.cumsum(small**2)
     shares: Floats = np.divide(total**2, n * squares, out=np.zeros(d.size), where=squares > 0)
-    for last in np.flatnonzero(
-        (squares < _SMALLEST_SQUARES) & (np.cumsum(d != 0) > 0)
-    ):  # before a far larger difference
+    # A far larger difference follows these, so their squares are too small after scaling; they are scaled again on their own.
+    for last in np.flatnonzero((squares < _SMALLEST_SQUARES) & (np.cumsum(d != 0) > 0)):
         first = scaled(d[: last + 1])[0]
         shares[last] = first.sum() ** 2 / (n[last] * (first**2).sum())
     return np.minimum(shares, 1.0)

@@ -14,7 +14,7 @@ from trimtab.evidence.cells import Row, flag, identifier, number, read_rows, sho
 
 _KEYS = ("arm", "seed", "trunk", "diverged", "untrained")
 MOST_PAIRS = 100_000
-"""The most pairs of a table: the random sign patterns of more would take hours."""
+"""Maximum number of pairs; the random sign-flip test would take hours beyond it."""
 
 Key = tuple[str, str]
 """The key of a pair: the trunk (the seed where there is none) and the seed."""
@@ -43,9 +43,9 @@ class Table:
 def read_table(path: Path | str) -> Table:
     """The table of a CSV file with a header: `arm`, `seed`, then one column per metric.
 
-    Optional columns: `trunk` (forked futures of one state; a pair then shares trunk and seed), `diverged` (1 or 0, true or
-    false, yes or no), and the untrained model's metric to cap diverged runs at, `untrained` (for a file of one metric) or
-    `untrained_METRIC`. Raises DataError, naming file, line and column, for a file that cannot be read, a missing or repeated
+    Optional columns. `trunk`: the run that was forked; a pair then has the same trunk and seed. `diverged`: 1 or 0, true or
+    false, yes or no. `untrained` (for a file of one metric) or `untrained_METRIC`: the untrained model's metric, which caps
+    diverged runs. Raises DataError, naming file, line and column, for a file that cannot be read, a missing or repeated
     column, a cell that is not a number, a repeated run, a run that an arm lacks, fewer than two arms and more than
     `MOST_PAIRS` pairs.
     """
@@ -53,7 +53,9 @@ def read_table(path: Path | str) -> Table:
     header, rows = read_rows(path)
     metrics = tuple(name for name in header if name not in _KEYS and not name.startswith("untrained_"))
     if not metrics:
-        raise DataError(f"{path}: there is no metric. Add a column for each metric to arm and seed, such as val_loss.")
+        raise DataError(
+            f"{path}: there is no metric. Besides arm and seed, add one column per metric, such as val_loss."
+        )
     _check_untrained(path, header, metrics)
     arms = _by_arm(path, rows, "trunk" if "trunk" in header else "seed")
     if len(arms) < 2:
@@ -61,7 +63,7 @@ def read_table(path: Path | str) -> Table:
     keys = tuple(dict.fromkeys(key for runs in arms.values() for key in runs))
     if len(keys) > MOST_PAIRS:
         raise DataError(
-            f"{path} has {len(keys):,} pairs, and a table may have {MOST_PAIRS:,}. Average some, or split it."
+            f"{path} has {len(keys):,} pairs, and a table may have {MOST_PAIRS:,}. Average some pairs, or split the table."
         )
     for arm, runs in arms.items():
         if lacking := [key for key in keys if key not in runs]:

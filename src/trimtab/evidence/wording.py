@@ -18,7 +18,7 @@ _AVERAGE: dict[Scale, str] = {
 }
 _PAIRS: dict[Pairing, str] = {
     "seed": "cold start, paired by seed",
-    "fork": "forked from a shared state, one unit a trunk",
+    "fork": "forked from a shared state, one unit per trunk",
 }
 
 

@@ -219,7 +219,7 @@ def _check_pairing(experiment: Experiment, at: str) -> None:
     pairing = experiment.pairing
     if (pairing.at is not None) != (pairing.name == "fork"):
         raise ConfigError(
-            f"{at}pairing.at: set it with the pairing 'fork', and only with it: the step at which the arms start to differ. The "
+            f"{at}pairing.at: set it with the pairing 'fork', and only with it: the step after which the arms differ. The "
             f"pairing is '{pairing.name}'."
         )
     if pairing.name == "seed":

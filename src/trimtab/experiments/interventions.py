@@ -43,7 +43,7 @@ class Once(Controller):
         return decision if self._follow else None
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the inner controller's memory."""
+        """Set the inner controller's state."""
         self._inner.load_state_dict(state)
 
 

@@ -96,7 +96,7 @@ def _lazy(parent: RunDirectory, run: RunDirectory, config: RunConfig, context: R
     action = first_action(parent, config)
     if action is None:
         run.path.mkdir(parents=True, exist_ok=True)
-        reason = "the controller never made an effective decision over the baseline's records"
+        reason = "over the baseline's records, the controller made no decision that would change the run"
         write_json(run.path / SAME_AS, {"run_id": parent.manifest().run_id, "reason": reason})
         ended = parent.summary()
         return {"status": "same", "saved_steps": config.episode.steps if ended is None else ended.steps}

@@ -12,10 +12,10 @@ from trimtab.training.config import RunConfig
 
 @dataclass(frozen=True)
 class FirstAction:
-    """A controller's first effective decision over a baseline's records, and the step at which a fork has to start.
+    """The first decision of a controller that would change the baseline's run, and the step at which a fork has to start.
 
     `start` is the newest checkpoint from which the fork has everything that the decision may need (0: the beginning).
-    `controller` is the controller's memory after step `start`.
+    `controller` is the controller's state after step `start`.
     """
 
     step: int

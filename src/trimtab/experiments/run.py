@@ -91,7 +91,7 @@ def _run(stage: str, folder: ExperimentDirectory, jobs: list[Job], options: RunO
 
 
 def _sequential(folder: ExperimentDirectory, experiment: Experiment, options: RunOptions, log: ExperimentLog) -> str:
-    """Buy pairs one at a time until every treatment is decided or the budget ends."""
+    """Run one pair at a time until every treatment is decided or `budget.pairs` is used up."""
     seeds = experiment.seed_list[: experiment.budget.pairs]
     for count, seed in enumerate(seeds, 1):
         status = _run(f"pair {count}", folder, list(episode_jobs(folder, experiment, [seed])), options, log)

@@ -19,7 +19,9 @@ from trimtab.records.problems import problems_of
 class ClaimSpec(Frozen):
     """What the experiment claims of every treatment against the baseline, before it is run."""
 
-    metric: Annotated[str, Field(min_length=1, description="a figure of the episodes' summaries, or a derived one")]
+    metric: Annotated[
+        str, Field(min_length=1, description="a metric in the episodes' summaries, or the derived metric")
+    ]
     higher_is_better: Annotated[bool, Field(description="the metric's direction")]
     margin: Annotated[float, Field(gt=0, description="the smallest difference that matters, in the metric's units")]
     alpha: Annotated[float, Field(ge=1e-9, lt=0.5, description="the level of all claims together (Holm)")] = 0.05
@@ -35,39 +37,41 @@ class Pairing(Frozen):
         Literal["seed", "fork", "lazy_fork"],
         Field(
             description="seed: the same seed; fork: one state after step `at`; lazy_fork: everything up to a controller's "
-            "first effective decision"
+            "first decision that changes the run"
         ),
     ] = "seed"
-    at: Annotated[int | None, Field(ge=1, description="the step at which the arms of a fork part")] = None
+    at: Annotated[int | None, Field(ge=1, description="the step after which the arms of a fork differ")] = None
 
 
 class Budget(Frozen):
-    """What the experiment may cost at most."""
+    """Limits of an experiment."""
 
-    pairs: Annotated[int | None, Field(ge=1, description="pairs at most; for a sequential experiment the last one")] = (
-        None
-    )
+    pairs: Annotated[
+        int | None,
+        Field(ge=1, description="the largest number of pairs; a sequential experiment ends after it at the latest"),
+    ] = None
 
 
 class Derived(Frozen):
     """A metric computed over the values of a factor: learning-rate sensitivity (Wortsman et al. 2023, section 2)."""
 
     name: Annotated[
-        Literal["sensitivity"], Field(description="mean excess of a metric over its best across the factor")
+        Literal["sensitivity"], Field(description="over the factor's values, the mean of the metric minus its best")
     ]
     over: Annotated[str, Field(min_length=1, description="the factor")]
-    metric: Annotated[str, Field(min_length=1, description="the metric that is excessive")] = "val_loss"
+    metric: Annotated[str, Field(min_length=1, description="the metric whose sensitivity is computed")] = "val_loss"
 
 
 class Tune(Frozen):
-    """What an arm's settings are found among, before the experiment, on seeds of their own."""
+    """The candidate settings of a tuned arm. They are compared before the experiment, on separate seeds."""
 
     over: Annotated[
         dict[str, list[Any]],
         Field(min_length=1, description="candidate values by dotted key; every combination is run in full"),
     ]
     seeds: Annotated[
-        tuple[int, ...], Field(min_length=1, description="the seeds of these runs, none of them the experiment's")
+        tuple[int, ...],
+        Field(min_length=1, description="the seeds of these runs, none of them a seed of the experiment"),
     ] = (1000,)
 
     @property
@@ -80,7 +84,7 @@ class InterventionEffects(Frozen):
     """The effect of every intervention: the run continues with it and without it, on the same batches."""
 
     steps: Annotated[
-        int, Field(ge=2, description="steps, the intervention's own included, for which both continue")
+        int, Field(ge=2, description="number of steps that both copies train, including the step of the intervention")
     ] = 25
     at_most: Annotated[
         int | None,
@@ -113,22 +117,24 @@ class ExperimentSpec(Frozen):
     ]
     derived: Annotated[Derived | None, Field(description="a metric computed over a factor, named in the claim")] = None
     seeds: Annotated[
-        int | list[int], Field(description="how many seeds (from 0), or which ones; a seed is a pair, 12 are usual")
+        int | list[int],
+        Field(description="the number of seeds (0, 1, …) or a list of them; each seed gives one pair; 12 are usual"),
     ] = 12
     pairing: Annotated[Pairing, Field(description="what the two members of a pair share")] = Pairing()
     tune: Annotated[
         dict[str, Tune],
         Field(
             default_factory=dict,
-            description="arms whose settings are found first, by the claimed metric, with at most the steps of one arm's "
-            "episodes; such an arm is a static one, and has no controller",
+            description="arms whose settings are tuned before the experiment, on the claimed metric; tuning may take at most as "
+            "many runs as one arm; a tuned arm has no controller",
         ),
     ]
     noise_floor: Annotated[
         int,
         Field(
             ge=0,
-            description="pairs of the baseline with itself under another dropout draw, paired as the arms are; 0 for none",
+            description="number of A/A pairs: baseline against baseline with other dropout draws, paired as the arms are; 0 for "
+            "none",
         ),
     ] = 0
     intervention_effects: Annotated[
@@ -138,9 +144,9 @@ class ExperimentSpec(Frozen):
         ),
     ] = False
     sequential: Annotated[
-        bool, Field(description="buy pairs one at a time until the e-value decides or the budget ends")
+        bool, Field(description="run one pair at a time until the sequential test decides or `budget.pairs` is used up")
     ] = False
-    budget: Annotated[Budget, Field(description="what it may cost")] = Budget()
+    budget: Annotated[Budget, Field(description="limits of the experiment")] = Budget()
     base: Annotated[dict[str, Any], Field(default_factory=dict, description="the base config")]
 
     @property
@@ -160,7 +166,7 @@ class ExperimentSpec(Frozen):
 
     @property
     def cells(self) -> list[dict[str, Any]]:
-        """Every combination of the factors' values; one empty one without factors."""
+        """Every combination of the factors' values; a single empty combination if there are no factors."""
         return [dict(zip(self.factors, values, strict=True)) for values in itertools.product(*self.factors.values())]
 
     @property
@@ -174,7 +180,7 @@ _OWN = [name for name in ExperimentSpec.model_fields if name != "base"]
 
 
 def with_base(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a spec from the content of its file, which holds the keys of the base config and those of the spec."""
+    """Splits the content of a spec file into the spec's own fields and `base`."""
     own = {key: value for key, value in content.items() if key in _OWN}
     return own | {"base": {key: value for key, value in content.items() if key not in _OWN}}
 
@@ -187,7 +193,7 @@ def file_content(spec: ExperimentSpec) -> dict[str, Any]:
 
 
 def read_spec(path: Path) -> ExperimentSpec:
-    """The spec in the folder of an experiment, without a look at its base config; nothing that it names is imported.
+    """The spec in the folder of an experiment. The base config is not validated; nothing that it names is imported.
 
     Raises `RunError` where the file is missing or damaged.
     """

@@ -1,4 +1,4 @@
-"""Append-only JSONL: one JSON object a line, whole lines only."""
+"""Append-only JSONL: one JSON object per line, whole lines only."""
 
 import errno
 import hashlib

@@ -143,7 +143,7 @@ class Width(Row):
 
 
 class LandscapeRecord(Row):
-    """`landscape.json`; `rise`, in nats a token, is what the loss rises by within a basin's width."""
+    """`landscape.json`; `rise`, in nats per token, is what the loss rises by within a basin's width."""
 
     lines: list[LossLine] = Field(default_factory=list)
     plane: LossPlane | None = None

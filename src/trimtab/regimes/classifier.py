@@ -10,7 +10,7 @@ from trimtab.config import MonitorConfig
 from trimtab.regimes.state import Regime
 
 _FLAGS = 3
-"""The number of flagged steps within a horizon from which a run is unstable."""
+"""A run is unstable from this many flagged steps within `horizon`."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Transition:
 class RegimeClassifier:
     """Names the regime: warming, stable, plateau, overfitting or unstable.
 
-    *unstable*: three or more of the last horizon's steps were flagged, or the smoothed loss is more than `unstable_rise` above
-    its lowest value so far. *overfitting*: the last validation loss is more than `overfitting_rise` above the best one, while the
-    smoothed training loss fell. *plateau*: from the older to the newer half of the last medium horizon, the median loss fell by
-    less than `plateau_gain`. *warming*: there are fewer losses than a medium horizon. *stable*: none of these. The first
-    condition that holds decides. The regime changes after the new name held for `patience` steps in a row. `Divergence`
-    decides about *diverged*, which ends the run.
+    *unstable*: three or more of the last `horizon` steps were flagged, or the smoothed loss is more than `unstable_rise` above
+    its lowest value so far. *overfitting*: the last validation loss is more than `overfitting_rise` above the best one, and the
+    smoothed training loss fell since the best evaluation. *warming*: fewer than `medium_horizon` losses so far. *plateau*: from
+    the older to the newer half of the last `medium_horizon` losses, the median fell by less than `plateau_gain`. *stable*: none
+    of these. The first condition that holds decides. The regime changes when a new name has been chosen `patience` steps in a
+    row. `Divergence` decides about *diverged*, which ends the run.
     """
 
     def __init__(self, config: MonitorConfig) -> None:
@@ -85,7 +85,7 @@ class RegimeClassifier:
         return ("plateau", reason) if gain < config.plateau_gain else ("stable", reason)
 
     def state_dict(self) -> dict[str, Any]:
-        """The classifier's memory, JSON-ready."""
+        """The classifier's state, JSON-ready."""
         return {
             "regime": self.regime,
             "candidate": self.candidate,
@@ -95,7 +95,7 @@ class RegimeClassifier:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` returned."""
+        """Set the state to what `state_dict` returned."""
         self.regime, self.candidate, self.held = state["regime"], state["candidate"], state["held"]
         self.flags = deque(state["flags"], maxlen=self.config.horizon)
         self.ema_at_best = state["ema_at_best"]

@@ -37,7 +37,7 @@ class Decision:
 class RegimeController(Protocol):
     """Called once per step, after the gradient norm is known and before the update.
 
-    A controller may use only its own memory and what `steps.jsonl` holds, so that it can be replayed from the records.
+    A controller may use only its own state and what `steps.jsonl` holds, so that it can be replayed from the records.
     """
 
     def update(self, state: RegimeState, episode_config: EpisodeConfig) -> Decision | None:
@@ -45,16 +45,16 @@ class RegimeController(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """The controller's memory, JSON-ready."""
+        """The controller's state, JSON-ready."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` returned."""
+        """Set the state to what `state_dict` returned."""
         ...
 
 
 class Controller:
-    """A base for controllers that decides nothing. Its memory are the attributes that `remembered` names.
+    """A base for controllers that decides nothing. Its state is the attributes that `remembered` names.
 
     `rewinds` says whether it may decide to rewind; only then are snapshots kept.
     """
@@ -72,7 +72,7 @@ class Controller:
         return {name: list(value) if isinstance(value, list) else value for name, value in values}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` returned."""
+        """Set the state to what `state_dict` returned."""
         for name in self.remembered:
             value = state[name]
             setattr(self, name, list(value) if isinstance(value, list) else value)

@@ -1,4 +1,4 @@
-"""The one definition of 'diverged'."""
+"""When a run has diverged during training. The trainer also ends a run as diverged if its last validation loss is not finite."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ from trimtab.regimes.state import RegimeState
 
 
 class Divergence:
-    """Decides whether a run has diverged.
+    """Decides during training whether a run has diverged.
 
     A run has diverged when one of two conditions holds for `limit` steps in a row: the update was skipped because something was
     not finite, or the smoothed training loss was above `baseline`. A step that a controller skipped does not count.
@@ -51,5 +51,5 @@ class Divergence:
         return {"baseline": self.baseline, "skipped": self.skipped, "above": self.above}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` returned."""
+        """Set the state to what `state_dict` returned."""
         self.baseline, self.skipped, self.above = state["baseline"], state["skipped"], state["above"]

@@ -186,7 +186,7 @@ class Monitor:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The monitor's memory, plain numbers (NaN and infinity among them)."""
+        """The monitor's state, plain numbers (NaN and infinity among them)."""
         return {name: getattr(self, name) for name in self._REMEMBERED} | {
             "recent": list(self.recent),
             "over": list(self.over),
@@ -197,7 +197,7 @@ class Monitor:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` returned."""
+        """Set the state to what `state_dict` returned."""
         for name in self._REMEMBERED:
             setattr(self, name, state[name])
         self.recent = deque(state["recent"], maxlen=self.config.medium_horizon)

@@ -69,10 +69,10 @@ class RobustWindow:
         return z, True
 
     def state_dict(self) -> dict[str, Any]:
-        """The window's memory, as plain numbers."""
+        """The window's state, as plain numbers."""
         return {"values": list(self.values), "refused": list(self.refused)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` returned."""
+        """Set the state to what `state_dict` returned."""
         self.values = deque(state["values"], maxlen=self.size)
         self.refused = list(state["refused"])

@@ -81,7 +81,7 @@ class SpikeGuard(Controller):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` returned."""
+        """Set the state to what `state_dict` returned."""
         self.losses.load_state_dict(state["losses"])
         self.norms.load_state_dict(state["norms"])
         self.in_a_row = state["in_a_row"]

@@ -1,7 +1,8 @@
-"""Writes the report of a folder of any kind."""
+"""Writes the report of an experiment or of any kind of run."""
 
 from pathlib import Path
 
+from trimtab.boundary import listed
 from trimtab.config import kind_named, kinds
 from trimtab.errors import RunError
 from trimtab.records import RunDirectory
@@ -19,17 +20,18 @@ def write_report(folder: Path) -> list[Path]:
         return experiment.write_report(folder)
     run = RunDirectory(folder)
     reported = [kind for kind in kinds().values() if kind.report_path is not None]
-    nouns, commands = (" or of ".join(texts) for texts in zip(*[(k.noun, k.command) for k in reported], strict=True))
+    nouns, commands = " or of ".join(k.noun for k in reported), "` or `".join(k.command for k in reported)
     if not run.exists():
         raise RunError(
             f"{folder} is not the folder of an experiment or of {nouns}. Give the folder that `trimtab run` or `{commands}` was "
             "given as --out."
         )
+    names = [name for name, kind in kinds().items() if kind in reported]
     kind = kind_named(run.manifest().kind, f"{run.manifest_path}: ")
     if kind not in reported:
         raise RunError(
-            f"{folder} holds {kind.noun}, for which there is no report; experiments and {nouns} have one. "
-            f"`trimtab show {folder}` shows what a run's records say."
+            f"{folder} holds {kind.noun}, for which there is no report. Only experiments and runs of these kinds have one: "
+            f"{listed(names)}. `trimtab show {folder}` shows what a run's records say."
         )
     paths: list[Path] = kind.load("report")(folder)
     return paths

@@ -116,8 +116,8 @@ def read_checkpoint(path: Path) -> tuple[Snapshot, dict[str, Seal]]:
         size = file.stat().st_size
         if size != sealed.bytes or seal_of(file).sha256 != sealed.sha256:
             raise RunError(
-                f"The checkpoint {path} is damaged: {name} has {size} bytes and not the content that was "
-                f"written ({sealed.bytes} bytes, SHA-256 {sealed.sha256[:12]}…)."
+                f"The checkpoint {path} is damaged: {name} does not match its recorded hash (recorded: "
+                f"{sealed.bytes} bytes, SHA-256 {sealed.sha256[:12]}…; found: {size} bytes with another hash)."
             )
         with foreign(RunError, partial("The checkpoint {} is damaged: {}: {}.".format, path, name)):
             tensors.append(safetensors.torch.load_file(file))

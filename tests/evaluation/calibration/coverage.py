@@ -55,7 +55,7 @@ def main(samples):
             + " |"
         )
         sys.stdout.flush()
-    print(f"\n{samples:,} samples a row; {time.process_time() - begun:.0f} s")
+    print(f"\n{samples:,} samples per row; {time.process_time() - begun:.0f} s")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def test_clusters_widen_multiclass_intervals():
 @pytest.mark.parametrize(
     ("p", "y", "words"),
     [
-        ([0.5, 0.5], [0], "a row an item and a column a class"),
+        ([0.5, 0.5], [0], "one row per item and one column per class"),
         ([[0.5, 0.4]], [0], "those of item 0 sum to 0.9"),
         ([[1.5, -0.5]], [0], "should lie in \\[0, 1\\]; that of item 0 is 1.5"),
         ([[np.nan, 1.0]], [0], "that of item 0 is nan"),

@@ -213,5 +213,5 @@ def test_an_export_copies_no_file_through_a_link_out_of_the_folder(folder: Path,
 
 def test_a_failure_to_make_a_temporary_folder_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "missing"))
-    with pytest.raises(WorkError, match="No temporary folder can be made: No such file or directory"):
+    with pytest.raises(WorkError, match="Cannot create a temporary folder: No such file or directory"):
         load_network(model_files(str(folder)))

@@ -17,13 +17,13 @@ SUM_TOLERANCE = 1e-4
 
 
 def as_confidences(values: Any, what: str = "confidence") -> Confidences:
-    """`values` as float64 numbers in [0, 1], one an item.
+    """`values` as float64 numbers in [0, 1], one per item.
 
     Raises ValueError for another shape, no item, NaN, and values outside [0, 1]; it names the first bad item (from 0).
     """
     array = _numbers(values, what)
     if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"{what} should be a list of at least one number, one an item; its shape is {array.shape}.")
+        raise ValueError(f"{what} should be a list of at least one number, one per item; its shape is {array.shape}.")
     _inside(array, what)
     return array
 
@@ -41,14 +41,14 @@ def as_outcomes(values: Any, n: int, what: str = "correct") -> Confidences:
 
 
 def as_distributions(values: Any, what: str = "probabilities") -> Distributions:
-    """`values` as float64 rows of probabilities, an item a row, each summing to 1 within `SUM_TOLERANCE`.
+    """`values` as float64 rows of probabilities, one row per item, each summing to 1 within `SUM_TOLERANCE`.
 
     Nothing is renormalised. Raises ValueError for another shape, no item, no class, NaN, values outside [0, 1], and other
     sums.
     """
     array = _numbers(values, what)
     if array.ndim != 2 or array.size == 0:
-        raise ValueError(f"{what} should have a row an item and a column a class; its shape is {array.shape}.")
+        raise ValueError(f"{what} should have one row per item and one column per class; its shape is {array.shape}.")
     _inside(array, what)
     sums = array.sum(axis=1)
     off = np.abs(sums - 1) > SUM_TOLERANCE
@@ -62,7 +62,7 @@ def as_labels(values: Any, n: int, classes: int) -> Int[np.ndarray, " n"]:
     """`values` as `n` whole numbers below `classes`. Raises ValueError for anything else."""
     array = np.asarray(values)
     if array.shape != (n,) or array.dtype.kind not in "iu":
-        raise ValueError(f"labels should be {n} whole numbers, one an item; found {array.dtype}, shape {array.shape}.")
+        raise ValueError(f"labels should be {n} whole numbers, one per item; found {array.dtype}, shape {array.shape}.")
     wrong = (array < 0) | (array >= classes)
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])

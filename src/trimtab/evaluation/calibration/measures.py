@@ -81,7 +81,7 @@ class Items:
 def measure(items: Items, counts: Drawn, correct: Drawn) -> dict[str, Float[np.ndarray, " samples"]]:
     """The figures of `ENDS` for each sample: `counts` is how often each item occurs in it, `correct` the outcomes.
 
-    Either may be a single row that holds for all samples. The sums a bin are made in one pass over the items.
+    Either may be a single row that holds for all samples. The sums per bin are made in one pass over the items.
     """
     right = counts * correct
     measured = _means(items, counts, right)

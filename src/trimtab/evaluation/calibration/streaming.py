@@ -10,7 +10,7 @@ from trimtab.evaluation.calibration.binning import BINS, BinSums, calibration_er
 
 
 class ReliabilityBins:
-    """Counts, confidences and outcomes over bins of equal width: `calibration_report`'s, without keeping the items."""
+    """The same equal-width bins as `calibration_report`, accumulated without storing the items."""
 
     def __init__(self, bins: int = BINS) -> None:
         if bins < 1:
@@ -21,7 +21,7 @@ class ReliabilityBins:
     def add(self, confidence: np.ndarray, correct: np.ndarray) -> None:
         """Add confidences in [0, 1] and whether each was right (0 or 1); empty arrays are allowed.
 
-        Raises ValueError for unequal lengths, NaN, and values outside.
+        Raises ValueError for unequal lengths, NaN, and values out of range.
         """
         if np.size(confidence) == 0 and np.size(correct) == 0:
             return

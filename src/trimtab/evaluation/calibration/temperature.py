@@ -19,7 +19,7 @@ _HALVINGS = 60
 class TemperatureFit:
     """A temperature T, for softmax(logits / T), and what it does on the items it was not fitted on.
 
-    `nll_*` (nats an item) and `ece_*` (of the likeliest class, `BINS` bins of equal width) are those of the other items.
+    `nll_*` (nats per item) and `ece_*` (of the likeliest class, `BINS` bins of equal width) are those of the other items.
     `at_bound`: no best temperature lies between `COLDEST` and `HOTTEST`; this is the better end.
     """
 
@@ -43,8 +43,8 @@ def fit_temperature(
     """The temperature of least NLL on a random `share` of the items, and NLL and ECE before and after on the rest.
 
     `logits` [n, classes], finite, or −inf for a class that an item does not have; `labels` [n], each a class of its item.
-    NLL is convex in 1/T (Guo et al. 2017), so its minimum is where the slope changes sign, found by bisection. With `groups` (a
-    cluster an item) whole clusters go to one side: `share` of the clusters, at least one on either side. Raises ValueError for
+    NLL is convex in 1/T (Guo et al. 2017), so its minimum is where the slope changes sign, found by bisection. With `groups` (one
+    cluster per item) whole clusters go to one side: `share` of the clusters, at least one on either side. Raises ValueError for
     wrong shapes, other logits that are not finite, labels that are no class of their item, fewer than two items or clusters,
     several ways of clustering, and a share outside (0, 1).
     """
@@ -127,7 +127,7 @@ def fitted_items(n: int, *, groups: Groups = None, share: float = 0.5, seed: int
     count = int(units.max()) + 1
     if count < 2:
         raise ValueError(
-            "There should be two items (two clusters, with groups) or more: some to fit on, some to judge on."
+            "At least two items are needed, or two clusters if `groups` is given: some to fit on, some to evaluate on."
         )
     chosen = np.random.default_rng(seed).permutation(count)[: min(max(round(share * count), 1), count - 1)]
     return np.isin(units, chosen)

@@ -69,9 +69,9 @@ def robustness(
         ValueError: there is no network, one has the wrong precision, or the memories are from different runs.
     """
     if network_bf16 is not None and network_bf16.dtype != torch.bfloat16:
-        raise ValueError(f"the network for bf16 is in {network_bf16.dtype}")
+        raise ValueError(f"`network_bf16` should be bfloat16; found {network_bf16.dtype}")
     if network_fp32 is not None and network_fp32.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"the network for fp32 is in {network_fp32.dtype}")
+        raise ValueError(f"`network_fp32` should be float32 or float64; found {network_fp32.dtype}")
     network = network_bf16 or network_fp32
     if network is None:
         raise ValueError("there is no network to measure robustness with")

@@ -1,4 +1,4 @@
-"""The files of a pretrained model: checked before anything is loaded, hashed, and linked into a folder to load from."""
+"""The files of a pretrained model: checks them before loading, hashes them, and links them into a folder for transformers."""
 
 import hashlib
 import json
@@ -48,9 +48,10 @@ _REFUSED = {
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model folder with a config and safetensors weights, or a GGUF file (its name is `gguf`) in a folder.
+    """A model folder with a config and safetensors weights, or a folder and the name of a GGUF file in it (`gguf`).
 
-    `config` is config.json without ignored keys; loading uses it and the weights, and nothing else from the folder.
+    `config` is config.json without ignored keys, and empty for GGUF. Loading uses it and the weights, and nothing else from the
+    folder.
     """
 
     folder: Path
@@ -69,7 +70,7 @@ class ModelFiles:
         return sum(path.stat().st_size for path in self.weights)
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) over the weight files' bytes and `config`.
+        """SHA-256 (hex) over `config` and each weight file's name and content hash.
 
         The hash of each file is cached for as long as the file's size, times and inode do not change.
         """
@@ -114,7 +115,9 @@ def folder_to_load(files: ModelFiles) -> Iterator[Path]:
     try:
         temporary = tempfile.TemporaryDirectory(prefix="trimtab-", ignore_cleanup_errors=True)
     except OSError as error:
-        raise WorkError(f"No temporary folder can be made: {error.strerror}. Free some space on its disk.") from error
+        raise WorkError(
+            f"Cannot create a temporary folder: {error.strerror}. Free space on its disk, or set TMPDIR to another folder."
+        ) from error
     with temporary as name:
         folder = Path(name)
         if files.gguf is not None:

@@ -12,7 +12,7 @@ def batch_means_interval(values: Sequence[float], confidence: float = 0.95) -> t
 
     Blocks much longer than the correlation time have nearly independent, nearly normal means (the method of batch means;
     Schmeiser 1982 on the number of blocks). Values that fill no block are left out from the start of the series. None below
-    five values a block, or where one is not finite.
+    five values per block, or where one is not finite.
     """
     size = len(values) // BLOCKS
     if size < SMALLEST_BLOCK or not all(map(math.isfinite, values)):

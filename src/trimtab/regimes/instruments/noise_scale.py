@@ -93,10 +93,10 @@ class NoiseScale:
         return NoiseEstimate(self.squared_gradient / self.weight, self.noise / self.weight)
 
     def state_dict(self) -> dict[str, Any]:
-        """The memory, JSON-ready."""
+        """The state, JSON-ready."""
         return {name: getattr(self, name) for name in self._REMEMBERED}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` returned."""
+        """Set the state to what `state_dict` returned."""
         for name in self._REMEMBERED:
             setattr(self, name, state[name])

@@ -30,9 +30,9 @@ def tempered(arms: list[Pooled]) -> list[Block]:
     ]
     summary = "; ".join(f"{arm}: {words}" for arm, (words, _) in made.items())
     about = (
-        "One temperature per arm (Guo et al. 2017), fitted on half of the items by minimum NLL. The rows before and after "
-        "scaling are measured on the other half, so they differ a little from those above. A temperature above 1 means that the "
-        f"arm was overconfident. {summary}."
+        "One temperature per arm (Guo et al. 2017), fitted on half of the items by minimum NLL. The values before "
+        "and after scaling are measured on the other half, so those before scaling differ a little from the table above. A "
+        f"temperature above 1 means that the arm was overconfident. {summary}."
     )
     return [Table("After temperature scaling", HEADS, tuple(rows), words=frozenset({0, 1})), Text(about)]
 
@@ -50,7 +50,7 @@ def _figures(pooled: Pooled) -> tuple[str, dict[str, "Figure"]]:
     )
 
     logits, labels = _logits(pooled)
-    items = np.array([one.item for one in pooled.predictions])  # so that no question lies on both sides in two seeds
+    items = np.array([one.item for one in pooled.predictions])  # groups by question: none is in both halves
     fit = fit_temperature(logits, labels, groups=items, seed=0)
     judged = ~fitted_items(len(items), groups=items, seed=0)
     settings = pooled.settings(tuple(row for row, kept in zip(pooled.rows, judged, strict=True) if kept))
@@ -67,7 +67,7 @@ def _figures(pooled: Pooled) -> tuple[str, dict[str, "Figure"]]:
             binary = calibration_report(p[:, 1], right, **settings)
             made |= {f"NLL {when} (nats)": binary.nll, f"ECE {when}": binary.ece}
     what = "the distribution over the options" if by_options else "the probability of being right"
-    ends = ", the end of the range" if fit.at_bound else ""
+    ends = ", with the best temperature at the end of the search range" if fit.at_bound else ""
     return f"{what}, {counted(fit.fitted_on, 'answer')} to fit, {counted(fit.judged_on, 'answer')} to judge{ends}", made
 
 

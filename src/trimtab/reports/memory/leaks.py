@@ -1,4 +1,4 @@
-"""What a memory reveals beyond the text of its mode, and how many bits a vector stores."""
+"""What a memory reveals beyond the text of its mode, and how many bits each vector stores."""
 
 from typing import Any
 

@@ -72,7 +72,7 @@ class AdaGC(GradientTransform):
         return {"steps": self.steps, "averages": self.averages}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` returned."""
+        """Set the state to what `state_dict` returned."""
         self.steps, self.averages = state["steps"], state["averages"]
 
 

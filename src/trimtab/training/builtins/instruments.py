@@ -160,11 +160,11 @@ class GradientNoiseScale(Instrument):
 
 
 class LargestExponent(Instrument):
-    """The largest Lyapunov exponent of training from here on, over `steps` steps, in nats a step.
+    """The largest Lyapunov exponent of training from here on, over `steps` steps, in nats per step.
 
     A copy of the run whose parameters and optimiser moments differ by a relative `epsilon` makes the same next steps in fp32, on
     the same batches and dropout masks. Every few steps the difference is scaled back to `epsilon` (Benettin et al. 1980). A
-    `value` above 0 means that nearby runs diverge from each other. `low` and `high` are a 95% interval from batch means (null
+    `value` above 0 means that nearby runs separate. `low` and `high` are a 95% interval from batch means (null
     below 50 measurements), which covers the fluctuations of this trajectory, not other starts. It is not measured where fewer
     than `steps` + `discard` steps are left.
     """

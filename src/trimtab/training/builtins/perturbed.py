@@ -21,7 +21,7 @@ class Coordinates:
 
     Lengths are relative. A block is the parameters, or all moments of one name; its length is divided by the block's length in
     the state that the coordinates were made from. The length of a vector is the root mean square over the blocks, without blocks
-    of length 0. Everything else in a state, such as a controller's memory, is not a coordinate.
+    of length 0. Everything else in a state, such as that of a controller, is not a coordinate.
     """
 
     def __init__(self, state: Snapshot, parameters: list[str]) -> None:

@@ -28,11 +28,11 @@ class Instrument(ABC):
         """Returns the figures of this state, by name. Whatever it does to the run is undone afterwards."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The instrument's memory, as it is kept in checkpoints; empty for one that remembers nothing."""
+        """The instrument's state, as it is kept in checkpoints; empty for one that remembers nothing."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027 - most instruments remember nothing
-        """Set the memory to what `state_dict` returned."""
+        """Set the state to what `state_dict` returned."""
 
 
 class InstrumentSet:

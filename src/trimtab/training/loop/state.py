@@ -27,11 +27,11 @@ class InstrumentState(Protocol):
     muted: bool
 
     def state_dict(self) -> dict[str, Any]:
-        """Their memory, as checkpoints keep it."""
+        """Their state, as checkpoints keep it."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the memory to what `state_dict` returned."""
+        """Set the state to what `state_dict` returned."""
         ...
 
 

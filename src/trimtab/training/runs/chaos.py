@@ -39,9 +39,9 @@ def chaos(
     """Train perturbed copies of the run in `path` from its state after step `at`, and measure how fast they move away from it.
 
     Each copy's parameters and optimiser moments are perturbed in a random direction; the length of the perturbation is `epsilon`
-    relative to theirs (see `Coordinates`). Each makes the run's own next `discard` + `steps` steps in fp32 twice: once without
-    intervention, and once rescaled to the distance `epsilon` every `renormalise_every` steps, which gives the exponent. The first
-    `discard` steps, in which the difference aligns with its fastest growing direction, are not counted. The run is not changed.
+    relative to theirs (see `Coordinates`). Each makes the run's own next `discard` + `steps` steps in fp32 twice: once freely,
+    and once rescaled to the distance `epsilon` every `renormalise_every` steps, which gives the exponent. The first `discard`
+    steps, in which the difference aligns with its fastest growing direction, are not counted. The run is not changed.
 
     Returns what `chaos.json` holds: `exponent` (mean over the copies, nats per step), `interval` (95%, from batch means of
     their mean rate; None below 50 measurements), and for each copy its exponent, rates and distances (`copies`).

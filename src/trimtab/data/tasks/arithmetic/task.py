@@ -32,13 +32,13 @@ class Arithmetic(GeneratedTask):
     | 1 | two numbers of 2 digits | 1 digit by 2 | three numbers of 1 digit, + and − |
     | 2 | two of 3 digits | 1 by 3 | three of 2 digits |
     | 3 | two of 4 digits | 2 by 2 | four of 2 digits |
-    | 4 | two of 5 digits | 2 by 3 | three terms of 2 digits, one of them a product of 1 by 1 |
-    | 5 | two of 6 digits | 3 by 3 | four terms of 2 digits, two of them products of 1 by 2 |
+    | 4 | two of 5 digits | 2 by 3 | three terms of 2 digits, one replaced by a product of two 1-digit numbers |
+    | 5 | two of 6 digits | 3 by 3 | four terms of 2 digits, two replaced by products of 1 by 2 digits |
 
     With `scratch`, the answer starts with its working, one equation per step: `7+8=15;3+4+1=8;85` (see `working` for the steps of
-    each operation). Numbers are quantities; everything else is structure. The order and the signs of the terms do not change
-    the question: 37+48, 48+37 and 48-37 are all in one split, and so are 7*9-12+44, 12+9*7-44 and 44+12-7*9. The `operations`
-    are drawn with equal probabilities.
+    each operation). Roles for number-aware losses (`Role`): numbers are QUANTITY, the rest is STRUCTURE. The order and the signs
+    of the terms do not change the question: 37+48, 48+37 and 48-37 are all in one split, and so are 7*9-12+44, 12+9*7-44 and
+    44+12-7*9. The `operations` are drawn with equal probabilities.
     """
 
     name: ClassVar[str] = "arithmetic"
@@ -48,7 +48,7 @@ class Arithmetic(GeneratedTask):
         *,
         levels: Annotated[
             tuple[Annotated[int, Field(ge=1, le=5)], ...],
-            Field(min_length=1, description="levels to draw from, in turn"),
+            Field(min_length=1, description="levels, used in turn"),
         ] = (1, 2, 3),
         operations: Annotated[
             tuple[Operation, ...], Field(min_length=1, description="operations, drawn with equal probabilities")
@@ -68,7 +68,10 @@ class Arithmetic(GeneratedTask):
 
     @staticmethod
     def check(parameters: Mapping[str, Any]) -> None:
-        """Raises ValueError if no sum or difference of the easiest level has that many carries."""
+        """Raises ValueError if `carries` is set and cannot be kept.
+
+        That is if `operations` has no sum or difference, or one of them cannot have that many carries at the easiest level.
+        """
         if parameters["carries"] is None:
             return
         operations, easiest = parameters["operations"], min(parameters["levels"])
@@ -111,7 +114,10 @@ class Arithmetic(GeneratedTask):
         return Problem(prompt, answer, answer, level, key, prompt_numbers=_roles(prompt), answer_numbers=_roles(answer))
 
     def two_readings(self, problem: Problem, rng: random.Random) -> tuple[Problem, Problem] | None:
-        """The problem with one sign written as `?`, answered once for + and once for −; None for a product of two numbers."""
+        """The problem with one sign written as `?`, answered once for + and once for −.
+
+        None if no sign can be exchanged, as in a product of two numbers.
+        """
         numbers, operators = parse(problem.prompt.removesuffix("="))
         if len(numbers) == 2:
             if operators == "*":
@@ -159,7 +165,7 @@ class Arithmetic(GeneratedTask):
 
 
 def _roles(text: str) -> tuple[Number, ...]:
-    """The numbers of the text are quantities; everything else is structure."""
+    """The roles of the parts of a text: numbers QUANTITY, the rest STRUCTURE."""
     quantities = [Number(*match.span(), Role.QUANTITY) for match in _DIGITS.finditer(text)]
     return (Number(0, len(text), Role.STRUCTURE), *quantities)
 

@@ -53,7 +53,7 @@ class _Step:
         values[self.result] = total
 
     def write(self, writer: Writer, values: Mapping[str, Any]) -> None:
-        """Writes the sentence; its numbers are quantities and its operators structure."""
+        """Writes the sentence; its numbers have the role QUANTITY, its operators STRUCTURE."""
         self.before.write(writer, values)
         for sign, name in (("", self.first), *self.others, ("=", self.result)):
             if sign:
