@@ -1,4 +1,4 @@
-"""constraints.txt pins the installed versions, and pyproject.toml states lower ends."""
+"""constraints.txt pins the installed versions, and pyproject.toml states lower bounds."""
 
 import re
 from importlib.metadata import PackageNotFoundError, version

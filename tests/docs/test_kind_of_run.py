@@ -110,7 +110,7 @@ def test_a_claim_that_the_kind_does_not_have_is_refused(tmp_path: Path) -> None:
     wanted = r"no episode of the arm 'fair' \(a coin run each\) has a metric 'tails'. They have heads."
     with pytest.raises(ConfigError, match=wanted):
         load_experiment(spec(tmp_path, claim=claim))
-    wanted = "noise_floor: this needs episodes that are made of training steps, and each of these is a coin run"
+    wanted = "noise_floor: this key works only for training runs, but `episodes` is 'coin'"
     with pytest.raises(ConfigError, match=wanted):
         load_experiment(spec(tmp_path, noise_floor=2))
     with pytest.raises(ConfigError, match="there is no kind of run 'coyn'. Did you mean 'coin'. Known: training, "):

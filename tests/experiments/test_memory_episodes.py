@@ -115,9 +115,9 @@ def test_the_report_says_what_was_recalled(ran: tuple[Path, dict[str, Any]]) -> 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"noise_floor": 2}, "noise_floor: this needs episodes that are made of training steps"),
-        ({"intervention_effects": True}, "intervention_effects: this needs episodes that are made of training steps"),
-        ({"pairing": {"name": "fork", "at": 3}}, "pairing: this needs episodes that are made of training steps"),
+        ({"noise_floor": 2}, "noise_floor: this key works only for training runs, but `episodes` is 'memory'"),
+        ({"intervention_effects": True}, "intervention_effects: this key works only for training runs"),
+        ({"pairing": {"name": "fork", "at": 3}}, "pairing: this key works only for training runs"),
         ({"claim": {"metric": "robustness.noise_0.1", "higher_is_better": True, "margin": 0.1}}, "recalled.noise_0.1"),
         ({"claim": {"metric": "recaled.int8", "higher_is_better": True, "margin": 0.1}}, "mean 'recalled.int8'"),
         (

@@ -11,7 +11,10 @@ Number = TypeVar("Number", bound=float)
 
 
 class StrictJsonError(ValueError):
-    """Content that is not JSON, or JSON that two readers would read differently; the message is a clause about `it`."""
+    """Content that is not JSON, or JSON that two readers would read differently.
+
+    The message is a clause in which 'it' is the content.
+    """
 
 
 class WrittenFloat(float):

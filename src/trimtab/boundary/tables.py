@@ -17,7 +17,7 @@ _START = 1 << 16
 
 
 def table_fault(content: bytes, separator: str, wanted: Collection[str]) -> str | None:
-    """Why the beginning of a file is not a table in UTF-8, and what to do: a clause about `it` and a sentence.
+    """Why the beginning of a file is not a table in UTF-8, and what to do: a clause in which 'it' is the file, and a sentence.
 
     `separator` is the expected one; `wanted` are columns that the table should have, in any case. None where no problem is
     recognised.

@@ -34,9 +34,7 @@ def chaos(
     renormalise_every: Annotated[
         int, typer.Option("--renormalise-every", help="Steps after which a copy is scaled back to --epsilon.")
     ] = 1,
-    discard: Annotated[
-        int, typer.Option("--discard", help="Steps before the counted ones, in addition to --steps.")
-    ] = 20,
+    discard: Annotated[int, typer.Option("--discard", help="Warm-up steps that are run first and not counted.")] = 20,
     accept_changes: AcceptChanges = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,

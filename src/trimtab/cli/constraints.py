@@ -7,7 +7,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from packaging.requirements import Requirement
 
 _PLATFORM = re.compile(r"^(nvidia-|triton$|cuda-)")
-"""Parts of a CUDA build: each machine resolves its own."""
+"""Parts of a CUDA build. Not pinned, because they depend on the machine."""
 
 
 def closure(root: str = "trimtab", extras: frozenset[str] = frozenset({"dev"})) -> dict[str, str]:
@@ -40,7 +40,7 @@ def closure(root: str = "trimtab", extras: frozenset[str] = frozenset({"dev"})) 
 
 
 def lowest(root: str = "trimtab", leaving_out: str = "dev") -> dict[str, str]:
-    """The lower end of every range that `root` states, in its extras too except `leaving_out`."""
+    """The lower bound of every dependency of `root`, including its extras except `leaving_out`."""
     requirements = [Requirement(text) for text in distribution(root).requires or ()]
     return {
         canonical(requirement.name): bound.version
@@ -56,7 +56,7 @@ def canonical(name: str) -> str:
 
 
 def main() -> None:
-    """Print the file; with `--lowest`, the lower ends of the ranges."""
+    """Print the file; with `--lowest`, the lower bounds."""
     if "--lowest" in sys.argv:
         print("\n".join(f"{name}=={version}" for name, version in lowest().items()))
         return

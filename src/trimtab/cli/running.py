@@ -183,8 +183,7 @@ def sample(
     prompt: Annotated[
         str | None,
         typer.Option(
-            help="The text to continue; default: the config's own prompt. For a run on a task: a problem in the task's own "
-            "wording; default: the first problem of its task evaluation."
+            help="Text to continue (for a task: a problem). Default: the config's prompt, or the first evaluation problem."
         ),
     ] = None,
     tokens: Annotated[int, typer.Option(min=1, help="Tokens to generate.")] = 400,

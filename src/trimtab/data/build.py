@@ -52,7 +52,7 @@ class DataBundle:
     fingerprint: str
     report: DataReport
     opening_text: Callable[[], str]
-    """Returns the beginning of the training text, at most 5 million characters, for a list of its words."""
+    """Returns the beginning of the training text, at most 5 million characters, used to build the set of known words."""
     task: Task | None = None
     train_source: BatchSource | None = None
 
@@ -63,8 +63,8 @@ F = TypeVar("F", bound=Callable[..., DataBundle])
 def with_fingerprint(fingerprint: Callable[..., str]) -> Callable[[F], F]:
     """Gives a data component a function that computes the fingerprint of its bundle without making the bundle.
 
-    It takes those of the component's parameters that it needs, by name. A finished run whose data has one is compared with what
-    it would be now in the time that it takes to hash the files.
+    It takes those of the component's parameters that it needs, by name. With it, checking whether a finished run's data has
+    changed takes only as long as hashing the files.
     """
 
     def mark(component: F) -> F:
@@ -239,7 +239,7 @@ def _check_length(report: CorpusReport, context: int, validation_share: float) -
     characters = -(-needed * report.characters // report.tokens) if report.tokens else needed
     raise DataError(
         f"The corpus {report.name} is too short: it has {report.characters:,} characters ({report.tokens:,} tokens), and about "
-        f"{characters:,} ({needed:,} tokens) are needed for its {part} part ({report.train_tokens:,} tokens to train, "
-        f"{report.validation_tokens:,} to validate) to have one window of {context} + 1 tokens. Add text, or set a smaller "
-        "`data.context` or another `data.validation_share`."
+        f"{characters:,} ({needed:,} tokens) are needed for its {part} part to have one window of {context} + 1 tokens. The "
+        f"split is now {report.train_tokens:,} tokens to train and {report.validation_tokens:,} to validate. Add text, or set a "
+        "smaller `data.context` or another `data.validation_share`."
     )

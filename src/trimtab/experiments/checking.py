@@ -67,8 +67,8 @@ def _check_without_steps(experiment: Experiment, at: str) -> None:
     }
     if present := [key for key, value in of_steps.items() if value]:
         raise ConfigError(
-            f"{at}{present[0]}: this needs episodes that are made of training steps, and each of these is "
-            f"{experiment.run_kind.noun}. Remove the key; such runs are paired by their seeds."
+            f"{at}{present[0]}: this key works only for training runs, but `episodes` is '{experiment.episodes}'. Remove the "
+            "key; such runs are paired by their seeds."
         )
 
 

@@ -25,11 +25,11 @@ from trimtab.records.lock import RunLock
 def run_experiment(experiment: Experiment, out: Path | str, options: RunOptions = RunOptions()) -> dict[str, Any]:  # noqa: B008 - frozen
     """Run an experiment into `out`, or continue the one there; returns status and verdicts.
 
-    Finished episodes are taken as they are when nothing that decides them has changed. An interrupted experiment is not
-    judged: a look before the planned pairs are in would be another test. Raises `RunError` when `out` holds another
-    experiment, `ConfigError` when an arm's loss cannot be computed on its data. Whether so many pairs can show what is
-    claimed, `planned` says. The dotted paths and hub ids that the experiment names are the caller's own; its
-    episodes' records may name them and no others.
+    A finished episode is reused if its config, data, code and environment are unchanged. An interrupted experiment is not
+    judged: a verdict on part of the planned pairs would be an additional test (optional stopping). `planned` checks whether
+    this number of pairs can confirm the claim. Code (by dotted path) and hub ids named by the experiment itself are trusted;
+    records of its episodes that name any others are refused. Raises `RunError` when `out` holds another experiment,
+    `ConfigError` when the preflight check fails.
     """
     folder = ExperimentDirectory(out)
     check_usable(folder, experiment)
@@ -57,7 +57,10 @@ def run_experiment(experiment: Experiment, out: Path | str, options: RunOptions 
 def _phases(
     folder: ExperimentDirectory, experiment: Experiment, options: RunOptions, log: ExperimentLog
 ) -> tuple[str, Experiment]:
-    """Run all phases; returns the status of the last one, and the experiment with the settings of its tuned arms."""
+    """Run the phases in order. Returns the overall status and the experiment with the settings of its tuned arms.
+
+    The status is `failed` if episodes failed, `interrupted` if the experiment was stopped, else `completed`.
+    """
     status = _run("tuning", folder, tuning_jobs(folder, experiment), options, log)
     if status != "completed":
         return status, experiment
@@ -107,8 +110,8 @@ def _sequential(folder: ExperimentDirectory, experiment: Experiment, options: Ru
 def conclude(folder: ExperimentDirectory, experiment: Experiment) -> list[Judged]:
     """Judge the finished episodes and write `verdicts.json`. Arms whose episodes failed do not keep the others from being judged.
 
-    Returns [] before the baseline and a treatment have a pair. Arms without a pair still count in Holm's correction, so a later
-    success of theirs does not overturn a verdict given now.
+    Returns [] until the baseline and at least one treatment have a finished episode. Arms without a pair still count in Holm's
+    correction, so a later success of theirs does not overturn a verdict given now. Raises `WorkError` if no pair is complete.
     """
     episodes = finished(folder, experiment)
     arms = {episode.arm for episode in episodes}

@@ -60,7 +60,7 @@ def refuse_soft(loss: str, labels: Labels) -> None:
     if labels.is_floating_point():
         raise ConfigError(
             f"The loss '{loss}' takes token ids as labels; the labels of this task are distributions over the vocabulary. "
-            " Use cross_entropy, or give the task's distribution as target_ids and target_weights to soft_tokens."
+            "Use cross_entropy, or give the task's distribution as target_ids and target_weights to soft_tokens."
         )
 
 

@@ -17,10 +17,10 @@ class RankedProbability(TokenLoss):
     """Σₖ (Fₖ − 1{y ≤ vₖ})² over the number tokens' values v₁ < v₂ < …, averaged over the labels that are number tokens.
 
     F is the cumulative distribution among the number tokens given that the token is a number; mass outside them neither
-    helps nor hurts, and labels that are no numbers are left to the other terms. So the expected score is P(number) times
-    that of the conditional distribution and has its only minimum at the truth's: proper, and strictly so for the
-    conditional distribution of the values (tokens of one value share it). Added to cross-entropy, which sees the rest, the sum is
-    strictly proper. Without a unit; one step too far costs the same wherever the values lie.
+    helps nor hurts, and labels that are no numbers are left to the other terms. So the expected score is P(the label is a
+    number) × the expected score of the conditional distribution and has its only minimum at the truth's: proper, and strictly so
+    for the conditional distribution of the values (tokens of one value share it). Added to cross-entropy, which sees the rest,
+    the sum is strictly proper. Without a unit; one step too far costs the same wherever the values lie.
 
     Source: Epstein 1969, A Scoring System for Probability Forecasts of Ranked Categories; Gneiting & Raftery 2007, section 4.2.
     """

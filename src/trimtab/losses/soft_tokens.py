@@ -25,9 +25,9 @@ _NAME = "soft_tokens"
 class SoftTokens(TokenLoss):
     """Mean KL(q ‖ p) over the target positions, where q is the label mixed with a soft target over K tokens, in nats.
 
-    `gaussian` and `exponential` spread a number token's label over the number tokens near it in value; `classes` over the
-    tokens that mean the same; `set` takes the batch's `target_ids` and `target_weights`. Where there is no soft target, q
-    is the label and the term is cross-entropy.
+    `gaussian` and `exponential` spread a number token's label over the number tokens near it in value. `classes` spreads
+    it over the tokens that mean the same. `set` uses the batch's `target_ids` and `target_weights`. Where there is no soft
+    target, q is the label and the term is cross-entropy.
 
     Only labels of one of the `roles` (1: quantities) are softened, never names, categories or indices. A batch without
     roles cannot tell them apart: there every label that has a soft target is softened. `aux` says the share of the labels

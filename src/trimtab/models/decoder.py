@@ -24,7 +24,8 @@ class Decoder(nn.Module):
     on the embeddings, the attention weights and both residual branches.
 
     `compute_dtype` is a run-time setting: the precision of matrix products and activations (None: that of the parameters). With
-    fp32 parameters and bf16 products, the residual stream, the norms and the logits stay fp32.
+    fp32 parameters and bf16 products, the residual stream and the norms stay fp32; logits are computed in bf16 and returned as
+    fp32.
 
     Dropout in train mode uses the generator given to `forward`. Without one it uses the model's fallback generator, which starts
     with seed 0 and is not part of the saved state, so such a run cannot be replayed. The global generator is never used.
@@ -205,7 +206,7 @@ class Decoder(nn.Module):
         return self._logits(x[:, -1:] if last else x)
 
     def keep_rows(self, cache: list[KeyValues], rows: Int[Tensor, " kept"]) -> None:
-        """Remove all other rows from a cache."""
+        """Keep only `rows` of a cache."""
         for entry in cache:
             entry.keep(rows)
 

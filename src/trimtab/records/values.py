@@ -1,6 +1,6 @@
 """Python values as the records hold them: strict JSON, with the three non-finite floats as strings.
 
-A text may be "nan" too. The schema of a record says which of the two each key holds (`rows`, `manifest`).
+A text value may also be the string "nan"; the record's schema says whether a key holds a number or text (`rows`, `manifest`).
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any
 from trimtab.boundary import strict_json
 
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-"""How a float that JSON does not have is written, and what it is read back as."""
+"""JSON strings for the non-finite floats, and their values."""
 
 DEEPEST = 100
 """How many lists and objects may be nested in a record."""
@@ -27,8 +27,8 @@ _LONG_INTEGER = re.compile(rb"\d{%d}" % (LONGEST_INTEGER + 1))
 def parse_json(data: bytes) -> Any:
     """The value of a record's JSON, read by `strict_json`.
 
-    Raises `ValueError`, a clause about `it`, for anything that no record of ours holds: what `strict_json` refuses, nesting
-    below `DEEPEST`, integers longer than `LONGEST_INTEGER`.
+    Raises `ValueError` for anything that no record of ours holds: what `strict_json` refuses, nesting deeper than `DEEPEST`,
+    integers longer than `LONGEST_INTEGER`. The message is a clause in which 'it' is the JSON.
     """
     value = strict_json(data)
     if data.count(b"[") + data.count(b"{") > DEEPEST or _LONG_INTEGER.search(data):

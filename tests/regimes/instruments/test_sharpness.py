@@ -92,5 +92,5 @@ def test_not_finite_is_not_hidden() -> None:
 def test_wrong_input() -> None:
     with pytest.raises(ValueError, match="at least one iteration"):
         extreme_eigenvalue(list, [torch.ones(2)], iterations=0)
-    with pytest.raises(ValueError, match="positive length, found 0"):
+    with pytest.raises(ValueError, match="non-zero, finite start vector, found one of length 0"):
         extreme_eigenvalue(list, [torch.zeros(2)])

@@ -77,7 +77,7 @@ def task_fingerprint(
     template: str,
     noise: LabelNoise | None,
 ) -> str:
-    """The fingerprint of a task's problems: of what they are drawn or read from, their number and how they are encoded."""
+    """The hash of the source (generator parameters or file content), sizes, seed, noise, template and tokenizer."""
     identity = {"task": task.name, **task.identity, "size": size, "validation": validation, "seed": seed}
     if noise is not None:
         identity["noise"] = noise.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""A figure with its interval and its null floor, and reports made of figures."""
+"""A figure (a number that is reported) with its interval and its null floor, and reports made of figures."""
 
 import math
 from collections.abc import Sequence
@@ -22,8 +22,9 @@ Ends = tuple[float, float]
 class Figure:
     """A figure, its bootstrap interval, and what a perfect predictor would score.
 
-    `null_floor` is the mean score, at this sample size and with these confidences, of a predictor whose confidences are all
-    true, and `null_high` the 95% quantile of its scores. None: not computed, or (the interval) nothing to resample.
+    `null_floor` is the mean score, at this sample size and with these confidences, of a predictor that is perfectly
+    calibrated, and `null_high` the 95% quantile of its scores. A field is None if it was not computed; the interval also if there
+    is nothing to resample.
     """
 
     value: float
@@ -60,7 +61,10 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class SampleReport(Report):
-    """Base of the reports on a sample of items; `clusters` counts the clusters of each clustering, None for independent items."""
+    """Base of the reports on a sample of items.
+
+    `clusters` is the number of clusters, one entry per clustering variable; None for independent items.
+    """
 
     items: int
     clusters: tuple[int, ...] | None
@@ -94,16 +98,19 @@ def interval(
 ) -> tuple[float, float] | tuple[None, None]:
     """The interval of a figure from its draws in each way of resampling (`bootstrap`), kept between `ends`.
 
-    The percentiles of the draws (Efron 1979) about their mean, laid about the value: a resample is noisier than its sample
-    and a calibration error grows with noise, so its draws lie above the value, sometimes all of them. Moved back, they
-    say how far the score *at this sample size* varies, which is what the null floor is compared with. They are stretched as
-    a t interval is against a normal one, with as many degrees of freedom as units drawn less one (Hesterberg 2015, the
-    expanded percentile interval): a few clusters know little of their spread.
+    The percentiles of the draws (Efron 1979), shifted so that their mean equals the value. A resample is noisier than its
+    sample, and a calibration error grows with noise, so the unshifted draws lie above the value, sometimes all of them. The
+    shifted draws show how much the score *at this sample size* varies; the null floor is for the same sample size.
 
-    Two ways of clustering: the variance is that of the one and of the other less that of both (Cameron, Gelbach and Miller
-    2011), at least the larger, with Satterthwaite's degrees of freedom and the shape of the larger.
+    The interval is widened by √(units / (units − 1)) and by the ratio of t to normal quantiles with units − 1 degrees of freedom
+    (Hesterberg 2015, the expanded percentile interval), because a few clusters estimate the spread poorly.
 
-    None where nothing was drawn. Infinite draws: their plain percentiles.
+    With two clusterings the variance is var₁ + var₂ − var(intersection) (Cameron, Gelbach and Miller 2011), but at least
+    max(var₁, var₂). The degrees of freedom are Satterthwaite's; the draws of the clustering with the larger variance give the
+    shape.
+
+    Returns (None, None) if the value is NaN, nothing was resampled, or all draws of a clustering are NaN. If any draw is
+    infinite, returns plain percentiles.
     """
     from scipy.special import ndtri, stdtrit
 

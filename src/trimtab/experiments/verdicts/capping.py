@@ -42,10 +42,11 @@ def worst_of(episodes: Sequence[EpisodeResult], metric: Metric) -> float | None:
 def capped_values(episodes: Sequence[EpisodeResult], metric: Metric, *, worst: float | None) -> CappedValues:
     """The metric of some episodes, with that of diverged runs capped.
 
-    The value of a run that diverged or is not finite is replaced by the untrained model's, unless its own is better. Where the
-    untrained model has no such metric (those of instruments and of stability), a finite value is kept and any other is replaced
-    by `worst`, the worst value that was measured. That is too good for such a run, so nothing may be concluded in its favour.
-    Raises `WorkError` for a metric that an episode does not have, and where there is nothing to replace a value by.
+    The value of a run that diverged or is not finite is replaced by the untrained model's, unless its own is better. For a
+    metric that is not computed for the untrained model (those of instruments and of stability), a finite value is kept and any
+    other is replaced by `worst`, the worst value that was measured. That is too good for such a run, so nothing may be concluded
+    in its favour. Raises `WorkError` for a metric that an episode does not have, and where there is nothing to replace a value
+    by.
     """
     missing = [episode for episode in episodes if metric.name not in episode.figures and episode.status != "diverged"]
     if missing:

@@ -29,8 +29,8 @@ class Pretrained(ModelPathComponent, nn.Module):
     every trained parameter by name; all other parameters are frozen.
 
     `compute_dtype` is a run-time setting. None: everything in fp32 (16-bit weights are converted). bf16: matrix products run
-    under autocast; the residual stream, norms and logits stay fp32; trained parameters are fp32, and frozen matrices are
-    converted to bf16, which rounds them permanently.
+    under autocast; the residual stream and norms stay fp32; logits are computed in bf16 and returned as fp32; trained parameters
+    are fp32, and frozen matrices are converted to bf16, which rounds them permanently.
 
     Padding may be on either side: positions are counted over real tokens. Dropout is the network's own and draws from
     torch's global generator, as do the initial weights of low-rank additions.
@@ -163,7 +163,7 @@ class Pretrained(ModelPathComponent, nn.Module):
             return self._logits(input_ids, attention_mask, last=last, use_cache=True, past_key_values=cache)
 
     def keep_rows(self, cache: Any, rows: Int[Tensor, " kept"]) -> None:
-        """Remove all other rows from a cache, if the model's caches allow it (`drops_rows`)."""
+        """Keep only `rows` of a cache. Call only if `drops_rows` is true."""
         cache.batch_select_indices(rows)
 
     def save(self, folder: str | Path, *, adapter: bool = False) -> None:
@@ -174,7 +174,7 @@ class Pretrained(ModelPathComponent, nn.Module):
 
     @property
     def _network(self) -> Any:
-        """The network without its static type, which lacks the methods of transformers."""
+        """The network typed as Any, because nn.Module lacks transformers' methods."""
         return self.network
 
     def _logits(
@@ -190,7 +190,7 @@ class Pretrained(ModelPathComponent, nn.Module):
         """Convert the frozen parameters to the precision of `compute_dtype`."""
         narrowed = False
         for parameter in self.network.parameters():
-            # Norms and biases are small, and autocast computes them in fp32.
+            # Norms and biases are small, so they are kept in fp32.
             narrow = self._compute_dtype is not None and parameter.ndim >= 2
             if parameter.requires_grad:
                 continue

@@ -77,13 +77,13 @@ def extreme_eigenvalue(
     converged.
 
     Raises:
-        ValueError: `start` has no length, or `iterations` is below 1.
+        ValueError: `start` is zero or not finite, or `iterations` is below 1.
     """
     if iterations < 1:
         raise ValueError(f"power iteration takes at least one iteration, found {iterations}")
     length = norm(start)
     if not (math.isfinite(length) and length > 0):
-        raise ValueError(f"power iteration starts from a vector of positive length, found {length}")
+        raise ValueError(f"power iteration needs a non-zero, finite start vector, found one of length {length}")
     first, scale = _iterate(product, start, 0.0, 0.0, iterations, tolerance)
     settled = first.converged and first.value >= 0
     if which == "absolute" or settled or not math.isfinite(first.value):

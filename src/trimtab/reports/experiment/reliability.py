@@ -60,7 +60,7 @@ def _about(arms: list[Pooled]) -> str:
         for one in arms
     )
     drawn = (
-        " Where the exact distribution of the answers is known, no single answer is right: an outcome was drawn from the "
+        " Where the exact distribution of the answers is known, there is no single right answer: an outcome was drawn from the "
         "distribution, the same for every arm, and an answer that names it counts as right."
         if any(one.hit is not None for pooled in arms for one in pooled.predictions)
         else ""

@@ -102,7 +102,7 @@ class TrainState:
         return Snapshot(named_tensors(self.model), tensors, values)
 
     def restore(self, snapshot: Snapshot, overridden: frozenset[str] = frozenset()) -> bool:
-        """Set the state to a snapshot's, except for what this state's config changes. Returns whether it changes the loss.
+        """Set the state to a snapshot's, except for what this state's config changes. Returns True if the losses differ.
 
         Keys in which the config differs from the snapshot's, and those that are `overridden` by name (`episode.clip`, `seed`,
         ...), keep the values of this state; the optimiser's hyperparameters always come from the config. Under another loss

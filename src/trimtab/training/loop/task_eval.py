@@ -38,15 +38,16 @@ class TaskEvaluator:
     - `answer_loss`: −log p of the right answer with its end token, in nats per answer. Where the exact distribution of answers is
       known, the mean over that distribution.
     - `confidence`: the probability of the generated answer with its end token; `calibration` is the calibration of it.
-    - `truth`: the distance of the model's distribution over the options from the exact one, for tasks that know it.
+    - `truth`: the distance between the model's distribution over the options and the exact one, for tasks that know it.
     - `option_mass`: the probability of all options together, for problems with options.
     - `agreement`: the share of further answers that agree with the most frequent one, with `samples`.
 
     If the model's probabilities are not finite, all of these are NaN.
 
-    An answer is right where `exact_match` is 1. Where the exact distribution is known, no single answer is right: one outcome is
-    drawn from the distribution, the same for every model, and an answer is right if it names that outcome. So a model that knows
-    the exact distribution, and answers with the likeliest of three options, of probability .4, is right in .4 of such problems.
+    An answer is right where `exact_match` is 1. Where the exact distribution is known, there is no single right answer: one
+    outcome is drawn from the distribution, the same for every model, and an answer is right if it names that outcome. So a model
+    that knows the exact distribution, and answers with the likeliest of three options, of probability .4, is right in .4 of
+    such problems.
     """
 
     def __init__(self, data: DataBundle, config: TaskEvalConfig, batch_size: int) -> None:

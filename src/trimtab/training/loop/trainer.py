@@ -40,9 +40,10 @@ class Trainer:
     """Trains a model and records what happened.
 
     `optimizer` is a torch optimiser or has the same methods; `scheduler` maps a step to a factor on the learning rate; `logger`
-    receives the rows and names the folder for checkpoints. The keywords have defaults: `hooks` (built from the config), `faults`
-    (none), `streams` (from the config's seed), `sampler` (writes a text at each evaluation; none), `task_eval` (generates and
-    scores answers; none) and `stop` (called after each step; a reason ends the run after a checkpoint).
+    receives the rows and names the folder for checkpoints. By default, `hooks` are built from the config, `streams` come from the
+    config's seed, and there are no `faults`. `sampler` (default None) generates a sample at each evaluation; `task_eval` (default
+    None) generates and scores answers. `stop` is called after each step; if it returns a reason, the run writes a checkpoint and
+    ends.
     """
 
     def __init__(
@@ -89,9 +90,9 @@ class Trainer:
     def train(
         self, train_loader: BatchSource, val_loader: ValidationSource, episode_config: EpisodeConfig | None = None
     ) -> dict[str, Any]:
-        """Train until the episode's last step, early stopping, divergence, or a requested stop.
+        """Train until the episode's last step, early stopping, divergence, a controller's stop, or a stop request.
 
-        Continues from `self.state`, which is new or restored from a checkpoint; a checkpoint brings its own episode.
+        Continues from `self.state`, which is new or restored from a checkpoint; after a restore, `episode_config` is ignored.
         Returns `status` (completed, diverged, stopped, interrupted), `steps`, the final `val_loss`, `val_accuracy` and
         `val_calibration_error`, `task_eval` (for a task), `train_loss`, `stability`, `weights_sha256` and `folder` with the
         records (None in memory).
@@ -106,11 +107,11 @@ class Trainer:
         while state.ended is None and state.step < state.episode.steps:
             attempt = state.attempt
             ending = self.step(train_loader)
-            rewound = state.attempt != attempt  # at a step that was evaluated and written before
+            rewound = state.attempt != attempt  # then its step is already recorded and, if due, evaluated
             if not rewound:
                 ending = self._evaluate_if_due(val_loader, ending)
             if ending is not None:
-                # Kept in the last checkpoint, so that a run killed before its summary does not train on.
+                # Kept in the last checkpoint, so that a run killed before its summary is not trained further when resumed.
                 state.ended = list(ending)
             elif state.step < state.episode.steps and (request := self.stop()) is not None:
                 ending = ("interrupted", request)
@@ -205,7 +206,10 @@ class Trainer:
         return bool(getattr(self.state.controller, "rewinds", False))
 
     def _rewind(self, decision: Decision) -> None:
-        """Restore weights, moments and evaluations from a snapshot; the data cursor and all other memory stay as they are."""
+        """Restore weights, optimiser moments, the learning rule's state and the evaluation results from a snapshot.
+
+        The data cursor and all other state continue.
+        """
         state = self.state
         if not self.rewinds:
             raise WorkError(
@@ -233,7 +237,7 @@ class Trainer:
             self.logger.event(step, self.state.attempt, "regime", change.reason, change.before, change.after)
 
     def _decide(self, regime: RegimeState) -> Decision | None:
-        """The controller's decision at this step, recorded and in force; None where it changes nothing."""
+        """Ask the controller; record an effective decision and apply its config changes. Returns None if it changes nothing."""
         state = self.state
         decision = state.controller.update(regime, state.episode)
         if decision is None or not decision.effective(regime, state.episode):
@@ -266,7 +270,7 @@ class Trainer:
         faults: Sequence[str] = (),
         loader: BatchSource | None = None,
     ) -> None:
-        """Write a step's row, with the figures of instruments (given a `loader`) and of observers."""
+        """Write a step's row, with the figures of observers and instruments; instruments run only if `loader` is given."""
         state = self.state
         row: dict[str, Any] = {
             "step": regime.step,
@@ -358,7 +362,7 @@ class Trainer:
             self.checkpoint(", ".join(reason for reason, holds in reasons.items() if holds))
 
     def checkpoint(self, reason: str = "requested") -> None:
-        """Write a checkpoint of the current state and prune old ones; does nothing for a run in memory."""
+        """Write a checkpoint of the current state and prune old ones; without a folder, only call the hooks."""
         state = self.state
         state.hooks.on_checkpoint(state.step)
         if self.logger.folder is None:
@@ -373,7 +377,7 @@ class Trainer:
         prune(folder, state.episode.keep_checkpoints, {step for step in best if step is not None})
 
     def restore(self, snapshot: Snapshot, overridden: frozenset[str] = frozenset()) -> bool:
-        """Continue from a snapshot. Returns whether this run's loss is another one (see `TrainState.restore`)."""
+        """Continue from a snapshot. Returns True if this run's loss differs from the snapshot's (see `TrainState.restore`)."""
         self._restored = True
         return self.state.restore(snapshot, overridden)
 

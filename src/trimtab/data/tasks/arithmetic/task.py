@@ -141,8 +141,9 @@ class Arithmetic(GeneratedTask):
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
         """`exact_match`: the number (with scratch, the one after the last `;`) is right; any text may follow it on its line.
 
-        `steps`, with scratch only: the share of the right steps that the response has at the right position; extra steps count
-        as wrong. If a question has several equally likely readings, each of them is right.
+        `steps`, with scratch only: the number of steps that are right at their position, divided by the larger of the two step
+        counts (of the response and of the right answer). If a question has several equally likely readings, each of them is
+        right.
         """
         right = problem.right_answers
         line = response.strip().partition("\n")[0]

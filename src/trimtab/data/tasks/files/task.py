@@ -45,9 +45,9 @@ class FileTask(ABC):
     """Base of the tasks whose problems are rows. A subclass provides the sources of rows and turns a row into a problem.
 
     With a source for each split, training rows whose question is also in the validation source are left out. With one source, the
-    hash of a question decides its split, as for generated tasks (a fifth validates). Validation problems are all different.
-    Questions that differ only in white space and Unicode composition are the same. Rows that are left out are listed in
-    `skipped`, with their location and the reason.
+    hash of a question decides its split, as for generated tasks (a fifth is for validation). Validation problems are all
+    different. Questions that differ only in white space and Unicode composition have the same key. Rows that are left out are
+    listed in `skipped`, with their location and the reason.
     """
 
     name: ClassVar[str]
@@ -143,7 +143,8 @@ class FileTask(ABC):
             advice = "Each of the two files must have rows whose questions the other does not have."
         else:
             advice = (
-                "A fifth of the questions of a single file validate; add rows, or name a separate file for validation."
+                "A fifth of the questions of a single file are used for validation; add rows, or name a separate file for "
+                "validation."
             )
         return DataError(
             f"The task {self.name} has {train:,} training and {validation:,} validation problems; it needs both.{rows} {advice}"

@@ -1,4 +1,4 @@
-"""Propositional entailment. Arguments are drawn in matched pairs, so only the logic separates yes from no."""
+"""Propositional entailment. Arguments are drawn in matched pairs of the same length, form and tokens."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -87,7 +87,7 @@ class Argument(NamedTuple):
 def argument(level: int, rng: Random) -> Argument:
     """Draws an argument of a level; yes and no are equally likely, whatever its tokens.
 
-    First the forms, the negations and the number of occurrences of each variable are drawn. Then variables are swapped until one
+    First the forms and the negations are drawn; every variable occurs about equally often. Then variables are swapped until one
     arrangement that follows and one that does not have been found, and a fair coin picks one of the two. Both have the same
     length, the same connectives in the same places and the same tokens. In every arrangement the premises are consistent and all
     different, and contain all variables of the conclusion. A conclusion that follows does not follow from one premise alone.
@@ -133,9 +133,10 @@ _Choices = Sequence[tuple[int, int] | None]
 
 @cache
 def _tables(variables: int) -> Mapping[str, _Choices]:
-    """For each form (by its formula), the truth table and the variables (as bits) of each choice of literals.
+    """For each form (by its formula), a list over all choices of literals: (truth table, bit mask of variables).
 
-    The choice `a, b, c` has the index `(a * size + b) * size + c`; it is None if a variable occurs twice.
+    The choice `a, b, c` has the index `(a * size + b) * size + c`, where `size` is the number of literals, 2 × variables. An
+    entry is None if a variable occurs twice.
     """
     rows = range(1 << variables)
     every = (1 << len(rows)) - 1

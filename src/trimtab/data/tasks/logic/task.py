@@ -36,7 +36,7 @@ class Logic(GeneratedTask):
     `A:NB; B:A=B who? ` by `KN`, one letter per person (`KB`: B is a knight, `NB`: a knave, `A=B`: of the same kind, `A/B`: of
     different kinds, `#2`: exactly two knights). In words, the entailments are about who comes and the puzzles about who says
     what; the answer to a puzzle is `Ada knight, Ben knave`. Half of the entailments follow, independently of their length and
-    tokens (see `entailment.argument`). Other letters or names do not make another question.
+    tokens (see `entailment.argument`). For the split, letters and names are ignored.
     """
 
     name = "logic"
@@ -116,7 +116,7 @@ class Logic(GeneratedTask):
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
         """`exact_match`: the answer is right; `parts`: the share of people whose kind is right (for yes or no, the same).
 
-        The first word of the response counts or, in words, the first kind that the response gives each person.
+        The first word of the response counts; in a puzzle with `style: words`, the first kind given to each person.
         """
         truth = problem.truth
         solution = _PERSON_KIND.findall(truth)
@@ -134,7 +134,7 @@ class Logic(GeneratedTask):
         return {"exact_match": float(same == 1), "parts": same}
 
     def final_answer(self, problem: Problem, response: str) -> str:
-        """The first word or, in words, the first kind that the response gives each person, in the order of the truth."""
+        """The first word; in a puzzle with `style: words`, the first kind given to each person, in the order of the truth."""
         solution = _PERSON_KIND.findall(problem.truth)
         if not solution:
             return _first_word(response).casefold()

@@ -12,7 +12,7 @@ class LabelNoise(Frozen):
 
     *Flips.* A row is doubtful with probability `doubtful`, otherwise clean. The answer of a doubtful row is replaced by a wrong
     one with probability `flip / doubtful`, that of a clean row never. A number at the end of an answer becomes another number
-    within `reach`: with `near`, the probability falls by the factor `decay` per unit of distance; with `uniform`, all are equally
+    within `reach`: with `near`, the probability is multiplied by `decay` per unit of distance; with `uniform`, all are equally
     likely. If the problem has options, the answer becomes another option, all equally likely. Any other text becomes the answer
     of another problem.
 
@@ -24,10 +24,10 @@ class LabelNoise(Frozen):
     *Tags* set the `uncertainty` of each row. `exact` is the probability that the label is not the truth, given only what is known
     *before* the draws: whether the row is doubtful, ambiguous or rounded. It is 1 − (1 − own)(1 − flip/doubtful)(1 −
     second)/coarse_to with the factors that apply to the row, where `own` is the uncertainty from the task itself and a rounded
-    number is the truth one time in coarse_to. For a problem with options it is 1 minus the probability of the truth. So the tag
-    identifies doubtful rows, but never wrong labels. `shuffled` permutes the exact tags over the rows: a control with the same
-    weights on average and no information. `noisy` adds a normal draw with standard deviation `tag_noise`, clipped to [0, 1].
-    `oracle` is 1 if the label is not the truth, otherwise 0; no real tag could know this. `none` is 0.
+    number is assumed to equal the truth with probability 1/coarse_to. For a problem with options it is 1 minus the probability of
+    the truth. So the tag identifies doubtful rows, but never wrong labels. `shuffled` permutes the exact tags over the rows: a
+    control with the same weights on average and no information. `noisy` adds a normal draw with standard deviation `tag_noise`,
+    clipped to [0, 1]. `oracle` is 1 if the label is not the truth, otherwise 0; no real tag could know this. `none` is 0.
 
     Every random decision about a row has a draw of its own, from a stream that only noise uses. So the problems are the same with
     and without noise, and a larger share changes the same rows as a smaller one, in the same way, and further rows.

@@ -36,7 +36,7 @@ class ReasoningGym:
 
     *Splits.* Reasoning Gym draws item i of a data set with the seed `seed + i`, so data sets with nearby seeds share items. Here
     the seeds of the two splits are derived from the data seed and lie far apart (below and above 2^31). The hash of a question
-    decides its split (a fifth validates), as for all generated tasks.
+    decides its split (a fifth is for validation), as for all generated tasks.
 
     *Levels.* Without `levels`, all problems have level 1 and use `config`. With `levels`, problems take them in turn and use the
     generator's own curriculum at that level (1 is its easiest); `config` overrides the curriculum.

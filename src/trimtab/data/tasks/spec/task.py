@@ -36,7 +36,7 @@ class Spec(GeneratedTask):
 
     The answer has no spaces; fields are in the order of the schema, the environment is sorted by name, and fields with their
     default value are omitted. Ports and image versions are categories, volume numbers indices, and all other numbers quantities;
-    the punctuation of the answer is structure. Different sentences for the same specification are the same question. Raises
+    the punctuation of the answer is structure. Different sentences for the same specification have the same key. Raises
     ConfigError if the library jsonschema is not installed.
     """
 

@@ -96,7 +96,7 @@ class WordProblems(GeneratedTask):
 
     Each number of the prompt has a role: quantity, category (`bus 12`, `room 3`) or index (`the 2nd day`). With `solution`, the
     answer is one line of sentences, each with an equation, and ends in `#### 18` as in GSM8K; its operators and the mark are
-    structure. Problems that differ only in names, labels or the irrelevant number are the same question.
+    structure. For the split, names, labels and the irrelevant number are ignored.
     """
 
     name = "word_problems"
