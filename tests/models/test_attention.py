@@ -19,6 +19,12 @@ def qkv(batch, length, heads, kv_heads, size, dtype=torch.float64, seed=0):
     return draw(heads), draw(kv_heads), draw(kv_heads)
 
 
+def core(q, k, v, **options):
+    """The core on time-first tensors, with the queries' scale."""
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    return causal_attention(q / math.sqrt(q.shape[-1]), k, v, **options)
+
+
 def plain(q, k, v, allowed=None, keep=None, scale=1.0):
     """softmax(Q Kᵀ / √d) V, written out; `keep` [batch, heads, time, time] drops weights."""
     repeat = q.shape[2] // k.shape[2]
@@ -74,7 +80,7 @@ def test_outputs_and_gradients_equal_plain_autograd(length, kv_heads, dropping, 
     inputs = qkv(batch, length, heads, kv_heads, size)
     allowed = None if padding == "none" else allowed_keys(padded(batch, length, padding == "left"))
     keep = keep_of(fresh(), batch, heads, kv_heads, length) if dropping else None
-    ours = causal_attention(*inputs, allowed=allowed, masks=fresh() if dropping else None)
+    ours = core(*inputs, allowed=allowed, masks=fresh() if dropping else None)
     expected = plain(*inputs, allowed=allowed, keep=keep, scale=fresh().scale)
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
     weight = torch.randn(ours.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -90,7 +96,7 @@ def test_gradients_across_blocks_pass_gradcheck(dropping, padding):
     inputs = qkv(1, 66, 2, 1, 2)
     allowed = allowed_keys(padded(1, 66, True)) if padding else None
     assert torch.autograd.gradcheck(
-        lambda q, k, v: causal_attention(q, k, v, allowed=allowed, masks=fresh() if dropping else None),
+        lambda q, k, v: core(q, k, v, allowed=allowed, masks=fresh() if dropping else None),
         inputs,
         fast_mode=True,
     )
@@ -100,7 +106,7 @@ def test_gradients_across_blocks_pass_gradcheck(dropping, padding):
 def test_outputs_are_close_to_torchs_in_lower_precision(dtype, tolerance):
     inputs = qkv(2, 256, 4, 4, 64, dtype=dtype)
     expected = functional.scaled_dot_product_attention(*(x.transpose(1, 2).double() for x in inputs), is_causal=True)
-    ours = causal_attention(*inputs)
+    ours = core(*inputs)
     assert ours.dtype == dtype
     torch.testing.assert_close(ours.double(), expected.transpose(1, 2).flatten(2), rtol=0, atol=tolerance)
 
@@ -108,13 +114,18 @@ def test_outputs_are_close_to_torchs_in_lower_precision(dtype, tolerance):
 def test_dropout_drops_the_configured_share_and_keeps_the_mean():
     inputs = qkv(8, 256, 4, 4, 4)
     ones = torch.ones_like(inputs[2])
-    row_sums = causal_attention(inputs[0], inputs[1], ones, masks=fresh(probability=0.1)).detach()
+    row_sums = core(inputs[0], inputs[1], ones, masks=fresh(probability=0.1)).detach()
     assert float(row_sums.mean()) == pytest.approx(1.0, abs=3e-3)
     assert float(row_sums.std()) > 0.01
 
 
 def test_new_queries_attend_to_cached_keys():
     q, k, v = qkv(2, 40, 4, 2, 8)
-    whole = causal_attention(q, k, v)
+    whole = core(q, k, v)
     seen = torch.ones(5, 40, dtype=torch.bool).tril(35)[None, None]
-    torch.testing.assert_close(attend(q[:, 35:], k, v, allowed=seen), whole[:, 35:], rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        attend(q[:, 35:].transpose(1, 2) / math.sqrt(8), k.transpose(1, 2), v.transpose(1, 2), allowed=seen),
+        whole[:, 35:],
+        rtol=0,
+        atol=1e-12,
+    )

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from trimtab.models.dropout import Masks, apply_mask, apply_mask_, dropout
+from trimtab.models.heads import heads_first
 
 _SMALLEST_BLOCK = 64
 _MOST_BLOCKS = 4
@@ -35,24 +36,15 @@ def allowed_keys(real: Bool[Tensor, "batch time"]) -> Bool[Tensor, "batch 1 time
     return (causal & real[:, None, None, :]) | itself
 
 
-def _heads_first(values: Tensor, scale: float = 1.0) -> Tensor:
-    """[batch, time, heads, size] -> contiguous [batch, heads, time, size], times `scale`."""
-    view = values.transpose(1, 2)
-    if scale == 1.0:
-        return view.contiguous()
-    return torch.mul(view, scale, out=torch.empty(view.shape, dtype=values.dtype, device=values.device))
-
-
 class _BlockwiseCausal(torch.autograd.Function):
     """Grouped-query causal attention, block by block. Groups of queries that share a key head are stacked as rows."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, masks: Masks | None) -> Tensor:
-        batch, length, heads, size = q.shape
-        shared, groups = batch * k.shape[2], heads // k.shape[2]
-        scale = 1.0 / math.sqrt(size)
-        q = _heads_first(q, scale).view(shared, groups, length, size)
-        k, v = _heads_first(k).view(shared, length, size), _heads_first(v).view(shared, length, size)
+        batch, heads, length, size = q.shape
+        shared, groups = batch * k.shape[1], heads // k.shape[1]
+        q = q.reshape(shared, groups, length, size)
+        k, v = k.reshape(shared, length, size), v.reshape(shared, length, size)
         output = torch.empty_like(q)
         saved: list[Tensor] = []
         for start, end in query_blocks(length):
@@ -71,8 +63,8 @@ class _BlockwiseCausal(torch.autograd.Function):
                 shared, groups, end - start, size
             )
         ctx.save_for_backward(q, k, v, *saved)
-        ctx.shape = (batch, length, heads, size)
-        ctx.scale, ctx.keep_scale = scale, 1.0 if masks is None else masks.scale
+        ctx.shape = (batch, heads, length, size)
+        ctx.keep_scale = 1.0 if masks is None else masks.scale
         ctx.dropping = masks is not None
         if masks is not None:
             output.mul_(masks.scale)
@@ -82,9 +74,9 @@ class _BlockwiseCausal(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         q, k, v, *saved = ctx.saved_tensors
-        batch, length, heads, size = ctx.shape
+        batch, heads, length, size = ctx.shape
         shared, groups = q.shape[:2]
-        gradient = _heads_first(gradient.view(ctx.shape), ctx.keep_scale).view(q.shape)
+        gradient = heads_first(gradient.view(batch, length, heads, size), ctx.keep_scale).view(q.shape)
         dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
         per_block = 2 if ctx.dropping else 1
         for index, (start, end) in reversed(list(enumerate(query_blocks(length)))):
@@ -100,15 +92,8 @@ class _BlockwiseCausal(torch.autograd.Function):
             dscores = torch._softmax_backward_data(dweights, weights, -1, weights.dtype)
             dk[:, :end].baddbmm_(dscores.transpose(1, 2), q[:, :, start:end].reshape(shared, rows, size))
             dq[:, :, start:end] = torch.bmm(dscores, k[:, :end].contiguous()).view(shared, groups, end - start, size)
-        dq.mul_(ctx.scale)
         kv_shape = (batch, shared // batch, length, size)
-        return (
-            dq.view(batch, heads, length, size).transpose(1, 2),
-            dk.view(kv_shape).transpose(1, 2),
-            dv.view(kv_shape).transpose(1, 2),
-            None,
-            None,
-        )
+        return dq.view(ctx.shape), dk.view(kv_shape), dv.view(kv_shape), None, None
 
 
 def _forbid(scores: Tensor, allowed: Tensor | None, batch: int, start: int, end: int) -> None:
@@ -122,14 +107,14 @@ def _forbid(scores: Tensor, allowed: Tensor | None, batch: int, start: int, end:
 
 
 def causal_attention(
-    q: Float[Tensor, "batch time heads size"],
-    k: Float[Tensor, "batch time kv_heads size"],
-    v: Float[Tensor, "batch time kv_heads size"],
+    q: Float[Tensor, "batch heads time size"],
+    k: Float[Tensor, "batch kv_heads time size"],
+    v: Float[Tensor, "batch kv_heads time size"],
     *,
     allowed: Bool[Tensor, "batch 1 time time"] | None = None,
     masks: Masks | None = None,
 ) -> Float[Tensor, "batch time width"]:
-    """Scaled dot-product attention (Vaswani et al. 2017) of every position to those before it and to itself.
+    """Dot-product attention (Vaswani et al. 2017) of every position to those before it and to itself; `q` is already scaled.
 
     `allowed` (from `allowed_keys`) replaces plain causality where some positions are padding. `masks` drops attention
     weights after the softmax, without renormalising. `kv_heads` may divide `heads` (grouped-query attention).
@@ -139,10 +124,9 @@ def causal_attention(
         return result
     if masks is None:
         return attend(q, k, v, allowed=allowed, causal=allowed is None)
-    repeat = q.shape[2] // k.shape[2]
-    q, k, v = (values.transpose(1, 2) for values in (q, k, v))
+    repeat = q.shape[1] // k.shape[1]
     k, v = k.repeat_interleave(repeat, dim=1), v.repeat_interleave(repeat, dim=1)
-    scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(2, 3)
+    scores = q @ k.transpose(2, 3)
     length = scores.shape[-1]
     seen = torch.ones(length, length, dtype=torch.bool, device=q.device).tril() if allowed is None else allowed
     weights = torch.softmax(scores.masked_fill(~seen, -math.inf), dim=-1)
@@ -150,15 +134,16 @@ def causal_attention(
 
 
 def attend(
-    q: Float[Tensor, "batch queries heads size"],
-    k: Float[Tensor, "batch keys kv_heads size"],
-    v: Float[Tensor, "batch keys kv_heads size"],
+    q: Float[Tensor, "batch heads queries size"],
+    k: Float[Tensor, "batch kv_heads keys size"],
+    v: Float[Tensor, "batch kv_heads keys size"],
     *,
     allowed: Bool[Tensor, "#batch 1 queries keys"] | None = None,
     causal: bool = False,
 ) -> Float[Tensor, "batch queries width"]:
-    """Attention without dropout by torch's own kernel: for other devices, and for new queries against cached keys."""
-    q, k, v = (values.transpose(1, 2) for values in (q, k, v))
+    """Attention of scaled queries, without dropout, by torch's own kernel: for other devices, and for cached keys."""
     grouped = q.shape[1] != k.shape[1]
-    result = functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=causal, enable_gqa=grouped)
+    result = functional.scaled_dot_product_attention(
+        q, k, v, attn_mask=allowed, is_causal=causal, enable_gqa=grouped, scale=1.0
+    )
     return result.transpose(1, 2).flatten(2)

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from trimtab.models.attention_core import attend, causal_attention
 from trimtab.models.dropout import Masks, add_dropped
+from trimtab.models.heads import split_heads
 from trimtab.models.layers import Linear, Mlp, RMSNorm, make_norm
-from trimtab.models.positions import Rotation, rotate
+from trimtab.models.positions import Rotation
 
 
 class KeyValues:
-    """The cached keys and values of one layer, [batch, capacity, kv_heads, size], filled from the left."""
+    """The cached keys and values of one layer, [batch, kv_heads, capacity, size], filled from the left."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -24,14 +25,14 @@ class KeyValues:
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Append the keys and values of new positions; returns all cached ones."""
         if self._keys is None or self._values is None:
-            shape = (k.shape[0], self.capacity, *k.shape[2:])
+            shape = (*k.shape[:2], self.capacity, k.shape[3])
             self._keys, self._values = k.new_empty(shape), v.new_empty(shape)
-        end = self.length + k.shape[1]
+        end = self.length + k.shape[2]
         assert end <= self.capacity, "the cache is full"
-        self._keys[:, self.length : end] = k
-        self._values[:, self.length : end] = v
+        self._keys[:, :, self.length : end] = k
+        self._values[:, :, self.length : end] = v
         self.length = end
-        return self._keys[:, :end], self._values[:, :end]
+        return self._keys[:, :, :end], self._values[:, :, :end]
 
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
         """Remove all other rows of the batch."""
@@ -73,13 +74,11 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "batch time width"]:
         """The output of the branch, before dropout. `x` is in the compute precision."""
         batch, length, _ = x.shape
-        qkv = self.qkv(x).view(batch, length, -1, self.size)
-        q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
-        if self.q_norm is not None and self.k_norm is not None:
-            q = self.q_norm(q.to(self.q_norm.weight.dtype)).to(x.dtype)
-            k = self.k_norm(k.to(self.k_norm.weight.dtype)).to(x.dtype)
-        if shared.tables is not None:
-            q, k = rotate(q, shared.tables), rotate(k, shared.tables)
+        joint = self.qkv(x).view(batch, length, -1, self.size)
+        norms = (
+            (self.q_norm.weight, self.k_norm.weight) if self.q_norm is not None and self.k_norm is not None else None
+        )
+        q, k, v = split_heads(joint, self.kv_heads, norms, shared.tables)
         if cache is None:
             mixed = causal_attention(q, k, v, allowed=shared.allowed, masks=shared.masks)
         else:
@@ -117,7 +116,7 @@ class Block(nn.Module):
         self, x: Float[Tensor, "batch time width"], shared: Pass, cache: KeyValues | None = None
     ) -> Float[Tensor, "batch time width"]:
         """The residual stream after this block."""
-        branch = self.attention(self.attention_norm(x).to(shared.compute), shared, cache)
+        branch = self.attention(self.attention_norm(x, shared.compute), shared, cache)
         x = add_dropped(x, branch, shared.masks)
-        branch = self.mlp(self.mlp_norm(x).to(shared.compute))
+        branch = self.mlp(self.mlp_norm(x, shared.compute))
         return add_dropped(x, branch, shared.masks)

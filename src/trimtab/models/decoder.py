@@ -231,7 +231,7 @@ class Decoder(nn.Module):
     def _logits(self, x: Tensor) -> Tensor:
         """Final norm and head."""
         norm: LayerNorm | RMSNorm = self.final_norm
-        hidden = norm(x).to(self.compute_dtype or x.dtype)
+        hidden = norm(x, self.compute_dtype)
         if self.head is not None:
             return self.head(hidden).to(x.dtype)  # type: ignore[no-any-return]
         return functional.linear(hidden, self.token_embedding.to(hidden.dtype)).to(x.dtype)
