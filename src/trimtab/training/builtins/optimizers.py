@@ -1,10 +1,11 @@
-"""Optimisers: torch's own, with weight decay on matrices only (not on biases, norms and other vectors)."""
+"""The built-in optimisers, with weight decay on matrices only (not on biases, norms and other vectors)."""
 
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 
+from trimtab.training.builtins.updates import AdamW, Muon
 from trimtab.training.loop.optimizer import Combined, NamedParameters
 
 LearningRate = Annotated[float, Field(gt=0, description="learning rate before the schedule's factor")]
@@ -22,7 +23,7 @@ def adamw(
     eps: Annotated[float, Field(gt=0, description="added to the root of the second moment")] = 1e-8,
 ) -> torch.optim.Optimizer:
     """AdamW (Loshchilov & Hutter 2019), torch's fused kernel."""
-    return torch.optim.AdamW(_groups(parameters, weight_decay), lr=lr, betas=betas, eps=eps, fused=True)
+    return AdamW(_groups(parameters, weight_decay), lr=lr, betas=betas, eps=eps)
 
 
 def sgd(
@@ -57,16 +58,16 @@ def muon(
     adamw_lr: Annotated[float, Field(gt=0, description="learning rate of AdamW, which updates all the rest")] = 3e-4,
     betas: Annotated[tuple[Beta, Beta], Field(description="AdamW's decay rates")] = (0.9, 0.95),
 ) -> torch.optim.Optimizer:
-    """Muon (Jordan 2024), torch's own, on the hidden layers' matrices; AdamW on embeddings, the head and vectors."""
+    """Muon (Jordan 2024) on the hidden layers' matrices; AdamW on embeddings, the head and vectors."""
     named = [(name, p) for name, p in parameters if p.requires_grad]
     hidden = [p for name, p in named if p.ndim == 2 and not any(part in name for part in ("embed", "head", "position"))]
     ids = {id(p) for p in hidden}
     rest = _groups([(name, p) for name, p in named if id(p) not in ids], weight_decay)
     parts: list[torch.optim.Optimizer] = []
     if hidden:
-        parts.append(torch.optim.Muon(hidden, lr=lr, weight_decay=weight_decay, momentum=momentum))
+        parts.append(Muon(hidden, lr=lr, weight_decay=weight_decay, momentum=momentum))
     if rest:
-        parts.append(torch.optim.AdamW(rest, lr=adamw_lr, betas=betas, fused=True))
+        parts.append(AdamW(rest, lr=adamw_lr, betas=betas))
     return Combined(parts)
 
 

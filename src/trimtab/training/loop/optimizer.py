@@ -11,7 +11,23 @@ from trimtab.config import RunError
 NamedParameters = Iterable[tuple[str, nn.Parameter]]
 
 
-class Combined(torch.optim.Optimizer):
+def _direct(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of torch's optimiser without the wrapper that keeps the compiler out, and imports it to do so."""
+    return getattr(method, "__wrapped__", method)
+
+
+class Direct(torch.optim.Optimizer):
+    """torch's optimiser, not to be compiled: the first call of torch's own methods imports its compiler, a second or two that a
+    short run does not have. A subclass brings its own `step`.
+    """
+
+    add_param_group = _direct(torch.optim.Optimizer.add_param_group)
+    state_dict = _direct(torch.optim.Optimizer.state_dict)
+    load_state_dict = _direct(torch.optim.Optimizer.load_state_dict)
+    zero_grad = _direct(torch.optim.Optimizer.zero_grad)
+
+
+class Combined(Direct):
     """Several optimisers, each for its own parameters, used as one; the schedule's factor applies to all of them."""
 
     def __init__(self, parts: list[torch.optim.Optimizer]) -> None:

@@ -152,7 +152,8 @@ def build_model(config: RunConfig, vocabulary: int, streams: Streams) -> nn.Modu
     if hasattr(REGISTRIES["model"].load(config.model.name), "initialise"):
         with torch.device("meta"):
             model = build("model", config.model, **supplied)
-        model = model.to_empty(device="cpu")
+        # `to_empty` does the same, and imports torch's symbolic shapes for it (a second).
+        model._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))  # type: ignore[no-untyped-call]
         getattr(model, "initialise")(generator)  # noqa: B009 - not every model has it
     else:
         with global_stream(generator):
