@@ -114,3 +114,13 @@ def test_an_observer_that_writes_exits_1_with_its_name(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "tests.training.parts:WritesActivation" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_preset_beside_a_config_and_an_unknown_one_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("seed: 1\n")
+    both = command("train", str(path), "--preset", "fast", "--out", str(tmp_path / "run"))
+    assert (both.returncode, "are two configs. Give one of them" in both.stderr) == (2, True), both.stderr
+    unknown = command("train", "--preset", "slow", "--out", str(tmp_path / "run"))
+    assert (unknown.returncode, "There is no preset 'slow'. The presets are: fast." in unknown.stderr) == (2, True)
+    assert not (tmp_path / "run").exists()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from trimtab.bench.reference import ReferenceModel
+from trimtab.bench.gpt import ReferenceModel
 from trimtab.models import Decoder
 
 SMALL = {"vocabulary": 23, "context": 96, "layers": 2, "width": 32, "heads": 4}

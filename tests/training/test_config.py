@@ -6,7 +6,7 @@ import pytest
 
 from trimtab.config import ConfigError
 from trimtab.training.components import LOSSES
-from trimtab.training.config import load_config, resolve_config
+from trimtab.training.config import PRESETS, load_config, preset_path, resolve_config
 
 TERMS = {
     "number_token",
@@ -110,3 +110,16 @@ def test_the_best_checkpoint_may_go_by_any_metric_of_evaluations() -> None:
     ):
         episode = load_config(None, [*other, f"episode.best_metric={metric}", "episode.early_stopping={}"]).episode
         assert (episode.best_metric, episode.stopping_metric) == (metric, metric)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in PRESETS.glob("*.yaml")))
+def test_every_preset_is_a_valid_config(name: str) -> None:
+    config = load_config(preset_path(name), ["episode.steps=7"])
+    assert config.episode.steps == 7
+    assert config != load_config(None, ["episode.steps=7"])
+
+
+@pytest.mark.parametrize("name", ["faster", "", "../config", "fast.yaml"])
+def test_an_unknown_preset_is_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"There is no preset '.*'\. The presets are: fast\."):
+        preset_path(name)

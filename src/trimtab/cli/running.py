@@ -56,6 +56,10 @@ def train(
         Path | None, typer.Argument(parser=user_path, help="A YAML config; without one, the defaults.")
     ] = None,
     overrides: Set = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="A complete config that ships with Trimtab: fast, a small modern model that learns quickly."),
+    ] = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -63,12 +67,20 @@ def train(
 
     trimtab train --out runs/first
 
+    trimtab train --preset fast --set data.path=my.txt --out runs/fast
+
     trimtab train configs/baseline.yaml --set data.path=my.txt --set episode.steps=2000 --out runs/mine
     """
-    from trimtab.config import allowing_code
-    from trimtab.training.config import load_config
+    from trimtab.config import ConfigError, allowing_code
+    from trimtab.training.config import load_config, preset_path
 
     check_new(out)
+    if preset is not None:
+        if config is not None:
+            raise ConfigError(
+                f"{config} and --preset {preset} are two configs. Give one of them, and changes with --set."
+            )
+        config = preset_path(preset)
     with allowing_code(allow_code):
         loaded = load_config(config, overrides or ())
     with showing_training(as_json) as context:

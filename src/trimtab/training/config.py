@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from trimtab.config import Component, EpisodeConfig, Frozen, MonitorConfig, component
+from trimtab.config import Component, ConfigError, EpisodeConfig, Frozen, MonitorConfig, component
 from trimtab.config.load import load_root, resolve_root
 from trimtab.config.wording import Source
 from trimtab.config.yaml_file import Lines
@@ -75,6 +75,18 @@ class RunConfig(Frozen):
         tuple[HookComponent, ...],
         Field(description="hooks, in the order in which they run", json_schema_extra=component("hook")),
     ] = ()
+
+
+PRESETS = Path(__file__).with_name("presets")
+"""The folder of the complete configs that ship with Trimtab."""
+
+
+def preset_path(name: str) -> Path:
+    """The file of a preset. Raises `ConfigError` if there is none of this name."""
+    known = {path.stem: path for path in sorted(PRESETS.glob("*.yaml"))}
+    if name not in known:
+        raise ConfigError(f"There is no preset '{name}'. The presets are: {', '.join(known)}.")
+    return known[name]
 
 
 def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> RunConfig:

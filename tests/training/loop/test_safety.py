@@ -59,6 +59,7 @@ def test_backward_passes_are_only_in_the_known_places() -> None:
             given.add(name)
     assert places == {
         "training/loop/passes.py",
+        "bench/peer.py",
         "bench/reference.py",
         "bench/reference_memory.py",
         "losses/propriety.py",
