@@ -6,6 +6,7 @@ from statistics import median
 
 import torch
 
+from trimtab.bench.flops import matmul_peak
 from trimtab.bench.timing import interleaved, median_ratio
 from trimtab.data import PretrainedTokenizer
 from trimtab.models import complete
@@ -13,7 +14,7 @@ from trimtab.models.pretrained.model import Pretrained
 from trimtab.records import peak_rss_mb
 from trimtab.training import MemoryLogger
 from trimtab.training.config import resolve_config
-from trimtab.training.runs.assembly import assemble
+from trimtab.training.runs.assembly import Assembly, assemble
 
 PROMPTS, TOKENS, BATCH, CONTEXT = 16, 24, 4, 256
 QUESTIONS = ("What is the capital of France?", "Say hello.", "Name a yellow fruit.", "Why is the sky blue?")
@@ -38,12 +39,20 @@ def bench_pretrained(path: str, rounds: int, threads: int, say: Callable[[str], 
     say(f"{rounds} steps of low-rank training, {BATCH} × {CONTEXT} tokens")
     steps = interleaved({"step": lambda: trainer.step(assembly.train_loader)}, rounds, warmup=1)["step"]
     figures["pretrained.lora_step_seconds"] = median(steps)
+    figures["pretrained.lora_step_share_of_peak"] = _share_of_peak(assembly, median(steps))
     figures["pretrained.lora_peak_rss_mb"] = peak_rss_mb()
     started = time.perf_counter()
     model = Pretrained(path=path, adapt=()).eval()
     figures["pretrained.load_seconds"] = time.perf_counter() - started
     say(f"{rounds} rounds of {PROMPTS} prompts, {TOKENS} tokens each, in one batch and one by one")
     return figures | _generation(model, PretrainedTokenizer(path=path), rounds)
+
+
+def _share_of_peak(assembly: Assembly, seconds: float) -> float:
+    """Of the peak of matrix products. Every frozen matrix counts once forward and once for the gradient of its inputs."""
+    precision = torch.bfloat16 if assembly.config.episode.precision == "bf16" else torch.float32
+    matrices = {id(m.weight): m.weight.numel() for m in assembly.model.modules() if isinstance(m, torch.nn.Linear)}
+    return 4.0 * sum(matrices.values()) * BATCH * CONTEXT / seconds / matmul_peak(precision)
 
 
 def _generation(model: Pretrained, tokenizer: PretrainedTokenizer, rounds: int) -> dict[str, float]:
@@ -61,4 +70,5 @@ def _generation(model: Pretrained, tokenizer: PretrainedTokenizer, rounds: int) 
     return {
         "pretrained.generation_ratio": median_ratio(seconds["one_by_one"], seconds["together"]),
         "pretrained.generated_tokens_per_second": PROMPTS * TOKENS / median(seconds["together"]),
+        "pretrained.tokens_per_second_one_by_one": PROMPTS * TOKENS / median(seconds["one_by_one"]),
     }

@@ -16,6 +16,7 @@ class ReferenceTraining:
 
     `batches` gives a step's windows, one token longer than the context. `autocast` computes under bf16 autocast. Such code draws
     initial weights and dropout from torch's global generator; here its state is replaced by that of a generator with `seed`.
+    `sizes` are those of `ReferenceModel` (`layers`, `width`, `heads`, `ff`).
     """
 
     def __init__(
@@ -27,11 +28,13 @@ class ReferenceTraining:
         vocabulary: int = 99,
         context: int = 256,
         lr: float = 3e-4,
+        dropout: float = 0.1,
+        **sizes: int,
     ) -> None:
         self.batches, self.autocast = batches, autocast
         self.generator = torch.Generator().manual_seed(seed)
         with global_stream(self.generator):
-            self.model = ReferenceModel(vocabulary=vocabulary, context=context)
+            self.model = ReferenceModel(vocabulary=vocabulary, context=context, dropout=dropout, **sizes)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=lr, betas=(0.9, 0.95), weight_decay=0.1)
         self.steps = 0
 

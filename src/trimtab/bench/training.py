@@ -4,6 +4,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from trimtab.bench.reference import ReferenceTraining
 from trimtab.bench.timing import interleaved, median_ratio
 from trimtab.models import Decoder
 from trimtab.records import RunDirectory
-from trimtab.runtime.device import GLIBC_MOST, keep_freed_memory
+from trimtab.runtime.device import GLIBC_MOST, has_native_bf16, keep_freed_memory
 from trimtab.training import RunLogger, Trainer
 from trimtab.training.config import load_config
 from trimtab.training.runs.assembly import Assembly, assemble
@@ -57,51 +58,98 @@ def _with_our_thresholds(step: Callable[[], object]) -> Callable[[], object]:
     return call
 
 
-def bench_training(rounds: int = 15, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """Measure the training step; returns values by dotted key. Times are medians over rounds, ratios medians of paired ratios.
+@dataclass(frozen=True)
+class Case:
+    """A training step to measure: ours as overrides of the defaults, and the sizes of the straightforward loop's model."""
 
-    `training.ratio` is the median of (a)/(b): (a) the straightforward fp32 loop, (a') the same under bf16 autocast, (b) Trimtab
-    with monitoring and records. In each round every variant makes one untimed and one timed step. (a) and (a') run under glibc's
-    default memory thresholds.
+    title: str
+    overrides: tuple[str, ...]
+    sizes: dict[str, int]
+    """`layers`, `width`, `heads` and `ff` of the plain architecture."""
+
+
+CASES = {
+    "default": Case("the default config", (), {}),
+    "modern": Case(
+        "a small model in the modern form: rotary positions, RMSNorm, SwiGLU, QK-norm, grouped queries, Muon",
+        (
+            "model={name: decoder, layers: 4, width: 128, heads: 4, kv_heads: 2, ff: 344, position: rope, norm: rms, "
+            "activation: swiglu, qk_norm: true, dropout: 0.0}",
+            "data.context=64",
+            "episode.batch_size=12",
+            "episode.optimizer={name: muon}",
+        ),
+        {"layers": 4, "width": 128, "heads": 4, "ff": 512},
+    ),
+    "tiny": Case(
+        "a model of 0.1 million parameters, one thread",
+        (
+            "model={name: decoder, layers: 2, width: 64, heads: 4, ff: 256}",
+            "data.context=64",
+            "episode.batch_size=16",
+            "threads=1",
+        ),
+        {"layers": 2, "width": 64, "heads": 4, "ff": 256},
+    ),
+}
+
+
+def bench_training(case: str = "default", rounds: int = 15, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Measure a training step; returns values by dotted key. Times are medians over rounds, ratios medians of paired ratios.
+
+    `training.CASE.ratio` is the median of (a)/(b): (a) the straightforward fp32 loop, (a') the same under bf16 autocast (only
+    where the hardware multiplies bf16), (b) Trimtab with monitoring and records. In each round every variant makes one untimed
+    and one timed step. (a) and (a') run under glibc's default memory thresholds.
     """
+    chosen = CASES[case]
     with tempfile.TemporaryDirectory() as folder:
-        trainer, assembly = ours(Path(folder) / "run")
+        trainer, assembly = ours(Path(folder) / "run", chosen.overrides)
         data = assembly.train_loader
         batch = trainer.state.episode.batch_size
-        tokens = batch * int(assembly.config.data.spec["context"])
-        plain = ReferenceTraining(lambda step: data.take(step * batch, batch), autocast=False)
-        mixed = ReferenceTraining(lambda step: data.take(step * batch, batch), autocast=True)
-        say(f"(a), (a') and (b) alternate for {rounds} rounds: an untimed step, then a timed one")
-        variants = {
-            "a": _with_glibc_thresholds(plain.step),
-            "a'": _with_glibc_thresholds(mixed.step),
-            "b": _with_our_thresholds(stepper(trainer, assembly)),
-        }
+        context = int(assembly.config.data.spec["context"])
+        dropout = float(assembly.config.model.spec["dropout"])
+        variants = {}
+        for name, autocast in {"a": False, "a'": True}.items():
+            if not autocast or has_native_bf16("cpu"):
+                loop = ReferenceTraining(
+                    lambda step: data.take(step * batch, batch),
+                    autocast=autocast,
+                    context=context,
+                    dropout=dropout,
+                    **chosen.sizes,
+                )
+                variants[name] = _with_glibc_thresholds(loop.step)
+        variants["b"] = _with_our_thresholds(stepper(trainer, assembly))
+        say(
+            f"{case} ({chosen.title}): {', '.join(variants)} take turns for {rounds} rounds, an untimed and a timed step each"
+        )
         times = interleaved(variants, rounds, settle=1)
         medians = {name: statistics.median(values) for name, values in times.items()}
         shares = _shares(trainer, medians["b"])
-    peaks = {"bf16": matmul_peak(torch.bfloat16), "fp32": matmul_peak(torch.float32)}
-    model = assembly.model
+    model, precision = assembly.model, assembly.config.episode.precision
     assert isinstance(model, Decoder)
+    peak = matmul_peak(torch.bfloat16 if precision == "bf16" else torch.float32)
+    tokens = batch * context
     flops = model_flops(model, tokens) / medians["b"]
-    return {
-        "training.precision": assembly.config.episode.precision,
-        "training.threads": assembly.config.threads,
-        "training.rounds": rounds,
-        "training.tokens_per_second.fp32_loop": tokens / medians["a"],
-        "training.tokens_per_second.autocast_loop": tokens / medians["a'"],
-        "training.tokens_per_second.ours": tokens / medians["b"],
-        "training.ratio": median_ratio(times["a"], times["b"]),
-        "training.ratio_min": min(a / b for a, b in zip(times["a"], times["b"], strict=True)),
-        "training.ratio_max": max(a / b for a, b in zip(times["a"], times["b"], strict=True)),
-        "training.ratio_to_autocast": median_ratio(times["a'"], times["b"]),
-        "training.peak_bf16_gflops": peaks["bf16"] / 1e9,
-        "training.peak_fp32_gflops": peaks["fp32"] / 1e9,
-        "training.model_gflops": flops / 1e9,
-        "training.share_of_bf16_peak": flops / peaks["bf16"],
-        "training.share_of_fp32_peak": flops / peaks["fp32"],
+    ratios = [a / b for a, b in zip(times["a"], times["b"], strict=True)]
+    figures: dict[str, Any] = {
+        "precision": precision,
+        "threads": assembly.config.threads,
+        "rounds": rounds,
+        "tokens_per_second.fp32_loop": tokens / medians["a"],
+        "tokens_per_second.ours": tokens / medians["b"],
+        "ratio": statistics.median(ratios),
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+        "peak_gflops": peak / 1e9,
+        "model_gflops": flops / 1e9,
+        "share_of_peak": flops / peak,
         **shares,
     }
+    if "a'" in times:
+        figures["tokens_per_second.autocast_loop"] = tokens / medians["a'"]
+        figures["ratio_to_autocast"] = median_ratio(times["a'"], times["b"])
+    return {f"training.{case}.{name}": value for name, value in figures.items()}
 
 
 def _shares(trainer: Trainer, step: float) -> dict[str, float]:
@@ -118,10 +166,10 @@ def _shares(trainer: Trainer, step: float) -> dict[str, float]:
     logging = _median(lambda: trainer.record(regime, lr=1e-3, skipped=False, aux={}, seconds=step))
     checkpoint = _median(trainer.checkpoint, rounds=5)
     return {
-        "training.monitoring_share": monitoring / step,
-        "training.logging_share": logging / step,
-        "training.checkpoint_share": checkpoint / (state.episode.checkpoint_every * step),
-        "training.checkpoint_seconds": checkpoint,
+        "monitoring_share": monitoring / step,
+        "logging_share": logging / step,
+        "checkpoint_share": checkpoint / (state.episode.checkpoint_every * step),
+        "checkpoint_seconds": checkpoint,
     }
 
 

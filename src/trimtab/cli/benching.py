@@ -23,33 +23,57 @@ def add_to(app: typer.Typer) -> None:
 @bench_app.callback()
 def bench(
     context: typer.Context,
+    parts: Annotated[
+        str,
+        typer.Option(
+            help="What to measure, separated by commas: default, modern, tiny (training steps), loss (time to a held-out loss), "
+            "pretrained, memory, rss (peak memory of the default step)."
+        ),
+    ] = "default,modern,tiny,loss,pretrained,memory,rss",
     rounds: Annotated[int, typer.Option(min=3, help="Interleaved rounds; medians are taken over them.")] = 15,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each recipe of the time to a loss.")] = 1,
+    compare: Annotated[
+        Path | None, typer.Option(parser=user_path, help="An earlier JSON; each figure is compared with it.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Benchmark the training step and content memory on this machine.
+    """Benchmark this machine: training steps, the time to a loss, a pretrained model, content memory.
 
-    Measures tokens per second, also relative to a straightforward loop and to the hardware's peak, the cost of monitoring, and
-    peak memory. Content memory is measured where smollm2-135m is imported (`trimtab models import smollm2-135m`).
+    The table has our speed, that of a straightforward loop or of the peer's recipe, the ratio, and the share of the peak of
+    matrix products. pretrained and memory need smollm2-135m (`trimtab models import smollm2-135m`). All parts together take
+    about ten minutes on an idle machine with two cores.
 
-    trimtab bench --rounds 15
+    trimtab bench --json > before.json
 
-    trimtab bench quality
+    trimtab bench --parts modern,tiny --compare before.json
     """
     if context.invoked_subcommand is not None:
         return
-    from trimtab.bench.peak_rss import peak_memory
-    from trimtab.bench.training import bench_training
-    from trimtab.config.model_paths import imported_models
+    from trimtab.bench.summary import PARTS, changes, document, measure, read_document, table
+    from trimtab.cli.table import say_table
+    from trimtab.errors import ConfigError
+    from trimtab.records.cpus import physical_cores
 
-    figures = bench_training(rounds, _say(as_json))
-    figures |= peak_memory()
-    if (path := imported_models() / "smollm2-135m").is_dir():
-        from trimtab.bench.content_memory import bench_memory
-
-        figures |= bench_memory(str(path), rounds, 2, _say(as_json))
-    else:
-        _say(as_json)("Content memory is not measured, as it needs smollm2-135m: trimtab models import smollm2-135m")
-    _print(figures, as_json)
+    names = tuple(parts.split(","))
+    if unknown := [name for name in names if name not in PARTS]:
+        raise ConfigError(f"--parts has no '{unknown[0]}'. Known: {', '.join(PARTS)}.")
+    earlier = None if compare is None else read_document(compare)
+    threads = physical_cores()
+    figures = measure(names, rounds, seeds, threads, _say(as_json))
+    made = document(figures, threads)
+    if as_json:
+        deliver(json.dumps(made))
+        return
+    say("", f"{made['machine']['cpu']}, {threads} threads, torch {made['machine']['torch']}")
+    columns = ("measured", "ours", "plain loop", "peer", "ratio", "of peak")
+    say_table(columns, table(figures), right=columns[1:])
+    if earlier is not None:
+        say(
+            "",
+            f"Compared with {compare} ({earlier.get('machine', {}).get('cpu', 'unknown machine')}); above 1 is better now",
+        )
+        named = ("measured", "earlier", "now", "times as good")
+        say_table(named, changes(figures, earlier["figures"]), right=named[1:])
 
 
 @bench_app.command()
