@@ -93,15 +93,20 @@ def test_muons_rate_grows_with_the_root_of_rows_over_columns(shape):
     assert size == pytest.approx(0.1 * max(1.0, shape[0] / shape[1]) ** 0.5, rel=0.25)
 
 
-def test_no_step_imports_torchs_compiler():
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_run_imports_neither_torchs_compiler_nor_what_only_pretrained_models_need(optimizer, tmp_path):
+    """They take seconds, which a short run does not have."""
     program = (
-        "import sys, torch\n"
-        "from trimtab.training.builtins.updates import AdamW, Muon\n"
-        "p = torch.nn.Parameter(torch.ones(2, 2))\n"
-        "for optimizer in (AdamW([p], lr=0.1, betas=(0.9, 0.95)), Muon([p], lr=0.1, weight_decay=0.1, momentum=0.9)):\n"
-        "    p.grad = torch.ones(2, 2)\n"
-        "    optimizer.step()\n"
-        "    optimizer.load_state_dict(optimizer.state_dict())\n"
-        "assert 'torch._dynamo' not in sys.modules\n"
+        "import sys\n"
+        "from trimtab.training import resume, train\n"
+        "from trimtab.training.config import load_config\n"
+        "changes = ['model={name: decoder, layers: 1, width: 8, heads: 1, ff: 8}', 'data.context=8', 'threads=1',\n"
+        "    'episode.steps=2', 'episode.batch_size=2', 'episode.optimizer={name: ' + sys.argv[1] + '}', 'episode.evaluation_windows=2']\n"
+        "train(load_config(None, changes), sys.argv[2])\n"
+        "resume(sys.argv[2], ['episode.steps=3'], accept_changes=True)\n"
+        "late = {'torch._dynamo', 'sympy', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules)\n"
+        "assert not late, late\n"
     )
-    subprocess.run([sys.executable, "-P", "-c", program], check=True, timeout=120)
+    command = [sys.executable, "-P", "-c", program, optimizer, str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
