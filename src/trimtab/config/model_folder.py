@@ -10,7 +10,7 @@ from trimtab.boundary import StrictJsonError, is_plain_name, printable, read_reg
 from trimtab.errors import DataError
 
 JSON_LIMIT = 4 << 20
-"""Bytes that a config, an index or a tokenizer's config may have; the largest in use have a few hundred thousand."""
+"""Bytes that a config, a tokenizer's config or a chat template may have; the largest in use have a few hundred thousand."""
 
 _DEEPEST = 32
 

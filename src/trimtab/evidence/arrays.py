@@ -36,8 +36,8 @@ def as_differences(values: Numbers, what: str = "differences") -> Floats:
 def scaled(values: Floats) -> tuple[Floats, Floats]:
     """`values` with magnitudes below 2 along the last axis, and the unit (kept as an axis) that they were divided by.
 
-    The unit is a power of two, so nothing is rounded: sums and squares of the result have the same mantissas as those of
-    `values`, and they neither overflow nor underflow. Multiply back with `unscaled`.
+    The unit is a power of two, so nothing is rounded, except values that are negligible beside the largest. Sums and squares of
+    the result have the same mantissas as those of `values`, and do not overflow. Multiply back with `unscaled`.
     """
     largest = np.abs(values).max(axis=-1, keepdims=True)
     unit = np.ldexp(1.0, np.frexp(largest)[1] - 1)

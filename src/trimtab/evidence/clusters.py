@@ -28,9 +28,9 @@ def clustered_interval(effects: Numbers, clusters: Sequence[Hashable], level: fl
     """The mean effect of interventions clustered by run, with the t interval over the cluster means.
 
     Every cluster has the same weight, whatever its size: the mean of the clusters' means, with k − 1 degrees of freedom for k
-    clusters. It estimates the effect in an average run, and is exact for normal cluster means of one spread. One cluster,
-    or cluster means that are all equal and not 0, give no interval, as `note` says. Raises DataError for unequal
-    lengths, an empty list or a value that is not finite.
+    clusters. It estimates the effect in an average run. The interval is exact if the cluster means are normal with equal
+    variance. One cluster, or cluster means that are all equal and not 0, give no interval, as `note` says. Raises DataError for
+    unequal lengths, an empty list or a value that is not finite.
     """
     values = as_differences(effects, "effects")
     if len(clusters) != values.size:

@@ -28,7 +28,7 @@ class RunOptions:
 
     @property
     def executor_name(self) -> str:
-        """The executor, chosen or by the number of workers."""
+        """The chosen executor; if none was chosen, the one that follows from the number of workers."""
         return self.executor or ("processes" if self.workers else "inline")
 
 
@@ -37,7 +37,7 @@ class ExperimentLog:
 
     def __init__(self, folder: ExperimentDirectory, options: RunOptions) -> None:
         self.folder, self._events = folder, options.events
-        self.record = folder.progress().model_copy(update={"records": {}})  # without those of an earlier end
+        self.record = folder.progress().model_copy(update={"records": {}})  # drop the hashes that an earlier end wrote
         self.ran = False
         """Whether a job was run, and not just found done."""
         self._jobs: dict[str, Job] = {}

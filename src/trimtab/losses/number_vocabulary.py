@@ -16,7 +16,7 @@ class NumberVocabulary:
     """The number tokens of a vocabulary, in the order of their values.
 
     `token_values` is the number that each token spells on its own, NaN where it spells none. `ids` and `values` have one entry
-    per number token. Raises `ConfigError`, naming the `loss`, without `token_values` or where no token spells a number.
+    per number token. Raises `ConfigError` (which names the `loss`) if there are no `token_values` or no token spells a number.
     """
 
     def __init__(self, token_values: Float64[Tensor, " vocabulary"] | None, loss: str) -> None:
@@ -30,7 +30,8 @@ class NumberVocabulary:
         numbers = table.isfinite().nonzero()[:, 0]
         if len(numbers) == 0:
             raise ConfigError(
-                f"The loss '{loss}' needs tokens that are numbers; this tokenizer has none. Use one that keeps digits."
+                f"The loss '{loss}' needs tokens that are numbers; this tokenizer has none. Use a tokenizer that "
+                "has digits or numbers as tokens."
             )
         order = table[numbers].argsort(stable=True)
         self.ids: Int[Tensor, " numbers"] = numbers[order]

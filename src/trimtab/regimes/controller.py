@@ -37,7 +37,8 @@ class Decision:
 class RegimeController(Protocol):
     """Called once per step, after the gradient norm is known and before the update.
 
-    A controller may use only its own state and what `steps.jsonl` holds, so that it can be replayed from the records.
+    Besides its config parameters, a controller may use only its own state and the two arguments of `update`, so that it can be
+    replayed from the records.
     """
 
     def update(self, state: RegimeState, episode_config: EpisodeConfig) -> Decision | None:

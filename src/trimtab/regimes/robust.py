@@ -23,8 +23,9 @@ class RobustWindow:
 
     A value is flagged when its z-score exceeds `threshold` (so only high values are) or when it is not finite. Flagged values do
     not enter the window, so that one spike does not hide the next. The scale is at least `floor` times the median's absolute
-    value, because in a series that hardly varies any value would be a spike. When half a window of values in a row were flagged
-    for their size, the level has changed, and the window starts again from these values.
+    value, because otherwise every small change in a nearly constant series would be a spike. When half a window of values (at
+    least 8) in a row, not counting non-finite ones, were flagged, the level has changed, and the window starts again from these
+    values.
     """
 
     def __init__(self, size: int, threshold: float, *, floor: float = 0.005) -> None:

@@ -109,8 +109,10 @@ def read_checkpoint(path: Path) -> tuple[Snapshot, dict[str, Seal]]:
     tensors = []
     for name in ("model.safetensors", "optimizer.safetensors"):
         file, sealed = path / name, state.files.get(name)
-        if not file.is_file() or sealed is None:
-            kind = kind_of_file(file) if sealed is not None else None
+        if sealed is None:
+            raise RunError(f"The checkpoint {path} is damaged: {name} is not listed in state.json.")
+        if not file.is_file():
+            kind = kind_of_file(file)
             wrong = "is missing" if kind is None else f"is {kind}, not a regular file"
             raise RunError(f"The checkpoint {path} is damaged: {name} {wrong}.")
         size = file.stat().st_size

@@ -32,9 +32,10 @@ OnTaskEvent = Callable[[str, RunEvent], None]
 
 
 class Pool:
-    """Up to `size` worker processes, started when they are needed. What they print is appended to the file `log`.
+    """Worker processes, each started when a task finds none idle. What they print is appended to the file `log`.
 
-    `work` names a function of the type `Work` as `module:name`.
+    The caller submits at most `size` tasks at a time; the pool does not check this. `work` names a function of the
+    type `Work` as `module:name`.
     """
 
     def __init__(self, size: int, work: str, log: Path, on_event: OnTaskEvent | None = None) -> None:
@@ -102,8 +103,8 @@ serve(arguments)
 class Worker:
     """One worker process, in a session of its own: a Ctrl-C reaches only the parent, which passes it on.
 
-    It imports dotted paths from the same folders as this process, and nothing else from the working folder. Records have the same
-    permission to name code as in this process. The worker exits when this process exits, even if it is killed by SIGKILL.
+    It imports dotted paths from the same folders as this process, and nothing else from the working folder. Records may
+    name the same code as in this process. The worker exits when this process exits, even if it is killed by SIGKILL.
     """
 
     def __init__(self, work: str, errors: Any, *, events: bool = False) -> None:

@@ -87,7 +87,7 @@ def test_a_bad_row_is_an_error_or_is_skipped_and_named(tmp_path: Path, row: Any,
         source("jsonl", path=path).read(None, 0)
     assert str(error.value).startswith(f"{path}, line 41: ")
     assert reason in str(error.value)
-    assert "`pairs.on_bad_row`" in str(error.value)
+    assert "`pairs.on_bad_row: skip`" in str(error.value)
     reading = source("jsonl", path=path, on_bad_row="skip").read(None, 0)
     (skipped,) = reading.skipped
     assert skipped.startswith(f"{path}, line 41: ")

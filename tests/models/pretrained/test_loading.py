@@ -140,11 +140,11 @@ def test_quantisation_of_a_part_is_refused(folder: Path) -> None:
         ({"attention_dropout": -1}, "its config says attention_dropout -1"),
         ({"max_position_embeddings": -1}, "names -1 as its longest sequence"),
         ({"num_hidden_layers": 100_000}, "its config says num_hidden_layers 100000, but its weight files hold"),
-        ({"num_hidden_layers": 900}, "a network of more than .*, but its weight files hold"),
-        ({"hidden_size": 1 << 20, "head_dim": 8}, "a network of more than .* numbers, but its weight files hold"),
-        ({"vocab_size": 1 << 35}, "a network of more than .* numbers, but its weight files hold"),
+        ({"num_hidden_layers": 900}, "a network of more than .*, the most that is accepted"),
+        ({"hidden_size": 1 << 20, "head_dim": 8}, "a network of more than .* parameters, the most that is accepted"),
+        ({"vocab_size": 1 << 35}, "a network of more than .* parameters, the most that is accepted"),
         ({"intermediate_size": 10**18}, "its config says intermediate_size 1000000000000000000"),
-        ({"head_dim": 1 << 38}, "a network of more than .*, but its weight files hold"),
+        ({"head_dim": 1 << 38}, "a network of more than .*, the most that is accepted"),
     ],
 )
 def test_a_wrong_or_far_too_large_config_is_refused_in_one_line(

@@ -57,15 +57,17 @@ def test_the_text_counts_decodes_that_disagree_with_the_margins(records, tmp_pat
     shown = texts(robustness(records))
     assert "reproduces both texts token for token, with the end token" in shown
     # memories 0, 10, 20 and 30 at four levels in two draws, of 38 × 12 variants
-    assert "32 of 456 variants were decoded as well" in shown
+    assert "32 of 456 variants were also decoded" in shown
     assert "3.12% (1 of 32) of these decodes disagree with the margins" in shown
-    assert "their smallest margins are within 0.07 logits of 0" in shown
+    assert "The smallest margins of these variants are within 0.07 logits of 0" in shown
     folder = make_memory(tmp_path / "m")
     rows = [json.loads(line) for line in (folder / "robustness.jsonl").read_text().splitlines()]
     write_rows(folder / "robustness.jsonl", [row for row in rows if row["level"] != 0.2])
     assert "All of these decodes agree with the margins." in texts(robustness(read_records(folder)))
     write_rows(folder / "robustness.jsonl", [row | {"decoded": False} for row in rows])
-    assert "No variant was decoded" in texts(robustness(read_records(folder)))
+    assert "No variant (a memory under one draw of a disturbance) was decoded" in texts(
+        robustness(read_records(folder))
+    )
 
 
 def test_robustness_counts_memories_and_not_draws(records):

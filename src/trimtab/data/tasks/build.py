@@ -174,8 +174,8 @@ def _check(dataset: ProblemDataset, name: str, part: Split, context: int) -> tup
             unknown.update(tokenizer.unknown_characters(text))
         if length > context + 1:
             raise DataError(
-                f"A {part} problem of {name} has {length} tokens, but `data.context` {context} allows at most {context + 1}: "
-                f"{problem.prompt[:80]!r}. Set a larger context, or an easier level."
+                f"A {part} problem of {name} has {length} tokens, but `data.context` {context} allows at most {context + 1} "
+                f"(the last token is only predicted): {problem.prompt[:80]!r}. Set a larger context, or an easier level."
             )
         if np.count_nonzero(answer == dataset.end) > 1:
             raise DataError(

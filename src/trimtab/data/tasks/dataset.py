@@ -24,9 +24,10 @@ class ProblemDataset:
     `{prompt}`.
 
     The `aligned` metadata of an item describes each of its tokens. `role` is a `Role`. `place` is the place of a digit: 0 for
-    units, 1 for tens, −2 for tenths, −3 for hundredths; −1 for a token that is not a digit. `target_ids` and `target_weights`
-    give the distribution of each label, given the labels before it: the label itself, or, for a label that is drawn from several
-    known answers, the next tokens of the answers that agree with the labels so far.
+    units, 1 for tens, −2 for tenths, −3 for hundredths; for a token of several digits that of its last digit, and −1 for other
+    tokens and for digits that belong to no number of the problem or to one of the role STRUCTURE. `target_ids` and
+    `target_weights` give the distribution of each label, given the labels before it: the label itself, or, for a label that is
+    drawn from several known answers, the next tokens of the answers that agree with the labels so far.
 
     Raises ValueError for a template without `{prompt}`.
     """

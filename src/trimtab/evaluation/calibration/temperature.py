@@ -77,8 +77,11 @@ def fit_temperature(
 
 
 def best_temperature(logits: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]) -> tuple[float, bool]:
-    """The temperature of least NLL on these items, and whether it is an end of the range; 1 where none matters."""
-    low, high = np.log(1 / HOTTEST), np.log(1 / COLDEST)  # of the log of the inverse temperature
+    """The temperature of least NLL on these items, and whether it is an end of the range.
+
+    Returns temperature 1 if no temperature changes the NLL (all finite logits of each item are equal).
+    """
+    low, high = np.log(1 / HOTTEST), np.log(1 / COLDEST)  # bounds of log(1/T)
     if not (logits.max(axis=1) - np.where(np.isneginf(logits), np.inf, logits).min(axis=1)).any():
         return 1.0, False
     if _slope(logits, labels, np.exp(low)) >= 0:

@@ -86,8 +86,8 @@ def select_pairs(name: str, pairs: Sequence[Pair], count: int | None, skipped: S
 def bad_row(where: str, error: BadRowError) -> str:
     """The error message for a bad row."""
     return (
-        f"{where}: {error}. Correct the row, or set `pairs.on_bad_row` to skip to leave such rows out; they are then counted "
-        "and reported."
+        f"{where}: {error}. Correct the row, or leave such rows out with `pairs.on_bad_row: skip`; they are then counted and "
+        "reported."
     )
 
 

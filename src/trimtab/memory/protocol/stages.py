@@ -17,7 +17,7 @@ from trimtab.memory.store import Card, Memory, load_memories, load_memory, save_
 from trimtab.runtime.context import RunContext
 
 MEMORIES, UNSOLVED = "memories", "unsolved"
-"""Folders in a run's folder: memories, and the best vectors of pairs that no candidate solved."""
+"""Folders in a run's folder: memories, and for each pair with a failed candidate the failed vectors with the lowest loss."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,9 @@ def single(setup: StageSetup, bounds: Mapping[str, LossBounds]) -> list[Gate]:
 
 
 def joint(setup: StageSetup, bounds: Mapping[str, LossBounds], warn: Callable[[Gate], None]) -> Gate:
-    """Both sides of every pair; solved pairs are stored as they finish. `warn` gets the early gate if it is not passed."""
+    """Both sides of every pair; solved pairs are stored as they finish. `warn` is called with the early gate if too few pairs are
+    solved.
+    """
     gates = setup.parts.config.gates
 
     def check_early(before: int, tried: int, solved: int) -> None:

@@ -84,8 +84,8 @@ def limit_network_size(stored: Stored, shown: Path) -> Iterator[None]:
     The limits are generous because parameters that are tied or replaced during loading are counted more than once.
     """
     limits = {
-        "numbers": 8 * stored.numbers + (1 << 20),
-        "parameters": 16 * stored.tensors + 1000,
+        "parameters": 8 * stored.numbers + (1 << 20),
+        "parameter tensors": 16 * stored.tensors + 1000,
         "modules": 64 * stored.tensors + 10_000,
         "bytes of buffers": 4 * 4 * stored.numbers + _BUFFER_BYTES,
     }
@@ -95,14 +95,14 @@ def limit_network_size(stored: Stored, shown: Path) -> Iterator[None]:
         built[what] += amount
         if built[what] > limits[what]:
             raise DataError(
-                f"{shown}: its config describes a network of more than {limits[what]:,} {what}, but its weight files hold only "
-                f"{stored.numbers:,} numbers in {stored.tensors:,} tensors. Copy the model's files again."
+                f"{shown}: its config describes a network of more than {limits[what]:,} {what}, the most that is accepted for "
+                f"weight files with {stored.tensors:,} tensors and {stored.numbers:,} numbers. Copy the model's files again."
             )
 
     def on_parameter(_: nn.Module, __: str, parameter: nn.Parameter | None) -> None:
         if parameter is not None:
-            count("parameters", 1)
-            count("numbers", parameter.numel())
+            count("parameter tensors", 1)
+            count("parameters", parameter.numel())
 
     def on_buffer(_: nn.Module, __: str, buffer: Tensor | None) -> None:
         if buffer is not None:

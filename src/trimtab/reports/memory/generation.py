@@ -80,7 +80,10 @@ def _degenerate(records: MemoryRecords) -> list[Block]:
             loss = records.joint.pairs[pair].best.loss
             rows.append((pair, precision, criterion, words[pair], figure(loss.question, 3), figure(loss.answer, 3)))
     blocks: list[Block] = [
-        Text(f"Degenerate pairs (low loss by either criterion, but no passing decode): {'; '.join(shares)}.")
+        Text(
+            "Degenerate pairs (solved, or within the lenient criterion at some step, but no passing decode): "
+            f"{'; '.join(shares)}."
+        )
     ]
     if rows:
         columns = ("pair", "precision", "criterion met", "verdict", "loss of Q", "loss of A")

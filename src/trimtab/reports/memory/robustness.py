@@ -18,9 +18,11 @@ ORDER = ("fp32", "bf16", "int8", "int4")
 """The precisions, the finest first."""
 
 MARGIN_AT = 0.05
-"""The noise level at which the pass rate is plotted over the margin; if not recorded, the nearest level."""
+"""The noise level at which the pass rate is plotted by margin; if not recorded, the nearest level."""
 
 GROUPS = 4
+
+_RULE = "greedy decoding gives the target exactly when every target token has a margin above 0."
 
 
 class Passing:
@@ -34,7 +36,7 @@ class Passing:
         self.draws = len(rows)
         self.hits = float(sum(np.mean(own) for own in draws.values()))
         self.share = self.hits / self.memories
-        # rounding may carry a sum of means over their number
+        # rounding may make the sum slightly larger than the number of memories
         self.low, self.high = wilson_interval(min(self.hits, self.memories), self.memories)
 
     @property
@@ -86,17 +88,17 @@ def _checked(rows: list[RobustnessRow]) -> str:
     """How many rows were decided by a decode, and how often the margins disagree with it."""
     known = [(row, row.lowest) for row in rows if row.decoded and row.lowest is not None]
     if not known:
-        return "No variant was decoded: whether one passes follows from the margins of its target tokens."
+        return f"No variant (a memory under one draw of a disturbance) was decoded: {_RULE}"
     against = [abs(lowest) for row, lowest in known if row.passed != (lowest > 0)]
     sentence = (
-        f"Whether a variant passes follows from the margins of its target tokens. {len(known):,} of {len(rows):,} variants "
-        "were decoded as well: those with a smallest margin near 0, and a random sample as a check. "
+        f"A variant (a memory under one draw of a disturbance) can be judged by its margins: {_RULE} {len(known):,} of "
+        f"{len(rows):,} variants were also decoded: those with a smallest margin near 0, and a random sample as a check. "
     )
     if not against:
         return f"{sentence}All of these decodes agree with the margins."
     return (
-        f"{sentence}{share_of(len(against), len(known))} of these decodes disagree with the margins, and the decode counts; "
-        f"their smallest margins are within {figure(max(against), 3)} logits of 0."
+        f"{sentence}{share_of(len(against), len(known))} of these decodes disagree with the margins. In those cases the decode "
+        f"decides. The smallest margins of these variants are within {figure(max(against), 3)} logits of 0."
     )
 
 
@@ -147,7 +149,7 @@ def _over_margin(groups: list[tuple[tuple[float, float], Passing]], at: float) -
         axes.set_xlabel("margin (logits), middle of the group")
 
     summary = "; ".join(f"margin {span(*ends)}: {percent(passing.share)}" for ends, passing in groups)
-    caption = f"At {percent(at)} noise, over the margin"
+    caption = f"At {percent(at)} noise, by margin"
     return plot(
         "robustness-margin", caption, f"Share of memories that pass under {percent(at)} noise: {summary}.", draw
     )
@@ -155,7 +157,8 @@ def _over_margin(groups: list[tuple[tuple[float, float], Passing]], at: float) -
 
 def _bars(axes: Any, places: list[float], groups: list[Passing], colour: str, look: str) -> None:
     shares = [100 * one.share for one in groups]
-    # Wilson's middle is not the share, and rounding may put an end on its other side
+    # The share is not the middle of a Wilson interval, and by rounding it may lie slightly outside; errorbar refuses negative
+    # lengths.
     error = [
         [max(0.0, 100 * (one.share - one.low)) for one in groups],
         [max(0.0, 100 * (one.high - one.share)) for one in groups],

@@ -51,7 +51,7 @@ class ActivationStats(Observer):
         return self.latest
 
     def state_dict(self) -> dict[str, Any]:
-        """The last measurement; a regime controller may read it."""
+        """The last measurement, saved because a regime controller may depend on it after a resume."""
         return {"latest": self.latest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

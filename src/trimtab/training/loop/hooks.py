@@ -41,7 +41,8 @@ class HookSet:
         registry = REGISTRIES["hook"]
         for index, component in enumerate(components):
             spec = {key: value for key, value in component.spec.items() if key != "enabled"}
-            # By name and occurrence, not by place, so that a hook added before this one does not cost it its state.
+            # The label has the name and its occurrence, not the position, so that a fork that adds a hook before this one still
+            # finds this one's state.
             label = f"{component.name}#{sum(other.name == component.name for other in components[:index])}"
             factory = registry.load(component.name)
             kind = getattr(factory, "kind", None)
@@ -98,7 +99,7 @@ class HookSet:
     def refuse_foreign(self, model: nn.Module) -> None:
         """Raise `WorkError` if the model has a forward or backward hook that is not of this set.
 
-        A method of the model itself is a part of the model and is allowed.
+        A hook that is a method of the model or of the module itself is part of the model and is allowed.
         """
         for kind in _GLOBAL:
             if getattr(nn.modules.module, kind):

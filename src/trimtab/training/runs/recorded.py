@@ -10,7 +10,8 @@ def recorded_config(manifest: Manifest, run: RunDirectory) -> RunConfig:
     """The config in a manifest, validated.
 
     Raises `RunError`, before anything is imported, for a run of another kind, for a config that does not have its recorded hash,
-    and for a config that names code which is not allowed (`allowing_code`).
+    and for a config that names code which is not allowed (`allowing_code`). Raises it after the components were imported for a
+    config that this version resolves to another one.
     """
     refuse_other_runs(manifest, run)
     return recorded_root(RunConfig, manifest.config, manifest.config_hash, str(run.manifest_path))

@@ -83,7 +83,8 @@ def test_a_file_that_does_not_exist_is_reported_with_its_config_key(tmp_path: Pa
 def test_a_bad_row_is_an_error_with_file_line_and_advice(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [*rows(3), {"prompt": "a"}])
     with pytest.raises(
-        DataError, match=r"rows\.jsonl, line 4: it has no 'answer'; it has 'prompt'\. Correct the row, or set"
+        DataError,
+        match=r"rows\.jsonl, line 4: it has no 'answer'; it has 'prompt'\. Correct the row, or leave such rows out with",
     ):
         JsonLines(path=path).split("train", None, 0)
 

@@ -131,8 +131,8 @@ class FileTask(ABC):
             except BadRowError as error:
                 if self._on_bad_row == "error":
                     raise DataError(
-                        f"{where}: {error}. Correct the row, or set `data.task.on_bad_row` to skip; skipped rows are listed in "
-                        "the report."
+                        f"{where}: {error}. Correct the row, or leave such rows out with `data.task.on_bad_row: skip`; "
+                        "skipped rows are listed in the report."
                     ) from error
                 skipped.append(f"{where}: {error}")
 
