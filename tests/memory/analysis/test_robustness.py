@@ -92,7 +92,7 @@ def test_bf16_and_fp32_networks_are_measured_together(folder: Path) -> None:
     assert len(rows) == 8 * len(memories) and [row["disturbance"] for row in rows[6:8]] == ["bf16", "fp32"]
     assert all(row["decoded"] for row in rows)
     assert all(row["passed"] == (row["lowest"] > 0) for row in rows if abs(row["lowest"]) >= DOUBTFUL)
-    with pytest.raises(ValueError, match="for bf16"):
+    with pytest.raises(ValueError, match="`network_bf16` should be bfloat16"):
         robustness(full, None, memories, 5)
     with pytest.raises(ValueError, match="for fp32"):
         robustness(half, half, memories, 5)
