@@ -94,7 +94,7 @@ def test_bf16_and_fp32_networks_are_measured_together(folder: Path) -> None:
     assert all(row["passed"] == (row["lowest"] > 0) for row in rows if abs(row["lowest"]) >= DOUBTFUL)
     with pytest.raises(ValueError, match="`network_bf16` should be bfloat16"):
         robustness(full, None, memories, 5)
-    with pytest.raises(ValueError, match="for fp32"):
+    with pytest.raises(ValueError, match="`network_fp32` should be float32"):
         robustness(half, half, memories, 5)
     with pytest.raises(ValueError, match="no network"):
         robustness(None, None, memories, 5)
