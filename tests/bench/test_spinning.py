@@ -18,8 +18,8 @@ def test_every_setting_is_measured_in_every_situation() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--workloads", "cooking"], "--workloads has no 'cooking'. Known: training,"),
-        (["--settings", "library,never"], "--settings has no 'never'"),
+        (["--workloads", "cooking"], "--workloads: 'cooking' is unknown. Known: training,"),
+        (["--settings", "library,never"], "--settings: 'never' is unknown"),
         (["--settings", "passive"], "--settings needs 'library'"),
     ],
 )

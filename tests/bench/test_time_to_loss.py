@@ -72,7 +72,7 @@ def test_the_held_out_loss_is_that_of_a_runs_evaluation_over_whole_windows() -> 
 
 def test_an_unknown_recipe_is_refused() -> None:
     done = command("bench", "time-to-loss", "--recipes", "peer,best")
-    assert (done.returncode, "--recipes has no 'best'. Known: peer, same, fast." in done.stderr) == (2, True)
+    assert (done.returncode, "--recipes: 'best' is unknown. Known: peer, same, fast." in done.stderr) == (2, True)
 
 
 def test_a_text_that_is_too_short_for_the_split_is_refused(tmp_path: Path) -> None:

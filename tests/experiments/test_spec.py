@@ -99,8 +99,8 @@ def test_arms_seeds_and_cells_become_configs() -> None:
         ({"claim": {**SMALL["claim"], "metric": "stability.rewinds", "scale": "log"}}, ("claim.scale", "often 0")),
         ({"claim": {**SMALL["claim"], "alpha": 1e-300}}, ("claim.alpha",)),
         ({"claim": {**SMALL["claim"], "margin": float("inf")}}, ("claim.margin",)),
-        ({"budget": {"pairs": 2}}, ("budget.pairs", "not sequential")),
-        ({"sequential": True, "seeds": 8, "budget": {"pairs": 9}}, ("budget.pairs", "8 seeds")),
+        ({"budget": {"pairs": 2}}, ("budget.pairs", "only a sequential experiment")),
+        ({"sequential": True, "seeds": 8, "budget": {"pairs": 9}}, ("budget.pairs: it is 9", "number of seeds, 8")),
         ({"sequential": True, "seeds": 5}, ("at least 6 pairs",)),
         (
             {"sequential": True, "seeds": 8, "claim": {**SMALL["claim"], "scale": "trimmed"}},

@@ -31,7 +31,7 @@ def bench(
         ),
     ] = "default,modern,tiny,loss,pretrained,memory,rss",
     rounds: Annotated[int, typer.Option(min=3, help="Interleaved rounds; medians are taken over them.")] = 15,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each recipe of the time to a loss.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs per recipe in the part loss.")] = 1,
     compare: Annotated[
         Path | None, typer.Option(parser=user_path, help="An earlier JSON; each figure is compared with it.")
     ] = None,
@@ -40,8 +40,8 @@ def bench(
     """Benchmark this machine: training steps, the time to a loss, a pretrained model, content memory.
 
     The table has our speed, that of a straightforward loop or of the peer's recipe, the ratio, and the share of the peak of
-    matrix products. pretrained and memory need smollm2-135m (`trimtab models import smollm2-135m`). All parts together take
-    about ten minutes on an idle machine with two cores.
+    matrix products. The parts `pretrained` and `memory` need smollm2-135m (`trimtab models import smollm2-135m`). All parts
+    together take about ten minutes on an idle machine with two cores.
 
     trimtab bench --json > before.json
 
@@ -56,7 +56,7 @@ def bench(
 
     names = tuple(parts.split(","))
     if unknown := [name for name in names if name not in PARTS]:
-        raise ConfigError(f"--parts has no '{unknown[0]}'. Known: {', '.join(PARTS)}.")
+        raise ConfigError(f"--parts: '{unknown[0]}' is unknown. Known: {', '.join(PARTS)}.")
     earlier = None if compare is None else read_document(compare)
     threads = physical_cores()
     figures = measure(names, rounds, seeds, threads, _say(as_json))
@@ -106,7 +106,7 @@ def time_to_loss(
         str,
         typer.Option(
             help="Separated by commas: peer (nanoGPT's recipe for a CPU, in a plain loop), same (the same recipe, trained by "
-            "Trimtab), fast (the preset)."
+            "Trimtab), fast (the preset of `trimtab train --preset`)."
         ),
     ] = "peer,same,fast",
     as_json: AsJson = False,
@@ -123,7 +123,7 @@ def time_to_loss(
 
     names = tuple(recipes.split(","))
     if unknown := [name for name in names if name not in RECIPES]:
-        raise ConfigError(f"--recipes has no '{unknown[0]}'. Known: {', '.join(RECIPES)}.")
+        raise ConfigError(f"--recipes: '{unknown[0]}' is unknown. Known: {', '.join(RECIPES)}.")
     _print(bench_time_to_loss(file, seeds, threads, names, _say(as_json)), as_json)
 
 
@@ -196,7 +196,7 @@ def spinning(
 
     Each setting runs alone, beside a busy process, and beside a second run.
 
-    generation and memory need smollm2-135m (`trimtab models import smollm2-135m`). Run nothing else meanwhile.
+    The workloads `generation` and `memory` need smollm2-135m (`trimtab models import smollm2-135m`). Run nothing else meanwhile.
 
     trimtab bench spinning --workloads training,memory --rounds 3
     """
@@ -206,7 +206,7 @@ def spinning(
     chosen = {"--workloads": (workloads.split(","), WORKLOADS), "--settings": (settings.split(","), tuple(SETTINGS))}
     for option, (names, known) in chosen.items():
         if unknown := [name for name in names if name not in known]:
-            raise ConfigError(f"{option} has no '{unknown[0]}'. Known: {', '.join(known)}.")
+            raise ConfigError(f"{option}: '{unknown[0]}' is unknown. Known: {', '.join(known)}.")
     if "library" not in chosen["--settings"][0]:
         raise ConfigError("--settings needs 'library', which the others are compared with.")
     figures = bench_spinning(

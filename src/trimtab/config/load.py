@@ -28,8 +28,8 @@ Root = TypeVar("Root", bound=BaseModel)
 def load_root(root: type[Root], path: FilePath | None = None, overrides: Iterable[str] = ()) -> Root:
     """Read a YAML config (None: every default), apply `key=value` overrides, validate and resolve it.
 
-    Raises `ConfigError` that names the file, the line and the key, and `RunError` for a file in a folder of records that names
-    code, unless that is allowed (`allowing_code`).
+    Raises `ConfigError` that names the file, the line and the key. Raises `RunError` if the file lies in a folder of records, or
+    below one, and contains a dotted path (code) or allows the hub, unless that is allowed (`allowing_code`).
     """
     data, lines = load_yaml(path) if path is not None else ({}, {})
     if path is not None:
@@ -105,7 +105,10 @@ def resolve_root(root: type[Root], data: Mapping[str, Any], where: Source) -> Ro
 
 
 def keys_named(root: type[BaseModel], data: Mapping[str, Any], name: str) -> list[str]:
-    """The dotted keys of a config whose last part is `name`, parameters of the components in `data` included; at most three."""
+    """At most three of the dotted keys of a config whose last part is `name`.
+
+    Parameters of the components in `data` are included, but not those of components in lists.
+    """
     keys = [key for key in _keys(root, "") if key.rpartition(".")[2] == name]
     for slot in slots_of(root):
         spec: Any = data

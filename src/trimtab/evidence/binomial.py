@@ -8,9 +8,9 @@ from trimtab.errors import DataError
 def wilson_interval(hits: float, trials: int, level: float = 0.95) -> tuple[float, float]:
     """Wilson's (1927) interval of a probability, from `hits` in `trials`.
 
-    Its mean coverage is near `level`, also at 0 and `trials` hits, where the interval of the normal approximation has width 0.
-    `hits` need not be whole: a trial may be the mean of several measurements. Raises DataError for no trials and for hits
-    outside 0 to `trials`.
+    Its mean coverage is near `level`. At 0 and at `trials` hits it still has a width, unlike the interval of the normal
+    approximation. `hits` need not be whole: a trial may be the mean of several measurements. Raises DataError for no trials and
+    for hits outside 0 to `trials`.
     """
     from scipy.special import ndtri
 

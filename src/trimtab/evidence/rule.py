@@ -51,7 +51,7 @@ def rule(
     - the (1 − 2α) interval wholly inside ±margin: 'equivalent', whether or not it excludes 0 (two one-sided tests,
       Schuirmann 1987);
     - adjusted p ≤ α, and the (1 − step_alpha) t interval excludes 0: 'superior' or 'inferior' by its side, unless the
-      tail is heavy and the claim plain: then withheld, 'inconclusive';
+      tail is heavy and the claim's scale is 'plain': then withheld, 'inconclusive';
     - else 'inconclusive'.
     """
     low, high = estimate.interval(1 - step_alpha)

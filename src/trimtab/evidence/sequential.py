@@ -31,7 +31,8 @@ class Sequential:
 
     It takes one difference at a time (treatment − baseline; of logarithms for a log claim). From 6 pairs on it concludes
     'equivalent' when the (1 − α) confidence sequence lies wholly inside ±margin; 'superior' or 'inferior' when E ≥ 1/α and the
-    sequence lies on one side of 0, unless the tail is heavy and the claim plain; and 'inconclusive' when the budget is spent.
+    sequence lies on one side of 0, unless the tail is heavy and the claim's scale is 'plain'; and 'inconclusive' when the budget
+    is spent.
     For normal differences a false claim has probability at most α at any stopping time (Ville's inequality). Raises
     ConfigError for a budget under 6 and for a trimmed claim, which has no t-e-process.
     """

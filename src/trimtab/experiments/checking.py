@@ -147,15 +147,17 @@ def _check_cells(experiment: Experiment, at: str) -> None:
 
 def _check_pairs(experiment: Experiment, at: str) -> None:
     seeds, budget = len(experiment.seed_list), experiment.budget.pairs
-    if budget is not None and (not experiment.sequential or budget > seeds):
+    if budget is not None and not experiment.sequential:
         raise ConfigError(
-            f"{at}budget.pairs: it limits the pairs of a sequential experiment and is at most its {seeds} seeds; found {budget}"
-            f"{'' if experiment.sequential else ', and the experiment is not sequential'}."
+            f"{at}budget.pairs: it is set, but only a sequential experiment (`sequential: true`) has such a limit."
         )
+    if budget is not None and budget > seeds:
+        raise ConfigError(f"{at}budget.pairs: it is {budget}, but it must not exceed the number of seeds, {seeds}.")
     share = experiment.claim.alpha / len(experiment.treatments)
     if experiment.sequential and not is_level(share):
         raise ConfigError(
-            f"{at}claim.alpha: each of {len(experiment.treatments)} treatments gets {share:g}, and a level is {LEVELS}."
+            f"{at}claim.alpha: divided among {len(experiment.treatments)} treatments it is {share:g} each, and a level must be "
+            f"{LEVELS}."
         )
     if experiment.sequential and experiment.claim.scale == "trimmed":
         raise ConfigError(f"{at}claim.scale: a trimmed claim cannot be judged sequentially. Use plain or log.")

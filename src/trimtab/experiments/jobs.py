@@ -62,7 +62,7 @@ class Job:
 def run_job(job: Job, context: RunContext) -> dict[str, Any]:
     """Run an episode, resume it, or find it finished; returns its status and, for a fork, the `saved_steps`.
 
-    A finished episode is taken as it is only when its conditions have not changed. Raises `RunError` that names what differs.
+    A finished episode is reused only if its conditions have not changed. Raises `RunError` that names what differs.
     """
     kind, folder, config = kind_named(job.episodes), Path(job.folder), job.config
     if not isinstance(config, BaseModel):

@@ -23,8 +23,8 @@ def load_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     """Read an experiment's YAML, apply `key=value` overrides and check it all.
 
     Raises `ConfigError` for unknown keys, a missing margin, too few seeds, two equal arms, a pairing that contradicts the arms,
-    and so on (see `check`). Raises `RunError` for a file in a folder of records that names code, unless that is
-    allowed (`allowing_code`).
+    and so on (see `check`). Raises `RunError` if the file lies in a folder of records, or below one, and contains a dotted path
+    (code) or allows the hub, unless that is allowed (`allowing_code`).
     """
     data, lines = load_yaml(path)
     refuse_other_kinds(data, str(path), EXPERIMENT)

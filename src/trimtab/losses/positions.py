@@ -69,7 +69,10 @@ def mean(
     weights: Float[Tensor, " n"] | None = None,
     aux: dict[str, float] | None = None,
 ) -> LossOutput:
-    """Σ weights · values / Σ weights (weights of 1 unless given); 0, with a graph, where they add up to 0."""
+    """Σ weights · values / Σ weights (weights of 1 unless given).
+
+    If the weights add up to 0, the result is 0, still connected to the autograd graph.
+    """
     if weights is None:
         weight = torch.tensor(float(len(values)), dtype=values.dtype, device=values.device)
         total = values.sum()

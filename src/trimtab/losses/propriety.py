@@ -118,8 +118,8 @@ def check(spec: Mapping[str, Any], stated: StatedBias | None) -> ProprietyResult
         raise WorkError(
             f"The loss '{spec['name']}' failed in the propriety test{_place(error, spec['name'])}: {type(error).__name__}: "
             f"{' '.join(str(error).split())[:300].rstrip('.')}. A loss is called with logits [batch, time, vocabulary], labels "
-            'and metadata, and returns {"loss", "weight", "aux"}, the loss with a gradient to the logits. Correct it and check '
-            "again."
+            'and metadata, and returns {"loss", "weight", "aux"}; `loss` must be differentiable with respect to the logits. '
+            "Correct it and check again."
         ) from error
     truth = distributions()
     if setting.conditional:

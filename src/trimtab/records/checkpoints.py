@@ -75,9 +75,9 @@ def read_state(path: Path) -> CheckpointState:
 
 
 def states(folder: Path) -> Iterator[CheckpointState]:
-    """The states of the checkpoints in a folder whose `state.json` is sound, the newest first."""
+    """The states of those checkpoints in `folder` that have a sound `state.json`, newest first."""
     for step in reversed(checkpoint_steps(folder)):
         try:
             yield read_state(checkpoint_path(folder, step))
         except RunError:
-            continue  # `resume` says so; an earlier one may be sound
+            continue  # skip a damaged checkpoint (`resume` reports it); an earlier one may be sound

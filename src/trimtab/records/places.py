@@ -19,7 +19,8 @@ def place(kind: str, arm: str | None, seed: int, cell: Mapping[str, Any]) -> str
 def cell_folder(key: str, value: object) -> str:
     """The folder of a factor's value, such as `lr-0.01`; different values of a factor have different ones.
 
-    A text that reads as a number, a list or another value is quoted, so `"1"` and `1` have two folders.
+    A text that would give the folder of a value that is not text (a number, a list, `True`, `None`) is quoted, so `"1"` and `1`
+    have two folders.
     """
     if isinstance(value, str):
         text = json.dumps(value) if _reads_as_another(value) else value

@@ -15,13 +15,14 @@ class ThresholdController(Controller):
 
     *Trouble*: the gradient norm was above `grad_norm` (null: its robust z-score above `grad_z`) for `steps` steps in a row.
     The learning rate is multiplied by `lr_cut` and the clipping bound by `clip_cut`. *Volatility*: the standard deviation of
-    the loss over the short horizon is `volatility` times that over the medium horizon. Where there is a data mix, `mix_shift`
-    of it moves from the hardest third to the easiest. *Stagnation*: the regime was a plateau for `stagnation` steps. The mix
-    becomes harder by `mix_shift`; without a mix the learning rate is multiplied by `lr_raise`. *Recovery*: for `calm` steps
-    the regime was stable or a plateau and nothing was flagged. Each lowered rate and bound goes half of the way back to the
-    config's value, in logarithms, and an easier mix becomes the config's mix again.
+    the loss over the short horizon is more than `volatility` times that over the medium horizon, outside the regime `warming`.
+    Where there is a data mix, `mix_shift` of it moves from the hardest third to the easiest. *Stagnation*: the regime was a
+    plateau for `stagnation` steps. The mix becomes harder by `mix_shift`; without a mix the learning rate is multiplied by
+    `lr_raise`. *Recovery*: for `calm` steps the regime was stable or a plateau and nothing was flagged. Each lowered rate and
+    bound goes half of the way back to the config's value, in logarithms, and an easier mix becomes the config's mix again.
 
-    The learning rate's factor stays within `lowest_lr` and `highest_lr`, the clipping bound above `lowest_clip`.
+    No rule lowers the learning rate's factor below `lowest_lr` or the clipping bound below `lowest_clip`, and stagnation does not
+    raise the factor above `highest_lr`.
     """
 
     remembered: ClassVar = ("over", "stagnant", "calm_steps", "since", "base_clip", "base_lr", "base_easy", "base_hard")

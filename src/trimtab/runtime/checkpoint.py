@@ -50,7 +50,7 @@ class Snapshot:
 
 def write_checkpoint(folder: Path, snapshot: Snapshot, records: Mapping[str, Seal], command: str | None = None) -> Path:
     """Write a snapshot; `records` are the JSONL files that belong to it, as they are now. Returns its folder.
-    `command` continues the run after a failure; None is `trimtab resume` of the run.
+    `command` is the command that the error message tells the user to continue with; None means `trimtab resume` of the run.
 
     Raises `WorkError` when the disk refuses; the message says which checkpoint the run can continue from. Nothing half-written
     is left, and older checkpoints are untouched.
@@ -127,7 +127,10 @@ def read_checkpoint(path: Path) -> tuple[Snapshot, dict[str, Seal]]:
 
 
 def newest_sound(folder: Path, at_most: int | None = None) -> tuple[int, Snapshot, dict[str, Seal], list[str]] | None:
-    """The newest checkpoint (of step `at_most` or before) that verifies, and why newer ones were refused; None if none does."""
+    """The newest checkpoint (of step `at_most` or before) that verifies, and why newer ones were refused.
+
+    None if there is no such checkpoint. Raises `RunError` if there are some and none verifies.
+    """
     refused: list[str] = []
     for step in reversed(checkpoint_steps(folder)):
         if at_most is not None and step > at_most:

@@ -10,8 +10,9 @@ from trimtab.runtime.events import OnEvent, RunEvent
 class RunContext:
     """A consumer of the run's events, a function that gives a reason to stop, and the command line for the manifest.
 
-    `stop` is called between steps; a reason ends the run after a checkpoint. `gates` says whether a run may stop early because
-    its results are below the thresholds of its own config: an experiment compares such runs and does not stop them.
+    `stop` is called between steps; if it returns a reason, the run writes a checkpoint and ends. `gates` says whether a run may
+    stop early because its results are below the thresholds of its own config: an experiment compares such runs and does not stop
+    them.
     """
 
     events: OnEvent | None = None
@@ -20,7 +21,10 @@ class RunContext:
     gates: bool = True
 
     def emit(self, event: RunEvent) -> None:
-        """Pass a rare event on. Where events are frequent, ask for `events` first, so that none is built for nobody."""
+        """Pass a rare event on.
+
+        For frequent events, check that `events` is not None before building one, so that no event is built without a consumer.
+        """
         if self.events is not None:
             self.events(event)
 

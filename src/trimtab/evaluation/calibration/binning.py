@@ -54,11 +54,11 @@ def calibration_error(sums: BinSums) -> Samples:
 
 
 def debiased_squared_error(sums: BinSums) -> Samples:
-    """Debiased squared calibration error Σ_b (n_b/N) [(c̄ − ȳ)² − ȳ(1 − ȳ)/(n_b − 1)] (Kumar et al. 2019, section 5).
+    """Debiased squared calibration error Σ_b (n_b/N) [(c̄_b − ȳ_b)² − ȳ_b(1 − ȳ_b)/(n_b − 1)].
 
-    The second term is what chance alone adds to the first, so a calibrated predictor scores 0 on average, and as often
-    below as above. Chance cannot be told from error in a bin of one item: such bins are left out, of N as well. NaN
-    where no bin has two items.
+    Kumar et al. 2019, section 5. The second term is what chance alone adds to the first, so a calibrated predictor scores 0
+    on average, and as often below as above. Chance cannot be told from error in a bin of one item: such bins are left out,
+    of N as well. NaN where no bin has two items.
     """
     usable = sums.count > 1
     count = np.where(usable, sums.count, 2.0)
@@ -73,7 +73,7 @@ def debiased_squared_error(sums: BinSums) -> Samples:
 def decomposition(sums: BinSums) -> tuple[Samples, ...]:
     """Reliability, resolution and uncertainty of the Brier score over bins (Murphy 1973).
 
-    Σ_b (n_b/N) (c̄ − ȳ_b)², Σ_b (n_b/N) (ȳ_b − ȳ)² and ȳ(1 − ȳ). Brier = reliability − resolution + uncertainty + what
+    Σ_b (n_b/N) (c̄_b − ȳ_b)², Σ_b (n_b/N) (ȳ_b − ȳ)² and ȳ(1 − ȳ). Brier = reliability − resolution + uncertainty + what
     varies within bins: (1/N) Σ (c − c̄_b)² − (2/N) Σ (c − c̄_b)(y − ȳ_b) (Stephenson et al. 2008), 0 where all
     confidences of a bin are equal.
     """

@@ -30,7 +30,7 @@ class DistributionReport(SampleReport):
 
     `kl`: mean KL(truth‖p) in nats, infinite where an answer that can be right got probability 0.
     `total_variation`: mean ½ Σ |p − truth|, in [0, 1]. With c the largest probability of an item and q the true probability
-    of that option: `ece_to_truth` is Σ_b (n_b/N) |c̄ − q̄| over bins of c; `confidence_error` the mean of |c − q|, which
+    of that option: `ece_to_truth` is Σ_b (n_b/N) |c̄_b − q̄_b| over bins of c; `confidence_error` the mean of |c − q|, which
     needs no bins; `confidence_bias` the mean of c − q, above 0 when confidence is too high; `expected_accuracy` the mean of q.
     A perfect predictor scores exactly 0 in all but the last.
     """

@@ -67,7 +67,11 @@ def about(records: MemoryRecords) -> Section:
 
 
 def _skipped(records: MemoryRecords) -> int:
-    """How many pairs were skipped: by the summary, or before the end the number of notes (a note may cover many pairs)."""
+    """The number of skipped pairs.
+
+    It comes from the summary if that records it; otherwise it is the number of `pair_skipped` events, each of which may cover
+    many pairs.
+    """
     recorded = records.summary.metrics.get("skipped") if records.summary is not None else None
     return (
         recorded if isinstance(recorded, int) else sum(event.get("kind") == "pair_skipped" for event in records.events)

@@ -49,7 +49,8 @@ def results(records: MemoryRecords) -> Section:
     )
     if records.generation:
         about += (
-            " The last threshold is for the converged pairs whose question and answer both pass the generation check."
+            " The threshold of the rows 'pass among converged' applies to the share of converged pairs whose question and answer "
+            "both pass the generation check."
         )
     rows = [_convergence(joint), _ratio(records, joint), _times(records, joint), *_passes(records, joint)]
     columns = ("result", "value", "95% interval", *LEVELS, "reached")
@@ -152,7 +153,7 @@ def _criteria(joint: Stage) -> Table:
             name,
             share_of(hits, joint.trials),
             wilson(hits, joint.trials),
-            share_of(start, len(pairs)),  # known of those alone that have ended
+            share_of(start, len(pairs)),  # known only for pairs that have ended, so the denominator is their number
             wilson(start, len(pairs)),
         )
         for name, hits, start in counts

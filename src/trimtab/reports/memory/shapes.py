@@ -22,11 +22,11 @@ SHAPES = {
 """The shapes of loss curves and their names in the report."""
 
 SHOWN = 4
-"""The most curves drawn per shape."""
+"""The largest number of curves drawn per shape."""
 
 
 def shapes(records: MemoryRecords) -> list[Block]:
-    """A table of counts by stage, and curves of the joint stage, or without it of the last stage that was run."""
+    """A table of counts by stage, and curves of the joint stage, or, if there is none, of the last stage that was run."""
     stages = list(records.stages.values())
     chosen = records.joint or stages[-1]
     order = [*SHAPES, *sorted({one.shape for stage in stages for one in stage.candidates} - set(SHAPES))]
@@ -87,7 +87,7 @@ def _plot(stage: Stage, shape: str) -> Plot | None:
     return plot(
         file_name("curves", shape),
         f"{drawable(name)}: {len(shown)} of {len(own)}",
-        f"Loss over steps of {counted(len(shown), 'candidate')} of shape '{name}', of {len(own)}: {curves}.",
+        f"Loss over steps of {len(shown)} of the {counted(len(own), 'candidate')} of shape '{name}': {curves}.",
         draw,
         height=2.7,
     )

@@ -103,8 +103,9 @@ def resume(
 
     `overrides` are `key=value` options. Raises `RunError` that names the changed conditions (config, data, code, threads,
     hardware), unless `accept_changes`; accepted changes are recorded as an event. A run whose config names code by a dotted path
-    is refused before anything is imported, unless `allow_code`. A run that has ended is not trained further unless overrides
-    change its config; its figures are returned. Nothing is written before the state is restored, so a refusal changes nothing.
+    is refused before anything is imported, unless `allow_code`. A run that has ended is not trained further unless overrides are
+    given; its figures are returned. Apart from removing what killed writers left, nothing is changed before the state is
+    restored.
     """
     run = RunDirectory(out)
     manifest = run.manifest()
@@ -151,8 +152,8 @@ def resume(
 def train_or_resume(config: RunConfig, out: Path | str, context: RunContext) -> dict[str, Any]:
     """Start a run of a resolved config in `out`, resume it, or find it finished; returns `status` and `reused`.
 
-    A finished run is taken as it is only when the conditions in its manifest are those of now (see `Conditions`), which are
-    compared without building its data and model. Raises `RunError` that names what differs.
+    A finished run is reused only if the conditions in its manifest equal the current ones (see `Conditions`). The comparison does
+    not build its data or model. Raises `RunError` that names what differs.
     """
     run = RunDirectory(out)
     if not run.exists():
@@ -169,7 +170,8 @@ def train_or_resume(config: RunConfig, out: Path | str, context: RunContext) -> 
 def _newest_fitting(run: RunDirectory) -> tuple[int, Snapshot, dict[str, Seal], list[str]] | None:
     """The newest sound checkpoint whose records are unchanged up to it, with the reasons why newer ones were refused.
 
-    None where there is no checkpoint. Raises `RunError` where the records were changed or cut before every checkpoint.
+    None if there is no checkpoint. Raises `RunError` if no checkpoint fits: all are damaged, or the records were changed or cut
+    within the part that each of them covers.
     """
     checkpoint, refused = newest_sound(run.checkpoints_path), list[str]()
     newest = None if checkpoint is None else checkpoint[0]

@@ -26,11 +26,13 @@ class LabelNoise(Frozen):
     second)/coarse_to with the factors that apply to the row, where `own` is the uncertainty from the task itself and a rounded
     number is assumed to equal the truth with probability 1/coarse_to. For a problem with options it is 1 minus the probability of
     the truth. So the tag identifies doubtful rows, but never wrong labels. `shuffled` permutes the exact tags over the rows: a
-    control with the same weights on average and no information. `noisy` adds a normal draw with standard deviation `tag_noise`,
-    clipped to [0, 1]. `oracle` is 1 if the label is not the truth, otherwise 0; no real tag could know this. `none` is 0.
+    control with the same values, which say nothing about their rows. `noisy` adds a normal draw with standard deviation
+    `tag_noise`, clipped to [0, 1]. `oracle` is 1 if the label is not the truth, otherwise 0; no real tag could know this. `none`
+    is 0.
 
     Every random decision about a row has a draw of its own, from a stream that only noise uses. So the problems are the same with
-    and without noise, and a larger share changes the same rows as a smaller one, in the same way, and further rows.
+    and without noise. If the other keys stay the same, a larger `flip`, `ambiguous` or `coarse` makes its change in all rows in
+    which a smaller one makes it, in the same way, and in further rows.
     """
 
     flip: Annotated[float, Field(ge=0, lt=1, description="share of the answers that are replaced by a wrong one")] = 0.0
@@ -46,7 +48,7 @@ class LabelNoise(Frozen):
         Field(
             gt=0,
             le=1,
-            description="with `near`: ratio of the probabilities of a number and of one that is a unit nearer",
+            description="with `near`: factor on the probability of a number per unit of distance from the one that it replaces",
         ),
     ] = 0.5
     doubtful: Annotated[

@@ -1,7 +1,7 @@
 """Draws of the numbers in word problems; every step has a positive whole result.
 
-Each function returns the numbers for the story of the same name as `{field: number}`. `pair` makes such a function for two
-independent numbers.
+Each function but `whole` and `pair` draws the numbers of a story (see `stories.py`) as `{field: number}`. `pair` makes such a
+function for two independent numbers.
 """
 
 from collections.abc import Callable
