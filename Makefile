@@ -28,7 +28,7 @@ format: $(STAMP)  ## Fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)  ## Speed against a straightforward loop and the peer's recipe; about fifteen minutes on an idle machine
+bench: $(STAMP)  ## Speed against a straightforward loop and the peer's recipe; many minutes, on an idle machine
 	$(BIN)/trimtab bench
 	$(BIN)/trimtab bench tasks
 

@@ -113,8 +113,8 @@ def time_to_loss(
 ) -> None:
     """Measure how long recipes train until they reach a held-out loss.
 
-    Each run is a process of its own, timed from its start to the end of training. The recipes take turns. One seed takes about
-    six minutes on two cores.
+    Each run is a process of its own, timed from its start to the end of training. The recipes take turns. Every
+    seed takes minutes. Run nothing else meanwhile.
 
     trimtab bench time-to-loss my.txt --seeds 3
     """
