@@ -40,8 +40,8 @@ def bench(
     """Benchmark this machine: training steps, the time to a loss, a pretrained model, content memory.
 
     The table has our speed, that of a straightforward loop or of the peer's recipe, the ratio, and the share of the peak of
-    matrix products. The parts `pretrained` and `memory` need smollm2-135m (`trimtab models import smollm2-135m`). All parts
-    together take about ten minutes on an idle machine with two cores.
+    matrix products. The parts `pretrained` and `memory` need smollm2-135m (`trimtab models import smollm2-135m`). Run
+    nothing else meanwhile; all parts together take many minutes.
 
     trimtab bench --json > before.json
 

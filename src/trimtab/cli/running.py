@@ -58,7 +58,9 @@ def train(
     overrides: Set = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="A complete config that ships with Trimtab: fast, a small model in the modern form, trained for few steps."),
+        typer.Option(
+            help="A complete config that ships with Trimtab: fast, a small model in the modern form, for few steps."
+        ),
     ] = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
