@@ -95,7 +95,7 @@ ROWS = (
 def measure(
     parts: tuple[str, ...], rounds: int, seeds: int, threads: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """The figures of some of `PARTS`. Those that need a model which is not imported are left out, and `say` is told so."""
+    """The figures of some of `PARTS`. A part is left out, with a message to `say`, if its model is not imported."""
     from trimtab.bench.training import bench_training
     from trimtab.config.model_paths import imported_models
 

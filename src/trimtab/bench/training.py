@@ -12,6 +12,7 @@ import torch
 
 from trimtab.bench.flops import matmul_peak, model_flops
 from trimtab.bench.reference import ReferenceTraining
+from trimtab.bench.spinning import TINY
 from trimtab.bench.timing import interleaved, median_ratio
 from trimtab.models import Decoder
 from trimtab.records import RunDirectory
@@ -83,12 +84,7 @@ CASES = {
     ),
     "tiny": Case(
         "a model of 0.1 million parameters, one thread",
-        (
-            "model={name: decoder, layers: 2, width: 64, heads: 4, ff: 256}",
-            "data.context=64",
-            "episode.batch_size=16",
-            "threads=1",
-        ),
+        (*TINY, "threads=1"),
         {"layers": 2, "width": 64, "heads": 4, "ff": 256},
     ),
 }

@@ -68,7 +68,6 @@ class _Split(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, joint: Tensor, kv_heads: int, scale: float) -> Heads:
-        ctx.set_materialize_grads(True)
         ctx.shape, ctx.scale = joint.shape, scale
         q, k, v = torch.split(joint, [joint.shape[2] - 2 * kv_heads, kv_heads, kv_heads], dim=2)
         return heads_first(q, scale), heads_first(k), heads_first(v)
@@ -118,7 +117,7 @@ class _NormedRotated(torch.autograd.Function):
             cos, sin = cos.transpose(1, 2), sin.transpose(1, 2)
             y = _rotated(y, cos, sin)
         ctx.save_for_backward(x, weight, inverse, cos, sin)
-        ctx.shape, ctx.kv_heads, ctx.scale, ctx.dtype = joint.shape, kv_heads, scale, joint.dtype
+        ctx.shape, ctx.scale, ctx.dtype = joint.shape, scale, joint.dtype
         y = y.to(joint.dtype)
         return y[:, :heads].contiguous(), y[:, heads:].contiguous(), heads_first(joint[:, :, turned:])
 

@@ -39,6 +39,18 @@ def test_adamw_equals_torchs_fused_kernel_bit_for_bit():
         assert torch.equal(mine, theirs)
 
 
+def test_restored_step_counts_are_on_the_parameters_device():
+    """The fused kernel needs them there; `meta` stands for a GPU."""
+    (ours,) = parameters([(3, 3)])
+    optimizer = AdamW([ours], lr=0.1, betas=(0.9, 0.95))
+    same_gradients(0, [ours])
+    optimizer.step()
+    elsewhere = torch.nn.Parameter(torch.empty(3, 3, device="meta"))
+    restored = AdamW([elsewhere], lr=0.1, betas=(0.9, 0.95))
+    restored.load_state_dict(optimizer.state_dict())
+    assert {value.device.type for value in restored.state[elsewhere].values()} == {"meta"}
+
+
 def test_muon_makes_torchs_update_up_to_bf16():
     ours, torchs = parameters(), parameters()
     settings = {"lr": 0.1, "weight_decay": 0.2, "momentum": 0.95}

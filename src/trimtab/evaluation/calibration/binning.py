@@ -57,8 +57,8 @@ def debiased_squared_error(sums: BinSums) -> Samples:
     """Debiased squared calibration error Σ_b (n_b/N) [(c̄_b − ȳ_b)² − ȳ_b(1 − ȳ_b)/(n_b − 1)].
 
     Kumar et al. 2019, section 5. The second term is what chance alone adds to the first, so a calibrated predictor scores 0
-    on average, and as often below as above. Chance cannot be told from error in a bin of one item: such bins are left out,
-    of N as well. NaN where no bin has two items.
+    on average, and as often below as above. In a bin of one item, chance and error cannot be separated: such bins are
+    left out, of N as well. NaN where no bin has two items.
     """
     usable = sums.count > 1
     count = np.where(usable, sums.count, 2.0)

@@ -25,17 +25,18 @@ class AdamW(Direct):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+        # With `fused`, torch's `load_state_dict` puts the step counts on the parameters' device, where the kernel needs them.
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "fused": True})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update; closures are not supported."""
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
-            states = [self._state(p) for p in parameters]
-            steps = [state["step"] for state in states]
             if not parameters:
                 continue
+            states = [self._state(p) for p in parameters]
+            steps = [state["step"] for state in states]
             torch._foreach_add_(steps, 1)
             torch._fused_adamw_(
                 parameters,

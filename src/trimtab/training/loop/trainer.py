@@ -42,8 +42,7 @@ class Trainer:
     `optimizer` is a torch optimiser or has the same methods; `scheduler` maps a step to a factor on the learning rate; `logger`
     receives the rows and names the folder for checkpoints. By default, `hooks` are built from the config, `streams` come from the
     config's seed, and there are no `faults`. `sampler` (default None) generates a sample at each evaluation; `task_eval` (default
-    None) generates and scores answers. `stop` is called after each step; if it returns a reason, the run writes a checkpoint and
-    ends.
+    None) generates and scores answers. `stop` is called after each step; a reason ends the run after a checkpoint.
     """
 
     def __init__(
