@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.training.small_runs import command
+from trimtab.bench.cases import CASES
 from trimtab.bench.summary import FORMAT, PARTS, ROWS, changes, read_document, table
-from trimtab.bench.training import CASES
 from trimtab.config import ConfigError
 
 MEASURED: dict[str, Any] = {

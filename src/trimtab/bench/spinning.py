@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from trimtab.bench.cases import TINY
+
 SETTINGS: dict[str, dict[str, str]] = {
     "library": {"GOMP_SPINCOUNT": "300000"},
     **{f"spin_{count}": {"GOMP_SPINCOUNT": str(count)} for count in (100, 300, 1000, 3000, 10_000)},
@@ -20,11 +22,6 @@ SETTINGS: dict[str, dict[str, str]] = {
 
 VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 SITUATIONS = ("alone", "beside_busy", "two_runs")
-TINY = (
-    "model={name: decoder, layers: 2, width: 64, heads: 4, ff: 256}",
-    "data.context=64",
-    "data.stride=64",
-)
 
 
 def bench_spinning(
