@@ -20,7 +20,16 @@ OPTIONS = [
     {"kv_heads": 2},
     {"kv_heads": 1, "qk_norm": True, "position": "rope"},
     {"tied": False},
-    {"bias": False, "norm": "rms", "activation": "swiglu", "position": "rope", "tied": False, "kv_heads": 2},
+    {"ngrams": 3, "ngram_buckets": 50},
+    {
+        "bias": False,
+        "norm": "rms",
+        "activation": "swiglu",
+        "position": "rope",
+        "tied": False,
+        "kv_heads": 2,
+        "ngrams": 5,
+    },
 ]
 
 

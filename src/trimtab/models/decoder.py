@@ -13,8 +13,29 @@ from trimtab.models import dropout as masking
 from trimtab.models.attention_core import allowed_keys
 from trimtab.models.block import Block, KeyValues, Pass
 from trimtab.models.layers import LayerNorm, Linear, RMSNorm, make_norm
+from trimtab.models.ngrams import ABSENT, NgramEmbedding
 from trimtab.models.positions import position_ids, rotation, sinusoidal
 from trimtab.models.presets import PRESETS
+
+
+class Cache:
+    """What `Decoder.extend` keeps of the tokens read so far: keys and values by block, and the last tokens, for n-grams."""
+
+    def __init__(self, blocks: int, capacity: int) -> None:
+        self.blocks = [KeyValues(capacity) for _ in range(blocks)]
+        self.recent: Tensor | None = None
+
+    @property
+    def length(self) -> int:
+        """The number of positions read, padding included."""
+        return self.blocks[0].length
+
+    def keep(self, rows: Int[Tensor, " kept"]) -> None:
+        """Remove all other rows of the batch."""
+        for entry in self.blocks:
+            entry.keep(rows)
+        if self.recent is not None:
+            self.recent = self.recent[rows]
 
 
 class Decoder(nn.Module):
@@ -54,6 +75,12 @@ class Decoder(nn.Module):
         qk_norm: Annotated[bool, Field(description="RMS-normalise queries and keys per head")] = False,
         tied: Annotated[bool, Field(description="whether the head shares the token embedding's matrix")] = True,
         bias: Annotated[bool, Field(description="whether linear layers and LayerNorm have biases")] = False,
+        ngrams: Annotated[
+            int, Field(ge=1, le=16, description="add embeddings of the last 2 to this many tokens; 1 adds none")
+        ] = 1,
+        ngram_buckets: Annotated[
+            int, Field(ge=1, description="vectors for each length of n-gram; a hash assigns n-grams to them")
+        ] = 16_384,
         preset: Annotated[str | None, Field(description="a named size; other keys override its values")] = None,
     ) -> None:
         super().__init__()
@@ -63,6 +90,7 @@ class Decoder(nn.Module):
         self.compute_dtype: torch.dtype | None = None
         self.token_embedding = nn.Parameter(torch.empty(vocabulary, width))
         self.position_embedding = nn.Parameter(torch.empty(context, width)) if position == "learned" else None
+        self.ngram_embedding = NgramEmbedding(width, ngrams, ngram_buckets) if ngrams > 1 else None
         self.blocks = nn.ModuleList(
             Block(
                 width,
@@ -111,6 +139,11 @@ class Decoder(nn.Module):
             raise ValueError(f"heads: a width of {width} is not divisible by {heads} heads")
         if kv_heads is not None and heads % kv_heads:
             raise ValueError(f"kv_heads: {heads} heads are not divisible by {kv_heads} key and value heads")
+        tables = parameters.get("ngrams", 1) - 1
+        if tables and width % tables:
+            raise ValueError(
+                f"ngrams: n-grams of 2 to {tables + 1} tokens share the width, but {width} is not divisible by {tables}"
+            )
         position = parameters.get("position", "learned")
         if position == "rope" and (width // heads) % 2:
             raise ValueError(f"heads: rope needs an even head size, but {width} / {heads} is {width // heads}")
@@ -158,22 +191,24 @@ class Decoder(nn.Module):
             masks = masking.Masks(self.dropout, self._fallback if generator is None else generator, input_ids.device)
         positions = position_ids(length, real, input_ids.device)
         shared = self._shared(positions, None if real is None else allowed_keys(real), masks)
-        x = masking.dropout(self._embed(input_ids, positions, contiguous=real is None), masks)
+        x = self._embed(input_ids, positions, contiguous=real is None)
+        if self.ngram_embedding is not None:
+            x = x + self.ngram_embedding(_marked(input_ids, real), length)
+        x = masking.dropout(x, masks)
         for block in self.blocks:
             x = block(x, shared)
         return self._logits(x)
 
-    def empty_cache(self, capacity: int | None = None) -> list[KeyValues]:
-        """An empty cache for `extend`, with one entry per block.
-
-        `capacity` is the number of positions it can hold, padding included; by default the context.
+    def empty_cache(self, capacity: int | None = None) -> Cache:
+        """An empty cache for `extend`. `capacity` is the number of positions it can hold, padding included; by default the
+        context.
         """
-        return [KeyValues(capacity or self.context) for _ in self.blocks]
+        return Cache(self.layers, capacity or self.context)
 
     def extend(
         self,
         input_ids: Int[Tensor, "batch new"],
-        cache: list[KeyValues],
+        cache: Cache,
         attention_mask: Bool[Tensor, "batch all"] | Int[Tensor, "batch all"] | None = None,
         *,
         last: bool = False,
@@ -187,7 +222,7 @@ class Decoder(nn.Module):
         Raises:
             ValueError: a row has more real tokens than `context`.
         """
-        length, cached = input_ids.shape[1], cache[0].length
+        length, cached = input_ids.shape[1], cache.length
         real = None if attention_mask is None else attention_mask.bool()
         longest = cached + length if real is None else int(real.sum(dim=1).max())
         if longest > self.context:
@@ -201,14 +236,18 @@ class Decoder(nn.Module):
             seen = (seen & real[:, None, None, :]) | itself
         shared = self._shared(positions, seen, None)
         x = self._embed(input_ids, positions, contiguous=real is None)
-        for block, entry in zip(self.blocks, cache, strict=True):
+        if self.ngram_embedding is not None:
+            tokens = _marked(input_ids, None if real is None else real[:, cached:])
+            tokens = tokens if cache.recent is None else torch.cat((cache.recent, tokens), dim=1)
+            cache.recent = tokens[:, 1 - self.ngram_embedding.longest :]
+            x = x + self.ngram_embedding(tokens, length)
+        for block, entry in zip(self.blocks, cache.blocks, strict=True):
             x = block(x, shared, entry)
         return self._logits(x[:, -1:] if last else x)
 
-    def keep_rows(self, cache: list[KeyValues], rows: Int[Tensor, " kept"]) -> None:
+    def keep_rows(self, cache: Cache, rows: Int[Tensor, " kept"]) -> None:
         """Keep only `rows` of a cache."""
-        for entry in cache:
-            entry.keep(rows)
+        cache.keep(rows)
 
     def _shared(self, positions: Tensor, allowed: Tensor | None, masks: masking.Masks | None) -> Pass:
         """The data that all blocks share in one pass."""
@@ -235,3 +274,8 @@ class Decoder(nn.Module):
         if self.head is not None:
             return self.head(hidden).to(x.dtype)  # type: ignore[no-any-return]
         return functional.linear(hidden, self.token_embedding.to(hidden.dtype)).to(x.dtype)
+
+
+def _marked(input_ids: Tensor, real: Tensor | None) -> Tensor:
+    """The ids, with `ABSENT` in place of padding."""
+    return input_ids if real is None else input_ids.masked_fill(~real, ABSENT)
