@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Tests start many processes. Without bytecode files each would compile the package again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo baseline test test-slow check format bench lock lowest docs clean
 

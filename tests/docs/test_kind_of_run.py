@@ -13,7 +13,7 @@ import yaml
 
 from tests.docs.test_examples import block
 from tests.training.small_runs import DECODER, config
-from trimtab.config import REGISTRIES, ConfigError, RunError, kinds
+from trimtab.config import REGISTRIES, ConfigError, RunError, run_kinds
 from trimtab.experiments import RunOptions, load_experiment, run_experiment
 from trimtab.records import runs
 from trimtab.reports.kinds import write_report
@@ -55,7 +55,7 @@ def known(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process finds the installed packages."""
 
     def forget() -> None:
-        kinds.cache_clear()
+        run_kinds.cache_clear()
         vars(REGISTRIES).pop("_by_kind", None)
 
     monkeypatch.syspath_prepend(str(installed))
@@ -138,7 +138,7 @@ def test_a_package_whose_kind_cannot_be_imported_is_named(installed: Path) -> No
     with pytest.raises(
         ConfigError, match=r"The entry point 'coin' \(coin:COIN\) of the package coin cannot be imported: "
     ):
-        kinds()
+        run_kinds()
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from tests.training.small_runs import ROOT
 from trimtab.experiments import load_experiment, planned, run_experiment
 from trimtab.records import RunDirectory, read_rows
 from trimtab.reports.experiment import write_report
+from trimtab.training.config import load_config, preset_path
 
 CONFIGS = ROOT / "configs"
 FAULT = "faults=[{name: random_labels, at: [40, 41, 42]}]"
@@ -43,6 +44,10 @@ SHORT = {
     "demo": STEERED,
     "regime_controller": [*STEERED, TUNED],
     "lr_sensitivity": [*SHORTER, "factors={episode.optimizer.lr: [1.0e-3, 1.0e-1]}"],
+    "fast_preset": [
+        "arms={fast: {}, two_layers: {model.layers: 2}, tied_head: {model.tied: true}}",
+        *("seeds=3", "episode.steps=10", "episode.evaluate_every=10", "episode.schedule.warmup=2"),
+    ],
     "chaos": [
         *SHORTER,
         "factors={episode.optimizer.lr: [1.0e-3, 6.4e-2]}",
@@ -148,3 +153,10 @@ def test_its_plan_can_show_what_it_claims(name: str, places: dict[str, str]) -> 
 
 def test_no_shipped_experiment_is_left_out() -> None:
     assert {path.stem for path in CONFIGS.glob("*.yaml") if "\nclaim:" in path.read_text()} == set(SHORT)
+
+
+def test_the_ablations_of_the_preset_fast_start_from_it() -> None:
+    experiment = load_experiment(CONFIGS / "fast_preset.yaml", [])
+    assert experiment.config("fast", 0, experiment.cells[0]) == load_config(
+        preset_path("fast"), ["threads=1", "seed=0"]
+    )

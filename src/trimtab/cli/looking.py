@@ -119,7 +119,7 @@ def show(
 
 
 def _show_manifest(manifest: "Manifest", summary: "Summary | None") -> None:
-    from trimtab.config import kinds
+    from trimtab.config import run_kinds
 
     parent = f", forked from {manifest.parent.run_id} at step {manifest.parent.step}" if manifest.parent else ""
     say(f"started {manifest.created_at}, commit {manifest.git_commit or 'unknown'}{parent}")
@@ -128,7 +128,7 @@ def _show_manifest(manifest: "Manifest", summary: "Summary | None") -> None:
     if summary is not None:
         weights = "" if summary.weights_sha256 is None else f", weights {summary.weights_sha256}"
         say(f"{summary.steps} steps in {summary.seconds:.0f} s{weights}")
-        kind = kinds().get(manifest.kind)  # None where the package that added the kind is not installed
+        kind = run_kinds().get(manifest.kind)  # None where the package that added the kind is not installed
         headline = None if kind is None else kind.load("headline")
         if headline is not None and (sentence := headline(summary.metrics)) is not None:
             say(sentence)

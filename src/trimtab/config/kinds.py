@@ -72,7 +72,7 @@ class RunKind:
 
 
 @functools.cache
-def kinds() -> Mapping[str, RunKind]:
+def run_kinds() -> Mapping[str, RunKind]:
     """Every kind of run by its name, those made of training steps first.
 
     Raises `ConfigError` for an installed package whose kind cannot be imported, is not a `RunKind`, or has a name that is taken.
@@ -98,16 +98,16 @@ def kinds() -> Mapping[str, RunKind]:
 
 def kind_named(name: str, where: str = "") -> RunKind:
     """The kind of run of this name. Raises `ConfigError`, beginning with `where`, where there is none."""
-    if (kind := kinds().get(name)) is None:
+    if (kind := run_kinds().get(name)) is None:
         raise ConfigError(
-            f"{where}there is no kind of run '{name}'.{unknown_name(name, kinds())} Known: {', '.join(kinds())}."
+            f"{where}there is no kind of run '{name}'.{unknown_name(name, run_kinds())} Known: {', '.join(run_kinds())}."
         )
     return kind
 
 
 def kind_of(root: type[BaseModel]) -> RunKind | None:
     """The kind of run whose config has this schema."""
-    return next((kind for kind in kinds().values() if kind.schema is root), None)
+    return next((kind for kind in run_kinds().values() if kind.schema is root), None)
 
 
 def installed(group: str) -> list[EntryPoint]:
@@ -156,8 +156,8 @@ def _described(data: Mapping[str, Any]) -> tuple[str, str] | None:
     """Noun and command of what a config describes, by keys that only this has; None where it has no such key."""
     if not _EXPERIMENTS_KEYS.isdisjoint(data):
         return EXPERIMENT, EXPERIMENT_COMMAND
-    fields = {kind.name: set(kind.schema.model_fields) for kind in kinds().values()}
-    for kind in kinds().values():
+    fields = {kind.name: set(kind.schema.model_fields) for kind in run_kinds().values()}
+    for kind in run_kinds().values():
         others = set().union(*(own for name, own in fields.items() if name != kind.name))
         if not (fields[kind.name] - others).isdisjoint(data):
             return kind.noun, kind.command
@@ -173,7 +173,7 @@ class Registries(Mapping[str, Registry]):
     @functools.cached_property
     def _by_kind(self) -> dict[str, Registry]:
         registries: dict[str, Registry] = {}
-        for kind in kinds().values():
+        for kind in run_kinds().values():
             for registry in kind.load("components") or ():
                 if registry.kind in registries:
                     raise ConfigError(

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from trimtab.config import ConfigError
-from trimtab.config.kinds import EXPERIMENT, kinds, refuse_other_kinds
+from trimtab.config.kinds import EXPERIMENT, refuse_other_kinds, run_kinds
 from trimtab.config.overrides import apply_overrides
 from trimtab.config.permission import refuse_recorded_code
 from trimtab.config.plain import plain_values
@@ -29,7 +29,7 @@ def load_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     data, lines = load_yaml(path)
     refuse_other_kinds(data, str(path), EXPERIMENT)
     refuse_recorded_code(data, path)
-    kind = kinds().get(str(data.get("episodes", Experiment.model_fields["episodes"].default)))
+    kind = run_kinds().get(str(data.get("episodes", Experiment.model_fields["episodes"].default)))
     apply_overrides(data, overrides, None if kind is None else kind.schema)
     return experiment_from(data, Source(str(path), lines))
 

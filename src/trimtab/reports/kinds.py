@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from trimtab.boundary import listed
-from trimtab.config import kind_named, kinds
+from trimtab.config import kind_named, run_kinds
 from trimtab.errors import RunError
 from trimtab.records import RunDirectory
 
@@ -19,14 +19,14 @@ def write_report(folder: Path) -> list[Path]:
 
         return experiment.write_report(folder)
     run = RunDirectory(folder)
-    reported = [kind for kind in kinds().values() if kind.report_path is not None]
+    reported = [kind for kind in run_kinds().values() if kind.report_path is not None]
     nouns, commands = " or of ".join(k.noun for k in reported), "` or `".join(k.command for k in reported)
     if not run.exists():
         raise RunError(
             f"{folder} is not the folder of an experiment or of {nouns}. Give the folder that `trimtab run` or `{commands}` was "
             "given as --out."
         )
-    names = [name for name, kind in kinds().items() if kind in reported]
+    names = [name for name, kind in run_kinds().items() if kind in reported]
     kind = kind_named(run.manifest().kind, f"{run.manifest_path}: ")
     if kind not in reported:
         raise RunError(
