@@ -10,7 +10,7 @@ from trimtab.errors import ConfigError
 
 FORMAT = 1
 """The version of the JSON. Another version may have other figures under the same names."""
-PARTS = ("default", "modern", "tiny", "loss", "pretrained", "memory", "rss")
+PARTS = ("default", "modern", "tiny", "loss", "experiment", "pretrained", "memory", "rss")
 SMOLLM2 = "smollm2-135m"
 """The imported model that `pretrained` and `memory` are measured with."""
 
@@ -48,6 +48,24 @@ ROWS = (
         None,
         "time_to_loss.peer.seconds",
         "time_to_loss.fast.times_faster",
+        None,
+    ),
+    Row(
+        "an experiment of tiny episodes",
+        "episodes/s",
+        "experiment.episodes_per_second",
+        None,
+        None,
+        None,
+        None,
+    ),
+    Row(
+        "share of its workers' time in steps",
+        "%",
+        "experiment.percent_in_steps",
+        None,
+        None,
+        None,
         None,
     ),
     Row(
@@ -105,6 +123,11 @@ def measure(
             from trimtab.bench.time_to_loss import bench_time_to_loss
 
             figures |= bench_time_to_loss(None, seeds, threads, ("peer", "fast"), say)
+            continue
+        if part == "experiment":
+            from trimtab.bench.experiment import bench_experiment
+
+            figures |= bench_experiment(threads, say)
             continue
         if part == "rss":
             from trimtab.bench.peak_rss import peak_memory
@@ -187,6 +210,6 @@ def changes(figures: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[list
     for row in ROWS:
         old, new = earlier.get(row.ours), figures.get(row.ours)
         if isinstance(old, int | float) and isinstance(new, int | float) and old > 0 and new > 0:
-            better = new / old if row.unit.endswith("/s") else old / new
+            better = new / old if row.unit.endswith(("/s", "%")) else old / new
             rows.append([f"{row.title} ({row.unit})", _number(old), _number(new), f"{better:.2f}"])
     return rows

@@ -27,9 +27,9 @@ def bench(
         str,
         typer.Option(
             help="What to measure, separated by commas: default, modern, tiny (training steps), loss (time to a held-out loss), "
-            "pretrained, memory, rss (peak memory of the default step)."
+            "experiment (96 tiny episodes), pretrained, memory, rss (peak memory of the default step)."
         ),
-    ] = "default,modern,tiny,loss,pretrained,memory,rss",
+    ] = "default,modern,tiny,loss,experiment,pretrained,memory,rss",
     rounds: Annotated[int, typer.Option(min=3, help="Interleaved rounds; medians are taken over them.")] = 15,
     seeds: Annotated[int, typer.Option(min=1, help="Runs per recipe in the part loss.")] = 1,
     compare: Annotated[

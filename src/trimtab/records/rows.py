@@ -30,7 +30,7 @@ Position = Annotated[int, Field(ge=0, lt=1 << 63)]
 class Row(BaseModel):
     """A row. The values of keys that a schema does not name are not converted: a "nan" under such a key stays a text."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow", defer_build=True)
 
     @classmethod
     def schema_of(cls, row: dict[str, Any]) -> type["Row"]:
