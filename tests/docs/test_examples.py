@@ -136,3 +136,11 @@ def test_the_experiment_of_the_docs_can_be_run() -> None:
     assert block is not None
     experiment = experiment_from(yaml.safe_load(block[1]), Source("docs/experiments.md"))
     assert "12 pairs" in planned(experiment)
+
+
+def test_the_search_of_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    block = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert block is not None and len(block[1].strip().splitlines()) <= 10
+    exec(block[1], {})
+    assert "'norm': 'rms'" in capsys.readouterr().out
