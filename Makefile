@@ -45,7 +45,7 @@ lock:  ## Renew constraints.txt: the newest versions that pyproject.toml allows
 	mv constraints.txt.new constraints.txt
 	rm -rf .venv-lock
 
-LOWEST_TESTS := tests/records tests/config tests/evidence tests/reports tests/boundary tests/cli/test_commands.py \
+LOWEST_TESTS := tests/search tests/records tests/config tests/evidence tests/reports tests/boundary tests/cli/test_commands.py \
 	tests/cli/test_looking.py tests/cli/test_evidence.py tests/cli/test_models.py tests/data/tasks/hub tests/data/tokenizers \
 	tests/training/loop/test_golden.py tests/models/pretrained/test_loading.py tests/models/pretrained/test_adaptation.py \
 	tests/models/pretrained/test_saving.py tests/models/pretrained/test_chat.py
@@ -55,7 +55,7 @@ lowest: $(STAMP)  ## Tests of what uses each dependency, with the lowest version
 	$(PYTHON) -m venv .venv-lowest
 	$(BIN)/python -P -m trimtab.cli.constraints --lowest > .venv-lowest/lowest.txt
 	.venv-lowest/bin/python -m pip install --quiet -c .venv-lowest/lowest.txt \
-		-e '.[pretrained,tasks,tensorboard]' beartype hypothesis packaging pytest pytest-timeout
+		-e '.[pretrained,search,tasks,tensorboard]' beartype hypothesis ioh packaging pytest pytest-timeout
 	OMP_WAIT_POLICY=PASSIVE .venv-lowest/bin/python -m pytest -o filterwarnings=default $(LOWEST_TESTS)
 	rm -rf .venv-lowest
 

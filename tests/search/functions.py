@@ -16,6 +16,7 @@ from trimtab.search import (
     Trial,
 )
 from trimtab.search.cma import CmaEs
+from trimtab.search.optuna_adapter import OptunaSearch
 
 PLANE = Space({"x": Number(-2.0, 2.0), "y": Number(0.01, 100.0, log=True)})
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
@@ -27,6 +28,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "vfsa": lambda space, **options: Annealing(space, variant="vfsa", **options),
     "climb": HillClimb,
     "cma": CmaEs,
+    "tpe": OptunaSearch,
 }
 
 

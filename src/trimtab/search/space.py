@@ -131,7 +131,7 @@ class Space:
         """The settings at a point of the unit cube, without keys that other settings make void."""
         settings: Settings = {}
         for u, (key, parameter) in zip(point, self.parameters.items(), strict=True):
-            if self._used(parameter, settings):
+            if self.used(key, settings):
                 settings[key] = parameter.value(float(u))
         return settings
 
@@ -145,7 +145,7 @@ class Space:
             raise ValueError(f"{unknown[0]}: this key is not in the search space")
         point = np.full(len(self), INACTIVE)
         for index, (key, parameter) in enumerate(self.parameters.items()):
-            if not self._used(parameter, settings):
+            if not self.used(key, settings):
                 if key in settings:
                     raise ValueError(f"{key}: other settings make this key void, so it must be left out")
                 continue
@@ -156,10 +156,11 @@ class Space:
             point[index] = parameter.coordinate(settings[key])
         return point
 
-    def _used(self, parameter: Parameter, settings: Mapping[str, Any]) -> bool:
+    def used(self, key: str, settings: Mapping[str, Any]) -> bool:
+        """Whether a key is used with these settings of the keys before it."""
         return all(
             parent in settings and any(_same(settings[parent], value) for value in values)
-            for parent, values in (parameter.when or {}).items()
+            for parent, values in (self.parameters[key].when or {}).items()
         )
 
 
