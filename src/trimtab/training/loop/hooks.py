@@ -108,21 +108,32 @@ class HookSet:
                     "this run's config does not name. Write it as a hook class and list it under 'hooks', or remove it."
                 )
         for name, module in model.named_modules():
-            present = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
-            present += [*module._backward_hooks.values(), *module._backward_pre_hooks.values()]
-            own = (model, module)
-            foreign = [f for f in present if f not in self._own and getattr(f, "__self__", None) not in own]
-            if foreign:
+            if (
+                module._forward_hooks
+                or module._forward_pre_hooks
+                or module._backward_hooks
+                or module._backward_pre_hooks
+            ):
+                self._refuse_foreign_of(module, name or type(model).__name__, (model, module))
+            for own_name, parameter in module._parameters.items():
+                if parameter is None or not (
+                    parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None)
+                ):
+                    continue
                 raise WorkError(
-                    f"The module '{name or type(model).__name__}' carries a hook ({foreign[0]!r}) that this run's config does "
-                    "not name. Write it as a hook class and list it under 'hooks', or remove it from the model."
+                    f"The parameter '{name}{'.' if name else ''}{own_name}' carries a gradient hook that this run's config does "
+                    "not name. Write it as a GradientTransform and list it under 'hooks', or remove it."
                 )
-        for name, parameter in model.named_parameters():
-            if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None):
-                raise WorkError(
-                    f"The parameter '{name}' carries a gradient hook that this run's config does not name. Write it as a "
-                    "GradientTransform and list it under 'hooks', or remove it."
-                )
+
+    def _refuse_foreign_of(self, module: nn.Module, name: str, own: tuple[nn.Module, nn.Module]) -> None:
+        present = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+        present += [*module._backward_hooks.values(), *module._backward_pre_hooks.values()]
+        foreign = [f for f in present if f not in self._own and getattr(f, "__self__", None) not in own]
+        if foreign:
+            raise WorkError(
+                f"The module '{name}' carries a hook ({foreign[0]!r}) that this run's config does not name. Write it as a hook "
+                "class and list it under 'hooks', or remove it from the model."
+            )
 
     @contextmanager
     def observing(self, model: nn.Module, step: int) -> Iterator[None]:
