@@ -138,9 +138,13 @@ def test_the_experiment_of_the_docs_can_be_run() -> None:
     assert "12 pairs" in planned(experiment)
 
 
-def test_the_search_of_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_searches_of_the_docs_run(capsys: pytest.CaptureFixture[str]) -> None:
     page = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
-    block = re.search(r"```python\n(.*?)```", page, re.DOTALL)
-    assert block is not None and len(block[1].strip().splitlines()) <= 10
-    exec(block[1], {})
+    use, own = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(use.strip().splitlines()) <= 10
+    exec(use, {})
+    assert "'norm': 'rms'" in capsys.readouterr().out
+    names: dict[str, Any] = {}
+    exec(own, names)
+    exec(use.replace("ParticleSwarm(", "Halving("), names)
     assert "'norm': 'rms'" in capsys.readouterr().out
