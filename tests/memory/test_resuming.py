@@ -1,6 +1,7 @@
 """Memory runs that are interrupted, resumed, or only partly solved: their events, metrics and refusals."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,38 @@ def test_the_best_vectors_of_an_unsolved_pair_are_decoded_but_are_no_memory(
         losses = [sum(row["loss"].values()) for row in rows if row["pair"] == pair]
         kept = load_memory(tmp_path / "run/unsolved" / pair)
         assert len(losses) == 2 and sum(kept.card.loss.values()) == min(losses)
+
+
+def test_a_start_that_was_killed_is_completed_by_the_next(plain: dict[str, Any], tmp_path: Path) -> None:
+    """The manifest is written first. Without it a killed start would leave a folder that is refused as not empty."""
+    settings = config(plain, stages=["baselines"])
+    result = run_memory(settings, tmp_path / "whole")
+    for missing in (["pairs.jsonl"], ["pairs.jsonl", "memory.yaml"]):
+        out = tmp_path / f"killed-{len(missing)}"
+        run_memory(settings, out, stopping_after(0))
+        for entry in out.iterdir():
+            if entry.name in missing or entry.name not in ("manifest.json", "memory.yaml"):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        assert {entry.name for entry in out.iterdir()} == {"manifest.json", "memory.yaml"} - set(missing)
+        again = run_memory(settings, out)
+        assert again["metrics"] == result["metrics"]
+        for name in ("pairs.jsonl", "memory.yaml"):
+            assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        assert read_rows(out / "events.jsonl")[0]["kind"] == "data"
+
+
+def test_the_manifest_is_the_first_file_of_a_run(plain: dict[str, Any], tmp_path: Path) -> None:
+    seen: list[set[str]] = []
+
+    def write(path: Path, content: bytes) -> None:
+        seen.append({entry.name for entry in (tmp_path / "run").iterdir()})
+        raise OSError("stopped here")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trimtab.memory.protocol.run_records.write_text", write)
+        with pytest.raises(OSError, match="stopped here"):
+            run_memory(config(plain, stages=["baselines"]), tmp_path / "run")
+    assert "manifest.json" in seen[0] and "pairs.jsonl" not in seen[0]
 
 
 def test_pairs_with_one_answer_skip_the_counterfactual_stage(plain: dict[str, Any], tmp_path: Path) -> None:

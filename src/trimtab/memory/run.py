@@ -27,7 +27,8 @@ from trimtab.memory.protocol.run_records import (
     refuse_changes,
     seal_finished,
     write_config,
-    write_start,
+    write_inputs,
+    write_manifest,
 )
 from trimtab.memory.protocol.solving import Blocks, StageInterruptedError
 from trimtab.memory.protocol.stages import MEMORIES, StageSetup
@@ -103,15 +104,17 @@ class MemoryRun:
             if changed and not self.accept_changes:
                 refuse_changes(self.folder, changed)
             if new:
-                write_start(self.run, parts, list(self.context.command))
+                write_manifest(self.run, parts, list(self.context.command))
             elif changed:
                 write_config(self.run.path, parts.config)
+            write_inputs(self.run, parts)
             if not changed and (result := self._finished_result()) is not None:
                 return result
             self.run.clear_summary()
+            begun = self.run.events_path.exists() and bool(self.run.events())
             with JsonlWriter(self.run.events_path) as events:
                 self.events = events
-                if new:
+                if not begun:
                     self._log("data", self._pair_count())
                     for reason in self.left_out:
                         self._log("pair_skipped", reason)

@@ -32,6 +32,7 @@ from trimtab.records.jsonl import encode_row
 from trimtab.records.memory_rows import MEMORY_CONFIG, CandidateRow, EngineStepRow
 from trimtab.version import __version__
 
+PAIRS = "pairs.jsonl"
 _CHANGING = {"events.jsonl", "gates.json", "memory.yaml", "manifest.json", "summary.json", SEALS}
 """Files that change during a run; all others are written once."""
 
@@ -39,23 +40,9 @@ _CHANGEABLE = {"question", "threads", "device", "stages", "gates", "ablations", 
 """Keys of the config that may change when a run is continued with --accept-changes."""
 
 
-def write_start(run: RunDirectory, parts: RunParts, command: Sequence[str]) -> None:
-    """Write the resolved config, the pairs and the manifest of a new run."""
+def write_manifest(run: RunDirectory, parts: RunParts, command: Sequence[str]) -> None:
+    """Write the manifest of a new run; the first of its files, because a folder with other files and no manifest is refused."""
     commit, dirty = git_state(Path(__file__).parent)
-    write_config(run.path, parts.config)
-    rows = [
-        {
-            "pair": pair.pair.id,
-            "index": index,
-            "question": pair.pair.question,
-            "answer": pair.pair.answer,
-            "question_tokens": len(pair.question),
-            "answer_tokens": len(pair.answer),
-            "metadata": dict(pair.pair.metadata),
-        }
-        for index, pair in enumerate(parts.pairs)
-    ]
-    write_bytes(run.path / "pairs.jsonl", b"".join(map(encode_row, rows)))
     Manifest.model_validate(
         {
             "run_id": new_run_id(),
@@ -68,6 +55,26 @@ def write_start(run: RunDirectory, parts: RunParts, command: Sequence[str]) -> N
             **_fields(parts),
         }
     ).write(run.manifest_path)
+
+
+def write_inputs(run: RunDirectory, parts: RunParts) -> None:
+    """Write the resolved config and the pairs where they are missing: at the start, or after a start that was killed."""
+    if not (run.path / MEMORY_CONFIG).exists():
+        write_config(run.path, parts.config)
+    if not (run.path / PAIRS).exists():
+        rows = [
+            {
+                "pair": pair.pair.id,
+                "index": index,
+                "question": pair.pair.question,
+                "answer": pair.pair.answer,
+                "question_tokens": len(pair.question),
+                "answer_tokens": len(pair.answer),
+                "metadata": dict(pair.pair.metadata),
+            }
+            for index, pair in enumerate(parts.pairs)
+        ]
+        write_bytes(run.path / PAIRS, b"".join(map(encode_row, rows)))
 
 
 def write_config(folder: Path, config: MemoryConfig) -> None:
