@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 ABSENT = -1
-"""Stands for a token before the start of the text, and for padding."""
+"""The id at places without a token: before the start of the text, and at padding."""
 
 _FACTOR = 0x5851F42D4C957F2D
 """An odd multiplier for 64-bit words (Knuth's MMIX generator)."""

@@ -17,12 +17,12 @@ class Pending:
 
 
 class VirtualClock:
-    """Decides what an optimiser has been told when it is asked for each trial.
+    """Fixes the order in which an optimiser gives trials and receives their values.
 
     `parallel` trials are pending at a time. `cost` gives the duration of a trial, planned from its settings alone, such as its
-    number of steps; 1 by default. The trial that ends first on this clock (the one with the lower number, if two end together) is
-    the next whose value is told, even if another is really finished before it. So one worker, many workers and many machines
-    make the same search.
+    number of steps; 1 by default. The trial that ends first on this clock (the one with the lower number, if two end together)
+    is the next whose value the optimiser receives, even if another trial finishes earlier in real time. So one worker, many
+    workers and many machines make the same search.
 
         while clock.start() or clock.pending:
             clock.end(value_of(clock.next.trial))

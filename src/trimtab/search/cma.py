@@ -16,7 +16,7 @@ class CmaEs(Optimizer):
     """CMA-ES (Hansen and Ostermeier 2001) on the unit cube.
 
     It starts in the middle of the space, or at the best of `initial`, with the standard deviation `step`. A generation is the
-    next `population` trials that are told, so trials may be pending; by default 4 + 3 ln(keys), rounded down.
+    next `population` trials whose values arrive, in any order; by default 4 + 3 ln(keys), rounded down.
 
     Raises `ValueError` for a space of one key, a step that is not above 0 and at most 1, or a population below 2.
     """

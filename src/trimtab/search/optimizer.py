@@ -24,9 +24,9 @@ class Trial:
 class Optimizer(ABC):
     """Chooses settings that make a value small, from the values of earlier ones.
 
-    `ask` gives the next trial and `tell` takes its value; trials may be asked for while others are pending. The first trials are
-    the settings in `initial`. A value that is not finite counts as worse than any other. The same seed, and the same calls with
-    the same values, give the same trials: every trial draws from a generator of its own, and nothing else is random.
+    `ask` gives the next trial and `tell` takes its value; `ask` may be called while other trials are pending. The first trials
+    are the settings in `initial`. A value that is not finite counts as worse than any other. The same seed, and the same calls
+    with the same values, give the same trials: every trial draws from a generator of its own, and nothing else is random.
 
     A subclass has a `name`, `_propose` and `_learn`.
     """

@@ -19,7 +19,7 @@ class OptunaSearch(Optimizer):
     """The tree-structured Parzen estimator (`tpe`, Bergstra et al. 2011) or a Gaussian process (`gp`) of Optuna.
 
     Every trial has a new sampler, whose seed is derived from the search's seed and the trial's number. So trials depend only on
-    the values that were told, and a search can be continued exactly, which a study of Optuna cannot. The first `start` trials
+    the values received so far, and a search can be continued exactly, which a study of Optuna cannot. The first `start` trials
     are random. A value that is not finite is infinite for Optuna, because Optuna forgets NaN. `gp` needs torch.
     """
 
