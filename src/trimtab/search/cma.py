@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from cmaes import CMA
 
 from trimtab.random import derive_seed
+from trimtab.search.extra import needed
 from trimtab.search.optimizer import Optimizer, Trial
 from trimtab.search.space import Point, Space
+
+if TYPE_CHECKING:
+    from cmaes import CMA
 
 
 class CmaEs(Optimizer):
@@ -41,7 +44,8 @@ class CmaEs(Optimizer):
         if population is not None and population < 2:
             raise ValueError(f"population: it must be at least 2, but it is {population}")
         self.step, self.population = step, population or 4 + int(3 * math.log(len(space)))
-        self._cma: CMA | None = None
+        self._package = needed("cmaes", "cma")
+        self._cma: "CMA | None" = None
         self._generation: list[tuple[np.ndarray, float]] = []
 
     def _propose(self, number: int, random: np.random.Generator, given: Point | None) -> Point:
@@ -52,10 +56,10 @@ class CmaEs(Optimizer):
         point: Point = np.clip(self._cma.ask(), 0.0, 1.0)
         return point
 
-    def _started(self) -> CMA:
+    def _started(self) -> "CMA":
         middle = np.full(len(self.space), 0.5)
         start = self.best[0].point if self.best is not None and math.isfinite(self.best[1]) else middle
-        return CMA(
+        return self._package.CMA(
             mean=np.clip(start, 0.05, 0.95),
             sigma=self.step,
             bounds=np.tile([0.0, 1.0], (len(self.space), 1)),

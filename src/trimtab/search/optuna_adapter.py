@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import optuna
 
 from trimtab.random import derive_seed
+from trimtab.search.extra import needed
 from trimtab.search.optimizer import Optimizer, Trial
 from trimtab.search.space import Choice, Parameter, Point, Space
 
@@ -41,12 +41,14 @@ class OptunaSearch(Optimizer):
         if start < 1:
             raise ValueError(f"start: it must be at least 1, but it is {start}")
         self.sampler, self.start = sampler, start
+        optuna = self._optuna = needed("optuna", self.name)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = optuna.create_study()
-        self._trials: dict[int, optuna.Trial] = {}
+        self._trials: dict[int, Any] = {}
 
     def _propose(self, number: int, random: np.random.Generator, given: Point | None) -> Point:
         seed = derive_seed(self.seed, "search", self.name, number) % 2**32
+        optuna = self._optuna
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             if self.sampler == "tpe":
@@ -63,7 +65,7 @@ class OptunaSearch(Optimizer):
         self._trials[number] = trial
         return self.space.point(settings)
 
-    def _suggested(self, trial: optuna.Trial, parameter: Parameter, key: str) -> Any:
+    def _suggested(self, trial: Any, parameter: Parameter, key: str) -> Any:
         if isinstance(parameter, Choice):
             return parameter.values[trial.suggest_categorical(key, range(len(parameter.values)))]
         if parameter.whole:
