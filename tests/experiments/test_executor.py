@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.training.small_runs import DECODER, config, environment
-from trimtab.experiments.executor import run_jobs
+from trimtab.experiments.executor import Schedule, run_jobs
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.processes import processes
 from trimtab.records import RunDirectory
@@ -74,7 +74,9 @@ def test_a_worker_finds_the_users_components_and_nothing_else_in_the_working_fol
     resolved = config(*changes, base=DECODER).model_dump(mode="json")
     results: dict[str, Any] = {}
     job = Job("plain", 0, str(tmp_path / "run"), resolved, "training")
-    run_jobs([job], processes(1, tmp_path / "log", None), lambda job, result: results.update(result), lambda: None)
+    run_jobs(
+        Schedule([job]), processes(1, tmp_path / "log", None), lambda job, result: results.update(result), lambda: None
+    )
     assert results["status"] == "completed", (tmp_path / "log").read_text()
     assert not (tmp_path / "executed").exists()
 
@@ -116,7 +118,7 @@ def jobs(*parents: str | None) -> list[Job]:
 
 def statuses(executor: Recorder, given: list[Job], stop: Any = lambda: None) -> list[tuple[str, str]]:
     outcome: list[tuple[str, str]] = []
-    run_jobs(given, executor, lambda job, result: outcome.append((job.id, result["status"])), stop)
+    run_jobs(Schedule(given), executor, lambda job, result: outcome.append((job.id, result["status"])), stop)
     assert executor.stopped == 1
     return outcome
 

@@ -37,5 +37,5 @@ def test_what_does_not_suit_is_refused() -> None:
         CmaEs(Space({"x": Number(0.0, 1.0)}), budget=5)
     with pytest.raises(ValueError, match="step: it must be above 0 and at most 1"):
         CmaEs(PLANE, budget=5, step=2.0)
-    with pytest.raises(ValueError, match="population: it must be at least 2"):
+    with pytest.raises(ValueError, match="population: it must be at least 4"):
         CmaEs(PLANE, budget=5, population=1)

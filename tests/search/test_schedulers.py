@@ -15,7 +15,7 @@ from trimtab.search.scheduler import Scheduler, Whole, Work
 
 MAKERS: dict[str, Callable[[int], Scheduler]] = {
     "whole": lambda seed: Whole(ParticleSwarm(PLANE, budget=20, seed=seed), seeds=2),
-    "rungs": lambda seed: Rungs(RandomSearch(PLANE, budget=27, seed=seed), steps=90, at=[10, 30]),
+    "rungs": lambda seed: Rungs(RandomSearch(PLANE, budget=27, seed=seed), steps=90, at=(10, 30)),
     "population": lambda seed: Population(RandomSearch(PLANE, budget=8, seed=seed), steps=90, every=30),
     "race": lambda seed: Race(HillClimb(PLANE, budget=20, seed=seed), seeds=4),
 }
@@ -84,7 +84,7 @@ def test_a_whole_trial_has_the_mean_of_its_seeds() -> None:
 
 class TestRungs:
     def test_the_best_third_of_every_rung_goes_on_and_nothing_else(self) -> None:
-        scheduler = Rungs(RandomSearch(PLANE, budget=27), steps=90, at=[10, 30])
+        scheduler = Rungs(RandomSearch(PLANE, budget=27), steps=90, at=(10, 30))
         ended = searched(scheduler)
         assert [len(known) for known in scheduler.values] == [27, 9, 3]
         for work, _ in ended:
@@ -101,19 +101,19 @@ class TestRungs:
         assert steps == 27 * 10 + 9 * 20 + 3 * 60
 
     def test_a_run_without_a_finite_value_is_never_promoted(self) -> None:
-        scheduler = Rungs(RandomSearch(PLANE, budget=27), steps=90, at=[10, 30])
+        scheduler = Rungs(RandomSearch(PLANE, budget=27), steps=90, at=(10, 30))
         ended = searched(scheduler, lambda work: math.nan if work.trial % 2 else value_of(work))
         assert not [work for work, _ in ended if work.start and work.trial % 2]
 
     def test_what_does_not_suit_is_refused(self) -> None:
         optimizer = RandomSearch(PLANE, budget=8)
-        for at in ([], [0], [30, 10], [10, 90], [10, 10]):
+        for at in ((), (0,), (30, 10), (10, 90), (10, 10)):
             with pytest.raises(ValueError, match="at: the steps of the rungs must increase and be below the 90 steps"):
                 Rungs(optimizer, steps=90, at=at)
         with pytest.raises(ValueError, match="a search of at least 9 trials, but this one has 8"):
-            Rungs(optimizer, steps=90, at=[10, 30])
+            Rungs(optimizer, steps=90, at=(10, 30))
         with pytest.raises(ValueError, match="factor: it must be at least 2, but it is 1"):
-            Rungs(optimizer, steps=90, at=[10], factor=1)
+            Rungs(optimizer, steps=90, at=(10,), factor=1)
 
 
 class TestPopulation:

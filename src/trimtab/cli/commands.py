@@ -14,6 +14,7 @@ from trimtab.cli import (
     models,
     reporting,
     running,
+    searching,
 )
 from trimtab.cli.output import say
 
@@ -36,6 +37,7 @@ benching.add_to(app)
 evidence.add_to(app)
 losses.add_to(app)
 models.add_to(app)
+searching.add_to(app)
 memory_commands.add_to(app)
 
 

@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -170,8 +170,8 @@ def _run(
         judged = f", the report is {result['report']}" if result["verdicts"] else ""
         say("", f"{result['status']}. Records in {out}{judged}.")
     if result["status"] == "interrupted":
-        say(f"Interrupted. Continue with the same command: {_command()}", err=True)
-        raise typer.Exit(_interrupted_code(context))
+        say(f"Interrupted. Continue with the same command: {command_line()}", err=True)
+        raise typer.Exit(exit_code(context))
     if result["status"] == "failed":
         raise typer.Exit(1)
 
@@ -226,18 +226,20 @@ def aa(
             f"{result['alpha']:g}).",
         )
     if result["status"] != "completed":
-        say(f"{result['status']}. Continue with the same command: {_command()}", err=True)
-        raise typer.Exit(_interrupted_code(context) if result["status"] == "interrupted" else 1)
+        say(f"{result['status']}. Continue with the same command: {command_line()}", err=True)
+        raise typer.Exit(exit_code(context) if result["status"] == "interrupted" else 1)
 
 
-def _command() -> str:
+def command_line() -> str:
+    """The command as it was given."""
     return shlex.join(["trimtab", *sys.argv[1:]])
 
 
 _CONTINUE = "Continue with the same command."
 
 
-def _interrupted_code(context: "RunContext") -> int:
+def exit_code(context: "RunContext") -> int:
+    """The exit code of a command that a signal ended."""
     return int(getattr(context.stop, "exit_code", 130))
 
 
@@ -245,7 +247,7 @@ def _run_options(spec: "Experiment", workers: int | None, executor: str | None, 
     from trimtab.experiments import RunOptions
 
     return RunOptions(
-        workers=_workers(spec.base.get("threads")) if workers is None else workers,
+        workers=worker_count(_threads(spec.base)) if workers is None else workers,
         executor=executor,
         stop=context.stop,
         events=context.events,
@@ -253,7 +255,13 @@ def _run_options(spec: "Experiment", workers: int | None, executor: str | None, 
     )
 
 
-def _workers(threads: object) -> int:
+def _threads(base: dict[str, Any]) -> object:
+    """The threads of one training run, also where the episodes are searches."""
+    run = base.get("run")
+    return run.get("threads") if isinstance(run, dict) else base.get("threads")
+
+
+def worker_count(threads: object) -> int:
     """As many workers as fill the cores; 0, for this process, where one run takes them all."""
     from trimtab.records.cpus import usable_cpus
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from trimtab.config import REGISTRIES
 from trimtab.config.describe import type_text, value_text
 from trimtab.config.episode import CHANGEABLE
 from trimtab.config.schema import Component
+from trimtab.experiments.searching.config import SearchConfig
 from trimtab.memory.config import MemoryConfig
 from trimtab.training.config import RunConfig
 
@@ -36,10 +36,20 @@ What `trimtab memory run` reads ([memory.md](memory.md)).
 | --- | --- | --- | --- |
 """
 
+_SEARCH = """
+# Every key of a search
+
+What `trimtab search` reads ([search.md](search.md)). `run` has the keys of a config, as above.
+
+| key | type | default | meaning |
+| --- | --- | --- | --- |
+"""
+
 
 def page() -> str:
     """The page as Markdown."""
     lines = [_HEADER.rstrip("\n"), *_rows(RunConfig, ""), _MEMORY.rstrip("\n"), *_rows(MemoryConfig, "")]
+    lines += [_SEARCH.rstrip("\n"), *_rows(SearchConfig, "")]
     lines.append(
         "\n# Components\n\nA component is named in a config as `{name: NAME, parameter: value}`; `name` may also be"
     )
@@ -65,6 +75,10 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+_ITEM = {tuple: "[]", dict: ".KEY"}
+"""How the keys of an item of a list, or of a mapping with any keys, begin."""
+
+
 def _rows(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
@@ -75,8 +89,8 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
         changeable = " *Changeable.*" if field.json_schema_extra == CHANGEABLE else ""
         kind = _escaped(type_text(field.annotation, field.metadata))
         rows.append(f"| `{key}` | {kind} | {default} | {_escaped(field.description or '')}{changeable} |")
-        if inner is not None and inner is not Component:
-            rows += _rows(inner, f"{key}{'[]' if _is_list(field) else ''}.")
+        if inner is not None and inner not in (Component, RunConfig):
+            rows += _rows(inner, f"{key}{_ITEM.get(get_origin(field.annotation), '')}.")
     return rows
 
 
@@ -85,10 +99,6 @@ def _model(annotation: Any) -> type[BaseModel] | None:
         if inspect.isclass(candidate) and issubclass(candidate, BaseModel):
             return candidate
     return None
-
-
-def _is_list(field: FieldInfo) -> bool:
-    return get_origin(field.annotation) is tuple
 
 
 def _default(value: Any) -> str:

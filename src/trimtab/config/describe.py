@@ -47,6 +47,8 @@ def _type(annotation: Any) -> str:
         return f"mapping of {_type(arguments[0])} to {_type(arguments[1])}"
     if annotation is None:
         return "null"
+    if annotation is Any:
+        return "any value"
     if inspect.isclass(annotation) and issubclass(annotation, Component):
         return "component"
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):

@@ -137,14 +137,14 @@ class Schedule:
 _BLOCKED: Result = {"status": "failed", "error": "the episode that it forks from failed"}
 
 
-def run_jobs(jobs: Sequence[Job], executor: Executor, on_result: OnResult, stop: Callable[[], str | None]) -> None:
-    """Run the jobs, each after the one that it forks from; the executor is stopped at the end.
+def run_jobs(schedule: Schedule, executor: Executor, on_result: OnResult, stop: Callable[[], str | None]) -> None:
+    """Run the jobs of a schedule in its order; the executor is stopped at the end.
 
     A job whose process died is reported as `lost` and tried once more, from its last checkpoint; it fails when that process
     dies too. When `stop` gives a reason, or a job was interrupted, running jobs write a checkpoint and end, and no further one
     starts.
     """
-    schedule, lost, stopping, interrupted = Schedule(jobs), set[str](), False, False
+    lost, stopping, interrupted = set[str](), False, False
     try:
         while schedule.waiting or schedule.running:
             stopping = stopping or stop() is not None

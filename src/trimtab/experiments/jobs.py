@@ -26,8 +26,8 @@ class Job:
     """An episode to run in `folder`: a run of its own, or a fork of the run in `parent` (at step `at`, or lazily).
 
     `config` is resolved; in a job that came from another process it is a mapping, which `run_job` validates. `episodes` names
-    the kind of run. `interventions` measures the effects of the interventions of the run in `parent` (`options`: the fields of
-    `InterventionEffects`).
+    the kind of run. A run with `until` pauses after that step: its result is `paused`. `interventions` measures the effects
+    of the interventions of the run in `parent` (`options`: the fields of `InterventionEffects`).
     """
 
     arm: str
@@ -40,11 +40,12 @@ class Job:
     at: int | None = None
     cell: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    until: int | None = None
 
     @property
     def id(self) -> str:
         """Identifies the job among those of an experiment."""
-        return self.folder
+        return self.folder if self.until is None else f"{self.folder} to step {self.until}"
 
     @property
     def message(self) -> dict[str, Any]:
@@ -64,6 +65,15 @@ def run_job(job: Job, context: RunContext) -> dict[str, Any]:
 
     A finished episode is reused only if its conditions have not changed. Raises `RunError` that names what differs.
     """
+    result = _run(job, replace(context, until=job.until))
+    if result["status"] == "interrupted" and job.until is not None:
+        summary = RunDirectory(job.folder).summary()
+        if summary is not None and summary.steps == job.until:
+            result["status"] = "paused"
+    return result
+
+
+def _run(job: Job, context: RunContext) -> dict[str, Any]:
     kind, folder, config = kind_named(job.episodes), Path(job.folder), job.config
     if not isinstance(config, BaseModel):
         config = resolve_root(kind.schema, config, Source(job.name))

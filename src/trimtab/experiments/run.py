@@ -7,7 +7,7 @@ from trimtab.config import TrimtabError, WorkError, allowing_code
 from trimtab.config.permission import dotted_paths, hub_ids
 from trimtab.experiments.design import episode_jobs
 from trimtab.experiments.directory import ExperimentDirectory, check_usable, reserve
-from trimtab.experiments.executor import Result, find_executor, run_jobs
+from trimtab.experiments.executor import Result, Schedule, find_executor, run_jobs
 from trimtab.experiments.findings import intervention_jobs, write_detections, write_interventions
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.noise import noise_floors, noise_jobs
@@ -87,7 +87,7 @@ def _run(stage: str, folder: ExperimentDirectory, jobs: list[Job], options: RunO
     if jobs:
         make = find_executor(options.executor_name)
         executor = make(min(options.workers, len(jobs)), folder.log_path, log.on_job_event)
-        run_jobs(jobs, executor, on_result, options.stop)
+        run_jobs(Schedule(jobs), executor, on_result, options.stop)
     if options.stop() is not None or "interrupted" in statuses:
         return "interrupted"
     return "failed" if "failed" in statuses else "completed"

@@ -12,13 +12,14 @@ class RunContext:
 
     `stop` is called between steps; if it returns a reason, the run writes a checkpoint and ends. `gates` says whether a run may
     stop early because its results are below the thresholds of its own config: an experiment compares such runs and does not stop
-    them.
+    them. `until` is a step after which a training run pauses: it writes a checkpoint and ends as interrupted, to be resumed.
     """
 
     events: OnEvent | None = None
     stop: Callable[[], str | None] = lambda: None
     command: tuple[str, ...] = ()
     gates: bool = True
+    until: int | None = None
 
     def emit(self, event: RunEvent) -> None:
         """Pass a rare event on.

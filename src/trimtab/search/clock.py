@@ -18,9 +18,10 @@ class Pending:
 class VirtualClock:
     """Fixes the order in which a scheduler gives work and receives values.
 
-    `parallel` runs are pending at a time. `cost` gives the planned duration of work, such as its number of steps; 1 by default. The
-    work that ends first on this clock (that with the lower number, if two end together) is the next whose value the scheduler
-    receives, even if other work finishes earlier in real time. So one worker, many workers and many machines make the same search.
+    `parallel` runs are pending at a time. `cost` gives the planned duration of work, such as its number of steps; 1 by
+    default. The work that ends first on this clock (that with the lower number, if two end together) is the next whose value
+    the scheduler receives, even if other work finishes earlier in real time. So one worker, many workers and many machines
+    make the same search.
 
         while clock.start() or clock.pending:
             clock.end(value_of(clock.next.work))

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from trimtab.random import derive_seed
 from trimtab.search.extra import needed
@@ -21,7 +22,7 @@ class CmaEs(Optimizer):
     It starts in the middle of the space, or at the best of `initial`, with the standard deviation `step`. A generation is the
     next `population` trials whose values arrive, in any order; by default 4 + 3 ln(keys), rounded down.
 
-    Raises `ValueError` for a space of one key, a step that is not above 0 and at most 1, or a population below 2.
+    Raises `ValueError` for a space of one key, a step that is not above 0 and at most 1, or a population below 4.
     """
 
     name = "cma"
@@ -33,19 +34,21 @@ class CmaEs(Optimizer):
         budget: int,
         seed: int = 0,
         initial: Sequence[Mapping[str, Any]] = (),
-        step: float = 0.25,
-        population: int | None = None,
+        step: Annotated[
+            float, Field(description="the first standard deviation, as a share of each key's scale")
+        ] = 0.25,
+        population: Annotated[int | None, Field(description="trials of a generation; null: 4 + 3 ln(keys)")] = None,
     ) -> None:
         super().__init__(space, budget=budget, seed=seed, initial=initial)
         if len(space) == 1:
             raise ValueError("cma: it needs at least two keys; `climb` searches over one")
         if not 0 < step <= 1:
             raise ValueError(f"step: it must be above 0 and at most 1, but it is {step}")
-        if population is not None and population < 2:
-            raise ValueError(f"population: it must be at least 2, but it is {population}")
+        if population is not None and population < 4:
+            raise ValueError(f"population: it must be at least 4, but it is {population}")
         self.step, self.population = step, population or 4 + int(3 * math.log(len(space)))
         self._package = needed("cmaes", "cma")
-        self._cma: "CMA | None" = None
+        self._cma: CMA | None = None
         self._generation: list[tuple[np.ndarray, float]] = []
 
     def _propose(self, number: int, random: np.random.Generator, given: Point | None) -> Point:

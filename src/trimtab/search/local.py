@@ -3,9 +3,10 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from trimtab.search.optimizer import Optimizer, Trial, moved, reflected
 from trimtab.search.space import Point, Space
@@ -29,7 +30,9 @@ class HillClimb(Optimizer):
         budget: int,
         seed: int = 0,
         initial: Sequence[Mapping[str, Any]] = (),
-        step: float = 0.2,
+        step: Annotated[
+            float, Field(description="the first standard deviation of a step, as a share of each key's scale")
+        ] = 0.2,
     ) -> None:
         super().__init__(space, budget=budget, seed=seed, initial=initial)
         if not 0 < step <= self.LARGEST:
@@ -74,10 +77,14 @@ class Annealing(Optimizer):
         budget: int,
         seed: int = 0,
         initial: Sequence[Mapping[str, Any]] = (),
-        first: float = 0.2,
-        last: float = 0.01,
-        patience: int = 12,
-        variant: str = "metropolis",
+        first: Annotated[
+            float, Field(description="the probability of accepting a median increase, at the beginning")
+        ] = 0.2,
+        last: Annotated[float, Field(description="the same at the end")] = 0.01,
+        patience: Annotated[
+            int, Field(description="rejections in a row after which the walk goes on from the best point")
+        ] = 12,
+        variant: Annotated[str, Field(description="metropolis or vfsa")] = "metropolis",
     ) -> None:
         super().__init__(space, budget=budget, seed=seed, initial=initial)
         if not 0 < last <= first < 1:

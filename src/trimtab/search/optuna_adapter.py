@@ -3,9 +3,10 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from trimtab.random import derive_seed
 from trimtab.search.extra import needed
@@ -32,8 +33,8 @@ class OptunaSearch(Optimizer):
         budget: int,
         seed: int = 0,
         initial: Sequence[Mapping[str, Any]] = (),
-        sampler: str = "tpe",
-        start: int = 10,
+        sampler: Annotated[str, Field(description="tpe or gp")] = "tpe",
+        start: Annotated[int, Field(description="trials that are random, at the beginning")] = 10,
     ) -> None:
         super().__init__(space, budget=budget, seed=seed, initial=initial)
         if sampler not in SAMPLERS:

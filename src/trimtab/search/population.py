@@ -1,9 +1,12 @@
 """Population-based training."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from trimtab.search.optimizer import Optimizer, Trial
 from trimtab.search.scheduler import Found, Scheduler, Work, described
@@ -24,10 +27,11 @@ class Member:
 class Population(Scheduler):
     """Population-based training (Jaderberg et al. 2017): runs train together, and the worst become forks of the best.
 
-    The budget of the optimiser is the size of the population, and its trials are the first settings. After every `every` steps the
-    worst `share` of the members are replaced: each is a fork of a random member of the best `share`, with other settings. A number is
-    multiplied by 1.2 or 0.8 and clipped to its bounds; with probability `resample` a key is drawn anew instead. A choice changes only
-    by that. A member without a finite value is among the worst. `steps` is the length of a run.
+    The budget of the optimiser is the size of the population, and its trials are the first settings. After every `every`
+    steps the worst `share` of the members are replaced: each is a fork of a random member of the best `share`, with other
+    settings. A number is multiplied by 1.2 or 0.8 and clipped to its bounds; with probability `resample` a key is drawn anew
+    instead. A choice changes only by that. A member without a finite value is among the worst. `steps` is the length of a
+    run.
 
     Raises `ValueError` for fewer than 4 members, and for `every` that does not divide `steps`.
     """
@@ -35,7 +39,13 @@ class Population(Scheduler):
     name = "population"
 
     def __init__(
-        self, optimizer: Optimizer, *, steps: int, every: int, share: float = 0.25, resample: float = 0.25
+        self,
+        optimizer: Optimizer,
+        *,
+        steps: int,
+        every: Annotated[int, Field(description="steps between replacements; divides the length of a run")],
+        share: Annotated[float, Field(description="share of the members that is replaced")] = 0.25,
+        resample: Annotated[float, Field(description="probability that a fork's key is drawn anew")] = 0.25,
     ) -> None:
         super().__init__(optimizer)
         if optimizer.budget < 4:
@@ -49,6 +59,7 @@ class Population(Scheduler):
         self.steps, self.every, self.share, self.resample = steps, every, share, resample
         self.members: list[Member] = []
         self.step = 0
+        self._best: Found | None = None
         self._given = 0
         self._known = 0
         self._trials: dict[int, Trial] = {}
@@ -78,6 +89,7 @@ class Population(Scheduler):
             self.optimizer.tell(self._trials[work.trial], value)
         self._known += 1
         if self._known == len(self.members) == self.optimizer.budget:
+            self._best = self._best_now()
             self._known = self._given = 0
             self.step += self.every
             if self.step < self.steps:
@@ -116,8 +128,16 @@ class Population(Scheduler):
         return changed
 
     @property
+    def undecided(self) -> Collection[int]:
+        """The members, until the last round is complete."""
+        return [] if self.step >= self.steps else [member.trial for member in self.members]
+
+    @property
     def best(self) -> Found | None:
         """The best member after the last complete round."""
+        return self._best
+
+    def _best_now(self) -> Found | None:
         known = [one for one in self.members if math.isfinite(one.value)]
         if not known:
             return None

@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import Annotated
+
+from pydantic import Field
 
 from trimtab.search.optimizer import Optimizer, Trial
 from trimtab.search.scheduler import Found, Scheduler, Work, described
@@ -24,15 +27,17 @@ class Runner:
 class Race(Scheduler):
     """Each new trial challenges the best so far on its seeds (as in FocusedILS, Hutter et al. 2009, and SMAC).
 
-    Before a challenger, the incumbent gets one more run, until it has `seeds`. The challenger is run on the first seed and is out as
-    soon as its mean is above the incumbent's over the same seeds; otherwise its runs double. With as many runs as the incumbent it
-    replaces it. So bad settings cost one run, and the incumbent was good on many seeds. The optimiser receives the mean over the runs
-    that were made.
+    Before a challenger, the incumbent gets one more run, until it has `seeds`. The challenger is run on the first seed and is
+    out as soon as its mean is above the incumbent's over the same seeds; otherwise its runs double. With as many runs as the
+    incumbent it replaces it. So bad settings cost one run, and the incumbent was good on many seeds. The optimiser receives
+    the mean over the runs that were made.
     """
 
     name = "race"
 
-    def __init__(self, optimizer: Optimizer, *, seeds: int = 8) -> None:
+    def __init__(
+        self, optimizer: Optimizer, *, seeds: Annotated[int, Field(description="the most runs of a trial")] = 8
+    ) -> None:
         super().__init__(optimizer)
         if seeds < 2:
             raise ValueError(f"seeds: a race needs at least 2, but it is {seeds}")

@@ -1,7 +1,9 @@
 """Successive halving without waiting: short runs for all, longer ones for the best."""
 
 import math
-from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
 
 from trimtab.search.optimizer import Optimizer, Trial
 from trimtab.search.scheduler import Found, Scheduler, Work, described
@@ -10,16 +12,27 @@ from trimtab.search.scheduler import Found, Scheduler, Work, described
 class Rungs(Scheduler):
     """ASHA by promotion (Li et al. 2020): a run pauses at each step in `at`, and goes on if it is among the best there.
 
-    At every free place the highest rung comes first: if its best ⌊n / `factor`⌋ of n runs include one that was not promoted yet, this
-    one goes on to the next rung; otherwise a new trial starts. The optimiser receives the value at the first rung, where all trials
-    are comparable. `steps` is the length of a whole run. The best is that of the highest rung that was reached.
+    At every free place the highest rung comes first: if its best ⌊n / `factor`⌋ of n runs include one that was not promoted
+    yet, this one goes on to the next rung; otherwise a new trial starts. The optimiser receives the value at the first rung,
+    where all trials are comparable. `steps` is the length of a whole run. The best is that of the highest rung that was
+    reached.
 
-    Raises `ValueError` for rungs that do not increase or are not below `steps`, and for a budget in which no run could reach the end.
+    Raises `ValueError` for rungs that do not increase or are not below `steps`, and for a budget in which no run could reach
+    the end.
     """
 
     name = "rungs"
 
-    def __init__(self, optimizer: Optimizer, *, steps: int, at: Sequence[int], factor: int = 3) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        steps: int,
+        at: Annotated[
+            tuple[int, ...], Field(description="the steps at which runs pause, ascending; the last rung is the end")
+        ],
+        factor: Annotated[int, Field(description="one in so many goes on to the next rung")] = 3,
+    ) -> None:
         super().__init__(optimizer)
         levels = [*at, steps]
         if not at or levels[0] < 1 or any(low >= high for low, high in zip(levels, levels[1:], strict=False)):

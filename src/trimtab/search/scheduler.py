@@ -3,9 +3,12 @@
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Annotated
+
+from pydantic import Field
 
 from trimtab.search.optimizer import Optimizer, Trial
 from trimtab.search.space import Settings
@@ -13,7 +16,8 @@ from trimtab.search.space import Settings
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """A part of one run: the run of a trial with its seed number `seed`, from step `start` to step `end` (None: to its last step).
+    """A part of one run: the run of a trial with its seed number `seed`, from step `start` to step `end` (None: to its last
+    step).
 
     Seeds are counted from 0. `parent` is the trial whose run, with the same seed number, this run is forked from at `start`;
     without one the run is new or continues. `reason` says in words why this is the next work.
@@ -33,8 +37,8 @@ class Work:
 class Found:
     """The best of a search: `value` is the mean over the runs with the seed numbers 0 to `runs` − 1.
 
-    `lineage` is how it was trained: settings, and the step until which they were used (None: the last step). Only a population has
-    more than one part.
+    `lineage` is how it was trained: settings, and the step until which they were used (None: the last step). Only a
+    population has more than one part.
     """
 
     trial: int
@@ -47,8 +51,8 @@ class Found:
 class Scheduler(ABC):
     """Decides what to run next. `next` gives work and `tell` takes its value, of which a small one is good.
 
-    `next` may be called while other work is pending; it returns None where it has to wait for values, and when nothing is left. The
-    same calls with the same values give the same work. A value that is not finite is worse than any other.
+    `next` may be called while other work is pending; it returns None where it has to wait for values, and when nothing is
+    left. The same calls with the same values give the same work. A value that is not finite is worse than any other.
 
     A subclass has a `name`, `next`, `_learn` and `best`.
     """
@@ -75,6 +79,11 @@ class Scheduler(ABC):
     @abstractmethod
     def best(self) -> Found | None:
         """The best so far; None before the first value."""
+
+    @property
+    def undecided(self) -> Collection[int]:
+        """The trials that have values and could still become the best without further runs of the same seed."""
+        return self.optimizer.pending
 
     @abstractmethod
     def _learn(self, work: Work, value: float) -> None:
@@ -107,7 +116,9 @@ class Whole(Scheduler):
 
     name = "whole"
 
-    def __init__(self, optimizer: Optimizer, *, seeds: int = 1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, *, seeds: Annotated[int, Field(description="runs of each trial")] = 1
+    ) -> None:
         super().__init__(optimizer)
         if seeds < 1:
             raise ValueError(f"seeds: a trial needs at least 1, but it is {seeds}")
@@ -144,8 +155,10 @@ class Whole(Scheduler):
 
 
 def described(settings: Mapping[str, object]) -> str:
-    """Settings in words, each key by its last part."""
-    return ", ".join(f"{key.rpartition('.')[2]} {_shown(value)}" for key, value in settings.items())
+    """Settings in words, each key by its last part, or by the one before `name`."""
+    return ", ".join(
+        f"{key.removesuffix('.name').rpartition('.')[2]} {_shown(value)}" for key, value in settings.items()
+    )
 
 
 def _shown(value: object) -> str:

@@ -1,9 +1,10 @@
 """Random search and grid search."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from trimtab.search.optimizer import Optimizer, Trial
 from trimtab.search.space import Choice, Point, Space
@@ -38,7 +39,10 @@ class GridSearch(Optimizer):
         budget: int,
         seed: int = 0,
         initial: Sequence[Mapping[str, Any]] = (),
-        levels: int | Mapping[str, int] = 3,
+        levels: Annotated[
+            int | Mapping[str, int],
+            Field(description="values per number: one count for all keys, or a count by key (3 for the others)"),
+        ] = 3,
     ) -> None:
         super().__init__(space, budget=budget, seed=seed, initial=initial)
         counts = {}

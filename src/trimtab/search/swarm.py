@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from trimtab.search.optimizer import Optimizer, Trial
 from trimtab.search.space import Point, Space
@@ -49,8 +50,11 @@ class ParticleSwarm(Optimizer):
         budget: int,
         seed: int = 0,
         initial: Sequence[Mapping[str, Any]] = (),
-        swarm: int | None = None,
-        variant: str = "constriction",
+        swarm: Annotated[
+            int | None,
+            Field(description="particles, at most a fifth of the trials; null: 6, or that fifth if it is less"),
+        ] = None,
+        variant: Annotated[str, Field(description="constriction or spso2011")] = "constriction",
     ) -> None:
         super().__init__(space, budget=budget, seed=seed, initial=initial)
         most = max(2, budget // 5)

@@ -152,8 +152,8 @@ def resume(
 def train_or_resume(config: RunConfig, out: Path | str, context: RunContext) -> dict[str, Any]:
     """Start a run of a resolved config in `out`, resume it, or find it finished; returns `status` and `reused`.
 
-    A finished run is reused only if the conditions in its manifest equal the current ones (see `Conditions`). The comparison does
-    not build its data or model. Raises `RunError` that names what differs.
+    A finished run, or one that has paused where `context.until` says, is reused only if the conditions in its manifest equal the
+    current ones (see `Conditions`). The comparison does not build its data or model. Raises `RunError` that names what differs.
     """
     run = RunDirectory(out)
     if not run.exists():
@@ -161,7 +161,7 @@ def train_or_resume(config: RunConfig, out: Path | str, context: RunContext) -> 
     changes = differences(run.manifest(), conditions_now(config, context.events))
     refuse_changes(run.path, changes, "It cannot be taken as the run of this config.", "choose another --out")
     summary = run.summary()
-    if summary is not None and summary.status != "interrupted":
+    if summary is not None and (summary.status != "interrupted" or summary.steps == context.until):
         _emit_end(context, summary.status, summary.metrics, reused=True)
         return {"status": summary.status, "reused": True}
     return {"status": resume(run.path, context=context)["status"], "reused": False}
@@ -212,6 +212,9 @@ def _restored(
 ) -> Trainer:
     """A trainer in the state of `snapshot`. It records nothing until it gets a logger."""
     trainer = assembly.trainer(MemoryLogger(), context.stop)
+    if (until := context.until) is not None:
+        state = trainer.state
+        trainer.stop = lambda: f"paused after step {until}" if state.step >= until else context.stop()
     if snapshot is not None:
         restore_run(assembly, trainer, snapshot, run_id, parent, overridden)
     return trainer

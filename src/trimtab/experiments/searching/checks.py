@@ -1,0 +1,110 @@
+"""Checks of a search's config before its first run."""
+
+from collections.abc import Iterator
+
+from trimtab.config import ConfigError
+from trimtab.config.wording import Source
+from trimtab.experiments.searching.config import SearchConfig
+from trimtab.experiments.searching.parts import metric_of, optimizer_of, pauses, run_config, scheduler_of, space_of
+from trimtab.search import Choice, Number, Space
+from trimtab.search.space import Settings
+from trimtab.training.checks import check_run
+
+
+def check_search(config: SearchConfig, where: Source) -> None:
+    """Raise `ConfigError` for a search that cannot be made; `config` is resolved.
+
+    Every bound and every choice of the space is resolved in the config of a run.
+    """
+    check_run(config.run, Source(f"{where.name}, run"))
+    if config.run.seed != 0:
+        raise ConfigError(
+            f"{where.at(('run', 'seed'))}the seeds of the runs follow from the search's own `seed`. Leave this one out."
+        )
+    space = space_of(config, where)
+    for key in config.space:
+        _check_key(config, key, where)
+    for key, settings in _corners(space):
+        try:
+            run_config(config, settings, 0, "")
+        except ConfigError as error:
+            words = str(error).removeprefix(": ")
+            given = ", ".join(f"{name} = {value!r}" for name, value in settings.items())
+            raise ConfigError(
+                f"{where.at(('space', key))}no run can have the settings {given}: {words}{_advice(space, key, words)}"
+            ) from error
+    metric_of(config, where)
+    scheduler_of(config, optimizer_of(config, space, where), where)
+    if pauses(config):
+        _check_pauses(config, where)
+    elif config.probe is not None:
+        raise ConfigError(
+            f"{where.at(('probe',))}it evaluates runs that pause, and with the scheduler '{config.scheduler.name}' none does. "
+            "Leave it out, or use `rungs` or `population`."
+        )
+
+
+def _check_key(config: SearchConfig, key: str, where: Source) -> None:
+    at = where.at(("space", key))
+    if key == "seed":
+        raise ConfigError(
+            f"{at}the best of several seeds is luck, not a setting. The search gives the runs their seeds."
+        )
+    if pauses(config) and key == "episode.steps":
+        raise ConfigError(f"{at}with the scheduler '{config.scheduler.name}', all runs have the same length.")
+    if config.scheduler.name == "population" and not key.startswith("episode."):
+        raise ConfigError(
+            f"{at}the members of a population exchange weights, so they can differ in keys of `episode` only."
+        )
+
+
+def _corners(space: Space) -> Iterator[tuple[str, Settings]]:
+    """For each key, settings at its bounds or with each of its choices; the other keys are in the middle, or at their first
+    choice that uses the key.
+    """
+    middle = {
+        key: one.values[0] if isinstance(one, Choice) else one.value(0.5) for key, one in space.parameters.items()
+    }
+    for key, parameter in space.parameters.items():
+        ends = parameter.values if isinstance(parameter, Choice) else (parameter.value(0.0), parameter.value(1.0))
+        wanted = _needed(space, key)
+        for value in ends:
+            settings: Settings = {}
+            for name in space.parameters:
+                if space.used(name, settings):
+                    settings[name] = value if name == key else wanted.get(name, middle[name])
+            yield key, settings
+
+
+def _advice(space: Space, key: str, problem: str) -> str:
+    """What may make settings possible that were refused for a problem."""
+    parameter = space.parameters[key]
+    if "there is no key" in problem:
+        return " If this key exists only with some choices of another one, add a `when`."
+    if isinstance(parameter, Number) and not parameter.whole and "a whole number; found" in problem:
+        return " For whole numbers, add `whole: true` to the key."
+    return ""
+
+
+def _needed(space: Space, key: str) -> Settings:
+    """Choices of other keys with which a key is used."""
+    needed: Settings = {}
+    for parent, values in (space.parameters[key].when or {}).items():
+        needed |= {**_needed(space, parent), parent: values[0]}
+    return needed
+
+
+def _check_pauses(config: SearchConfig, where: Source) -> None:
+    options, episode = config.scheduler.spec, config.run.episode
+    steps = options["at"] if config.scheduler.name == "rungs" else [options["every"]]
+    for step in [*steps, episode.steps]:
+        if step % episode.evaluate_every:
+            raise ConfigError(
+                f"{where.at(('scheduler',))}runs pause at step {step}, where they are not evaluated: run.episode.evaluate_every "
+                f"is {episode.evaluate_every}. Each pause, and the length of a run, must be a multiple of it."
+            )
+    if config.probe is not None and episode.schedule.name not in ("constant", "wsd"):
+        raise ConfigError(
+            f"{where.at(('probe',))}it needs a rate that is constant until the pause: run.episode.schedule must be constant or "
+            f"wsd, but it is {episode.schedule.name}."
+        )

@@ -1,0 +1,30 @@
+"""The components of searches, by kind."""
+
+from trimtab.config.registry import Registry
+
+OPTIMIZERS = Registry(
+    "search_optimizer",
+    {
+        "random": "trimtab.search.simple:RandomSearch",
+        "grid": "trimtab.search.simple:GridSearch",
+        "pso": "trimtab.search.swarm:ParticleSwarm",
+        "annealing": "trimtab.search.local:Annealing",
+        "climb": "trimtab.search.local:HillClimb",
+        "cma": "trimtab.search.cma:CmaEs",
+        "optuna": "trimtab.search.optuna_adapter:OptunaSearch",
+    },
+    supplied=("space", "budget", "seed", "initial"),
+)
+
+SCHEDULERS = Registry(
+    "search_scheduler",
+    {
+        "whole": "trimtab.search.scheduler:Whole",
+        "rungs": "trimtab.search.rungs:Rungs",
+        "population": "trimtab.search.population:Population",
+        "race": "trimtab.search.racing:Race",
+    },
+    supplied=("optimizer", "steps"),
+)
+
+REGISTRIES = (OPTIMIZERS, SCHEDULERS)

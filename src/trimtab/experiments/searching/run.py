@@ -1,0 +1,270 @@
+"""Running a search in a folder: start, continue, or find it finished."""
+
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trimtab.config import RunError, WorkError, allowing_code, config_hash
+from trimtab.config.permission import dotted_paths, hub_ids
+from trimtab.experiments.executor import OnJobEvent, Result, find_executor, run_jobs
+from trimtab.experiments.jobs import Job
+from trimtab.experiments.progress import RunOptions
+from trimtab.experiments.searching.config import SearchConfig
+from trimtab.experiments.searching.drive import Search
+from trimtab.experiments.searching.kind import SEARCH
+from trimtab.experiments.searching.log import SearchLog
+from trimtab.experiments.searching.metrics import headline
+from trimtab.experiments.searching.parts import metric_of
+from trimtab.records import (
+    Manifest,
+    RunDirectory,
+    Summary,
+    clean_leftovers,
+    git_state,
+    new_run_id,
+    now,
+    numeric_differences,
+    peak_rss_mb,
+    refuse_changes,
+    to_json,
+)
+from trimtab.records.hashing import seal_of
+from trimtab.runtime.context import RunContext
+from trimtab.runtime.events import RUN, Ended, Message, Nested, Progress, Stage, Started
+from trimtab.search.optimism import expected_optimism
+from trimtab.training.runs.assembly import on_this_machine
+from trimtab.training.runs.conditions import Conditions, conditions_now
+from trimtab.version import __version__
+
+
+def run_episode(config: SearchConfig, out: Path, context: RunContext) -> dict[str, Any]:
+    """Run, continue or reuse a search as an episode of an experiment, one run at a time in this process."""
+    options = RunOptions(stop=context.stop, events=context.events, command=context.command)
+    result = run_search(config, out, options)
+    return {"status": result["status"], "reused": result["reused"]}
+
+
+def run_search(config: SearchConfig, out: Path | str, options: RunOptions = RunOptions()) -> dict[str, Any]:  # noqa: B008 - frozen
+    """Run a resolved search into `out`, continue the one there, or find it finished; returns status, metrics and folder.
+
+    The search's `events.jsonl` is what it continues from: it is repeated, with recorded results instead of runs, and every
+    row must be the recorded one. The number of workers and the executor change nothing but the time. Raises `RunError` when
+    `out` holds something else, or when config, data, code or numeric environment have changed, and `WorkError` when a run
+    failed.
+    """
+    run = RunDirectory(out)
+    config = config.model_copy(update={"run": on_this_machine(config.run)})
+    find_executor(options.executor_name)
+    named = config.model_dump()
+    with allowing_code(names=[*dotted_paths(named), *hub_ids(named)]):
+        conditions = conditions_now(config.run, options.events)
+        new = not run.exists()
+        if new:
+            run.check_free()
+        with run.create() if new else run.lock():
+            if new:
+                _manifest(config, conditions, options.command).write(run.manifest_path)
+            else:
+                clean_leftovers(run.path)
+                changes = _changes(run.manifest(), config, conditions)
+                refuse_changes(
+                    run.path,
+                    changes,
+                    "Its results would be mixed with those of another search.",
+                    "choose another --out",
+                )
+            if (summary := run.summary()) is not None and summary.status == "completed":
+                return _result(run, summary, options, reused=True)
+            run.clear_summary()
+            return _search(config, run, options)
+
+
+def _search(config: SearchConfig, run: RunDirectory, options: RunOptions) -> dict[str, Any]:
+    began = time.perf_counter()
+    log = SearchLog(run.events_path)
+    progress = _Progress(config, run, options)
+    try:
+        search = Search(config, run.path, log, progress.on_row)
+        progress.begin(search)
+        make = find_executor(options.executor_name)
+        slots = max(1, min(options.workers, max(config.parallel, config.confirm.seeds)))
+        executor = make(slots if options.workers else 0, run.path / "workers.log", progress.on_job_event)
+
+        def on_result(job: Job, result: Result) -> None:
+            search.on_result(job, result)
+            progress.on_result(job, result)
+
+        run_jobs(search, executor, on_result, options.stop)
+    finally:
+        log.close()
+    if search.error is not None:
+        raise WorkError(
+            f"The search in {run.path} stopped, because {search.error} What it has done is kept: the same command continues it."
+        )
+    Summary(
+        status="completed" if search.complete else "interrupted",
+        steps=search.totals.steps,
+        metrics=figures(search) if search.complete else {},
+        weights_sha256=search.weights[search.best.trial] if search.complete else None,
+        tokens_per_second=None,
+        seconds=time.perf_counter() - began,
+        peak_rss_mb=peak_rss_mb(),
+        records={path.name: seal_of(path) for path in (run.manifest_path, run.events_path)},
+    ).write(run.summary_path)
+    summary = run.summary()
+    assert summary is not None
+    return _result(run, summary, options)
+
+
+def figures(search: Search) -> dict[str, Any]:
+    """The metrics of a finished search."""
+    best, totals, sign = search.best, search.totals, -1.0 if search.metric.higher_is_better else 1.0
+    found, metric = sign * best.value, search.metric.name
+    outcomes = [search.confirmed[seed] for seed in sorted(search.confirmed)]
+    result: dict[str, Any] = {
+        "metric": metric,
+        "found": found,
+        "anytime": _anytime(totals.best, search.clock.now),
+        "trials": len(totals.trials),
+        "runs": totals.runs,
+        "diverged": totals.diverged,
+        "steps": totals.steps,
+        "tokens": totals.tokens,
+        "decision_seconds": search.decision_seconds,
+        "best": {"trial": best.trial, "runs": best.runs, "settings": best.settings},
+    }
+    if len(best.lineage) > 1:
+        result["best"]["lineage"] = [{"settings": settings, "until": until} for settings, until in best.lineage]
+    if outcomes:
+        values = [outcome.value for outcome in outcomes]
+        sd = statistics.stdev(values) if len(values) > 1 else math.nan
+        mean = statistics.fmean(values)
+        result["confirmed"] = {
+            metric: mean,
+            "sd": sd,
+            "worst": min(values) if search.metric.higher_is_better else max(values),
+            "diverged": sum(outcome.status == "diverged" for outcome in outcomes),
+            "values": values,
+            "steps": sum(outcome.steps for outcome in outcomes),
+            "tokens": sum(outcome.tokens for outcome in outcomes),
+        }
+        # Positive: the search saw a better value than fresh seeds give.
+        result["optimism"] = sign * (mean - found)
+        result["expected_optimism"] = expected_optimism(len(totals.trials), sd / math.sqrt(best.runs))
+    return result
+
+
+def _anytime(best: Sequence[tuple[float, float]], end: float) -> float:
+    """The mean of the best value so far over the clock, from the first value to the end."""
+    if not best:
+        return math.nan
+    times = [at for at, _ in best] + [end]
+    if end <= times[0]:
+        return best[-1][1]
+    area = sum(value * (later - at) for (at, value), later in zip(best, times[1:], strict=True))
+    return area / (end - times[0])
+
+
+class _Progress:
+    """Emits the events of a search."""
+
+    def __init__(self, config: SearchConfig, run: RunDirectory, options: RunOptions) -> None:
+        self._config, self._run, self._events = config, run, options.events
+        self._trials: set[int] = set()
+        self._stage = ""
+        self._best: tuple[float, float] | None = None
+        self._search: Search | None = None
+
+    def begin(self, search: Search) -> None:
+        self._search, self._trials = search, set(search.totals.trials)
+        self._best = search.totals.best[-1] if search.totals.best else None
+        if self._events is not None:
+            self._events(Started("search", str(self._run.path), "trial"))
+            self._events(Stage("trials", RUN, self._config.trials, len(self._trials)))
+
+    def on_row(self, row: dict[str, Any]) -> None:
+        """A new row of the log was written."""
+        if self._events is None or self._search is None or row["kind"] != "result":
+            return
+        self._trials.add(row["trial"])
+        total = max(self._config.trials, len(self._trials))
+        self._events(Progress("trials", RUN, len(self._trials), total))
+        best = self._search.totals.best[-1] if self._search.totals.best else None
+        if best != self._best and best is not None:
+            self._best = best
+            found = self._search.scheduler.best
+            assert found is not None
+            self._events(Message(f"best so far: {self._config.metric} {best[1]:.4f}, trial {found.trial}"))
+
+    @property
+    def on_job_event(self) -> OnJobEvent | None:
+        """A consumer of the jobs' events; None where nobody wants them."""
+        events = self._events
+        if events is None:
+            return None
+        return lambda job_id, event: events(Nested(Path(job_id).name, job_id.rpartition("/")[2], event))
+
+    def on_result(self, job: Job, result: Result) -> None:
+        """A job has ended."""
+        if self._events is None:
+            return
+        summary = RunDirectory(job.folder).summary()
+        figures = {} if summary is None else to_json(summary.metrics)
+        value = figures.get(self._config.metric)
+        words = f"{self._config.metric} {value:.4f}" if isinstance(value, float) else None
+        ended = Ended(
+            result["status"],
+            reason=result.get("error"),
+            headline=words,
+            reused=result.get("reused", False),
+            figures=figures,
+        )
+        self._events(Nested(Path(job.folder).relative_to(self._run.path).as_posix(), job.name, ended))
+
+
+def _result(run: RunDirectory, summary: Summary, options: RunOptions, *, reused: bool = False) -> dict[str, Any]:
+    if options.events is not None:
+        words = headline(summary.metrics)
+        options.events(Ended(summary.status, headline=words, reused=reused, figures=to_json(summary.metrics)))
+    return {"status": summary.status, "reused": reused, "folder": str(run.path), "metrics": summary.metrics}
+
+
+def _manifest(config: SearchConfig, conditions: Conditions, command: Sequence[str]) -> Manifest:
+    commit, dirty = git_state(Path(__file__).parent)
+    return Manifest.model_validate(
+        {
+            "kind": SEARCH.name,
+            "run_id": new_run_id(),
+            "created_at": now(),
+            "git_commit": commit,
+            "git_dirty": dirty,
+            "config_hash": config_hash(config),
+            "config": config.model_dump(mode="json"),
+            "hooks": conditions.hooks,
+            "components": conditions.components,
+            "seed": config.seed,
+            "data": {"name": config.run.data.name, "fingerprint": conditions.data_fingerprint},
+            "environment": conditions.environment,
+            "metric": {"name": config.metric, "higher_is_better": metric_of(config).higher_is_better},
+            "trimtab": __version__,
+            "command": list(command),
+        }
+    )
+
+
+def _changes(recorded: Manifest, config: SearchConfig, conditions: Conditions) -> list[str]:
+    """What a search depends on and has changed since it began, one phrase each."""
+    changes = []
+    if recorded.kind != SEARCH.name:
+        raise RunError(f"The folder holds a run of the kind '{recorded.kind}', not a search. Choose another --out.")
+    if recorded.config_hash != config_hash(config):
+        changes.append("the config")
+    if recorded.data.fingerprint != conditions.data_fingerprint:
+        changes.append("the data")
+    if recorded.environment.get("source_hash") != conditions.environment["source_hash"]:
+        changes.append("Trimtab's code")
+    numeric = numeric_differences(recorded.environment, conditions.environment)
+    return changes + [f"{key}: {a!r} then, {b!r} now" for key, a, b in numeric]
