@@ -4,6 +4,7 @@ import pytest
 
 from trimtab.cli.reference import main, page
 from trimtab.config import REGISTRIES, EpisodeConfig, MonitorConfig
+from trimtab.experiments.searching.config import SearchConfig
 from trimtab.memory.config import MemoryConfig, SolveConfig
 from trimtab.training.config import RunConfig
 
@@ -20,6 +21,9 @@ def test_every_key_stands_on_it_once(text: str) -> None:
     keys += ["`data.tokenizer`", "`episode.sample.top_p`", "`episode.early_stopping.patience`", "`hooks[].enabled`"]
     # A component's own parameters, further down, may have the name of a key.
     runs, _, memory = text.partition("\n# Components\n")[0].partition("\n# Every key of a memory run\n")
+    memory, _, search = memory.partition("\n# Every key of a search\n")
+    for key in [f"`{key}`" for key in SearchConfig.model_fields] + ["`space.KEY.when`", "`confirm.seeds`"]:
+        assert sum(line.startswith(f"| {key} |") for line in search.splitlines()) == 1, key
     for key in keys:
         assert sum(line.startswith(f"| {key} |") for line in runs.splitlines()) == 1, key
     of_memory = [f"`{key}`" for key in MemoryConfig.model_fields] + [

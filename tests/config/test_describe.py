@@ -24,7 +24,7 @@ from trimtab.config.schema import Component
         (Annotated[str, Field(min_length=1)], "text not empty"),
         (Annotated[str, Field(min_length=2, max_length=3)], "text of length ≥ 2, of length ≤ 3"),
         (None, "null"),
-        (Any, "Any"),
+        (Any, "any value"),
         (complex, "complex"),
     ],
 )

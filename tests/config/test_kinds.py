@@ -8,6 +8,7 @@ from tests.training.small_runs import ROOT
 from trimtab.config import ConfigError
 from trimtab.config.load import load_root
 from trimtab.experiments import load_experiment
+from trimtab.experiments.searching.config import SearchConfig
 from trimtab.memory.config import MemoryConfig
 from trimtab.training.config import load_config
 
@@ -43,7 +44,7 @@ def test_every_shipped_config_is_taken_by_its_own_command() -> None:
         text = path.read_text()
         if "\narms:" in text or "\nclaim:" in text:
             continue  # tests/experiments/test_shipped.py loads the experiments
-        root = MemoryConfig if path.name.startswith("memory_") else None
+        root = {"memory": MemoryConfig, "search": SearchConfig}.get(path.stem.partition("_")[0])
         try:
             load_config(path) if root is None else load_root(root, path)
         except ConfigError as error:

@@ -126,7 +126,7 @@ def test_accepts() -> None:
 def test_the_kinds() -> None:
     assert set(REGISTRIES) == {
         "data", "task", "tokenizer", "model", "loss", "optimizer", "schedule", "regime_controller", "hook", "instrument", "fault",
-        "frozen_model", "pairs", "modes",
+        "frozen_model", "pairs", "modes", "search_optimizer", "search_scheduler",
     }  # fmt: skip
 
 

@@ -45,7 +45,8 @@ def run(
     executor: Annotated[
         str | None,
         typer.Option(
-            help="inline, processes, or one that an installed package adds. By default it follows from --workers."
+            help="inline, processes, ray (ray:HOST:PORT for a cluster that is there), or one that an installed package "
+            "adds. By default it follows from --workers."
         ),
     ] = None,
     pilot: Annotated[

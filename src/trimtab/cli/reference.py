@@ -75,7 +75,7 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-_ITEM = {tuple: "[]", dict: ".KEY"}
+_ITEM: dict[Any, str] = {tuple: "[]", dict: ".KEY"}
 """How the keys of an item of a list, or of a mapping with any keys, begin."""
 
 

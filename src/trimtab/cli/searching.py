@@ -37,7 +37,8 @@ def search(
     executor: Annotated[
         str | None,
         typer.Option(
-            help="inline, processes, or one that an installed package adds. By default it follows from --workers."
+            help="inline, processes, ray (ray:HOST:PORT for a cluster that is there), or one that an installed package "
+            "adds. By default it follows from --workers."
         ),
     ] = None,
     allow_code: AllowCode = False,
@@ -116,7 +117,7 @@ def _conclusion(metrics: dict[str, Any]) -> list[str]:
         sd = f", SD {confirmed['sd']:.4f}" if count > 1 else ""
         lines.append(
             f"On {count} fresh seeds: {metric} {confirmed[metric]:.4f}{sd}, worst {confirmed['worst']:.4f}, "
-            f"{confirmed['diverged']} diverged. The search was too optimistic by {metrics['optimism']:.4f}; of equally good "
+            f"{confirmed['diverged']} diverged. Optimism of the search: {metrics['optimism']:+.4f}; of equally good "
             f"settings, noise alone would give {metrics['expected_optimism']:.4f}."
             if count > 1
             else f"On a fresh seed: {metric} {confirmed[metric]:.4f}."

@@ -5,6 +5,8 @@ An executor is registered by an entry point of the group `trimtab.executors`: a 
 `next`, and is None where nobody wants them.
 """
 
+import functools
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -88,15 +90,24 @@ def inline(workers: int, log: Path, on_event: OnJobEvent | None) -> Executor:
     return Inline(on_event)
 
 
-def find_executor(name: str) -> MakeExecutor:
-    """The function that makes the executor of a name. Raises `ConfigError` where there is none."""
+def find_executor(text: str) -> MakeExecutor:
+    """The function that makes the executor `NAME` or `NAME:ADDRESS`.
+
+    Raises `ConfigError` where there is none of this name, and for an address if it takes none.
+    """
+    name, colon, address = text.partition(":")
     known = {point.name: point for point in installed("trimtab.executors")}
     if name not in known:
         raise ConfigError(
             f"--executor: there is no executor '{name}'.{unknown_name(name, known)} Known: {', '.join(sorted(known))}."
         )
     make: MakeExecutor = loaded(known[name])
-    return make
+    if not colon:
+        return make
+    if "address" not in inspect.signature(make).parameters:
+        raise ConfigError(f"--executor {text}: '{name}' runs on this machine and takes no address.")
+    with_address: MakeExecutor = functools.partial(loaded(known[name]), address=address)
+    return with_address
 
 
 class Schedule:

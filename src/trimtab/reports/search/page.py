@@ -68,8 +68,8 @@ def _confirmation(records: SearchRecords) -> Section | None:
     if len(values) < 2:
         return None
     text = (
-        f"The search was too optimistic by {signed(metrics['optimism'])} ({name} found and mean on fresh seeds; positive is too "
-        f"optimistic). If all {metrics['trials']} trials were equally good, noise alone would give "
+        f"Optimism: {signed(metrics['optimism'])}, by which the {name} found is better than the mean on fresh seeds. If all "
+        f"{metrics['trials']} trials were equally good, noise alone would give "
         f"{figure(metrics['expected_optimism'])}, by the standard deviation of the fresh seeds."
     )
 
