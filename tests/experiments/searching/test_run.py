@@ -73,7 +73,9 @@ def test_any_number_of_workers_writes_the_same_bytes(tmp_path: Path, scheduler: 
     assert log_of(tmp_path / "w0") == log_of(tmp_path / "w2")
     first, second = ({**one["metrics"], "decision_seconds": 0} for one in results)
     assert first == second
-    assert checkpoints(tmp_path / "w0") == checkpoints(tmp_path / "w2")
+    best = results[0]["metrics"]["best"]["trial"]
+    kept = [line.split("/seed-")[0] for line in checkpoints(tmp_path / "w0")]
+    assert kept == [f"trials/{best:04d}"] and checkpoints(tmp_path / "w2") == checkpoints(tmp_path / "w0")
 
 
 def test_a_finished_search_is_not_run_again(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from trimtab.experiments.searching.parts import (
 )
 from trimtab.experiments.searching.places import (
     confirmation_folder,
+    drop_all_checkpoints,
     drop_checkpoints,
     keep_newest,
     probe_folder,
@@ -250,9 +251,9 @@ class Search(Schedule):
                 return
             self._confirming.pop(0)
             self.confirmed[seed] = outcome
-            for run in (self.folder / "confirmation" / f"seed-{seed}").rglob("checkpoints"):
-                drop_checkpoints(run.parent)
+            drop_all_checkpoints(self.folder / "confirmation" / f"seed-{seed}")
             self._write("confirmation", self._words(outcome), trial=best.trial, seed=seed, **vars(outcome))
+        drop_all_checkpoints(self.folder / "trials", trial_folder(self.folder, best.trial, self._seed(best.trial, 0)))
         self.complete = True
 
     def _confirmation_jobs(self, best: Found, seed: int) -> list[Job]:

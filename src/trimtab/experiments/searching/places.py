@@ -30,6 +30,13 @@ def drop_checkpoints(run: Path) -> None:
         shutil.rmtree(folder)
 
 
+def drop_all_checkpoints(folder: Path, but: Path | None = None) -> None:
+    """Remove every checkpoint of the runs below a folder, but for those of one run."""
+    for checkpoints in folder.rglob("checkpoints"):
+        if checkpoints.parent != but:
+            drop_checkpoints(checkpoints.parent)
+
+
 def keep_newest(run: Path) -> None:
     """Remove every checkpoint but the newest."""
     folder = RunDirectory(run).checkpoints_path
