@@ -123,7 +123,7 @@ def _keys(records: SearchRecords) -> Section | None:
     drawn = scatters(records)
     if not drawn:
         return None
-    text = "Each point is a trial that went as far as any did; the best is the diamond. Choices are spread sideways."
+    text = f"Each point is a trial {records.where}; the best there is the diamond. Choices are spread sideways."
     return Section("keys", "Settings", (Text(text), Plots(tuple(drawn))))
 
 

@@ -13,6 +13,7 @@ from trimtab.records.integrity import altered
 from trimtab.records.search_rows import ConfirmationRow, ResultRow, SearchMetric, SearchRow, TrialRow
 from trimtab.reports.reading import checked_rows
 from trimtab.search import Choice, Number, Space
+from trimtab.search.importance import FEWEST
 
 KIND = "a search"
 
@@ -48,19 +49,33 @@ class SearchRecords:
         return Space(parameters)
 
     @cached_property
-    def values(self) -> dict[int, float]:
-        """The value of each trial: the mean of its last results over its seeds."""
-        last: dict[int, dict[int, ResultRow]] = {}
+    def values_at(self) -> dict[float, dict[int, float]]:
+        """By the step at which they were measured (infinite: the end of a run), the value of each trial: the mean over its "
+        "seeds."""
+        last: dict[float, dict[int, dict[int, float]]] = {}
         for row in self.results:
-            last.setdefault(row.trial, {})[self.works[row.work].seed] = row
-        return {trial: sum(row.value for row in rows.values()) / len(rows) for trial, rows in last.items()}
+            last.setdefault(self.end_of(row), {}).setdefault(row.trial, {})[self.works[row.work].seed] = row.value
+        return {
+            end: {trial: sum(values.values()) / len(values) for trial, values in trials.items()}
+            for end, trials in sorted(last.items())
+        }
 
     @cached_property
+    def compared_at(self) -> float:
+        """The step at which trials are compared: the last one at which enough were measured, or else the one with the most."""
+        enough = [end for end, trials in self.values_at.items() if len(trials) >= FEWEST]
+        return enough[-1] if enough else max(self.values_at, key=lambda end: len(self.values_at[end]))
+
+    @property
     def whole(self) -> dict[int, float]:
-        """The values that can be compared with each other: of the trials that went as far as any did."""
-        reached = {row.trial: self.end_of(row) for row in self.results}
-        furthest = max(reached.values(), default=0)
-        return {trial: value for trial, value in self.values.items() if reached[trial] == furthest}
+        """The values that are compared with each other."""
+        return self.values_at[self.compared_at] if self.results else {}
+
+    @property
+    def where(self) -> str:
+        """Where these values were measured, in words."""
+        end = self.compared_at
+        return "at the end of its run" if math.isinf(end) else f"at step {end:g}"
 
     def end_of(self, row: ResultRow) -> float:
         """The step at which a result was measured; infinite for the end of a run."""
@@ -71,11 +86,6 @@ class SearchRecords:
     def settings(self) -> dict[int, Mapping[str, Any]]:
         """The settings of each trial."""
         return {row.trial: row.settings for row in self.works.values()}
-
-    @property
-    def pauses(self) -> bool:
-        """Whether runs paused."""
-        return any(row.status == "paused" for row in self.results)
 
     def better(self, one: float, other: float) -> bool:
         """Whether a value is better than another."""

@@ -96,9 +96,9 @@ def importance(records: SearchRecords) -> Section | None:
         why = f"Fewer than {FEWEST} comparable trials used any key, so no importance is estimated."
         return Section("importance", title, (Text(why, "missing"),)) if records.results else None
     text = (
-        "The share of the variance of the trials' ranks that a key explains alone, adjusted for chance, with a 90% bootstrap "
-        "interval. What a key does only together with others is not in it, and a search that prefers some settings tells little "
-        "about the rest."
+        f"Of {len(trials)} trials, each {records.where}. The share of the variance of the trials' ranks that a key explains "
+        "alone, adjusted for chance, with a 90% bootstrap interval. What a key does only together with others is not in it, and "
+        "a search that prefers some settings tells little about the rest."
     )
     names = [one.key for one in found][::-1]
     shares = np.array([one.share for one in found][::-1])
