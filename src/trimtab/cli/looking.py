@@ -113,9 +113,14 @@ def show(
         _show_evaluation(evaluations[-1])
     _show_config(manifest)
     for row in events:
-        # an event may belong to no step
-        when = f"at step {row['step']}" if row.get("step") is not None else f"on {row.get('time', '')[:19]}"
-        say(f"event {when}: {row['kind']}: {row['reason']}")
+        say(f"event{_when(row)}: {row['kind']}: {row['reason']}")
+
+
+def _when(event: dict[str, Any]) -> str:
+    """The step or the time of an event; nothing for those of a search, which have neither."""
+    if event.get("step") is not None:
+        return f" at step {event['step']}"
+    return f" on {event['time'][:19]}" if event.get("time") else ""
 
 
 def _show_manifest(manifest: "Manifest", summary: "Summary | None") -> None:

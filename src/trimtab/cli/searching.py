@@ -110,7 +110,9 @@ def _conclusion(metrics: dict[str, Any]) -> list[str]:
 
     best, metric = metrics["best"], metrics["metric"]
     settings = ", ".join(f"{key}={value_text(value)}" for key, value in best["settings"].items())
-    lines = [f"Best: trial {best['trial']} of {metrics['trials']}, {metric} {metrics['found']:.4f} in the search."]
+    lines = [
+        f"Best: trial {best['trial']} ({metrics['trials']} trials), {metric} {metrics['found']:.4f} in the search."
+    ]
     if "confirmed" in metrics:
         confirmed = metrics["confirmed"]
         count = len(confirmed["values"])

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from trimtab.config import kind_named, resolve_root
+from trimtab.config import RunError, kind_named, resolve_root
 from trimtab.config.wording import Source
 from trimtab.experiments.lazy import first_action
 from trimtab.records import RunDirectory
@@ -70,6 +70,12 @@ def run_job(job: Job, context: RunContext) -> dict[str, Any]:
         summary = RunDirectory(job.folder).summary()
         if summary is not None and summary.steps == job.until:
             result["status"] = "paused"
+        elif summary is not None and summary.steps > job.until:
+            raise RunError(
+                f"The run in {job.folder} is at step {summary.steps}, and it is needed at step {job.until}, before that. The "
+                "records of what asked for it are older than the run. Restore both from one copy, or start again with another "
+                "--out."
+            )
     return result
 
 

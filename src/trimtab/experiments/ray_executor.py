@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from trimtab.boundary import shortened
 from trimtab.boundary.own_code import allow_imports_from, searched_folders
 from trimtab.config import ConfigError, RunError
 from trimtab.config.permission import allowing_code, permission
@@ -38,6 +39,8 @@ _OBJECTS = 80 << 20
 """Bytes of Ray's shared memory, the least that it takes: jobs and results are small."""
 _ANSWER = 5.0
 """Seconds in which a cluster must answer."""
+_STARTS = 3
+"""Failed starts of actors in a row after which the cluster is given up."""
 _LOST = 60.0
 """Seconds to wait for an actor to end."""
 
@@ -69,8 +72,9 @@ class Slot:
         with allowing_code(**self._code):
             if not self._checked:
                 theirs = self._result("probe", PROBE)
-                wrong = ["its worker process died"] if theirs is None else differences(self._expected, theirs)
-                if wrong:
+                if theirs is None:
+                    return json.dumps({"status": "lost"})
+                if wrong := differences(self._expected, theirs):
                     return json.dumps({"status": "refused", "node": self._node, "differences": wrong})
                 self._checked = True
             result = self._result(job_id, json.loads(task))
@@ -133,6 +137,9 @@ class RayExecutor:
         """Actors by the reference to their start; one without a free processor starts when there is one."""
         self._idle: list[Any] = []
         self._running: dict[Any, tuple[str, Any]] = {}
+        self._interrupted: list[str] = []
+        """Jobs that were interrupted before they had an actor."""
+        self._failed_starts = 0
 
     def _begin(self, slots: int, address: str | None) -> None:
         ray = self._ray
@@ -175,6 +182,8 @@ class RayExecutor:
 
     def next(self, timeout: float) -> tuple[str, Result] | None:
         """The id and the result of a job that has ended. Raises `RunError` for a node that computes other bits."""
+        if self._interrupted:
+            return self._interrupted.pop(0), {"status": "interrupted"}
         until = time.monotonic() + timeout
         while (left := until - time.monotonic()) > 0:
             self._assign()
@@ -186,8 +195,7 @@ class RayExecutor:
             if not ready:
                 return None
             if (actor := self._starting.pop(ready[0], None)) is not None:
-                if self._value(ready[0]) is not None:
-                    self._idle.append(actor)
+                self._take_started(ready[0], actor)
                 continue
             job_id, actor = self._running.pop(ready[0])
             value = self._value(ready[0])
@@ -203,15 +211,35 @@ class RayExecutor:
             return job_id, result
         return None
 
+    def _take_started(self, reference: Any, actor: Any) -> None:
+        """Take an actor that has started. Raises `RunError` if several in a row could not."""
+        try:
+            self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            self._failed_starts += 1
+            if self._failed_starts >= _STARTS:
+                reason = " ".join(str(error).split())
+                raise RunError(
+                    f"Ray could not start an actor, {_STARTS} times in a row. The nodes need this folder and this Python "
+                    f"environment. Ray says: {shortened(reason, 600)}"
+                ) from error
+            return
+        self._failed_starts = 0
+        self._idle.append(actor)
+
     def _value(self, reference: Any) -> Any:
-        """What an actor returned; None if it died."""
+        """What an actor returned; None if it died. Raises `RunError` if it failed."""
         try:
             return self._ray.get(reference)
         except self._ray.exceptions.RayActorError:
             return None
+        except self._ray.exceptions.RayTaskError as error:
+            raise RunError(f"An actor of Ray failed: {shortened(' '.join(str(error).split()), 600)}") from error
 
     def interrupt(self) -> None:
-        """Ask every running job for a checkpoint and its end."""
+        """Ask every running job for a checkpoint and its end; those that wait for an actor are interrupted at once."""
+        self._interrupted += [job_id for job_id, _ in self._waiting]
+        self._waiting.clear()
         for _, actor in self._running.values():
             actor.interrupt.remote()
 
@@ -251,7 +279,7 @@ def _check_answers(address: str) -> None:
     if not host or not port.isdigit():
         raise ConfigError(f"--executor ray:{address}: the address of a cluster is HOST:PORT, or auto.")
     try:
-        socket.create_connection((host, int(port)), timeout=_ANSWER).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
     except (OSError, OverflowError) as error:
         raise ConfigError(
             f"--executor ray:{address}: nothing answers there ({error}). Start a cluster with `ray start --head --port {port}` "

@@ -39,7 +39,7 @@ class TrialRow(_Chained):
 class ResultRow(_Chained):
     """The value of some work. `steps` and `tokens` are those of this work alone, its probe included.
 
-    `weights_sha256` is the hash of the run's weights.
+    `run_tokens` are all tokens that the run has read; `weights_sha256` is the hash of its weights.
     """
 
     kind: Literal["result"]
@@ -49,6 +49,7 @@ class ResultRow(_Chained):
     value: Number
     steps: Count
     tokens: Count
+    run_tokens: Count
     weights_sha256: str | None
 
 
@@ -62,6 +63,7 @@ class ConfirmationRow(_Chained):
     value: Number
     steps: Count
     tokens: Count
+    run_tokens: Count
     weights_sha256: str | None
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from trimtab.search.optimizer import Optimizer, Trial
 from trimtab.search.scheduler import Found, Scheduler, Work, described
-from trimtab.search.space import Choice, Settings
+from trimtab.search.space import Choice, Number, Settings
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Population(Scheduler):
     The budget of the optimiser is the size of the population, and its trials are the first settings. After every `every`
     steps the worst `share` of the members are replaced: each is a fork of a random member of the best `share`, with other
     settings. A number is multiplied by 1.2 or 0.8 and clipped to its bounds; with probability `resample` a key is drawn anew
-    instead. A choice changes only by that. A member without a finite value is among the worst. `steps` is the length of a
+    instead. A choice changes only by that. A member without a finite value is replaced as well. `steps` is the length of a
     run.
 
     Raises `ValueError` for fewer than 4 members, and for `every` that does not divide `steps`.
@@ -102,13 +102,16 @@ class Population(Scheduler):
         sources = [self.members[place] for place in ranked[:count] if math.isfinite(self.members[place].value)]
         if not sources:
             return
-        for place in ranked[-count:]:
+        bad = [place for place in ranked[:-count] if not math.isfinite(self.members[place].value)]
+        for place in [*bad, *ranked[-count:]]:
             random = self.optimizer.generator("population", self._next_trial)
             source = sources[random.integers(len(sources))]
             settings = self.explored(source.settings, random)
             lineage = [*source.lineage[:-1], (source.lineage[-1][0], self.step), (settings, None)]
             self.members[place] = Member(self._next_trial, settings, lineage, source.trial)
             self._next_trial += 1
+        # Forks first: a source must not go on before its forks have its state.
+        self.members.sort(key=lambda member: (member.parent is None, member.trial))
 
     def explored(self, settings: Settings, random: np.random.Generator) -> Settings:
         """Other settings near these. Keys that the new ones make void are left out; keys that they bring into use are drawn."""
@@ -122,9 +125,7 @@ class Population(Scheduler):
             elif isinstance(parameter, Choice):
                 changed[key] = settings[key]
             else:
-                moved = settings[key] * (1.2 if up < 0.5 else 0.8)
-                moved = math.floor(moved + 0.5) if parameter.whole else moved
-                changed[key] = parameter.value(parameter.coordinate(min(max(moved, parameter.low), parameter.high)))
+                changed[key] = _moved(parameter, settings[key], up=up < 0.5)
         return changed
 
     @property
@@ -143,3 +144,13 @@ class Population(Scheduler):
             return None
         member = min(known, key=lambda one: (one.value, one.trial))
         return Found(member.trial, member.settings, member.value, 1, member.lineage)
+
+
+def _moved(parameter: Number, value: float, *, up: bool) -> float | int:
+    """A number times 1.2 or 0.8, within its bounds; a whole one moves by at least 1, and 0 by a tenth of its scale."""
+    moved = value * (1.2 if up else 0.8)
+    if parameter.whole:
+        moved = value + (max(1, math.floor(moved - value + 0.5)) if up else min(-1, math.ceil(moved - value - 0.5)))
+    elif value == 0:
+        return parameter.value(min(max(parameter.coordinate(0.0) + (0.1 if up else -0.1), 0.0), 1.0))
+    return parameter.value(parameter.coordinate(min(max(moved, parameter.low), parameter.high)))

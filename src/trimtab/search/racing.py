@@ -28,7 +28,7 @@ class Race(Scheduler):
     """Each new trial challenges the best so far on its seeds (as in FocusedILS, Hutter et al. 2009, and SMAC).
 
     Before a challenger, the incumbent gets one more run, until it has `seeds`. The challenger is run on the first seed and is
-    out as soon as its mean is above the incumbent's over the same seeds; otherwise its runs double. With as many runs as the
+    out as soon as its mean is not below the incumbent's over the same seeds; otherwise its runs double. With as many runs as the
     incumbent it replaces it. So bad settings cost one run, and the incumbent was good on many seeds. The optimiser receives
     the mean over the runs that were made.
     """
@@ -77,7 +77,7 @@ class Race(Scheduler):
         mean = challenger.mean(runs)
         if incumbent is None:
             self._decide(replaces=math.isfinite(mean))
-        elif not mean <= incumbent.mean(runs):
+        elif not mean < incumbent.mean(runs):
             self._decide(replaces=False)
         elif runs == len(incumbent.values):
             self._decide(replaces=True)

@@ -118,6 +118,8 @@ class Space:
                 known = earlier.get(parent)
                 if not isinstance(known, Choice):
                     raise ValueError(f"{key}: its `when` names {parent}, which is no choice listed before it")
+                if not values:
+                    raise ValueError(f"{key}: its `when` lists no value of {parent}")
                 for value in values:
                     if (why := known.refusal(value)) is not None:
                         raise ValueError(f"{key}: its `when` names a value of {parent} that it cannot have: {why}")

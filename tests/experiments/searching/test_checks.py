@@ -45,8 +45,16 @@ EPISODE = SMALL["run"]["episode"]
         ({"probe": {"steps": 4}}, "probe: it evaluates runs that pause, and with the scheduler 'whole' none does"),
         (
             {"scheduler": {"name": "rungs", "at": [4], "factor": 2}, "probe": {"steps": 4}, "run": {**SMALL["run"], "episode": {**EPISODE, "schedule": {"name": "cosine"}}}},
-            "probe: it needs a rate that is constant until the pause: run.episode.schedule must be constant or wsd, but it is cosine",
+            "probe: it needs a rate that is constant until the last pause: run.episode.schedule must be constant or wsd, but it is cosine",
         ),
+        (
+            {"scheduler": {"name": "rungs", "at": [8], "factor": 2}, "probe": {"steps": 4}, "run": {**SMALL["run"], "episode": {**EPISODE, "schedule": {"name": "wsd", "decay": 1.0}}}},
+            "at step 8, but with a decay of 1 it falls from step 0 on. Make the decay at most 0.333",
+        ),
+        ({"scheduler": {"name": "population", "every": 4}, "space": {"episode.optimizer.name": {"values": ["adamw", "muon"]}}}, "the members of a population exchange the state of their optimiser"),
+        ({"scheduler": {"name": "rungs", "at": [4], "factor": 2}, "space": {"episode.evaluate_every": {"values": [4, 3]}}}, "are evaluated at the same steps"),
+        ({"space": {LR: {"low": 0.1, "high": 0.2}, "episode.optimizer": {"values": [{"name": "adamw"}, {"name": "muon"}]}}}, "episode.optimizer, which comes after it, replaces its value"),
+        ({"space": {"episode.clip": {"values": [1.0]}, LR: {"low": 0.1, "high": 0.2, "when": {"episode.clip": []}}}}, "its `when` lists no value of episode.clip"),
         ({"run": {**SMALL["run"], "episode": {**EPISODE, "best_metric": "nothing"}}}, "search.yaml, run: episode.best_metric"),
     ],
 )  # fmt: skip

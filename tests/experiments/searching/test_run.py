@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tests.experiments.searching.searches import SCHEDULERS, SMALL, config, rows, searched
-from trimtab.config import RunError, WorkError
+from trimtab.config import ConfigError, RunError, WorkError
 from trimtab.experiments import RunOptions
 from trimtab.experiments.searching.log import checked
+from trimtab.experiments.searching.metrics import metrics_of
 from trimtab.experiments.searching.parts import confirmation_seeds, run_config, trial_seed
 from trimtab.experiments.searching.run import run_search
 from trimtab.records import RunDirectory, to_json
@@ -182,6 +183,110 @@ def test_a_diverged_trial_counts_as_the_untrained_model(tmp_path: Path) -> None:
     assert diverged and {row["status"] for row in diverged} == {"diverged"}
     assert all(row["value"] == pytest.approx(math.log(94), abs=0.2) for row in diverged)
     assert metrics["best"]["settings"] == {"episode.optimizer.lr": 0.003}
+
+
+DIVERGING: dict[str, Any] = {
+    "space": {"episode.optimizer.lr": {"values": [0.003, 1e6, 2e6, 3e6, 0.004]}},
+    "run": {**SMALL["run"], "episode": {**SMALL["run"]["episode"], "diverged_after": 2}},
+}
+
+
+@pytest.mark.parametrize("probe", [None, {"steps": 4}])
+@pytest.mark.parametrize("scheduler", ["rungs", "population", "race"])
+def test_runs_that_diverge_before_a_pause_do_not_stop_the_search(
+    tmp_path: Path, scheduler: str, probe: dict[str, Any] | None
+) -> None:
+    changes = {**DIVERGING, **SCHEDULERS[scheduler], "probe": probe if scheduler != "race" else None}
+    metrics = searched(tmp_path / "s", **changes)["metrics"]
+    log = rows(tmp_path / "s")
+    assert any(row["kind"] == "result" and row["status"] == "diverged" for row in log)
+    assert metrics["best"]["settings"]["episode.optimizer.lr"] < 1
+    assert 0 < metrics["diverged"] < metrics["runs"]
+    searched(tmp_path / "w", workers=2, **changes)
+    assert log_of(tmp_path / "w") == log_of(tmp_path / "s")
+
+
+def test_a_member_that_diverged_is_replaced_in_the_next_round(tmp_path: Path) -> None:
+    searched(tmp_path / "s", **{**DIVERGING, **SCHEDULERS["population"]})
+    log = rows(tmp_path / "s")
+    diverged = {row["trial"] for row in log if row["kind"] == "result" and row["status"] == "diverged"}
+    assert diverged
+    for trial in diverged:
+        own = [row for row in log if row["kind"] == "trial" and row["trial"] == trial]
+        assert len(own) == 1
+        assert not [row for row in log if row["kind"] == "trial" and row["parent"] == trial]
+
+
+def test_early_stopping_before_a_rung_ends_a_run_and_not_the_search(tmp_path: Path) -> None:
+    episode = {**SMALL["run"]["episode"], "evaluate_every": 2, "early_stopping": {"patience": 1, "minimum_gain": 10.0}}
+    changes: dict[str, Any] = {"run": {**SMALL["run"], "episode": episode}, "trials": 4}
+    searched(tmp_path / "s", scheduler={"name": "rungs", "at": [8], "factor": 2}, **changes)
+    assert {row["status"] for row in rows(tmp_path / "s") if row["kind"] == "result"} == {"stopped"}
+    with pytest.raises(ConfigError, match=r"run.episode.early_stopping: the members of a population train together"):
+        searched(tmp_path / "p", scheduler={"name": "population", "every": 4}, **changes)
+
+
+def test_a_population_whose_runs_rewind_does_not_depend_on_workers(tmp_path: Path) -> None:
+    """A source that rewinds below its pause must not do so before its forks have started."""
+    episode = {
+        **SMALL["run"]["episode"],
+        "steps": 24,
+        "regime_controller": {"name": "tests.training.loop.test_rewind:Rewinder"},
+        "rewind": {"every": 5},
+    }
+    changes: dict[str, Any] = {
+        "run": {**SMALL["run"], "episode": episode},
+        "scheduler": {"name": "population", "every": 12},
+        "trials": 4,
+        "parallel": 4,
+    }
+    logs = []
+    for workers in (0, 3):
+        searched(tmp_path / f"w{workers}", workers=workers, **changes)
+        logs.append(log_of(tmp_path / f"w{workers}"))
+    assert logs[0] == logs[1]
+
+
+def test_a_race_between_few_choices_keeps_the_checkpoint_of_its_best_run(tmp_path: Path) -> None:
+    space = {"episode.clip": {"values": [None, 0.3]}}
+    metrics = searched(tmp_path / "s", space=space, scheduler={"name": "race", "seeds": 3}, trials=8)["metrics"]
+    assert [line.split("/seed-")[0] for line in checkpoints(tmp_path / "s")] == [
+        f"trials/{metrics['best']['trial']:04d}"
+    ]
+
+
+def test_the_checkpoints_of_a_population_stay_few(tmp_path: Path) -> None:
+    """At every result: at most two for each live member and the best."""
+    episode = {**SMALL["run"]["episode"], "steps": 32, "checkpoint_every": 1}
+    most = 0
+
+    def look() -> None:
+        nonlocal most
+        most = max(most, len(checkpoints(tmp_path / "s")))
+
+    run_search(
+        config(
+            run={**SMALL["run"], "episode": episode},
+            scheduler={"name": "population", "every": 4, "share": 0.5},
+            trials=4,
+        ),
+        tmp_path / "s",
+        RunOptions(stop=look),
+    )
+    assert 0 < most <= 2 * (4 + 1)
+
+
+def test_settings_that_do_not_fit_together_say_so_and_leave_no_row(tmp_path: Path) -> None:
+    space = {"model.width": {"values": [24, 16]}, "model.heads": {"values": [2, 3, 4]}}
+    with pytest.raises(
+        ConfigError, match=r"a width of 16 is not divisible by 3 heads.*add a `when` to one of the keys"
+    ):
+        searched(tmp_path / "s", space=space, trials=12)
+
+
+def test_one_fresh_seed_has_no_standard_deviation(tmp_path: Path) -> None:
+    names = [metric.name for metric in metrics_of(config(confirm={"seeds": 1})).always]
+    assert "confirmed.val_loss" in names and "confirmed.sd" not in names
 
 
 def test_the_same_settings_and_seed_are_run_once(tmp_path: Path) -> None:

@@ -42,8 +42,9 @@ def test_the_figures_are_those_of_the_summary_and_the_log(folders: dict[str, Pat
     text = (folders["whole"] / "report.md").read_text().replace("\\.", ".")
     metrics = json.loads((folders["whole"] / "summary.json").read_text())["metrics"]
     best = metrics["best"]
-    assert f"Trial {best['trial']} of 16 is the best: val\\_loss {metrics['found']:.4f} in the search" in text.replace(
-        "val_loss", "val\\_loss"
+    assert (
+        f"Of 16 trials, trial {best['trial']} is the best: val\\_loss {metrics['found']:.4f} in the search"
+        in text.replace("val_loss", "val\\_loss")
     )
     assert f"{metrics['confirmed']['val_loss']:.4f} on 3 fresh seeds" in text
     assert f"{metrics['steps']:,} steps and {metrics['tokens']:,} tokens" in text

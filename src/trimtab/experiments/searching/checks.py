@@ -24,6 +24,7 @@ def check_search(config: SearchConfig, where: Source) -> None:
     space = space_of(config, where)
     for key in config.space:
         _check_key(config, key, where)
+    _refuse_overwritten(config, where)
     for key, settings in _corners(space):
         try:
             run_config(config, settings, 0, "")
@@ -50,12 +51,30 @@ def _check_key(config: SearchConfig, key: str, where: Source) -> None:
         raise ConfigError(
             f"{at}the best of several seeds is luck, not a setting. The search gives the runs their seeds."
         )
-    if pauses(config) and key == "episode.steps":
-        raise ConfigError(f"{at}with the scheduler '{config.scheduler.name}', all runs have the same length.")
+    if pauses(config) and key in ("episode", "episode.steps", "episode.evaluate_every"):
+        raise ConfigError(
+            f"{at}with the scheduler '{config.scheduler.name}', all runs have the same length and are evaluated at the same "
+            "steps."
+        )
+    if config.scheduler.name == "population" and key in ("episode.optimizer", "episode.optimizer.name"):
+        raise ConfigError(
+            f"{at}the members of a population exchange the state of their optimiser, so they have the same one."
+        )
     if config.scheduler.name == "population" and not key.startswith("episode."):
         raise ConfigError(
             f"{at}the members of a population exchange weights, so they can differ in keys of `episode` only."
         )
+
+
+def _refuse_overwritten(config: SearchConfig, where: Source) -> None:
+    """Refuse a key whose value a later key replaces."""
+    keys = list(config.space)
+    for place, key in enumerate(keys):
+        for later in keys[place + 1 :]:
+            if key.startswith(f"{later}."):
+                raise ConfigError(
+                    f"{where.at(('space', key))}{later}, which comes after it, replaces its value. List it after {later}."
+                )
 
 
 def _corners(space: Space) -> Iterator[tuple[str, Settings]]:
@@ -103,8 +122,34 @@ def _check_pauses(config: SearchConfig, where: Source) -> None:
                 f"{where.at(('scheduler',))}runs pause at step {step}, where they are not evaluated: run.episode.evaluate_every "
                 f"is {episode.evaluate_every}. Each pause, and the length of a run, must be a multiple of it."
             )
-    if config.probe is not None and episode.schedule.name not in ("constant", "wsd"):
+    if config.scheduler.name == "population" and episode.early_stopping is not None:
         raise ConfigError(
-            f"{where.at(('probe',))}it needs a rate that is constant until the pause: run.episode.schedule must be constant or "
-            f"wsd, but it is {episode.schedule.name}."
+            f"{where.at(('run', 'episode', 'early_stopping'))}the members of a population train together to the last step. Leave "
+            "it out."
+        )
+    if config.probe is not None:
+        _check_probe(config, max(steps) if config.scheduler.name == "rungs" else episode.steps - steps[0], where)
+
+
+def _check_probe(config: SearchConfig, last: int, where: Source) -> None:
+    """Refuse a probe of runs whose rate falls before their last pause, at step `last`."""
+    episode, at = config.run.episode, where.at(("probe",))
+    given = [
+        config.space[key].values or () for key in ("episode.schedule", "episode.schedule.name") if key in config.space
+    ]
+    chosen = [value["name"] if isinstance(value, dict) else value for values in given for value in values]
+    for name in chosen or [episode.schedule.name]:
+        if name not in ("constant", "wsd"):
+            raise ConfigError(
+                f"{at}it needs a rate that is constant until the last pause: run.episode.schedule must be constant or wsd, but "
+                f"it is {name}."
+            )
+    decays = [episode.schedule.spec.get("decay", 0.0)]
+    if (key := config.space.get("episode.schedule.decay")) is not None:
+        decays = [float(value) for value in key.values or (key.high,) if value is not None]
+    begins = episode.steps - max(1, round(max(decays) * episode.steps))
+    if max(decays) > 0 and begins < last:
+        raise ConfigError(
+            f"{at}it needs a rate that is constant until the last pause, at step {last}, but with a decay of {max(decays):g} it "
+            f"falls from step {begins} on. Make the decay at most {(episode.steps - last) / episode.steps:.3g}."
         )

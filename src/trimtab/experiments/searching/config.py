@@ -80,7 +80,7 @@ class SearchConfig(Frozen):
         int,
         Field(
             ge=1,
-            description="runs at a time, for which the optimiser chooses without knowing each other's values. The result depends "
+            description="runs at a time; the optimiser chooses each without the values of the others. The result depends "
             "on this number, but not on the number of workers",
         ),
     ] = 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trimtab.config import WorkError, canonical_json
+from trimtab.config import ConfigError, WorkError, canonical_json
 from trimtab.experiments.executor import Result, Schedule
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.searching.config import SearchConfig
@@ -30,7 +30,7 @@ from trimtab.experiments.searching.places import (
     probe_folder,
     trial_folder,
 )
-from trimtab.experiments.searching.values import Outcome, ended_run, tokens_at, value_of
+from trimtab.experiments.searching.values import Outcome, ended_run, value_of
 from trimtab.records import RunDirectory
 from trimtab.search.clock import VirtualClock
 from trimtab.search.scheduler import Found, Work
@@ -56,8 +56,11 @@ class Totals:
     """What a search has cost and seen so far. `best` has the clock and the best value after every result that improved it."""
 
     trials: set[int] = field(default_factory=set)
-    runs: int = 0
-    diverged: int = 0
+    runs: set[tuple[int, int]] = field(default_factory=set)
+    """Trial and seed number of each run that was made."""
+    diverged: set[tuple[int, int]] = field(default_factory=set)
+    reached: dict[int, int] = field(default_factory=dict)
+    """The last step of each trial that was not a repetition."""
     steps: int = 0
     tokens: int = 0
     best: list[tuple[float, float]] = field(default_factory=list)
@@ -89,11 +92,16 @@ class Search(Schedule):
         """Why the search cannot continue."""
         self.complete = False
         self._chains: dict[str, Chain] = {}
+        self._statuses: dict[str, str] = {}
         self._same: dict[str, int] = {}
         self._same_as: dict[int, int] = {}
         self._seeds: dict[int, int] = {}
         """The trial whose seeds the forks of a population have."""
         self._confirming: list[int] | None = None
+        self._tokens: dict[tuple[int, int, int], int] = {}
+        """The tokens that a trial's run with a seed number had read at a pause."""
+        self._paused: dict[int, Path] = {}
+        """The run of each trial that has paused."""
         self._ended: dict[int, Path] = {}
         """The first run of each trial that has ended and has its checkpoints."""
         self.advance()
@@ -101,12 +109,17 @@ class Search(Schedule):
     # --- the schedule --------------------------------------------------------------------------------------------------
 
     def ready(self) -> Job | None:
-        """The next job, unless the search has failed."""
-        if not self.waiting or self.error is not None:
+        """The next job that may start, unless the search has failed. A run goes on only after the forks of its pause have "
+        "ended."""
+        if self.error is not None:
             return None
-        job = self.waiting.pop(0)
-        self.running.append(job)
-        return job
+        needed = {job.parent for job in (*self.running, *self.waiting) if job.kind == "fork"}
+        for job in self.waiting:
+            if job.folder not in needed:
+                self.waiting.remove(job)
+                self.running.append(job)
+                return job
+        return None
 
     def blocked(self, job: Job) -> bool:
         """Never: a job waits until those before it have ended."""
@@ -120,6 +133,8 @@ class Search(Schedule):
             return
         chain = self._chains.pop(job.id)
         chain.done += 1
+        if job.until is not None and self._statuses.pop(job.id) != "paused":
+            del chain.jobs[chain.done :]  # the run ended before its pause: it diverged, or was stopped
         if chain.done < len(chain.jobs):
             self._queue(chain, front=True)
             return
@@ -130,7 +145,8 @@ class Search(Schedule):
         self.advance()
 
     def on_result(self, job: Job, result: Result) -> None:
-        """Note why a job failed."""
+        """Note how a job ended, and why it failed."""
+        self._statuses[job.id] = result["status"]
         if result["status"] == "failed" and self.error is None:
             self.error = f"{job.name} failed: {result['error']}"
 
@@ -156,8 +172,10 @@ class Search(Schedule):
                 self.log.flush()
                 return
             with self._deciding():
-                self.clock.end(self._sign * outcome.value)
+                self.clock.end(self._told(work, outcome))
             self.outcomes[work.number] = outcome
+            if work.end is not None:
+                self._tokens[work.trial, work.seed, work.end] = outcome.run_tokens
             if work.seed == 0:
                 self.weights[work.trial] = outcome.weights_sha256
             self._count(work, outcome)
@@ -165,6 +183,17 @@ class Search(Schedule):
             self._keep(work)
         self._confirm()
         self.log.flush()
+
+    def _told(self, work: Work, outcome: Outcome) -> float:
+        """The value for the scheduler: smaller is better. A member of a population that ended before its pause has none."""
+        ended = self._until(work) is not None and outcome.status != "paused"
+        if ended and self.config.scheduler.name == "population":
+            return math.inf
+        return self._sign * outcome.value
+
+    def _until(self, work: Work) -> int | None:
+        """The step at which some work pauses; None for the end of the run."""
+        return None if work.end is None or work.end >= self._steps(work.settings) else work.end
 
     def _known(self, work: Work) -> Outcome | None:
         """The outcome of some work, as soon as it is known."""
@@ -174,7 +203,7 @@ class Search(Schedule):
         if earlier is None:
             return self.outcomes.get(work.number)
         known = self.outcomes.get(earlier)
-        return known and Outcome(known.status, known.value, 0, 0, known.weights_sha256)
+        return known and Outcome(known.status, known.value, 0, 0, known.run_tokens, known.weights_sha256)
 
     def _begin(self, work: Work) -> None:
         """Log that some work is given out, and queue its jobs unless its result is recorded."""
@@ -185,6 +214,8 @@ class Search(Schedule):
             key = canonical_json([work.settings, seed])
             if (earlier := self._same.setdefault(key, work.number)) != work.number:
                 self._same_as[work.number] = earlier
+        made = work.number not in self.log.results and work.number not in self._same_as
+        jobs = self._jobs(work, seed) if made else []  # before the row, because it may refuse the settings
         self._write(
             "trial",
             work.reason,
@@ -197,16 +228,20 @@ class Search(Schedule):
             same_as=self._same_as.get(work.number),
             settings=work.settings,
         )
-        if work.number not in self.log.results and work.number not in self._same_as:
-            self._queue(Chain(self._jobs(work, seed), work))
+        if made:
+            self._queue(Chain(jobs, work))
 
     def _jobs(self, work: Work, seed: int) -> list[Job]:
         """The run, and the probe where it pauses before its end."""
         name = f"trial {work.trial}"
-        config = run_config(self.config, work.settings, seed, name)
-        place = self._place(work)
-        last = work.end is None or work.end >= config.episode.steps
-        until = None if last else work.end
+        try:
+            config = run_config(self.config, work.settings, seed, name)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{error} Each of these settings is possible, but not all of them together: add a `when` to one of the keys, or "
+                "leave the values out that do not fit."
+            ) from error
+        place, until = self._place(work), self._until(work)
         if work.parent is None:
             jobs = [Job(name, seed, str(place), config, EPISODES, until=until)]
         else:
@@ -220,20 +255,18 @@ class Search(Schedule):
 
     def _outcome(self, work: Work) -> Outcome:
         """The outcome of work whose jobs have ended."""
-        run = RunDirectory(self._place(work))
-        steps = self._steps(work.settings)
-        until = None if work.end is None or work.end >= steps else work.end
+        run, until = RunDirectory(self._place(work)), self._until(work)
         summary = ended_run(run, until)
         tokens = int(summary.metrics["tokens"])
-        before = run.path if work.parent is None else trial_folder(self.folder, work.parent, self._seed(work.trial, 0))
-        made, read = summary.steps - work.start, tokens - tokens_at(RunDirectory(before), work.start)
+        before = (work.trial if work.parent is None else work.parent, work.seed, work.start)
+        made, read = summary.steps - work.start, tokens - self._tokens.get(before, 0)
         value = value_of(summary, self.metric)
         if self.config.probe is not None and until is not None and summary.status == "interrupted":
             probe = ended_run(RunDirectory(probe_folder(run.path, until)), None)
             value = value_of(probe, self.metric)
             made, read = made + probe.steps - until, read + int(probe.metrics["tokens"]) - tokens
         status = "paused" if summary.status == "interrupted" else summary.status
-        return Outcome(status, value, max(made, 0), max(read, 0), summary.weights_sha256)
+        return Outcome(status, value, max(made, 0), max(read, 0), tokens, summary.weights_sha256)
 
     def _confirm(self) -> None:
         """Queue the confirmations at their first turn, and log them in the order of their seeds."""
@@ -273,7 +306,8 @@ class Search(Schedule):
     def _confirmation(self, chain: Chain) -> Outcome:
         summary = ended_run(RunDirectory(chain.jobs[-1].folder), None)
         value = value_of(summary, self.metric)
-        return Outcome(summary.status, value, summary.steps, int(summary.metrics["tokens"]), summary.weights_sha256)
+        tokens = int(summary.metrics["tokens"])
+        return Outcome(summary.status, value, summary.steps, tokens, tokens, summary.weights_sha256)
 
     @property
     def best(self) -> Found:
@@ -291,8 +325,11 @@ class Search(Schedule):
     def _count(self, work: Work, outcome: Outcome) -> None:
         totals = self.totals
         totals.trials.add(work.trial)
-        totals.runs += work.number not in self._same_as
-        totals.diverged += outcome.status == "diverged"
+        if work.number not in self._same_as:
+            totals.runs.add((work.trial, work.seed))
+            totals.reached[work.trial] = max(totals.reached.get(work.trial, 0), work.end or self._steps(work.settings))
+            if outcome.status == "diverged":
+                totals.diverged.add((work.trial, work.seed))
         totals.steps += outcome.steps
         totals.tokens += outcome.tokens
         best = self.scheduler.best
@@ -302,13 +339,18 @@ class Search(Schedule):
                 totals.best.append((self.clock.now, value))
 
     def _keep(self, work: Work) -> None:
-        """Remove the checkpoints that are not needed: all of a run that has ended unless it may be the best, and all but the "
-        "newest."""
-        run = self._place(work)
-        if work.end is not None and work.end < self._steps(work.settings):
+        """Remove checkpoints that are not needed: those of ended runs that cannot be the best, and all but the newest of "
+        "others."""
+        run, until = self._place(work), self._until(work)
+        if until is not None:
             keep_newest(run)
+            self._paused[work.trial] = run
             if self.config.probe is not None:
-                drop_checkpoints(probe_folder(run, work.end))
+                drop_checkpoints(probe_folder(run, until))
+            if self.config.scheduler.name == "population":
+                members = self.scheduler.undecided
+                for trial in [trial for trial in self._paused if trial not in members]:
+                    drop_checkpoints(self._paused.pop(trial))
             return
         if work.seed:
             drop_checkpoints(run)
@@ -354,7 +396,7 @@ class Search(Schedule):
 
 
 def _recorded(row: dict[str, Any]) -> Outcome:
-    return Outcome(row["status"], row["value"], row["steps"], row["tokens"], row["weights_sha256"])
+    return Outcome(row["status"], row["value"], row["steps"], row["tokens"], row["run_tokens"], row["weights_sha256"])
 
 
 def _probe(config: RunConfig, at: int, steps: int) -> RunConfig:

@@ -16,7 +16,7 @@ def metrics_of(config: SearchConfig) -> Metrics:
     name, unit = metric.name, metric.unit
     confirmed = (
         replace(metric, name=f"confirmed.{name}", label=f"confirmed {name}"),
-        Metric("confirmed.sd", False, unit, label="confirmed, SD"),
+        *([Metric("confirmed.sd", False, unit, label="confirmed, SD")] if config.confirm.seeds > 1 else []),
         replace(metric, name="confirmed.worst", label="confirmed, worst"),
         Metric("confirmed.diverged", False, "runs", often_zero=True),
         Metric("optimism", False, unit),

@@ -121,9 +121,5 @@ def run_config(config: SearchConfig, settings: Mapping[str, Any], seed: int, sou
     for key, value in settings.items():
         set_key(data, key, value, RunConfig)
     data["seed"] = seed
-    if config.scheduler.name == "population":
-        # Forks of a member start while it goes on, so its checkpoint at the pause must outlive the next round.
-        episode = data["episode"]
-        made = config.scheduler.spec["every"] // episode["checkpoint_every"] + 2
-        episode["keep_checkpoints"] = max(episode["keep_checkpoints"], made)
+    data["episode"]["keep_checkpoints"] = 1  # a search keeps the newest of what may go on, and its best
     return resolve_config(data, source=source)

@@ -1,9 +1,8 @@
 """Where the runs of a search are in its folder, and which of their checkpoints are kept."""
 
-import shutil
 from pathlib import Path
 
-from trimtab.records import RunDirectory
+from trimtab.records import RunDirectory, remove_tree_atomically
 from trimtab.runtime.checkpoint import prune
 
 
@@ -27,7 +26,7 @@ def drop_checkpoints(run: Path) -> None:
     """Remove every checkpoint of a run that has ended."""
     folder = RunDirectory(run).checkpoints_path
     if folder.is_dir():
-        shutil.rmtree(folder)
+        remove_tree_atomically(folder)
 
 
 def drop_all_checkpoints(folder: Path, but: Path | None = None) -> None:

@@ -129,8 +129,8 @@ def figures(search: Search) -> dict[str, Any]:
         "found": found,
         "anytime": _anytime(totals.best, search.clock.now),
         "trials": len(totals.trials),
-        "runs": totals.runs,
-        "diverged": totals.diverged,
+        "runs": len(totals.runs),
+        "diverged": len(totals.diverged),
         "steps": totals.steps,
         "tokens": totals.tokens,
         "decision_seconds": search.decision_seconds,
@@ -153,7 +153,9 @@ def figures(search: Search) -> dict[str, Any]:
         }
         # Positive: the search saw a better value than fresh seeds give.
         result["optimism"] = sign * (mean - found)
-        result["expected_optimism"] = expected_optimism(len(totals.trials), sd / math.sqrt(best.runs))
+        furthest = max(totals.reached.values())
+        chosen_from = sum(end == furthest for end in totals.reached.values())
+        result["expected_optimism"] = expected_optimism(chosen_from, sd / math.sqrt(best.runs))
     return result
 
 

@@ -11,12 +11,16 @@ from trimtab.records.metrics import Metric
 
 @dataclass(frozen=True)
 class Outcome:
-    """How some work ended: its value in the metric's unit, NaN where there is none, and its cost."""
+    """How some work ended: its value in the metric's unit, NaN where there is none, and its cost.
+
+    `run_tokens` are the tokens that the run has read so far, those before this work included.
+    """
 
     status: str
     value: float
     steps: int
     tokens: int
+    run_tokens: int
     weights_sha256: str | None
 
 
@@ -33,23 +37,12 @@ def value_of(summary: Summary, metric: Metric) -> float:
 def ended_run(run: RunDirectory, until: int | None) -> Summary:
     """The summary of a run that has ended, or paused after the step `until`. Raises `RunError` for any other."""
     summary = run.summary()
-    if summary is None or (summary.status == "interrupted" and summary.steps != until):
+    beyond = summary is not None and until is not None and summary.status == "completed"
+    if summary is None or beyond or (summary.status == "interrupted" and summary.steps != until):
         at = "has not ended" if summary is None else f"is at step {summary.steps}"
         wanted = "its end" if until is None else f"step {until}"
         raise RunError(
-            f"The run in {run.path} {at}, but its search needs it at {wanted}. The search's events or this run were changed. "
-            "Restore both from one copy, or start a new search."
+            f"The run in {run.path} {at}, but its search needs it at {wanted}. The search's events.jsonl and its runs do not "
+            "belong together. Restore both from one copy, or start a new search."
         )
     return summary
-
-
-def tokens_at(run: RunDirectory, step: int) -> int:
-    """The tokens that a run had read when it was evaluated at a step. Raises `RunError` where it was not."""
-    if step == 0:
-        return 0
-    for row in reversed(run.evaluations()):
-        if row["step"] == step:
-            return int(row["tokens"])
-    raise RunError(
-        f"The run in {run.path} has no evaluation at step {step}, where it was paused. Restore it from a copy."
-    )

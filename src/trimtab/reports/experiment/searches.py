@@ -30,25 +30,33 @@ def searches(records: ExperimentRecords) -> Section:
     first = next(iter(ended.values()))[0]
     assert first.summary is not None
     metric = str(first.summary.metrics["metric"])
-    higher = records.spec.claim.higher_is_better
+    higher = (
+        bool((first.manifest.model_extra or {})["metric"]["higher_is_better"]) if first.manifest is not None else False
+    )
     text = (
         f"Means over an arm's searches ± standard deviation. Found: the best {metric} that a search saw. Confirmed: its settings "
         "on fresh seeds. Optimism: how much too good the found value was. Regret: the distance of the confirmed value from the "
-        "best that any search confirmed with the same seed. Steps are those of the trials, without the confirmation."
+        "best that any search with the same seed confirmed. Steps are those of the trials, without the confirmation."
     )
     return Section(
-        KEY, TITLE, (Text(text), Plots((_best_so_far(records, ended, metric),)), _table(ended, metric, higher=higher))
+        KEY,
+        TITLE,
+        (
+            Text(text),
+            Plots((_best_so_far(records, ended, metric, higher=higher),)),
+            _table(ended, metric, higher=higher),
+        ),
     )
 
 
 def _table(ended: dict[str, list[EpisodeRecords]], metric: str, *, higher: bool) -> Table:
     name = f"confirmed.{metric}"
-    best: dict[int, float] = {}
+    best: dict[tuple[int, tuple[Any, ...]], float] = {}
     for own in ended.values():
         for e in own:
             if (value := e.figures.get(name)) is not None:
-                known = best.get(e.seed, value)
-                best[e.seed] = max(known, value) if higher else min(known, value)
+                known = best.get((e.seed, e.cell), value)
+                best[e.seed, e.cell] = max(known, value) if higher else min(known, value)
     columns = (
         "arm",
         "searches",
@@ -63,7 +71,7 @@ def _table(ended: dict[str, list[EpisodeRecords]], metric: str, *, higher: bool)
     )
     rows = []
     for arm, own in ended.items():
-        regrets = [abs(e.figures[name] - best[e.seed]) for e in own if name in e.figures]
+        regrets = [abs(e.figures[name] - best[e.seed, e.cell]) for e in own if name in e.figures]
         cells = [_mean(own, key) for key in ("found", name)]
         cells += [spread(regrets) if regrets else figure(None)]
         cells += [_mean(own, key) for key in ("optimism", "confirmed.worst", "diverged", "steps", "decision_seconds")]
@@ -76,9 +84,10 @@ def _mean(own: list[EpisodeRecords], name: str) -> str:
     return spread(values) if values else figure(None)
 
 
-def _best_so_far(records: ExperimentRecords, ended: dict[str, list[EpisodeRecords]], metric: str) -> Plot:
+def _best_so_far(
+    records: ExperimentRecords, ended: dict[str, list[EpisodeRecords]], metric: str, *, higher: bool
+) -> Plot:
     """The mean best so far of each arm, and the quartiles of its searches."""
-    higher = records.spec.claim.higher_is_better
     courses = {
         arm: [_course(e.run.path, higher=higher) for e in own if e.run is not None] for arm, own in ended.items()
     }
@@ -103,7 +112,7 @@ def _best_so_far(records: ExperimentRecords, ended: dict[str, list[EpisodeRecord
     words = "; ".join(f"{arm} {figure(float(values[:, -1].mean()))}" for arm, values in by_arm.items())
     return plot(
         "searches-best-so-far",
-        "The best value that each search has seen: means and quartiles",
+        "The best single result that each search has seen: means and quartiles",
         f"At the end: {words}.",
         draw,
     )

@@ -41,7 +41,9 @@ def _result(records: SearchRecords) -> Section:
         return Section("result", "Result", tuple(blocks))
     best = metrics["best"]
     rows = [(key, value_text(value)) for key, value in best["settings"].items()]
-    sentence = f"Trial {best['trial']} of {metrics['trials']} is the best: {name} {metrics['found']:.4f} in the search"
+    sentence = (
+        f"Of {metrics['trials']} trials, trial {best['trial']} is the best: {name} {metrics['found']:.4f} in the search"
+    )
     if "confirmed" in metrics:
         confirmed = metrics["confirmed"]
         count = len(confirmed["values"])
@@ -68,9 +70,10 @@ def _confirmation(records: SearchRecords) -> Section | None:
     if len(values) < 2:
         return None
     text = (
-        f"Optimism: {signed(metrics['optimism'])}, by which the {name} found is better than the mean on fresh seeds. If all "
-        f"{metrics['trials']} trials were equally good, noise alone would give "
-        f"{figure(metrics['expected_optimism'])}, by the standard deviation of the fresh seeds."
+        f"Optimism: {signed(metrics['optimism'])}, by which the {name} found is better than the mean on fresh seeds. If all the "
+        "trials that were compared were equally good, noise alone would give "
+        f"{figure(metrics['expected_optimism'])}, estimated from the standard deviation over the fresh seeds, if "
+        "the noise of the trials is independent."
     )
 
     def draw(_: Any, axes: Any) -> None:
