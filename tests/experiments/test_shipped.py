@@ -48,6 +48,17 @@ SHORT = {
         "arms={fast: {}, two_layers: {model.layers: 2}, tied_head: {model.tied: true}}",
         *("seeds=3", "episode.steps=10", "episode.evaluate_every=10", "episode.schedule.warmup=2"),
     ],
+    "search_comparison": [
+        "arms={random: {optimizer: {name: random}}, climb: {optimizer: {name: climb}}}",
+        *(
+            "seeds=3",
+            "trials=4",
+            "random_start=2",
+            "confirm.seeds=2",
+            "run.episode.steps=12",
+            "run.episode.evaluate_every=12",
+        ),
+    ],
     "chaos": [
         *SHORTER,
         "factors={episode.optimizer.lr: [1.0e-3, 6.4e-2]}",
@@ -62,6 +73,9 @@ def by_hand(name: str, out: Path, arm: str, seed: int) -> float:
     if name == "memory_margin":
         rows = [row for row in read_rows(place / "robustness.jsonl") if row["level"] == 0.05]
         return sum(row["passed"] for row in rows) / (3 * len(read_rows(place / "pairs.jsonl")))
+    if name == "search_comparison":
+        rows = read_rows(place / "events.jsonl")
+        return float(np.mean([row["value"] for row in rows if row["kind"] == "confirmation"]))
     cells = sorted(path.parent for path in place.rglob("summary.json")) or [out / "episodes/none" / f"seed-{seed}"]
     answers = RunDirectory(cells[0]).predictions()
     if name.startswith("loss_comparison"):
