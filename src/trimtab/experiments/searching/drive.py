@@ -109,8 +109,7 @@ class Search(Schedule):
     # --- the schedule --------------------------------------------------------------------------------------------------
 
     def ready(self) -> Job | None:
-        """The next job that may start, unless the search has failed. A run goes on only after the forks of its pause have "
-        "ended."""
+        """The next job that may start, unless the search has failed. A run continues only after the forks of its pause ended."""
         if self.error is not None:
             return None
         needed = {job.parent for job in (*self.running, *self.waiting) if job.kind == "fork"}
@@ -339,8 +338,7 @@ class Search(Schedule):
                 totals.best.append((self.clock.now, value))
 
     def _keep(self, work: Work) -> None:
-        """Remove checkpoints that are not needed: those of ended runs that cannot be the best, and all but the newest of "
-        "others."""
+        """Remove checkpoints that are not needed: of ended runs that cannot be the best, and all but the newest of others."""
         run, until = self._place(work), self._until(work)
         if until is not None:
             keep_newest(run)

@@ -50,8 +50,7 @@ class SearchRecords:
 
     @cached_property
     def values_at(self) -> dict[float, dict[int, float]]:
-        """By the step at which they were measured (infinite: the end of a run), the value of each trial: the mean over its "
-        "seeds."""
+        """The value of each trial, its mean over the seeds, by the step at which it was measured (infinite: the end of a run)."""
         last: dict[float, dict[int, dict[int, float]]] = {}
         for row in self.results:
             last.setdefault(self.end_of(row), {}).setdefault(row.trial, {})[self.works[row.work].seed] = row.value
