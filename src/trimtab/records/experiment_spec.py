@@ -98,7 +98,9 @@ class ExperimentSpec(Frozen):
     question: Annotated[str, Field(min_length=1, description="the question that the experiment answers")]
     episodes: Annotated[
         str,
-        Field(description="the kind of run that an episode is: `training`, `memory`, or one of an installed package"),
+        Field(
+            description="the kind of run that an episode is: `training`, `memory`, `search`, or one of an installed package"
+        ),
     ] = "training"
     claim: Annotated[ClaimSpec, Field(description="what is claimed of every treatment")]
     arms: Annotated[
