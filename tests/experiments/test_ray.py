@@ -192,10 +192,8 @@ def test_an_address_that_does_not_answer_is_refused_in_seconds(tmp_path: Path) -
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound and not listening: nothing answers
         address = f"127.0.0.1:{held.getsockname()[1]}"
-        begun = time.monotonic()
-        done = begin("search", str(file), executor=f"ray:{address}", out=tmp_path / "s").finish(60)
+        done = begin("search", str(file), executor=f"ray:{address}", out=tmp_path / "s").finish(30)
     assert done.returncode == 2 and f"--executor ray:{address}: nothing answers there" in " ".join(done.stdout.split())
-    assert time.monotonic() - begun < 30
     for executor, words in (
         ("ray:nowhere", "the address of a cluster is HOST:PORT, or auto"),
         ("processes:x:1", "'processes' runs on this machine and takes no address"),

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from trimtab.runtime.context import RunContext
 
 
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        help="inline, processes, ray (ray:HOST:PORT for a cluster that is there), or one that an installed package "
+        "adds. By default it follows from --workers."
+    ),
+]
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(run)
@@ -42,13 +51,7 @@ def run(
             min=0, help="Worker processes; 0 runs the episodes in this process. By default as many as the cores allow."
         ),
     ] = None,
-    executor: Annotated[
-        str | None,
-        typer.Option(
-            help="inline, processes, ray (ray:HOST:PORT for a cluster that is there), or one that an installed package "
-            "adds. By default it follows from --workers."
-        ),
-    ] = None,
+    executor: Executor = None,
     pilot: Annotated[
         bool,
         typer.Option("--pilot", help="Run for the estimates, although so few pairs cannot confirm the claim."),

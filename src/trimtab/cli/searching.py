@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trimtab.boundary import user_path
-from trimtab.cli.experimenting import command_line, exit_code, worker_count
+from trimtab.cli.experimenting import Executor, command_line, exit_code, worker_count
 from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AllowCode, AsJson, Set, check_new
 
@@ -34,13 +34,7 @@ def search(
             min=0, help="Worker processes; 0 makes the runs in this process. By default as many as the cores allow."
         ),
     ] = None,
-    executor: Annotated[
-        str | None,
-        typer.Option(
-            help="inline, processes, ray (ray:HOST:PORT for a cluster that is there), or one that an installed package "
-            "adds. By default it follows from --workers."
-        ),
-    ] = None,
+    executor: Executor = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:

@@ -72,9 +72,8 @@ def run_job(job: Job, context: RunContext) -> dict[str, Any]:
             result["status"] = "paused"
         elif summary is not None and summary.steps > job.until:
             raise RunError(
-                f"The run in {job.folder} is at step {summary.steps}, and it is needed at step {job.until}, before that. The "
-                "records of what asked for it are older than the run. Restore both from one copy, or start again with another "
-                "--out."
+                f"The run in {job.folder} is at step {summary.steps}, but it is needed at step {job.until}. The records that it "
+                "belongs to are older than the run. Restore both from one copy, or start again with another --out."
             )
     return result
 

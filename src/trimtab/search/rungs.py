@@ -64,9 +64,9 @@ class Rungs(Scheduler):
                     return self._work(trial, self._trials[trial].settings, reason, start=start, end=end)
         if not self._more:
             return None
-        trial_ = self.optimizer.ask()
-        self._trials[trial_.number] = trial_
-        return self._work(trial_.number, trial_.settings, described(trial_.settings), end=self.levels[0])
+        new = self.optimizer.ask()
+        self._trials[new.number] = new
+        return self._work(new.number, new.settings, described(new.settings), end=self.levels[0])
 
     def _learn(self, work: Work, value: float) -> None:
         assert work.end is not None

@@ -72,7 +72,7 @@ class Scheduler(ABC):
         """The value of pending work. Raises `ValueError` for any other."""
         own = self._pending.pop(work.number, None)
         if own is None:
-            raise ValueError(f"work {work.number} is not pending: its value was told already, or it was never given")
+            raise ValueError(f"work {work.number} is not pending: it has its value already, or it was never given out")
         self._learn(own, float(value) if math.isfinite(value) else math.inf)
 
     @property
@@ -82,7 +82,7 @@ class Scheduler(ABC):
 
     @property
     def undecided(self) -> Collection[int]:
-        """The trials that have values and could still become the best without further runs of the same seed."""
+        """Trials that have a value and may still become the best, so that their weights must be kept."""
         return self.optimizer.pending
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tests.experiments.searching.searches import SCHEDULERS, SMALL, searched
+from tests.experiments.searching.searches import SCHEDULERS, config, searched
 from trimtab.experiments import RunOptions
 from trimtab.experiments.searching.run import run_search
 from trimtab.reports.search import write_report
@@ -28,14 +28,9 @@ def made(out: Path) -> dict[str, Path]:
     searched(folders["whole"], **EVERY_KIND)
     searched(folders["rungs"], **SCHEDULERS["rungs"], probe={"steps": 4})
     searched(folders["population"], **SCHEDULERS["population"])
-    from tests.experiments.searching.searches import config
-
     log = folders["interrupted"] / "events.jsonl"
     enough = RunOptions(stop=lambda: "enough" if log.exists() and log.stat().st_size > 900 else None)
     assert run_search(config(), folders["interrupted"], enough)["status"] == "interrupted"
     for folder in folders.values():
         write_report(folder)
     return folders
-
-
-__all__ = ["EVERY_KIND", "NASTY", "SMALL", "made"]

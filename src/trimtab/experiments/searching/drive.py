@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from trimtab.experiments.searching.places import (
     probe_folder,
     trial_folder,
 )
+from trimtab.experiments.searching.totals import Totals
 from trimtab.experiments.searching.values import Outcome, ended_run, value_of
 from trimtab.records import RunDirectory
 from trimtab.search.clock import VirtualClock
@@ -49,21 +50,6 @@ class Chain:
     work: Work | None = None
     seed: int = 0
     done: int = 0
-
-
-@dataclass
-class Totals:
-    """What a search has cost and seen so far. `best` has the clock and the best value after every result that improved it."""
-
-    trials: set[int] = field(default_factory=set)
-    runs: set[tuple[int, int]] = field(default_factory=set)
-    """Trial and seed number of each run that was made."""
-    diverged: set[tuple[int, int]] = field(default_factory=set)
-    reached: dict[int, int] = field(default_factory=dict)
-    """The last step of each trial that was not a repetition."""
-    steps: int = 0
-    tokens: int = 0
-    best: list[tuple[float, float]] = field(default_factory=list)
 
 
 class Search(Schedule):
@@ -322,20 +308,11 @@ class Search(Schedule):
     # --- counting and keeping -------------------------------------------------------------------------------------------
 
     def _count(self, work: Work, outcome: Outcome) -> None:
-        totals = self.totals
-        totals.trials.add(work.trial)
-        if work.number not in self._same_as:
-            totals.runs.add((work.trial, work.seed))
-            totals.reached[work.trial] = max(totals.reached.get(work.trial, 0), work.end or self._steps(work.settings))
-            if outcome.status == "diverged":
-                totals.diverged.add((work.trial, work.seed))
-        totals.steps += outcome.steps
-        totals.tokens += outcome.tokens
+        end = self._steps(work.settings) if work.end is None else work.end
+        self.totals.count(work, outcome, end, repetition=work.number in self._same_as)
         best = self.scheduler.best
         if best is not None and math.isfinite(best.value):
-            value = self._sign * best.value
-            if not totals.best or totals.best[-1][1] != value:
-                totals.best.append((self.clock.now, value))
+            self.totals.see_best(self.clock.now, self._sign * best.value)
 
     def _keep(self, work: Work) -> None:
         """Remove checkpoints that are not needed: of ended runs that cannot be the best, and all but the newest of others."""

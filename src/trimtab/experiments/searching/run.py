@@ -33,7 +33,7 @@ from trimtab.records import (
 )
 from trimtab.records.hashing import seal_of
 from trimtab.runtime.context import RunContext
-from trimtab.runtime.events import RUN, Ended, Message, Nested, Progress, Stage, Started
+from trimtab.runtime.events import RUN, Ended, Message, Nested, Progress, RunEvent, Stage, Started
 from trimtab.search.optimism import expected_optimism
 from trimtab.training.runs.assembly import on_this_machine
 from trimtab.training.runs.conditions import Conditions, conditions_now
@@ -69,7 +69,12 @@ def run_search(config: SearchConfig, out: Path | str, options: RunOptions = RunO
                 _manifest(config, conditions, options.command).write(run.manifest_path)
             else:
                 clean_leftovers(run.path)
-                changes = _changes(run.manifest(), config, conditions)
+                manifest = run.manifest()
+                if manifest.kind != SEARCH.name:
+                    raise RunError(
+                        f"{run.path} holds a run of the kind '{manifest.kind}', not a search. Choose another --out."
+                    )
+                changes = _changes(manifest, config, conditions)
                 refuse_changes(
                     run.path,
                     changes,
@@ -127,7 +132,7 @@ def figures(search: Search) -> dict[str, Any]:
     result: dict[str, Any] = {
         "metric": metric,
         "found": found,
-        "anytime": _anytime(totals.best, search.clock.now),
+        "anytime": totals.anytime(search.clock.now),
         "trials": len(totals.trials),
         "runs": len(totals.runs),
         "diverged": len(totals.diverged),
@@ -153,21 +158,8 @@ def figures(search: Search) -> dict[str, Any]:
         }
         # Positive: the search saw a better value than fresh seeds give.
         result["optimism"] = sign * (mean - found)
-        furthest = max(totals.reached.values())
-        chosen_from = sum(end == furthest for end in totals.reached.values())
-        result["expected_optimism"] = expected_optimism(chosen_from, sd / math.sqrt(best.runs))
+        result["expected_optimism"] = expected_optimism(totals.compared, sd / math.sqrt(best.runs))
     return result
-
-
-def _anytime(best: Sequence[tuple[float, float]], end: float) -> float:
-    """The mean of the best value so far over the clock, from the first value to the end."""
-    if not best:
-        return math.nan
-    times = [at for at, _ in best] + [end]
-    if end <= times[0]:
-        return best[-1][1]
-    area = sum(value * (later - at) for (at, value), later in zip(best, times[1:], strict=True))
-    return area / (end - times[0])
 
 
 class _Progress:
@@ -176,7 +168,6 @@ class _Progress:
     def __init__(self, config: SearchConfig, run: RunDirectory, options: RunOptions) -> None:
         self._config, self._run, self._events = config, run, options.events
         self._trials: set[int] = set()
-        self._stage = ""
         self._best: tuple[float, float] | None = None
         self._search: Search | None = None
 
@@ -204,10 +195,15 @@ class _Progress:
     @property
     def on_job_event(self) -> OnJobEvent | None:
         """A consumer of the jobs' events; None where nobody wants them."""
-        events = self._events
-        if events is None:
-            return None
-        return lambda job_id, event: events(Nested(Path(job_id).name, job_id.rpartition("/")[2], event))
+        return None if self._events is None else self._emit_of
+
+    def _emit_of(self, job_id: str, event: RunEvent) -> None:
+        assert self._search is not None
+        self._emit(next(job for job in self._search.running if job.id == job_id), event)
+
+    def _emit(self, job: Job, event: RunEvent) -> None:
+        if self._events is not None:
+            self._events(Nested(Path(job.folder).relative_to(self._run.path).as_posix(), job.name, event))
 
     def on_result(self, job: Job, result: Result) -> None:
         """A job has ended."""
@@ -224,7 +220,7 @@ class _Progress:
             reused=result.get("reused", False),
             figures=figures,
         )
-        self._events(Nested(Path(job.folder).relative_to(self._run.path).as_posix(), job.name, ended))
+        self._emit(job, ended)
 
 
 def _result(run: RunDirectory, summary: Summary, options: RunOptions, *, reused: bool = False) -> dict[str, Any]:
@@ -260,8 +256,6 @@ def _manifest(config: SearchConfig, conditions: Conditions, command: Sequence[st
 def _changes(recorded: Manifest, config: SearchConfig, conditions: Conditions) -> list[str]:
     """What a search depends on and has changed since it began, one phrase each."""
     changes = []
-    if recorded.kind != SEARCH.name:
-        raise RunError(f"The folder holds a run of the kind '{recorded.kind}', not a search. Choose another --out.")
     if recorded.config_hash != config_hash(config):
         changes.append("the config")
     if recorded.data.fingerprint != conditions.data_fingerprint:

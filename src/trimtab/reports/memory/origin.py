@@ -9,7 +9,7 @@ from trimtab.records.memory_rows import MEMORY_CONFIG
 from trimtab.reports.blocks import Block, Code, Section, Table, Text
 from trimtab.reports.memory.records import MemoryRecords
 from trimtab.reports.memory.words import clipped
-from trimtab.reports.provenance import commit, plain
+from trimtab.reports.provenance import manifest_rows
 
 FILES = {
     MEMORY_CONFIG: "the resolved config",
@@ -44,30 +44,12 @@ def origin(records: MemoryRecords) -> Section:
     else:
         if manifest.command:
             blocks += [Text("It was started with:"), Code(shlex.join(manifest.command))]
-        blocks.append(Table("Manifest", ("what", "recorded"), _manifest(records), words=frozenset({0, 1})))
+        blocks.append(
+            Table("Manifest", ("what", "recorded"), manifest_rows(manifest, records.status), words=frozenset({0, 1}))
+        )
     config = dump_yaml(records.config, default_flow_style=None, width=100)
     blocks += [Text("Its config:"), Code(config.rstrip(), "yaml"), _files(records), *_events(records)]
     return Section("origin", "Provenance", tuple(blocks))
-
-
-def _manifest(records: MemoryRecords) -> tuple[tuple[str, ...], ...]:
-    manifest = records.manifest
-    assert manifest is not None
-    rows = [
-        ("run", manifest.run_id),
-        ("started", manifest.created_at),
-        ("status", records.status),
-        ("Trimtab", manifest.trimtab),
-        ("commit", commit(manifest.git_commit, manifest.git_dirty)),
-        ("config hash", manifest.config_hash),
-        ("seed", str(manifest.seed)),
-        ("data", f"{manifest.data.name}, fingerprint {manifest.data.fingerprint}"),
-    ]
-    if manifest.model is not None:
-        rows.append(("model", f"{manifest.model.parameters:,} parameters, {manifest.model.trained:,} of them trained"))
-        rows.append(("model's fingerprint", manifest.model.fingerprint or "not recorded"))
-    rows += [(f"environment: {name}", plain(value)) for name, value in manifest.environment.items()]
-    return tuple(rows)
 
 
 def _files(records: MemoryRecords) -> Table:

@@ -12,7 +12,7 @@ from trimtab.records.integrity import altered_warning
 from trimtab.reports.blocks import Block, Code, Plot, Plots, Section, Table, Text, figure, signed
 from trimtab.reports.drawing import fit, plot, steps_axis
 from trimtab.reports.page import Report
-from trimtab.reports.provenance import commit, plain
+from trimtab.reports.provenance import manifest_rows
 from trimtab.reports.search.parts import lineage, rungs
 from trimtab.reports.search.records import SearchRecords
 from trimtab.reports.search.trials import best_so_far, importance, scatters, table
@@ -137,20 +137,10 @@ def _trials(records: SearchRecords) -> Section | None:
 def _origin(records: SearchRecords) -> Section:
     """Manifest, command and config."""
     manifest = records.manifest
-    rows = [
-        ("run", manifest.run_id),
-        ("started", manifest.created_at),
-        ("status", records.status),
-        ("Trimtab", manifest.trimtab),
-        ("commit", commit(manifest.git_commit, manifest.git_dirty)),
-        ("config hash", manifest.config_hash),
-        ("seed", str(manifest.seed)),
-        ("data", f"{manifest.data.name}, fingerprint {manifest.data.fingerprint}"),
-        *((f"environment: {name}", plain(value)) for name, value in manifest.environment.items()),
-    ]
     blocks: list[Block] = []
     if manifest.command:
         blocks += [Text("It was started with:"), Code(shlex.join(manifest.command))]
-    blocks.append(Table("Manifest", ("what", "recorded"), tuple(rows), words=frozenset({0, 1}), folded=True))
+    rows = manifest_rows(manifest, records.status)
+    blocks.append(Table("Manifest", ("what", "recorded"), rows, words=frozenset({0, 1}), folded=True))
     text = dump_yaml(records.config, default_flow_style=None, width=100)
     return Section("origin", "Provenance", (*blocks, Text("Its config:"), Code(text.rstrip(), "yaml")))
