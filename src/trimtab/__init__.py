@@ -9,8 +9,9 @@ from trimtab.version import __version__ as __version__
 if TYPE_CHECKING:
     from trimtab.config import EpisodeConfig
     from trimtab.data import Batch, TaskDataset
+    from trimtab.generation import generate
     from trimtab.losses import LossModule
-    from trimtab.models import Decoder, generate
+    from trimtab.models import Decoder
     from trimtab.random import Streams
     from trimtab.records import RunDirectory
     from trimtab.regimes import Decision, RegimeController, RegimeState
@@ -37,7 +38,7 @@ _MODULES = {
     "TaskDataset": "trimtab.data",
     "LossModule": "trimtab.losses",
     "Decoder": "trimtab.models",
-    "generate": "trimtab.models",
+    "generate": "trimtab.generation",
     "Streams": "trimtab.random",
     "RunDirectory": "trimtab.records",
     "Decision": "trimtab.regimes",

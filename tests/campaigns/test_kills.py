@@ -23,7 +23,7 @@ TRIALS = {"train": 6, "fork": 3, "experiment": 2, "memory": 2, "export": 2}
 SIGNALS = [signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
 PLAIN = [
     *DECODER, *(item for item in EVERYTHING if "Brake" not in item),
-    "episode.steps=240", "episode.evaluate_every=40", "episode.checkpoint_every=30",
+    "episode.steps=160", "episode.evaluate_every=40", "episode.checkpoint_every=20",
 ]  # fmt: skip
 
 
@@ -33,6 +33,7 @@ class Campaign:
     def __init__(self) -> None:
         self.draw = random.Random(31)
         self.trials = 0
+        self.meant = 0
         self.signals: Counter[str] = Counter()
 
     def until_done(self, next_command: Callable[[], list[str]], seconds: float, kills: int) -> None:
@@ -41,7 +42,8 @@ class Campaign:
         for attempt in range(kills + 3):
             process = started(*next_command(), merged=True)
             if attempt < kills:
-                time.sleep(self.draw.uniform(0.02, 1.0) * seconds)
+                self.meant += 1
+                time.sleep(self.draw.uniform(0.02, 0.9) * seconds)
                 self._signal(process)
             done = process.finish(240)
             assert "Traceback (most recent call last)" not in done.stdout, done.stdout
@@ -104,7 +106,7 @@ def test_a_killed_training_run_ends_like_the_uninterrupted_one(
 def test_a_killed_fork_ends_like_the_uninterrupted_one(
     whole: tuple[Path, float], tmp_path: Path, campaign: Campaign
 ) -> None:
-    fork = ["fork", str(whole[0]), "--at", "130", "--set", "episode.optimizer.lr=1e-3", "--out"]
+    fork = ["fork", str(whole[0]), "--at", "90", "--set", "episode.optimizer.lr=1e-3", "--out"]
     seconds = timed([*fork, str(tmp_path / "fork")])
     for trial in range(TRIALS["fork"]):
         out = tmp_path / f"fork-{trial}"
@@ -166,9 +168,11 @@ def test_a_killed_memory_run_ends_with_the_same_vectors(model_folder: Path, tmp_
 def test_every_trial_was_made_and_most_signals_reached_a_running_process(
     campaign: Campaign, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Last in the file, because it counts the trials above."""
+    """Last in the file, because it counts the trials above. A command may end before its signal."""
     with capsys.disabled():
         sent = ", ".join(f"{name} {count}" for name, count in sorted(campaign.signals.items()))
-        print(f"\nkills: {campaign.trials} trials, {campaign.signals.total()} signals ({sent}), 0 faults")
+        print(
+            f"\nkills: {campaign.trials} trials, {campaign.signals.total()} of {campaign.meant} signals ({sent}), 0 faults"
+        )
     assert campaign.trials == sum(TRIALS.values())
-    assert campaign.signals.total() >= campaign.trials
+    assert campaign.signals.total() > campaign.meant / 2

@@ -86,6 +86,27 @@ def test_an_experiment_counts_the_runs_of_each_stage_and_shows_how_they_ended() 
     ]
 
 
+def test_the_time_left_follows_from_the_units_that_took_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.0, 0.0, *[30.0] * 20])
+    monkeypatch.setattr("trimtab.cli.display.time.monotonic", lambda: next(clock))
+    found = [Progress("trials", RUN, 3, 8), Nested("1", "trial 1", Ended("completed", reused=True))]
+    run = [Progress("trials", RUN, 5, 8), Nested("2", "trial 2", Ended("completed"))]
+    lines = shown(Stage("trials", RUN, 8, 2), *found, *run)
+    assert lines[1:] == [
+        "[trials 3/8] trial 1: completed (done before)",
+        "[trials 5/8] trial 2: completed (about 45 s left)",  # two trials in 30 s, and three are left
+    ]
+
+
+def test_a_stage_of_unknown_length_is_counted_without_a_total() -> None:
+    events = [
+        Stage("trials", RUN, None, 5),
+        Progress("trials", RUN, 6, None),
+        Nested("1", "trial 1", Ended("completed")),
+    ]
+    assert shown(*events) == ["trials", "[trials 6] trial 1: completed"]
+
+
 def test_the_reading_of_a_corpus_is_shown_in_percent_before_the_run_starts() -> None:
     begun: list[bool] = []
     reading = Progress("reading the corpus", "byte", 1, 4)

@@ -6,6 +6,8 @@ from trimtab.cli.reference import main, page
 from trimtab.config import REGISTRIES, EpisodeConfig, MonitorConfig
 from trimtab.experiments.searching.config import SearchConfig
 from trimtab.memory.config import MemoryConfig, SolveConfig
+from trimtab.metacognition.budgets.config import BudgetsConfig
+from trimtab.metacognition.recipe.config import LayerConfig, ThinkingConfig
 from trimtab.training.config import RunConfig
 
 
@@ -15,22 +17,25 @@ def text() -> str:
 
 
 def test_every_key_stands_on_it_once(text: str) -> None:
-    keys = [f"`{key}`" for key in RunConfig.model_fields]
-    keys += [f"`episode.{key}`" for key in EpisodeConfig.model_fields]
-    keys += [f"`monitor.{key}`" for key in MonitorConfig.model_fields]
-    keys += ["`data.tokenizer`", "`episode.sample.top_p`", "`episode.early_stopping.patience`", "`hooks[].enabled`"]
+    keys = {
+        "": [
+            *RunConfig.model_fields,
+            *(f"episode.{key}" for key in EpisodeConfig.model_fields),
+            *(f"monitor.{key}" for key in MonitorConfig.model_fields),
+            *("data.tokenizer", "episode.sample.top_p", "episode.early_stopping.patience", "hooks[].enabled"),
+        ],
+        "memory": [*MemoryConfig.model_fields, *(f"solve.{key}" for key in SolveConfig.model_fields)],
+        "search": [*SearchConfig.model_fields, "space.KEY.when", "confirm.seeds"],
+        "thinking": [*ThinkingConfig.model_fields, *(f"layer.{key}" for key in LayerConfig.model_fields)],
+        "budget": [*BudgetsConfig.model_fields],
+    }
     # A component's own parameters, further down, may have the name of a key.
-    runs, _, memory = text.partition("\n# Components\n")[0].partition("\n# Every key of a memory run\n")
-    memory, _, search = memory.partition("\n# Every key of a search\n")
-    for key in [f"`{key}`" for key in SearchConfig.model_fields] + ["`space.KEY.when`", "`confirm.seeds`"]:
-        assert sum(line.startswith(f"| {key} |") for line in search.splitlines()) == 1, key
-    for key in keys:
-        assert sum(line.startswith(f"| {key} |") for line in runs.splitlines()) == 1, key
-    of_memory = [f"`{key}`" for key in MemoryConfig.model_fields] + [
-        f"`solve.{key}`" for key in SolveConfig.model_fields
-    ]
-    for key in of_memory:
-        assert sum(line.startswith(f"| {key} |") for line in memory.splitlines()) == 1, key
+    first, *others = text.partition("\n# Components\n")[0].split("\n# Every key of a ")
+    parts = {"": first} | {part.split("\n")[0].removesuffix(" run"): part for part in others}
+    assert set(parts) == set(keys)
+    for kind, own in keys.items():
+        for key in own:
+            assert sum(line.startswith(f"| `{key}` |") for line in parts[kind].splitlines()) == 1, (kind, key)
 
 
 def test_every_component_stands_on_it_with_every_parameter(text: str) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.training.small_runs import ROOT
-from trimtab.config import ConfigError
+from trimtab.cli.kinds import kind_in
+from trimtab.config import ConfigError, kind_named
 from trimtab.config.load import load_root
 from trimtab.experiments import load_experiment
 from trimtab.experiments.searching.config import SearchConfig
@@ -45,6 +46,8 @@ def test_every_shipped_config_is_taken_by_its_own_command() -> None:
         if "\narms:" in text or "\nclaim:" in text:
             continue  # tests/experiments/test_shipped.py loads the experiments
         root = {"memory": MemoryConfig, "search": SearchConfig}.get(path.stem.partition("_")[0])
+        if (kind := kind_in(path)) is not None:
+            root = kind_named(kind).schema
         try:
             load_config(path) if root is None else load_root(root, path)
         except ConfigError as error:

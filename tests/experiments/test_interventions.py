@@ -74,6 +74,12 @@ def test_one_run_that_acted_has_an_effect_without_an_interval(tmp_path: Path) ->
     effect = read(tmp_path / "e" / "interventions.json")["effects"][0]
     assert (effect["runs"], effect["low"], effect["high"]) == (1, "-inf", "inf")
     write_report(tmp_path / "e")
+    place = tmp_path / "e/interventions/brake/seed-0/effects.json"
+    content = read(place)
+    del content["interventions"][0]["effect"]["val_loss"]
+    place.write_text(json.dumps(content))
+    with pytest.raises(RunError, match="that of the decision at step 5 of the arm 'brake', seed 0, has no val_loss"):
+        write_interventions(ExperimentDirectory(tmp_path / "e"), experiment)
     for damaged in ("{", "[]", '{"decisions": 1}', '{"decisions": "x", "interventions": []}'):
         (tmp_path / "e/interventions/brake/seed-0/effects.json").write_text(damaged)
         with pytest.raises(RunError, match=r"seed-0/effects\.json is damaged"):

@@ -16,7 +16,8 @@ from trimtab.experiments import RunOptions, run_experiment
 QUIET = RunOptions()
 
 
-LONGER = {**SMALL["episode"], "steps": 300}
+LONGER = {**SMALL["episode"], "steps": 150, "evaluate_every": 50}
+"""Long enough that a worker is at work for a while after its first rows."""
 
 
 def begun(folder: Path, size: int = 1) -> bool:
@@ -30,7 +31,7 @@ def test_a_workers_kill_changes_nothing(tmp_path: Path) -> None:
     run_experiment(spec(episode=LONGER), tmp_path / "whole", QUIET)
     process = begin(tmp_path)
     steps = tmp_path / "e/episodes/plain/seed-0/steps.jsonl"
-    while not begun(steps.parent, 20_000):
+    while not begun(steps.parent, 8_000):
         assert process.poll() is None, process.printed()
         time.sleep(0.01)
     os.kill(int((steps.parent / ".lock").read_text().split()[0]), signal.SIGKILL)

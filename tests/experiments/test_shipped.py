@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 
 from tests.experiments.test_run import QUIET
+from tests.metacognition.recipe.test_run import config as thinking
 from tests.models.pretrained.folders import write
 from tests.training.small_runs import ROOT
 from trimtab.experiments import load_experiment, planned, run_experiment
+from trimtab.metacognition.recipe.run import run_thinking
 from trimtab.records import RunDirectory, read_rows
 from trimtab.reports.experiment import write_report
+from trimtab.runtime.context import RunContext
 from trimtab.training.config import load_config, preset_path
 
 CONFIGS = ROOT / "configs"
-FAULT = "faults=[{name: random_labels, at: [40, 41, 42]}]"
-SHORTER = ["seeds=3", "episode.steps=80", "episode.evaluate_every=40"]
+FAULT = "faults=[{name: random_labels, at: [24, 25, 26]}]"
+SHORTER = ["seeds=3", "episode.steps=48", "episode.evaluate_every=24", "episode.evaluation_windows=16"]
 STEERED = [*SHORTER, "noise_floor=2", "intervention_effects={steps: 8, at_most: 2}", "monitor.robust_window=12", FAULT]
 TUNED = "tune={static: {over: {episode.optimizer.lr: [1.0e-3, 1.0e-2]}}}"
 ASKED = ["seeds=3", "episode.steps=12", "episode.evaluate_every=12", "data.size=300", "data.validation=30",
@@ -36,6 +39,13 @@ MEMORY = [
     "model.path={bpe}", "pairs={{name: jsonl, path: {pairs}}}", "seeds=3", "count=3", "vectors=12", "solve.precision=fp32",
     "solve.steps=40", "solve.lr=0.5", "solve.positions=60",
 ]  # fmt: skip
+THINKING = [
+    "seeds=3", "run.data.task={name: routes, hops: [0, 1, 2], nodes: 6, paths: 2}", "run.data.size=60", "run.data.validation=12",
+    "run.data.context=40", "run.data.cuts={longest: 6}", "run.model.caps=[0, 3, 6]", "run.model.answer_room=3",
+    "run.model.base={name: decoder, layers: 2, width: 16, heads: 2, ff: 32}", "run.episode.steps=6", "run.episode.batch_size=4",
+    "run.episode.schedule={name: constant}", "run.episode.evaluate_every=6", "run.episode.evaluation_windows=4",
+    "run.episode.task_eval.problems=4", "observe.problems=24", "layer.steps=4", "compare.problems=12", "compare.pricing=10",
+]  # fmt: skip
 SHORT = {
     "loss_comparison_arithmetic": [*ASKED, "episode.task_eval={problems: 20, tokens: 6}"],
     "calibration_urns": [*ASKED, "episode.task_eval={problems: 20, tokens: 8}"],
@@ -43,10 +53,23 @@ SHORT = {
     "memory_margin": MEMORY,
     "demo": STEERED,
     "regime_controller": [*STEERED, TUNED],
+    "learned_controller": [*SHORTER, "monitor.robust_window=12", FAULT],
+    "learned_controller_ledger": [
+        *SHORTER,
+        "intervention_effects={steps: 8, at_most: 2}",
+        "monitor.robust_window=12",
+        "factors={faults: [[{name: random_labels, at: [40, 41]}], [{name: lr_jump, start: 50, length: 2}]]}",
+    ],
     "lr_sensitivity": [*SHORTER, "factors={episode.optimizer.lr: [1.0e-3, 1.0e-1]}"],
     "fast_preset": [
         "arms={fast: {}, two_layers: {model.layers: 2}, tied_head: {model.tied: true}}",
-        *("seeds=3", "episode.steps=10", "episode.evaluate_every=10", "episode.schedule.warmup=2"),
+        *(
+            "seeds=3",
+            "episode.steps=10",
+            "episode.evaluate_every=10",
+            "episode.schedule.warmup=2",
+            "episode.evaluation_windows=16",
+        ),
     ],
     "search_comparison": [
         "arms={random: {optimizer: {name: random}}, climb: {optimizer: {name: climb}}}",
@@ -57,12 +80,20 @@ SHORT = {
             "confirm.seeds=2",
             "run.episode.steps=12",
             "run.episode.evaluate_every=12",
+            "run.episode.evaluation_windows=16",
         ),
     ],
+    "search_robustness": [
+        "arms={middle: {}, tpe: {episode.optimizer.lr: 0.00973}}",
+        *("seeds=3", "episode.steps=12", "episode.evaluate_every=12", "episode.schedule.warmup=2"),
+    ],
+    "policies": ["arms={random: {}, dla: {scheduler: {name: dla}}}", "seeds=3", "trials=4", "random_start=2"],
+    "thinking_gate": THINKING,
+    "thinking_routes": ["runs={thinking}", "seeds=3"],
     "chaos": [
         *SHORTER,
         "factors={episode.optimizer.lr: [1.0e-3, 6.4e-2]}",
-        "monitor.instruments=[{name: largest_exponent, every: 40, steps: 30, discard: 5}]",
+        "monitor.instruments=[{name: largest_exponent, every: 24, steps: 18, discard: 5}]",
     ],
 }
 
@@ -73,7 +104,16 @@ def by_hand(name: str, out: Path, arm: str, seed: int) -> float:
     if name == "memory_margin":
         rows = [row for row in read_rows(place / "robustness.jsonl") if row["level"] == 0.05]
         return sum(row["passed"] for row in rows) / (3 * len(read_rows(place / "pairs.jsonl")))
-    if name == "search_comparison":
+    if name == "thinking_gate":
+        summary = RunDirectory(place).summary()
+        assert summary is not None
+        return float(summary.metrics["predicted"]["gain"])
+    if name == "thinking_routes":
+        manifest = RunDirectory(place).manifest()
+        source = RunDirectory(Path(manifest.config["runs"]) / f"seed-{seed}").summary()
+        assert source is not None
+        return 0.0 if arm == "hull" else float(source.metrics[arm]["gain"])
+    if name in ("search_comparison", "policies"):
         rows = read_rows(place / "events.jsonl")
         return float(np.mean([row["value"] for row in rows if row["kind"] == "confirmation"]))
     cells = sorted(path.parent for path in place.rglob("summary.json")) or [out / "episodes/none" / f"seed-{seed}"]
@@ -87,6 +127,8 @@ def by_hand(name: str, out: Path, arm: str, seed: int) -> float:
     if name == "chaos":
         return float(np.mean([result["instruments"]["largest_exponent"]["value"] for result in metrics]))
     losses = np.array([result["val_loss"] for result in metrics])
+    if name == "learned_controller_ledger":
+        return float(losses.mean())
     return float(losses[0] if len(losses) == 1 else np.mean(losses - losses.min()))
 
 
@@ -111,10 +153,12 @@ def places(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> dict
     ]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     pairs = [{"question": chr(97 + index), "answer": chr(110 + index)} for index in range(6)]
+    (folder / "thinking").mkdir()  # the test of the report fills it
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
     return {
         "folder": str(folder / "model"),
         "rows": str(folder / "rows.jsonl"),
+        "thinking": str(folder / "thinking"),
         "bpe": str(model_folder),
         "pairs": str(folder / "pairs.jsonl"),
     }
@@ -123,6 +167,7 @@ def places(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> dict
 FILES = {
     "loss_comparison_gsm8k": PRETRAINED,
     "memory_margin": ["model.path={bpe}", "pairs={{name: jsonl, path: {pairs}}}"],
+    "thinking_routes": ["runs={thinking}"],
 }
 """What an experiment asks for that is not shipped."""
 
@@ -135,6 +180,9 @@ def shortened(name: str, places: dict[str, str]) -> list[str]:
 @pytest.mark.parametrize("name", SHORT)
 def test_its_report_is_true_to_the_records(tmp_path: Path, name: str, places: dict[str, str]) -> None:
     experiment = load_experiment(CONFIGS / f"{name}.yaml", shortened(name, places))
+    if name == "thinking_routes":
+        for seed in experiment.seed_list:
+            run_thinking(thinking(seed=seed), Path(places["thinking"]) / f"seed-{seed}", RunContext())
     result = run_experiment(experiment, tmp_path / "e", QUIET)
     write_report(tmp_path / "e")
     page = re.sub(r"\s+", " ", (tmp_path / "e/report.html").read_text())

@@ -9,7 +9,17 @@ import torch
 from tests.losses.setting import loss_of
 from trimtab.config import ConfigError, WorkError
 from trimtab.losses import StatedBias
-from trimtab.losses.propriety import CONTEXTS, REPEATS, TEXTS, check, check_all, distributions, fit, stated_biases
+from trimtab.losses.propriety import (
+    CONTEXTS,
+    REPEATS,
+    TEXTS,
+    check,
+    check_all,
+    distributions,
+    fit,
+    reads_logits,
+    stated_biases,
+)
 from trimtab.training.components import LOSSES
 
 
@@ -54,7 +64,7 @@ def test_the_wasserstein_distance_alone_is_minimised_by_the_median() -> None:
 
 def test_every_shipped_loss_has_the_bias_that_it_states() -> None:
     results = check_all()
-    assert {result.loss for result in results} == {entry.name for entry in LOSSES}
+    assert {result.loss for result in results} == {entry.name for entry in LOSSES if reads_logits(entry.name)}
     assert [result for result in results if not result.as_stated] == []
     proper = {result.loss for result in results if result.stated == "none"}
     assert {"cross_entropy", "ranked_probability", "weighted"} <= proper
@@ -70,7 +80,12 @@ def test_every_shipped_loss_has_the_bias_that_it_states() -> None:
 
 def test_every_shipped_loss_states_a_bias() -> None:
     for entry in LOSSES:
-        assert None not in stated_biases({"name": entry.name}), entry.name
+        assert None not in stated_biases({"name": entry.name}) or not reads_logits(entry.name), entry.name
+
+
+def test_a_loss_that_reads_no_logits_has_no_bias_to_measure() -> None:
+    with pytest.raises(ConfigError, match="'thinking_length' reads further outputs of a model and no logits"):
+        check({"name": "thinking_length"}, None)
 
 
 def test_a_wrongly_stated_bias_is_reported() -> None:

@@ -199,9 +199,9 @@ def test_a_killed_run_loses_no_memory(
         process = started(*arguments)
         steps = out / "stages/joint/steps.jsonl"
         deadline = time.monotonic() + 240
-        before = len(read_rows(steps)) if steps.exists() else 0
+        before = steps.read_bytes().count(b"\n") if steps.exists() else 0
         while process.poll() is None and time.monotonic() < deadline:
-            if steps.exists() and len(read_rows(steps)) >= before + 5 + 3 * kills:
+            if steps.exists() and steps.read_bytes().count(b"\n") >= before + 5 + 3 * kills:
                 break
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)

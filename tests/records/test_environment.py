@@ -12,12 +12,12 @@ from trimtab.records import (
     NUMERIC_KEYS,
     environment,
     environment_differences,
-    git_state,
     numeric_differences,
     package_source_hash,
     peak_rss_mb,
     rss_mb,
 )
+from trimtab.records.environment import git_state
 
 
 def test_environment_says_what_numbers_depend_on(monkeypatch):

@@ -8,6 +8,10 @@ import pytest
 from tests.search.functions import PLANE, bowl
 from trimtab.search import Choice, HillClimb, Number, ParticleSwarm, RandomSearch, Space
 from trimtab.search.clock import VirtualClock
+from trimtab.search.policies.cost import CostPolicy
+from trimtab.search.policies.lookahead import LookaheadPolicy
+from trimtab.search.policies.rule import RulePolicy
+from trimtab.search.policies.value import ValuePolicy
 from trimtab.search.population import Population
 from trimtab.search.racing import Race
 from trimtab.search.rungs import Rungs
@@ -18,6 +22,10 @@ MAKERS: dict[str, Callable[[int], Scheduler]] = {
     "rungs": lambda seed: Rungs(RandomSearch(PLANE, budget=27, seed=seed), steps=90, at=(10, 30)),
     "population": lambda seed: Population(RandomSearch(PLANE, budget=8, seed=seed), steps=90, every=30),
     "race": lambda seed: Race(HillClimb(PLANE, budget=20, seed=seed), seeds=4),
+    "pfa": lambda seed: RulePolicy(RandomSearch(PLANE, budget=8, seed=seed), steps=90, pause=30),
+    "cfa": lambda seed: CostPolicy(RandomSearch(PLANE, budget=8, seed=seed), steps=90, pause=30),
+    "vfa": lambda seed: ValuePolicy(RandomSearch(PLANE, budget=8, seed=seed), steps=90),
+    "dla": lambda seed: LookaheadPolicy(RandomSearch(PLANE, budget=8, seed=seed), steps=90, pause=30),
 }
 
 

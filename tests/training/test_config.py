@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from trimtab.config import ConfigError
-from trimtab.training.components import LOSSES
+from trimtab.config import REGISTRIES, ConfigError
 from trimtab.training.config import PRESETS, load_config, preset_path, resolve_config
 
 TERMS = {
@@ -17,6 +16,11 @@ TERMS = {
     "soft_binned_ece",
     "activation_sparsity",
     "activation_norm",
+    "plan",
+    "thinking_length",
+    "thinking_budget",
+    "cap_confidence",
+    "layer_variance",
 }
 
 
@@ -30,7 +34,7 @@ def total(*terms: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_term_alone_is_no_objective() -> None:
     refused = set()
-    for entry in LOSSES:
+    for entry in REGISTRIES["loss"]:
         if entry.name == "sum":
             continue
         try:

@@ -9,7 +9,7 @@ import torch
 from trimtab.bench.flops import matmul_peak
 from trimtab.bench.timing import interleaved, median_ratio
 from trimtab.data import PretrainedTokenizer
-from trimtab.models import complete
+from trimtab.generation import complete
 from trimtab.models.pretrained.model import Pretrained
 from trimtab.records import peak_rss_mb
 from trimtab.training import MemoryLogger

@@ -111,7 +111,7 @@ def _generation(threads: int, folder: Path) -> tuple[Callable[[], object], int]:
     import torch
 
     from trimtab.config.model_paths import imported_models
-    from trimtab.models import complete
+    from trimtab.generation import complete
     from trimtab.models.pretrained.model import Pretrained
 
     torch.set_num_threads(threads)

@@ -19,7 +19,8 @@ from trimtab.data.tasks.spec.scoring import compare
 from trimtab.data.tasks.urns import Urns
 from trimtab.data.tasks.word_problems import WordProblems
 from trimtab.evaluation.calibration import calibration_report
-from trimtab.models import Decoder, complete
+from trimtab.generation import complete
+from trimtab.models import Decoder
 
 PROBLEMS, LETTERS, ANSWERS, RESAMPLES, BATCH, PROMPTS, TOKENS = 3000, 1_000_000, 10_000, 1000, 64, 16, 64
 

@@ -6,6 +6,7 @@ from trimtab.cli import (
     baseline,
     benching,
     chaos,
+    controllers,
     evidence,
     experimenting,
     looking,
@@ -15,6 +16,7 @@ from trimtab.cli import (
     reporting,
     running,
     searching,
+    thinking,
 )
 from trimtab.cli.output import say
 
@@ -38,7 +40,9 @@ evidence.add_to(app)
 losses.add_to(app)
 models.add_to(app)
 searching.add_to(app)
+controllers.add_to(app)
 memory_commands.add_to(app)
+thinking.add_to(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -74,7 +74,8 @@ class Display:
         self._next_line = time.monotonic() + seconds
         self._printed: int | None = None
         """The count of the stage's last line."""
-        self._stage_began, self._made = time.monotonic(), 0
+        self._stage_began, self._before = time.monotonic(), 0
+        """When the stage began, and how many of its units were done before or took no time, because they were found done."""
         self._bar = Bar(
             TextColumn("[bold]{task.fields[name]}"),
             BarColumn(bar_width=24),
@@ -134,11 +135,11 @@ class Display:
         match event:
             case Ended():
                 self.worked = True
-                self._made += not event.reused
+                self._before += event.reused
                 parts = [event.status, *(part for part in (event.headline, event.reason) if part)]
                 reused = " (done before)" if event.reused else ""
-                count = f"{self._name} {self._done}/{self._total}"
-                self._line(f"[{count}] {title}: {', '.join(parts)}{reused}{self._time_left()}")
+                total = "" if self._total is None else f"/{self._total}"
+                self._line(f"[{self._name} {self._done}{total}] {title}: {', '.join(parts)}{reused}{self._time_left()}")
             case Message():
                 self._line(f"{title}: {event.text}")
             case Step() if self.console.is_terminal:
@@ -148,7 +149,7 @@ class Display:
 
     def _begin(self, name: str, unit: str, total: int | None, done: int) -> None:
         self._name, self._unit, self._total, self._done, self._status, self._printed = name, unit, total, done, "", None
-        self._stage_began, self._made = time.monotonic(), 0
+        self._stage_began, self._before = time.monotonic(), done
         self._bar.reset(self._task, total=total, completed=done, name=printable(name), count="", status="")
         self._count(line=False)
 
@@ -172,11 +173,11 @@ class Display:
             self._line("  ".join(part for part in (f"{name} {count}".rstrip(), self._status) if part))
 
     def _time_left(self) -> str:
-        """How long the rest of the stage takes, by the runs in it that were not done before."""
-        left = 0 if self._total is None else self._total - self._done
-        if not (self._made and left):
+        """How long the rest of the stage takes, by the units of it that took time."""
+        made, left = self._done - self._before, 0 if self._total is None else self._total - self._done
+        if made <= 0 or left <= 0:
             return ""
-        seconds = (time.monotonic() - self._stage_began) / self._made * left
+        seconds = (time.monotonic() - self._stage_began) / made * left
         return f" (about {seconds / 60:.0f} min left)" if seconds > 90 else f" (about {seconds:.0f} s left)"
 
     def _line(self, text: str) -> None:

@@ -1,14 +1,13 @@
 """Commands that run experiments: run, ablate, aa."""
 
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trimtab.boundary import user_path
+from trimtab.cli.interrupted import command_line, exit_code
 from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AllowCode, AsJson, Set
 
@@ -234,17 +233,7 @@ def aa(
         raise typer.Exit(exit_code(context) if result["status"] == "interrupted" else 1)
 
 
-def command_line() -> str:
-    """The command as it was given."""
-    return shlex.join(["trimtab", *sys.argv[1:]])
-
-
 _CONTINUE = "Continue with the same command."
-
-
-def exit_code(context: "RunContext") -> int:
-    """The exit code of a command that a signal ended."""
-    return int(getattr(context.stop, "exit_code", 130))
 
 
 def _run_options(spec: "Experiment", workers: int | None, executor: str | None, context: "RunContext") -> "RunOptions":

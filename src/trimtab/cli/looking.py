@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trimtab.boundary import user_path
+from trimtab.boundary import listed, user_path
 from trimtab.cli.output import deliver, say
 from trimtab.errors import ConfigError
 
@@ -28,9 +28,10 @@ def add_to(app: typer.Typer) -> None:
 
 def list_runs(
     folder: Annotated[Path, typer.Argument(parser=user_path, help="The folder that contains the runs.")] = Path("runs"),
+    nested: Annotated[bool, typer.Option("--all", help="List the runs inside searches too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs in a folder.
+    """List the runs in a folder. Those inside a search are listed with --all, or where the folder is the search's.
 
     The hashes of the records are not checked; `trimtab show` does that.
 
@@ -41,7 +42,7 @@ def list_runs(
     from trimtab.records.ledger import runs
     from trimtab.records.values import to_json
 
-    rows = runs(folder)
+    rows = runs(folder, nested=nested)
     if as_json:
         deliver(json.dumps([to_json(asdict(row)) for row in rows]))
         return
@@ -70,6 +71,8 @@ def list_runs(
     for row in rows:
         if row.problem:
             say(f"damaged: {row.path}: {row.problem}")
+    if inside := [row for row in rows if row.contains]:
+        say(f"Runs inside {listed([row.path for row in inside], 3)} are not listed. `--all` lists them.")
 
 
 def show(

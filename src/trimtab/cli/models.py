@@ -127,7 +127,7 @@ def ask(
     from trimtab.config import REGISTRIES
     from trimtab.config.plain import plain_values
     from trimtab.config.wording import Source
-    from trimtab.models import complete
+    from trimtab.generation import complete
     from trimtab.models.pretrained.chat import chat_prompt
     from trimtab.models.pretrained.model import Pretrained
     from trimtab.random import derive_seed

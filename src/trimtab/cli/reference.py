@@ -13,6 +13,8 @@ from trimtab.config.episode import CHANGEABLE
 from trimtab.config.schema import Component
 from trimtab.experiments.searching.config import SearchConfig
 from trimtab.memory.config import MemoryConfig
+from trimtab.metacognition.budgets.config import BudgetsConfig
+from trimtab.metacognition.recipe.config import ThinkingConfig
 from trimtab.training.config import RunConfig
 
 _HEADER = """# Every key of a config
@@ -46,10 +48,32 @@ What `trimtab search` reads ([search.md](search.md)). `run` has the keys of a co
 """
 
 
+_THINKING = """
+# Every key of a thinking run
+
+What `trimtab train` reads where the config has `kind: thinking` ([metacognition.md](metacognition.md)). `run` has the keys of a
+config, as above.
+
+| key | type | default | meaning |
+| --- | --- | --- | --- |
+"""
+
+
+_BUDGETS = """
+# Every key of a budget run
+
+What `trimtab train` reads where the config has `kind: budgets` ([metacognition.md](metacognition.md)).
+
+| key | type | default | meaning |
+| --- | --- | --- | --- |
+"""
+
+
 def page() -> str:
     """The page as Markdown."""
     lines = [_HEADER.rstrip("\n"), *_rows(RunConfig, ""), _MEMORY.rstrip("\n"), *_rows(MemoryConfig, "")]
-    lines += [_SEARCH.rstrip("\n"), *_rows(SearchConfig, "")]
+    lines += [_SEARCH.rstrip("\n"), *_rows(SearchConfig, ""), _THINKING.rstrip("\n"), *_rows(ThinkingConfig, "")]
+    lines += [_BUDGETS.rstrip("\n"), *_rows(BudgetsConfig, "")]
     lines.append(
         "\n# Components\n\nA component is named in a config as `{name: NAME, parameter: value}`; `name` may also be"
     )

@@ -65,7 +65,7 @@ def train(
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model from a config.
+    """Train a model from a config, or run a config of another kind that names it (`kind: thinking`).
 
     trimtab train --out runs/first
 
@@ -76,6 +76,12 @@ def train(
     from trimtab.config import ConfigError, allowing_code
     from trimtab.training.config import load_config, preset_path
 
+    if config is not None and preset is None:
+        from trimtab.cli.kinds import kind_in, train_kind
+
+        if (kind := kind_in(config)) is not None:
+            train_kind(kind, config, out, overrides or [], allow_code=allow_code, as_json=as_json)
+            return
     check_new(out)
     if preset is not None:
         if config is not None:

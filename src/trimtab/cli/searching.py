@@ -1,27 +1,39 @@
-"""The command that searches for settings."""
+"""Commands that search for settings: run, table, train."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from trimtab.boundary import user_path
-from trimtab.cli.experimenting import Executor, command_line, exit_code, worker_count
+from trimtab.cli.default_command import DefaultCommand
+from trimtab.cli.experimenting import Executor, worker_count
+from trimtab.cli.interrupted import command_line, exit_code
+from trimtab.cli.options import check_free
 from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AllowCode, AsJson, Set, check_new
+from trimtab.errors import ConfigError
 
 if TYPE_CHECKING:
     from trimtab.experiments.searching.config import SearchConfig
 
 
+search_app = typer.Typer(
+    help="Search for settings of a training run: trimtab search CONFIG --out DIR. Tables of recorded runs, and policies.",
+    cls=DefaultCommand,
+    no_args_is_help=True,
+)
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command()(search)
+    app.add_typer(search_app, name="search")
 
 
+@search_app.command("run")
 @working()
-def search(
+def run(
     config: Annotated[Path, typer.Argument(parser=user_path, help="The YAML file of the search.")],
     out: Annotated[
         Path,
@@ -38,7 +50,7 @@ def search(
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Search for settings of a training run, and confirm the best on fresh seeds.
+    """Search for settings of a training run, and confirm the best on fresh seeds. The word `run` may be left out.
 
     A search can be interrupted or killed at any moment; the same command continues it, with the same result.
 
@@ -57,10 +69,11 @@ def search(
         loaded = load_root(SearchConfig, config, overrides or ())
     from trimtab.cli.display import showing
     from trimtab.experiments import RunOptions
+    from trimtab.experiments.searching.recorded import with_table
     from trimtab.experiments.searching.run import run_search
 
     if not as_json:
-        say(_planned(loaded), "")
+        say(_planned(with_table(loaded)), "")
     with showing(None, as_json=as_json, how_to_continue="Continue with the same command.") as context:
         options = RunOptions(
             workers=worker_count(loaded.run.threads) if workers is None else workers,
@@ -85,15 +98,91 @@ def search(
         raise typer.Exit(exit_code(context))
 
 
+@search_app.command("table")
+@working()
+def table(
+    folder: Annotated[Path, typer.Argument(parser=user_path, help="The folder of a finished search.")],
+    out: Annotated[Path, typer.Option("--out", parser=user_path, help="The file to write, such as runs.json.gz.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Record the runs of a search as a table, on which other searches take a moment.
+
+    The search needs the scheduler `whole`; random settings with several seeds are the usual ones, and `confirm.seeds: 0`.
+
+    trimtab search table runs/recorded --out recorded.json.gz
+
+    trimtab search my_search.yaml --set table=recorded.json.gz --out runs/on_the_table
+    """
+    from trimtab.boundary import counted
+
+    check_free(out, overwrite=overwrite)
+    from trimtab.experiments.searching.recording import recorded_table
+
+    made = recorded_table(folder)
+    made.write(out)
+    say(
+        f"{counted(len(made.rows), 'setting')}, {counted(made.seeds, 'seed')} each, {made.metric} at the steps "
+        f"{', '.join(map(str, made.steps))}: {out}, {out.stat().st_size / 1000:,.0f} kB."
+    )
+
+
+@search_app.command("train")
+@working()
+def train(
+    policy: Annotated[Literal["pfa", "cfa", "vfa"], typer.Argument(help="The policy: pfa, cfa or vfa.")],
+    table_file: Annotated[Path, typer.Option("--table", parser=user_path, help="A table of recorded runs.")],
+    out: Annotated[Path, typer.Option("--out", parser=user_path, help="The JSON file to write.")],
+    trials: Annotated[int, typer.Option(min=2, help="The budget of each simulated search, in whole runs.")] = 30,
+    searches: Annotated[int, typer.Option(min=1, help="Simulated searches per candidate, or per round of vfa.")] = 40,
+    seeds: Annotated[int, typer.Option(min=1, help="The most seeds of a setting.")] = 2,
+    pause: Annotated[int | None, typer.Option(help="The step at which first runs pause; default: none.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same parameters.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Train the parameters of a policy on a table of recorded runs.
+
+    Searches are simulated on the table. What is tuned on a table is judged on another one.
+
+    trimtab search train vfa --table recorded.json.gz --out vfa.json
+    """
+    check_free(out, overwrite=overwrite)
+    if out.exists() and table_file.exists() and out.samefile(table_file):
+        raise ConfigError(f"{out} is the table itself. Name another file for the parameters.")
+    from trimtab.experiments.searching.recorded import table_in
+    from trimtab.search.policies.training import trained_on
+
+    recorded, sha256 = table_in(table_file)
+    made = trained_on(
+        policy,
+        recorded,
+        sha256,
+        trials=trials,
+        searches=searches,
+        seeds=seeds,
+        pause=pause,
+        seed=seed,
+        progress=_progress,
+    )
+    made.write(out)
+    say(f"Trained {policy} on {made.training['searches']:,} simulated searches: {out}")
+
+
+def _progress(done: int, total: int) -> None:
+    if done % max(1, total // 10) == 0 or done == total:
+        say(f"{done} of {total}", err=True)
+
+
 def _planned(config: "SearchConfig") -> str:
     from trimtab.boundary import counted
 
     keys = counted(len(config.space), "key")
+    scheduler = config.scheduler.name
+    chooser = config.optimizer.name if scheduler == "whole" else f"{config.optimizer.name}, {scheduler}"
     confirmed = (
         f", then {counted(config.confirm.seeds, 'run')} of the best on fresh seeds" if config.confirm.seeds else ""
     )
     return (
-        f"{config.optimizer.name}: {counted(config.trials, 'trial')} over {keys} for a better {config.metric}, "
+        f"{chooser}: {counted(config.trials, 'trial')} over {keys} for a better {config.metric}, "
         f"{config.parallel} at a time{confirmed}."
     )
 

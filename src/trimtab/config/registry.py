@@ -72,12 +72,13 @@ class Registry:
             raise ValueError(
                 f"'{name}' must be a short name, without a colon, and '{target}' of the form 'package.module:Name'"
             )
-        if (known := self._entries.get(name)) is not None:
+        entry = Entry(name, target, origin)
+        if (known := self._entries.get(name)) is not None and known != entry:
             raise ConfigError(
                 f"The {self.kind} '{name}' is registered twice: as {known.target} by {known.origin} and as {target} by "
                 f"{origin}. Give one of them another name."
             )
-        self._entries[name] = Entry(name, target, origin)
+        self._entries[name] = entry
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import Field
 
+from trimtab.config import TaskEvalConfig
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.batch import BatchSource, TaskDataset
 from trimtab.data.cache import encoded, fingerprint, unknown_before
@@ -42,7 +43,8 @@ class DataBundle:
     """The data of a run: two datasets and their origin.
 
     `task` is set if both datasets consist of problems that it can score (`ProblemDataset`). Without a `train_source`, training
-    batches are the examples of `train`, shuffled again in each epoch.
+    batches are the examples of `train`, shuffled again in each epoch. Where the trainer's own task evaluation does not fit the
+    answers, `task_evaluator` makes another from the bundle, its options and the batch size.
     """
 
     tokenizer: Tokenizer
@@ -55,6 +57,7 @@ class DataBundle:
     """Returns the beginning of the training text, at most 5 million characters, used to build the set of known words."""
     task: Task | None = None
     train_source: BatchSource | None = None
+    task_evaluator: Callable[["DataBundle", TaskEvalConfig, int], Any] | None = None
 
 
 F = TypeVar("F", bound=Callable[..., DataBundle])

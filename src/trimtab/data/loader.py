@@ -52,11 +52,15 @@ class TrainLoader:
         has no difficulties.
         """
         count = self.batch_size if count is None else count
+        return collate_indices(self.dataset, self.chosen(position, count, mix), self.pad)
+
+    def chosen(self, position: int, count: int, mix: DataMix | None) -> list[int]:
+        """The dataset indices of samples `position` to `position + count - 1` of the run, by difficulty where there is a mix."""
         if mix is None:
-            return collate_indices(self.dataset, self.indices(position, count), self.pad)
+            return self.indices(position, count)
         if self._mixer is None:
             self._mixer = Mixer(self.dataset, self.seed)
-        return collate_indices(self.dataset, self._mixer.indices(position, count, mix), self.pad)
+        return self._mixer.indices(position, count, mix)
 
     def _order(self, epoch: int) -> torch.Tensor:
         if epoch not in self._orders:

@@ -10,7 +10,7 @@ from trimtab.boundary import folder_name, printable, shortened
 from trimtab.config import RunError, config_hash
 from trimtab.config.yaml_file import dump_yaml
 from trimtab.experiments.spec import Experiment
-from trimtab.records import git_state, now
+from trimtab.records import code_state, now
 from trimtab.records.atomic import write_json, write_text
 from trimtab.records.experiment_files import (
     EFFECTS,
@@ -140,7 +140,7 @@ def _begin(folder: ExperimentDirectory, experiment: Experiment, spec: dict[str, 
         folder.path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise _unusable(folder.path, error) from error
-    commit, dirty = git_state(Path(__file__).parent)
+    commit, dirty = code_state()
     metrics = experiment.metrics
     folder.write_progress(
         ExperimentProgress(

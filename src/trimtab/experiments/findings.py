@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from trimtab.errors import RunError
 from trimtab.evidence import clustered_interval
 from trimtab.experiments.detection import score
 from trimtab.experiments.directory import ExperimentDirectory
@@ -100,6 +101,11 @@ def _summed(interventions: list[InterventionRecord], arm: str, metric: str) -> M
     own = [one for one in interventions if one.arm == arm]
     if not own:
         return None
+    if without := [one for one in own if metric not in one.effect]:
+        raise RunError(
+            f"The measured effects are damaged: that of the {without[0].kind} at step {without[0].step} of the arm '{arm}', seed "
+            f"{without[0].seed}, has no {metric}. Remove the {EFFECTS} of that episode and run the experiment again."
+        )
     values = [float(one.effect[metric]) for one in own]
     effect = clustered_interval(values, [one.seed for one in own])
     low, high = effect.interval or (-math.inf, math.inf)  # of one run, the variation between runs is unknown

@@ -31,7 +31,8 @@ def preflight(folder: ExperimentDirectory, experiment: Experiment) -> None:
     for arm in experiment.arms:
         for cell in experiment.cells:
             config = experiment.config(arm, seed, cell)
-            deciding: Any = {"episode": {"loss"}} | dict.fromkeys(("data", "hooks", "model", "monitor", "faults"), True)
+            deciding: Any = dict.fromkeys(("data", "hooks", "model", "monitor", "faults"), True)
+            deciding |= {"episode": {"loss", "regime_controller"}}
             parts = config.model_dump(mode="json", include=deciding)
             key = canonical_json(parts)
             started = folder.episode(arm, seed, cell).exists()

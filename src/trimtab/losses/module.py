@@ -59,12 +59,14 @@ class TokenLoss:
 
     `additive`: loss · weight is a sum over tokens or examples, so micro-batches do not change it. `term`: the loss can only be
     added to one on every token and is not an objective by itself (None: as its own terms are). `bias`: what the propriety test
-    should measure, as a `Bias` for every choice of parameters, or as one `StatedBias` per choice.
+    should measure, as a `Bias` for every choice of parameters, or as one `StatedBias` per choice. `on_logits`: whether the loss
+    reads logits at all; one on further outputs of a model has no bias on the distribution of tokens.
     """
 
     additive: ClassVar[bool] = True
     term: ClassVar[bool | None] = False
     bias: ClassVar[Bias | tuple[StatedBias, ...] | None] = None
+    on_logits: ClassVar[bool] = True
 
     def denominators(self, labels: Labels, batch_metadata: Mapping[str, Any]) -> Float64[Tensor, " terms"]:
         """The `weight` that a batch will have, on the CPU, from its labels and metadata alone; one entry per term."""

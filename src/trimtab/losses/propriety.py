@@ -18,7 +18,7 @@ from torch import Tensor
 
 from trimtab.config import REGISTRIES, resolve_component
 from trimtab.config.wording import Source
-from trimtab.errors import TrimtabError, WorkError
+from trimtab.errors import ConfigError, TrimtabError, WorkError
 from trimtab.losses.module import Bias, StatedBias
 
 TEXTS = (*"0123456789", " ", "-", "a", "b")
@@ -98,11 +98,21 @@ def stated_biases(spec: Mapping[str, Any]) -> tuple[StatedBias | None, ...]:
     return (bias if len(spec) == 1 else None) or (None,)
 
 
+def reads_logits(name: str) -> bool:
+    """Whether a loss reads logits, so that it has a bias."""
+    return bool(getattr(REGISTRIES["loss"].load(name), "on_logits", True))
+
+
 def check(spec: Mapping[str, Any], stated: StatedBias | None) -> ProprietyResult:
     """Fit the known distributions under a loss (a component's spec), alone or added to cross-entropy, as `stated` says.
 
     Raises `ConfigError` for an unknown loss or parameter, and `WorkError` for a loss that fails.
     """
+    if not reads_logits(spec["name"]):
+        raise ConfigError(
+            f"The loss '{spec['name']}' reads further outputs of a model and no logits, so it has no bias on the distribution of "
+            "tokens. Check another loss."
+        )
     setting = stated or StatedBias("none")
     own = {**spec, **setting.parameters}
     built: Mapping[str, Any] = own
@@ -151,8 +161,9 @@ def _place(error: Exception, name: str) -> str:
 
 
 def check_all(specs: Sequence[Mapping[str, Any]] | None = None) -> list[ProprietyResult]:
-    """One result for each bias that the given losses (all registered ones by default) state."""
-    losses = [{"name": entry.name} for entry in REGISTRIES["loss"]] if specs is None else specs
+    """One result for each bias that the given losses (by default all registered ones that read logits) state."""
+    names = [entry.name for entry in REGISTRIES["loss"] if reads_logits(entry.name)]
+    losses = [{"name": name} for name in names] if specs is None else specs
     return [check(spec, stated) for spec in losses for stated in stated_biases(spec)]
 
 

@@ -19,9 +19,9 @@ from trimtab.records.compare import (
 )
 from trimtab.records.environment import (
     NUMERIC_KEYS,
+    code_state,
     environment,
     environment_differences,
-    git_state,
     numeric_differences,
     peak_rss_mb,
     rss_mb,
@@ -55,6 +55,7 @@ __all__ = [
     "Summary",
     "atomic_directory",
     "clean_leftovers",
+    "code_state",
     "config_delta",
     "environment",
     "environment_differences",
@@ -64,7 +65,6 @@ __all__ = [
     "find",
     "first_difference",
     "flatten",
-    "git_state",
     "last_row",
     "new_run_id",
     "now",

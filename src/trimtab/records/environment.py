@@ -1,5 +1,6 @@
 """The environment of a run: machine, versions and code, on which its numbers may depend."""
 
+import functools
 import os
 import platform
 import re
@@ -106,6 +107,12 @@ def git_state(folder: str | Path) -> tuple[str | None, bool | None]:
         return None, None
     status = _git(folder, "status", "--porcelain", "--untracked-files=no")
     return commit, None if status is None else status != ""
+
+
+@functools.cache
+def code_state() -> tuple[str | None, bool | None]:
+    """`git_state` of the checkout that Trimtab's code came from, when this process first asked: it runs what it has imported."""
+    return git_state(Path(__file__).parent)
 
 
 def rss_mb() -> float:

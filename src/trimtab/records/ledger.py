@@ -3,7 +3,7 @@
 import difflib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class RunRow:
     parent: str | None
     folder: str = ""
     problem: str = ""
+    contains: bool = False
+    """Whether runs inside its folder were left out."""
 
     @property
     def directory(self) -> RunDirectory:
@@ -48,16 +50,17 @@ class RunRow:
         return RunDirectory(Path(self.folder) / self.path)
 
 
-def runs(folder: str | Path) -> list[RunRow]:
+def runs(folder: str | Path, *, nested: bool = True) -> list[RunRow]:
     """Every run under `folder`, oldest first; a run that cannot be read is listed as "damaged".
 
+    Without `nested`, the runs inside another run below `folder` are left out, such as those that a search made.
     Each run's manifest and summary are read, its other records only where it has not ended, and nothing is written. The
     hashes of the records are not compared (`integrity.altered` does that). Raises RunError when `folder` is not a folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise RunError(f"There is no folder {folder} to list runs in.")
-    rows = [_read_run(folder, path) for path in _run_folders(folder)]
+    rows = [_read_run(folder, path, contains) for path, contains in _run_folders(folder, nested=nested)]
     return sorted(rows, key=lambda row: (row.created_at, row.path))
 
 
@@ -90,12 +93,16 @@ def find(folder: str | Path, name: str) -> RunRow:
     )
 
 
-def _run_folders(folder: Path) -> Iterator[Path]:
+def _run_folders(folder: Path, *, nested: bool) -> Iterator[tuple[Path, bool]]:
+    """The folder of each run, and whether folders in it are left out."""
     for name, children, files in os.walk(folder):
         here = "manifest.json" in files or "manifest.json" in children
         children[:] = sorted(child for child in children if child not in _PRUNED and not child.startswith("."))
         if here and _is_run(Path(name)):
-            yield Path(name)
+            left_out = not nested and Path(name) != folder and bool(children)
+            if left_out:
+                children.clear()
+            yield Path(name), left_out
 
 
 def _is_run(path: Path) -> bool:
@@ -109,11 +116,11 @@ def _is_run(path: Path) -> bool:
         return False
 
 
-def _read_run(folder: Path, path: Path) -> RunRow:
+def _read_run(folder: Path, path: Path, contains: bool = False) -> RunRow:
     run = RunDirectory(path)
     relative = path.relative_to(folder).as_posix()
     try:
-        row = _row(run, run.manifest(), relative, str(folder))
+        row = replace(_row(run, run.manifest(), relative, str(folder)), contains=contains)
     except RunError as error:
         reason = shortened(printable(str(error).replace(f"{path}{os.sep}", "")), _LONGEST_REASON)
         return RunRow(

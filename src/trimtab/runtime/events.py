@@ -54,7 +54,7 @@ class Progress:
     stage: str
     unit: str
     done: int
-    total: int
+    total: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Population(Scheduler):
         if not 0 <= resample <= 1:
             raise ValueError(f"resample: it must be from 0 to 1, but it is {resample}")
         self.steps, self.every, self.share, self.resample = steps, every, share, resample
+        self.pauses = range(every, steps, every)
         self.members: list[Member] = []
         self.step = 0
         self._best: Found | None = None

@@ -46,7 +46,7 @@ class Rungs(Scheduler):
                 f"at: with {len(at)} rungs below the end and the factor {factor}, a run reaches the end in a search of at least "
                 f"{factor ** len(at)} trials, but this one has {optimizer.budget}"
             )
-        self.levels, self.factor = levels, factor
+        self.levels, self.factor, self.pauses = levels, factor, at
         self.values: list[dict[int, float]] = [{} for _ in levels]
         self._promoted: list[set[int]] = [set() for _ in levels]
         self._trials: dict[int, Trial] = {}

@@ -54,10 +54,13 @@ class Scheduler(ABC):
     `next` may be called while other work is pending; it returns None where it has to wait for values, and when nothing is
     left. The same calls with the same values give the same work. A value that is not finite is worse than any other.
 
-    A subclass has a `name`, `next`, `_learn` and `best`.
+    `seeds` is the most runs of one trial, and `pauses` are the steps at which runs pause. A subclass has a `name`, `next`,
+    `_learn` and `best`.
     """
 
     name: str
+    seeds: int = 1
+    pauses: Sequence[int] = ()
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer

@@ -158,6 +158,15 @@ class Space:
             point[index] = parameter.coordinate(settings[key])
         return point
 
+    def canonical(self, points: Float[np.ndarray, "points keys"]) -> Float[np.ndarray, "points keys"]:
+        """The points of the settings at some points, numbers unrounded: choices in their middle, and unused keys at theirs."""
+        if any(parameter.when for parameter in self.parameters.values()):
+            return np.stack([Space.point(self, Space.settings(self, point)) for point in points])
+        counts = np.array([len(one.values) if isinstance(one, Choice) else 1 for one in self.parameters.values()])
+        middles = (np.minimum(np.floor(points * counts), counts - 1) + 0.5) / counts
+        result: np.ndarray = np.where(self.choices, middles, points)
+        return result
+
     def used(self, key: str, settings: Mapping[str, Any]) -> bool:
         """Whether a key is used with these settings of the keys before it."""
         return all(

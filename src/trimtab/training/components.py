@@ -38,7 +38,7 @@ MODELS = Registry(
         "decoder": "trimtab.models.decoder:Decoder",
         "pretrained": "trimtab.models.pretrained.model:Pretrained",
     },
-    supplied=("vocabulary", "context"),
+    supplied=("vocabulary", "context", "tokenizer"),
 )
 
 LOSSES = Registry(
@@ -94,6 +94,8 @@ CONTROLLERS = Registry(
         "spike_guard": "trimtab.regimes.spike_guard:SpikeGuard",
         "zclip": "trimtab.regimes.clipping:ZClip",
         "autoclip": "trimtab.regimes.clipping:AutoClip",
+        "exploring": "trimtab.regimes.exploring:Exploring",
+        "learned": "trimtab.regimes.learned:Learned",
     },
 )
 

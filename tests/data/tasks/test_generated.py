@@ -82,10 +82,10 @@ def test_the_right_answer_has_all_metrics_at_1(name: str) -> None:
 
 PRINT_ALL = """
 import hashlib, sys
-from trimtab.training.components import TASKS
+from trimtab.config import REGISTRIES
 from trimtab.data.tasks.noise import LabelNoise, with_noise
 for name in sys.argv[1:]:
-    task = TASKS.build(TASKS.resolve({"name": name}))
+    task = REGISTRIES["task"].build(REGISTRIES["task"].resolve({"name": name}))
     problems = task.split("train", 80, 7)
     noisy = with_noise(problems, LabelNoise(flip=0.3, tags="shuffled"), task, "train", 7)
     print(name, hashlib.sha256(repr((problems, noisy, task.split("validation", 20, 7))).encode()).hexdigest())

@@ -42,6 +42,8 @@ EPISODE = SMALL["run"]["episode"]
         ({"scheduler": {"name": "rungs", "at": [4], "factor": 2}, "metric": "train_loss"}, "metric: 'train_loss' is a figure of a whole run"),
         ({"scheduler": {"name": "population", "every": 4}, "space": {"model.width": {"values": [16, 32]}}}, "they can differ in keys of `episode` only"),
         ({"scheduler": {"name": "population", "every": 4}, "space": {"episode.steps": {"low": 4, "high": 8, "whole": True}}}, "all runs have the same length"),
+        ({"scheduler": {"name": "cfa"}, "space": {"episode.steps": {"low": 4, "high": 8, "whole": True}}}, "all runs have the same length"),
+        ({"scheduler": {"name": "cfa", "pause": 4}, "probe": {"steps": 4}}, "probe: the budget of a policy has no steps for probes"),
         ({"probe": {"steps": 4}}, "probe: it evaluates runs that pause, and with the scheduler 'whole' none does"),
         (
             {"scheduler": {"name": "rungs", "at": [4], "factor": 2}, "probe": {"steps": 4}, "run": {**SMALL["run"], "episode": {**EPISODE, "schedule": {"name": "cosine"}}}},

@@ -23,6 +23,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 TRIALS = 12
 EPISODE = {**SMALL["run"]["episode"], "steps": 24}
+LONGER = {**EPISODE, "steps": 200, "evaluate_every": 50, "checkpoint_every": 20}
 
 
 def begin(file: Path, out: Path, workers: int) -> Command:
@@ -59,14 +60,14 @@ def test_kills_change_nothing(tmp_path: Path, name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_workers_kill_changes_nothing(tmp_path: Path) -> None:
-    changes = {"run": {**SMALL["run"], "episode": {**EPISODE, "steps": 400}}, "trials": 3, "parallel": 2}
+    changes = {"run": {**SMALL["run"], "episode": LONGER}, "trials": 3, "parallel": 2}
     searched(tmp_path / "whole", **changes)
     process = begin(written(tmp_path / "s.yaml", **changes), tmp_path / "s", workers=2)
     killed = 0
     while killed < 1:
         assert process.poll() is None, process.printed()
         for steps in (tmp_path / "s").rglob("steps.jsonl"):
-            if steps.stat().st_size > 20_000 and not (steps.parent / "summary.json").exists():
+            if steps.stat().st_size > 8_000 and not (steps.parent / "summary.json").exists():
                 os.kill(int((steps.parent / ".lock").read_text().split()[0]), signal.SIGKILL)
                 killed += 1
                 break

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.models.pretrained.families import families, outcome, tiny
-from trimtab.models.completion import complete
+from trimtab.generation.completion import complete
 from trimtab.models.pretrained.model import Pretrained
 
 DOCS = Path(__file__).parents[3] / "docs" / "pretrained.md"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.models.pretrained.folders import KINDS, ids, load
-from trimtab.models import complete, generate
+from trimtab.generation import complete, generate
 
 PROMPTS = [ids(1, length, seed=length)[0] for length in (5, 31, 1, 12)]
 

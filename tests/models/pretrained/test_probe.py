@@ -11,7 +11,7 @@ from torch import nn
 from tests.models.pretrained.families import tiny
 from trimtab.config import ConfigError
 from trimtab.config.offline import offline_import
-from trimtab.models.completion import complete
+from trimtab.generation.completion import complete
 from trimtab.models.pretrained.logit_comparison import distance, logits_in_fp32, typical_distance
 from trimtab.models.pretrained.model import Pretrained
 from trimtab.models.pretrained.probe import probe

@@ -11,7 +11,7 @@ import torch
 
 from tests.models.pretrained.test_offline import BLOCKED
 from trimtab.data import PretrainedTokenizer
-from trimtab.models import complete
+from trimtab.generation import complete
 from trimtab.models.pretrained.importing import describe
 from trimtab.models.pretrained.model import Pretrained
 

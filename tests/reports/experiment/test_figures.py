@@ -7,10 +7,13 @@ import shutil
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.reports.experiment.folders import FORKED, LOSSES, add_optional, ended, make_experiment, make_factors
+from trimtab.records.places import place
 from trimtab.reports.blocks import Plots, Table
 from trimtab.reports.drawing import POINTS, drawable, file_name, looks, thinned
+from trimtab.reports.experiment import write_report
 from trimtab.reports.experiment.budgets import compared, difference
 from trimtab.reports.experiment.cost import cost
 from trimtab.reports.experiment.differences import differences
@@ -222,3 +225,21 @@ def test_losses_of_different_objectives_are_neither_compared_nor_drawn_on_one_ax
 def labels(svg):
     """The texts of a plot, which matplotlib leaves as comments beside their outlines."""
     return re.findall(r"<!-- (.*?) -->", svg) + re.findall(r"<text[^>]*>([^<]*)", svg)
+
+
+def test_a_factor_may_have_lists_as_values(tmp_path):
+    folder = make_factors(tmp_path / "e")
+    lists = {"faults": [[{"name": "lr_jump", "start": 3}], []]}
+    design = yaml.safe_load((folder / "experiment.yaml").read_text()) | {"factors": lists, "derived": None}
+    (folder / "experiment.yaml").write_text(yaml.safe_dump(design))
+    for arm in ("plain", "other"):
+        for seed in (0, 1):
+            for rate, value in ((0.001, lists["faults"][0]), (0.01, [])):
+                own = folder / f"episodes/{arm}/seed-{seed}"
+                (own / f"lr-{rate}").rename(folder / place("episodes", arm, seed, {"faults": value}))
+    result = read_records(folder)
+    assert result.cells == [('[{"name":"lr_jump","start":3}]',), ("[]",)]
+    assert [len(result.of("plain", cell)) for cell in result.cells] == [2, 2]
+    assert all(episode.finished for episode in result.episodes)
+    write_report(folder)
+    assert "faults is not numeric" in (folder / "report.md").read_text()

@@ -15,8 +15,8 @@ from tests.tiny import TinyModel
 from tests.training.loop.test_trainer import VOCABULARY, UnevenLoader, episode
 from tests.training.small_runs import config
 from trimtab.data import IGNORE, Batch, CharacterTokenizer, DataBundle, DrawState, TrainLoader, text_bundle
+from trimtab.generation import generate
 from trimtab.losses import LossOutput
-from trimtab.models import generate
 from trimtab.training import MemoryLogger, Trainer, replay, train
 from trimtab.training.runs.assembly import assemble
 

@@ -187,16 +187,16 @@ def test_a_model_with_nonfinite_logits_has_nan_in_every_figure(base: list[str]) 
     assert all(math.isnan(row["confidence"]) for row in result.predictions)  # and none of them 1
 
 
-def test_agreement_compares_final_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_agreement_compares_finalanswers(monkeypatch: pytest.MonkeyPatch) -> None:
     scratch = "data.task={name: arithmetic, levels: [1], operations: [sum], scratch: true}"
     assembly = assemble(of(scratch, "data.context=48", "episode.task_eval.samples=3"))
     task_eval = assembly.task_eval
     assert task_eval is not None
     ways = iter(["7+8=15;85", "7+8=15;3+4+1=8;85", "85;86"])
-    answers = task_eval._answers(assembly.model, torch.Generator(), 0.0)
+    answers = task_eval.answers(assembly.model, torch.Generator(), 0.0)
     monkeypatch.setattr(
         task_eval,
-        "_answers",
+        "answers",
         lambda *_: [
             type(one)(one.tokens, one.log_probabilities, "stop", way) for way in [next(ways)] for one in answers
         ],

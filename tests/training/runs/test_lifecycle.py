@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.training.small_runs import DECODER, config
+from tests.training.small_runs import DECODER, config, weights
 from trimtab.records import RunDirectory
 from trimtab.runtime.events import Ended, Evaluation, Occurrence, RunEvent, Started, Step
-from trimtab.training import RunContext, train
+from trimtab.training import RunContext, resume, train
 
 
 def failing_at(kind: type[RunEvent]) -> RunContext:
@@ -57,3 +57,15 @@ def test_the_events_are_the_records_and_a_consumer_that_changes_them_changes_not
         assert [one.row for one in events if isinstance(one, kind)] == [json.loads(line) for line in lines] != []
     assert Started("training", str(folder), "step", 4) in events
     assert isinstance(events[-1], Ended) and events[-1].figures["val_loss"] == changed["val_loss"]
+
+
+def test_a_paused_run_that_is_killed_before_its_summary_makes_no_further_step(tmp_path: Path) -> None:
+    paused, later = RunContext(until=6), tmp_path / "later"
+    assert train(config(), tmp_path / "run", paused)["steps"] == 6
+    (tmp_path / "run" / "summary.json").unlink()
+    result = resume(tmp_path / "run", context=paused)
+    assert (result["status"], result["steps"]) == ("interrupted", 6)
+    assert len(RunDirectory(tmp_path / "run").steps()) == 6
+    resume(tmp_path / "run")
+    train(config(), later)
+    assert weights(tmp_path / "run") == weights(later)

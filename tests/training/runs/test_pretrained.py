@@ -99,7 +99,7 @@ def test_smollm2_learns_by_lora_in_twenty_steps_and_survives_a_kill(tmp_path: Pa
         "data={name: task, task: {name: arithmetic, levels: [1], operations: [sum]}, size: 400, validation: 20, context: 40,"
         f" tokenizer: {{name: pretrained, path: '{smollm2}'}}}}",
         f"model={{name: pretrained, path: '{smollm2}', adapt: [{{name: lora, rank: 4, dropout: 0.05}}]}}",
-        "episode.steps=20", "episode.batch_size=8", "episode.optimizer.lr=1e-3", "episode.evaluate_every=20", "episode.checkpoint_every=4",
+        "episode.steps=20", "episode.batch_size=4", "episode.optimizer.lr=1e-3", "episode.evaluate_every=20", "episode.checkpoint_every=4",
         "episode.task_eval={problems: 4, tokens: 6}", "threads=1",
     ]  # fmt: skip
     whole = train(config(base=run), tmp_path / "whole", QUIET)

@@ -302,7 +302,7 @@ def test_ctrl_c_before_the_first_step_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_accepted_change_survives_a_kill_right_after_it(tmp_path: Path) -> None:
     train(config(), tmp_path / "run")
-    stop = iter(["test"] * 9)
+    stop = iter([None, *["test"] * 9])  # asked before the first step too
     resume(
         tmp_path / "run",
         ["episode.steps=30", "episode.clip=0.5"],

@@ -19,6 +19,18 @@ from trimtab.data.tokenizers import Tokenizer
 from trimtab.errors import ConfigError, DataError
 from trimtab.runtime.events import OnEvent
 
+Size = Annotated[
+    int | None, Field(ge=1, description="number of training problems; null for all problems of a task from a file")
+]
+Validation = Annotated[
+    int | None, Field(ge=1, description="number of validation problems, all different; null for all from a file")
+]
+ProblemSeed = Annotated[int, Field(ge=0, description="seed of the problems; they do not depend on the seed of the run")]
+Context = Annotated[int, Field(ge=2, description="number of positions in the model's context")]
+Template = Annotated[
+    str, Field(description="text around each prompt, for example a chat format; `{prompt}` is the prompt")
+]
+
 
 @dataclass(frozen=True)
 class TaskReport:
@@ -90,19 +102,11 @@ def task_data(
     *,
     tokenizer: Tokenizer,
     task: Task,
-    size: Annotated[
-        int | None, Field(ge=1, description="number of training problems; null for all problems of a task from a file")
-    ] = None,
-    validation: Annotated[
-        int | None, Field(ge=1, description="number of validation problems, all different; null for all from a file")
-    ] = None,
-    seed: Annotated[
-        int, Field(ge=0, description="seed of the problems; they do not depend on the seed of the run")
-    ] = 0,
-    context: Annotated[int, Field(ge=2, description="number of positions in the model's context")] = 256,
-    template: Annotated[
-        str, Field(description="text around each prompt, for example a chat format; `{prompt}` is the prompt")
-    ] = "{prompt}",
+    size: Size = None,
+    validation: Validation = None,
+    seed: ProblemSeed = 0,
+    context: Context = 256,
+    template: Template = "{prompt}",
     noise: Annotated[
         LabelNoise | None, Field(description="wrong, ambiguous or coarse answers added on purpose, and their tags")
     ] = None,

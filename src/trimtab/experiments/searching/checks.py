@@ -1,11 +1,13 @@
 """Checks of a search's config before its first run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from trimtab.config import ConfigError
 from trimtab.config.wording import Source
+from trimtab.experiments.searching.components import POLICIES
 from trimtab.experiments.searching.config import SearchConfig
 from trimtab.experiments.searching.parts import metric_of, optimizer_of, pauses, run_config, scheduler_of, space_of
+from trimtab.experiments.searching.recorded import check_table, recorded_of, with_table
 from trimtab.search import Choice, Number, Space
 from trimtab.search.space import Settings
 from trimtab.training.checks import check_run
@@ -14,8 +16,12 @@ from trimtab.training.checks import check_run
 def check_search(config: SearchConfig, where: Source) -> None:
     """Raise `ConfigError` for a search that cannot be made; `config` is resolved.
 
-    Every bound and every choice of the space is resolved in the config of a run.
+    Every bound and every choice of the space is resolved in the config of a run. On a table of recorded runs there is nothing
+    to resolve.
     """
+    if config.table is not None:
+        _check_recorded(with_table(config, where), where)
+        return
     check_run(config.run, Source(f"{where.name}, run"))
     if config.run.seed != 0:
         raise ConfigError(
@@ -35,14 +41,23 @@ def check_search(config: SearchConfig, where: Source) -> None:
                 f"{where.at(('space', key))}no run can have the settings {given}: {words}{_advice(space, key, words)}"
             ) from error
     metric_of(config, where)
-    scheduler_of(config, optimizer_of(config, space, where), where)
+    scheduler = scheduler_of(config, optimizer_of(config, space, where), where)
     if pauses(config):
-        _check_pauses(config, where)
+        if config.probe is not None and config.scheduler.name in POLICIES:
+            raise ConfigError(f"{where.at(('probe',))}the budget of a policy has no steps for probes. Leave it out.")
+        _check_pauses(config, scheduler.pauses, where)
     elif config.probe is not None:
         raise ConfigError(
             f"{where.at(('probe',))}it evaluates runs that pause, and with the scheduler '{config.scheduler.name}' none does. "
             "Leave it out, or use `rungs` or `population`."
         )
+
+
+def _check_recorded(config: SearchConfig, where: Source) -> None:
+    recorded = recorded_of(config, where)
+    assert recorded is not None
+    metric_of(config, where)
+    check_table(config, scheduler_of(config, optimizer_of(config, recorded.space, where), where), where)
 
 
 def _check_key(config: SearchConfig, key: str, where: Source) -> None:
@@ -51,7 +66,8 @@ def _check_key(config: SearchConfig, key: str, where: Source) -> None:
         raise ConfigError(
             f"{at}the best of several seeds is luck, not a setting. The search gives the runs their seeds."
         )
-    if pauses(config) and key in ("episode", "episode.steps", "episode.evaluate_every"):
+    policy = config.scheduler.name in POLICIES
+    if (pauses(config) or policy) and key in ("episode", "episode.steps", "episode.evaluate_every"):
         raise ConfigError(
             f"{at}with the scheduler '{config.scheduler.name}', all runs have the same length and are evaluated at the same "
             "steps."
@@ -113,9 +129,8 @@ def _needed(space: Space, key: str) -> Settings:
     return needed
 
 
-def _check_pauses(config: SearchConfig, where: Source) -> None:
-    options, episode = config.scheduler.spec, config.run.episode
-    steps = options["at"] if config.scheduler.name == "rungs" else [options["every"]]
+def _check_pauses(config: SearchConfig, steps: Sequence[int], where: Source) -> None:
+    episode = config.run.episode
     for step in [*steps, episode.steps]:
         if step % episode.evaluate_every:
             raise ConfigError(
@@ -128,7 +143,7 @@ def _check_pauses(config: SearchConfig, where: Source) -> None:
             "it out."
         )
     if config.probe is not None:
-        _check_probe(config, max(steps) if config.scheduler.name == "rungs" else episode.steps - steps[0], where)
+        _check_probe(config, max(steps), where)
 
 
 def _check_probe(config: SearchConfig, last: int, where: Source) -> None:

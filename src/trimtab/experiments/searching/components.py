@@ -23,8 +23,15 @@ SCHEDULERS = Registry(
         "rungs": "trimtab.search.rungs:Rungs",
         "population": "trimtab.search.population:Population",
         "race": "trimtab.search.racing:Race",
+        "pfa": "trimtab.search.policies.rule:RulePolicy",
+        "cfa": "trimtab.search.policies.cost:CostPolicy",
+        "vfa": "trimtab.search.policies.value:ValuePolicy",
+        "dla": "trimtab.search.policies.lookahead:LookaheadPolicy",
     },
     supplied=("optimizer", "steps"),
 )
+
+POLICIES = ("pfa", "cfa", "vfa", "dla")
+"""The schedulers that choose the settings too."""
 
 REGISTRIES = (OPTIMIZERS, SCHEDULERS)

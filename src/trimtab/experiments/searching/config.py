@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from trimtab.config.schema import Component, Frozen, component
+from trimtab.config.schema import FILE_PATH, Component, Frozen, component
 from trimtab.training.config import RunConfig
 
 Bound = Annotated[float, Field(allow_inf_nan=False)]
@@ -57,12 +57,22 @@ class SearchConfig(Frozen):
     seed: Annotated[
         int, Field(ge=0, description="the seed of the search; the seeds of its runs are derived from it")
     ] = 0
+    table: Annotated[
+        str | None,
+        Field(
+            description="a table of recorded runs (`trimtab search table`), whose values are taken instead of training; it "
+            "determines `run` and `space`; null: train",
+            json_schema_extra=FILE_PATH,
+        ),
+    ] = None
     run: Annotated[
         RunConfig, Field(description="the config of the runs; the space gives other values for some of its keys")
     ] = RunConfig()
     space: Annotated[
         dict[str, KeyConfig],
-        Field(description="the keys of `run` that are searched over, such as episode.optimizer.lr"),
+        Field(
+            default_factory=dict, description="the keys of `run` that are searched over, such as episode.optimizer.lr"
+        ),
     ]
     metric: Annotated[str, Field(min_length=1, description="the metric that the search improves")] = "val_loss"
     optimizer: Annotated[

@@ -8,38 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trimtab.config import ConfigError, WorkError, canonical_json
+from trimtab.config import WorkError, canonical_json
 from trimtab.experiments.executor import Result, Schedule
 from trimtab.experiments.jobs import Job
 from trimtab.experiments.searching.config import SearchConfig
 from trimtab.experiments.searching.log import SearchLog
 from trimtab.experiments.searching.parts import (
-    confirmation_seeds,
     metric_of,
     optimizer_of,
-    run_config,
     scheduler_of,
-    space_of,
-    trial_seed,
 )
-from trimtab.experiments.searching.places import (
-    confirmation_folder,
-    drop_all_checkpoints,
-    drop_checkpoints,
-    keep_newest,
-    probe_folder,
-    trial_folder,
-)
+from trimtab.experiments.searching.recorded import recorded_of
+from trimtab.experiments.searching.runs import Runs, steps_of, until_of
 from trimtab.experiments.searching.totals import Totals
-from trimtab.experiments.searching.values import Outcome, ended_run, value_of
-from trimtab.records import RunDirectory
+from trimtab.experiments.searching.trained import TrainedRuns
+from trimtab.experiments.searching.values import Outcome
 from trimtab.search.clock import VirtualClock
 from trimtab.search.scheduler import Found, Work
-from trimtab.search.space import Settings
-from trimtab.training.config import RunConfig, resolve_config
-
-EPISODES = "training"
-"""The kind of the runs."""
 
 
 @dataclass
@@ -66,7 +51,8 @@ class Search(Schedule):
         self.config, self.folder, self.log, self._on_row = config, folder, log, on_row
         self.metric = metric_of(config)
         self._sign = -1.0 if self.metric.higher_is_better else 1.0
-        self.scheduler = scheduler_of(config, optimizer_of(config, space_of(config)))
+        self.runs: Runs = recorded_of(config) or TrainedRuns(config, folder, self.metric)
+        self.scheduler = scheduler_of(config, optimizer_of(config, self.runs.space))
         self.clock = VirtualClock(self.scheduler, parallel=config.parallel, cost=self._cost)
         self.totals = Totals()
         self.decision_seconds = 0.0
@@ -81,15 +67,7 @@ class Search(Schedule):
         self._statuses: dict[str, str] = {}
         self._same: dict[str, int] = {}
         self._same_as: dict[int, int] = {}
-        self._seeds: dict[int, int] = {}
-        """The trial whose seeds the forks of a population have."""
         self._confirming: list[int] | None = None
-        self._tokens: dict[tuple[int, int, int], int] = {}
-        """The tokens that a trial's run with a seed number had read at a pause."""
-        self._paused: dict[int, Path] = {}
-        """The run of each trial that has paused."""
-        self._ended: dict[int, Path] = {}
-        """The first run of each trial that has ended and has its checkpoints."""
         self.advance()
 
     # --- the schedule --------------------------------------------------------------------------------------------------
@@ -124,9 +102,9 @@ class Search(Schedule):
             self._queue(chain, front=True)
             return
         if chain.work is not None:
-            self.outcomes[chain.work.number] = self._outcome(chain.work)
+            self.outcomes[chain.work.number] = self.runs.outcome(chain.work)
         else:
-            self.confirmed[chain.seed] = self._confirmation(chain)
+            self.confirmed[chain.seed] = self.runs.confirmation(self.best, chain.seed)
         self.advance()
 
     def on_result(self, job: Job, result: Result) -> None:
@@ -159,31 +137,25 @@ class Search(Schedule):
             with self._deciding():
                 self.clock.end(self._told(work, outcome))
             self.outcomes[work.number] = outcome
-            if work.end is not None:
-                self._tokens[work.trial, work.seed, work.end] = outcome.run_tokens
             if work.seed == 0:
                 self.weights[work.trial] = outcome.weights_sha256
             self._count(work, outcome)
             self._write("result", self._words(outcome), work=work.number, trial=work.trial, **vars(outcome))
-            self._keep(work)
+            self.runs.took(work, outcome, self.scheduler)
         self._confirm()
         self.log.flush()
 
     def _told(self, work: Work, outcome: Outcome) -> float:
         """The value for the scheduler: smaller is better. A member of a population that ended before its pause has none."""
-        ended = self._until(work) is not None and outcome.status != "paused"
+        ended = until_of(self.config, work) is not None and outcome.status != "paused"
         if ended and self.config.scheduler.name == "population":
             return math.inf
         return self._sign * outcome.value
 
-    def _until(self, work: Work) -> int | None:
-        """The step at which some work pauses; None for the end of the run."""
-        return None if work.end is None or work.end >= self._steps(work.settings) else work.end
-
     def _known(self, work: Work) -> Outcome | None:
         """The outcome of some work, as soon as it is known."""
         if (row := self.log.results.get(work.number)) is not None:
-            return _recorded(row)
+            return _logged(row)
         earlier = self._same_as.get(work.number)
         if earlier is None:
             return self.outcomes.get(work.number)
@@ -192,15 +164,13 @@ class Search(Schedule):
 
     def _begin(self, work: Work) -> None:
         """Log that some work is given out, and queue its jobs unless its result is recorded."""
-        if work.parent is not None and work.trial not in self._seeds:
-            self._seeds[work.trial] = self._seeds.get(work.parent, work.parent)
-        seed = self._seed(work.trial, work.seed)
+        seed = self.runs.seed(work)
         if work.start == 0 and work.end is None:
             key = canonical_json([work.settings, seed])
             if (earlier := self._same.setdefault(key, work.number)) != work.number:
                 self._same_as[work.number] = earlier
         made = work.number not in self.log.results and work.number not in self._same_as
-        jobs = self._jobs(work, seed) if made else []  # before the row, because it may refuse the settings
+        jobs = self.runs.jobs(work) if made else []  # before the row, because it may refuse the settings
         self._write(
             "trial",
             work.reason,
@@ -213,86 +183,35 @@ class Search(Schedule):
             same_as=self._same_as.get(work.number),
             settings=work.settings,
         )
-        if made:
+        if jobs:
             self._queue(Chain(jobs, work))
-
-    def _jobs(self, work: Work, seed: int) -> list[Job]:
-        """The run, and the probe where it pauses before its end."""
-        name = f"trial {work.trial}"
-        try:
-            config = run_config(self.config, work.settings, seed, name)
-        except ConfigError as error:
-            raise ConfigError(
-                f"{error} Each of these settings is possible, but not all of them together: add a `when` to one of the keys, or "
-                "leave the values out that do not fit."
-            ) from error
-        place, until = self._place(work), self._until(work)
-        if work.parent is None:
-            jobs = [Job(name, seed, str(place), config, EPISODES, until=until)]
-        else:
-            parent = str(trial_folder(self.folder, work.parent, seed))
-            jobs = [Job(name, seed, str(place), config, EPISODES, "fork", parent, work.start, until=until)]
-        if self.config.probe is not None and until is not None:
-            probed = _probe(config, until, self.config.probe.steps)
-            probe = str(probe_folder(place, until))
-            jobs.append(Job(f"{name}, probe at step {until}", seed, probe, probed, EPISODES, "fork", str(place), until))
-        return jobs
-
-    def _outcome(self, work: Work) -> Outcome:
-        """The outcome of work whose jobs have ended."""
-        run, until = RunDirectory(self._place(work)), self._until(work)
-        summary = ended_run(run, until)
-        tokens = int(summary.metrics["tokens"])
-        before = (work.trial if work.parent is None else work.parent, work.seed, work.start)
-        made, read = summary.steps - work.start, tokens - self._tokens.get(before, 0)
-        value = value_of(summary, self.metric)
-        if self.config.probe is not None and until is not None and summary.status == "interrupted":
-            probe = ended_run(RunDirectory(probe_folder(run.path, until)), None)
-            value = value_of(probe, self.metric)
-            made, read = made + probe.steps - until, read + int(probe.metrics["tokens"]) - tokens
-        status = "paused" if summary.status == "interrupted" else summary.status
-        return Outcome(status, value, max(made, 0), max(read, 0), tokens, summary.weights_sha256)
+        elif made:
+            self.outcomes[work.number] = self.runs.outcome(work)
 
     def _confirm(self) -> None:
         """Queue the confirmations at their first turn, and log them in the order of their seeds."""
         best = self.best
         if self._confirming is None:
-            self._confirming = confirmation_seeds(self.config)
+            self._confirming = self.runs.confirmation_seeds()
             for seed in self._confirming:
-                if seed not in self.log.confirmations:
-                    self._queue(Chain(self._confirmation_jobs(best, seed), seed=seed))
+                if seed in self.log.confirmations:
+                    continue
+                if jobs := self.runs.confirmation_jobs(best, seed):
+                    self._queue(Chain(jobs, seed=seed))
+                else:
+                    self.confirmed[seed] = self.runs.confirmation(best, seed)
         while self._confirming:
             seed = self._confirming[0]
             row = self.log.confirmations.get(seed)
-            outcome = self.confirmed.get(seed) if row is None else _recorded(row)
+            outcome = self.confirmed.get(seed) if row is None else _logged(row)
             if outcome is None:
                 return
             self._confirming.pop(0)
             self.confirmed[seed] = outcome
-            drop_all_checkpoints(self.folder / "confirmation" / f"seed-{seed}")
+            self.runs.took_confirmation(seed)
             self._write("confirmation", self._words(outcome), trial=best.trial, seed=seed, **vars(outcome))
-        drop_all_checkpoints(self.folder / "trials", trial_folder(self.folder, best.trial, self._seed(best.trial, 0)))
+        self.runs.end(best)
         self.complete = True
-
-    def _confirmation_jobs(self, best: Found, seed: int) -> list[Job]:
-        """The training of the best settings; for each further part of a lineage a fork."""
-        jobs, parts = list[Job](), len(best.lineage)
-        for part, (settings, until) in enumerate(best.lineage):
-            name = f"confirmation of trial {best.trial}"
-            config = run_config(self.config, settings, seed, name)
-            place = str(confirmation_folder(self.folder, seed, part, parts))
-            if part == 0:
-                jobs.append(Job(name, seed, place, config, EPISODES, until=until))
-            else:
-                at = best.lineage[part - 1][1]
-                jobs.append(Job(name, seed, place, config, EPISODES, "fork", jobs[-1].folder, at, until=until))
-        return jobs
-
-    def _confirmation(self, chain: Chain) -> Outcome:
-        summary = ended_run(RunDirectory(chain.jobs[-1].folder), None)
-        value = value_of(summary, self.metric)
-        tokens = int(summary.metrics["tokens"])
-        return Outcome(summary.status, value, summary.steps, tokens, tokens, summary.weights_sha256)
 
     @property
     def best(self) -> Found:
@@ -308,34 +227,11 @@ class Search(Schedule):
     # --- counting and keeping -------------------------------------------------------------------------------------------
 
     def _count(self, work: Work, outcome: Outcome) -> None:
-        end = self._steps(work.settings) if work.end is None else work.end
+        end = steps_of(self.config, work.settings) if work.end is None else work.end
         self.totals.count(work, outcome, end, repetition=work.number in self._same_as)
         best = self.scheduler.best
         if best is not None and math.isfinite(best.value):
             self.totals.see_best(self.clock.now, self._sign * best.value)
-
-    def _keep(self, work: Work) -> None:
-        """Remove checkpoints that are not needed: of ended runs that cannot be the best, and all but the newest of others."""
-        run, until = self._place(work), self._until(work)
-        if until is not None:
-            keep_newest(run)
-            self._paused[work.trial] = run
-            if self.config.probe is not None:
-                drop_checkpoints(probe_folder(run, until))
-            if self.config.scheduler.name == "population":
-                members = self.scheduler.undecided
-                for trial in [trial for trial in self._paused if trial not in members]:
-                    drop_checkpoints(self._paused.pop(trial))
-            return
-        if work.seed:
-            drop_checkpoints(run)
-        else:
-            keep_newest(run)
-            self._ended[work.trial] = run
-        best = self.scheduler.best
-        kept = {*self.scheduler.undecided, *([] if best is None else [best.trial])}
-        for trial in [trial for trial in self._ended if trial not in kept]:
-            drop_checkpoints(self._ended.pop(trial))
 
     def _words(self, outcome: Outcome) -> str:
         value = f"{self.metric.name} {outcome.value:.6g}"
@@ -355,29 +251,11 @@ class Search(Schedule):
 
     def _cost(self, work: Work) -> float:
         """Planned steps, those of the probe included."""
-        steps = self._steps(work.settings)
+        steps = steps_of(self.config, work.settings)
         end = steps if work.end is None else work.end
         probed = self.config.probe is not None and end < steps
         return end - work.start + (self.config.probe.steps if probed and self.config.probe is not None else 0)
 
-    def _steps(self, settings: Settings) -> int:
-        return int(settings.get("episode.steps", self.config.run.episode.steps))
 
-    def _seed(self, trial: int, number: int) -> int:
-        return trial_seed(self.config, self._seeds.get(trial, trial), number)
-
-    def _place(self, work: Work) -> Path:
-        return trial_folder(self.folder, work.trial, self._seed(work.trial, work.seed))
-
-
-def _recorded(row: dict[str, Any]) -> Outcome:
+def _logged(row: dict[str, Any]) -> Outcome:
     return Outcome(row["status"], row["value"], row["steps"], row["tokens"], row["run_tokens"], row["weights_sha256"])
-
-
-def _probe(config: RunConfig, at: int, steps: int) -> RunConfig:
-    """The config of a fork at a step whose rate falls to 0 within some steps."""
-    schedule = config.episode.schedule.spec
-    whole = at + steps
-    falling = {"name": "wsd", "warmup": schedule["warmup"], "decay": steps / whole, "final": 0.0}
-    episode = {**config.episode.model_dump(mode="json"), "steps": whole, "schedule": falling}
-    return resolve_config({**config.model_dump(mode="json"), "episode": episode}, source="the probe")

@@ -84,7 +84,7 @@ def scheduler_of(config: SearchConfig, optimizer: Optimizer, where: Source = NOW
 
 def pauses(config: SearchConfig) -> bool:
     """Whether runs pause and are evaluated at their pauses."""
-    return config.scheduler.name in ("rungs", "population")
+    return config.scheduler.name in ("rungs", "population") or config.scheduler.spec.get("pause") is not None
 
 
 def metric_of(config: SearchConfig, where: Source = NOWHERE) -> Metric:

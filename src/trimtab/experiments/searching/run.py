@@ -3,11 +3,10 @@
 import math
 import statistics
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trimtab.config import RunError, WorkError, allowing_code, config_hash
+from trimtab.config import RunError, WorkError, allowing_code
 from trimtab.config.permission import dotted_paths, hub_ids
 from trimtab.experiments.executor import OnJobEvent, Result, find_executor, run_jobs
 from trimtab.experiments.jobs import Job
@@ -18,15 +17,11 @@ from trimtab.experiments.searching.kind import SEARCH
 from trimtab.experiments.searching.log import SearchLog
 from trimtab.experiments.searching.metrics import headline
 from trimtab.experiments.searching.parts import metric_of
+from trimtab.experiments.searching.recorded import conditions_of_table, with_table
 from trimtab.records import (
-    Manifest,
     RunDirectory,
     Summary,
     clean_leftovers,
-    git_state,
-    new_run_id,
-    now,
-    numeric_differences,
     peak_rss_mb,
     refuse_changes,
     to_json,
@@ -36,8 +31,8 @@ from trimtab.runtime.context import RunContext
 from trimtab.runtime.events import RUN, Ended, Message, Nested, Progress, RunEvent, Stage, Started
 from trimtab.search.optimism import expected_optimism
 from trimtab.training.runs.assembly import on_this_machine
-from trimtab.training.runs.conditions import Conditions, conditions_now
-from trimtab.version import __version__
+from trimtab.training.runs.conditions import conditions_now
+from trimtab.training.runs.outer import outer_changes, outer_manifest
 
 
 def run_episode(config: SearchConfig, out: Path, context: RunContext) -> dict[str, Any]:
@@ -56,17 +51,25 @@ def run_search(config: SearchConfig, out: Path | str, options: RunOptions = RunO
     failed.
     """
     run = RunDirectory(out)
+    config = with_table(config)
     config = config.model_copy(update={"run": on_this_machine(config.run)})
     find_executor(options.executor_name)
     named = config.model_dump()
     with allowing_code(names=[*dotted_paths(named), *hub_ids(named)]):
-        conditions = conditions_now(config.run, options.events)
+        conditions = conditions_of_table(config) or conditions_now(config.run, options.events)
         new = not run.exists()
         if new:
             run.check_free()
         with run.create() if new else run.lock():
             if new:
-                _manifest(config, conditions, options.command).write(run.manifest_path)
+                outer_manifest(
+                    SEARCH.name,
+                    config,
+                    conditions,
+                    config.run.data.name if config.table is None else "table",
+                    options.command,
+                    metric={"name": config.metric, "higher_is_better": metric_of(config).higher_is_better},
+                ).write(run.manifest_path)
             else:
                 clean_leftovers(run.path)
                 manifest = run.manifest()
@@ -74,7 +77,7 @@ def run_search(config: SearchConfig, out: Path | str, options: RunOptions = RunO
                     raise RunError(
                         f"{run.path} holds a run of the kind '{manifest.kind}', not a search. Choose another --out."
                     )
-                changes = _changes(manifest, config, conditions)
+                changes = outer_changes(manifest, config, conditions)
                 refuse_changes(
                     run.path,
                     changes,
@@ -96,7 +99,8 @@ def _search(config: SearchConfig, run: RunDirectory, options: RunOptions) -> dic
         progress.begin(search)
         make = find_executor(options.executor_name)
         slots = max(1, min(options.workers, max(config.parallel, config.confirm.seeds)))
-        executor = make(slots if options.workers else 0, run.path / "workers.log", progress.on_job_event)
+        trains = options.workers and config.table is None
+        executor = make(slots if trains else 0, run.path / "workers.log", progress.on_job_event)
 
         def on_result(job: Job, result: Result) -> None:
             search.on_result(job, result)
@@ -176,21 +180,25 @@ class _Progress:
         self._best = search.totals.best[-1] if search.totals.best else None
         if self._events is not None:
             self._events(Started("search", str(self._run.path), "trial"))
-            self._events(Stage("trials", RUN, self._config.trials, len(self._trials)))
+            self._events(Stage("trials", RUN, self._total, len(self._trials)))
 
     def on_row(self, row: dict[str, Any]) -> None:
         """A new row of the log was written."""
         if self._events is None or self._search is None or row["kind"] != "result":
             return
         self._trials.add(row["trial"])
-        total = max(self._config.trials, len(self._trials))
-        self._events(Progress("trials", RUN, len(self._trials), total))
+        self._events(Progress("trials", RUN, len(self._trials), self._total))
         best = self._search.totals.best[-1] if self._search.totals.best else None
         if best != self._best and best is not None:
             self._best = best
             found = self._search.scheduler.best
             assert found is not None
             self._events(Message(f"best so far: {self._config.metric} {best[1]:.4f}, trial {found.trial}"))
+
+    @property
+    def _total(self) -> int | None:
+        """How many trials there will be; None for a population, whose forks are trials of which nobody knows the number."""
+        return None if self._config.scheduler.name == "population" else self._config.trials
 
     @property
     def on_job_event(self) -> OnJobEvent | None:
@@ -228,39 +236,3 @@ def _result(run: RunDirectory, summary: Summary, options: RunOptions, *, reused:
         words = headline(summary.metrics)
         options.events(Ended(summary.status, headline=words, reused=reused, figures=to_json(summary.metrics)))
     return {"status": summary.status, "reused": reused, "folder": str(run.path), "metrics": summary.metrics}
-
-
-def _manifest(config: SearchConfig, conditions: Conditions, command: Sequence[str]) -> Manifest:
-    commit, dirty = git_state(Path(__file__).parent)
-    return Manifest.model_validate(
-        {
-            "kind": SEARCH.name,
-            "run_id": new_run_id(),
-            "created_at": now(),
-            "git_commit": commit,
-            "git_dirty": dirty,
-            "config_hash": config_hash(config),
-            "config": config.model_dump(mode="json"),
-            "hooks": conditions.hooks,
-            "components": conditions.components,
-            "seed": config.seed,
-            "data": {"name": config.run.data.name, "fingerprint": conditions.data_fingerprint},
-            "environment": conditions.environment,
-            "metric": {"name": config.metric, "higher_is_better": metric_of(config).higher_is_better},
-            "trimtab": __version__,
-            "command": list(command),
-        }
-    )
-
-
-def _changes(recorded: Manifest, config: SearchConfig, conditions: Conditions) -> list[str]:
-    """What a search depends on and has changed since it began, one phrase each."""
-    changes = []
-    if recorded.config_hash != config_hash(config):
-        changes.append("the config")
-    if recorded.data.fingerprint != conditions.data_fingerprint:
-        changes.append("the data")
-    if recorded.environment.get("source_hash") != conditions.environment["source_hash"]:
-        changes.append("Trimtab's code")
-    numeric = numeric_differences(recorded.environment, conditions.environment)
-    return changes + [f"{key}: {a!r} then, {b!r} now" for key, a, b in numeric]

@@ -18,8 +18,8 @@ from trimtab.records import (
     Manifest,
     RunDirectory,
     Summary,
+    code_state,
     environment,
-    git_state,
     new_run_id,
     now,
     numeric_differences,
@@ -42,7 +42,7 @@ _CHANGEABLE = {"question", "threads", "device", "stages", "gates", "ablations", 
 
 def write_manifest(run: RunDirectory, parts: RunParts, command: Sequence[str]) -> None:
     """Write the manifest of a new run; the first of its files, because a folder with other files and no manifest is refused."""
-    commit, dirty = git_state(Path(__file__).parent)
+    commit, dirty = code_state()
     Manifest.model_validate(
         {
             "run_id": new_run_id(),

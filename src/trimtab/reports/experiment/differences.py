@@ -99,7 +99,10 @@ def _plot(records: ExperimentRecords, verdict: VerdictRecord, floor: float | Non
         shown = [*values, margin, -margin, *([low, high] if known else []), *([floor, -floor] if floor else [])]
         fit(axes, shown)
         every = max(1, len(places) // 12)
-        axes.set_xticks([*places[::every], at], [*(str(s) for s in verdict.seeds[::every]), "mean"])
+        ticks = [tick for tick in range(0, len(places), every) if at - places[tick] > 0.6 * every]
+        axes.set_xticks(
+            [*(places[tick] for tick in ticks), at], [*(str(verdict.seeds[tick]) for tick in ticks), "mean"]
+        )
         axes.set_xlim(-0.7, at + 0.7)
         axes.set_xlabel("seed")
         axes.set_ylabel("treatment − baseline")

@@ -162,5 +162,5 @@ def spread(values: list[float]) -> str:
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return figure(None)
-    mean = f"{float(np.mean(finite)):.3g}"
-    return mean if len(finite) == 1 else f"{mean} ± {float(np.std(finite, ddof=1)):.2g}"
+    mean = figure(float(np.mean(finite)), 3)
+    return mean if len(finite) == 1 else f"{mean} ± {figure(float(np.std(finite, ddof=1)), 2)}"

@@ -1,11 +1,12 @@
 """Everything that a report is drawn from, read once from an experiment's folder."""
 
-import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from trimtab.config import canonical_json
 from trimtab.records.experiment_files import (
     DETECTION,
     INTERVENTIONS,
@@ -66,7 +67,7 @@ class ExperimentRecords:
     @cached_property
     def cells(self) -> list[tuple[Any, ...]]:
         """Every combination of the factors' values; without factors one empty combination."""
-        return list(itertools.product(*self.spec.factors.values()))
+        return [cell_of(values) for values in self.spec.cells]
 
     def of(self, arm: str, cell: tuple[Any, ...] | None = None) -> list[EpisodeRecords]:
         """An arm's episodes, by seed: those of one cell, or all."""
@@ -113,6 +114,11 @@ def read_records(folder: Path) -> ExperimentRecords:
     )
 
 
+def cell_of(values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The factors' values as a key: a list or a mapping (the faults of a cell) as its JSON."""
+    return tuple(canonical_json(value) if isinstance(value, list | dict) else value for value in values.values())
+
+
 def _altered(folder: Path, progress: ExperimentProgress, episodes: list[EpisodeRecords]) -> list[str]:
     phrases = differing(folder, progress.records)
     for episode in episodes:
@@ -127,7 +133,7 @@ def _episodes(folder: Path, spec: ExperimentSpec, progress: ExperimentProgress) 
         baselines: dict[tuple[Any, ...], EpisodeRecords] = {}
         for arm in (spec.baseline_arm, *spec.treatments):
             for values in spec.cells:
-                cell = tuple(values.values())
+                cell = cell_of(values)
                 name = place("episodes", arm, seed, values)
                 planned = EpisodeRecords(arm, seed, cell, name, "not started", parent=baselines.get(cell))
                 episode = _episode(folder, progress, planned)

@@ -1,6 +1,7 @@
 """The sections of the report of a search, in order."""
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ def compose(records: SearchRecords) -> Report:
     """Make the report from a search's records."""
     makers = (_result, _confirmation, _course, importance, _keys, rungs, lineage, _trials, _origin)
     sections = tuple(section for make in makers if (section := make(records)) is not None)
-    optimizer = records.config["optimizer"]["name"]
-    title = f"{optimizer}: {counted(records.config['trials'], 'trial')} for a better {records.metric.name}"
+    optimizer, scheduler = (records.config[key]["name"] for key in ("optimizer", "scheduler"))
+    chooser = optimizer if scheduler == "whole" else f"{optimizer}, {scheduler}"
+    title = f"{chooser}: {counted(records.config['trials'], 'trial')} for a better {records.metric.name}"
     footer = "Made by Trimtab from the records in this folder: manifest.json, events.jsonl and summary.json."
     return Report("Search", title, sections, footer)
 
@@ -53,8 +55,10 @@ def _result(records: SearchRecords) -> Section:
     blocks += [Text(f"{sentence}."), Table("Its settings", ("key", "value"), tuple(rows), words=frozenset({0, 1}))]
     if "lineage" in best:
         blocks.append(Text("They are those at its end; the section on lineages says what came before.", "warning"))
+    source = records.config.get("table")
+    verb = "made" if source is None else f"took from the table {Path(source).name}"
     cost = (
-        f"The search made {counted(metrics['runs'], 'run')} with {metrics['steps']:,} steps and {metrics['tokens']:,} tokens, "
+        f"The search {verb} {counted(metrics['runs'], 'run')} with {metrics['steps']:,} steps and {metrics['tokens']:,} tokens, "
         f"{metrics['diverged']} of them diverged; its own decisions took {metrics['decision_seconds']:.2g} s."
     )
     return Section("result", "Result", (*blocks, Text(cost)))

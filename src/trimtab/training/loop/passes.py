@@ -14,7 +14,7 @@ from trimtab.data import IGNORE, Batch, BatchSource, DrawState, ValidationSource
 from trimtab.data.batch import NextToken, Purpose
 from trimtab.evaluation.evaluate import WeightedMean
 from trimtab.losses import LossModule, LossOutput
-from trimtab.models import has_outputs, logits_of
+from trimtab.models import has_outputs, logits_of, reads_last_token
 from trimtab.random import Streams, derive_seed, global_stream
 from trimtab.runtime.device import autocast
 from trimtab.training.loop.faults import ActiveFaults
@@ -51,7 +51,8 @@ class Passes:
         self.device = next(model.parameters()).device
         self._dropout = torch.Generator(self.device)
         self._takes_generator = accepts(model.forward, "generator")
-        self._has_outputs = has_outputs(model)
+        self._has_outputs, self._keeps_last = has_outputs(model), reads_last_token(model)
+        self._figures = getattr(model, "batch_figures", None)
 
     def backward(
         self,
@@ -108,7 +109,11 @@ class Passes:
                 logits, labels, metadata = self.forward(batch, episode.precision, self._dropout)
             if monitored is not None:
                 monitored.measure(logits, labels, metadata)
-            yield self.loss_fn(logits, labels, {**metadata, **known}), int((labels != IGNORE).sum())
+            output = self.loss_fn(logits, labels, {**metadata, **known})
+            if self._figures is not None:
+                figures = self._figures(metadata["outputs"], metadata)
+                output["aux"] = {**output["aux"], **{f"model.{name}": value for name, value in figures.items()}}
+            yield output, int((labels != IGNORE).sum())
 
     def draw_state(self, purpose: Purpose, step: int, attempt: int, index: int) -> DrawState:
         """What a source may read when it makes the batch `index` of a step."""
@@ -137,11 +142,11 @@ class Passes:
     ) -> tuple[Tensor, Tensor, Mapping[str, Any]]:
         """Logits, the labels aligned with them, and the metadata, with the activations that a hook collects.
 
-        A model with further outputs (`ModelOutput`) reads the last token too, which no label follows: its outputs are in the
-        metadata with one entry more than the logits, and the attention mask is there too. `generator` gives the dropout
-        masks; without one a model in evaluation mode is expected.
+        A model with further outputs (`ModelOutput`) reads the last token too, which no label follows, unless it needs none there
+        (see `reads_last_token`): its outputs are in the metadata with one entry more than the logits, and the attention mask is
+        there too. `generator` gives the dropout masks; without one a model in evaluation mode is expected.
         """
-        shifted = batch.shifted(keep_last=self._has_outputs)
+        shifted = batch.shifted(keep_last=self._keeps_last)
         labels, metadata = self._labels(batch, shifted)
         inputs = shifted.input_ids.to(self.device)
         mask = None if shifted.attention_mask is None else shifted.attention_mask.to(self.device)

@@ -14,7 +14,7 @@ from trimtab.config import TaskEvalConfig
 from trimtab.data import IGNORE, Batch, DataBundle, Item, collate
 from trimtab.data.tasks import Problem, ProblemDataset, Task, final_answer
 from trimtab.evaluation.calibration import CalibrationReport, agreement, calibration_report
-from trimtab.models import Completion, complete
+from trimtab.generation import Completion, complete
 from trimtab.training.loop.task_eval_options import OptionLogs, confidences, distances, drawn, expected_loss, shares
 
 Forward = Callable[[Batch], tuple[Tensor, Tensor, Mapping[str, Any]]]
@@ -68,7 +68,7 @@ class TaskEvaluator:
 
     def __call__(self, model: nn.Module, forward: Forward, generator: torch.Generator) -> TaskEvalResult:
         """Evaluate a model that is in evaluation mode. Only the further answers are drawn at random, from `generator`."""
-        completions = self._answers(model, generator, temperature=0.0)
+        completions = self.answers(model, generator, temperature=0.0)
         responses = [completion.text or "" for completion in completions]
         scores = [self.task.score(problem, text) for problem, text in zip(self.problems, responses, strict=True)]
         correct = [score["exact_match"] >= 1.0 for score in scores]
@@ -109,10 +109,16 @@ class TaskEvaluator:
                 "options": list(problem.options) or None,
                 "option_probabilities": shares(options[index]).tolist() if problem.options else None,
                 "true_probabilities": list(problem.option_probabilities) or None,
+                **self.details(index),
             }
             for index, (item, problem) in enumerate(zip(self.items, self.problems, strict=True))
         ]
         return TaskEvalResult(figures, rows)
+
+    def details(self, index: int) -> dict[str, Any]:
+        """Further values for the row of a problem; a subclass may have some."""
+        del index
+        return {}
 
     def _hit(self, index: int, response: str) -> bool | None:
         """Whether a response names the drawn outcome; None for a problem without one."""
@@ -121,8 +127,8 @@ class TaskEvaluator:
             return None
         return final_answer(self.task, problem, response) == final_answer(self.task, problem, outcome)
 
-    def _answers(self, model: nn.Module, generator: torch.Generator, temperature: float) -> list[Completion]:
-        """An answer to each problem."""
+    def answers(self, model: nn.Module, generator: torch.Generator, temperature: float) -> list[Completion]:
+        """An answer to each problem, without the end token."""
         return complete(
             model,
             [torch.from_numpy(self.dataset.prompt_ids(problem)) for problem in self.problems],
@@ -137,7 +143,7 @@ class TaskEvaluator:
 
     def _agreement(self, model: nn.Module, generator: torch.Generator) -> list[float]:
         """For each problem, the share of drawn answers whose final answer is the most frequent one (Wang et al. 2022)."""
-        drawn = [self._answers(model, generator, self.config.temperature) for _ in range(self.config.samples)]
+        drawn = [self.answers(model, generator, self.config.temperature) for _ in range(self.config.samples)]
         return [
             agreement([final_answer(self.task, problem, answer.text or "") for answer in answers], str).share
             for problem, answers in zip(self.problems, zip(*drawn, strict=True), strict=True)
@@ -168,7 +174,7 @@ class TaskEvaluator:
     ) -> Float64[np.ndarray, " pairs"]:
         """log p(answer tokens | prompt) of each pair, in nats."""
         sums = np.full(len(pairs), math.nan)
-        items = [self._item(problem, answer) for problem, answer in pairs]
+        items = [self.item(problem, answer) for problem, answer in pairs]
         for chosen in _batches([len(item["input_ids"]) for item in items], self.batch_size):
             logits, labels, _ = forward(collate([items[index] for index in chosen]))
             label_mask = labels != IGNORE
@@ -179,7 +185,8 @@ class TaskEvaluator:
             sums[chosen] = log_p.sum(-1).cpu().numpy()
         return sums
 
-    def _item(self, problem: Problem, answer: Sequence[int]) -> Item:
+    def item(self, problem: Problem, answer: Sequence[int]) -> Item:
+        """A problem with some tokens as its answer, which alone have labels."""
         prompt = torch.from_numpy(self.dataset.prompt_ids(problem))
         ids = torch.cat([prompt, torch.tensor(answer, dtype=torch.int64)])
         labels = ids.clone()

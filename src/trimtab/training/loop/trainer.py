@@ -42,7 +42,8 @@ class Trainer:
     `optimizer` is a torch optimiser or has the same methods; `scheduler` maps a step to a factor on the learning rate; `logger`
     receives the rows and names the folder for checkpoints. By default, `hooks` are built from the config, `streams` come from the
     config's seed, and there are no `faults`. `sampler` (default None) generates a sample at each evaluation; `task_eval` (default
-    None) generates and scores answers. `stop` is called after each step; a reason ends the run after a checkpoint.
+    None) generates and scores answers. `stop` is called after each step, and before the first of a restored run; a reason ends
+    the run after a checkpoint.
     """
 
     def __init__(
@@ -102,8 +103,9 @@ class Trainer:
         for metric in (state.episode.best_metric, state.episode.stopping_metric):
             self._metric(metric)
         self.prepare()
-        status, reason = state.ended or ("completed", "the last step was made")
-        while state.ended is None and state.step < state.episode.steps:
+        # A run that was killed at its pause, after the checkpoint and before the summary, makes no further step.
+        ending: Sequence[str] | None = state.ended or (self._interruption() if self._restored else None)
+        while ending is None and state.step < state.episode.steps:
             attempt = state.attempt
             ending = self.step(train_loader)
             rewound = state.attempt != attempt  # then its step is already recorded and, if due, evaluated
@@ -112,17 +114,20 @@ class Trainer:
             if ending is not None:
                 # Kept in the last checkpoint, so that a run killed before its summary is not trained further when resumed.
                 state.ended = list(ending)
-            elif state.step < state.episode.steps and (request := self.stop()) is not None:
-                ending = ("interrupted", request)
+            else:
+                ending = self._interruption()
             if not rewound or ending is not None:
                 self._checkpoint_if_due(final=ending is not None)
-            if ending is not None:
-                status, reason = ending
-                break
+        status, reason = ending or ("completed", "the last step was made")
         self.logger.event(state.step, state.attempt, "end", reason, after=status)
         result = self._result(status)
         state.hooks.on_end(result)
         return result
+
+    def _interruption(self) -> tuple[str, str] | None:
+        """Status and reason if a run with steps left is asked to stop."""
+        request = self.stop() if self.state.step < self.state.episode.steps else None
+        return None if request is None else ("interrupted", request)
 
     def prepare(self) -> None:
         """Prepare the model for `step`: its precision and mode. Raises `WorkError` for a hook that the config does not name."""
@@ -211,9 +216,7 @@ class Trainer:
         """
         state = self.state
         if not self.rewinds:
-            raise WorkError(
-                "The regime controller decided to rewind, and no snapshots are kept. Set `rewinds = True` in its class."
-            )
+            raise WorkError("The controller rewinds, but no snapshots are kept. Set `rewinds = True` in its class.")
         if state.attempt >= state.episode.rewind.limit:
             reason = f"this would be rewind {state.attempt + 1} of at most {state.episode.rewind.limit}"
             self.logger.event(state.step, state.attempt, "rewind_refused", reason)
@@ -231,8 +234,7 @@ class Trainer:
         return {"evaluated": asdict(self.state.evaluated), "monitor": self.state.monitor.evaluations()}
 
     def _record_transition(self, step: int) -> None:
-        change = self.state.monitor.transition
-        if change is not None:
+        if (change := self.state.monitor.transition) is not None:
             self.logger.event(step, self.state.attempt, "regime", change.reason, change.before, change.after)
 
     def _decide(self, regime: RegimeState) -> Decision | None:
@@ -312,13 +314,11 @@ class Trainer:
             figures |= self._evaluate_task()
         evaluated = state.evaluated.with_gain(figures, self._metric(episode.stopping_metric), early)
         if ending is None and early is not None and evaluated.without_gain >= early.patience:
-            ending = (
-                "stopped",
-                (
-                    f"early stopping: {evaluated.without_gain} evaluations in a row did not improve {evaluated.stopping_metric} "
-                    f"({evaluated.reference}) by more than {early.minimum_gain}"
-                ),
+            reason = (
+                f"early stopping: {evaluated.without_gain} evaluations in a row did not improve {evaluated.stopping_metric} "
+                f"({evaluated.reference}) by more than {early.minimum_gain}"
             )
+            ending = "stopped", reason
             if not last and "task_eval" not in figures:  # the run ends here, and an end has a task evaluation
                 figures |= self._evaluate_task()
             last = True

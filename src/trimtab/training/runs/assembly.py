@@ -13,8 +13,8 @@ from trimtab.config.yaml_file import dotted
 from trimtab.data import BatchSource, DataBundle, EvaluationLoader, Tokenizer, TrainLoader, token_values
 from trimtab.data.problem import Task
 from trimtab.evaluation.text import sample_figures, word_set
+from trimtab.generation import continuation, generate
 from trimtab.losses import LossModule
-from trimtab.models import continuation, generate
 from trimtab.random import Streams, global_stream
 from trimtab.runtime.device import keep_freed_memory, resolve_hardware, set_numerics
 from trimtab.runtime.events import OnEvent
@@ -86,7 +86,9 @@ def assemble(config: RunConfig, events: OnEvent | None = None, data: DataBundle 
     size, task_eval = config.episode.batch_size, config.episode.task_eval
     if data.task is None and configures_task_eval(task_eval):
         raise ConfigError(f"episode.task_eval: {NO_TASK}")
-    evaluator = TaskEvaluator(data, task_eval, size) if data.task is not None and task_eval.problems else None
+    evaluator: TaskEvaluator | None = None
+    if data.task is not None and task_eval.problems:
+        evaluator = (data.task_evaluator or TaskEvaluator)(data, task_eval, size)
     for path, name in named_metrics(config.episode):
         if evaluator is not None and name.startswith("task_eval.truth.") and not evaluator.truth_is_known:
             raise ConfigError(
@@ -96,7 +98,7 @@ def assemble(config: RunConfig, events: OnEvent | None = None, data: DataBundle 
     return Assembly(
         config=config,
         data=data,
-        model=build_model(config, data.tokenizer.vocabulary, streams),
+        model=build_model(config, data.tokenizer, streams),
         hooks=hooks,
         streams=streams,
         train_loader=data.train_source or TrainLoader(data.train, size, config.seed),
@@ -143,10 +145,10 @@ def build_data(config: RunConfig, events: OnEvent | None = None) -> DataBundle:
     return data
 
 
-def build_model(config: RunConfig, vocabulary: int, streams: Streams) -> nn.Module:
+def build_model(config: RunConfig, tokenizer: Tokenizer, streams: Streams) -> nn.Module:
     """The config's model with its initial weights, drawn from the `init` stream, on the config's device."""
     context = int(config.data.spec["context"])
-    supplied = {"vocabulary": vocabulary, "context": context}
+    supplied = {"vocabulary": tokenizer.vocabulary, "context": context, "tokenizer": tokenizer}
     generator = streams["init"]
     model: nn.Module
     if hasattr(REGISTRIES["model"].load(config.model.name), "initialise"):

@@ -82,10 +82,11 @@ def _base_fingerprint(config: RunConfig) -> str | None:
     registry = REGISTRIES["model"]
     factory = registry.load(config.model.name)
     if (fingerprint := getattr(factory, "base_fingerprint", None)) is not None:
-        return str(registry.call(fingerprint, config.model.spec))
+        found: str | None = registry.call(fingerprint, config.model.spec)
+        return found
     if isinstance(factory, type) and not hasattr(factory, "unchanged_weights"):  # see `HasBaseWeights`
         return None
-    return base_fingerprint(build_model(config, build_tokenizer(config).vocabulary, Streams(config.seed)))
+    return base_fingerprint(build_model(config, build_tokenizer(config), Streams(config.seed)))
 
 
 def _own_components(config: RunConfig) -> list[dict[str, str]]:
@@ -105,6 +106,14 @@ def _own_components(config: RunConfig) -> list[dict[str, str]]:
     return own
 
 
+def _is_pinned(config: RunConfig, key: str) -> bool:
+    """Whether the component that holds the path `key` also holds the SHA-256 of what is there."""
+    here: Any = config.model_dump(mode="json")
+    for part in key.split(".")[:-1]:
+        here = here[int(part)] if isinstance(here, list) else here[part]
+    return here.get("sha256") is not None
+
+
 _CONFIGURED = ("threads", "precision", "device")
 """What the environment repeats of the config, so a change of it is reported there."""
 
@@ -112,13 +121,18 @@ _CONFIGURED = ("threads", "precision", "device")
 def differences(manifest: Manifest, now: Conditions) -> list[str]:
     """What differs between the conditions in a run's manifest and those of now, each as one phrase.
 
-    A path that has changed is not a difference if the data, or the pretrained model, has the same content.
+    A path that has changed is not a difference if the data, or the pretrained model, has the same content, or if the config
+    pins the content by a `sha256` beside the path.
     """
     recorded = manifest.environment
     same_data = manifest.data.fingerprint == now.data_fingerprint
     base_then = manifest.model.fingerprint if manifest.model is not None else None
     same_content = {"data": same_data, "model": base_then is not None and base_then == now.base_fingerprint}
-    moved = tuple(f"{key}." for key in path_keys(now.config) if same_content.get(key.partition(".")[0]))
+    moved = tuple(
+        f"{key}."
+        for key in path_keys(now.config)
+        if same_content.get(key.partition(".")[0]) or _is_pinned(now.config, key)
+    )
     changes = [
         f"config {key}: {before!r} then, {after!r} now"
         for key, before, after in config_delta(manifest.config, now.config.model_dump(mode="json"))

@@ -13,7 +13,7 @@ from trimtab.records import (
     RunDirectory,
     Summary,
     clean_leftovers,
-    git_state,
+    code_state,
     new_run_id,
     now,
     peak_rss_mb,
@@ -279,7 +279,7 @@ def _records(run: RunDirectory) -> dict[str, Seal]:
 def _manifest(assembly: Assembly, context: RunContext, parent: Parent | None, keep: Manifest | None = None) -> Manifest:
     data, conditions = assembly.data, conditions_of(assembly)
     config = conditions.config
-    commit, dirty = git_state(Path(__file__).parent)
+    commit, dirty = code_state()
     fields = {
         "git_commit": commit,
         "git_dirty": dirty,

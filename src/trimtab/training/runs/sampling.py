@@ -9,7 +9,7 @@ import torch
 from trimtab.config import ConfigError, RunError, SampleConfig, allowing_code
 from trimtab.data import Tokenizer
 from trimtab.data.tasks import end_token
-from trimtab.models import complete
+from trimtab.generation import complete
 from trimtab.random import Streams, derive_seed
 from trimtab.records import RunDirectory
 from trimtab.records.checkpoints import checkpoint_path
@@ -57,7 +57,7 @@ def load_model(path: Path | str, step: int | None = None, *, allow_code: bool = 
     set_numerics(config.device, config.threads)
     tokenizer = build_tokenizer(config)
     streams = Streams(config.seed)
-    model = build_model(config, tokenizer.vocabulary, streams)
+    model = build_model(config, tokenizer, streams)
     HookSet(config.hooks).attach(model, streams)
     apply_precision(model, config.episode.precision)
     load_named_tensors(model, snapshot.model)

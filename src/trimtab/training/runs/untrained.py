@@ -62,7 +62,7 @@ def _untrained_trainer(assembly: Assembly) -> Trainer:
     """
     config: RunConfig = assembly.config
     streams = Streams(config.seed)
-    model = build_model(config, assembly.data.tokenizer.vocabulary, streams)
+    model = build_model(config, assembly.data.tokenizer, streams)
     fresh = replace(assembly, model=model, hooks=HookSet(config.hooks), streams=streams)
     trainer = fresh.trainer(MemoryLogger())
     trainer.prepare()

@@ -1,7 +1,7 @@
 """Batched completion of prompts of different lengths."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy.typing as npt
@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from trimtab.generation.rules import MakeRules, NewRows, RowRules
+from trimtab.generation.sampling import check_options, has_cache, pick
 from trimtab.models.outputs import logits_of
-from trimtab.models.sampling import check_options, has_cache, pick
 
 Ended = Literal["stop", "text", "length", "context"]
 """Why a completion ended: a stop token, a stop text, the requested number of tokens, or a full context."""
@@ -28,13 +29,15 @@ class Completion:
 
     `tokens` include the stop token, if there was one. `log_probabilities` are the natural logarithms of the model's probabilities
     of these tokens, before temperature and filters. `text` excludes the stop token and everything from a stop text on; it is None
-    without a `decode` function. Prompt and `text` together are the decoded text of all tokens.
+    without a `decode` function. Prompt and `text` together are the decoded text of all tokens. `details` is what the row's rules
+    report.
     """
 
     tokens: Int[Tensor, " tokens"]
     log_probabilities: Float[Tensor, " tokens"]
     ended: Ended
     text: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @torch.no_grad()
@@ -53,6 +56,7 @@ def complete(
     decode_alone: bool = False,
     batch_size: int = 16,
     cached: bool = True,
+    rules: MakeRules | None = None,
 ) -> list[Completion]:
     """Continue each prompt by up to `tokens` tokens, without dropout; results are in the order of the prompts.
 
@@ -61,11 +65,13 @@ def complete(
     model's `context` is full; ended rows are removed from the batch. `temperature`, `top_k` and `top_p` are those of `choose`. A
     completion is decoded together with its prompt (see `continuation`), or separately with `decode_alone`, for models trained on
     separately encoded answers. The random numbers of a row depend only on `generator` and its place among the prompts, not on
-    other rows or `batch_size`; at temperature 0 nothing is drawn. The model's train or evaluation mode is restored.
+    other rows or `batch_size`; at temperature 0 nothing is drawn. The model's train or evaluation mode is restored. `rules` may
+    change the logits of each row (see `RowRules`); without them those of the model count, if it has a method `row_rules`.
 
     Raises:
         ValueError: a prompt is empty or longer than the context, or an option is out of range.
     """
+    rules = rules or getattr(model, "row_rules", None)
     check_options(temperature=temperature, top_k=top_k, top_p=top_p)
     if tokens < 1 or batch_size < 1:
         raise ValueError(f"tokens and batch_size must be 1 or more, found {tokens} and {batch_size}")
@@ -87,7 +93,10 @@ def complete(
     try:
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            batch = _Batch(model, [prompts[row] for row in rows], tokens, context, cached=cached and has_cache(model))
+            kept = cached and has_cache(model)
+            batch = _Batch(model, [prompts[row] for row in rows], tokens, context, cached=kept)
+            if rules is not None:
+                batch.rules = rules(NewRows(rows, batch.window, batch.real, tokens, stop))
             text_decoder = None if decode is None else _TextDecoder(decode, None if decode_alone else batch.prompts)
             for step in range(tokens):
                 logits = batch.read()
@@ -138,7 +147,15 @@ class _TextDecoder:
 class _Batch:
     """Prompts that are continued together: `rows` are those still in memory, `live` those still running."""
 
-    def __init__(self, model: Any, prompts: list[Tensor], tokens: int, context: int, *, cached: bool) -> None:
+    def __init__(
+        self,
+        model: Any,
+        prompts: list[Tensor],
+        tokens: int,
+        context: int,
+        *,
+        cached: bool,
+    ) -> None:
         device = next(model.parameters()).device
         width = max(len(prompt) for prompt in prompts)
         self.model, self.tokens = model, tokens
@@ -156,15 +173,21 @@ class _Batch:
         self.ended: dict[int, Ended] = {}
         self.produced: list[list[int]] = [[] for _ in prompts]
         self.log_probabilities: list[list[float]] = [[] for _ in prompts]
+        self.rules: RowRules | None = None
+        self.details: dict[int, Mapping[str, Any]] = {}
 
     def read(self) -> Float[Tensor, "rows vocab"]:
-        """The logits after all tokens so far."""
+        """The logits after all tokens so far, under the rules."""
+        if self.cache is None:
+            padding = int(self.real.any(dim=0).int().argmax())  # columns that only rows which have left needed
+            self.window, self.real = self.window[:, padding:], self.real[:, padding:]
         mask = None if bool(self.real.all()) else self.real
         if self.cache is None:
             result = self.model(self.window, mask)
         else:
             result = self.model.extend(self.unread, self.cache, mask, last=True)
-        return logits_of(result)[:, -1]
+        logits = logits_of(result)[:, -1]
+        return logits if self.rules is None else self.rules.logits(logits, self.cache, self.window, mask)
 
     def add(self, logits: Float[Tensor, "rows vocab"], chosen: Int[Tensor, " rows"]) -> None:
         """Append one token per row; for ended rows it is padding."""
@@ -174,6 +197,8 @@ class _Batch:
                 self.produced[row].append(token)
                 self.log_probabilities[row].append(value)
         self.unread = chosen[:, None].to(self.unread)
+        if self.rules is not None:
+            self.rules.add(self.unread[:, 0])
         real = torch.tensor([[row in self.live] for row in self.rows], device=self.real.device)
         self.real = torch.cat((self.real, real), dim=1)
         if self.cache is None:
@@ -193,12 +218,18 @@ class _Batch:
                 self.ended[row] = "length"
             elif len(produced) == self.left[row]:
                 self.ended[row] = "context"
+                self.real[self.rows.index(row), -1] = (
+                    False  # the row may stay in memory, and has no position left for it
+                )
             else:
                 continue
             self.live.discard(row)
+            if self.rules is not None:
+                self.details[row] = self.rules.report(self.rows.index(row))
         # Some pretrained models have recurrent states whose rows cannot be removed; their ended rows continue as padding.
         can_drop = self.cache is None or getattr(self.model, "drops_rows", True)
-        if can_drop and 0 < len(self.live) <= _COMPACT * len(self.rows):
+        full = self.cache is None and any(self.ended.get(row) == "context" for row in self.rows)
+        if can_drop and self.live and (full or len(self.live) <= _COMPACT * len(self.rows)):
             kept = torch.tensor(
                 [place for place, row in enumerate(self.rows) if row in self.live], device=self.real.device
             )
@@ -206,6 +237,8 @@ class _Batch:
             self.unread, self.real, self.window = self.unread[kept], self.real[kept], self.window[kept]
             if self.cache is not None:
                 self.model.keep_rows(self.cache, kept)
+            if self.rules is not None:
+                self.rules.keep(kept)
 
     def completion(self, row: int, stop_texts: Sequence[str], text_decoder: _TextDecoder | None) -> Completion:
         """The completion of a row."""
@@ -216,7 +249,7 @@ class _Batch:
             starts = [place for mark in stop_texts if (place := text.find(mark)) >= 0]
             text = text[: min(starts)] if ended == "text" and starts else text
         values = torch.tensor(self.log_probabilities[row], dtype=torch.float64)
-        return Completion(torch.tensor(produced), values, ended, text)
+        return Completion(torch.tensor(produced), values, ended, text, self.details.get(row, {}))
 
 
 def _has(text: str, stop_texts: Sequence[str]) -> bool:

@@ -5,7 +5,7 @@ import torch
 
 from tests.models.test_decoder import OPTIONS, decoder, ids, named
 from tests.tiny import TinyModel
-from trimtab.models import Completion, complete, continuation
+from trimtab.generation import Completion, complete, continuation
 
 LENGTHS = (7, 30, 1, 12, 12)
 PROMPTS = [ids(1, length, seed=length)[0] for length in LENGTHS]
@@ -102,6 +102,16 @@ def test_rows_end_at_a_stop_token_a_stop_text_their_length_or_a_full_context():
     long = [ids(1, 90)[0], ids(1, 96)[0], ids(1, 3)[0]]
     full = complete(model, long, 50, generator=generator())
     assert [(len(row.tokens), row.ended) for row in full] == [(7, "context"), (1, "context"), (50, "length")]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_rows_whose_context_is_full_do_not_disturb_those_that_stay_with_them(cached):
+    model = decoder().double()
+    rows = [ids(1, length, seed=length)[0] for length in (30, 29, 28, 27, 26, 25, 5, 4)]
+    settings = {"temperature": 0.0, "cached": cached}
+    together = complete(model, rows, model.context, generator=generator(), **settings)
+    assert {row.ended for row in together} == {"context"}
+    same(together, complete(model, rows, model.context, generator=generator(), batch_size=1, **settings))
 
 
 def words(tokens):

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from tests.models.test_decoder import OPTIONS, decoder, ids, named
-from trimtab.models import generate
-from trimtab.models.sampling import choose, filter_logits
+from trimtab.generation import generate
+from trimtab.generation.sampling import choose, filter_logits
 
 
 def generator(seed=0):

@@ -1,0 +1,1 @@
+"""Budgets for thoughts, compared on the outcomes that thinking runs recorded."""

@@ -1,0 +1,1 @@
+"""The recipe of a run of the kind `thinking`: learn to think, observe, learn to decide, compare budgets."""
