@@ -120,6 +120,21 @@ class Task(Protocol):
         """Returns the metrics of a response, each in [0, 1]; `exact_match` is 1 for the right answer. Never raises."""
 
 
+class Working(NamedTuple):
+    """The steps that lead to an answer, and the number of the method that they follow, if a task has several."""
+
+    steps: str
+    method: int | None = None
+
+
+@runtime_checkable
+class ShowsWorking(Protocol):
+    """A task that can write out how the answer to a problem is found."""
+
+    def working(self, problem: Problem) -> Working:
+        """Returns the working of one of the task's problems. Raises `ConfigError` where its answers contain it already."""
+
+
 @runtime_checkable
 class FinalAnswers(Protocol):
     """A task whose responses may contain more than the answer, such as working, units or remarks."""

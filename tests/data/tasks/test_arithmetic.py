@@ -21,6 +21,15 @@ def drawn(count: int = 400, split: str = "train", **parameters: object) -> list[
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
+def test_working_alone_is_that_of_scratch(operation: Operation) -> None:
+    plain, scratch = (Arithmetic(operations=(operation,), scratch=shown) for shown in (False, True))
+    for level in plain.levels:
+        one, other = (task.problem(level, random.Random(level)) for task in (plain, scratch))
+        steps, method = plain.working(one)
+        assert f"{steps};{one.answer}" == other.answer and method == OPERATIONS.index(operation)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("scratch", [False, True])
 def test_answers_equal_the_value_that_python_computes(operation: Operation, scratch: bool) -> None:
     for problem in drawn(operations=(operation,), scratch=scratch):

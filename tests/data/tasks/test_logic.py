@@ -67,6 +67,23 @@ def alone(premise: str, conclusion: str) -> bool:
     return all(truth(conclusion, row) for row in rows if truth(premise, row))
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_working_of_an_argument_tries_assignments_until_one_decides(level: int) -> None:
+    task = Logic(kind="entailment")
+    for problem in drawn("entailment", level, 60):
+        premises, conclusion = arguments(problem.prompt)
+        steps, method = task.working(problem)
+        letters, *tried = steps.split(" ")
+        names = letters.removesuffix(":").split(",")
+        assert names == sorted(set(re.findall(r"[a-z]", "".join([*premises, conclusion])))) and method == 1
+        for row in tried:
+            values = {name: int(value == "T") for name, value in zip(names, row[:-1], strict=True)}
+            false = [number for number, premise in enumerate(premises, 1) if not truth(premise, values)]
+            assert row[-1] == (str(false[0]) if false else "ny"[truth(conclusion, values)])
+        assert (tried[-1][-1] == "n") == (problem.truth == "no")
+        assert len(tried) == 2 ** len(names) or problem.truth == "no"
+
+
 def formula_of(sentence: str) -> str:
     """A sentence in words as a formula over names, parsed independently of the task."""
     parts = re.fullmatch(r"(?:[Ii]f (.*), )?(.*)", sentence.rstrip("."))
@@ -189,6 +206,20 @@ def test_every_puzzle_has_exactly_one_solution(level: int) -> None:
         people = [who for who, _ in lines]
         assert tuple(people) == LETTERS[: len(people)]
         assert solutions(people, [statement for _, statement in lines]) == [problem.truth]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_working_of_a_puzzle_names_the_first_person_whose_statement_does_not_fit(level: int) -> None:
+    task = Logic(kind="knights")
+    for problem in drawn("knights", level, 60):
+        lines = dict(part.split(":") for part in problem.prompt.removesuffix(" who? ").split("; "))
+        steps, method = task.working(problem)
+        assert method == 0
+        for row in steps.split(" "):
+            kinds = {who: kind == "K" for who, kind in zip(lines, row, strict=False)}
+            wrong = [who for who, statement in lines.items() if says(statement, kinds) != kinds[who]]
+            assert row[len(lines) :] == (wrong[0] if wrong else "")
+        assert row == problem.truth
 
 
 def compact(sentence: str, letters: dict[str, str]) -> str:

@@ -9,6 +9,9 @@ import torch
 
 from tests.metacognition.models import CLOSE, OPEN, TOKENIZER
 from trimtab.data import IGNORE, CharacterTokenizer, DrawState
+from trimtab.data.tasks.arithmetic import Arithmetic
+from trimtab.data.tasks.logic import Logic
+from trimtab.data.tasks.urns import Urns
 from trimtab.errors import ConfigError, DataError
 from trimtab.metacognition.data.build import thinking_data
 from trimtab.metacognition.data.cuts import Cuts
@@ -120,11 +123,23 @@ def test_outcomes_choose_the_problems_and_say_what_the_model_did(tmp_path: Path)
         data(size=5, outcomes=str(table))
 
 
-def test_what_does_not_fit_is_refused() -> None:
-    from trimtab.data.tasks.arithmetic import Arithmetic
+def test_working_becomes_a_thought_and_the_answer_stays() -> None:
+    sums = data(task=Arithmetic(levels=(1,), operations=("sum",))).train
+    (*_, last), problem = sums.problems[0].thought.split(";"), sums.problems[0]
+    assert last.rpartition("=")[2].endswith(problem.answer[0]) and problem.plan == 0
+    item = sums.cut(problem, None)
+    assert sums.tokenizer.decode(item["input_ids"].numpy()).endswith(
+        f"<think>{problem.thought}</think>{problem.answer}\n"
+    )
+    puzzles = data(task=Logic(levels=(1,), kind="knights"), context=200).train
+    assert all(one.thought.split()[-1] == one.answer for one in puzzles.problems)
 
-    with pytest.raises(DataError, match="The problems of the task arithmetic have no thoughts"):
-        data(task=Arithmetic())
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(DataError, match="The problems of the task urns have no thoughts"):
+        data(task=Urns())
+    with pytest.raises(ConfigError, match="data.task.scratch: with it the answers contain their working"):
+        data(task=Arithmetic(scratch=True))
     with pytest.raises(DataError, match="with its thought, but `data.context` 60 allows at most 61"):
         data(context=60)
     with pytest.raises(ConfigError, match="has no tags for thoughts"):

@@ -18,7 +18,7 @@ from trimtab.errors import ConfigError, DataError
 from trimtab.metacognition.data.cuts import Cuts
 from trimtab.metacognition.data.dataset import ThoughtDataset, ThoughtSource
 from trimtab.metacognition.data.evaluation import ThoughtEvaluator
-from trimtab.metacognition.data.problem import ThoughtProblem
+from trimtab.metacognition.data.problem import ThoughtProblem, with_thoughts
 from trimtab.records import read_rows
 from trimtab.records.thinking_rows import OutcomeRow
 from trimtab.runtime.events import OnEvent
@@ -68,7 +68,8 @@ def thinking_data(
     Raises ConfigError or DataError if the parameters, the task and the tokenizer do not fit together.
     """
     del events
-    train_problems, validation_problems = task.split("train", size, seed), task.split("validation", validation, seed)
+    train_problems = with_thoughts(task, task.split("train", size, seed))
+    validation_problems = with_thoughts(task, task.split("validation", validation, seed))
     rows = [] if outcomes is None else _read_outcomes(Path(outcomes), len(train_problems))
     if rows:
         train_problems = [train_problems[row["item"]] for row in rows]
@@ -128,7 +129,7 @@ def _check(dataset: ThoughtDataset, name: str, part: Split, context: int) -> int
     for problem in dataset.problems:
         if not isinstance(problem, ThoughtProblem):
             raise DataError(
-                f"The problems of the task {name} have no thoughts. Use a task with thoughts (such as routes), or "
+                f"The problems of the task {name} have no thoughts. Use a task with thoughts (such as routes, arithmetic or logic), or "
                 "`data: {name: task, ...}`."
             )
         length = dataset.length(problem)

@@ -1,9 +1,10 @@
 """Problems whose answer follows a thought."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
-from trimtab.data.problem import Problem
+from trimtab.data.problem import Problem, ShowsWorking, Task
 
 NO_PLAN = -1
 """The plan of a problem that has none."""
@@ -19,3 +20,16 @@ class ThoughtProblem(Problem):
     def metadata(self) -> dict[str, Any]:
         """The metadata of the problem's item in a dataset."""
         return {**super().metadata(), "plan": self.plan}
+
+
+def with_thoughts(task: Task, problems: Sequence[Problem]) -> Sequence[Problem]:
+    """Problems with the task's working as their thoughts; as they are where the task shows no working."""
+    if not isinstance(task, ShowsWorking):
+        return problems
+    thoughtful = []
+    for problem in problems:
+        working = task.working(problem)
+        plain = {field.name: getattr(problem, field.name) for field in fields(Problem)}
+        plan = NO_PLAN if working.method is None else working.method
+        thoughtful.append(ThoughtProblem(**plain, thought=working.steps, plan=plan))
+    return thoughtful

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from trimtab.data.problem import Number, Problem, Role
+from trimtab.data.problem import Number, Problem, Role, Working
 from trimtab.data.tasks.arithmetic.expressions import (
     Expression,
     Operation,
@@ -19,6 +19,7 @@ from trimtab.data.tasks.arithmetic.expressions import (
     working,
 )
 from trimtab.data.tasks.generated import GeneratedTask
+from trimtab.errors import ConfigError
 
 _DIGITS = re.compile(r"[0-9]+")
 _LEADING = re.compile(r"(-?)0*([0-9]+)(?:\.([0-9]*))?")
@@ -112,6 +113,19 @@ class Arithmetic(GeneratedTask):
         if self.scratch:
             answer = ";".join([*working(expression), answer])
         return Problem(prompt, answer, answer, level, key, prompt_numbers=_roles(prompt), answer_numbers=_roles(answer))
+
+    def working(self, problem: Problem) -> Working:
+        """The steps of `scratch`; the method is 0 for a sum, 1 for a difference, 2 for a product and 3 for a chain.
+
+        Raises `ConfigError` with `scratch`.
+        """
+        if self.scratch:
+            raise ConfigError(
+                "data.task.scratch: with it the answers contain their working. Set it to false; the thought has the same steps."
+            )
+        expression = parse(problem.prompt.removesuffix("="))
+        method = "+-*".index(expression.operators) if len(expression.operators) == 1 else 3
+        return Working(";".join(working(expression)), method)
 
     def two_readings(self, problem: Problem, rng: random.Random) -> tuple[Problem, Problem] | None:
         """The problem with one sign written as `?`, answered once for + and once for −.

@@ -65,6 +65,11 @@ class Sentence(NamedTuple):
             *(names[variable] + (" does not come" if negated else " comes") for variable, negated in literals)
         )
 
+    def holds(self, row: int) -> bool:
+        """Whether the sentence is true under an assignment, which has one bit for each variable."""
+        literals = zip(self.variables, self.negated, strict=True)
+        return bool(self.form.table(1, *((row >> variable & 1) ^ negated for variable, negated in literals)))
+
 
 class Argument(NamedTuple):
     """Premises, a conclusion, and whether the conclusion follows."""
@@ -82,6 +87,25 @@ class Argument(NamedTuple):
         """
         blank = "_" * len(LETTERS)
         return "; ".join([*sorted(premise.formula(blank) for premise in self.premises), self.conclusion.formula(blank)])
+
+    def working(self, names: Sequence[str]) -> str:
+        """The assignments of the variables in the order of their names, each with the first premise that is false, or with the conclusion's truth.
+
+        `p,q: FF1 TF2 FTy TTn`: the variables; under F F the first premise is false, under T F the second; under F T all premises
+        and the conclusion are true; under T T all premises are true and the conclusion is not, so it does not follow.
+        """
+        sentences = (*self.premises, self.conclusion)
+        variables = sorted({variable for one in sentences for variable in one.variables}, key=names.__getitem__)
+        tried = [f"{','.join(names[variable] for variable in variables)}:"]
+        for number in range(1 << len(variables)):
+            row = sum((number >> place & 1) << variable for place, variable in enumerate(variables))
+            values = "".join("FT"[number >> place & 1] for place in range(len(variables)))
+            false = (place for place, premise in enumerate(self.premises, 1) if not premise.holds(row))
+            result = next(map(str, false), None) or ("y" if self.conclusion.holds(row) else "n")
+            tried.append(values + result)
+            if result == "n":
+                break
+        return " ".join(tried)
 
 
 def argument(level: int, rng: Random) -> Argument:

@@ -49,6 +49,23 @@ class Puzzle(NamedTuple):
                 statement.words.write(writer, values)
                 writer.add(".")
 
+    def working(self, names: Sequence[str], separator: str) -> str:
+        """The assignments tried in turn, from all knaves on, each with the first person whose statement does not fit it.
+
+        The last one is the solution, which fits all statements: `NNB KNA NK`.
+        """
+        people = len(self.statements)
+        tried = []
+        for row in range(self.knights + 1):
+            kinds = "".join("NK"[row >> person & 1] for person in range(people))
+            wrong = (
+                names[person]
+                for person, statement in enumerate(self.statements)
+                if (statement.true >> row & 1) != (row >> person & 1)
+            )
+            tried.append(kinds + next(wrong, ""))
+        return separator.join(tried)
+
     @property
     def key(self) -> str:
         """The puzzle without names: the identity of the question."""

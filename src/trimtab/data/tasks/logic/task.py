@@ -3,11 +3,12 @@
 import random
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trimtab.data.problem import Problem
+from trimtab.data.problem import Problem, Working
 from trimtab.data.tasks.generated import GeneratedTask
 from trimtab.data.tasks.logic import entailment, knights
 from trimtab.data.tasks.writing import NAMES, Writer
@@ -19,6 +20,14 @@ ANSWERS = ("no", "yes")
 
 _WORD = re.compile(r"\w+")
 _PERSON_KIND = re.compile(r"\b(\w++)\s++(?:is\s++)?+(?:a\s++)?+(knight|knave)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class LogicProblem(Problem):
+    """A problem with what it was written from, and the names of its variables or people."""
+
+    source: entailment.Argument | knights.Puzzle | None = None
+    names: tuple[str, ...] = ()
 
 
 class Logic(GeneratedTask):
@@ -82,7 +91,7 @@ class Logic(GeneratedTask):
             sentences = [_sentence(premise.words(names)) for premise in argument.premises]
             prompt = f"{' '.join(sentences)} Does it follow that {argument.conclusion.words(names)}?\n"
         answer = ANSWERS[argument.follows]
-        return Problem(
+        return LogicProblem(
             prompt=prompt,
             answer=answer,
             truth=answer,
@@ -91,6 +100,8 @@ class Logic(GeneratedTask):
             options=ANSWERS,
             option_probabilities=(0.0, 1.0) if argument.follows else (1.0, 0.0),
             provenance={"kind": "entailment"},
+            source=argument,
+            names=tuple(names),
         )
 
     def _knights(self, level: int, rng: random.Random) -> Problem:
@@ -103,7 +114,7 @@ class Logic(GeneratedTask):
         puzzle.write(writer, names, compact=compact)
         writer.add(" who? " if compact else " Who is what?\n")
         answer = puzzle.answer(names, compact=compact)
-        return Problem(
+        return LogicProblem(
             prompt=writer.text,
             answer=answer,
             truth=answer,
@@ -111,7 +122,17 @@ class Logic(GeneratedTask):
             key=puzzle.key,
             prompt_numbers=tuple(writer.numbers),
             provenance={"kind": "knights"},
+            source=puzzle,
+            names=tuple(names),
         )
+
+    def working(self, problem: Problem) -> Working:
+        """All cases in turn, up to the one that decides; the method is 0 for knights and knaves, 1 for entailment."""
+        assert isinstance(problem, LogicProblem)
+        if isinstance(problem.source, knights.Puzzle):
+            return Working(problem.source.working(problem.names, " " if self.style == "compact" else ", "), 0)
+        assert problem.source is not None
+        return Working(problem.source.working(problem.names), 1)
 
     def score(self, problem: Problem, response: str) -> Mapping[str, float]:
         """`exact_match`: the answer is right; `parts`: the share of people whose kind is right (for yes or no, the same).
