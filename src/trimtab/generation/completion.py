@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor, nn
 
 from trimtab.generation.rules import MakeRules, NewRows, RowRules
@@ -57,6 +57,7 @@ def complete(
     batch_size: int = 16,
     cached: bool = True,
     rules: MakeRules | None = None,
+    uniform: Float64[Tensor, "prompts tokens"] | None = None,
 ) -> list[Completion]:
     """Continue each prompt by up to `tokens` tokens, without dropout; results are in the order of the prompts.
 
@@ -67,6 +68,7 @@ def complete(
     separately encoded answers. The random numbers of a row depend only on `generator` and its place among the prompts, not on
     other rows or `batch_size`; at temperature 0 nothing is drawn. The model's train or evaluation mode is restored. `rules` may
     change the logits of each row (see `RowRules`); without them those of the model count, if it has a method `row_rules`.
+    `uniform` are random numbers in [0, 1) to draw with, instead of the generator's.
 
     Raises:
         ValueError: a prompt is empty or longer than the context, or an option is out of range.
@@ -82,8 +84,9 @@ def complete(
     for index, length in enumerate(lengths):
         if not 1 <= length <= context:
             raise ValueError(f"prompt {index} has {length} tokens; it must have 1 to {context} (the context)")
-    uniform = None
-    if temperature > 0:
+    if temperature == 0:
+        uniform = None
+    elif uniform is None:
         shape = (len(prompts), tokens)
         uniform = torch.rand(shape, dtype=torch.float64, generator=generator, device=generator.device)
     order = sorted(range(len(prompts)), key=lengths.__getitem__)

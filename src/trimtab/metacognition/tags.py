@@ -47,6 +47,13 @@ def thinking(
     return (before > up_to) & real
 
 
+def split_answer(tokens: Int[Tensor, " tokens"], tags: Tags) -> tuple[Tensor, Tensor]:
+    """The tokens of a thought, and those after its closing tag, by token id. Without a closing tag all are thought."""
+    (closed,) = (tokens == tags.close).nonzero(as_tuple=True)
+    at = int(closed[0]) if len(closed) else len(tokens)
+    return tokens[:at], tokens[at + 1 :]
+
+
 def decision_places(
     ids: Int[Tensor, "batch time"], real: Bool[Tensor, "batch time"], tags: Tags
 ) -> Int[Tensor, " batch"]:

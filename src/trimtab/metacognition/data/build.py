@@ -19,6 +19,7 @@ from trimtab.metacognition.data.cuts import Cuts
 from trimtab.metacognition.data.dataset import ThoughtDataset, ThoughtSource
 from trimtab.metacognition.data.evaluation import ThoughtEvaluator
 from trimtab.metacognition.data.problem import ThoughtProblem, with_thoughts
+from trimtab.metacognition.data.rollouts import ThoughtRollouts, ThoughtRolloutSource
 from trimtab.records import read_rows
 from trimtab.records.thinking_rows import OutcomeRow
 from trimtab.runtime.events import OnEvent
@@ -34,10 +35,13 @@ def thinking_fingerprint(
     template: str,
     cuts: Cuts,
     outcomes: str | None,
+    rollouts: ThoughtRollouts | None,
 ) -> str:
     """SHA-256 of everything that determines the examples and their caps."""
     identity = {"task": task.name, **task.identity, "size": size, "validation": validation, "seed": seed}
     made = {**identity, "template": template, "tokenizer": tokenizer.fingerprint, "cuts": cuts.model_dump(mode="json")}
+    if rollouts is not None:
+        made["rollouts"] = rollouts.model_dump(mode="json")
     made["outcomes"] = None if outcomes is None else hashlib.sha256(read_regular(Path(outcomes))).hexdigest()
     return hashlib.sha256(f"thinking 1 {canonical_json(made)}".encode()).hexdigest()
 
@@ -59,6 +63,12 @@ def thinking_data(
             description="outcomes of training problems under every cap, as a thinking run observes them; only these problems are "
             "trained on. null: all problems",
             json_schema_extra=FILE_PATH,
+        ),
+    ] = None,
+    rollouts: Annotated[
+        ThoughtRollouts | None,
+        Field(
+            description="training on the model's own thoughts and answers (loss: policy_gradient) instead of those of the task"
         ),
     ] = None,
     events: OnEvent | None = None,
@@ -94,6 +104,7 @@ def thinking_data(
             template=template,
             cuts=cuts,
             outcomes=outcomes,
+            rollouts=rollouts,
         ),
         report=TaskReport(
             task.name,
@@ -107,7 +118,9 @@ def thinking_data(
         ),
         opening_text=lambda: "\n".join(problem.prompt for problem in train_problems[:10_000]),
         task=task,
-        train_source=ThoughtSource(train, cuts, seed),
+        train_source=ThoughtSource(train, cuts, seed)
+        if rollouts is None
+        else ThoughtRolloutSource(train, task, rollouts, seed),
         task_evaluator=ThoughtEvaluator,
     )
 
@@ -129,7 +142,7 @@ def _check(dataset: ThoughtDataset, name: str, part: Split, context: int) -> int
     for problem in dataset.problems:
         if not isinstance(problem, ThoughtProblem):
             raise DataError(
-                f"The problems of the task {name} have no thoughts. Use a task with thoughts (such as routes, arithmetic or logic), or "
+                f"The problems of the task {name} have no thoughts. Use a task with thoughts (routes, arithmetic, logic), or "
                 "`data: {name: task, ...}`."
             )
         length = dataset.length(problem)

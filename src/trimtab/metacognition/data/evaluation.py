@@ -13,6 +13,7 @@ from trimtab.data import IGNORE, DataBundle, Item
 from trimtab.data.problem import Problem
 from trimtab.generation import Completion
 from trimtab.metacognition.data.dataset import ThoughtDataset
+from trimtab.metacognition.tags import split_answer
 from trimtab.training.loop.task_eval import Forward, TaskEvalResult, TaskEvaluator
 
 
@@ -53,7 +54,7 @@ class ThoughtEvaluator(TaskEvaluator):
     def answers(self, model: nn.Module, generator: torch.Generator, temperature: float) -> list[Completion]:
         """An answer to each problem, without the thought before it; the thought of the first, greedy answer is kept."""
         whole = super().answers(model, generator, temperature)
-        parts = [self.split(one.tokens) for one in whole]
+        parts = [split_answer(one.tokens, self.tags) for one in whole]
         lengths = [len(self.dataset.prompt_ids(problem)) for problem in self.problems]
         self._longest = max(length + len(one.tokens) for length, one in zip(lengths, whole, strict=True))
         if temperature == 0:
@@ -62,12 +63,6 @@ class ThoughtEvaluator(TaskEvaluator):
             }
             self._details = [self._detail(one, thought) for one, (thought, _) in zip(whole, parts, strict=True)]
         return [self._answer(one, answer) for one, (_, answer) in zip(whole, parts, strict=True)]
-
-    def split(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """The tokens of a thought, and those after its closing tag, by token id. Without a closing tag all are thought."""
-        (closed,) = (tokens == self.tags.close).nonzero(as_tuple=True)
-        at = int(closed[0]) if len(closed) else len(tokens)
-        return tokens[:at], tokens[at + 1 :]
 
     def _answer(self, whole: Completion, answer: Tensor) -> Completion:
         end = len(answer) - (whole.ended == "stop")

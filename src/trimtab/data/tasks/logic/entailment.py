@@ -89,8 +89,9 @@ class Argument(NamedTuple):
         return "; ".join([*sorted(premise.formula(blank) for premise in self.premises), self.conclusion.formula(blank)])
 
     def working(self, names: Sequence[str]) -> str:
-        """The assignments of the variables in the order of their names, each with the first premise that is false, or with the conclusion's truth.
+        """The assignments of the variables, each with the first premise that is false, or with the conclusion's truth.
 
+        The variables come in the order of their names.
         `p,q: FF1 TF2 FTy TTn`: the variables; under F F the first premise is false, under T F the second; under F T all premises
         and the conclusion are true; under T T all premises are true and the conclusion is not, so it does not follow.
         """
