@@ -11,5 +11,6 @@ COMPONENTS = {
         "cap_confidence": "trimtab.metacognition.losses:CapConfidence",
         "layer_variance": "trimtab.metacognition.losses:LayerVariance",
     },
+    "instrument": {"puzzles": "trimtab.metacognition.instruments:Puzzles"},
     "model": {"metacognitive": "trimtab.metacognition.model:Metacognitive"},
 }

@@ -89,7 +89,7 @@ class Metacognitive(nn.Module):
         answer_room: Annotated[int, Field(ge=1, description="tokens that a budget leaves for the answer")] = 8,
     ) -> None:
         super().__init__()
-        self.tags = tags_of(tokenizer)
+        self.tags, self.tokenizer = tags_of(tokenizer), tokenizer
         supplied = {"vocabulary": vocabulary, "context": context, "tokenizer": tokenizer}
         self.base: Any = REGISTRIES["model"].build(base.spec, **supplied)
         if hasattr(self.base, "initialise"):  # from torch's global stream, as the layer's own values
