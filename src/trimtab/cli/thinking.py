@@ -68,6 +68,12 @@ def _limit(budget: str) -> Any:
     raise ConfigError(f"--budget must be auto, none or a number of tokens (0 for no thought), but is {budget[:40]!r}.")
 
 
+def _sure(result: dict[str, Any]) -> str:
+    if "sure" not in result:
+        return " (not calibrated)"
+    return ", which is sure" if result["sure"] else ", which is not sure"
+
+
 def _lines(result: dict[str, Any]) -> list[str]:
     """What was thought, answered and decided, a line each."""
     ended = "closed by its budget" if result["forced"] else "closed by the model" if result["closed"] else "not closed"
@@ -81,7 +87,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
         plan = max(range(len(result["plan"])), key=result["plan"].__getitem__)
         lines += [
             f"predicted: a budget of {result['predicted_cap']}, a use of {result['predicted_use']:.1f} under this one",
-            f"confidence: {result['confidence']:.2f} under this budget",
+            f"confidence: {result['confidence']:.2f} under this budget{_sure(result)}",
             f"plan: {plan} ({result['plan'][plan]:.2f})",
         ]
     return lines

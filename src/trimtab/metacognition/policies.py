@@ -1,11 +1,12 @@
 """Budgets compared on a table of outcomes: what each way to choose caps gets right, and for how many tokens."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float64, Int
 
 Indices = Int[np.ndarray, " problems"]
 
@@ -26,9 +27,17 @@ class Outcomes:
         self.right: Bool[np.ndarray, "problems caps"] = np.array([row["right"] for row in rows], dtype=bool)
         self.length = np.array([row["used"] for row in rows])
         self.used: Int[np.ndarray, "problems caps"] = np.minimum(self.length[:, None], self.caps[None])
-        self.confidence = np.array([row["confidence_by_cap"] for row in rows], dtype=np.float64)
+        self.confidence: Float64[np.ndarray, "problems caps"] = np.array(
+            [row["confidence_by_cap"] for row in rows], dtype=np.float64
+        )
         self.use = np.array([row["use_by_cap"] for row in rows], dtype=np.float64)
         self.prompt_tokens = np.array([row["prompt_tokens"] for row in rows], dtype=np.float64)
+
+    def with_confidence(self, confidence: Float64[np.ndarray, "problems caps"]) -> "Outcomes":
+        """The same outcomes with another confidence."""
+        changed = copy(self)
+        changed.confidence = confidence
+        return changed
 
     def under(self, chosen: Indices) -> Point:
         """The result of one cap, by index, for each problem."""

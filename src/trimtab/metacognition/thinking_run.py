@@ -9,9 +9,10 @@ import torch
 from trimtab.config import RunError
 from trimtab.data.tasks.dataset import end_token
 from trimtab.generation import complete
+from trimtab.metacognition.calibration import Calibration
 from trimtab.metacognition.model import Metacognitive
 from trimtab.metacognition.recipe.kind import THINKING
-from trimtab.metacognition.recipe.stages import LAYER
+from trimtab.metacognition.recipe.stages import CALIBRATION, LAYER
 from trimtab.metacognition.rules import Limit, ThinkingRules
 from trimtab.records import RunDirectory
 from trimtab.training.runs.sampling import load_model
@@ -29,7 +30,8 @@ def thought(
 ) -> dict[str, Any]:
     """What the model of a run thinks about a prompt, its answer, and what it had decided.
 
-    Of a thinking run it is the model of the second part, and predicted budgets have the price that the run chose.
+    Of a thinking run it is the model of the second part; predicted budgets have the price that the run chose, and the confidence
+    is calibrated.
 
     Raises `RunError` for a run without a metacognitive model, and for a prompt that leaves no room for an answer.
     """
@@ -42,9 +44,10 @@ def thought(
             f"The model of the run in {run.path} is not metacognitive, so it has no budgets. Use `trimtab sample`, or a run of a "
             "model {name: metacognitive, ...}."
         )
-    summary = run.summary()
+    summary, calibration = run.summary(), None
     if place != run.path and summary is not None and "price" in summary.metrics:
         model.budget = replace(model.budget, price=float(summary.metrics["price"]))
+        calibration = Calibration.read(run.path / CALIBRATION, len(model.budget.caps))
     template = str(loaded.config.data.spec.get("template", "{prompt}"))
     ids = [*tokenizer.encode(template.replace("{prompt}", prompt)).tolist(), model.tags.open]
     if len(ids) + 1 + model.budget.answer_room > model.context:
@@ -61,6 +64,9 @@ def thought(
         stop=tokenizer.ends or (end_token(tokenizer),),
         rules=lambda rows: ThinkingRules(model, rows, limit),
     )
+    details = dict(one.details)
+    if calibration is not None and "confidence_by_cap" in details:
+        details = calibration.applied_to(details, model.budget.caps)
     produced = one.tokens.tolist()
     closed = model.tags.close in produced
     at = produced.index(model.tags.close) if closed else len(produced)
@@ -73,5 +79,5 @@ def thought(
         "ended": one.ended,
         "step": loaded.step,
         "refused_checkpoints": loaded.refused,
-        **one.details,
+        **details,
     }

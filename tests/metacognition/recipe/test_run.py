@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -17,11 +18,12 @@ from trimtab.cli.commands import app
 from trimtab.config import ConfigError, RunError
 from trimtab.config.load import resolve_root
 from trimtab.config.wording import Source
+from trimtab.metacognition.calibration import Calibration
 from trimtab.metacognition.model import Metacognitive
 from trimtab.metacognition.policies import Outcomes
 from trimtab.metacognition.recipe.config import ThinkingConfig
 from trimtab.metacognition.recipe.run import run_thinking
-from trimtab.metacognition.recipe.stages import COMPARED, LAYER, OBSERVED, PRICED, THINK
+from trimtab.metacognition.recipe.stages import CALIBRATION, COMPARED, LAYER, OBSERVED, PRICED, THINK
 from trimtab.metacognition.thinking_run import thought
 from trimtab.records import RunDirectory, read_rows
 from trimtab.records.thinking_rows import OutcomeRow
@@ -74,7 +76,7 @@ def ended(out: Path) -> tuple[Any, ...]:
     """What a finished run left, but for times."""
     summary = RunDirectory(out).summary()
     assert summary is not None
-    tables = [(out / name).read_bytes() for name in TABLES]
+    tables = [(out / name).read_bytes() for name in (*TABLES, CALIBRATION)]
     return summary.status, summary.metrics, summary.weights_sha256, *tables
 
 
@@ -148,6 +150,12 @@ def test_it_is_trained_and_asked_on_the_command_line(tmp_path: Path) -> None:
         assert answer.exit_code == 0 and told in answer.output and "confidence:" in answer.output, answer.output
     summary = RunDirectory(out).summary()
     assert summary is not None
+    calibration = Calibration.read(out / CALIBRATION, 3)
+    for cap, place in ((0, 0), (3, 1), (6, 2)):
+        once = thought(out, "ab bc.a1?", limit=cap)
+        assert once["confidence_by_cap"] == calibration.apply(np.array(once["own_confidence_by_cap"])).tolist()
+        assert once["confidence"] == once["confidence_by_cap"][place]
+        assert once["own_confidence_by_cap"] == thought(out / LAYER, "ab bc.a1?", limit=cap)["confidence_by_cap"]
     told = [thought(place, "ab bc.a1?") for place in (out, out / LAYER)]
     model = load_model(out / LAYER).model
     assert isinstance(model, Metacognitive)

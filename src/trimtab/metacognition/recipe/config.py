@@ -44,6 +44,10 @@ class CompareConfig(Frozen):
             "chosen for it on training problems that were not observed before",
         ),
     ] = 0.5
+    sure: Annotated[
+        float,
+        Field(gt=0, lt=1, description="the share of right answers from which on a confidence counts as sure"),
+    ] = 0.9
     pricing: Annotated[int, Field(ge=10, description="number of these training problems")] = 500
 
 

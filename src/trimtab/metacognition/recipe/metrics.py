@@ -29,7 +29,10 @@ def metrics_of(config: ThinkingConfig) -> Metrics:
             Metric("share_of_oracle", True),
             Metric("price", False),
         ),
-        prefixes={"calibration.": "cap_N, the expected calibration error under a cap of N tokens"},
+        prefixes={
+            "calibration.": "cap_N, the expected calibration error under a cap of N tokens",
+            "calibrated.": "cap_N, that of the confidence after calibration, which is what is reported",
+        },
         explored=("predicted.accuracy", "predicted.tokens", "shuffled.gain", "share_of_oracle"),
     )
 

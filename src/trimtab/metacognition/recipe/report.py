@@ -185,6 +185,7 @@ def _confidence(records: Records) -> Section | None:
     outcomes = records.outcomes
     sure, right = outcomes.confidence, outcomes.right
     errors = [outcomes.calibration_error(index) for index in range(len(outcomes.caps))]
+    calibrated = {} if records.metrics is None else records.metrics.get("calibrated", {})
 
     def draw(_: Any, axes: Any) -> None:
         axes.plot(outcomes.caps, sure.mean(0), color=BLUE, marker="o", ms=4, label="mean confidence")
@@ -206,14 +207,16 @@ def _confidence(records: Records) -> Section | None:
             figure(float(sure[:, n].mean()), 3),
             figure(float(right[:, n].mean()), 3),
             figure(error, 3),
+            figure(calibrated.get(f"cap_{cap}"), 3),
             figure(floor, 3),
         )
         for n, (cap, (error, floor)) in enumerate(zip(outcomes.caps.tolist(), errors, strict=True))
     ]
-    columns = ("cap", "mean confidence", "right", "calibration error", "of a calibrated model")
+    columns = ("cap", "mean confidence", "right", "calibration error", "after calibration", "of a perfect one")
     text = (
-        "The error is over 10 bins of equally many problems. A calibrated model shows one too on so few: the last column "
-        "is its mean over simulated answers."
+        "The error is over 10 bins of equally many problems. After calibration it is that of the confidence that `trimtab think` "
+        "reports, by a fit to the problems of the price. A perfectly calibrated model shows an error too on so few: the last "
+        "column is its mean over simulated answers."
     )
     return Section(
         "confidence", "Confidence", (Text(text), Plots((drawn,)), Table("Calibration", columns, tuple(rows)))

@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 from trimtab.config import RunError, allowing_code
 from trimtab.config.permission import dotted_paths, hub_ids
+from trimtab.metacognition.calibration import Calibration
 from trimtab.metacognition.policies import Outcomes, compared
 from trimtab.metacognition.recipe.config import ThinkingConfig
 from trimtab.metacognition.recipe.kind import THINKING
 from trimtab.metacognition.recipe.metrics import headline
 from trimtab.metacognition.recipe.stages import (
+    CALIBRATION,
     COMPARED,
     LAYER,
     OBSERVED,
@@ -90,7 +92,10 @@ class _Parts:
         if self._think() and self._observe() and self._learn() and self._price() and self._compare():
             status, figures = "completed", self._figures()
         layer = self._place(LAYER).summary() if status == "completed" else None
-        records = [self.run.manifest_path, *(self.run.path / name for name in (OBSERVED, PRICED, COMPARED))]
+        records = [
+            self.run.manifest_path,
+            *(self.run.path / name for name in (OBSERVED, PRICED, COMPARED, CALIBRATION)),
+        ]
         made = [s.steps for name in (THINK, LAYER) if (s := self._place(name).summary()) is not None]
         Summary(
             status=status,
@@ -156,7 +161,11 @@ class _Parts:
     def _figures(self) -> dict[str, Any]:
         caps = first_config(self.config).model.spec["caps"]
         training, test = (Outcomes(read_rows(self.run.path / name, OutcomeRow), caps) for name in (PRICED, COMPARED))
-        return compared(test, training, self.config.compare.share)
+        calibration = Calibration.fit(training.confidence, training.right, sure=self.config.compare.sure)
+        calibration.write(self.run.path / CALIBRATION)
+        reported = test.with_confidence(calibration.apply(test.confidence))
+        errors = {f"cap_{cap}": reported.calibration_error(index)[0] for index, cap in enumerate(test.caps.tolist())}
+        return compared(test, training, self.config.compare.share) | {"calibrated": errors}
 
     def _within(self, name: str) -> RunContext:
         """The context of a run within this one."""

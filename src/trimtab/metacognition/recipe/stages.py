@@ -21,6 +21,9 @@ THINK, LAYER = "think", "layer"
 OBSERVED, PRICED, COMPARED = "observed.jsonl", "priced.jsonl", "compared.jsonl"
 """The tables of outcomes: of training problems after the first run; of others, and of validation problems, after the second."""
 
+CALIBRATION = "calibration.json"
+"""What turns the confidence of the second run's model into the one that is reported."""
+
 _CHUNK = 256
 """Problems that are answered between two checks for a requested stop."""
 
