@@ -51,7 +51,7 @@ class Calibration:
     def apply(self, confidence: Table) -> Table:
         """The calibrated confidence; it never falls as the cap grows."""
         x = _logit(np.asarray(confidence, dtype=np.float64))
-        values = 1 / (1 + np.exp(-(np.array(self.scale) * x + np.array(self.shift))))
+        values = _sigmoid(np.array(self.scale) * x + np.array(self.shift))
         return np.clip(np.maximum.accumulate(values, axis=-1), *self.clip)
 
     def applied_to(self, details: Mapping[str, Any], caps: Sequence[int]) -> dict[str, Any]:
@@ -106,17 +106,21 @@ def _logit(p: Any) -> Any:
     return np.log(p / (1 - p))
 
 
+def _sigmoid(x: Any) -> Any:
+    return 0.5 * (1 + np.tanh(x / 2))  # without overflow
+
+
 def _platt(confidence: Any, right: Any) -> tuple[float, float]:
     """Scale and shift of one cap, by Newton's method from no change."""
     x, y = _logit(confidence), right.astype(np.float64)
     solution = np.array([1.0, 0.0])
     for _ in range(50):
-        p = 1 / (1 + np.exp(-(solution[0] * x + solution[1])))
+        p = _sigmoid(solution[0] * x + solution[1])
         gradient = np.array([((p - y) * x).sum(), (p - y).sum()]) + _PULL * (solution - (1.0, 0.0))
         weight = p * (1 - p)
         cross = (weight * x).sum()
         hessian = np.array([[(weight * x * x).sum() + _PULL, cross], [cross, weight.sum() + _PULL]])
-        change = np.linalg.solve(hessian, gradient)
+        change = np.clip(np.linalg.solve(hessian, gradient), -1.0, 1.0)  # further away its quadratic does not hold
         solution = solution - change
         if float(np.abs(change).max()) < 1e-10:
             break
