@@ -17,17 +17,24 @@ def kind_in(config: Path) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
-def train_kind(name: str, config: Path, out: Path, overrides: list[str], *, allow_code: bool, as_json: bool) -> None:
-    """Run a config of another kind into a folder, or continue the run there."""
+def train_kind(
+    name: str, config: Path, out: Path | None, overrides: list[str], *, allow_code: bool, as_json: bool
+) -> None:
+    """Run a config of another kind into a folder, or continue the run there; without a folder only check the config."""
     from trimtab.config import allowing_code, kind_named
     from trimtab.config.load import load_root
     from trimtab.records import RunDirectory
 
-    if not RunDirectory(out).exists():
+    if out is not None and not RunDirectory(out).exists():
         RunDirectory(out).check_free()
     kind = kind_named(name, f"{config}: kind: ")
     with allowing_code(allow_code):
         loaded = load_root(kind.schema, config, overrides)
+    if out is None:
+        from trimtab.cli.dry_run import check_kind
+
+        check_kind(loaded, kind.noun, as_json=as_json)
+        return
     from trimtab.cli.display import showing
 
     with showing(None, as_json=as_json, how_to_continue="Continue with the same command.") as context:

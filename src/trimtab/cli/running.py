@@ -51,9 +51,14 @@ def add_to(app: typer.Typer) -> None:
 
 @working()
 def train(
-    out: Out,
     config: Annotated[
         Path | None, typer.Argument(parser=user_path, help="A YAML config; without one, the defaults.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", parser=user_path, help="The folder of the new run. Needed unless --dry-run.", show_default=False
+        ),
     ] = None,
     overrides: Set = None,
     preset: Annotated[
@@ -62,6 +67,10 @@ def train(
             help="A complete config that ships with Trimtab: fast, a small model in the modern form, for few steps."
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check the config, and build data and model; train nothing and write no run."),
+    ] = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -72,17 +81,23 @@ def train(
     trimtab train --preset fast --set data.path=my.txt --out runs/fast
 
     trimtab train configs/baseline.yaml --set data.path=my.txt --set episode.steps=2000 --out runs/mine
+
+    trimtab train configs/thinking.yaml --dry-run
     """
     from trimtab.config import ConfigError, allowing_code
     from trimtab.training.config import load_config, preset_path
 
+    if out is None and not dry_run:
+        raise ConfigError("trimtab train needs a folder for the run: --out DIR (or --dry-run to check the config).")
     if config is not None and preset is None:
         from trimtab.cli.kinds import kind_in, train_kind
 
         if (kind := kind_in(config)) is not None:
-            train_kind(kind, config, out, overrides or [], allow_code=allow_code, as_json=as_json)
+            folder = None if dry_run else out
+            train_kind(kind, config, folder, overrides or [], allow_code=allow_code, as_json=as_json)
             return
-    check_new(out)
+    if out is not None and not dry_run:
+        check_new(out)
     if preset is not None:
         if config is not None:
             raise ConfigError(
@@ -91,6 +106,11 @@ def train(
         config = preset_path(preset)
     with allowing_code(allow_code):
         loaded = load_config(config, overrides or ())
+    if dry_run or out is None:
+        from trimtab.cli.dry_run import check_training
+
+        check_training(loaded, allow_code=allow_code, as_json=as_json)
+        return
     with showing_training(as_json) as context:
         from trimtab.training.runs.lifecycle import begin
 
