@@ -26,6 +26,12 @@ def think(
     tokens: Annotated[int, typer.Option(min=1, help="Tokens of thought and answer together, at most.")] = 256,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token at each step.")] = 0.0,
     seed: Annotated[int, typer.Option(help="The seed of the draws, at a temperature above 0.")] = 0,
+    modulate: Annotated[
+        bool,
+        typer.Option(
+            "--modulate", help="Draw more freely the less sure the model is, by segment; with a temperature above 0."
+        ),
+    ] = False,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
@@ -36,7 +42,10 @@ def think(
     trimtab think runs/routes --prompt 'xy.bc ab cd.a2?' --budget 3
     """
     limit = _limit(budget)
+    if modulate and temperature == 0:
+        raise ConfigError("--modulate changes draws, and at --temperature 0 nothing is drawn. Set --temperature 1.")
     check_run(run)
+    from trimtab.metacognition.modulation import Modulation
     from trimtab.metacognition.thinking_run import thought
 
     result = thought(
@@ -46,6 +55,7 @@ def think(
         tokens=tokens,
         temperature=temperature,
         seed=seed,
+        modulation=Modulation() if modulate else None,
         allow_code=allow_code,
     )
     if as_json:

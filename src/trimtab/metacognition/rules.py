@@ -137,6 +137,11 @@ class ThinkingRules:
         self.cap = torch.where(new & self.auto, torch.minimum(predicted, self.room), self.cap)
         self._capped |= new
 
+    @property
+    def decided(self) -> Bool[Tensor, " rows"]:
+        """Which rows have decided how to think."""
+        return self._capped
+
     def add(self, tokens: Int[Tensor, " rows"]) -> None:
         """These tokens were chosen."""
         real = torch.ones_like(tokens[:, None], dtype=torch.bool)

@@ -9,8 +9,10 @@ import torch
 from trimtab.config import RunError
 from trimtab.data.tasks.dataset import end_token
 from trimtab.generation import complete
+from trimtab.generation.rules import NewRows, RowRules
 from trimtab.metacognition.calibration import Calibration
 from trimtab.metacognition.model import Metacognitive
+from trimtab.metacognition.modulation import ModulatedRules, Modulation
 from trimtab.metacognition.recipe.kind import THINKING
 from trimtab.metacognition.recipe.stages import CALIBRATION, LAYER
 from trimtab.metacognition.rules import Limit, ThinkingRules
@@ -26,12 +28,13 @@ def thought(
     tokens: int = 256,
     temperature: float = 0.0,
     seed: int = 0,
+    modulation: Modulation | None = None,
     allow_code: bool = False,
 ) -> dict[str, Any]:
     """What the model of a run thinks about a prompt, its answer, and what it had decided.
 
     Of a thinking run it is the model of the second part; predicted budgets have the price that the run chose, and the confidence
-    is calibrated.
+    is calibrated. A `modulation` draws more freely where the model is less sure; it needs a temperature above 0.
 
     Raises `RunError` for a run without a metacognitive model, and for a prompt that leaves no room for an answer.
     """
@@ -55,6 +58,11 @@ def thought(
             f"The prompt has {len(ids)} tokens with the opening tag, and the model reads {model.context}: there is no room for "
             f"the closing tag and an answer of {model.budget.answer_room} tokens. Shorten it."
         )
+
+    def make(rows: NewRows) -> RowRules:
+        rules = ThinkingRules(model, rows, limit)
+        return rules if modulation is None else ModulatedRules(rules, modulation)
+
     (one,) = complete(
         model,
         [torch.tensor(ids)],
@@ -62,7 +70,7 @@ def thought(
         generator=torch.Generator().manual_seed(seed),
         temperature=temperature,
         stop=tokenizer.ends or (end_token(tokenizer),),
-        rules=lambda rows: ThinkingRules(model, rows, limit),
+        rules=make,
     )
     details = dict(one.details)
     if calibration is not None and "confidence_by_cap" in details:

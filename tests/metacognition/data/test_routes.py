@@ -55,3 +55,15 @@ def test_more_hops_than_the_nodes_allow_are_refused() -> None:
         resolve_config(
             {"data": {"name": "thinking", "task": {"name": "routes", "nodes": 15}, "tokenizer": {"name": "tagged"}}}
         )
+
+
+@pytest.mark.parametrize("stride", [2, 3, 20])
+def test_a_stride_shows_several_hops_in_one_step(stride: int) -> None:
+    for plain, one in zip(problems(), problems(stride=stride), strict=True):
+        assert (plain.prompt, plain.answer) == (one.prompt, one.answer)
+        nodes = "".join(hop[0] for hop in re.findall(r"...", plain.thought)) + plain.answer
+        steps = re.findall(r"...", one.thought)
+        assert len(steps) == -(-one.level // stride)
+        assert "".join(step[0] for step in steps) == nodes[: one.level : stride]
+        assert not steps or (steps[-1][1] == one.answer and steps[-1][2] in "0.")
+    assert Routes(stride=stride).identity["stride"] == stride and "stride" not in Routes().identity

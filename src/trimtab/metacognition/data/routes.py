@@ -24,7 +24,8 @@ class Routes(GeneratedTask):
     The edges are shuffled paths that share no node, always equally many, so the length of a prompt says nothing about the number
     of hops; the last edge of a path has a full stop. The thought repeats the edges of the route, three characters each: with the
     number of hops that are left (`ab1bc0`), or as they are (`ab bc cd.`). A problem's level is its number of hops, and its plan
-    whether hops are counted (0) or the end is sought (1).
+    whether hops are counted (0) or the end is sought (1). With a `stride`
+    the thought shows every so many hops in one step: `ac0` for the two hops from a to c.
     """
 
     name: ClassVar[str] = "routes"
@@ -39,8 +40,9 @@ class Routes(GeneratedTask):
         nodes: Annotated[int, Field(ge=4, le=len(NODES), description="number of nodes")] = 20,
         paths: Annotated[int, Field(ge=1, description="number of paths that the nodes are in")] = 4,
         sinks: Annotated[float, Field(ge=0, le=1, description="share of questions for the last node of a path")] = 0.5,
+        stride: Annotated[int, Field(ge=1, description="hops that a step of the thought makes at once")] = 1,
     ) -> None:
-        self.levels, self.nodes, self.paths, self.sinks = hops, nodes, paths, sinks
+        self.levels, self.nodes, self.paths, self.sinks, self.stride = hops, nodes, paths, sinks, stride
         self.check(dict(self.identity))
 
     @staticmethod
@@ -60,7 +62,14 @@ class Routes(GeneratedTask):
     @property
     def identity(self) -> Mapping[str, Any]:
         """See `Task.identity`."""
-        return {"version": 1, "hops": list(self.levels), "nodes": self.nodes, "paths": self.paths, "sinks": self.sinks}
+        identity = {
+            "version": 1,
+            "hops": list(self.levels),
+            "nodes": self.nodes,
+            "paths": self.paths,
+            "sinks": self.sinks,
+        }
+        return identity if self.stride == 1 else {**identity, "stride": self.stride}
 
     def problem(self, level: int, rng: random.Random) -> ThoughtProblem:
         """A question with `level` hops."""
@@ -72,18 +81,25 @@ class Routes(GeneratedTask):
         start = len(route) - 1 - level if sink else rng.randint(0, len(route) - 1 - level)
         edges = [edge for path in paths for edge in _edges(path)]
         rng.shuffle(edges)
-        walked = _edges(route)[start : start + level]
-        if not sink:
-            walked = [f"{edge[:2]}{HOPS[level - 1 - hop]}" for hop, edge in enumerate(walked)]
         answer = route[start + level]
         return ThoughtProblem(
             prompt=f"{''.join(edges)}{route[start]}{'.' if sink else HOPS[level]}?",
             answer=answer,
             truth=answer,
             level=level,
-            thought="".join(walked),
+            thought="".join(self._steps(route[start : start + level + 1], sink=sink)),
             plan=TO_SINK if sink else TO_NODE,
         )
+
+    def _steps(self, walked: list[str], *, sink: bool) -> list[str]:
+        """The steps of a thought: from a node to the one `stride` hops on, or to the last one, and what is left."""
+        last = len(walked) - 1
+        steps = []
+        for place in range(0, last, self.stride):
+            end = min(place + self.stride, last)
+            left = (". "[end < last]) if sink else HOPS[last - end]
+            steps.append(f"{walked[place]}{walked[end]}{left}")
+        return steps
 
     def _lengths(self, level: int, rng: random.Random) -> list[int]:
         """The numbers of nodes of the paths; the first one has enough for the question."""
