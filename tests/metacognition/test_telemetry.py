@@ -26,6 +26,7 @@ def test_the_figures_of_a_padded_batch(side: str) -> None:
     assert 0 <= figures["alpha_entropy"] <= math.log(DECODER["layers"])
     assert 0 < figures["alpha_min"] <= 1 / DECODER["layers"] <= figures["alpha_max"] < 1
     assert 0 <= figures["plan_agreement"] <= 1 and figures["budget_variance"] > 0 and figures["gate_norm"] > 0
+    assert sum(figures[f"layer.{block}.alpha"] for block in (1, 2, 3)) == pytest.approx(1)
     assert 0 <= figures["layer.3.budget"] <= CAPS[-1] and 0 <= figures["layer.3.confidence"] <= 1
 
 

@@ -17,8 +17,8 @@ class Modulation:
     """What is drawn at full confidence and at none; between them in proportion. Each is a pair (sure, unsure).
 
     `thought` and `answer` multiply the temperature of the segment, `plans` that of both by the likeliest plan (the last one
-    counts for further plans). `top_p` keeps the likeliest tokens with so much probability. `penalty` is subtracted from the logit of
-    every token that the segment has already. All are set when a segment begins, and stay until it ends.
+    counts for further plans). `top_p` keeps the likeliest tokens with so much probability. `penalty` is subtracted from the
+    logit of every token that the segment has already. All are set when a segment begins, and stay until it ends.
     """
 
     thought: tuple[float, float] = (0.7, 1.2)

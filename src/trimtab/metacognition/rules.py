@@ -174,6 +174,7 @@ class ThinkingRules:
             "use_by_cap": use.tolist(),
             "plan": one.plan.softmax(-1).tolist(),
             "alpha": one.alpha.tolist(),
+            "gate_norm": float((one.gate - 1).square().mean().sqrt()),
             "confidence": float(sure[place]),
             "confidence_by_cap": sure.tolist(),
         }

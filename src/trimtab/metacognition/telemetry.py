@@ -16,7 +16,8 @@ def batch_figures(outputs: Mapping[str, Tensor], metadata: Mapping[str, Any]) ->
     - `plan_agreement`: the share of blocks whose own likeliest plan is that of all together.
     - `budget_variance`: the variance over blocks of the expected use, as a share of the largest cap.
     - `gate_coverage`: the share of the tokens of thoughts that the gate reached, and `gate_norm`: the root mean square of γ - 1.
-    - `layer.N.budget`, `layer.N.confidence`: what each block alone expects to use, and its confidence, under the largest cap.
+    - `layer.N.alpha`, `layer.N.budget`, `layer.N.confidence`: the share of each block, and what it alone expects to use and its
+      confidence under the largest cap.
     - `think_tokens_used`: tokens of a thought.
     """
     decided = outputs["decided"][:, 0]
@@ -40,8 +41,8 @@ def batch_figures(outputs: Mapping[str, Tensor], metadata: Mapping[str, Any]) ->
     }
     if float(thinking):
         figures["gate_coverage"] = float(gated / thinking)
-    for block, (use, confidence) in enumerate(
-        zip(row["layer_use"][..., -1].mean(0).tolist(), sure.mean(0).tolist(), strict=True), 1
-    ):
-        figures |= {f"layer.{block}.budget": use, f"layer.{block}.confidence": confidence}
+    each = (alpha.mean(0).tolist(), row["layer_use"][..., -1].mean(0).tolist(), sure.mean(0).tolist())
+    for block, (share_of, use, confidence) in enumerate(zip(*each, strict=True), 1):
+        own = f"layer.{block}"
+        figures |= {f"{own}.alpha": share_of, f"{own}.budget": use, f"{own}.confidence": confidence}
     return figures

@@ -13,7 +13,7 @@ class OutcomeRow(Row):
     """What happens to a problem under every cap on its thought.
 
     `used` are the tokens of the free thought, and `ended` says whether it ended by itself. `right` has a value for each cap, and
-    so have `confidence_by_cap` and `use_by_cap`, which the model predicted.
+    so have `confidence_by_cap` and `use_by_cap`, which the model predicted; `gate_norm` is the root mean square of γ - 1.
     """
 
     item: Count
@@ -28,3 +28,4 @@ class OutcomeRow(Row):
     use_by_cap: list[Number]
     predicted_plan: Count
     alpha: list[Number]
+    gate_norm: Number | None = None

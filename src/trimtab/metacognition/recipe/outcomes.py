@@ -90,4 +90,5 @@ def _decided(details: Any) -> dict[str, Any]:
         "use_by_cap": details["use_by_cap"],
         "predicted_plan": int(max(range(len(details["plan"])), key=details["plan"].__getitem__)),
         "alpha": details["alpha"],
+        "gate_norm": details["gate_norm"],
     }

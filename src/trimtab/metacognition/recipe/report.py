@@ -12,6 +12,7 @@ from trimtab.config.yaml_file import dump_yaml
 from trimtab.errors import RunError
 from trimtab.metacognition.policies import Outcomes
 from trimtab.metacognition.recipe.kind import THINKING
+from trimtab.metacognition.recipe.report_training import gate, learning
 from trimtab.metacognition.recipe.stages import COMPARED
 from trimtab.records import Manifest, RunDirectory, Summary, read_rows
 from trimtab.records.integrity import altered, altered_warning
@@ -72,8 +73,14 @@ def write_report(folder: Path) -> list[Path]:
 
 def compose(records: Records) -> Report:
     """Make the report."""
-    makers = (_result, _curve, _use, _confidence, _blocks, _thoughts, _origin)
-    sections = tuple(section for make in makers if (section := make(records)) is not None)
+    made = (
+        *(make(records) for make in (_result, _curve, _use, _confidence, _blocks)),
+        learning(records.folder),
+        gate(records.rows),
+        _thoughts(records),
+        _origin(records),
+    )
+    sections = tuple(section for section in made if section is not None)
     footer = "Made by Trimtab from the records in this folder: manifest.json, the tables of outcomes and summary.json."
     return Report("Thinking run", "Budgets for thoughts", sections, footer)
 
