@@ -66,4 +66,6 @@ def test_a_stride_shows_several_hops_in_one_step(stride: int) -> None:
         assert len(steps) == -(-one.level // stride)
         assert "".join(step[0] for step in steps) == nodes[: one.level : stride]
         assert not steps or (steps[-1][1] == one.answer and steps[-1][2] in "0.")
+    twice = problems(stride=stride, repeats=2)[-1]
+    assert twice.thought == "".join(2 * step for step in steps)
     assert Routes(stride=stride).identity["stride"] == stride and "stride" not in Routes().identity

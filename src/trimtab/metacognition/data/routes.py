@@ -25,7 +25,8 @@ class Routes(GeneratedTask):
     of hops; the last edge of a path has a full stop. The thought repeats the edges of the route, three characters each: with the
     number of hops that are left (`ab1bc0`), or as they are (`ab bc cd.`). A problem's level is its number of hops, and its plan
     whether hops are counted (0) or the end is sought (1). With a `stride`
-    the thought shows every so many hops in one step: `ac0` for the two hops from a to c.
+    the thought shows every so many hops in one step: `ac0` for the two hops from a to c. With `repeats` it has each step several
+    times.
     """
 
     name: ClassVar[str] = "routes"
@@ -41,8 +42,10 @@ class Routes(GeneratedTask):
         paths: Annotated[int, Field(ge=1, description="number of paths that the nodes are in")] = 4,
         sinks: Annotated[float, Field(ge=0, le=1, description="share of questions for the last node of a path")] = 0.5,
         stride: Annotated[int, Field(ge=1, description="hops that a step of the thought makes at once")] = 1,
+        repeats: Annotated[int, Field(ge=1, description="how often the thought has each step")] = 1,
     ) -> None:
-        self.levels, self.nodes, self.paths, self.sinks, self.stride = hops, nodes, paths, sinks, stride
+        self.levels, self.nodes, self.paths, self.sinks = hops, nodes, paths, sinks
+        self.stride, self.repeats = stride, repeats
         self.check(dict(self.identity))
 
     @staticmethod
@@ -69,7 +72,8 @@ class Routes(GeneratedTask):
             "paths": self.paths,
             "sinks": self.sinks,
         }
-        return identity if self.stride == 1 else {**identity, "stride": self.stride}
+        further = {"stride": self.stride, "repeats": self.repeats}
+        return identity | {name: value for name, value in further.items() if value != 1}
 
     def problem(self, level: int, rng: random.Random) -> ThoughtProblem:
         """A question with `level` hops."""
@@ -98,7 +102,7 @@ class Routes(GeneratedTask):
         for place in range(0, last, self.stride):
             end = min(place + self.stride, last)
             left = (". "[end < last]) if sink else HOPS[last - end]
-            steps.append(f"{walked[place]}{walked[end]}{left}")
+            steps += [f"{walked[place]}{walked[end]}{left}"] * self.repeats
         return steps
 
     def _lengths(self, level: int, rng: random.Random) -> list[int]:
