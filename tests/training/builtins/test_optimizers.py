@@ -7,10 +7,10 @@ import torch
 
 from tests.tiny import TinyModel
 from tests.training.small_runs import DECODER, config
-from trimtab.config import REGISTRIES
+from trimtab.config import REGISTRIES, RunError
 from trimtab.records import RunDirectory
 from trimtab.training import RunContext, resume, train
-from trimtab.training.loop.optimizer import multiply_rates, set_learning_rate
+from trimtab.training.loop.optimizer import load_moments, moments, multiply_rates, set_learning_rate
 from trimtab.training.runs.assembly import assemble, build
 
 
@@ -76,6 +76,46 @@ def test_parameters_get_multiples_of_the_learning_rate(spec: str) -> None:
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
+
+
+@pytest.mark.parametrize("spec", ["adamw", "sgd", "muon", "adafactor"])
+def test_moments_stay_with_their_parameters_whatever_the_rates(spec: str) -> None:
+    """A fork may give parameters rates of their own, in groups of another order than its parent's."""
+
+    def made(multipliers: dict[str, float]) -> tuple[TinyModel, torch.optim.Optimizer]:
+        model = TinyModel(vocabulary=9, context=4)
+        optimizer = REGISTRIES["optimizer"].build(
+            REGISTRIES["optimizer"].resolve({"name": spec}), parameters=model.named_parameters()
+        )
+        multiply_rates(optimizer, model.named_parameters(), multipliers)
+        return model, optimizer
+
+    def held(model: TinyModel, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, torch.Tensor]]:
+        parts = getattr(optimizer, "parts", [optimizer])
+        return {name: next(part.state[p] for part in parts if p in part.state) for name, p in model.named_parameters()}
+
+    model, parent = made({"embed.weight": 0.05, "head.weight": 3.0})
+    for number, parameter in enumerate(model.parameters(), 1):
+        parameter.grad = torch.full_like(parameter, float(number))
+    parent.step()
+    for multipliers in ({"head.bias": 2.0, "embed.weight": 2.0}, {}, {"head.weight": 7.0}):
+        other, child = made(multipliers)
+        load_moments(child, moments(parent))
+        for name, state in held(other, child).items():
+            for key, value in held(model, parent)[name].items():
+                assert torch.equal(torch.as_tensor(state[key]), torch.as_tensor(value)), (name, key)
+
+
+def test_moments_of_another_shape_are_refused() -> None:
+    made = []
+    for vocabulary in (9, 10):
+        model = TinyModel(vocabulary=vocabulary, context=4)
+        made.append(build("optimizer", config().episode.optimizer, parameters=model.named_parameters()))
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        made[-1].step()
+    with pytest.raises(RunError, match=r"does not fit this optimiser: exp_avg number 0 is \(9, .*its parameter \(10, "):
+        load_moments(made[1], moments(made[0]))
 
 
 @pytest.mark.parametrize("trained", ["embed", "blocks"])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trimtab.config import RunError
 
@@ -59,15 +59,23 @@ class Combined(Direct):
 
 
 def moments(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The moments, sharing the optimiser's tensors."""
-    return _without_groups(optimizer.state_dict())
+    """The moments, sharing the optimiser's tensors.
+
+    They are numbered in the order of the parameters that the optimiser was made with, which learning rates of their own do not
+    change: a fork may have other ones.
+    """
+    if isinstance(optimizer, Combined):
+        return {"parts": [moments(part) for part in optimizer.parts]}
+    state = optimizer.state_dict()["state"]
+    now = _numbers(optimizer)
+    return {"state": {own: state[now[id(p)]] for own, p in enumerate(_made_with(optimizer)) if now[id(p)] in state}}
 
 
 def load_moments(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
     """Set the moments to saved ones and keep the hyperparameters. Raises `RunError` when the moments do not fit."""
     try:
-        optimizer.load_state_dict(_merged(optimizer.state_dict(), saved))
-    except (ValueError, KeyError) as error:
+        optimizer.load_state_dict(_merged(optimizer, saved))
+    except (ValueError, KeyError, IndexError) as error:
         raise RunError(f"The checkpoint's optimiser state does not fit this optimiser: {error}.") from error
 
 
@@ -88,6 +96,7 @@ def multiply_rates(
     rates = {id(p): multipliers[name] for name, p in parameters if name in multipliers}
     parts = optimizer.parts if isinstance(optimizer, Combined) else [optimizer]
     for part in parts:
+        part.made_with = _made_with(part)  # type: ignore[attr-defined]
         split = []
         for group in part.param_groups:
             for rate in dict.fromkeys(rates.get(id(p), 1.0) for p in group["params"]):
@@ -98,13 +107,31 @@ def multiply_rates(
         optimizer.param_groups = [group for part in parts for group in part.param_groups]
 
 
-def _without_groups(state: dict[str, Any]) -> dict[str, Any]:
-    if "parts" in state:
-        return {"parts": [_without_groups(part) for part in state["parts"]]}
-    return {"state": state["state"]}
+def _merged(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
+    """A state as `load_state_dict` takes it: saved moments and the hyperparameters of now."""
+    if isinstance(optimizer, Combined):
+        return {"parts": [_merged(part, own) for part, own in zip(optimizer.parts, saved["parts"], strict=True)]}
+    parameters, now = _made_with(optimizer), _numbers(optimizer)
+    state = {}
+    for own, values in saved["state"].items():
+        parameter = parameters[own]
+        for name, value in values.items():
+            if name in _LIKE_PARAMETER and isinstance(value, Tensor) and value.shape != parameter.shape:
+                raise ValueError(f"{name} number {own} is {tuple(value.shape)}, its parameter {tuple(parameter.shape)}")
+        state[now[id(parameter)]] = values
+    return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
 
 
-def _merged(current: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
-    if "parts" in current:
-        return {"parts": [_merged(c, s) for c, s in zip(current["parts"], saved["parts"], strict=True)]}
-    return {"state": saved["state"], "param_groups": current["param_groups"]}
+_LIKE_PARAMETER = ("exp_avg", "exp_avg_sq", "momentum_buffer")
+"""Moments that have the shape of their parameter. Kernels do not check it, and would write into foreign memory."""
+
+
+def _made_with(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """The parameters in the order in which the optimiser was made with them."""
+    own: list[Tensor] | None = getattr(optimizer, "made_with", None)
+    return [p for group in optimizer.param_groups for p in group["params"]] if own is None else own
+
+
+def _numbers(optimizer: torch.optim.Optimizer) -> dict[int, int]:
+    """The number that torch gives each parameter now, by its identity."""
+    return {id(p): number for number, p in enumerate(p for group in optimizer.param_groups for p in group["params"])}
