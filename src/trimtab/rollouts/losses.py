@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from trimtab.errors import WorkError
@@ -15,8 +15,9 @@ class PolicyGradient(TokenLoss):
     """-(1/n) Σ_i A_i Σ_t log π(y_t): the score-function estimate of the gradient of the mean reward (REINFORCE).
 
     n is the number of rollouts, A_i the advantage of one, and the inner sum goes over its tokens, so a long answer counts as a
-    short one does. The probabilities are those at the temperature of the draws. With leave-one-out advantages the estimate has
-    no bias. Rows without an advantage, such as those of validation data, do not count.
+    short one does. The probabilities are those of the draws: at their temperature, and without the tokens that rules excluded
+    at a place (the aligned `forbidden`; -1 is none). With leave-one-out advantages the estimate has no bias. Rows without an
+    advantage, such as those of validation data, do not count.
     """
 
     on_logits = False
@@ -43,6 +44,8 @@ class PolicyGradient(TokenLoss):
         temperature = torch.tensor([batch_metadata["temperature"][row] for row in rows], device=logits.device)
         known, own = labels[rows] != IGNORE, logits[rows].float()
         target = labels[rows].clamp(min=0)[..., None]
+        if (forbidden := batch_metadata.get("forbidden")) is not None:
+            own = _without(own, forbidden[rows])
         scaled = (own / temperature.to(own.dtype)[:, None, None]).log_softmax(-1)
         total = torch.where(known, scaled.gather(-1, target)[..., 0], 0.0).sum(1)
         loss = -(advantage.to(total.dtype) * total).mean()
@@ -56,7 +59,7 @@ class PolicyGradient(TokenLoss):
         """Reward, tokens, entropy, and how far the log probabilities are from those of the draws."""
         plain = logits.log_softmax(-1)
         count = known.sum().clamp(min=1)
-        entropy = torch.where(known, -(plain.exp() * plain).sum(-1), 0.0).sum() / count
+        entropy = torch.where(known, -(plain.exp() * plain.clamp(min=-1e4)).sum(-1), 0.0).sum() / count
         figures = {
             "reward": sum(metadata["reward"][row] for row in rows) / len(rows),
             "rollout_tokens": float(known.sum()) / len(rows),
@@ -66,6 +69,12 @@ class PolicyGradient(TokenLoss):
             gap = torch.where(known, (plain.gather(-1, target)[..., 0] - sampled[rows]).abs(), 0.0)
             figures["policy_gap"] = float(gap.sum() / count)
         return figures
+
+
+def _without(logits: Float[Tensor, "rows time vocabulary"], forbidden: Int[Tensor, "rows time some"]) -> Tensor:
+    """Logits with -inf for the tokens that are named at each place."""
+    named = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, forbidden.clamp(min=0), forbidden >= 0)
+    return logits.masked_fill(named, -torch.inf)
 
 
 def _counted(metadata: Mapping[str, Any]) -> list[int]:

@@ -19,6 +19,7 @@ from trimtab.metacognition.data.routes import Routes
 from trimtab.models import Decoder
 from trimtab.random import Streams
 from trimtab.records import RunDirectory
+from trimtab.rollouts import PolicyGradient
 from trimtab.training import replay
 
 TASK = Routes(hops=(0, 1, 2), nodes=6, paths=2)
@@ -36,7 +37,7 @@ CONFIG: dict[str, Any] = {
     },
     "model": {
         "name": "metacognitive",
-        "base": {"name": "decoder", "layers": 2, "width": 16, "heads": 2, "ff": 32, "dropout": 0.1},
+        "base": {"name": "decoder", "layers": 2, "width": 16, "heads": 2, "ff": 32, "dropout": 0.0},
         "caps": [0, 3, 6],
         "proj_dim": 8,
         "answer_room": 3,
@@ -85,6 +86,19 @@ def test_a_forced_closing_tag_has_no_label_and_thoughts_cost_their_price() -> No
     assert forced
 
 
+def test_the_loss_sees_the_probabilities_of_the_draws() -> None:
+    """The model is untrained, so tokens that the rules exclude would have had much of the probability."""
+    thinker = model(context=40, caps=(0, 3, 6))
+    batch = bundle().train_source.take(0, 16, None, DrawState(thinker, Streams(0), "training", 1, 0, 0))
+    shifted = batch.shifted(keep_last=True)
+    with torch.no_grad():
+        logits = thinker(shifted.input_ids, shifted.attention_mask).logits[:, :-1]
+    loss, metadata = PolicyGradient(), {**batch.metadata, **shifted.aligned}
+    assert loss(logits, shifted.labels, metadata)["aux"]["policy_gap"] < 1e-5
+    del metadata["forbidden"]
+    assert loss(logits, shifted.labels, metadata)["aux"]["policy_gap"] > 1e-2
+
+
 def test_a_model_without_budgets_is_refused() -> None:
     plain = Decoder(vocabulary=TOKENIZER.vocabulary, context=40, layers=1, width=16, heads=2)
     plain.initialise(torch.Generator())
@@ -112,7 +126,7 @@ def test_a_run_on_rollouts_is_recorded_and_replayed(config: Path, tmp_path: Path
     rows = list(RunDirectory(out).steps())
     for row in rows:
         aux = row["aux"]
-        assert aux["policy_gradient.policy_gap"] < 0.05
+        assert aux["policy_gradient.policy_gap"] < 1e-4
         assert {"policy_gradient.reward", "policy_gradient.entropy", "model.think_tokens_used"} <= set(aux)
     assert replay(out).identical
 

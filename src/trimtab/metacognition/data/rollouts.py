@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -27,7 +28,8 @@ class ThoughtRolloutSource(RolloutSource):
     """Rollouts of a model that thinks within its budgets. The reward is 1 for a right answer less the price of the thought.
 
     The metadata has the `cap`, the tokens `used` and whether the thought `ended` by itself, as for a `ThoughtDataset`. A closing
-    tag that was forced has no label, because the model did not choose it.
+    tag that was forced has no label, because the model did not choose it. The aligned `forbidden` names the tokens that the rules
+    exclude at each place, as `ThinkingRules` does.
     """
 
     config: ThoughtRollouts
@@ -43,7 +45,13 @@ class ThoughtRolloutSource(RolloutSource):
         used, forced = int(details["think_tokens_used"]), bool(details["forced"])
         if forced:
             item["labels"][len(prompt) + used] = IGNORE
-        closed = bool((completion.tokens == tags_of(self.dataset.tokenizer).close).any())
+        tags = tags_of(self.dataset.tokenizer)
+        within, after = [tags.open, *self.dataset.ends], [tags.open, tags.close]
+        width = len(within)
+        rows = [[-1] * width] * len(prompt) + [within] * (used + 1)
+        rows += [[*after, *[-1] * (width - 2)]] * (len(completion.tokens) - used - 1)
+        item["metadata"]["aligned"]["forbidden"] = torch.tensor(rows[: len(item["input_ids"])])
+        closed = bool((completion.tokens == tags.close).any())
         item["metadata"] |= {"cap": details["cap"], "used": used, "ended": closed and not forced}
         return item
 
