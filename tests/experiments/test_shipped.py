@@ -90,6 +90,13 @@ SHORT = {
     "policies": ["arms={random: {}, dla: {scheduler: {name: dla}}}", "seeds=3", "trials=4", "random_start=2"],
     "thinking_gate": THINKING,
     "thinking_routes": ["runs={thinking}", "seeds=3"],
+    "thinking_optimal_length": [
+        "arms={one_hop: {}, each_twice: {data.task.repeats: 2}}",
+        "factors={model.layers: [1]}",
+        *("seeds=3", "data.size=60", "data.validation=12", "data.task.hops=[1, 2]", "episode.batch_size=4"),
+        *("episode.steps=6", "episode.evaluate_every=6", "episode.schedule={name: constant}", "model.width=32"),
+        "episode.task_eval={problems: 4, tokens: 24}",
+    ],
     "chaos": [
         *SHORTER,
         "factors={episode.optimizer.lr: [1.0e-3, 6.4e-2]}",
@@ -120,6 +127,8 @@ def by_hand(name: str, out: Path, arm: str, seed: int) -> float:
     answers = RunDirectory(cells[0]).predictions()
     if name.startswith("loss_comparison"):
         return float(np.mean([row["answer_loss"] for row in answers]))
+    if name == "thinking_optimal_length":
+        return float(np.mean([row["correct"] for row in answers]))
     if name == "calibration_urns":
         return float(np.mean([divergence(row) for row in answers]))
     summaries = [RunDirectory(cell).summary() for cell in cells]
