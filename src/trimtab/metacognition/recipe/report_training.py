@@ -27,10 +27,19 @@ def learning(folder: Path) -> Section | None:
     first = [row["step"] for row in _steps(folder / LAYER)][:1]
     blocks = sum(f"model.layer.{number}.alpha" in rows[-1]["aux"] for number in range(1, 1000))
 
-    def shares(_: Any, axes: Any) -> None:
-        for number in range(1, blocks + 1):
-            values = _curve(rows, f"model.layer.{number}.alpha")
-            axes.plot(*values, color=_COLOURS[(number - 1) % len(_COLOURS)], label=f"block {number}")
+    def shares(figure_: Any, axes: Any) -> None:
+        curves = [_curve(rows, f"model.layer.{number}.alpha") for number in range(1, blocks + 1)]
+        if blocks > len(_COLOURS):
+            steps = curves[0][0]
+            edges = [0.0, *steps]
+            places = np.arange(blocks + 1) + 0.5
+            cells = axes.pcolormesh(edges, places, np.array([values for _, values in curves]), cmap="viridis", vmin=0)
+            figure_.colorbar(cells, ax=axes, label="share α")
+            axes.set_xlabel("step")
+            axes.set_ylabel("block")
+            return
+        for number, values in enumerate(curves, 1):
+            axes.plot(*values, color=_COLOURS[number - 1], label=f"block {number}")
         axes.set_ylim(0, 1)
         _finish(axes, first, "share α")
 
@@ -46,16 +55,17 @@ def learning(folder: Path) -> Section | None:
         axes.set_ylim(bottom=0)
         _finish(axes, first, "")
 
-    last = rows[-1]["aux"]
-    words = ", ".join(
-        f"block {number} {figure(last.get(f'model.layer.{number}.alpha'), 3)}" for number in range(1, blocks + 1)
-    )
+    last = {number: rows[-1]["aux"].get(f"model.layer.{number}.alpha") for number in range(1, blocks + 1)}
+    largest = sorted(last, key=lambda number: -(last[number] or 0.0))[: len(_COLOURS)]
+    words = ", ".join(f"block {number} {figure(last[number], 3)}" for number in sorted(largest))
     drawn = [
         plot("agreement", "Agreement of the blocks on the plan, and reach of the gate", "Shares by step.", agreement),
         plot("gate_size", "Size of the gate, and spread of the blocks' predictions", "By step.", sizes),
     ]
     if blocks:
-        drawn.insert(0, plot("alpha", "Share of each block in the decision", f"At the last step: {words}.", shares))
+        drawn.insert(
+            0, plot("alpha", "Share of each block in the decision", f"The largest at the last step: {words}.", shares)
+        )
     text = (
         f"Means over {_MEAN_OVER} steps. At the dotted line the gate opens, and the layer learns on observed problems."
     )
