@@ -18,7 +18,7 @@ from trimtab.metacognition.blocks import blocks_in, changed
 from trimtab.metacognition.caps import check_caps, expected_use
 from trimtab.metacognition.layer import Decision, MetacognitiveLayer
 from trimtab.metacognition.rules import Budget, ThinkingRules, check_left_padding
-from trimtab.metacognition.state import RowState, ThinkingCache
+from trimtab.metacognition.state import RowCounts, RowState, ThinkingCache
 from trimtab.metacognition.tags import decision_places, tags_of, thinking
 from trimtab.metacognition.telemetry import batch_figures
 from trimtab.models import ModelOutput, logits_of
@@ -268,6 +268,10 @@ class Metacognitive(nn.Module):
         """
         length = input_ids.shape[1]
         mask = None if attention_mask is None else attention_mask.bool()
+        if length == 1 and cache.state is not None:
+            tokens = input_ids[:, 0].cpu().numpy()
+            if not (tokens == self.tags.open).any():
+                return self._extended_by_one(input_ids, cache, mask, cache.state, tokens, last=last)
         real = torch.ones_like(input_ids, dtype=torch.bool) if mask is None else mask[:, -length:]
         places = decision_places(input_ids, real, self.tags)
         if cache.state is None:
@@ -286,10 +290,30 @@ class Metacognitive(nn.Module):
             logits = self._extended(new, cache, seen, gated, taps, deciding, last=last)
             state.read(new, part, self.tags)
             if taps:
-                state.decide(self.layer(_stacked(taps)), deciding)
+                state.decide(self.layer(_stacked(taps)), deciding.cpu().numpy())
             parts.append(logits)
             read = end
         return parts[-1] if last else torch.cat(parts, dim=1)
+
+    def _extended_by_one(
+        self,
+        new: Int[Tensor, "batch 1"],
+        cache: ThinkingCache,
+        seen: Tensor | None,
+        state: RowState,
+        tokens: RowCounts,
+        *,
+        last: bool,
+    ) -> Tensor:
+        """`extend` by one token of each row, none of which opens a thought: nothing is decided."""
+        within = state.read_one(tokens, self.tags, None if seen is None else seen[:, -1].cpu().numpy())
+        if not (self._gates and within.any()):
+            return logits_of(self.base.extend(new, cache.inner, seen, last=last))
+        gate = state.gate
+        if not within.all():
+            gate = torch.where(torch.from_numpy(within).to(gate.device)[:, None], gate, 1.0)
+        with changed(self._blocks(), {self.gate_block: lambda output: output * gate[:, None].to(output.dtype)}):
+            return logits_of(self.base.extend(new, cache.inner, seen, last=last))
 
     def _extended(
         self,

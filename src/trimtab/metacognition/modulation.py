@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trimtab.metacognition.caps import confidence
 from trimtab.metacognition.rules import ThinkingRules
+from trimtab.metacognition.state import RowCounts
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class ModulatedRules:
 
     def __init__(self, rules: ThinkingRules, modulation: Modulation) -> None:
         self.rules, self.modulation = rules, modulation
-        rows, device = len(rules.used), rules.used.device
-        self.segment: Int[Tensor, " rows"] = torch.full((rows,), -1, device=device)
+        rows, device = len(rules.used), rules.state.gate.device
+        self.segment: RowCounts = np.full(rows, -1)
         self.temperature, self.top_p = torch.ones(rows, device=device), torch.ones(rows, device=device)
         self.penalty = torch.zeros(rows, device=device)
         self.seen: Bool[Tensor, "rows vocab"] | None = None
@@ -71,24 +73,26 @@ class ModulatedRules:
         decision = self.rules.state.decision
         if decision is None:
             return
-        segment = torch.where(self.rules.thinking, 0, 1)
-        new = (segment != self.segment) & self.rules.decided
-        if not bool(new.any()):
+        segment = np.where(self.rules.thinking, 0, 1)
+        changed = (segment != self.segment) & self.rules.decided
+        if not changed.any():
             return
-        caps = self.rules.budget.tensor(self.rules.cap.device)
-        place = (torch.searchsorted(caps, self.rules.cap.clamp(max=int(caps[-1])), right=True) - 1)[:, None]
-        sure = confidence(decision.confidence).gather(1, place)[:, 0].to(self.temperature.dtype)
+        caps, device = np.array(self.rules.budget.caps), self.temperature.device
+        new, thinking = torch.from_numpy(changed).to(device), torch.from_numpy(segment == 0).to(device)
+        place = np.searchsorted(caps, np.minimum(self.rules.cap, caps[-1]), side="right") - 1
+        own = torch.from_numpy(place).to(device)[:, None]
+        sure = confidence(decision.confidence).gather(1, own)[:, 0].to(self.temperature.dtype)
         plans = torch.tensor(self.modulation.plans, device=sure.device)
         plan = plans[decision.plan.argmax(-1).clamp(max=len(plans) - 1)]
         of_segment = torch.where(
-            segment == 0, _between(self.modulation.thought, sure), _between(self.modulation.answer, sure)
+            thinking, _between(self.modulation.thought, sure), _between(self.modulation.answer, sure)
         )
         self.temperature = torch.where(new, of_segment * plan, self.temperature)
         self.top_p = torch.where(new, _between(self.modulation.top_p, sure), self.top_p)
         self.penalty = torch.where(new, _between(self.modulation.penalty, sure), self.penalty)
         assert self.seen is not None
         self.seen = self.seen & ~new[:, None]
-        self.segment = torch.where(new, segment, self.segment)
+        self.segment = np.where(changed, segment, self.segment)
 
     def add(self, tokens: Int[Tensor, " rows"]) -> None:
         """These tokens were chosen."""
@@ -99,7 +103,7 @@ class ModulatedRules:
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
         """Only these rows are left."""
         self.rules.keep(rows)
-        self.segment, self.temperature = self.segment[rows], self.temperature[rows]
+        self.segment, self.temperature = self.segment[rows.cpu().numpy()], self.temperature[rows]
         self.top_p, self.penalty = self.top_p[rows], self.penalty[rows]
         self.seen = None if self.seen is None else self.seen[rows]
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from trimtab.generation.rules import NewRows
 from trimtab.metacognition.caps import best_cap, confidence, expected_use
 from trimtab.metacognition.layer import Decision
-from trimtab.metacognition.state import RowState
+from trimtab.metacognition.state import RowCounts, RowFlags, RowState
 from trimtab.metacognition.tags import Tags
 
 FREE = 1 << 40
@@ -84,20 +85,21 @@ class ThinkingRules:
         wanted = [
             limits if isinstance(limits, str | int) or limits is None else limits[place] for place in rows.prompts
         ]
-        self.auto = torch.tensor([limit == "auto" for limit in wanted], device=device)
+        self.auto = np.array([limit == "auto" for limit in wanted], dtype=bool)
         fixed = [FREE if limit is None or limit == "auto" else limit for limit in wanted]
-        room = torch.clamp(model.context + 1 - rows.real.sum(1), max=rows.tokens) - 1 - model.budget.answer_room
-        self.room = room.clamp(min=0)
-        self.cap = torch.minimum(torch.tensor(fixed, device=device), self.room)
+        lengths = rows.real.sum(1).cpu().numpy()
+        room = np.minimum(model.context + 1 - lengths, rows.tokens) - 1 - model.budget.answer_room
+        self.room: RowCounts = np.maximum(room, 0)
+        self.cap: RowCounts = np.minimum(np.array(fixed), self.room)
         self.state = RowState.fresh(len(rows.prompts), 1, device)
         self.state.read(rows.window, rows.real, self.tags)
-        self.used = torch.zeros(len(rows.prompts), dtype=torch.long, device=device)
-        self.forced = torch.zeros(len(rows.prompts), dtype=torch.bool, device=device)
-        self._capped = torch.zeros_like(self.forced)
+        self.used: RowCounts = np.zeros(len(rows.prompts), dtype=np.int64)
+        self.forced: RowFlags = np.zeros(len(rows.prompts), dtype=bool)
+        self.decided: RowFlags = np.zeros(len(rows.prompts), dtype=bool)
         """Which rows have taken their cap from their decision."""
 
     @property
-    def thinking(self) -> Bool[Tensor, " rows"]:
+    def thinking(self) -> RowFlags:
         """Which rows are within a thought."""
         return self.state.opened > self.state.closed
 
@@ -112,20 +114,24 @@ class ThinkingRules:
         thinking = self.thinking
         self._take_decisions(cache, window, mask, thinking)
         full = thinking & (self.used >= self.cap)
-        self.forced |= full
+        self.forced = self.forced | full
+        excluded = [(np.flatnonzero(self.state.opened > 0), self.tags.open)]
+        excluded += [(np.flatnonzero(~thinking), self.tags.close)]
+        excluded += [(np.flatnonzero(thinking), token) for token in self.stop]
+        rows = np.concatenate([rows for rows, _ in excluded])
+        tokens = np.repeat([token for _, token in excluded], [len(rows) for rows, _ in excluded])
         allowed = logits.clone()
-        allowed[:, self.tags.open].masked_fill_(self.state.opened > 0, -torch.inf)
-        allowed[:, self.tags.close].masked_fill_(~thinking, -torch.inf)
-        for token in self.stop:
-            allowed[:, token].masked_fill_(thinking, -torch.inf)
-        closer = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
-        closer[self.tags.close] = True
-        return allowed.masked_fill_(full[:, None] & ~closer, -torch.inf)
+        allowed[torch.from_numpy(rows), torch.from_numpy(tokens)] = -torch.inf
+        if full.any():
+            closing = torch.from_numpy(np.flatnonzero(full))
+            allowed[closing] = -torch.inf
+            allowed[closing, self.tags.close] = logits[closing, self.tags.close]
+        return allowed
 
-    def _take_decisions(self, cache: Any, window: Tensor, mask: Tensor | None, thinking: Tensor) -> None:
+    def _take_decisions(self, cache: Any, window: Tensor, mask: Tensor | None, thinking: RowFlags) -> None:
         """Set the caps of rows that have just decided."""
-        new = thinking & ~self._capped
-        if not bool(new.any()):
+        new = thinking & ~self.decided
+        if not new.any():
             return
         if cache is None:
             self.state.decide(self.model.decide(window, mask)[0], new)
@@ -133,26 +139,20 @@ class ThinkingRules:
             self.state.decide(cache.state.decision, new)
         decision = self.state.decision
         assert decision is not None
-        predicted = self.budget.tensor(self.cap.device)[self.budget.choose(decision)]
-        self.cap = torch.where(new & self.auto, torch.minimum(predicted, self.room), self.cap)
-        self._capped |= new
-
-    @property
-    def decided(self) -> Bool[Tensor, " rows"]:
-        """Which rows have decided how to think."""
-        return self._capped
+        predicted = np.array(self.budget.caps)[self.budget.choose(decision).cpu().numpy()]
+        self.cap = np.where(new & self.auto, np.minimum(predicted, self.room), self.cap)
+        self.decided = self.decided | new
 
     def add(self, tokens: Int[Tensor, " rows"]) -> None:
         """These tokens were chosen."""
-        real = torch.ones_like(tokens[:, None], dtype=torch.bool)
-        self.used = self.used + self.state.thinking(tokens[:, None], real, self.tags)[:, 0]
-        self.state.read(tokens[:, None], real, self.tags)
+        self.used = self.used + self.state.read_one(tokens.cpu().numpy(), self.tags)
 
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
         """Only these rows are left."""
         self.state = self.state.kept(rows)
-        self.auto, self.room, self.cap = self.auto[rows], self.room[rows], self.cap[rows]
-        self.used, self.forced, self._capped = self.used[rows], self.forced[rows], self._capped[rows]
+        own = rows.cpu().numpy()
+        self.auto, self.room, self.cap = self.auto[own], self.room[own], self.cap[own]
+        self.used, self.forced, self.decided = self.used[own], self.forced[own], self.decided[own]
 
     def report(self, row: int) -> Mapping[str, Any]:
         """How a row has thought, and what it had decided; numbers only."""
@@ -162,7 +162,7 @@ class ThinkingRules:
             "cap": None if cap >= FREE else cap,
             "forced": bool(self.forced[row]),
         }
-        if self.state.decision is None or not bool(self._capped[row]):
+        if self.state.decision is None or not self.decided[row]:
             return details
         one = Decision(*(value[row] for value in self.state.decision))
         caps = self.budget.tensor(one.hazards.device)
