@@ -2,7 +2,10 @@
 
 COMPONENTS = {
     "data": {"thinking": "trimtab.metacognition.data.build:thinking_data"},
-    "task": {"routes": "trimtab.metacognition.data.routes:Routes"},
+    "task": {
+        "routes": "trimtab.metacognition.data.routes:Routes",
+        "traces": "trimtab.metacognition.data.traces:Traces",
+    },
     "tokenizer": {"tagged": "trimtab.metacognition.tokenizer:TaggedTokenizer"},
     "loss": {
         "plan": "trimtab.metacognition.losses:Plan",

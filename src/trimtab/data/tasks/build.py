@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -36,7 +36,8 @@ Template = Annotated[
 class TaskReport:
     """Report on the problems of a task.
 
-    `tokens` counts the training split. `noisy` and `ambiguous` count training problems.
+    `tokens` counts the training split. `noisy` and `ambiguous` count training problems. `left_out` counts sound rows that cannot
+    be used, by kind; they are among `skipped`.
     """
 
     name: str
@@ -48,6 +49,7 @@ class TaskReport:
     ambiguous: int
     skipped: tuple[str, ...] = ()
     unknown_characters: UnknownCharacters = field(default_factory=UnknownCharacters)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """The report for people, one line per fact."""
@@ -60,6 +62,8 @@ class TaskReport:
             lines.append(f"noise: {self.noisy:,} noisy answers, {self.ambiguous:,} with several readings")
         if self.skipped:
             lines.append(f"{len(self.skipped):,} rows skipped, the first: {self.skipped[0]}")
+        if self.left_out:
+            lines.append("left out: " + ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.left_out.items())))
         if self.unknown_characters.total:
             lines.append(self.unknown_characters.line())
         return lines
@@ -76,6 +80,7 @@ class TaskReport:
             "ambiguous": self.ambiguous,
             "skipped": list(self.skipped),
             "unknown_characters": self.unknown_characters.to_dict(),
+            **({"left_out": dict(sorted(self.left_out.items()))} if self.left_out else {}),
         }
 
 
@@ -140,6 +145,7 @@ def task_data(
         sum(problem.ambiguous for problem in train_problems),
         tuple(getattr(task, "skipped", ())),
         UnknownCharacters.of(train_unknown, validation_unknown),
+        getattr(task, "left_out", {}),
     )
     return DataBundle(
         tokenizer=tokenizer,

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 
 from trimtab.boundary import read_regular
@@ -115,6 +116,7 @@ def thinking_data(
             0,
             0,
             tuple(getattr(task, "skipped", ())),
+            left_out=getattr(task, "left_out", {}),
         ),
         opening_text=lambda: "\n".join(problem.prompt for problem in train_problems[:10_000]),
         task=task,
@@ -147,6 +149,12 @@ def _check(dataset: ThoughtDataset, name: str, part: Split, context: int) -> int
             )
         length = dataset.length(problem)
         tokens += length
+        if np.count_nonzero(dataset.answer_ids(problem.answer) == dataset.end) > 1:
+            raise DataError(
+                f"A {part} answer of {name} contains {dataset.tokenizer.decode([dataset.end])!r}, with which the tokenizer "
+                f"{dataset.tokenizer.name} ends answers: {problem.answer[:80]!r}. Use a tokenizer with an end token of its own, "
+                "or answers without it (the task traces has `line_break`)."
+            )
         if length > context + 1:
             raise DataError(
                 f"A {part} problem of {name} has {length} tokens with its thought, but `data.context` {context} allows at most "

@@ -49,14 +49,27 @@ class ThoughtDataset(ProblemDataset):
 
     def length(self, problem: Problem) -> int:
         """The number of tokens of a problem with its whole thought."""
-        return super().length(problem) + len(self.thought_ids(problem)) + 1
+        thought = len(self.thought_ids(problem))
+        if isinstance(problem, ThoughtProblem) and not problem.closed:
+            return len(self.prompt_ids(problem)) + thought
+        return super().length(problem) + thought + 1
 
     def _item(self, problem: Problem) -> Item:
         return self.cut(problem, None)
 
     def cut(self, problem: Problem, cap: int | None) -> Item:
-        """A problem whose thought is kept to a cap (None: whole)."""
+        """A problem whose thought is kept to a cap (None: whole).
+
+        A thought that is not closed has used up its cap, its own length; neither closing tag nor answer follow it.
+        """
+        assert isinstance(problem, ThoughtProblem)
         prompt, thought = self.prompt_ids(problem).tolist(), self.thought_ids(problem).tolist()
+        if not problem.closed:
+            return {
+                "input_ids": torch.tensor([*prompt, *thought]),
+                "labels": torch.tensor([*[IGNORE] * len(prompt), *thought]),
+                "metadata": problem.metadata() | {"cap": len(thought), "used": len(thought), "ended": False},
+            }
         answer = self.answer_ids(problem.answer).tolist()
         ended = cap is None or len(thought) < cap
         used = thought if cap is None else thought[:cap]

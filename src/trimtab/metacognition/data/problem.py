@@ -12,14 +12,20 @@ NO_PLAN = -1
 
 @dataclass(frozen=True)
 class ThoughtProblem(Problem):
-    """A problem with the thought that leads to its answer, and the number of the plan that the thought follows."""
+    """A problem with the thought that leads to its answer, and the number of the plan that the thought follows.
+
+    A thought that is not `closed` was cut off before its end; its problem has no answer. `domain` names the source of the problem
+    where a run mixes several.
+    """
 
     thought: str = ""
     plan: int = NO_PLAN
+    closed: bool = True
+    domain: str = ""
 
     def metadata(self) -> dict[str, Any]:
         """The metadata of the problem's item in a dataset."""
-        return {**super().metadata(), "plan": self.plan}
+        return {**super().metadata(), "plan": self.plan, **({"domain": self.domain} if self.domain else {})}
 
 
 def with_thoughts(task: Task, problems: Sequence[Problem]) -> Sequence[Problem]:

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from trimtab.boundary import (
     StrictJsonError,
@@ -24,6 +24,14 @@ class BadRowError(ValueError):
     """A row that cannot become a problem; the message gives the reason."""
 
 
+class LeftOutRowError(BadRowError):
+    """A row that is sound and still cannot be used; it is left out whatever `on_bad_row` says, and counted by its `kind`."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
 class Row(NamedTuple):
     """A row of a source: its location, for messages, and its values, or the error in it."""
 
@@ -40,21 +48,30 @@ def json_lines(path: str, *, key: str) -> Iterator[Row]:
     file_path = existing_file(path, key)
     try:
         with open_regular(file_path) as file:
-            number = 0
-            while line := file.readline(LONGEST_LINE + 1):
-                number += 1
-                where = f"{path_text(file_path)}, line {number}"
-                if len(line) > LONGEST_LINE:
-                    while line and not line.endswith(b"\n"):
-                        line = file.readline(LONGEST_LINE)
-                    yield Row(where, BadRowError(f"it is longer than {LONGEST_LINE >> 20} MiB"))
-                    continue
-                if number == 1:
-                    line = line.removeprefix(b"\xef\xbb\xbf")
-                if line.strip():
-                    yield Row(where, _parsed(line))
+            yield from json_lines_of(file, str(path_text(file_path)))
     except OSError as error:
         raise DataError(f"{path_text(file_path)} cannot be read ({error.strerror}). Check `{key}`.") from error
+
+
+def json_lines_of(file: BinaryIO, name: str, skip: int = 0) -> Iterator[Row]:
+    """Yields the rows of an open JSONL file from its current place, without the first `skip` ones, which are not parsed.
+
+    See `json_lines`. `name` is the file in the locations of the rows.
+    """
+    number = rows = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        where = f"{name}, line {number}"
+        too_long = len(line) > LONGEST_LINE
+        while too_long and line and not line.endswith(b"\n"):
+            line = file.readline(LONGEST_LINE)
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if too_long or line.strip():
+            rows += 1
+            if rows > skip:
+                bad = BadRowError(f"it is longer than {LONGEST_LINE >> 20} MiB")
+                yield Row(where, bad if too_long else _parsed(line))
 
 
 def value_of(values: Mapping[str, Any], key: str) -> Any:

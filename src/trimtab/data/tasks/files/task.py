@@ -3,6 +3,7 @@
 import hashlib
 import random
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -11,7 +12,7 @@ from pydantic import Field
 
 from trimtab.config.schema import FILE_PATH
 from trimtab.data.problem import Problem, Split
-from trimtab.data.tasks.files.rows import BadRowError, Row, json_lines
+from trimtab.data.tasks.files.rows import BadRowError, LeftOutRowError, Row, json_lines
 from trimtab.data.tasks.generated import is_validation
 from trimtab.errors import DataError
 from trimtab.random import derive_seed
@@ -79,6 +80,16 @@ class FileTask(ABC):
         """The rows that were left out, each with its location and the reason."""
         return self._read.skipped
 
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """How many sound rows were left out, by kind (see `LeftOutRowError`)."""
+        return self._read.left_out
+
+    def validates(self, problem: Problem) -> bool:
+        """Whether a problem may validate; without its answer being known it may not."""
+        del problem
+        return True
+
     def split(self, split: Split, count: int | None, seed: int) -> list[Problem]:
         """Returns all problems of a split in the order of the rows, or `count` of them drawn with `seed`.
 
@@ -100,41 +111,67 @@ class FileTask(ABC):
 
     @cached_property
     def _read(self) -> "_Splits":
-        skipped: list[str] = []
+        skipped = _Skipped([], Counter())
         train: list[Problem] = []
         validation: dict[str, Problem] = {}
         if self._validation is not None:
             for where, problem in self._problems(self._validation, skipped):
-                _add_validation(validation, where, problem, skipped)
+                self._add_validation(validation, where, problem, skipped)
         for where, problem in self._problems(self._train, skipped):
             if self._validation is None and is_validation(problem.question):
-                _add_validation(validation, where, problem, skipped)
+                self._add_validation(validation, where, problem, skipped)
             elif problem.question in validation:
-                skipped.append(f"{where}: its question is also in the validation split")
+                skipped.rows.append(f"{where}: its question is also in the validation split")
             else:
                 train.append(problem)
         if not train or not validation:
-            raise self._empty(len(train), len(validation), skipped)
+            raise self._empty(len(train), len(validation), skipped.rows)
         digest = hashlib.sha256()
         for part in (train, list(validation.values())):
             digest.update(b"split")
             for problem in part:
-                digest.update(repr(_content(problem)).encode())
-        return _Splits(train, list(validation.values()), tuple(skipped), digest.hexdigest())
+                digest.update(repr(self.content(problem)).encode())
+        return _Splits(train, list(validation.values()), tuple(skipped.rows), skipped.kinds, digest.hexdigest())
 
-    def _problems(self, source: Source, skipped: list[str]) -> Iterator[tuple[str, Problem]]:
+    def _problems(self, source: Source, skipped: "_Skipped") -> Iterator[tuple[str, Problem]]:
         for where, values in source():
             try:
                 if isinstance(values, BadRowError):
                     raise values
                 yield where, self.problem(values)
             except BadRowError as error:
-                if self._on_bad_row == "error":
+                if self._on_bad_row == "error" and not isinstance(error, LeftOutRowError):
                     raise DataError(
                         f"{where}: {error}. Correct the row, or leave such rows out with `data.task.on_bad_row: skip`; "
                         "skipped rows are listed in the report."
                     ) from error
-                skipped.append(f"{where}: {error}")
+                skipped.rows.append(f"{where}: {error}")
+                if isinstance(error, LeftOutRowError):
+                    skipped.kinds[error.kind] += 1
+
+    def content(self, problem: Problem) -> tuple[Any, ...]:
+        """Everything in a problem that comes from its row; part of the SHA-256 of all problems."""
+        return (
+            problem.prompt,
+            problem.answer,
+            problem.truth,
+            problem.level,
+            problem.options,
+            problem.option_probabilities,
+            problem.accepted,
+            problem.uncertainty,
+            problem.noisy,
+        )
+
+    def _add_validation(
+        self, validation: dict[str, Problem], where: str, problem: Problem, skipped: "_Skipped"
+    ) -> None:
+        if problem.question in validation:
+            skipped.rows.append(f"{where}: its question is already in the validation split")
+        elif not self.validates(problem):
+            skipped.rows.append(f"{where}: its answer is not known, so it cannot validate")
+        else:
+            validation[problem.question] = problem
 
     def _empty(self, train: int, validation: int, skipped: list[str]) -> DataError:
         """The error for a split without problems."""
@@ -157,26 +194,12 @@ class _Splits(NamedTuple):
     train: list[Problem]
     validation: list[Problem]
     skipped: tuple[str, ...]
+    left_out: Mapping[str, int]
     sha256: str
 
 
-def _add_validation(validation: dict[str, Problem], where: str, problem: Problem, skipped: list[str]) -> None:
-    if problem.question in validation:
-        skipped.append(f"{where}: its question is already in the validation split")
-    else:
-        validation[problem.question] = problem
+class _Skipped(NamedTuple):
+    """The rows left out, each with its location and the reason, and how many sound ones of each kind are among them."""
 
-
-def _content(problem: Problem) -> tuple[Any, ...]:
-    """Everything in a problem that comes from its row."""
-    return (
-        problem.prompt,
-        problem.answer,
-        problem.truth,
-        problem.level,
-        problem.options,
-        problem.option_probabilities,
-        problem.accepted,
-        problem.uncertainty,
-        problem.noisy,
-    )
+    rows: list[str]
+    kinds: Counter[str]
