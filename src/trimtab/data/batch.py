@@ -65,7 +65,9 @@ class Batch:
 
     `labels[:, t]` is the token at position t (or IGNORE, or a distribution over the vocabulary), not yet shifted.
     `attention_mask` is true at real tokens, or None when nothing is padded. `metadata` is what the losses receive: one list
-    entry per example, or any value that they expect. `aligned` has tensors with one entry per position, padded and shifted like
+    entry per example, or any value that they expect. Two of its keys are for the records of the step: `figures`, numbers by name,
+    of which a step's row has the largest over its micro-batches as `data.NAME` in `aux`, and `occurrences`, events with `kind`,
+    `reason`, `before` and `after`. `aligned` has tensors with one entry per position, padded and shifted like
     the labels.
     """
 

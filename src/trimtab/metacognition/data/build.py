@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import Field
 
 from trimtab.boundary import read_regular
@@ -13,13 +12,17 @@ from trimtab.config.canonical import canonical_json
 from trimtab.config.schema import FILE_PATH
 from trimtab.data import DataBundle, Tokenizer
 from trimtab.data.build import with_fingerprint
-from trimtab.data.problem import Split, Task
+from trimtab.data.problem import Task
 from trimtab.data.tasks.build import Context, ProblemSeed, Size, TaskReport, Template, Validation
 from trimtab.errors import ConfigError, DataError
+from trimtab.metacognition.data.checks import check_lengths
 from trimtab.metacognition.data.cuts import Cuts
 from trimtab.metacognition.data.dataset import ThoughtDataset, ThoughtSource
+from trimtab.metacognition.data.domains import Domain
 from trimtab.metacognition.data.evaluation import ThoughtEvaluator
-from trimtab.metacognition.data.problem import ThoughtProblem, with_thoughts
+from trimtab.metacognition.data.lengths import TooLong
+from trimtab.metacognition.data.mixed import streamed_or_mixed
+from trimtab.metacognition.data.problem import with_thoughts
 from trimtab.metacognition.data.rollouts import ThoughtRollouts, ThoughtRolloutSource
 from trimtab.records import read_rows
 from trimtab.records.thinking_rows import OutcomeRow
@@ -37,12 +40,20 @@ def thinking_fingerprint(
     cuts: Cuts,
     outcomes: str | None,
     rollouts: ThoughtRollouts | None,
+    mix: tuple[Domain, ...],
+    max_len: int | None,
+    too_long: TooLong,
+    context: int,
 ) -> str:
     """SHA-256 of everything that determines the examples and their caps."""
     identity = {"task": task.name, **task.identity, "size": size, "validation": validation, "seed": seed}
     made = {**identity, "template": template, "tokenizer": tokenizer.fingerprint, "cuts": cuts.model_dump(mode="json")}
     if rollouts is not None:
         made["rollouts"] = rollouts.model_dump(mode="json")
+    if mix:
+        made["mix"] = [{"weight": one.weight, "task": one.task.name, **one.build().identity} for one in mix]
+    if too_long != "error":
+        made |= {"max_len": max_len, "too_long": too_long, "context": context}
     made["outcomes"] = None if outcomes is None else hashlib.sha256(read_regular(Path(outcomes))).hexdigest()
     return hashlib.sha256(f"thinking 1 {canonical_json(made)}".encode()).hexdigest()
 
@@ -72,6 +83,27 @@ def thinking_data(
             description="training on the model's own thoughts and answers (loss: policy_gradient) instead of those of the task"
         ),
     ] = None,
+    mix: Annotated[
+        tuple[Domain, ...],
+        Field(
+            description="further tasks whose problems are mixed in; size and validation are shared out by the weights"
+        ),
+    ] = (),
+    max_len: Annotated[
+        int | None,
+        Field(
+            ge=2,
+            description="most tokens of a training example at first; a probe of samples raises it, up to the context. null: the "
+            "context. Needs `too_long: cut` or `leave_out`",
+        ),
+    ] = None,
+    too_long: Annotated[
+        TooLong,
+        Field(
+            description="whether an example that is too long is an error, has its thought cut (the closing tag is no label), "
+            "or is left out"
+        ),
+    ] = "error",
     events: OnEvent | None = None,
 ) -> DataBundle:
     """Problems with thoughts, between tags, each thought under a cap in training and whole in validation.
@@ -79,6 +111,46 @@ def thinking_data(
     Raises ConfigError or DataError if the parameters, the task and the tokenizer do not fit together.
     """
     del events
+    fingerprint = thinking_fingerprint(
+        tokenizer=tokenizer,
+        task=task,
+        size=size,
+        validation=validation,
+        seed=seed,
+        template=template,
+        cuts=cuts,
+        outcomes=outcomes,
+        rollouts=rollouts,
+        mix=mix,
+        max_len=max_len,
+        too_long=too_long,
+        context=context,
+    )
+    if mix or too_long != "error" or max_len is not None or getattr(task, "streaming", False):
+        if outcomes is not None or rollouts is not None:
+            raise ConfigError(
+                "data.outcomes and data.rollouts need all problems in memory and whole. Leave them out, or leave out data.mix, "
+                "data.max_len, data.too_long and data.task.streaming."
+            )
+        if max_len is not None and too_long == "error":
+            raise ConfigError(
+                f"data.max_len is {max_len}, but data.too_long is `error`: say what becomes of longer examples, `cut` or "
+                "`leave_out`."
+            )
+        return streamed_or_mixed(
+            [task, *(domain.build() for domain in mix)],
+            [1.0, *(domain.weight for domain in mix)],
+            tokenizer=tokenizer,
+            size=size,
+            validation=validation,
+            seed=seed,
+            context=context,
+            template=template,
+            cuts=cuts,
+            max_len=max_len,
+            too_long=too_long,
+            fingerprint=fingerprint,
+        )
     train_problems = with_thoughts(task, task.split("train", size, seed))
     validation_problems = with_thoughts(task, task.split("validation", validation, seed))
     rows = [] if outcomes is None else _read_outcomes(Path(outcomes), len(train_problems))
@@ -89,24 +161,14 @@ def thinking_data(
         held_out = ThoughtDataset(validation_problems, tokenizer, template=template)
     except ValueError as error:
         raise ConfigError(f"data: {error}") from error
-    tokens = _check(train, task.name, "train", context)
-    _check(held_out, task.name, "validation", context)
+    tokens = check_lengths(train, task.name, "train", context)
+    check_lengths(held_out, task.name, "validation", context)
     return DataBundle(
         tokenizer=tokenizer,
         train=train,
         validation=held_out,
         name=task.name,
-        fingerprint=thinking_fingerprint(
-            tokenizer=tokenizer,
-            task=task,
-            size=size,
-            validation=validation,
-            seed=seed,
-            template=template,
-            cuts=cuts,
-            outcomes=outcomes,
-            rollouts=rollouts,
-        ),
+        fingerprint=fingerprint,
         report=TaskReport(
             task.name,
             len(train_problems),
@@ -136,28 +198,3 @@ def _read_outcomes(path: Path, problems: int) -> list[dict[str, Any]]:
             "Name the table that a thinking run with the same task, size and seed wrote."
         )
     return rows
-
-
-def _check(dataset: ThoughtDataset, name: str, part: Split, context: int) -> int:
-    """The number of tokens of the problems. Raises `DataError` for one without a thought, or that does not fit the context."""
-    tokens = 0
-    for problem in dataset.problems:
-        if not isinstance(problem, ThoughtProblem):
-            raise DataError(
-                f"The problems of the task {name} have no thoughts. Use a task with thoughts (routes, arithmetic, logic), or "
-                "`data: {name: task, ...}`."
-            )
-        length = dataset.length(problem)
-        tokens += length
-        if np.count_nonzero(dataset.answer_ids(problem.answer) == dataset.end) > 1:
-            raise DataError(
-                f"A {part} answer of {name} contains {dataset.tokenizer.decode([dataset.end])!r}, with which the tokenizer "
-                f"{dataset.tokenizer.name} ends answers: {problem.answer[:80]!r}. Use a tokenizer with an end token of its own, "
-                "or answers without it (the task traces has `line_break`)."
-            )
-        if length > context + 1:
-            raise DataError(
-                f"A {part} problem of {name} has {length} tokens with its thought, but `data.context` {context} allows at most "
-                f"{context + 1}: {problem.prompt[:80]!r}. Set a larger context, or an easier level."
-            )
-    return tokens

@@ -23,7 +23,8 @@ class ThoughtDataset(ProblemDataset):
     The prompt ends with the opening tag, so a model that continues it thinks first. All that follows has labels, except for a
     closing tag that was forced: that one says nothing of the model. The metadata of an item has the `cap` on its thought, the
     tokens that the thought `used` of it, and whether it `ended` by itself. With `outcomes`, one for each problem, these are of
-    the model's own thought, and `right` says under which caps its answer is.
+    the model's own thought, and `right` says under which caps its answer is. With a `limit` the thought of
+    a longer item is cut, so that it has at most that many tokens, not counting the last one.
     """
 
     def __init__(
@@ -33,9 +34,12 @@ class ThoughtDataset(ProblemDataset):
         *,
         template: str = "{prompt}",
         outcomes: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
     ) -> None:
         super().__init__(problems, tokenizer, template=template)
         self.tags = tags_of(tokenizer)
+        self.limit = limit
+        self._encoded: tuple[str, Int64[np.ndarray, " thought"]] | None = None
         self._outcomes = {id(problem): row for problem, row in zip(problems, outcomes, strict=bool(outcomes))}
 
     def prompt_ids(self, problem: Problem) -> Int64[np.ndarray, " prompt"]:
@@ -45,7 +49,10 @@ class ThoughtDataset(ProblemDataset):
     def thought_ids(self, problem: Problem) -> Int64[np.ndarray, " thought"]:
         """The tokens of a problem's thought."""
         assert isinstance(problem, ThoughtProblem)
-        return self.tokenizer.encode(problem.thought).astype(np.int64)
+        # Length, room and item of a problem are asked for in turn, and its thought may be long.
+        if self._encoded is None or self._encoded[0] is not problem.thought:
+            self._encoded = problem.thought, self.tokenizer.encode(problem.thought).astype(np.int64)
+        return self._encoded[1]
 
     def length(self, problem: Problem) -> int:
         """The number of tokens of a problem with its whole thought."""
@@ -54,17 +61,24 @@ class ThoughtDataset(ProblemDataset):
             return len(self.prompt_ids(problem)) + thought
         return super().length(problem) + thought + 1
 
-    def _item(self, problem: Problem) -> Item:
-        return self.cut(problem, None)
+    def room(self, problem: Problem, limit: int) -> int:
+        """The most tokens of a thought with which a problem has `limit` tokens, not counting the last one."""
+        return limit + 1 - self.length(problem) + len(self.thought_ids(problem))
 
-    def cut(self, problem: Problem, cap: int | None) -> Item:
-        """A problem whose thought is kept to a cap (None: whole).
+    def _item(self, problem: Problem) -> Item:
+        return self.cut(problem, None, None if self.limit is None else self.room(problem, self.limit))
+
+    def cut(self, problem: Problem, cap: int | None, room: int | None = None) -> Item:
+        """A problem whose thought is kept to a cap (None: whole), and to `room` tokens where it is longer than that.
 
         A thought that is not closed has used up its cap, its own length; neither closing tag nor answer follow it.
         """
         assert isinstance(problem, ThoughtProblem)
         prompt, thought = self.prompt_ids(problem).tolist(), self.thought_ids(problem).tolist()
+        if room is not None and len(thought) > room:
+            cap = room if cap is None else min(cap, room)
         if not problem.closed:
+            thought = thought[:room]
             return {
                 "input_ids": torch.tensor([*prompt, *thought]),
                 "labels": torch.tensor([*[IGNORE] * len(prompt), *thought]),

@@ -1,8 +1,8 @@
 """Forward and backward passes: from batches to logits, and from a step's micro-batches to one gradient."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -29,6 +29,8 @@ class Accumulated:
     weight: float
     targets: int
     aux: dict[str, float]
+    occurrences: list[dict[str, Any]] = field(default_factory=list)
+    """What the source of the batches reports (see `Batch`)."""
 
 
 class MonitoredLoss:
@@ -70,7 +72,8 @@ class Passes:
         """
         mean, targets = WeightedMean(), 0
         aux: dict[str, float] = {}
-        for output, count in self.outputs(source, cursor, episode, step, attempt, faults, monitored):
+        drawn: list[Batch] = []
+        for output, count in self.outputs(source, cursor, episode, step, attempt, faults, monitored, drawn):
             loss, weight = output["loss"], output["weight"]
             (loss if episode.accumulation == 1 else loss * weight).backward()  # type: ignore[no-untyped-call]
             mean.add(output)
@@ -81,9 +84,9 @@ class Passes:
         if episode.accumulation > 1:
             gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
             torch._foreach_mul_(gradients, 1.0 / divisor)
-        return Accumulated(
-            mean.value(0.0), mean.weight, targets, {name: value / divisor for name, value in aux.items()}
-        )
+        figures = {name: value / divisor for name, value in aux.items()} | _data_figures(drawn)
+        occurrences = [one for batch in drawn for one in batch.metadata.get("occurrences", ())]
+        return Accumulated(mean.value(0.0), mean.weight, targets, figures, occurrences)
 
     def outputs(
         self,
@@ -94,9 +97,13 @@ class Passes:
         attempt: int,
         faults: ActiveFaults | None = None,
         monitored: MonitoredLoss | None = None,
+        drawn: list[Batch] | None = None,
     ) -> Iterator[tuple[LossOutput, int]]:
-        """The loss of each micro-batch of a step, under the step's own dropout, and how many targets it has."""
-        batches = []
+        """The loss of each micro-batch of a step, under the step's own dropout, and how many targets it has.
+
+        The micro-batches are appended to `drawn`.
+        """
+        batches = [] if drawn is None else drawn
         for index in range(episode.accumulation):
             position, state = cursor + index * episode.batch_size, self.draw_state("training", step, attempt, index)
             batch = source.take(position, episode.batch_size, episode.data_mix, state)
@@ -165,3 +172,10 @@ class Passes:
         if activations:
             metadata["activations"] = activations
         return logits, labels, metadata
+
+
+def _data_figures(batches: Sequence[Batch]) -> dict[str, float]:
+    """The figures of a step's micro-batches, each the largest of them."""
+    each = [batch.metadata.get("figures", {}) for batch in batches]
+    names = dict.fromkeys(name for figures in each for name in figures)
+    return {f"data.{name}": max(figures[name] for figures in each if name in figures) for name in names}

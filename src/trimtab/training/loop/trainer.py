@@ -172,14 +172,14 @@ class Trainer:
             self.logger.event(step, state.attempt, "skip", skip, before={"train_loss": loss, "grad_norm": norm})
         state.monitor.updated(update)
         self.updater.clear()
-        state.step = step
-        state.cursor += drawn
-        state.draws += 1
+        state.step, state.cursor, state.draws = step, state.cursor + drawn, state.draws + 1
         state.tokens += accumulated.targets
         diverged = state.divergence.observe(regime, skipped=nonfinite, measured=accumulated.weight > 0)
         elapsed = time.perf_counter() - start
         state.seconds += elapsed
         skipped, names = skip is not None, faults.names
+        for one in accumulated.occurrences:
+            self.logger.event(step, state.attempt, one["kind"], one["reason"], one["before"], one["after"])
         self.record(regime, lr=lr, skipped=skipped, aux=accumulated.aux, faults=names, seconds=elapsed, loader=loader)
         if diverged is not None:
             before = state.monitor.classifier.regime

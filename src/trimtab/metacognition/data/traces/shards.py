@@ -1,5 +1,6 @@
 """Files of traces as shards: how many rows each has, and its rows from any place on, without parsing those before it."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -44,6 +45,19 @@ class Shard:
                 with self.open() as file:
                     return _lines(file)
             return sum(1 for _ in self.rows())
+        except OSError as error:
+            raise self._unreadable(error.strerror or str(error)) from error
+
+    def sha256(self) -> str:
+        """The SHA-256 of a local file, or the name of another one, which is a URL with a commit."""
+        if self.local is None:
+            return self.name
+        try:
+            digest = hashlib.sha256()
+            with self.open() as file:
+                while part := file.read(1 << 20):
+                    digest.update(part)
+            return digest.hexdigest()
         except OSError as error:
             raise self._unreadable(error.strerror or str(error)) from error
 

@@ -1,22 +1,26 @@
 """The task `traces`: questions with the reasoning that leads to their answers, from published data."""
 
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from trimtab.config.schema import FILE_PATH
-from trimtab.data.problem import Problem
-from trimtab.data.tasks.files import FileTask, LeftOutRowError, OnBadRow, Row, question_key
+from trimtab.data.problem import Problem, Split
+from trimtab.data.tasks.files import BadRowError, FileTask, LeftOutRowError, OnBadRow, Row, question_key
 from trimtab.data.tasks.files.keyed_rows import matches, normalised
+from trimtab.data.tasks.generated import is_validation
+from trimtab.errors import ConfigError, DataError
 from trimtab.metacognition.data.problem import ThoughtProblem
 from trimtab.metacognition.data.traces.answers import boxed, plain, same_answer
+from trimtab.metacognition.data.traces.blocks import Blocks, Stream
+from trimtab.metacognition.data.traces.hub_files import check_source, hub_shards
 from trimtab.metacognition.data.traces.schemas import Schema, Trace, trace
-from trimtab.metacognition.data.traces.shards import local_shards
+from trimtab.metacognition.data.traces.shards import Shard, local_shards
 
 TracesPath = Annotated[
-    str,
+    str | None,
     Field(
         min_length=1,
         description="file of traces (.jsonl, .json, .parquet), or a folder of such files",
@@ -36,6 +40,9 @@ class Traces(FileTask):
     A response begins with one thought, between `<think>` and `</think>` or `<|begin_of_thought|>` and `<|end_of_thought|>`; the
     answer follows. Other sound rows are left out and counted by what is wrong: `no_thought`, `no_opener`, `several_openers`,
     `several_closers`, `no_closer`, `no_answer`, `not_verified`, `several_turns`.
+
+    With `streaming` rows are read in blocks of `buffer` rows during the run (see `Stream`). The first `data.validation` problems
+    whose hashes say so validate, and their questions are never trained on.
     """
 
     name = "traces"
@@ -43,7 +50,7 @@ class Traces(FileTask):
     def __init__(
         self,
         *,
-        path: TracesPath,
+        path: TracesPath = None,
         validation_path: Annotated[
             str | None,
             Field(
@@ -70,11 +77,125 @@ class Traces(FileTask):
             ),
         ] = "\n",
         on_bad_row: OnBadRow = "error",
+        dataset: Annotated[
+            str | None, Field(description="id of a data set on the Hugging Face hub, instead of a path")
+        ] = None,
+        subset: Annotated[str | None, Field(description="configuration of the data set, if it has several")] = None,
+        revision: Annotated[
+            str | None, Field(description="commit, branch or tag of the data set on the hub; null is the newest")
+        ] = None,
+        train_split: Annotated[str, Field(min_length=1, description="split of the data set on the hub")] = "train",
+        allow_hub: Annotated[bool, Field(description="whether the data set may be read from the hub")] = False,
+        streaming: Annotated[
+            bool, Field(description="whether rows are read during the run, block by block, instead of all at its start")
+        ] = False,
+        buffer: Annotated[
+            int, Field(ge=1, description="with streaming, the rows of a block, which are shuffled together")
+        ] = 2048,
     ) -> None:
-        train = partial(_rows, path, "data.task.path")
-        validation = None if validation_path is None else partial(_rows, validation_path, "data.task.validation_path")
-        super().__init__(train, validation, on_bad_row)
+        try:
+            check_source(path, dataset, allow_hub)
+        except ValueError as error:
+            raise ConfigError(f"data.task: {error}.") from error
+        self._source = (
+            partial(local_shards, str(path), "data.task.path")
+            if dataset is None
+            else partial(hub_shards, dataset, subset, revision, train_split)
+        )
+        validation = (
+            None
+            if validation_path is None
+            else partial(_rows, partial(local_shards, validation_path, "data.task.validation_path"))
+        )
+        super().__init__(partial(_rows, self._source), validation, on_bad_row)
+        self.streaming, self.buffer = streaming, buffer
         self.row_schema, self.no_closer, self.system, self.line_break = row_schema, no_closer, system, line_break
+
+    @classmethod
+    def check(cls, parameters: dict[str, Any]) -> None:
+        """Raises ValueError for a source that cannot be read, and for a file of validation problems with streaming."""
+        check_source(parameters["path"], parameters["dataset"], parameters["allow_hub"])
+        if parameters["streaming"] and parameters["validation_path"] is not None:
+            raise ValueError(
+                "with `streaming`, the first `data.validation` problems by the hashes of their questions validate; leave out "
+                "`validation_path`"
+            )
+
+    @cached_property
+    def shards(self) -> list[Shard]:
+        """The files of the training rows."""
+        return self._source()
+
+    @cached_property
+    def identity(self) -> Mapping[str, Any]:
+        """See `FileTask.identity`. With streaming, the content of the files and the size of a block count instead of the rows."""
+        if not self.streaming:
+            return super().identity
+        return {**self.parameters, "buffer": self.buffer, "files": [shard.sha256() for shard in self.shards]}
+
+    def split(self, split: Split, count: int | None, seed: int) -> list[Problem]:
+        """See `FileTask.split`. With streaming, the first `count` validation problems by hash.
+
+        Raises `DataError` for a streamed split without a count, and for one of training problems (see `stream`).
+        """
+        if not self.streaming:
+            return super().split(split, count, seed)
+        if split == "train":
+            raise DataError(
+                "A streamed task has no list of training problems. Use `data: {name: thinking, ...}`, which reads them in turn."
+            )
+        if count is None:
+            raise DataError(
+                "`data.validation` must be set with `data.task.streaming`: the number of problems that validate."
+            )
+        return self._first_by_hash(count)
+
+    def stream(self, validation: Iterable[Problem]) -> Stream:
+        """The training problems: all rows but those with the questions of some `validation` problems."""
+        return Stream(self._blocks(frozenset(problem.question for problem in validation)))
+
+    def _blocks(self, excluded: frozenset[str]) -> Blocks:
+        return Blocks(self.shards, self.buffer, self._problem_of, excluded=excluded)
+
+    def _problem_of(self, row: Row) -> ThoughtProblem:
+        """The problem of a row, as `FileTask` treats bad rows."""
+        try:
+            if isinstance(row.values, BadRowError):
+                raise row.values
+            return self.problem(row.values)
+        except BadRowError as error:
+            if self._on_bad_row == "error" and not isinstance(error, LeftOutRowError):
+                raise DataError(
+                    f"{row.where}: {error}. Correct the row, or leave such rows out with `data.task.on_bad_row: skip`."
+                ) from error
+            raise
+
+    def _first_by_hash(self, count: int) -> list[Problem]:
+        """The first problems whose questions are for validation by their hashes, without repetitions."""
+        found: dict[str, Problem] = {}
+        blocks = self._blocks(frozenset())
+        index = 0
+        while blocks.reaches(index * self.buffer):
+            for problem in blocks.block(index).problems:
+                if problem.closed and is_validation(problem.question):
+                    found.setdefault(problem.question, problem)
+                    if len(found) == count:
+                        return list(found.values())
+            index += 1
+        raise DataError(
+            f"`data.validation` is {count:,}, but only {len(found):,} problems of the traces are for validation, a fifth of the "
+            "questions. Set at most that many."
+        )
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """See `FileTask.skipped`; nothing with streaming, where `left_out` counts."""
+        return () if self.streaming else super().skipped
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """See `FileTask.left_out`; with streaming, of the first block."""
+        return self._blocks(frozenset()).block(0).left_out if self.streaming else super().left_out
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -147,6 +268,6 @@ def _final(one: Trace) -> str:
     return inside or one.answer
 
 
-def _rows(path: str, key: str) -> Iterator[Row]:
-    for shard in local_shards(path, key):
+def _rows(source: Callable[[], list[Shard]]) -> Iterator[Row]:
+    for shard in source():
         yield from shard.rows()
