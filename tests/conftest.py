@@ -18,7 +18,18 @@ from tests import runtime_types
 
 # Before any test imports them: the annotations of these packages, tensor shapes included, are checked at every call.
 # (`config` is left out: pydantic checks it, and its registry looks at its caller's frame.)
-CHECKED = ("random", "runtime", "losses", "regimes", "models", "evaluation", "reports", "training", "memory")
+CHECKED = (
+    "random",
+    "runtime",
+    "losses",
+    "regimes",
+    "models",
+    "evaluation",
+    "reports",
+    "training",
+    "memory",
+    "posttraining",
+)
 runtime_types.install([f"trimtab.{name}" for name in CHECKED])
 
 

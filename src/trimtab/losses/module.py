@@ -60,7 +60,7 @@ class TokenLoss:
     `additive`: loss · weight is a sum over tokens or examples, so micro-batches do not change it. `term`: the loss can only be
     added to one on every token and is not an objective by itself (None: as its own terms are). `bias`: what the propriety test
     should measure, as a `Bias` for every choice of parameters, or as one `StatedBias` per choice. `on_logits`: whether the loss
-    is about the labels of data. One on further outputs of a model, or on rewards, has no bias on a distribution of tokens.
+    is about the distribution of labels. One on further outputs of a model, on rewards or on preferences has no bias.
     """
 
     additive: ClassVar[bool] = True

@@ -58,12 +58,32 @@ class _Namespace(jinja2.utils.Namespace):
 
 def render(template: str, variables: dict[str, Any]) -> str:
     """Render a chat template; `variables` are JSON values."""
+    return _environment().from_string(template).render(variables)
+
+
+def _environment() -> jinja2.sandbox.ImmutableSandboxedEnvironment:
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols]
     )
     environment.filters["tojson"] = _to_json
     environment.globals.update(raise_exception=_raise, strftime_now=_now, dict=_Dict(), namespace=_Namespace)
-    return environment.from_string(template).render(variables)
+    return environment
+
+
+def render_each(template: str, common: dict[str, Any], each: list[dict[str, Any]]) -> list[list[str | None]]:
+    """Render a template for several chats: for each its text and null, or null and the reason why the template refuses it."""
+    environment = _environment()
+    try:
+        compiled = environment.from_string(template)
+    except jinja2.exceptions.TemplateSyntaxError as error:
+        return [[None, f"TemplateSyntaxError: {error}"] for _ in each]
+    results: list[list[str | None]] = []
+    for variables in each:
+        try:
+            results.append([compiled.render({**common, **variables}), None])
+        except Exception as error:  # noqa: BLE001 - whatever a template raises is the reason for its refusal
+            results.append([None, str(error) or type(error).__name__])
+    return results
 
 
 def _check(name: object) -> None:

@@ -1,0 +1,1 @@
+"""Chats and preference pairs: from files to tokens with labels."""

@@ -1,0 +1,1 @@
+"""Objectives on preference pairs and on unpaired feedback."""
