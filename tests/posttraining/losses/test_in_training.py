@@ -13,6 +13,7 @@ from tests.posttraining.files import sums
 from trimtab.config import REGISTRIES
 from trimtab.data import Batch
 from trimtab.errors import ConfigError
+from trimtab.posttraining.log_probs import answer_log_probs
 from trimtab.posttraining.losses.batches import mean_entropy
 from trimtab.posttraining.losses.formulas import FORMULAS, WITHOUT_REFERENCE
 from trimtab.posttraining.losses.reward import end_rewards
@@ -99,7 +100,11 @@ def still(trunk: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pairs.jsonl", "chats.jsonl"):
         (folder / name).write_bytes((trunk / name).read_bytes())
     data = {"name": "chat", "path": str(folder / "chats.jsonl"), "context": 48, "validation": 8}
-    begin(config(f"data={json.dumps(data)}", "episode.steps=12", "model.dropout=0.0"), folder / "sft", DEFAULT_CONTEXT)
+    begin(
+        config(f"data={json.dumps(data)}", "episode.steps=60", "episode.optimizer.lr=0.003", "model.dropout=0.0"),
+        folder / "sft",
+        DEFAULT_CONTEXT,
+    )
     return folder
 
 
@@ -144,24 +149,49 @@ def test_the_reference_is_the_fine_tuned_model_and_not_an_untrained_one(still: P
     assert gaps[1] > 1
 
 
+def easy(folder: Path) -> str:
+    """Pairs whose chosen answer is always the same word."""
+    rows = [{"prompt": f"{row['prompt']}?", "chosen": "yes", "rejected": "no"} for row in sums(60)]
+    return write_rows(folder / "pairs.jsonl", rows)
+
+
+def steps_of(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "steps.jsonl").read_text().splitlines()]
+
+
 def test_training_on_pairs_raises_the_margin_and_is_recorded(still: Path, tmp_path: Path) -> None:
-    made = pair_config(still, OBJECTIVES["sigmoid"], "episode.steps=30", "episode.optimizer.lr=0.003")
-    begin(made, tmp_path / "run", DEFAULT_CONTEXT)
-    rows = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
-    assert rows[-1]["aux"]["margin"] > rows[0]["aux"]["margin"] + 0.05
-    assert rows[-1]["train_loss"] < math.log(2)
-    evaluations = [json.loads(line) for line in (tmp_path / "run" / "evaluations.jsonl").read_text().splitlines()]
-    assert evaluations[-1]["val_objective"] < math.log(2) + 0.05
-
-
-def test_a_reward_model_learns_which_answers_are_right(still: Path, tmp_path: Path) -> None:
-    made = pair_config(
-        still, OBJECTIVES["reward_pairs"], "episode.steps=60", "episode.optimizer.lr=0.003", reference=False
+    data = {"name": "pairs", "path": easy(tmp_path), "context": 48, "validation": 8, "reference": str(still / "sft")}
+    made = config(
+        f"data={json.dumps(data)}",
+        f"model={json.dumps({'name': 'trained', 'run': str(still / 'sft')})}",
+        "episode.loss={name: preference}",
+        "episode.steps=30",
+        "episode.optimizer.lr=0.003",
     )
     begin(made, tmp_path / "run", DEFAULT_CONTEXT)
-    rows = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
-    assert rows[0]["aux"]["accuracy"] == 0.5
-    assert sum(row["aux"]["accuracy"] for row in rows[-10:]) / 10 > 0.6
+    steps = steps_of(tmp_path / "run")
+    assert steps[0]["aux"]["margin"] == pytest.approx(0, abs=1e-5)
+    assert steps[-1]["aux"]["margin"] > 0.1
+    assert steps[-1]["aux"]["accuracy"] == 1
+    last = json.loads((tmp_path / "run" / "evaluations.jsonl").read_text().splitlines()[-1])
+    assert last["val_objective"] < 0.65
+
+
+def test_a_reward_model_learns_which_answers_are_right(tmp_path: Path) -> None:
+    data = {"name": "pairs", "path": easy(tmp_path), "context": 48, "validation": 8}
+    base = {"name": "decoder", "layers": 1, "width": 32, "heads": 2}
+    made = config(
+        f"data={json.dumps(data)}",
+        f"model={json.dumps({'name': 'scored', 'base': base})}",
+        "episode.loss={name: reward_pairs}",
+        "episode.steps=30",
+        "episode.optimizer.lr=0.003",
+    )
+    begin(made, tmp_path / "run", DEFAULT_CONTEXT)
+    steps = steps_of(tmp_path / "run")
+    assert steps[0]["aux"]["accuracy"] == 0.5
+    assert steps[-1]["aux"]["accuracy"] == 1
+    assert steps[-1]["aux"]["margin"] > 0.5
 
 
 def test_an_interrupted_run_resumes_to_the_same_weights(trunk: Path, tmp_path: Path) -> None:
@@ -209,8 +239,8 @@ def test_the_reward_is_read_at_the_end_token_whatever_the_padding() -> None:
 
 
 def test_the_entropy_of_equal_logits_is_that_of_a_uniform_distribution() -> None:
-    from trimtab.losses.positions import select
-
-    logits = torch.zeros(2, 3, 7)
     labels = torch.tensor([[-100, 1, 2], [3, -100, 0]])
-    assert mean_entropy(select("x", logits, labels)) == pytest.approx(math.log(7), abs=1e-6)
+    answers, chosen = answer_log_probs("x", torch.zeros(2, 3, 7), labels)
+    assert mean_entropy(chosen, answers, 3) == pytest.approx(math.log(7), abs=1e-6)
+    assert answers.total.tolist() == pytest.approx([-2 * math.log(7)] * 2)
+    assert answers.mean.tolist() == pytest.approx([-math.log(7)] * 2)

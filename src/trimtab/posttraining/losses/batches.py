@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trimtab.errors import ConfigError
 from trimtab.losses.positions import Selected
+from trimtab.posttraining.log_probs import AnswerLogProbs
 
 _AT_ONCE = 1024
 
@@ -35,10 +36,14 @@ def reference_of(loss: str, batch_metadata: Mapping[str, Any], like: Float[Tenso
 
 
 @torch.no_grad()
-def mean_entropy(chosen: Selected) -> float:
-    """The mean entropy of the model's next-token distribution over the target positions, in nats; 0 without any."""
-    total = 0.0
+def mean_entropy(chosen: Selected, answers: AnswerLogProbs, time: int) -> float:
+    """The entropy of the next-token distribution in nats, a mean over answers of the mean over an answer's tokens.
+
+    `time` is the number of positions of a row. A mean over all tokens would depend on how a step is cut into micro-batches.
+    """
+    total = torch.zeros_like(answers.total)
     for start in range(0, len(chosen.logits), _AT_ONCE):
         log_p = chosen.logits[start : start + _AT_ONCE].log_softmax(-1)
-        total -= float((log_p.exp() * torch.where(log_p.isfinite(), log_p, 0.0)).sum())
-    return total / max(1, len(chosen.logits))
+        entropy = -(log_p.exp() * torch.where(log_p.isfinite(), log_p, 0.0)).sum(-1)
+        total.index_add_(0, chosen.index[start : start + _AT_ONCE] // time, entropy)
+    return float((total / answers.tokens.clamp(min=1)).mean())

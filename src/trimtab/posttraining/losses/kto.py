@@ -63,7 +63,7 @@ class Kto(TokenLoss):
         values = torch.where(good, self.desirable * torch.sigmoid(-gain), self.undesirable * torch.sigmoid(gain))
         figures = {"log_ratio": float(ratio.detach().mean()), "length": float(found.tokens.mean())}
         figures |= _by_feedback("rewards", self.beta * ratio.detach(), good)
-        return mean(values, aux=figures | {"entropy": mean_entropy(chosen)})
+        return mean(values, aux=figures | {"entropy": mean_entropy(chosen, found, labels.shape[1])})
 
 
 def _feedback(batch_metadata: Mapping[str, Any]) -> list[bool]:

@@ -30,7 +30,8 @@ class Preference(TokenLoss):
     The data component `pairs` gives the rows and, from its `reference`, the reference's log probabilities; `simpo` and `orpo`
     need none. `sft` adds the chosen answer's mean negative log probability per token. `aux` has, as means over pairs, the rewards
     β log π/π_ref (for `simpo` and `orpo` β times the mean log π) of both answers, their margin, the share of pairs with a
-    positive one, log π of both answers, the lengths, and the entropy per token; and with a reference log π/π_ref of both.
+    positive one, log π of both answers, the lengths, and the entropy per token; and
+    with a reference log π/π_ref of both.
     """
 
     on_logits = False
@@ -89,7 +90,7 @@ class Preference(TokenLoss):
         values = FORMULAS[self.objective](pairs, self.settings)
         if self.sft:
             values = values - self.sft * pairs.mean_chosen
-        return mean(values, aux=self._figures(pairs, found) | {"entropy": mean_entropy(chosen)})
+        return mean(values, aux=self._figures(pairs, found) | {"entropy": mean_entropy(chosen, found, labels.shape[1])})
 
     def _pairs(self, found: AnswerLogProbs, batch_metadata: Mapping[str, Any]) -> Pairs:
         if self.objective in WITHOUT_REFERENCE:
