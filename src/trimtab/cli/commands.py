@@ -9,6 +9,7 @@ from trimtab.cli import (
     controllers,
     evidence,
     experimenting,
+    hud,
     looking,
     losses,
     memory_commands,
@@ -43,6 +44,7 @@ searching.add_to(app)
 controllers.add_to(app)
 memory_commands.add_to(app)
 thinking.add_to(app)
+hud.add_to(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,16 +1,12 @@
 """The generated reference page of every config key and every component (docs/config.md)."""
 
-import inspect
 import sys
 from pathlib import Path
-from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
 from trimtab.config import REGISTRIES
-from trimtab.config.describe import type_text, value_text
-from trimtab.config.episode import CHANGEABLE
-from trimtab.config.schema import Component
+from trimtab.config.catalogue import KeyEntry, components_of, config_keys
 from trimtab.experiments.searching.config import SearchConfig
 from trimtab.memory.config import MemoryConfig
 from trimtab.metacognition.budgets.config import BudgetsConfig
@@ -85,48 +81,29 @@ def page() -> str:
         lines.append(f"\n## {kind}\n")
         if not list(registry):
             lines.append("No component of this kind is included yet.")
-        for entry in registry:
-            about = (inspect.getdoc(registry.load(entry.name)) or "").split("\n\n")[0].replace("\n", " ")
-            lines.append(f"### {entry.name}\n\n{about} (`{entry.target}`)\n")
-            parameters = registry.parameters(entry.name)
-            if parameters:
+        for entry in components_of(registry):
+            lines.append(f"### {entry.name}\n\n{entry.about} (`{entry.target}`)\n")
+            if entry.parameters:
                 lines.append("| parameter | type | default | meaning |\n| --- | --- | --- | --- |")
-            for p in parameters:
-                default = "required" if p.required else _default(p.default)
-                lines.append(f"| `{p.name}` | {_escaped(p.annotation)} | {default} | {_escaped(p.description)} |")
-            if parameters:
+            for one in entry.parameters:
+                lines.append(f"| `{one.key}` | {_escaped(one.type)} | {_default(one)} | {_escaped(one.description)} |")
+            if entry.parameters:
                 lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
 
-_ITEM: dict[Any, str] = {tuple: "[]", dict: ".KEY"}
-"""How the keys of an item of a list, or of a mapping with any keys, begin."""
-
-
 def _rows(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
-    for name, field in model.model_fields.items():
-        key = f"{prefix}{name}"
-        inner = _model(field.annotation)
-        plain = inner is None or issubclass(inner, Component)
-        default = "required" if field.is_required() else _default(field.default) if plain else ""
-        changeable = " *Changeable.*" if field.json_schema_extra == CHANGEABLE else ""
-        kind = _escaped(type_text(field.annotation, field.metadata))
-        rows.append(f"| `{key}` | {kind} | {default} | {_escaped(field.description or '')}{changeable} |")
-        if inner is not None and inner not in (Component, RunConfig):
-            rows += _rows(inner, f"{key}{_ITEM.get(get_origin(field.annotation), '')}.")
+    for one in config_keys(model, prefix, expand=lambda inner: inner is not RunConfig):
+        changeable = " *Changeable.*" if one.changeable else ""
+        rows.append(
+            f"| `{one.key}` | {_escaped(one.type)} | {_default(one)} | {_escaped(one.description)}{changeable} |"
+        )
     return rows
 
 
-def _model(annotation: Any) -> type[BaseModel] | None:
-    for candidate in (annotation, *get_args(annotation)):
-        if inspect.isclass(candidate) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
-
-
-def _default(value: Any) -> str:
-    return f"`{_escaped(value_text(value))}`"
+def _default(entry: KeyEntry) -> str:
+    return "required" if entry.required else f"`{_escaped(entry.default)}`" if entry.default else ""
 
 
 def _escaped(text: str) -> str:

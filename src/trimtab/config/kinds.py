@@ -152,6 +152,14 @@ def refuse_other_kinds(data: Mapping[str, Any], source: str, wanted: str) -> Non
         )
 
 
+def described_kind(data: Mapping[str, Any]) -> str | None:
+    """The name of the kind of run that a config describes, `experiment` for an experiment; None where its keys do not say."""
+    described = _described(data)
+    if described is None:
+        return None
+    return next((kind.name for kind in run_kinds().values() if kind.noun == described[0]), "experiment")
+
+
 def _described(data: Mapping[str, Any]) -> tuple[str, str] | None:
     """Noun and command of what a config describes, by keys that only this has; None where it has no such key."""
     if not _EXPERIMENTS_KEYS.isdisjoint(data):
