@@ -135,3 +135,20 @@ def test_the_help_names_every_key_of_the_screen(demo_runs: Path) -> None:
         assert "RUNS" in shown(app)
 
     on_screen(demo_runs, (120, 50), script)
+
+
+def test_screens_can_be_left_and_entered_again(demo_runs: Path) -> None:
+    async def script(app: HudApp, pilot: "Pilot[None]") -> None:
+        for key, words in (
+            ("2", "LOSS"),
+            ("1", "RUNS"),
+            ("4", "DIFFERING"),
+            ("2", "LOSS"),
+            ("5", "PARTS"),
+            ("1", "RUNS"),
+        ):
+            await pilot.press(key)
+            await settled(app, pilot)
+            assert words in shown(app)
+
+    on_screen(demo_runs, (120, 36), script)

@@ -66,7 +66,9 @@ class HudApp(App[None]):
             "compare": CompareScreen(),
             "study": StudyScreen(),
         }
-        self.push_screen(self.places["fleet"])
+        for place, screen in self.places.items():
+            self.install_screen(screen, place)  # screens that are not installed end when another takes their place
+        self.push_screen("fleet")
         if self.selected is not None:
             self.select(self.selected)
             self.poll_once()
@@ -141,7 +143,7 @@ class HudApp(App[None]):
     def go(self, place: str) -> None:
         """Show a screen."""
         if self.screen is not self.places[place]:
-            self.switch_screen(self.places[place])
+            self.switch_screen(place)
         self.call_later(self._arrive)
 
     def _arrive(self) -> None:

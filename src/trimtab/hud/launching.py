@@ -36,16 +36,22 @@ class Launching:
         self.lines: list[dict[str, Any]] = []
         self.found: list[int] = []
         self.filter, self.only_changed = "", False
+        self.trial: tuple[Draft, Mapping[str, Any]] | None = None
+        """The draft with the value that is being typed, and the child's answer to it."""
         self._undo: list[Draft] = []
         self._recalled = 0
 
     @property
     def error(self) -> str | None:
-        """The error of the draft, in the words of the command line."""
-        return str(self.reply["error"]) if "error" in self.reply else None
+        """The error of the draft, with the value that is being typed, in the words of the command line."""
+        reply = self.reply if self.trial is None else self.trial[1]
+        return str(reply["error"]) if "error" in reply else None
 
     def answered(self, draft: Draft, reply: Mapping[str, Any]) -> bool:
         """Take the child's answer. Returns `False` for one to an earlier draft."""
+        if self.trial is not None and draft == self.trial[0]:
+            self.trial = (draft, reply)
+            return True
         if draft != self.draft:
             return False
         self.reply = reply
@@ -162,19 +168,20 @@ class Launching:
         now = self.value_of(one)
         return str(choices[(choices.index(now) + 1) % len(choices)] if now in choices else choices[0])
 
+    def section_of(self, key: str) -> str:
+        """The section of a key: its first two parts where they have keys below them, else its first part."""
+        first = ".".join(key.split(".")[:2])
+        has_more = first != key or any(one["key"].startswith(f"{first}.") for one in self.lines)
+        return first if has_more and key.startswith(("episode.", "run.")) else key.split(".", maxsplit=1)[0]
+
     def sections(self) -> dict[str, int]:
         """The sections of the keys, and how many keys of each are changed."""
         names: dict[str, int] = {}
         for one in self.lines:
             if "value" not in one:
-                name = section_of(one["key"])
+                name = self.section_of(one["key"])
                 names[name] = names.get(name, 0) + self.is_changed(one)
         return names
-
-
-def section_of(key: str) -> str:
-    """The section of a key: its first part, or the first two within an episode or a run."""
-    return ".".join(key.split(".")[: 2 if key.startswith(("episode.", "run.")) else 1])
 
 
 def kind_described(base: str, otherwise: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import trimtab
 from trimtab.boundary import read_regular
+from trimtab.config.model_paths import cache_folder
 from trimtab.errors import WorkError
 from trimtab.records.atomic import write_text
 
@@ -107,8 +108,8 @@ class Validator:
             answer({"error": "The process that checks configs ended. The next change starts it again."})
 
 
-def catalogue_file(folder: Path) -> Path:
-    """The file that caches the catalogue of this installation: its name changes with the source code and the packages."""
+def catalogue_file() -> Path:
+    """The file, in the user's cache, that keeps the catalogue of this installation: its name changes with the source code and the packages."""
     digest = hashlib.sha256(sys.version.encode())
     root = Path(trimtab.__file__).parent
     for name, children, files in os.walk(root):
@@ -120,24 +121,25 @@ def catalogue_file(folder: Path) -> Path:
         for point in entry_points(group=group):
             version = "" if point.dist is None else point.dist.version
             digest.update(f"{group} {point.name} {point.value} {version}\n".encode())
-    return folder / f"catalogue-{digest.hexdigest()[:16]}.json"
+    return cache_folder() / f"hud-catalogue-{digest.hexdigest()[:16]}.json"
 
 
-def cached_catalogue(folder: Path) -> dict[str, Any] | None:
+def cached_catalogue() -> dict[str, Any] | None:
     """The catalogue from its cache; None where there is none."""
     try:
-        content = json.loads(read_regular(catalogue_file(folder)))
+        content = json.loads(read_regular(catalogue_file()))
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) and {"keys", "components"} <= content.keys() else None
 
 
-def keep_catalogue(folder: Path, content: Mapping[str, Any]) -> None:
+def keep_catalogue(content: Mapping[str, Any]) -> None:
     """Cache a catalogue, and remove those of other installations."""
-    path = catalogue_file(folder)
+    path = catalogue_file()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps({"keys": content["keys"], "components": content["components"]}))
-        for old in folder.glob("catalogue-*.json"):
+        for old in path.parent.glob("hud-catalogue-*.json"):
             if old != path:
                 old.unlink(missing_ok=True)
     except (OSError, WorkError):

@@ -15,7 +15,7 @@ from textual.widgets import Input
 from trimtab.errors import TrimtabError
 from trimtab.hud import control
 from trimtab.hud.draft import FORK, Draft, History
-from trimtab.hud.launching import Launching, section_of, text_of
+from trimtab.hud.launching import Launching, text_of
 from trimtab.hud.screens.base import HudScreen, bindings
 from trimtab.hud.validator import Validator, cached_catalogue, keep_catalogue
 from trimtab.hud.widgets import LineList, Words, columns_text
@@ -60,7 +60,7 @@ class LaunchScreen(HudScreen):
         self.query_one("#detail").border_title = "DETAIL"
         self.query_one("#edit").display = False
         keys.focus()
-        self.state.catalogue = cached_catalogue(control.hud_folder(self.hud.fleet.folder))
+        self.state.catalogue = cached_catalogue()
         if self.state.catalogue is None:
             self.validator.catalogue(self._post)
         self._check()
@@ -81,14 +81,16 @@ class LaunchScreen(HudScreen):
             self.hud.say(str(event.reply["error"]))
         else:
             self.state.catalogue = event.reply
-            keep_catalogue(control.hud_folder(self.hud.fleet.folder), event.reply)
+            keep_catalogue(event.reply)
         self._list()
 
     def _check(self) -> None:
         """Validate the draft in the child, and draw."""
-        draft = self.state.draft
-        self.validator.check(draft.kind, draft.base, draft.overrides, lambda reply: self._post(reply, draft))
+        self._ask(self.state.draft)
         self._list()
+
+    def _ask(self, draft: Draft) -> None:
+        self.validator.check(draft.kind, draft.base, draft.overrides, lambda reply: self._post(reply, draft))
 
     def _do(self, change: Callable[[], bool]) -> None:
         """Change the draft; a change is validated."""
@@ -135,7 +137,7 @@ class LaunchScreen(HudScreen):
 
     def _sections(self, width: int, height: int) -> Text:
         palette, here = self.hud.look.palette, self._current()
-        now = "" if here is None else section_of(here["key"])
+        now = "" if here is None else self.state.section_of(here["key"])
         names = list(self.state.sections().items())
         start = max(
             0, min(len(names) - height, next((i for i, (n, _) in enumerate(names) if n == now), 0) - height // 2)
@@ -254,6 +256,10 @@ class LaunchScreen(HudScreen):
             self.state.filter = event.value
             self._keys.go(0)
             self._list()
+        elif self._editing not in ("", "base", "out"):
+            draft = self.state.draft.with_change(self._editing, event.value)
+            self.state.trial = (draft, {})
+            self._ask(draft)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take what was typed."""
@@ -267,7 +273,7 @@ class LaunchScreen(HudScreen):
             self._set(what, value)
 
     def _stop_typing(self) -> None:
-        self._editing = ""
+        self._editing, self.state.trial = "", None
         self.set_class(False, "detailed")
         self.query_one("#edit").display = False
         self._keys.focus()
