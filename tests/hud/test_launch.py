@@ -89,14 +89,6 @@ def test_every_key_of_every_kind_is_found_with_five_letters(everything: dict[str
         assert len(lost) <= len(texts) * 0.1, (kind, lost)
 
 
-def test_filtering_takes_less_than_50_ms(state: Launching) -> None:
-    began = time.perf_counter()
-    for text in ("lr", "width", "optim", "task ev", "zzzzz"):
-        state.filter = text
-        state.list_keys()
-    assert (time.perf_counter() - began) / 5 < 0.05
-
-
 VALUES = [
     "1", "0", "-1", "1.5", "1e-3", "true", "null", "auto", "text", "[]", "[1, 2]", "{}", "{name: adamw}", "{name: nothing}", "'4'", "nan",
     ".inf", "99999999999999999999", "[", "", "muon", "&a", "!!str x", "{a: 1}", "017", "1_000", "\x1b[31m", "ü",

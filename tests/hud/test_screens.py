@@ -1,12 +1,16 @@
 """The screens on the recorded run, in Textual's test terminal, without the poller's thread."""
 
 import asyncio
+import random
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
+from tests.hud.conftest import write_demo
 from trimtab.hud.app import HudApp
 from trimtab.hud.look import Look
 from trimtab.hud.panels import panels_for
@@ -152,3 +156,78 @@ def test_screens_can_be_left_and_entered_again(demo_runs: Path) -> None:
             assert words in shown(app)
 
     on_screen(demo_runs, (120, 36), script)
+
+
+@pytest.mark.slow
+def test_two_hundred_random_sizes_raise_nothing_and_nothing_is_wider_than_the_screen(demo_runs: Path) -> None:
+    rng = random.Random(0)
+
+    async def script(app: HudApp, pilot: "Pilot[None]") -> None:
+        app.select(demo_runs / "routes")
+        for number in range(200):
+            if number % 20 == 0:
+                await pilot.press(rng.choice("12345"))
+            await pilot.resize_terminal(rng.randint(20, 240), rng.randint(5, 70))
+            await settled(app, pilot)
+            shown(app)
+
+    on_screen(demo_runs, (120, 36), script)
+
+
+def test_marking_two_runs_and_comparing_them_shows_their_differences(tmp_path: Path) -> None:
+    routes = write_demo(tmp_path / "routes")
+
+    async def script(app: HudApp, pilot: "Pilot[None]") -> None:
+        app.marked = [routes / "think", routes / "layer"]
+        await pilot.press("4")
+        for _ in range(50):
+            await settled(app, pilot)
+            if "first difference" in shown(app):
+                break
+        text = shown(app)
+        assert "2 runs over steps" in text
+        assert "episode.steps" in text
+        assert "no step in common" in text
+
+    on_screen(tmp_path, (150, 40), script)
+
+
+def test_the_screen_is_written_as_a_picture_that_loads_nothing(tmp_path: Path) -> None:
+    write_demo(tmp_path / "routes")
+
+    async def script(app: HudApp, pilot: "Pilot[None]") -> None:
+        await pilot.press("S")
+        await pilot.pause()
+
+    on_screen(tmp_path, (120, 36), script)
+    (picture,) = (tmp_path / ".hud").glob("*.svg")
+    svg = picture.read_text(encoding="utf-8")
+    assert "routes" in svg
+    assert "url(http" not in svg
+    assert "@font-face" not in svg
+
+
+def test_keys_on_a_run_that_cannot_be_stopped_or_forked_say_why(demo_runs: Path) -> None:
+    async def script(app: HudApp, pilot: "Pilot[None]") -> None:
+        app.select(demo_runs / "routes")
+        for key, words in (("x", "No process is writing"), ("F", "Only training runs can be forked")):
+            await pilot.press(key)
+            await pilot.pause()
+            assert words in app.note
+
+    on_screen(demo_runs, (120, 36), script)
+
+
+def test_the_screen_loads_no_torch(demo_runs: Path) -> None:
+    code = (
+        "import asyncio, sys; from pathlib import Path; from trimtab.hud.app import HudApp; from trimtab.hud.look import Look\n"
+        "async def run():\n"
+        f"    app = HudApp(Path({str(demo_runs)!r}), Look())\n"
+        "    async with app.run_test(size=(120, 36)) as pilot:\n"
+        "        for key in '12451':\n"
+        "            await pilot.press(key)\n"
+        "            await pilot.pause()\n"
+        "asyncio.run(run())\n"
+        "assert not {'torch', 'numpy', 'matplotlib', 'scipy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)

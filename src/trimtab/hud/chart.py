@@ -102,7 +102,7 @@ class Chart:
         window = self.window(options)
         if window is None or width < _MARGIN + 4 or height < 3:
             return Text("no values yet", style=look.palette.dim)
-        plot_width, plot_height = width - _MARGIN, max(1, height - (3 if height >= 5 else 1))
+        plot_width, plot_height = width - _MARGIN, max(1, height - (3 if height >= 5 else 0))
         cells = self._cells(plot_width, plot_height, window, look)
         cross = None if options.cross is None else min(plot_width - 1, int(options.cross * plot_width))
         text = Text(no_wrap=True, end="")

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from trimtab.hud.chart import Options
 
-AXES = {"step": "tokens", "tokens": "seconds", "seconds": "step"}
+AXES = {"step": "tokens", "tokens": "elapsed", "elapsed": "step"}
+"""The horizontal axes in turn. `elapsed` is the sum of the steps' seconds, which `trimtab.hud.feed` adds to the rows."""
 _SMOOTHING = {0.0: 0.9, 0.9: 0.98, 0.98: 0.0}
 
 

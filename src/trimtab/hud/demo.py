@@ -34,7 +34,7 @@ def pack(folder: Path, parts: tuple[str, ...] = ("think", "layer")) -> bytes:
     began = _time(json.loads((folder / "manifest.json").read_bytes())["created_at"])
     entries: list[tuple[float, dict[str, Any]]] = []
     end = 0.0
-    for part in ("", *parts):
+    for part in (*parts, ""):
         place = folder / part
         manifest = json.loads((place / "manifest.json").read_bytes())
         start = _time(manifest["created_at"]) - began
@@ -47,7 +47,7 @@ def pack(folder: Path, parts: tuple[str, ...] = ("think", "layer")) -> bytes:
             path = place / name
             for row in parsed(path.read_bytes())[0] if path.exists() else []:
                 if name == "steps.jsonl":
-                    at_step[row["step"]] = start + row["seconds"]
+                    at_step[row["step"]] = max(at_step.values(), default=start) + row["seconds"]
                 at = at_step.get(row.get("step", -1), max(at_step.values(), default=start))
                 at = _time(row["time"]) - began if "time" in row else at
                 end = max(end, at)

@@ -36,6 +36,7 @@ class Rows:
         self.overview: Table | None = None
         self.rows: list[dict[str, Any]] = []
         self.damaged = 0
+        self._elapsed = 0.0
 
     @property
     def shown(self) -> Table:
@@ -55,7 +56,8 @@ class Rows:
             if read.restart:
                 with lock:
                     self.table.clear()
-                    self.rows, self.damaged = [], 0
+                    self.rows, self.damaged, self._elapsed = [], 0, 0.0
+            self._add_elapsed(read.rows)
             for start in range(0, len(read.rows), 64):
                 with lock:
                     self.table.extend(read.rows[start : start + 64])
@@ -71,6 +73,14 @@ class Rows:
                 return changed
             if time.monotonic() >= until:
                 return changed
+
+    def _add_elapsed(self, rows: list[dict[str, Any]]) -> None:
+        """Add the time since the start of the run to rows that have the time of their step."""
+        for row in rows:
+            seconds = row.get("seconds")
+            if isinstance(seconds, float):
+                self._elapsed += seconds
+                row["elapsed"] = self._elapsed
 
 
 class Feed:

@@ -147,21 +147,20 @@ def _run(path: Path, name: str) -> Entry:
 
 
 def _training(base: Entry, summary: Summary | None) -> Entry:
-    first, last = _ends(base.folder / "steps.jsonl")
+    rows = _last_rows(base.folder / "steps.jsonl")
     episode = base.config.get("episode")
     total = episode.get("steps") if isinstance(episode, dict) else None
-    return _stepped(base, first, last, total if isinstance(total, int) else None, summary)
+    return _stepped(base, rows, total if isinstance(total, int) else None, summary)
 
 
-def _stepped(
-    base: Entry, first: dict[str, Any] | None, last: dict[str, Any] | None, total: int | None, summary: Summary | None
-) -> Entry:
+def _stepped(base: Entry, rows: list[dict[str, Any]], total: int | None, summary: Summary | None) -> Entry:
+    last = rows[-1] if rows else None
     values: dict[str, Any] = {"total": total}
     if last is not None:
         values["done"] = last["step"] if isinstance(last.get("step"), int) else 0
         values["figure"] = f"loss {number(last.get('train_loss'))}"
-    if first is not None and last is not None and base.status == "running":
-        rate, pace = _rates(first, last)
+    if last is not None and base.status == "running":
+        rate, pace = _rates(rows)
         values["speed"] = rate
         if pace and total:
             values["left"] = (total - values["done"]) * pace
@@ -173,16 +172,16 @@ def _stepped(
     return Entry(**{**vars(base), **values})
 
 
-def _rates(first: dict[str, Any], last: dict[str, Any]) -> tuple[float | None, float | None]:
-    """Tokens per second, and seconds per step, between two rows."""
+def _rates(rows: list[dict[str, Any]]) -> tuple[float | None, float | None]:
+    """Tokens per second, and seconds per step, over neighbouring rows."""
     try:
-        seconds, steps = last["seconds"] - first["seconds"], last["step"] - first["step"]
-        tokens = last["tokens"] - first["tokens"]
+        seconds = sum(row["seconds"] for row in rows[1:])
+        tokens = rows[-1]["tokens"] - rows[0]["tokens"]
     except (KeyError, TypeError):
         return None, None
-    if seconds <= 0 or steps <= 0:
+    if len(rows) < 2 or seconds <= 0 or tokens < 0:
         return None, None
-    return tokens / seconds, seconds / steps
+    return tokens / seconds, seconds / (len(rows) - 1)
 
 
 def _thinking(base: Entry, summary: Summary | None) -> Entry:
@@ -192,8 +191,9 @@ def _thinking(base: Entry, summary: Summary | None) -> Entry:
         for piece in key.split("."):
             value = value.get(piece) if isinstance(value, dict) else None
         total += value if isinstance(value, int) else 0
-        first, last = _ends(base.folder / part / "steps.jsonl")
-        if last is not None and first is not None:
+        rows = _last_rows(base.folder / part / "steps.jsonl")
+        if rows:
+            last = rows[-1]
             done = max(done, int(last.get("step") or 0))
             figure = f"{part}: loss {number(last.get('train_loss'))}"
     predicted = base.figures.get("predicted")
@@ -263,18 +263,13 @@ def planned_episodes(path: Path) -> int | None:
     return len(spec.arms) * len(spec.seed_list) * len(spec.cells)
 
 
-def _ends(path: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """An earlier row near the end of a file, and its last whole row."""
+def _last_rows(path: Path) -> list[dict[str, Any]]:
+    """The last whole rows of a file, those that have room in one block."""
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             start = max(0, size - _BLOCK)
             block = os.pread(file.fileno(), _BLOCK, start)
     except OSError:
-        return None, None
-    whole = block[block.find(b"\n") + 1 if start else 0 : block.rfind(b"\n") + 1]
-    lines = whole.splitlines()
-    if not lines:
-        return None, None
-    first, last = parsed(lines[0])[0], parsed(lines[-1])[0]
-    return (first[0] if first else None), (last[0] if last else None)
+        return []
+    return parsed(block[block.find(b"\n") + 1 if start else 0 : block.rfind(b"\n") + 1])[0]

@@ -109,7 +109,7 @@ class Validator:
 
 
 def catalogue_file() -> Path:
-    """The file, in the user's cache, that keeps the catalogue of this installation: its name changes with the source code and the packages."""
+    """The file, in the user's cache, that keeps the catalogue: its name changes with the source code and the packages."""
     digest = hashlib.sha256(sys.version.encode())
     root = Path(trimtab.__file__).parent
     for name, children, files in os.walk(root):

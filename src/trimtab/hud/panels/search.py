@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
+from trimtab.config.describe import value_text
 from trimtab.hud.chart import Curve, Options
 from trimtab.hud.feed import View
 from trimtab.hud.panels.panel import Canvas, Panel
@@ -59,7 +60,7 @@ def _best(view: View, canvas: Canvas) -> Text:
         return Curve(label, places, low, high, colour)
 
     look = canvas.look
-    curves = [curve("result", values, look.palette.dim), curve("best", best_so_far(values, lower=lower), look.curve(0))]
+    curves = [curve("best", best_so_far(values, lower=lower), look.curve(0)), curve("result", values, look.palette.dim)]
     options = Options(log=canvas.options.log)
     return Canvas(canvas.width, canvas.height, look, options).chart(curves)
 
@@ -83,7 +84,7 @@ def _trials(view: View, canvas: Canvas) -> Text:
 
 
 def _short(value: Any) -> str:
-    return number(value) if is_number(value) else line(value, 16)
+    return number(value) if is_number(value) else line(value_text(value), 16)
 
 
 def importances(settings: Sequence[Mapping[str, Any]], values: Sequence[float]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from trimtab.hud.feed import Feed, View
 from trimtab.hud.look import Look
 from trimtab.hud.panels.panel import Canvas, Panel, columns
 from trimtab.hud.raster import sparkline
+from trimtab.hud.table import Table
 from trimtab.hud.words import count, duration, line, number
 
 EVALUATIONS = "evaluations.jsonl"
@@ -77,18 +78,18 @@ def _vitals(view: View, canvas: Canvas) -> Text:
     return canvas.lines(rows)
 
 
-def _middles(table: Any, key: str) -> list[float]:
+def _middles(table: Table, key: str) -> list[float]:
     low, high = table.spans(key)
     return [(one + other) / 2 if one <= other else float("nan") for one, other in zip(low, high, strict=True)]
 
 
-def _speeds(table: Any) -> list[float]:
+def _speeds(table: Table) -> list[float]:
     """Tokens per second between neighbouring places."""
-    tokens, seconds = table.places("tokens"), table.places("seconds")
-    if "tokens" not in table or "seconds" not in table or len(tokens) != len(seconds):
+    tokens, elapsed = table.places("tokens"), table.places("elapsed")
+    if "tokens" not in table or "elapsed" not in table or len(tokens) != len(elapsed):
         return []
     stride = max(1, len(tokens) // 100)
-    pairs = list(zip(tokens[::stride], seconds[::stride], strict=True))
+    pairs = list(zip(tokens[::stride], elapsed[::stride], strict=True))
     return [
         (after[0] - before[0]) / (after[1] - before[1])
         for before, after in zip(pairs, pairs[1:], strict=False)
@@ -183,7 +184,7 @@ def _tokens(view: View, canvas: Canvas) -> Text:
         lines.append(canvas.pair("trained tokens", f"{count(tokens)}  per step {number(tokens / steps)}"))
     if batch:
         lines.append(canvas.pair("rows per step", number(batch * (view.stage.setting("episode.accumulation") or 1))))
-    lines.append(canvas.pair("time", duration(table.last("seconds"))))
+    lines.append(canvas.pair("time", duration(table.last("elapsed"))))
     manifest = view.stage.manifest
     if manifest is not None and manifest.model is not None:
         lines.append(canvas.pair("parameters", f"{manifest.model.parameters:,}, {manifest.model.trained:,} trained"))

@@ -62,7 +62,7 @@ class CompareScreen(CurveKeys, HudScreen):
     def title_text(self) -> Text:
         """How many runs, and over what."""
         palette, views = self.hud.look.palette, self.views
-        axis = {"step": "steps", "tokens": "tokens", "seconds": "time"}[self.options.axis]
+        axis = {"step": "steps", "tokens": "tokens", "elapsed": "time"}[self.options.axis]
         if len(views) < 2:
             return Text("Mark runs with Space on the first screen, and press c.", style=palette.warning)
         return Text(f"{len(views)} runs over {axis}", style=palette.text)

@@ -97,11 +97,11 @@ class FleetScreen(HudScreen):
         total = f"{entry.done}/{entry.total}" if entry.total else str(entry.done or "")
         palette = look.palette
         wide = width >= 76
-        name = max(10, min(40, width - (62 if wide else 48)))
+        name = max(10, min(34, width - (66 if wide else 50)))
         parts = [
             (f"{marked}{glyph}", 2, colour),
             (line(entry.name, name), name, palette.text),
-            (entry.kind, 8, palette.dim),
+            (entry.kind, 10 if wide else 8, palette.dim),
             (bar(entry.share, 6, look.glyphs), 6, colour),
             (total, -9, palette.text),
         ]
