@@ -23,6 +23,13 @@ def make_paths_absolute(root: type[BaseModel], data: dict[str, Any]) -> None:
         spec[key] = [_absolute(item) for item in value] if isinstance(value, list) else _absolute(value)
 
 
+def with_absolute_paths(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """A resolved component's spec with the relative paths among its parameters made absolute."""
+    fields = REGISTRIES[kind].schema(spec["name"]).model_fields
+    named = {key: field for key, field in fields.items() if field.json_schema_extra == FILE_PATH}
+    return {key: _absolute(value) if key in named else value for key, value in spec.items()}
+
+
 def path_keys(config: BaseModel) -> set[str]:
     """The dotted keys of a config that name files (`data.path`)."""
     return {dotted for _, _, dotted in _paths(type(config), config.model_dump(mode="json"))}

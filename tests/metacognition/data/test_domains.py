@@ -1,13 +1,15 @@
 """Which domain each sample comes from."""
 
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.errors import ConfigError
-from trimtab.metacognition.data.domains import ROUND, MixedTask, Rounds, apportioned
+from trimtab.metacognition.data.domains import ROUND, Domain, MixedTask, Rounds, apportioned
 from trimtab.metacognition.data.routes import Routes
 
 
@@ -54,3 +56,26 @@ def test_a_problem_is_scored_by_the_task_of_its_domain() -> None:
     assert Counter(problem.domain for problem in problems) == {"routes 1": 5, "routes 2": 5}  # type: ignore[attr-defined]
     assert all(mixed.score(problem, problem.truth) == {"exact_match": 1.0} for problem in problems)
     assert mixed.final_answer(problems[0], " A ") == "a"
+
+
+def test_the_task_of_a_domain_gets_its_defaults_and_absolute_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    domain = Domain.model_validate({"task": {"name": "traces", "path": "a.jsonl"}, "weight": 2})
+    spec = domain.task.spec
+    assert spec["path"] == str(tmp_path / "a.jsonl") and spec["buffer"] == 2048 and spec["validation_path"] is None
+    assert Domain.model_validate(domain.model_dump(mode="json")) == domain
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({"name": "nonsense"}, "there is no task 'nonsense'"),
+        ({"name": "routes", "hop": [1]}, "hop"),
+        ({"name": "package.module:Task"}, "Only tasks with plain names can be mixed in"),
+    ],
+)
+def test_a_task_that_cannot_be_mixed_in_is_refused_with_its_config(task: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Domain.model_validate({"task": task})

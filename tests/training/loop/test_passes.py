@@ -118,3 +118,22 @@ def test_a_layer_pattern_without_a_match_is_refused() -> None:
 
 def test_the_vocabulary_is_as_large_as_its_ids() -> None:
     assert UnevenLoader().ids.max() < VOCABULARY
+
+
+class Reports(UnevenLoader):
+    """Reports figures and an event with its batches."""
+
+    def take(self, position: int, count: int, mix: Any = None, state: Any = None) -> Batch:
+        batch = super().take(position, count)
+        event = {"kind": "grown", "reason": "it was time", "before": 1, "after": 2}
+        batch.metadata.update(figures={"place": float(position)}, occurrences=[event] if position == 12 else [])
+        return batch
+
+
+def test_figures_and_events_of_a_source_are_in_the_records_of_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.training.loop.test_trainer.UnevenLoader", Reports)
+    _, logger, _ = trained(episode(steps=2, batch_size=4, accumulation=2))
+    # Each the largest of a step's two micro-batches.
+    assert [row["aux"]["data.place"] for row in logger.steps] == [4.0, 12.0]
+    (event,) = (event for event in logger.events if event["kind"] == "grown")
+    assert (event["step"], event["reason"], event["before"], event["after"]) == (2, "it was time", 1, 2)

@@ -5,9 +5,11 @@ from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from trimtab.config import REGISTRIES, Frozen, NestedComponent
+from trimtab.config import REGISTRIES, Frozen, NestedComponent, resolve_component
+from trimtab.config.paths import with_absolute_paths
+from trimtab.config.wording import Source
 from trimtab.data.problem import Problem, Split, Task, final_answer
 from trimtab.errors import ConfigError
 from trimtab.metacognition.data.problem import ThoughtProblem, with_thoughts
@@ -35,6 +37,19 @@ class Domain(Frozen):
             gt=0, allow_inf_nan=False, description="its share of the samples, relative to that of `task`, which is 1"
         ),
     ] = 1.0
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _resolved(cls, value: Any) -> Any:
+        """The task with its defaults and absolute paths. The engine resolves components only where a key holds one directly."""
+        if not isinstance(value, dict) or not isinstance(name := value.get("name"), str):
+            return value
+        # What a recorded config would import is asked for at its own components, not within lists of mappings.
+        if ":" in name:
+            raise ConfigError(
+                f"data.mix: '{name}' is not the name of a task. Only tasks with plain names can be mixed in."
+            )
+        return with_absolute_paths("task", resolve_component("task", value, Source("data.mix")))
 
     def build(self) -> Task:
         """The task of the domain."""
