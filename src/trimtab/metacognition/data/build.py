@@ -51,7 +51,7 @@ def thinking_fingerprint(
     if rollouts is not None:
         made["rollouts"] = rollouts.model_dump(mode="json")
     if mix:
-        made["mix"] = [{"weight": one.weight, "task": one.task.name, **one.build().identity} for one in mix]
+        made["mix"] = [{"weight": one.weight, "task": one.task.name, **one.built.identity} for one in mix]
     if too_long != "error":
         made |= {"max_len": max_len, "too_long": too_long, "context": context}
     made["outcomes"] = None if outcomes is None else hashlib.sha256(read_regular(Path(outcomes))).hexdigest()
@@ -138,7 +138,7 @@ def thinking_data(
                 "`leave_out`."
             )
         return streamed_or_mixed(
-            [task, *(domain.build() for domain in mix)],
+            [task, *(domain.built for domain in mix)],
             [1.0, *(domain.weight for domain in mix)],
             tokenizer=tokenizer,
             size=size,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -51,8 +52,9 @@ class Domain(Frozen):
             )
         return with_absolute_paths("task", resolve_component("task", value, Source("data.mix")))
 
-    def build(self) -> Task:
-        """The task of the domain."""
+    @cached_property
+    def built(self) -> Task:
+        """The task of the domain. It is kept, because a task reads its files once."""
         task: Task = REGISTRIES["task"].build(self.task.spec)
         return task
 
