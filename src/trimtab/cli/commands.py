@@ -7,6 +7,7 @@ from trimtab.cli import (
     benching,
     chaos,
     controllers,
+    data_commands,
     evidence,
     experimenting,
     hud,
@@ -45,6 +46,7 @@ controllers.add_to(app)
 memory_commands.add_to(app)
 thinking.add_to(app)
 hud.add_to(app)
+data_commands.add_to(app)
 
 
 @app.callback(invoke_without_command=True)

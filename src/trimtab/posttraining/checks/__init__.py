@@ -1,0 +1,1 @@
+"""Checks of files of chats and preference pairs, and copies of them under their hashes."""
