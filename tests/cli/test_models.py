@@ -1,4 +1,4 @@
-"""`trimtab models`: import, list, ask, export."""
+"""`trimtab models`: import, list, ask, export, merge, verify."""
 
 import json
 from dataclasses import replace
@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from tests.models.pretrained.gguf_files import write_gguf
 from trimtab.cli.commands import app
-from trimtab.config import ConfigError, DataError
+from trimtab.config import ConfigError, DataError, WorkError
 from trimtab.models.pretrained import known_models
 
 runner = CliRunner()
@@ -132,6 +132,14 @@ def test_a_run_trains_resumes_and_is_exported(gguf: Path, home: Path, tmp_path: 
     assert weights[0] == weights[1]
     call("export", tmp_path / "run-8", "--out", tmp_path / "tuned")
     assert call("ask", tmp_path / "tuned", "Why?", "--tokens", "2")
+    assert ": agrees (" in call("merge", tmp_path / "run-8", "--out", tmp_path / "merged")
+    files = [tmp_path / name / "model.safetensors" for name in ("tuned", "merged")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    verified = json.loads(call("verify", tmp_path / "run-8", "--folder", tmp_path / "merged", "--json"))
+    assert [form["agrees"] for form in verified["forms"]] == [True, True]
+    with pytest.raises(WorkError, match="gives other logits as .*tiny than it was trained to give"):
+        base = home / "models" / "tiny"
+        runner.invoke(app, ["models", "verify", str(tmp_path / "run-8"), "--folder", str(base)], catch_exceptions=False)
     with pytest.raises(ConfigError, match="only low-rank additions"):
         call("export", tmp_path / "run-8", "--out", tmp_path / "adapter", "--adapter")
     with pytest.raises(ConfigError, match="exists already"):

@@ -1,9 +1,9 @@
-"""Commands on pretrained models: import, list, ask, export."""
+"""Commands on pretrained models: import, list, ask, export, merge, verify."""
 
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,11 +11,19 @@ from trimtab.boundary import user_path
 from trimtab.cli.options import finite
 from trimtab.cli.output import deliver, say, working
 from trimtab.cli.running import AllowCode
-from trimtab.errors import ConfigError, DataError
+from trimtab.errors import ConfigError, DataError, WorkError
+
+if TYPE_CHECKING:
+    from trimtab.training.runs.sampling import LoadedModel
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-models_app = typer.Typer(help="Import, list, ask and export pretrained models.", no_args_is_help=True)
+PretrainedRun = Annotated[
+    Path, typer.Argument(parser=user_path, help="The folder of a run that trained a pretrained model.")
+]
+CheckpointStep = Annotated[int | None, typer.Option("--step", help="The checkpoint to use; default: the newest.")]
+
+models_app = typer.Typer(help="Import, list, ask, export, merge and verify pretrained models.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -167,20 +175,69 @@ def ask(
 @models_app.command()
 @working()
 def export(
-    run: Annotated[Path, typer.Argument(parser=user_path, help="The folder of a run that trained a pretrained model.")],
+    run: PretrainedRun,
     out: Annotated[Path, typer.Option("--out", parser=user_path, help="The folder to write.")],
     adapter: Annotated[
         bool, typer.Option("--adapter", help="Only the low-rank adapter, in the format of peft.")
     ] = False,
-    step: Annotated[int | None, typer.Option(help="The checkpoint to use; default: the newest.")] = None,
+    step: CheckpointStep = None,
     allow_code: AllowCode = False,
 ) -> None:
     """Export a run's pretrained model for transformers.
 
     trimtab models export runs/tuned --out tuned
     """
-    from trimtab.models.pretrained.model import Pretrained
     from trimtab.models.pretrained.saving import save_model
+
+    loaded = _trained(run, step, allow_code)
+    save_model(loaded.model, out, adapter=adapter)
+    say(f"{out}: the {'adapter' if adapter else 'model'} of step {loaded.step}.")
+
+
+@models_app.command()
+@working()
+def merge(
+    run: PretrainedRun,
+    out: Annotated[Path, typer.Option("--out", parser=user_path, help="The folder to write.")],
+    step: CheckpointStep = None,
+    allow_code: AllowCode = False,
+) -> None:
+    """Merge a run's low-rank additions into the weights in fp32, write the model, and verify it (see `verify`).
+
+    trimtab models merge runs/tuned --out tuned
+    """
+    from trimtab.models.pretrained.saving import save_model
+
+    loaded = _trained(run, step, allow_code)
+    save_model(loaded.model, out)
+    say(f"{out}: the model of step {loaded.step}.")
+    _verify(loaded, out, as_json=False)
+
+
+@models_app.command()
+@working()
+def verify(
+    run: PretrainedRun,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", parser=user_path, help="A folder with the run's exported model to compare."),
+    ] = None,
+    step: CheckpointStep = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the forms of a run's model: as trained, merged, as an adapter, and in a folder. Exit code 1 if they differ.
+
+    All are computed in fp32 on the same 64 random tokens. They agree if no logit differs by 0.01 standard deviations or more.
+
+    trimtab models verify runs/tuned --folder tuned
+    """
+    _verify(_trained(run, step, allow_code), folder, as_json=as_json)
+
+
+def _trained(run: Path, step: int | None, allow_code: bool) -> "LoadedModel":
+    """The pretrained model of a run, with a note where newer checkpoints cannot be used."""
+    from trimtab.models.pretrained.model import Pretrained
     from trimtab.training.runs.sampling import load_model
 
     loaded = load_model(run, step, allow_code=allow_code)
@@ -190,5 +247,28 @@ def export(
         )
     for refused in loaded.refused:
         say(f"{refused} The model is that of step {loaded.step}.", err=True)
-    save_model(loaded.model, out, adapter=adapter)
-    say(f"{out}: the {'adapter' if adapter else 'model'} of step {loaded.step}.")
+    return loaded
+
+
+def _verify(loaded: "LoadedModel", folder: Path | None, *, as_json: bool) -> None:
+    """Print each form of a model. Raises `WorkError` if one differs from the trained network."""
+    from trimtab.models.pretrained.logit_comparison import TOLERANCE
+    from trimtab.models.pretrained.verifying import forms_of
+
+    forms = list(forms_of(loaded.model, folder))
+    if as_json:
+        values = [{"form": form.name, "difference": form.difference, "agrees": form.agrees} for form in forms]
+        deliver(json.dumps({"step": loaded.step, "tolerance": TOLERANCE, "forms": values}))
+    else:
+        deliver(
+            "\n".join(
+                f"{form.name}: {'agrees' if form.agrees else 'DIFFERS'} ({form.difference:.2g} standard deviations of the "
+                f"logits, tolerance {TOLERANCE:g})"
+                for form in forms
+            )
+        )
+    if wrong := [form.name for form in forms if not form.agrees]:
+        raise WorkError(
+            f"The model of step {loaded.step} gives other logits as {', '.join(wrong)} than it was trained to give. Do not use "
+            "that form; export the run again (trimtab models merge)."
+        )

@@ -47,8 +47,8 @@ def save_model(model: Any, folder: str | Path, *, adapter: bool = False) -> None
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(target) as temporary:
         if adapter:
-            _write_adapter(model, temporary)
-            check_written(model.network, _with_adapter(model, temporary), target, _ADAPTER_ADVICE)
+            write_adapter(model, temporary)
+            check_written(model.network, loaded_adapter(model, temporary), target, _ADAPTER_ADVICE)
         else:
             write_network(model.network, merged_weights(model.network), temporary)
             check_written(model.network, load_network(model_files(str(temporary))), target)
@@ -71,7 +71,7 @@ def check_written(network: nn.Module, written: nn.Module, target: Path, advice: 
         )
 
 
-def _with_adapter(model: Any, folder: Path) -> nn.Module:
+def loaded_adapter(model: Any, folder: Path) -> nn.Module:
     """The model's base with the additions of an adapter folder, loaded by peft."""
     base = load_network(model_files(str(model.source)))
     # Use the model's own base weights: under bf16 its frozen matrices are rounded.
@@ -161,7 +161,8 @@ def _lora_layers(network: nn.Module) -> dict[str, Any]:
     return {name: module for name, module in network.named_modules() if isinstance(module, kind)}
 
 
-def _write_adapter(model: Any, folder: Path) -> None:
+def write_adapter(model: Any, folder: Path) -> None:
+    """Write the low-rank additions of a `Pretrained` to an existing folder. Raises ConfigError if it trains anything else."""
     if model.source.is_file():
         raise ConfigError(
             f"An adapter needs the folder of its base model, but {model.source} is a GGUF file. Import it first (trimtab "

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trimtab.reports.blocks import Block, Judgement, Judgements, Listing, Section, Table, Text
+from trimtab.reports.blocks import Block, Listing, Section, Table, Text
 from trimtab.reports.page import Report
 
 
@@ -58,9 +58,9 @@ def judgements_of(findings: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def page_of(findings: Mapping[str, Any]) -> Report:
     """The findings as a page."""
-    judged = tuple(Judgement("", word, sentence) for word, sentence in judgements_of(findings))
+    judged = Table("", ("", "finding"), tuple(judgements_of(findings)), words=frozenset({0, 1}))
     sections = [
-        Section("findings", "Findings", (Judgements(judged),)),
+        Section("findings", "Findings", (judged,)),
         Section("lengths", "Lengths", tuple(_lengths(findings))),
     ]
     near = findings["duplicates"]["near_rows"]
