@@ -3,7 +3,7 @@
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -26,8 +26,8 @@ _PERSON_KIND = re.compile(r"\b(\w++)\s++(?:is\s++)?+(?:a\s++)?+(knight|knave)\b"
 class LogicProblem(Problem):
     """A problem with what it was written from, and the names of its variables or people."""
 
-    source: entailment.Argument | knights.Puzzle | None = None
-    names: tuple[str, ...] = ()
+    source: entailment.Argument | knights.Puzzle | None = field(default=None, repr=False)
+    names: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Logic(GeneratedTask):
