@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.app import App, SystemCommand
 from textual.message import Message
@@ -16,14 +17,13 @@ from trimtab.hud.keys import KEYS
 from trimtab.hud.look import Look
 from trimtab.hud.poller import Poller
 from trimtab.hud.screens.base import HudScreen
-from trimtab.hud.screens.compare import CompareScreen
 from trimtab.hud.screens.confirm import ConfirmScreen
 from trimtab.hud.screens.fleet import FleetScreen
 from trimtab.hud.screens.help import HelpScreen
-from trimtab.hud.screens.launch import LaunchScreen
-from trimtab.hud.screens.run import RunScreen
-from trimtab.hud.screens.study import StudyScreen
 from trimtab.hud.style import css_for
+
+if TYPE_CHECKING:
+    from trimtab.hud.screens.launch import LaunchScreen
 
 MARK_LIMIT = 6
 """Runs that can be compared: as many as there are colours of curves."""
@@ -59,16 +59,7 @@ class HudApp(App[None]):
         """Read the folder, show it, and begin to follow it."""
         self.title = "trimtab hud"
         self.fleet.scan()
-        self.places = {
-            "fleet": FleetScreen(),
-            "run": RunScreen(),
-            "launch": LaunchScreen(self.fleet.folder),
-            "compare": CompareScreen(),
-            "study": StudyScreen(),
-        }
-        for place, screen in self.places.items():
-            self.install_screen(screen, place)  # screens that are not installed end when another takes their place
-        self.push_screen("fleet")
+        self.push_screen(self._place("fleet"))
         if self.selected is not None:
             self.select(self.selected)
             self.poll_once()
@@ -79,7 +70,7 @@ class HudApp(App[None]):
     def on_unmount(self) -> None:
         """End the poller; runs go on."""
         self.poller.stop()
-        if self.places:
+        if "launch" in self.places:
             self.launch.validator.close()
         control.forget_started()
 
@@ -142,8 +133,9 @@ class HudApp(App[None]):
 
     def go(self, place: str) -> None:
         """Show a screen."""
-        if self.screen is not self.places[place]:
-            self.switch_screen(place)
+        screen = self._place(place)
+        if self.screen is not screen:
+            self.switch_screen(screen)
         self.call_later(self._arrive)
 
     def _arrive(self) -> None:
@@ -151,11 +143,41 @@ class HudApp(App[None]):
         self.redraw()
 
     @property
-    def launch(self) -> LaunchScreen:
+    def launch(self) -> "LaunchScreen":
         """The screen that starts runs."""
-        screen = self.places["launch"]
+        from trimtab.hud.screens.launch import LaunchScreen
+
+        screen = self._place("launch")
         assert isinstance(screen, LaunchScreen)
         return screen
+
+    def _place(self, name: str) -> HudScreen:
+        """A screen; it is imported and made when it is first shown, so that the program starts quickly."""
+        if name not in self.places:
+            self.places[name] = self._made(name)
+            self.install_screen(self.places[name], name)  # one that is not installed ends when another takes its place
+        return self.places[name]
+
+    def _made(self, name: str) -> HudScreen:
+        match name:
+            case "fleet":
+                return FleetScreen()
+            case "run":
+                from trimtab.hud.screens.run import RunScreen
+
+                return RunScreen()
+            case "launch":
+                from trimtab.hud.screens.launch import LaunchScreen
+
+                return LaunchScreen(self.fleet.folder)
+            case "compare":
+                from trimtab.hud.screens.compare import CompareScreen
+
+                return CompareScreen()
+            case _:
+                from trimtab.hud.screens.study import StudyScreen
+
+                return StudyScreen()
 
     def draft_fork(self, run: Path, at: int) -> None:
         """Show the launch screen with a fork of a run."""

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
 from textual.screen import Screen
+from textual.widgets import Input
 
 from trimtab.hud.host import Host
 from trimtab.hud.keys import footer, keys_of
@@ -20,8 +21,11 @@ SMALLEST = (60, 16)
 
 
 def bindings(screen: str) -> list[BindingType]:
-    """The bindings of a screen, from the table of keys."""
-    return [Binding(key.keys, key.action, key.help, show=False) for key in keys_of(screen)]
+    """The bindings of a screen, from the table of keys.
+
+    With priority a key has its effect before the next one is looked at, so letters typed quickly after `/` are in the filter.
+    """
+    return [Binding(key.keys, key.action, key.help, show=False, priority=True) for key in keys_of(screen)]
 
 
 class HudScreen(Screen[None]):
@@ -60,6 +64,10 @@ class HudScreen(Screen[None]):
         self.set_class(self.size.height < 30, "low")
         self.fit()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While something is typed, keys are text; only Esc is not."""
+        return action == "leave" or not isinstance(self.focused, Input)
+
     def fit(self) -> None:
         """Adapt to a new size."""
 
@@ -93,11 +101,13 @@ class HudScreen(Screen[None]):
             text.truncate(width, overflow="ellipsis")
             return text
         text = Text(no_wrap=True, end="")
-        for key, words in footer(self.place):
-            piece = len(key) + len(words) + 3
-            if len(text.plain) + piece > width:
-                break
+        keys = footer(self.place)
+        room = width - sum(len(key) + len(words) + 3 for key, words in keys[-2:])  # help and quit are always shown
+        for index, (key, words) in enumerate(keys):
+            if index < len(keys) - 2 and len(text.plain) + len(key) + len(words) + 3 > room:
+                continue
             text.append(f" {key} ", f"bold {palette.accent}").append(f"{words} ", palette.dim)
+        text.truncate(width)
         return text
 
     def _summary(self, width: int, height: int) -> Text:

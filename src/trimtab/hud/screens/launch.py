@@ -218,7 +218,7 @@ class LaunchScreen(HudScreen):
         with box.prevent(Input.Changed):
             box.value = value
         box.cursor_position = len(value)
-        box.focus()
+        self.set_focus(box)
 
     def action_open(self) -> None:
         """Edit the value at the cursor. A component that may be chosen is chosen; of few values the next is taken."""
@@ -264,12 +264,15 @@ class LaunchScreen(HudScreen):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take what was typed."""
         what, value = self._editing, event.value
+        if not what:  # Enter was pressed again before the list had the focus
+            self.action_open()
+            return
         self._stop_typing()
         if what == "base":
             self._do(lambda: self.state.set_base(value))
         elif what == "out":
             self._do(lambda: self.state.change(replace(self.state.draft, out=value)))
-        elif what and what != "filter":
+        elif what != "filter":
             self._set(what, value)
 
     def _stop_typing(self) -> None:
