@@ -118,7 +118,10 @@ def test_a_reference_that_does_not_fit_is_refused(run: Path, tmp_path: Path) -> 
 def test_a_run_of_another_tokenizer_or_a_shorter_context_is_not_trained_further(run: Path, tmp_path: Path) -> None:
     from trimtab.posttraining.trained import trained
 
-    assert trained(tokenizer=CharacterTokenizer(), context=48, run=str(run)).training
+    model = trained(tokenizer=CharacterTokenizer(), context=48, run=str(run))
+    assert model.training
+    assert model.dropout == 0.1
+    assert trained(tokenizer=CharacterTokenizer(), context=48, run=str(run), dropout=0.0).dropout == 0
     with pytest.raises(ConfigError, match=r"^model\.run: the run in \S+ has another tokenizer"):
         trained(tokenizer=CharacterTokenizer(policy="ascii128"), context=48, run=str(run))
     with pytest.raises(ConfigError, match=r"^model\.run: the model of the run in \S+ reads at most 48 tokens"):
