@@ -45,5 +45,5 @@ def mean_entropy(chosen: Selected, answers: AnswerLogProbs, time: int) -> float:
     for start in range(0, len(chosen.logits), _AT_ONCE):
         log_p = chosen.logits[start : start + _AT_ONCE].log_softmax(-1)
         entropy = -(log_p.exp() * torch.where(log_p.isfinite(), log_p, 0.0)).sum(-1)
-        total.index_add_(0, chosen.index[start : start + _AT_ONCE] // time, entropy)
+        total.index_add_(0, chosen.index[start : start + _AT_ONCE] // time, entropy.to(total.dtype))
     return float((total / answers.tokens.clamp(min=1)).mean())
