@@ -12,6 +12,7 @@ from tests.models.pretrained.folders import KINDS, VOCABULARY, write
 from trimtab.config import REGISTRIES, ConfigError
 from trimtab.data.tokenizers import PretrainedTokenizer
 from trimtab.generation import complete
+from trimtab.metacognition.blocks import check_tags
 from trimtab.metacognition.model import Metacognitive
 from trimtab.metacognition.rules import ThinkingRules
 from trimtab.metacognition.tags import Tags
@@ -150,6 +151,20 @@ def test_a_run_of_a_pretrained_model_resumes_exactly(model_folder: Path, tmp_pat
     ends = [RunDirectory(tmp_path / name).summary() for name in ("whole", "run")]
     assert ends[0] is not None and ends[1] is not None
     assert ends[0].weights_sha256 == ends[1].weights_sha256
+
+
+def test_tags_with_the_embedding_of_another_token_are_refused_unless_it_is_trained(folders: dict[str, Path]) -> None:
+    model = made(folders[KINDS[0]], {"name": "norms"})
+    weight = model.base.network.get_input_embeddings().weight
+    check_tags(model.base, Tags(OPEN, CLOSE))
+    with torch.no_grad():
+        weight[[7, 9]] = weight[CLOSE].clone()
+    with pytest.raises(
+        ConfigError, match=r"tokenizer.close: .* \(token 4\) has the same embedding as the token 7 and 1 more"
+    ):
+        check_tags(model.base, Tags(OPEN, CLOSE))
+    weight.requires_grad_()
+    check_tags(model.base, Tags(OPEN, CLOSE))
 
 
 def test_tags_must_be_single_tokens_of_a_pretrained_model(model_folder: Path) -> None:

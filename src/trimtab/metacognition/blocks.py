@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from trimtab.errors import ConfigError
+from trimtab.metacognition.tags import Tags
 from trimtab.models import Decoder
 from trimtab.models.pretrained.loading import blocks_of
 
@@ -23,6 +24,25 @@ def blocks_in(base: nn.Module) -> nn.ModuleList:
     raise ConfigError(
         f"model.base: a {type(base).__name__} has no blocks that the metacognitive layer knows. Use decoder or pretrained."
     )
+
+
+def check_tags(base: nn.Module, tags: Tags) -> None:
+    """Refuse tags that a pretrained model cannot tell from other tokens. Raises `ConfigError`.
+
+    Tokens that were never trained may all have one embedding, and with it one probability, unless the embeddings are trained.
+    """
+    network = getattr(base, "network", None)
+    if network is None or (weight := network.get_input_embeddings().weight).requires_grad:
+        return
+    for name, tag in (("open", tags.open), ("close", tags.close)):
+        same = [token for token in (weight == weight[tag]).all(dim=1).nonzero()[:, 0].tolist() if token != tag]
+        if same:
+            more = f" and {len(same) - 1} more" if len(same) > 1 else ""
+            raise ConfigError(
+                f"data.tokenizer.{name}: in the base model the tag (token {tag}) has the same embedding as the token {same[0]}{more}, "
+                "so the model cannot tell them apart. Name a token that the model was trained with, or train the embeddings: "
+                "model.base.adapt: [..., {name: embeddings}]."
+            )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from trimtab.config.registry import accepts
 from trimtab.data import Tokenizer
 from trimtab.generation.rules import NewRows
 from trimtab.generation.sampling import has_cache
-from trimtab.metacognition.blocks import blocks_in, changed
+from trimtab.metacognition.blocks import blocks_in, changed, check_tags
 from trimtab.metacognition.caps import check_caps, expected_use
 from trimtab.metacognition.layer import Decision, MetacognitiveLayer
 from trimtab.metacognition.rules import Budget, ThinkingRules, check_left_padding
@@ -96,6 +96,7 @@ class Metacognitive(nn.Module):
             self.base.initialise(torch.Generator().manual_seed(int(torch.randint(1 << 62, ()))))
         if not has_cache(self.base):
             raise ConfigError(f"model.base: '{base.name}' has no cache of keys and values. Use decoder or pretrained.")
+        check_tags(self.base, self.tags)
         blocks = self._blocks()
         self.gate_block = (gate_layer or (len(blocks) + 1) // 2) - 1
         if self.gate_block >= len(blocks):
