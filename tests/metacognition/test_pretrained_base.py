@@ -160,7 +160,7 @@ def test_tags_with_the_embedding_of_another_token_are_refused_unless_it_is_train
     with torch.no_grad():
         weight[[7, 9]] = weight[CLOSE].clone()
     with pytest.raises(
-        ConfigError, match=r"tokenizer.close: .* \(token 4\) has the same embedding as the token 7 and 1 more"
+        ConfigError, match=r"tokenizer.close: .* \(token 4\) has the embedding of the token 7 and 1 more"
     ):
         check_tags(model.base, Tags(OPEN, CLOSE))
     weight.requires_grad_()

@@ -39,7 +39,7 @@ def check_tags(base: nn.Module, tags: Tags) -> None:
         if same:
             more = f" and {len(same) - 1} more" if len(same) > 1 else ""
             raise ConfigError(
-                f"data.tokenizer.{name}: in the base model the tag (token {tag}) has the same embedding as the token {same[0]}{more}, "
+                f"data.tokenizer.{name}: in the base model the tag (token {tag}) has the embedding of the token {same[0]}{more}, "
                 "so the model cannot tell them apart. Name a token that the model was trained with, or train the embeddings: "
                 "model.base.adapt: [..., {name: embeddings}]."
             )
