@@ -167,13 +167,12 @@ def test_a_base_of_each_kind_is_recognised_and_valid(everything: dict[str, Any],
 
 
 def test_a_fork_is_judged_against_its_run(tmp_path: Path) -> None:
-    from trimtab.hud.demo import Replay, recording
+    from tests.training.small_runs import DECODER, config
     from trimtab.records import Manifest
+    from trimtab.training import train
 
-    replay = Replay(recording(), tmp_path / "routes", 1.0)
-    replay.write_until(1e9)
-    replay.release()
-    run = tmp_path / "routes" / "think"
+    run = tmp_path / "run"
+    train(config("episode.steps=1", base=DECODER), run)
     reply = checked({"kind": FORK, "base": str(run), "overrides": ["episode.steps=500"]})
     assert reply["config"]["episode"]["steps"] == 500
     assert reply["hash"] != Manifest.read(run / "manifest.json").config_hash
