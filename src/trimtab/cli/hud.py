@@ -56,11 +56,10 @@ def hud(
 
     if not sys.stdout.isatty():
         raise ConfigError("The screen needs a terminal. In a pipe use `trimtab hud --plain`.")
-    from trimtab.hud import start
-    from trimtab.hud.start import demo as replay
+    from trimtab.hud import start_demo, start_hud
 
     if demo:
-        replay(say, speed=speed, theme=theme, glyphs=glyphs)
+        start_demo(say, speed=speed, theme=theme, glyphs=glyphs)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    start(folder, theme=theme, glyphs=glyphs)
+    start_hud(folder, theme=theme, glyphs=glyphs)

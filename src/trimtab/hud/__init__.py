@@ -6,15 +6,15 @@ from trimtab.lazy import lazy_names
 
 if TYPE_CHECKING:
     from trimtab.hud.plain import print_state
-    from trimtab.hud.start import demo, start
+    from trimtab.hud.start import start_demo, start_hud
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "demo": "trimtab.hud.start",
+        "start_demo": "trimtab.hud.start",
         "print_state": "trimtab.hud.plain",
-        "start": "trimtab.hud.start",
+        "start_hud": "trimtab.hud.start",
     },
 )
 
-__all__ = ["demo", "print_state", "start"]
+__all__ = ["print_state", "start_demo", "start_hud"]
