@@ -51,6 +51,17 @@ class Terminal:
             assert self.process.poll() is None, self.output[-2000:]
             self.read()
 
+    def wait_until_keys_arrive(self) -> None:
+        """A key among the terminal's answers to the program's first questions may be lost, so ask for help until it comes."""
+        until = time.monotonic() + 60
+        while b"Keys on the screen" not in self.output:
+            assert time.monotonic() < until, self.output[-2000:]
+            os.write(self.master, b"?")
+            self.read(1.0)
+        self.read(1.0)
+        os.write(self.master, b"\x1b")
+        self.read(1.0)
+
     def wait_for_end(self) -> int:
         until = time.monotonic() + 60
         while self.process.poll() is None:
@@ -85,6 +96,7 @@ def test_the_terminal_is_as_before_whatever_ends_the_program(demo_runs: Path, en
         assert MOUSE_ON.search(terminal.output)
         assert not terminal.is_restored()
         if isinstance(end, bytes):
+            terminal.wait_until_keys_arrive()
             os.write(terminal.master, end)
         else:
             terminal.process.send_signal(end)
@@ -99,6 +111,7 @@ def test_keys_and_resizes_in_a_real_terminal(demo_runs: Path) -> None:
     terminal = Terminal([str(demo_runs)])
     try:
         terminal.wait_for(b"routes")
+        terminal.wait_until_keys_arrive()
         os.write(terminal.master, b"\r")
         terminal.wait_for(b"SHARES OF THE BLOCKS")
         terminal.resize(50, 10)
@@ -129,6 +142,7 @@ def test_without_colours_states_are_told_apart_by_characters(demo_runs: Path) ->
         terminal.read(1.0)
         text = re.sub(rb"\x1b\[[0-9;?<>=]*[a-zA-Z]", b"", terminal.output)
         assert b"+ routes" in text
+        terminal.wait_until_keys_arrive()
         os.write(terminal.master, b"q")
         assert terminal.wait_for_end() == 0
     finally:

@@ -46,7 +46,14 @@ def tmux(demo_runs: Path) -> Iterator[Tmux]:
     program = shlex.join([sys.executable, "-P", "-m", "trimtab.cli.main", "hud", str(demo_runs)])
     pane = Tmux(f"unset COLUMNS LINES; {program}; echo ended with $?; sleep 600")
     pane.wait_for("RUNS")
-    time.sleep(2)  # the terminal answers the program's questions about it, and a key among the answers may be lost
+    for _ in range(60):  # a key among the terminal's answers to the program's first questions may be lost
+        pane.press("?")
+        time.sleep(1)
+        if "Keys on the screen" in pane.screen():
+            break
+    pane.press("Escape")
+    pane.wait_for("RUNS")
+    time.sleep(1)
     yield pane
     pane.run("kill-server")
 
