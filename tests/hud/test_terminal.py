@@ -107,22 +107,6 @@ def test_the_terminal_is_as_before_whatever_ends_the_program(demo_runs: Path, en
         terminal.close()
 
 
-def test_keys_and_resizes_in_a_real_terminal(demo_runs: Path) -> None:
-    terminal = Terminal([str(demo_runs)])
-    try:
-        terminal.wait_for(b"routes")
-        terminal.wait_until_keys_arrive()
-        os.write(terminal.master, b"\r")
-        terminal.wait_for(b"SHARES OF THE BLOCKS")
-        terminal.resize(50, 10)
-        os.killpg(terminal.process.pid, signal.SIGWINCH)
-        terminal.wait_for(b"routes, thinking, completed")
-        os.write(terminal.master, b"q")
-        assert terminal.wait_for_end() == 0
-    finally:
-        terminal.close()
-
-
 def test_the_demo_plays_and_removes_its_folder(tmp_path: Path) -> None:
     terminal = Terminal(["--demo", "--speed", "30"], environment={"TMPDIR": str(tmp_path)})
     try:
