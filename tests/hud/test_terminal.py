@@ -30,7 +30,9 @@ class Terminal:
         self.resize(*size)
         self.before = termios.tcgetattr(self.slave)
         self.output = b""
-        values = {**os.environ, "TERM": "xterm-256color", **(environment or {})}
+        # COLUMNS and LINES, which parallel test runs export, would override the size of the terminal.
+        own = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        values = {**own, "TERM": "xterm-256color", **(environment or {})}
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "trimtab.cli.main", "hud", *arguments],
             stdin=self.slave, stdout=self.slave, stderr=self.slave, start_new_session=True, env=values,
@@ -103,6 +105,22 @@ def test_the_terminal_is_as_before_whatever_ends_the_program(demo_runs: Path, en
         code = terminal.wait_for_end()
         assert code == (0 if isinstance(end, bytes) else 128 + end)
         assert terminal.is_restored()
+    finally:
+        terminal.close()
+
+
+def test_keys_and_resizes_in_a_real_terminal(demo_runs: Path) -> None:
+    terminal = Terminal([str(demo_runs)])
+    try:
+        terminal.wait_for(b"routes")
+        terminal.wait_until_keys_arrive()
+        os.write(terminal.master, b"\r")
+        terminal.wait_for(b"SHARES OF THE BLOCKS")
+        terminal.resize(50, 10)
+        os.killpg(terminal.process.pid, signal.SIGWINCH)
+        terminal.wait_for(b"routes, thinking, completed")
+        os.write(terminal.master, b"q")
+        assert terminal.wait_for_end() == 0
     finally:
         terminal.close()
 
