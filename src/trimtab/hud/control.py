@@ -20,7 +20,7 @@ HOME = ".hud"
 """The folder, within that of the runs, for what the screen keeps: logs of starts and the history."""
 
 _STARTED: list["subprocess.Popen[bytes]"] = []
-"""Runs that this process started; asked now and then, so that ended ones do not stay as zombies."""
+"""Runs that this process started. They are polled, so that ended ones do not remain as zombies."""
 
 
 def hud_folder(runs: Path) -> Path:

@@ -92,7 +92,7 @@ class Canvas:
     def scatter(
         self, points: Sequence[tuple[float, float]], height: int, *, diagonal: bool = False, colour: str | None = None
     ) -> Text:
-        """Points in a square from 0 to the largest coordinate, with the diagonal where asked."""
+        """Points in a square from 0 to the largest coordinate, with an optional diagonal."""
         width = max(4, self.width - 1)
         most = max((max(x, y) for x, y in points), default=1.0) or 1.0
         raster, guide = (Raster(width, max(1, height), self.look.glyphs) for _ in range(2))

@@ -49,7 +49,7 @@ class ThoughtDataset(ProblemDataset):
     def thought_ids(self, problem: Problem) -> Int64[np.ndarray, " thought"]:
         """The tokens of a problem's thought."""
         assert isinstance(problem, ThoughtProblem)
-        # Length, room and item of a problem are asked for in turn, and its thought may be long.
+        # Length, room and item of a problem are computed in turn, and its thought may be long.
         if self._encoded is None or self._encoded[0] is not problem.thought:
             self._encoded = problem.thought, self.tokenizer.encode(problem.thought).astype(np.int64)
         return self._encoded[1]

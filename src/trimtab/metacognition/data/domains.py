@@ -45,7 +45,7 @@ class Domain(Frozen):
         """The task with its defaults and absolute paths. The engine resolves components only where a key holds one directly."""
         if not isinstance(value, dict) or not isinstance(name := value.get("name"), str):
             return value
-        # What a recorded config would import is asked for at its own components, not within lists of mappings.
+        # What a recorded config would import is checked at its own components, not within lists of mappings.
         if ":" in name:
             raise ConfigError(
                 f"data.mix: '{name}' is not the name of a task. Only tasks with plain names can be mixed in."
