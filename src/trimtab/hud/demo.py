@@ -1,4 +1,4 @@
-"""A recorded run that ships with Trimtab, written again into a temporary folder at a chosen speed: a screen without a training run.
+"""A recorded run that ships with Trimtab, written again into a temporary folder at a chosen speed. Nothing is trained.
 
 The recording is JSON lines, compressed: each is a row of a file of records or a whole file, with the second of the run in which
 it was written.

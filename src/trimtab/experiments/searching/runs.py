@@ -11,7 +11,7 @@ from trimtab.search.space import Settings
 
 
 class Runs(Protocol):
-    """The runs of a search. The outcome of work without jobs is known at once, otherwise when its last job has ended."""
+    """The runs of a search. Work without jobs has its outcome at once, other work when its last job has ended."""
 
     space: Space
 
